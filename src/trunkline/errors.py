@@ -1,0 +1,130 @@
+"""Errors of the gateway, by whose fault they are.
+
+One base, two children: :class:`CallerError` (mend the request) and :class:`ProviderError` (an upstream
+let us down). What a failure means (status, code, whether another upstream may be tried) is one row of
+:data:`KINDS`, never a decision at the place where it happens. Nothing here knows HTTP frameworks, and no
+message may hold a secret: pass texts that came from outside through :func:`redact` first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+
+class Kind(NamedTuple):
+    """What one kind of failure means to everybody who has to act on it."""
+
+    code: str
+    """Machine-readable name, the ``code`` of the error envelope."""
+    status: int
+    """HTTP status that the client sees."""
+    type: str
+    """The ``type`` of OpenAI's envelope."""
+    retry: bool = False
+    """The same upstream may be asked again (after a pause, if it asked for one)."""
+    failover: bool = False
+    """Another upstream may be asked, as long as no byte was sent to the client."""
+    breaker: bool = False
+    """Counts against the upstream's health."""
+
+
+_CALLER: Final = "invalid_request_error"
+_UPSTREAM: Final = "upstream_error"
+
+INVALID_REQUEST: Final = Kind("invalid_request", 400, _CALLER)
+INVALID_JSON: Final = Kind("invalid_json", 400, _CALLER)
+UNSUPPORTED: Final = Kind("unsupported", 400, _CALLER)
+INVALID_API_KEY: Final = Kind("invalid_api_key", 401, "authentication_error")
+FORBIDDEN: Final = Kind("forbidden", 403, "permission_error")
+NOT_FOUND: Final = Kind("not_found", 404, _CALLER)
+MODEL_NOT_FOUND: Final = Kind("model_not_found", 404, _CALLER, failover=True)
+PROVIDER_NOT_CONFIGURED: Final = Kind("provider_not_configured", 404, _CALLER)
+METHOD_NOT_ALLOWED: Final = Kind("method_not_allowed", 405, _CALLER)
+TOO_LARGE: Final = Kind("request_too_large", 413, _CALLER)
+UNPROCESSABLE: Final = Kind("unprocessable", 422, _CALLER)
+INTERNAL: Final = Kind("internal_error", 500, "server_error")
+SHUTTING_DOWN: Final = Kind("shutting_down", 503, "server_error")
+
+UPSTREAM_ERROR: Final = Kind("upstream_error", 502, _UPSTREAM, retry=True, failover=True, breaker=True)
+UPSTREAM_UNREACHABLE: Final = Kind(
+    "upstream_unreachable", 502, _UPSTREAM, retry=True, failover=True, breaker=True
+)
+UPSTREAM_RESET: Final = Kind("upstream_reset", 502, _UPSTREAM, retry=True, failover=True, breaker=True)
+UPSTREAM_TIMEOUT: Final = Kind("upstream_timeout", 502, _UPSTREAM, failover=True, breaker=True)
+UPSTREAM_TLS: Final = Kind("upstream_tls", 502, _UPSTREAM, failover=True, breaker=True)
+UPSTREAM_PROTOCOL: Final = Kind("upstream_protocol", 502, _UPSTREAM, failover=True, breaker=True)
+UPSTREAM_TRUNCATED: Final = Kind("upstream_truncated", 502, _UPSTREAM, failover=True, breaker=True)
+UPSTREAM_TOO_LARGE: Final = Kind("upstream_too_large", 502, _UPSTREAM, failover=True)
+UPSTREAM_AUTH: Final = Kind("upstream_auth", 502, _UPSTREAM, failover=True, breaker=True)
+UPSTREAM_CREDIT: Final = Kind("upstream_credit", 502, _UPSTREAM, failover=True, breaker=True)
+UPSTREAM_RATE_LIMIT: Final = Kind(
+    "rate_limit_exceeded", 429, "rate_limit_error", retry=True, failover=True, breaker=True
+)
+UPSTREAM_BUSY: Final = Kind("upstream_busy", 503, _UPSTREAM, failover=True)
+
+KINDS: Final[dict[str, Kind]] = {
+    kind.code: kind for kind in list(globals().values()) if isinstance(kind, Kind)
+}
+"""Every kind by its code."""
+
+
+class GatewayError(Exception):
+    """Anything that ends a request with an error. Itself: the gateway's own fault (500)."""
+
+    def __init__(
+        self,
+        message: str,
+        kind: Kind = INTERNAL,
+        *,
+        param: str | None = None,
+        provider: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.param = param
+        """Path of the offending request field, as OpenAI's ``param``."""
+        self.provider = provider
+        """Name of the provider that the failure came from, if any."""
+        self.status = kind.status if status is None else status
+        self.code = kind.code if code is None else code
+        """The kind's code, or the upstream's own where it said something more exact."""
+        self.retry_after = retry_after
+        """Seconds after which a retry makes sense, if anybody said so."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status, under the name that FastAPI's users look for."""
+        return self.status
+
+
+class CallerError(GatewayError):
+    """The request is wrong; asking again, or elsewhere, does not help."""
+
+    def __init__(self, message: str, kind: Kind = INVALID_REQUEST, **details: object) -> None:
+        super().__init__(message, kind, **details)  # type: ignore[arg-type]
+
+
+class ProviderError(GatewayError):
+    """An upstream failed: refused, timed out, answered an error, or broke off."""
+
+    def __init__(self, message: str, kind: Kind = UPSTREAM_ERROR, **details: object) -> None:
+        super().__init__(message, kind, **details)  # type: ignore[arg-type]
+
+
+_SECRETS: Final = re.compile(
+    r"(?i)(?<![a-z0-9])(?:sk|gw|csk|pk|rk|hf|xai|gsk|key)[-_][a-z0-9_\-*.]{6,}"  # vendors' and our own keys
+    r"|(?<=bearer )[^\s\"',;]{6,}"  # an Authorization header that was echoed
+    r"|(?<=://)[^/\s@\"']+@"  # user:password@ in an address
+)
+
+
+def redact(text: str, limit: int = 2000) -> str:
+    """``text`` without anything that looks like a key or an address's credentials, cut to ``limit``."""
+    if len(text) > limit:
+        text = text[:limit] + "…"
+    return _SECRETS.sub(lambda match: "***@" if match.group().endswith("@") else "***", text)
