@@ -1,0 +1,157 @@
+"""What every dialect offers: a front (clients speak it to us) and a back (we speak it to upstreams).
+
+A front parses requests and writes answers; a back renders requests and reads answers. Both meet in the
+canonical values of ``model`` and ``events``. Errors travel as values of ``errors``: a reader that meets one
+keeps it in ``error`` instead of raising, so that what came before it in the same bytes is not lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from trunkline.errors import GatewayError
+from trunkline.events import StreamEvent
+from trunkline.model import Job, Operation, Usage
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Peek(msgspec.Struct, frozen=True, kw_only=True):
+    """The few fields of a request that routing and policy need, read without parsing the rest."""
+
+    model: str | None
+    """As the client wrote it; None if it named none."""
+    stream: bool
+    include_usage: bool = True
+    """The client expects usage in its stream, wherever its dialect puts it."""
+    max_tokens: int | None = None
+    n: int = 1
+    user: str | None = None
+
+
+class Fills(msgspec.Struct, frozen=True, kw_only=True):
+    """What settings add to, or take from, a request on its way to one upstream."""
+
+    temperature: float | None = None
+    """Used where the request leaves it open."""
+    max_tokens: int | None = None
+    """Used where the request leaves it open."""
+    options: Mapping[str, Any] = {}
+    """Dialect-specific defaults (Ollama's ``options``), used where the request leaves them open."""
+    fields: Mapping[str, Any] = {}
+    """Top-level defaults by wire name (``keep_alive``), used where the request leaves them open."""
+    drop: frozenset[str] = frozenset()
+    """Top-level fields that this upstream refuses for this model."""
+
+
+NO_FILLS = Fills()
+
+
+class Writer(Protocol):
+    """Canonical events → the bytes of one answer in the client's dialect. One per attempt."""
+
+    content_type: bytes
+
+    def feed(self, events: Sequence[StreamEvent]) -> bytes:
+        """Bytes that these events become now; empty while a whole answer is being gathered."""
+
+    def finish(self) -> bytes:
+        """Bytes that complete the answer; all of it when it is not streamed."""
+
+    def error(self, error: GatewayError) -> bytes:
+        """The dialect's own error event, to end a stream that has begun."""
+
+
+class Front(Protocol):
+    """One operation of a dialect, as clients speak it to us."""
+
+    dialect: str
+    operation: Operation
+    stream_type: bytes
+    """Content type of a streamed answer."""
+
+    def peek(self, body: bytes) -> Peek:
+        """Read what routing needs.
+
+        Raises:
+            CallerError: the body is not JSON, or a field has the wrong type.
+        """
+
+    def parse(self, body: bytes) -> Job:
+        """Read all of a request into its canonical form.
+
+        Raises:
+            CallerError: with ``param`` naming the field that is missing or wrong.
+        """
+
+    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
+        """A writer for one answer to ``job``, served as ``model`` where the upstream gives no name."""
+
+    def error(self, error: GatewayError) -> bytes:
+        """The body of an error answer in this dialect."""
+
+    def stream_error(self, error: GatewayError) -> bytes:
+        """The event that ends a stream after its first byte."""
+
+
+class Reader(Protocol):
+    """The bytes of one upstream answer → canonical events. One per attempt."""
+
+    error: GatewayError | None
+    """Set when the answer turned out to be, or to end in, an error; events before it still count."""
+    complete: bool
+    """The upstream has sent its own terminal marker (or a whole answer)."""
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """Events that these bytes complete."""
+
+    def close(self) -> list[StreamEvent]:
+        """The body ended cleanly: last events. Sets ``error`` if the answer is not complete."""
+
+
+class Scanner(Protocol):
+    """Watches bytes that pass through unchanged: usage, errors and the terminal marker, and no more."""
+
+    error: GatewayError | None
+    complete: bool
+    records: int
+    """Data records seen; heartbeats and comments do not count."""
+    usage: Usage | None
+    model: str | None
+
+    def feed(self, data: bytes) -> bytes:
+        """What of these bytes goes on to the client now."""
+
+    def close(self) -> bytes:
+        """The body ended cleanly: what still goes to the client. Sets ``error`` if it is not complete."""
+
+
+class Back(Protocol):
+    """A dialect as we speak it to upstreams."""
+
+    dialect: str
+
+    def target(self, operation: Operation, job: Job | None) -> str | None:
+        """Path below the provider's base address, or None if the dialect has no such endpoint."""
+
+    def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
+        """The request body that asks ``model`` for ``job``.
+
+        Raises:
+            CallerError: the job holds content that this dialect has no field for.
+        """
+
+    def reader(self, job: Job, stream: bool) -> Reader:
+        """A reader for the answer to ``job``."""
+
+    def rewrite(self, body: bytes, peek: Peek, model: str, fills: Fills) -> bytes:
+        """A client's body of this same dialect, changed only in its model and in what ``fills`` say."""
+
+    def scanner(self, operation: Operation, peek: Peek) -> Scanner:
+        """A scanner for an answer that passes through to a client of this same dialect."""
+
+    def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
+        """The upstream's error answer as a value; which kind it is decides who may be asked next."""

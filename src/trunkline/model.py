@@ -1,0 +1,223 @@
+"""The canonical request: what any client can ask of any upstream.
+
+Owns the values that dialects parse into and render from. Frozen structs only: no behaviour, no JSON, no
+vendor's field names. ``None`` always means "not said", so that an upstream keeps its own default.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the canonical values: immutable, built by keyword."""
+
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class Text(Value, frozen=True):
+    """A piece of text in a message."""
+
+    text: str
+    cache: bool = False
+    """The prompt up to here may be cached (Anthropic's ``cache_control``)."""
+
+
+class Image(Value, frozen=True):
+    """An image, by value or by address: exactly one of ``data`` and ``url`` is set."""
+
+    data: str | None = None
+    """Base64 of the image's bytes, without a ``data:`` prefix."""
+    media_type: str | None = None
+    url: str | None = None
+    detail: str | None = None
+
+
+class Audio(Value, frozen=True):
+    """A sound clip by value, base64."""
+
+    data: str
+    format: str
+
+
+class Document(Value, frozen=True):
+    """A file by value, address or vendor's file id (PDF and the like)."""
+
+    data: str | None = None
+    media_type: str | None = None
+    url: str | None = None
+    file_id: str | None = None
+    name: str | None = None
+
+
+class Thinking(Value, frozen=True):
+    """Reasoning that a model showed in an earlier turn."""
+
+    text: str
+    signature: str | None = None
+
+
+class ToolCall(Value, frozen=True):
+    """A model's call of a tool."""
+
+    id: str | None
+    """None when the client's dialect lost it; see :func:`trunkline.pairing.pair_tools`."""
+    name: str
+    arguments: str
+    """JSON text of an object."""
+
+
+class ToolResult(Value, frozen=True):
+    """What a tool answered."""
+
+    id: str | None
+    parts: tuple[Text | Image, ...]
+    name: str | None = None
+    is_error: bool = False
+
+
+Part: TypeAlias = Text | Image | Audio | Document | Thinking | ToolCall | ToolResult
+
+
+class Message(Value, frozen=True):
+    """One turn. Tool results stand alone in messages of role ``tool``."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The message's text parts, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+class Tool(Value, frozen=True):
+    """A function that the model may call."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    """JSON Schema of the arguments."""
+    strict: bool | None = None
+
+
+class ToolChoice(Value, frozen=True):
+    """``auto``, ``none``, ``required``, or ``tool`` with a name."""
+
+    mode: Literal["auto", "none", "required", "tool"]
+    name: str | None = None
+
+
+class Format(Value, frozen=True):
+    """The form asked of the answer: any JSON object, or one that fits a schema."""
+
+    schema: dict[str, Any] | None = None
+    """JSON Schema; None asks for any JSON object."""
+    name: str | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class Reasoning(Value, frozen=True):
+    """How much the model should think, where it can."""
+
+    effort: Effort | None = None
+    max_tokens: int | None = None
+    exclude: bool | None = None
+
+
+class Sampling(Value, frozen=True):
+    """Knobs of the sampler, as the field names them."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    max_tokens: int | None = None
+    """Bound on the tokens of one answer."""
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    n: int = 1
+    """How many answers to give."""
+
+
+class ChatRequest(Value, frozen=True):
+    """Ask for the next turn of a conversation."""
+
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    format: Format | None = None
+    reasoning: Reasoning | None = None
+    stream: bool = False
+    include_usage: bool = False
+    """A streaming OpenAI client asked for the usage chunk."""
+    user: str | None = None
+    extras: dict[str, Any] = {}
+    """Fields that only some back dialects know, by their wire name (Ollama's ``keep_alive``, ``options``)."""
+
+
+class CompletionRequest(Value, frozen=True):
+    """Ask for the continuation of a prompt, or for what stands between it and a suffix."""
+
+    model: str
+    prompts: tuple[str, ...]
+    suffix: str | None = None
+    system: str | None = None
+    images: tuple[Image, ...] = ()
+    echo: bool = False
+    sampling: Sampling = Sampling()
+    format: Format | None = None
+    reasoning: Reasoning | None = None
+    stream: bool = False
+    include_usage: bool = False
+    user: str | None = None
+    extras: dict[str, Any] = {}
+
+
+class EmbeddingRequest(Value, frozen=True):
+    """Ask for one vector per input."""
+
+    model: str
+    inputs: tuple[str, ...]
+    dimensions: int | None = None
+    base64: bool = False
+    """The client wants vectors as base64 of little-endian floats (OpenAI's ``encoding_format``)."""
+    user: str | None = None
+    extras: dict[str, Any] = {}
+
+
+Job: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest
+
+
+class Usage(Value, frozen=True):
+    """Tokens of one answer, as the upstream counted them."""
+
+    prompt_tokens: int = 0
+    """All of the prompt, cached tokens included."""
+    completion_tokens: int = 0
+    """All of the answer, reasoning included."""
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | None = None
+    """USD, when the upstream itself reported it."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
