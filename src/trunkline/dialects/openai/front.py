@@ -1,0 +1,45 @@
+"""The three operations of OpenAI's API as fronts: what clients may ask, and how they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from trunkline.dialects.base import Peek, Writer
+from trunkline.dialects.openai import answers, requests
+from trunkline.dialects.openai.answers import error_body
+from trunkline.errors import GatewayError
+from trunkline.model import ChatRequest, CompletionRequest, Job, Operation
+
+__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "OpenAIFront", "error_body"]
+
+
+class OpenAIFront(NamedTuple):
+    """One operation of the dialect; satisfies ``dialects.base.Front``."""
+
+    operation: Operation
+    peek: Callable[[bytes], Peek]
+    parse: Callable[[bytes], Job]
+    dialect: str = "openai"
+    stream_type: bytes = answers.SSE_TYPE
+
+    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
+        """A writer for one answer to ``job``."""
+        if isinstance(job, ChatRequest) and job.stream:
+            return answers.ChatStream(job, model, id_prefix)
+        if isinstance(job, CompletionRequest) and job.stream:
+            return answers.CompletionStream(job, model, id_prefix)
+        return answers.Whole(job, model, id_prefix)
+
+    def error(self, error: GatewayError) -> bytes:
+        """OpenAI's error envelope."""
+        return error_body(error)
+
+    def stream_error(self, error: GatewayError) -> bytes:
+        """The event that ends a stream that went wrong."""
+        return answers.stream_error(error)
+
+
+CHAT: Final = OpenAIFront("chat", requests.peek_chat, requests.parse_chat)
+COMPLETIONS: Final = OpenAIFront("completions", requests.peek_completion, requests.parse_completion)
+EMBEDDINGS: Final = OpenAIFront("embeddings", requests.peek_embedding, requests.parse_embedding)

@@ -1,0 +1,193 @@
+"""The structs that OpenAI's requests are decoded with: names and types of its published schema.
+
+Only types stand here, no meaning. Fields that no translation uses are left out: an unknown field is never
+an error, and what passes through keeps it. ``top_k``, ``min_p`` and ``reasoning`` are OpenRouter's and
+vLLM's additions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from trunkline.model import Effort
+
+
+class Incoming(msgspec.Struct):
+    """Base of what comes in."""
+
+
+class StreamOptions(Incoming):
+    include_usage: bool | None = None
+
+
+class Common(Incoming, kw_only=True):
+    """Fields of chat and legacy completions alike, with the types that OpenAI's schema gives them."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    max_tokens: int | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    user: str | None = None
+
+
+class ChatPeek(Common, kw_only=True):
+    messages: list[msgspec.Raw]
+    max_completion_tokens: int | None = None
+    tools: list[msgspec.Raw] | None = None
+
+
+class CompletionPeek(Common, kw_only=True):
+    prompt: msgspec.Raw
+
+
+class EmbeddingPeek(Incoming, kw_only=True):
+    model: str | None = None
+    input: msgspec.Raw
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = None
+    user: str | None = None
+
+
+class TextPart(Incoming, tag_field="type", tag="text"):
+    text: str
+    cache_control: dict[str, Any] | None = None
+
+
+class ImageAddress(Incoming):
+    url: str
+    detail: str | None = None
+
+
+class ImagePart(Incoming, tag_field="type", tag="image_url"):
+    image_url: ImageAddress | str
+
+
+class AudioData(Incoming):
+    data: str
+    format: str
+
+
+class AudioPart(Incoming, tag_field="type", tag="input_audio"):
+    input_audio: AudioData
+
+
+class FileData(Incoming):
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class FilePart(Incoming, tag_field="type", tag="file"):
+    file: FileData
+
+
+class RefusalPart(Incoming, tag_field="type", tag="refusal"):
+    refusal: str
+
+
+PartsIn = list[TextPart | ImagePart | AudioPart | FilePart | RefusalPart]
+
+
+class Function(Incoming):
+    name: str
+    arguments: str | dict[str, Any] = ""
+
+
+class ToolCallIn(Incoming):
+    function: Function
+    id: str | None = None
+    type: str = "function"
+
+
+class MessageIn(Incoming):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | PartsIn | None = None
+    name: str | None = None
+    tool_calls: list[ToolCallIn] | None = None
+    tool_call_id: str | None = None
+    function_call: Function | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+
+
+class FunctionSpec(Incoming):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolIn(Incoming):
+    function: FunctionSpec
+    type: Literal["function"] = "function"
+
+
+class NamedFunction(Incoming):
+    name: str
+
+
+class NamedChoice(Incoming):
+    function: NamedFunction
+    type: str = "function"
+
+
+class JsonSchema(Incoming):
+    schema: dict[str, Any] | None = None
+    name: str | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class ResponseFormat(Incoming):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class ReasoningIn(Incoming):
+    effort: Effort | None = None
+    max_tokens: int | None = None
+    exclude: bool | None = None
+    enabled: bool | None = None
+
+
+class Chat(Common, kw_only=True):
+    messages: list[MessageIn]
+    max_completion_tokens: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: list[ToolIn] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[FunctionSpec] | None = None
+    function_call: Literal["auto", "none"] | NamedFunction | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Effort | None = None
+    reasoning: ReasoningIn | None = None
+
+
+class Completion(Common, kw_only=True):
+    prompt: str | list[str | int | list[int]]
+    suffix: str | None = None
+    echo: bool | None = None
+    best_of: int | None = None
+    logprobs: int | None = None
+
+
+class Embedding(Incoming, kw_only=True):
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = None
+    user: str | None = None
+    input: str | list[str | int | list[int]]

@@ -1,0 +1,226 @@
+"""One request to one upstream and its answer, as bytes: the meeting of a front and a back dialect.
+
+:class:`PassThrough` (same dialect on both sides: the upstream's bytes, watched) and :class:`Translate`
+(through canonical events) stand behind one interface. An exchange does no I/O: it says which bytes to send,
+takes what comes back, and returns what goes to the client. One is made per attempt and thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from trunkline.dialects.base import Back, Fills, Front, Headers, Peek
+from trunkline.errors import UNSUPPORTED, UPSTREAM_PROTOCOL, CallerError, GatewayError, ProviderError
+from trunkline.events import Metered, Started, StreamEvent
+from trunkline.model import Job, Usage
+
+MAX_ERROR_BODY: Final = 256 * 1024
+"""Bytes of an upstream's error answer that are read; the rest is dropped."""
+
+
+class Exchange(Protocol):
+    """What an attempt knows of the exchange that it carries."""
+
+    content_type: bytes
+    """Of the answer to the client."""
+    streaming: bool
+    """The client gets its answer in pieces."""
+    error: GatewayError | None
+    """Set when the answer is, or ended in, an error; bytes returned before it still count."""
+    complete: bool
+    """The upstream has said that the answer is whole."""
+    progress: int
+    """Raised by every record that says something; comments and heartbeats do not."""
+    usage: Usage | None
+    model: str | None
+    """The upstream's own name for the model, once it was seen."""
+
+    def target(self) -> str:
+        """Path below the provider's base address."""
+
+    def request(self) -> bytes:
+        """The body to send."""
+
+    def head(self, status: int, headers: Headers) -> None:
+        """The upstream's status and headers."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes for the client, from bytes of the upstream."""
+
+    def finish(self) -> bytes:
+        """The upstream's body ended cleanly: last bytes for the client. Sets ``error`` if it fell short."""
+
+
+class _Carried:
+    """What both exchanges share: where to ask, and error answers gathered up to a limit."""
+
+    def __init__(self, front: Front, back: Back, streaming: bool) -> None:
+        self.front = front
+        self.back = back
+        self.streaming = streaming
+        self.content_type = front.stream_type if streaming else b"application/json"
+        self.error: GatewayError | None = None
+        self.complete = False
+        self.progress = 0
+        self.usage: Usage | None = None
+        self.model: str | None = None
+        self._failed: tuple[int, Headers] | None = None
+        self._error_body = b""
+
+    def head(self, status: int, headers: Headers) -> None:
+        """The upstream's status and headers; anything but a 2xx makes the body an error's."""
+        if not 200 <= status < 300:
+            self._failed = (status, headers)
+
+    def _gather_error(self, data: bytes) -> bytes:
+        self.progress += 1
+        room = MAX_ERROR_BODY - len(self._error_body)
+        self._error_body += data[:room]
+        return b""
+
+    def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
+        self.error = self.back.read_error(*failed, self._error_body)
+        return b""
+
+
+def find_target(back: Back, front: Front, job: Job | None, who: str) -> str:
+    """The path that ``back`` has for the front's operation.
+
+    Raises:
+        CallerError: it has none (Cerebras and embeddings).
+    """
+    target = back.target(front.operation, job)
+    if target is None:
+        raise CallerError(f"Provider '{who}' has no {front.operation} endpoint", UNSUPPORTED, param="model")
+    return target
+
+
+class PassThrough(_Carried):
+    """Front and back speak the same dialect: the upstream's bytes, watched."""
+
+    def __init__(
+        self, front: Front, back: Back, body: bytes, peek: Peek, model: str, fills: Fills, who: str
+    ) -> None:
+        super().__init__(front, back, peek.stream)
+        self._target = find_target(back, front, None, who)
+        self._body = body
+        self._peek = peek
+        self._model = model
+        self._fills = fills
+        self._scanner = back.scanner(front.operation, peek)
+
+    def target(self) -> str:
+        """Path below the provider's base address."""
+        return self._target
+
+    def request(self) -> bytes:
+        """The client's body, changed only in its model and in what settings say."""
+        return self.back.rewrite(self._body, self._peek, self._model, self._fills)
+
+    def feed(self, data: bytes) -> bytes:
+        """The upstream's bytes, as far as they are whole records."""
+        if self._failed is not None:
+            return self._gather_error(data)
+        scanner = self._scanner
+        out = scanner.feed(data)
+        self.progress = scanner.records
+        self.error = scanner.error
+        if scanner.complete:
+            self.complete = True
+            self._settle()
+        return out
+
+    def finish(self) -> bytes:
+        """What the scanner still held; usage and model are known from here on."""
+        if self._failed is not None:
+            return self._finish_error(self._failed)
+        scanner = self._scanner
+        out = scanner.close()
+        self.complete, self.error = scanner.complete, scanner.error
+        self._settle()
+        return out
+
+    def _settle(self) -> None:
+        self.usage, self.model = self._scanner.usage, self._scanner.model
+
+
+class Translate(_Carried):
+    """Front and back differ: through canonical events."""
+
+    def __init__(
+        self,
+        front: Front,
+        back: Back,
+        job: Job,
+        model: str,
+        fills: Fills,
+        who: str,
+        *,
+        stream: bool,
+        upstream_stream: bool,
+        id_prefix: str,
+    ) -> None:
+        super().__init__(front, back, stream)
+        self._target = find_target(back, front, job, who)
+        self._job = job
+        self._model = model
+        self._fills = fills
+        self._upstream_stream = upstream_stream
+        self._reader = back.reader(job, upstream_stream)
+        self._writer = front.writer(job, model, id_prefix)
+
+    def target(self) -> str:
+        """Path below the provider's base address."""
+        return self._target
+
+    def request(self) -> bytes:
+        """The job in the upstream's dialect."""
+        return self.back.render(self._job, self._model, self._upstream_stream, self._fills)
+
+    def feed(self, data: bytes) -> bytes:
+        """The upstream's events, in the client's dialect."""
+        if self._failed is not None:
+            return self._gather_error(data)
+        reader = self._reader
+        events = reader.feed(data)
+        self.error = reader.error
+        out = self._write(events)
+        if reader.complete:
+            out += self._end()
+        elif not self._upstream_stream:
+            self.progress += 1
+        return out
+
+    def finish(self) -> bytes:
+        """Last events, and the end of the answer if it is whole."""
+        if self._failed is not None:
+            return self._finish_error(self._failed)
+        if self.complete:
+            return b""
+        events = self._reader.close()
+        self.error = self._reader.error
+        out = self._write(events)
+        if self._reader.complete and self.error is None:
+            out += self._end()
+        elif self.error is None:
+            self.error = ProviderError("The upstream's answer has no end", UPSTREAM_PROTOCOL)
+        return out
+
+    def _write(self, events: Sequence[StreamEvent]) -> bytes:
+        if not events:
+            return b""
+        self.progress += 1
+        for event in events:
+            match event:
+                case Metered():
+                    self.usage = event.usage
+                case Started():
+                    self.model = event.model
+                case _:
+                    pass
+        return self._writer.feed(events)
+
+    def _end(self) -> bytes:
+        self.complete = True
+        return self._writer.finish()
