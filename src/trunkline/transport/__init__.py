@@ -1,0 +1,30 @@
+"""A pooled HTTP/1.1 client for a gateway: bytes to upstreams and back, by callbacks.
+
+``Client.send(request, sink)`` returns a :class:`Flight`; the :class:`Sink` is called as the answer arrives.
+What goes wrong is a :class:`TransportError`. The transport knows connections, timeouts, TLS and proxies, and
+nothing of providers, dialects or models.
+"""
+
+from trunkline.transport.client import Client, Response, Stats
+from trunkline.transport.failures import TransportError
+from trunkline.transport.flight import Flight, Sink
+from trunkline.transport.pool import Limits
+from trunkline.transport.proxies import ProxyConfig
+from trunkline.transport.request import Origin, Timeouts, UpstreamRequest, parse_origin
+from trunkline.transport.tls import TlsConfig
+
+__all__ = [
+    "Client",
+    "Flight",
+    "Limits",
+    "Origin",
+    "ProxyConfig",
+    "Response",
+    "Sink",
+    "Stats",
+    "Timeouts",
+    "TlsConfig",
+    "TransportError",
+    "UpstreamRequest",
+    "parse_origin",
+]

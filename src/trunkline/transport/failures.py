@@ -1,0 +1,163 @@
+"""Every way in which an upstream fails on the wire, in one table of sentences.
+
+A :class:`Fault` is a row: the error's kind, a short name for code to look at, and the sentence for people.
+:func:`diagnose` finds the row for an exception of the system. A sentence names ``scheme://host:port`` and
+never a header, a credential or a piece of an answer. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import ssl
+from typing import Final, NamedTuple
+
+from trunkline.errors import (
+    INTERNAL,
+    SHUTTING_DOWN,
+    UPSTREAM_BUSY,
+    UPSTREAM_PROTOCOL,
+    UPSTREAM_RESET,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_TLS,
+    UPSTREAM_TOO_LARGE,
+    UPSTREAM_TRUNCATED,
+    UPSTREAM_UNREACHABLE,
+    Kind,
+    ProviderError,
+)
+
+
+class Fault(NamedTuple):
+    """One kind of trouble; ``text`` has the places ``{address}`` and, in most, ``{detail}``."""
+
+    kind: Kind
+    reason: str
+    text: str
+
+
+class TransportError(ProviderError):
+    """A failure on the wire. ``reason`` is a row's name (``refused``, ``dns``, ``first_byte`` …), so that a
+    provider can word it better; ``address`` is ``scheme://host:port``."""
+
+    def __init__(self, fault: Fault, address: str, detail: object = "") -> None:
+        super().__init__(fault.text.format(address=address, detail=detail), fault.kind)
+        self.reason = fault.reason
+        self.address = address
+
+
+REFUSED: Final = Fault(UPSTREAM_UNREACHABLE, "refused", "Connection refused to {address}")
+DNS: Final = Fault(UPSTREAM_UNREACHABLE, "dns", "Cannot find the host of {address}: {detail}")
+UNREACHABLE: Final = Fault(UPSTREAM_UNREACHABLE, "unreachable", "Cannot reach {address}: {detail}")
+PROXY: Final = Fault(UPSTREAM_UNREACHABLE, "proxy", "No way to {address}: {detail}")
+NO_FILES: Final = Fault(
+    UPSTREAM_BUSY, "no_files", "Too many open files here for a connection to {address}: {detail}"
+)
+BUSY: Final = Fault(
+    UPSTREAM_BUSY, "busy", "All connections to {address} are in use; none became free within {detail:g} s"
+)
+
+RESET: Final = Fault(UPSTREAM_RESET, "reset", "{address} closed the connection without an answer")
+TRUNCATED: Final = Fault(UPSTREAM_TRUNCATED, "truncated", "{address} broke off in the middle of its answer")
+
+CERTIFICATE: Final = Fault(
+    UPSTREAM_TLS, "certificate", "The certificate of {address} is not trusted: {detail}"
+)
+TLS: Final = Fault(UPSTREAM_TLS, "tls", "No TLS connection to {address}: {detail}")
+
+CONNECT_TIMEOUT: Final = Fault(
+    UPSTREAM_TIMEOUT, "connect", "Timed out connecting to {address} after {detail:g} s"
+)
+FIRST_BYTE_TIMEOUT: Final = Fault(
+    UPSTREAM_TIMEOUT, "first_byte", "Timed out waiting for an answer from {address} after {detail:g} s"
+)
+IDLE_TIMEOUT: Final = Fault(
+    UPSTREAM_TIMEOUT, "idle", "Timed out in the answer from {address}: silent for {detail:g} s"
+)
+TOTAL_TIMEOUT: Final = Fault(
+    UPSTREAM_TIMEOUT, "total", "Timed out: the answer from {address} was not complete after {detail:g} s"
+)
+SYSTEM_TIMEOUT: Final = Fault(UPSTREAM_TIMEOUT, "system", "Timed out at {address}: {detail}")
+
+MALFORMED: Final = Fault(UPSTREAM_PROTOCOL, "malformed", "{address} does not answer in HTTP/1.1: {detail}")
+ENCODING: Final = Fault(
+    UPSTREAM_PROTOCOL, "encoding", "{address} sent a body in an encoding that cannot be read: {detail}"
+)
+HEAD_TOO_LARGE: Final = Fault(
+    UPSTREAM_PROTOCOL, "head_too_large", "{address} sent too large or too many headers"
+)
+TOO_LARGE: Final = Fault(
+    UPSTREAM_TOO_LARGE, "too_large", "The answer from {address} is larger than {detail} bytes"
+)
+
+CLOSED: Final = Fault(SHUTTING_DOWN, "closed", "The gateway is closing its connection to {address}")
+BUG: Final = Fault(INTERNAL, "bug", "The gateway failed while it spoke to {address}: {detail}")
+
+_BY_CLASS: Final[tuple[tuple[type[Exception], Fault], ...]] = (
+    (ssl.SSLCertVerificationError, CERTIFICATE),
+    (ssl.SSLError, TLS),
+    (socket.gaierror, DNS),
+    (ConnectionRefusedError, REFUSED),
+    (ConnectionError, RESET),
+    (TimeoutError, SYSTEM_TIMEOUT),
+)
+_BY_ERRNO: Final = {
+    errno.EMFILE: NO_FILES,
+    errno.ENFILE: NO_FILES,
+    errno.ENOBUFS: NO_FILES,
+}
+_ERRNOS: Final = re.compile(r"\[Errno (\d+)\]")
+
+
+def diagnose(error: BaseException, address: str) -> TransportError:
+    """The failure that an exception of the system (or of our own code) amounts to, before any answer."""
+    if isinstance(error, TransportError):
+        return error
+    if not isinstance(error, OSError):
+        return TransportError(BUG, address, type(error).__name__)
+    error = _unfold(error)
+    for cls, fault in _BY_CLASS:
+        if isinstance(error, cls):
+            return TransportError(fault, address, _detail(error))
+    return TransportError(_BY_ERRNO.get(error.errno or 0, UNREACHABLE), address, _detail(error))
+
+
+def _unfold(error: OSError) -> OSError:
+    """Event loops fold the failures of several addresses of one host into an OSError without a number.
+
+    ``localhost`` is the usual case: ``::1`` and ``127.0.0.1`` both refuse. A refusal anywhere says the most
+    (the host is there); otherwise the first failure stands for all.
+    """
+    if error.errno is not None or isinstance(error, (ConnectionError, TimeoutError)):
+        return error
+    numbers = [int(number) for number in _ERRNOS.findall(str(error))]
+    if not numbers:
+        return error
+    number = errno.ECONNREFUSED if errno.ECONNREFUSED in numbers else numbers[0]
+    return OSError(number, _strerror(number))
+
+
+def _detail(error: OSError) -> str:
+    """What went wrong, in the system's words but without addresses."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "the peer closed the connection").lower().replace("_", " ")
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "unknown host"
+    return _strerror(error.errno) if error.errno else type(error).__name__
+
+
+def _strerror(number: int) -> str:
+    # The system's table, not the exception's own text: event loops write addresses into that.
+    return os.strerror(number)
+
+
+def cut_off(error: Exception, address: str, *, untouched: bool) -> TransportError:
+    """The failure when ``error`` ends a connection before its answer does; ``untouched``: before its first
+    byte."""
+    if untouched or not isinstance(error, OSError):
+        return diagnose(error, address)
+    return TransportError(TRUNCATED, address)

@@ -1,0 +1,108 @@
+"""What is asked of an upstream: an origin, how long it may take, and one request.
+
+Values only. Nothing here knows sockets, pools or proxies; how a request looks on the wire is ``route.py``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+PORTS: Final = {"http": 80, "https": 443}
+"""The schemes we speak and their default ports."""
+
+_FOREIGN: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
+_HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
+
+
+class Origin(NamedTuple):
+    """Where a server listens; the key under which connections are kept."""
+
+    scheme: str
+    """``http`` or ``https``."""
+    host: str
+    """Lower-case name or address; an IPv6 address stands without its brackets."""
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """``host:port`` with IPv6 brackets, as CONNECT wants it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+def parse_origin(url: str) -> tuple[Origin, str]:
+    """The origin of a base address and the path below which its routes lie (``""`` or ``/v1``).
+
+    Raises ValueError for anything but ``http(s)://host[:port][/path]``. A text never repeats an address that
+    holds an ``@``, because what stands before it may be a password.
+    """
+    if "@" in url:
+        raise ValueError("An address must not hold a user name or password (there is an '@' in it)")
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in PORTS or not rest:
+        raise ValueError(f"Not an http:// or https:// address: {url!r}")
+    authority, slash, path = rest.partition("/")
+    if not authority.isascii():
+        url = f"{scheme}://{_to_ascii(authority, url)}{slash}{path}"
+    if _FOREIGN.search(url):
+        raise ValueError(f"An address must not hold spaces or other characters foreign to it: {url!r}")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        if ":" in host:
+            host = IPv6Address(host).compressed
+        elif not _HOST.fullmatch(host):
+            raise ValueError("not a host name")
+    except ValueError as error:
+        raise ValueError(f"Bad host or port in the address {url!r}") from error
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise ValueError(f"A base address must not hold a query or a fragment: {url!r}")
+    if port == 0:
+        raise ValueError(f"Port 0 cannot be connected to: {url!r}")
+    return Origin(parts.scheme, host, port or PORTS[parts.scheme]), parts.path.rstrip("/")
+
+
+def _to_ascii(authority: str, url: str) -> str:
+    """An international host name in the form that DNS knows."""
+    try:
+        return authority.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"Bad host or port in the address {url!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an upstream may be silent, in seconds; kept to within a quarter of a second."""
+
+    connect: float = 30.0
+    """For a connection to stand, TLS and proxies included; also the longest wait for a free one."""
+    first_byte: float = 30.0
+    """From the request to the first record that counts as one (see ``Sink.progress``)."""
+    idle: float = 30.0
+    """Between two records. Does not run while the flight is paused."""
+    total: float | None = None
+    """From ``send`` to the end of the answer."""
+
+
+@dataclass(slots=True)
+class UpstreamRequest:
+    """One request. ``Host``, ``Content-Length`` and ``Accept-Encoding: identity`` are added when it is sent,
+    unless they are among its headers."""
+
+    origin: Origin
+    method: bytes
+    target: bytes
+    """Path and query, as on the request line."""
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    body: bytes = field(default=b"", repr=False)
+    timeouts: Timeouts = Timeouts()
+    max_body: int = 0
+    """Most bytes of answer, after decompression, that are taken; 0 for a stream, which has no limit."""
