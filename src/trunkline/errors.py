@@ -43,6 +43,7 @@ PROVIDER_NOT_CONFIGURED: Final = Kind("provider_not_configured", 404, _CALLER)
 METHOD_NOT_ALLOWED: Final = Kind("method_not_allowed", 405, _CALLER)
 TOO_LARGE: Final = Kind("request_too_large", 413, _CALLER)
 UNPROCESSABLE: Final = Kind("unprocessable", 422, _CALLER)
+CLIENT_GONE: Final = Kind("client_closed_request", 499, _CALLER)
 INTERNAL: Final = Kind("internal_error", 500, "server_error")
 SHUTTING_DOWN: Final = Kind("shutting_down", 503, "server_error")
 

@@ -24,6 +24,8 @@ class Exchange(Protocol):
 
     content_type: bytes
     """Of the answer to the client."""
+    upstream_model: str
+    """The model that the upstream is asked for."""
     streaming: bool
     """The client gets its answer in pieces."""
     error: GatewayError | None
@@ -55,9 +57,10 @@ class Exchange(Protocol):
 class _Carried:
     """What both exchanges share: where to ask, and error answers gathered up to a limit."""
 
-    def __init__(self, front: Front, back: Back, streaming: bool) -> None:
+    def __init__(self, front: Front, back: Back, model: str, streaming: bool) -> None:
         self.front = front
         self.back = back
+        self.upstream_model = model
         self.streaming = streaming
         self.content_type = front.stream_type if streaming else b"application/json"
         self.error: GatewayError | None = None
@@ -102,11 +105,10 @@ class PassThrough(_Carried):
     def __init__(
         self, front: Front, back: Back, body: bytes, peek: Peek, model: str, fills: Fills, who: str
     ) -> None:
-        super().__init__(front, back, peek.stream)
+        super().__init__(front, back, model, peek.stream)
         self._target = find_target(back, front, None, who)
         self._body = body
         self._peek = peek
-        self._model = model
         self._fills = fills
         self._scanner = back.scanner(front.operation, peek)
 
@@ -116,7 +118,7 @@ class PassThrough(_Carried):
 
     def request(self) -> bytes:
         """The client's body, changed only in its model and in what settings say."""
-        return self.back.rewrite(self._body, self._peek, self._model, self._fills)
+        return self.back.rewrite(self._body, self._peek, self.upstream_model, self._fills)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's bytes, as far as they are whole records."""
@@ -161,10 +163,9 @@ class Translate(_Carried):
         upstream_stream: bool,
         id_prefix: str,
     ) -> None:
-        super().__init__(front, back, stream)
+        super().__init__(front, back, model, stream)
         self._target = find_target(back, front, job, who)
         self._job = job
-        self._model = model
         self._fills = fills
         self._upstream_stream = upstream_stream
         self._reader = back.reader(job, upstream_stream)
@@ -176,7 +177,7 @@ class Translate(_Carried):
 
     def request(self) -> bytes:
         """The job in the upstream's dialect."""
-        return self.back.render(self._job, self._model, self._upstream_stream, self._fills)
+        return self.back.render(self._job, self.upstream_model, self._upstream_stream, self._fills)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""

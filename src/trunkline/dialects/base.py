@@ -68,10 +68,17 @@ class Writer(Protocol):
 class Front(Protocol):
     """One operation of a dialect, as clients speak it to us."""
 
-    dialect: str
-    operation: Operation
-    stream_type: bytes
-    """Content type of a streamed answer."""
+    @property
+    def dialect(self) -> str:
+        """Its name; an upstream whose dialect has the same name is passed through to."""
+
+    @property
+    def operation(self) -> Operation:
+        """Which operation it is."""
+
+    @property
+    def stream_type(self) -> bytes:
+        """Content type of a streamed answer."""
 
     def peek(self, body: bytes) -> Peek:
         """Read what routing needs.

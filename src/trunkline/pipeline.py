@@ -1,0 +1,317 @@
+"""What happens to a request, from its bytes to its last answer byte: the sentence that the house reads as.
+
+bytes in → the front dialect peeks → key → candidates for the model → one attempt after another, until one
+has begun to answer → bytes out → what it came to is recorded.
+
+:class:`Call` is one request under way: the server's two ends hold it on one side, a provider's exchange on
+the other. :class:`Pipeline` is the sentence. Neither knows HTTP parsing, sockets or what dialects look like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import structlog
+
+from trunkline.dialects.base import Front, Peek
+from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
+from trunkline.exchange import Exchange
+from trunkline.model import Usage
+from trunkline.providers.base import Flight
+from trunkline.routing.router import Candidate, Router
+
+HeaderList = list[tuple[bytes, bytes]]
+
+log: Final = structlog.stdlib.get_logger(__name__)
+_now: Final = time.perf_counter
+_GONE: Final = CallerError("The client closed the connection", CLIENT_GONE)
+
+
+class Responder(Protocol):
+    """The server's end of a call: where the answer goes. Calls after the client has gone do nothing."""
+
+    def send(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """A whole answer."""
+
+    def start(self, status: int, headers: HeaderList) -> None:
+        """The head of an answer that comes in pieces."""
+
+    def write(self, data: bytes) -> None:
+        """A piece; ``start`` came before."""
+
+    def finish(self) -> None:
+        """No more pieces. A stream that broke off ends here too, after its error event."""
+
+
+class Outcome(NamedTuple):
+    """What a call came to, for logs, metrics and the ledger."""
+
+    call: Call
+    status: int
+    error: GatewayError | None
+    seconds: float
+    first_byte: float | None
+    """Seconds to the answer's first byte, if there was one."""
+
+
+class Call:
+    """One request under way. It is the outlet of its current attempt, and what the server's end holds."""
+
+    __slots__ = (
+        "_attempt",
+        "answered",
+        "attempts",
+        "began",
+        "candidate",
+        "client",
+        "error",
+        "exchange",
+        "first_byte_at",
+        "flight",
+        "front",
+        "gone",
+        "key",
+        "only",
+        "path",
+        "peek",
+        "request_id",
+        "responder",
+        "started",
+        "status",
+    )
+
+    def __init__(
+        self,
+        responder: Responder,
+        front: Front,
+        path: str,
+        request_id: str,
+        *,
+        only: str | None = None,
+        client: str | None = None,
+    ) -> None:
+        """``only`` is the provider that the path names; ``client`` the peer's address."""
+        self.responder = responder
+        self.front = front
+        self.path = path
+        self.request_id = request_id
+        self.only = only
+        self.client = client
+        self.key: Any = None
+        self.peek: Peek | None = None
+        self.candidate: Candidate | None = None
+        self.exchange: Exchange | None = None
+        self.flight: Flight | None = None
+        self.attempts = 0
+        self.began = _now()
+        self.first_byte_at: float | None = None
+        self.started = False
+        """Something of the answer was sent: no other upstream may be asked any more."""
+        self.answered = False
+        self.gone = False
+        self.status = 0
+        self.error: GatewayError | None = None
+        self._attempt: asyncio.Future[GatewayError | None] | None = None
+
+    # The server's side
+
+    def disconnected(self) -> None:
+        """The client has gone: stop the upstream, now."""
+        self.gone = True
+        if self.flight is not None:
+            self.flight.cancel()
+        self._end_attempt(_GONE)
+
+    def pause(self) -> None:
+        """The client reads more slowly than the upstream writes."""
+        if self.flight is not None:
+            self.flight.pause()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self.flight is not None:
+            self.flight.resume()
+
+    # The provider's side: an ``Outlet``
+
+    def emit(self, data: bytes) -> None:
+        """Bytes of an answer that goes on."""
+        if not self.started:
+            self._start()
+        self.responder.write(data)
+
+    def done(self, data: bytes) -> None:
+        """The last bytes of the answer."""
+        assert self.exchange is not None
+        self.answered = True
+        if self.started or self.exchange.streaming:
+            if not self.started:
+                self._start()
+            if data:
+                self.responder.write(data)
+            self.responder.finish()
+        else:
+            self.started = True
+            self.status = 200
+            self.first_byte_at = _now()
+            self.responder.send(200, self._headers(self.exchange.content_type), data)
+        self._end_attempt(None)
+
+    def fail(self, error: GatewayError) -> None:
+        """The attempt failed. Before the first byte another may follow; after it, an error event ends all."""
+        if self.started:
+            self.responder.write(self.front.stream_error(error))
+            self.responder.finish()
+            self.answered = True
+        self._end_attempt(error)
+
+    def _start(self) -> None:
+        assert self.exchange is not None
+        self.started = True
+        self.status = 200
+        self.first_byte_at = _now()
+        headers = self._headers(self.exchange.content_type)
+        headers.append((b"cache-control", b"no-cache"))
+        headers.append((b"x-accel-buffering", b"no"))
+        self.responder.start(200, headers)
+
+    def _end_attempt(self, error: GatewayError | None) -> None:
+        attempt = self._attempt
+        if attempt is not None and not attempt.done():
+            attempt.set_result(error)
+
+    # The pipeline's side
+
+    async def attempt(self, candidate: Candidate, exchange: Exchange) -> GatewayError | None:
+        """Put the request to one upstream; None when the answer is whole."""
+        self.candidate = candidate
+        self.exchange = exchange
+        self.attempts += 1
+        self._attempt = asyncio.get_running_loop().create_future()
+        if self.gone:
+            return _GONE
+        self.flight = candidate.provider.open(exchange, candidate.upstream, self)
+        return await self._attempt
+
+    def refuse(self, error: GatewayError) -> None:
+        """Answer with an error; if an answer has begun already, it was ended by :meth:`fail`."""
+        self.error = error
+        if self.started or self.gone:
+            return
+        self.started = self.answered = True
+        self.status = error.status
+        headers = self._headers(b"application/json")
+        headers.extend(error_headers(error))
+        self.responder.send(error.status, headers, self.front.error(error))
+
+    def _headers(self, content_type: bytes) -> HeaderList:
+        headers = [(b"content-type", content_type), (b"x-request-id", self.request_id.encode())]
+        if self.candidate is not None:
+            provider, upstream, _ = self.candidate
+            headers.append((b"x-trunkline-provider", provider.name.encode()))
+            headers.append((b"x-trunkline-upstream", upstream.name.encode()))
+            headers.append((b"x-trunkline-attempts", b"%d" % self.attempts))
+        return headers
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, as far as the upstream has told."""
+        return None if self.exchange is None else self.exchange.usage
+
+    @property
+    def model(self) -> str | None:
+        """The upstream's own name for the model."""
+        if self.exchange is None:
+            return None if self.peek is None else self.peek.model
+        return self.exchange.model or self.exchange.upstream_model
+
+
+def error_headers(error: GatewayError) -> HeaderList:
+    """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3)."""
+    headers: HeaderList = []
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
+    return headers
+
+
+class Pipeline:
+    """The way of every request through the gateway."""
+
+    def __init__(self, router: Router, observers: Sequence[Callable[[Outcome], None]] = ()) -> None:
+        """``observers`` are told what every call came to; they must be quick and must not raise."""
+        self.router = router
+        self._observers = tuple(observers)
+        self.active: set[Call] = set()
+
+    async def serve(self, call: Call, body: bytes) -> None:
+        """Answer one call whose key was checked and whose body has arrived. Raises only when cancelled."""
+        self.active.add(call)
+        try:
+            await self._answer(call, body)
+        except GatewayError as error:
+            call.refuse(error)
+        except asyncio.CancelledError:
+            call.disconnected()
+            raise
+        except Exception:
+            log.exception("a request failed inside the gateway", request_id=call.request_id)
+            call.refuse(GatewayError("The gateway failed; its log says more under this request's id"))
+        finally:
+            self.active.discard(call)
+            self.settle(call)
+
+    async def _answer(self, call: Call, body: bytes) -> None:
+        front = call.front
+        peek = call.peek = front.peek(body)
+        candidates = self.router.candidates(peek.model, front.operation, call.only)
+        failure: GatewayError | None = None
+        for candidate in candidates:
+            failure = await self._attempt(call, candidate, body, peek)
+            if failure is None:
+                return
+            call.error = failure
+            if call.started or call.gone or not failure.kind.failover:
+                break
+            if candidate is not candidates[-1]:
+                _log_fallback(call, candidate, failure)
+        assert failure is not None
+        raise failure
+
+    async def _attempt(
+        self, call: Call, candidate: Candidate, body: bytes, peek: Peek
+    ) -> GatewayError | None:
+        provider = candidate.provider
+        preparation = provider.preparation(call.front, body)
+        if preparation is not None:
+            body = await preparation
+        exchange = provider.exchange(call.front, body, peek, candidate.model)
+        failure = await call.attempt(candidate, exchange)
+        call.error = failure
+        return failure
+
+    def settle(self, call: Call) -> None:
+        """Tell the observers what the call came to."""
+        ended = _now()
+        status = CLIENT_GONE.status if call.gone and not call.answered else call.status
+        first = call.first_byte_at
+        outcome = Outcome(
+            call, status, call.error, ended - call.began, None if first is None else first - call.began
+        )
+        for observe in self._observers:
+            observe(outcome)
+
+
+def _log_fallback(call: Call, candidate: Candidate, failure: GatewayError) -> None:
+    log.warning(
+        "falling back",
+        request_id=call.request_id,
+        provider=candidate.provider.name,
+        upstream=candidate.upstream.name,
+        model=candidate.model,
+        code=failure.code,
+    )

@@ -1,0 +1,6 @@
+"""Providers: who can answer, how they are reached, and what is peculiar to each.
+
+``base`` holds the Protocols; ``rows`` the providers that are only data; ``wire`` carries exchanges over the
+transport; ``ollama``, ``openrouter`` and ``custom`` have behaviour of their own; ``python`` lends a user's
+Python provider the same interface; ``build`` makes all of them from the settings.
+"""

@@ -1,0 +1,159 @@
+"""Providers from settings: one place that knows which class stands behind which type."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from trunkline.dialects.base import Fills
+from trunkline.providers.base import Provider
+from trunkline.providers.custom import CustomProcessingProvider
+from trunkline.providers.images import ImageFetcher
+from trunkline.providers.ollama import OllamaProvider
+from trunkline.providers.python import PythonProvider
+from trunkline.providers.rows import ROWS
+from trunkline.providers.wire import RowProvider, Rule, encode_headers
+from trunkline.settings import ProviderConfig, Settings, SettingsError, resolve_providers
+from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
+
+ENTRY_POINTS: Final = "trunkline.providers"
+"""Group in which a third-party package announces provider types: ``name = "module:Class"``."""
+
+
+def build_providers(settings: Settings) -> dict[str, Provider]:
+    """Every configured provider by name, in the order in which they are asked; ``custom`` is always last.
+
+    Raises:
+        SettingsError: a type that nobody knows, a class that cannot be loaded, a bad header or proxy.
+    """
+    shared = Client()
+    images = ImageFetcher(max_bytes=settings.image_max_bytes) if settings.fetch_image_urls else None
+    return {
+        name: _build(name, config, settings, shared, images)
+        for name, config in resolve_providers(settings).items()
+    }
+
+
+def _build(
+    name: str, config: ProviderConfig, settings: Settings, shared: Client, images: ImageFetcher | None
+) -> Provider:
+    kind = config.type or name
+    try:
+        if config.python:
+            return _python(name, load_class(config.python), config)
+        if kind == "custom":
+            return PythonProvider(name, CustomProcessingProvider(), local=True)
+        if kind not in ROWS and kind != "ollama":
+            return _python(name, _entry_point(name, kind), config)
+        client = _client(config, shared)
+        if kind == "ollama":
+            view = settings.ollama_settings
+            return OllamaProvider(
+                config.addresses,
+                name=name,
+                client=client,
+                timeouts=_timeouts(config),
+                load_timeout=view.load_timeout,
+                temperature=view.temperature,
+                max_tokens=view.max_tokens,
+                streaming=view.streaming,
+                images=images,
+                headers=_headers(config, {}),
+                rules=_rules(name, settings),
+                local=config.local is not False,
+            )
+        row = ROWS[kind]
+        if row.needs_key and not config.api_key:
+            raise SettingsError(
+                f"provider {name!r}: {row.title} needs a key; set {name.upper()}_API_KEY or its api_key"
+            )
+        return RowProvider(
+            name,
+            row,
+            config.addresses,
+            drop=config.drop,
+            client=client,
+            headers=_headers(config, row.headers),
+            timeouts=_timeouts(config),
+            local=bool(config.local),
+            rules=_rules(name, settings),
+        )
+    except ValueError as error:
+        raise SettingsError(f"provider {name!r}: {error}") from None
+
+
+def load_class(path: str) -> Any:
+    """The class at ``package.module:Name``.
+
+    Raises:
+        SettingsError: there is none, saying what failed.
+    """
+    module_name, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"Cannot load the Python provider {path!r}: {error}") from error
+
+
+def _entry_point(name: str, kind: str) -> Any:
+    found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == kind]
+    if not found:
+        known = ", ".join(sorted([*ROWS, "ollama", "custom"]))
+        raise SettingsError(
+            f"provider {name!r}: no such type {kind!r}; write one of {known}, install a package that offers "
+            f"it as an entry point in {ENTRY_POINTS!r}, or use python: module:Class"
+        )
+    return found[0].load()
+
+
+def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
+    try:
+        inner = factory(**config.options)
+    except Exception as error:
+        problem = f"provider {name!r}: its class could not be made from its options: {type(error).__name__}"
+        raise SettingsError(problem) from error
+    if not callable(getattr(inner, "chat_completions", None)):
+        raise SettingsError(f"provider {name!r}: {type(inner).__name__} has no chat_completions method")
+    timeout = config.timeouts.first_byte or 30.0
+    return PythonProvider(name, inner, local=bool(config.local), timeout=timeout)
+
+
+def _client(config: ProviderConfig, shared: Client) -> Client:
+    """The shared client, or one of its own for a provider with an authority or proxy of its own."""
+    if config.ca_file is None and config.proxy is None:
+        return shared
+    return Client(
+        tls=None if config.ca_file is None else TlsConfig(ca_file=str(config.ca_file)),
+        proxy=None if config.proxy is None else ProxyConfig.explicit(config.proxy.get_secret_value()),
+    )
+
+
+def _headers(config: ProviderConfig, own: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    headers = {name.lower(): value for name, value in own.items()}
+    if config.api_key:
+        headers["authorization"] = f"Bearer {config.api_key[0].get_secret_value()}"
+    headers |= {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
+    return encode_headers(headers)
+
+
+def _timeouts(config: ProviderConfig) -> Timeouts:
+    given, default = config.timeouts, Timeouts()
+    return Timeouts(
+        connect=given.connect or default.connect,
+        first_byte=given.first_byte or default.first_byte,
+        idle=given.idle or default.idle,
+        total=given.total,
+    )
+
+
+def _rules(name: str, settings: Settings) -> list[Rule]:
+    """The ``models`` section's defaults, as far as they speak of this provider."""
+    rules = []
+    for pattern, defaults in settings.models.items():
+        provider, slash, rest = pattern.partition("/")
+        fields = {} if defaults.keep_alive is None else {"keep_alive": defaults.keep_alive}
+        if slash and provider == name:
+            rules.append(Rule(rest.lower(), Fills(options=defaults.options, fields=fields)))
+    return rules

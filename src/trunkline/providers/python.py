@@ -1,0 +1,186 @@
+"""A user's Python provider behind the gateway: an upstream that speaks OpenAI's dialect by function call.
+
+The exchange is the ordinary one; only the carrying differs: instead of a socket, a task calls the
+provider's methods. Streams come from ``stream_chat_completions`` where the provider has it; where it has
+not, the whole answer is written as a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from trunkline.dialects.base import NO_FILLS, Front, Peek
+from trunkline.dialects.openai import OpenAIBack, Quirks
+from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_TIMEOUT, CallerError, GatewayError, ProviderError
+from trunkline.exchange import Exchange, PassThrough, Translate
+from trunkline.model import Operation
+from trunkline.providers.base import (
+    ChatProvider,
+    EmbeddingProvider,
+    Flight,
+    ModelInfo,
+    Outlet,
+    StreamingChatProvider,
+    Upstream,
+)
+from trunkline.providers.schemas import ChatCompletionRequest, EmbeddingRequest
+
+_CHAT: Final = "/chat/completions"
+_EMBEDDINGS: Final = "/embeddings"
+
+
+class PythonProvider:
+    """Lends a ``ChatProvider`` the gateway's interface; satisfies ``base.Provider``."""
+
+    kind = "python"
+    lists_models = False
+
+    def __init__(self, name: str, inner: ChatProvider, *, local: bool = False, timeout: float = 30.0) -> None:
+        self.name = name
+        self.inner = inner
+        self.local = local
+        self.timeout = timeout
+        """Seconds of silence before an answer, and between its chunks, is given up."""
+        self.upstreams = [Upstream(name=name, url="")]
+        endpoints: dict[Operation, str] = {"chat": _CHAT}
+        if isinstance(inner, EmbeddingProvider):
+            endpoints["embeddings"] = _EMBEDDINGS
+        self._streams = isinstance(inner, StreamingChatProvider)
+        self._back = OpenAIBack(Quirks(who=f"Provider '{name}'", endpoints=endpoints, ask_usage=False))
+
+    def supports(self, operation: Operation) -> bool:
+        """Chat always; embeddings where the provider has the method."""
+        return self._back.target(operation, None) is not None
+
+    def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
+        """Nothing to fetch."""
+        return None
+
+    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
+        """Whole to whole passes through; everything else is translated."""
+        if front.dialect == "openai" and not peek.stream:
+            return PassThrough(front, self._back, body, peek, model, NO_FILLS, self.name)
+        return Translate(
+            front,
+            self._back,
+            front.parse(body),
+            model,
+            NO_FILLS,
+            self.name,
+            stream=peek.stream,
+            upstream_stream=peek.stream and self._streams,
+            id_prefix="chatcmpl-",
+        )
+
+    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
+        """Call the provider in a task of its own."""
+        return _Flight(asyncio.get_running_loop().create_task(_Run(self, exchange, outlet).run()))
+
+    async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
+        """The models that the provider's ``list_models`` names, if it has one."""
+        list_models = getattr(self.inner, "list_models", None)
+        names = list_models() if list_models is not None else []
+        return [ModelInfo(id=name) for name in (await names if inspect.isawaitable(names) else names)]
+
+    async def aclose(self) -> None:
+        """Close the provider, if it can be closed."""
+        aclose = getattr(self.inner, "aclose", None)
+        if aclose is not None:
+            await aclose()
+
+
+class _Flight:
+    """A provider's call under way."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    def pause(self) -> None:
+        """A Python provider's chunks are few and already in memory: there is nothing to hold back."""
+
+    def resume(self) -> None:
+        """See :meth:`pause`."""
+
+
+class _Run:
+    """One call of a Python provider."""
+
+    def __init__(self, provider: PythonProvider, exchange: Exchange, outlet: Outlet) -> None:
+        self._provider = provider
+        self._exchange = exchange
+        self._outlet = outlet
+
+    async def run(self) -> None:
+        await asyncio.sleep(0)  # an outlet hears nothing before ``open`` has returned
+        try:
+            last = await self._answer()
+        except GatewayError as error:
+            self._fail(error)
+        except TimeoutError:
+            text = f"Provider '{self._provider.name}' said nothing for {self._provider.timeout:g} s"
+            self._fail(ProviderError(text, UPSTREAM_TIMEOUT))
+        except Exception as error:
+            text = f"Provider '{self._provider.name}' raised {type(error).__name__}"
+            self._fail(ProviderError(text, UPSTREAM_ERROR))
+        else:
+            self._outlet.done(last)
+
+    def _fail(self, error: GatewayError) -> None:
+        error.provider = self._provider.name
+        self._outlet.fail(error)
+
+    async def _answer(self) -> bytes:
+        """Put the request to the provider and its answer through the exchange; returns the last bytes."""
+        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.request()
+        exchange.head(200, ())
+        if exchange.target() == _EMBEDDINGS:
+            assert isinstance(inner, EmbeddingProvider)
+            return await self._whole(inner.embeddings(_validate(EmbeddingRequest, body)))
+        request = _validate(ChatCompletionRequest, body)
+        if request.stream and isinstance(inner, StreamingChatProvider):
+            return await self._stream(inner.stream_chat_completions(request))
+        return await self._whole(inner.chat_completions(request))
+
+    async def _whole(self, call: Awaitable[Any]) -> bytes:
+        async with asyncio.timeout(self._provider.timeout):
+            answer = await call
+        self._feed(answer.model_dump_json(exclude_none=True).encode())
+        return self._finish()
+
+    async def _stream(self, chunks: AsyncIterator[Any]) -> bytes:
+        while True:
+            async with asyncio.timeout(self._provider.timeout):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return self._finish()
+            self._feed(b"data: " + chunk.model_dump_json(exclude_none=True).encode() + b"\n\n")
+
+    def _feed(self, data: bytes) -> None:
+        out = self._exchange.feed(data)
+        if out:
+            self._outlet.emit(out)
+        if self._exchange.error is not None:
+            raise self._exchange.error
+
+    def _finish(self) -> bytes:
+        out = self._exchange.finish()
+        if self._exchange.error is not None:
+            raise self._exchange.error
+        return out
+
+
+def _validate(model: type[Any], body: bytes) -> Any:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(str(step) for step in first["loc"])
+        raise CallerError(f"Invalid '{at}': {first['msg']}", param=at) from None

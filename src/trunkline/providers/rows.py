@@ -1,0 +1,128 @@
+"""Providers that are only data: address, key, headers and quirks. A new one is one row and one test.
+
+Facts: each vendor's API reference, as gathered in the project's notes; the fields of a row say which quirk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from trunkline.dialects.openai import Quirks
+from trunkline.providers.base import ModelInfo
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One OpenAI-compatible vendor."""
+
+    kind: str
+    title: str
+    """Its name in texts for people."""
+    url: str | None = None
+    """Base address, unless the settings give one."""
+    quirks: Quirks
+    headers: Mapping[str, str] = {}
+    """Sent with every request."""
+    needs_key: bool = True
+    vendor_ids: bool = False
+    """Model ids are ``vendor/model``; one without a slash stands in the provider's own namespace
+    (``openrouter/auto``)."""
+    drop: Mapping[str, frozenset[str]] = {}
+    """Request fields it refuses, by model pattern (``*`` and ``?`` match)."""
+    id_prefix: str = "chatcmpl-"
+    read_models: Callable[[Mapping[str, Any]], ModelInfo]
+    """One item of its ``/models`` list → what it says."""
+
+
+def plain_model(item: Mapping[str, Any]) -> ModelInfo:
+    """OpenAI's item, with the context lengths that vLLM (``max_model_len``) and others add."""
+    created, length = item.get("created"), item.get("max_model_len") or item.get("context_length")
+    meta = item.get("meta")
+    if length is None and isinstance(meta, dict):
+        length = meta.get("n_ctx_train")
+    return ModelInfo(
+        id=str(item["id"]),
+        created=created if isinstance(created, int) else None,
+        owner=item.get("owned_by") if isinstance(item.get("owned_by"), str) else None,
+        context_length=length if isinstance(length, int) else None,
+    )
+
+
+_CAPABILITIES: Final = {"tools": "tools", "reasoning": "thinking", "include_reasoning": "thinking"}
+"""OpenRouter's ``supported_parameters`` → Ollama's word for the capability."""
+
+
+def openrouter_model(item: Mapping[str, Any]) -> ModelInfo:
+    """OpenRouter's item: context length, modalities, parameters, prices as strings of USD per token."""
+    architecture, top = item.get("architecture") or {}, item.get("top_provider") or {}
+    found = {_CAPABILITIES[name] for name in item.get("supported_parameters") or () if name in _CAPABILITIES}
+    if "image" in (architecture.get("input_modalities") or ()):
+        found.add("vision")
+    embeds = "embeddings" in (architecture.get("output_modalities") or ())
+    prices = {}
+    for name, text in (item.get("pricing") or {}).items():
+        try:
+            prices[name] = float(text)
+        except (TypeError, ValueError):
+            continue
+    base = plain_model(item)
+    return ModelInfo(
+        id=base.id,
+        created=base.created,
+        owner=base.id.partition("/")[0],
+        context_length=item.get("context_length") or top.get("context_length"),
+        max_output=top.get("max_completion_tokens"),
+        capabilities=("embedding" if embeds else "completion", *sorted(found)),
+        prices=prices or None,
+    )
+
+
+OPENAI: Final = Row(
+    kind="openai",
+    title="OpenAI",
+    url="https://api.openai.com/v1",
+    quirks=Quirks(who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset()),
+    read_models=plain_model,
+)
+
+OPENROUTER: Final = Row(
+    kind="openrouter",
+    title="OpenRouter",
+    url="https://openrouter.ai/api/v1",
+    quirks=Quirks(who="OpenRouter", reasoning="object", history_reasoning="reasoning", ask_usage=False),
+    headers={"X-Title": "Trunkline"},
+    vendor_ids=True,
+    read_models=openrouter_model,
+)
+
+CEREBRAS: Final = Row(
+    kind="cerebras",
+    title="Cerebras",
+    url="https://api.cerebras.ai/v1",
+    quirks=Quirks(
+        who="Cerebras",
+        endpoints={"chat": "/chat/completions", "completions": "/completions"},
+        max_tokens="max_completion_tokens",
+        knobs=frozenset(),
+        ask_usage=False,
+    ),
+    drop={
+        "*": frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
+        "llama*": frozenset({"reasoning_effort", "reasoning_format"}),
+        "qwen-3-*-instruct*": frozenset({"reasoning_effort", "reasoning_format"}),
+    },
+    read_models=plain_model,
+)
+
+COMPATIBLE: Final = Row(
+    kind="openai-compatible",
+    title="The OpenAI-compatible server",
+    quirks=Quirks(),
+    needs_key=False,
+    read_models=plain_model,
+)
+
+ROWS: Final[Mapping[str, Row]] = {row.kind: row for row in (OPENAI, OPENROUTER, CEREBRAS, COMPATIBLE)}
+"""Every row by its type's name."""

@@ -1,0 +1,283 @@
+"""Providers that are reached over HTTP: exchanges carried by the transport.
+
+Owns where a provider is, how it is authenticated to and what settings fill in; what its bytes mean belongs
+to its back dialect. The same object serves the gateway (``exchange`` and ``open``) and, through
+``library``, a Python program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import msgspec
+
+from trunkline import transport
+from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.openai import OpenAIBack
+from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
+from trunkline.exchange import Exchange, PassThrough, Translate
+from trunkline.model import Operation
+from trunkline.providers.base import Flight, ModelInfo, Outlet, Upstream
+from trunkline.providers.library import LibraryFace
+from trunkline.providers.rows import Row
+from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
+
+MAX_WHOLE_BODY: Final = 256 * 1024 * 1024
+"""Bytes of the largest answer that is held in memory whole (not streamed)."""
+MAX_LISTING: Final = 32 * 1024 * 1024
+
+_JSON: Final = (b"content-type", b"application/json")
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Fills for the models that match a pattern."""
+
+    pattern: str
+    fills: Fills
+
+
+class WireProvider(LibraryFace):
+    """A provider over HTTP; satisfies ``base.Provider``."""
+
+    lists_models = True
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        back: Back,
+        urls: Sequence[str],
+        *,
+        client: Client,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        timeouts: Timeouts | None = None,
+        local: bool = False,
+        rules: Sequence[Rule] = (),
+        id_prefix: str = "chatcmpl-",
+        streaming: bool = True,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.local = local
+        self.back = back
+        self.client = client
+        self.timeouts = timeouts or Timeouts()
+        self.upstreams = [Upstream(name=_label(url), url=url) for url in urls]
+        self._id_prefix = id_prefix
+        self._streaming = streaming
+        self._headers = (_JSON, *headers)
+        self._get_headers = tuple(headers)
+        self._rules = tuple(rules)
+        self._fills: dict[str, Fills] = {}
+        self._places: dict[str, tuple[Origin, bytes]] = {}
+        for url in urls:
+            origin, path = parse_origin(url)
+            self._places[url] = (origin, path.encode())
+
+    def supports(self, operation: Operation) -> bool:
+        """Whether the vendor has an endpoint for the operation."""
+        return self.back.target(operation, None) is not None
+
+    def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
+        """Nothing to fetch: these providers take images by URL themselves."""
+        return None
+
+    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
+        """PassThrough where the client speaks this provider's dialect, else Translate."""
+        fills = self.fills_for(model)
+        if front.dialect == self.back.dialect and (self._streaming or not peek.stream):
+            return PassThrough(front, self.back, body, peek, model, fills, self.name)
+        return Translate(
+            front,
+            self.back,
+            front.parse(body),
+            model,
+            fills,
+            self.name,
+            stream=peek.stream,
+            upstream_stream=peek.stream and self._streaming,
+            id_prefix=self._id_prefix,
+        )
+
+    def fills_for(self, model: str) -> Fills:
+        """What the settings fill in or drop for ``model``: every rule that matches, later ones first."""
+        fills = self._fills.get(model)
+        if fills is None:
+            if len(self._fills) > 4096:
+                self._fills.clear()
+            matching = [rule.fills for rule in self._rules if fnmatchcase(model.lower(), rule.pattern)]
+            fills = self._fills[model] = _merge(matching) if matching else NO_FILLS
+        return fills
+
+    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
+        """Send the request; the answer flows into ``outlet``."""
+        origin, path = self._places[upstream.url]
+        request = UpstreamRequest(
+            origin,
+            b"POST",
+            path + exchange.target().encode(),
+            self._headers,
+            exchange.request(),
+            self.timeouts_for(exchange, upstream),
+            0 if exchange.streaming else MAX_WHOLE_BODY,
+        )
+        sink = _Carrier(exchange, outlet, self)
+        flight = sink.flight = self.client.send(request, sink)
+        return flight
+
+    def timeouts_for(self, exchange: Exchange, upstream: Upstream) -> Timeouts:
+        """How long this exchange may take."""
+        return self.timeouts
+
+    def worded(self, error: GatewayError) -> GatewayError:
+        """``error`` with this provider's name on it, in the words its users know."""
+        error.provider = self.name
+        return error
+
+    async def get_json(self, upstream: Upstream, path: str, body: bytes | None = None) -> Any:
+        """A small JSON document from one upstream (GET, or POST of ``body``).
+
+        Raises:
+            ProviderError: no answer, an error answer, or one that is not JSON.
+        """
+        origin, base = self._places[upstream.url]
+        request = UpstreamRequest(
+            origin,
+            b"GET" if body is None else b"POST",
+            base + path.encode(),
+            self._get_headers if body is None else self._headers,
+            body or b"",
+            self.timeouts,
+            MAX_LISTING,
+        )
+        try:
+            answer = await self.client.fetch(request)
+            if answer.status >= 400:
+                raise self.back.read_error(answer.status, answer.headers, answer.body)
+            return msgspec.json.decode(answer.body)
+        except msgspec.DecodeError as error:
+            problem = ProviderError(
+                f"{self.name} sent a malformed answer to {path}: {error}", UPSTREAM_PROTOCOL
+            )
+            raise self.worded(problem) from None
+        except GatewayError as error:
+            raise self.worded(error) from None
+
+    async def ask_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """Like :meth:`get_json` of the first upstream, for an answer that is an object."""
+        encoded = None if body is None else msgspec.json.encode(body)
+        answer = await self.get_json(self.upstreams[0], path, encoded)
+        if not isinstance(answer, dict):
+            raise self.worded(ProviderError(f"{self.name} sent no JSON object to {path}", UPSTREAM_PROTOCOL))
+        return answer
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self.client.aclose()
+
+
+class RowProvider(WireProvider):
+    """A provider that is a row of data."""
+
+    def __init__(
+        self, name: str, row: Row, urls: Sequence[str], *, drop: Sequence[str] = (), **more: Any
+    ) -> None:
+        rules = [
+            *(Rule(pattern, Fills(drop=fields)) for pattern, fields in row.drop.items()),
+            *([Rule("*", Fills(drop=frozenset(drop)))] if drop else []),
+            *more.pop("rules", ()),
+        ]
+        quirks = row.quirks if row.url else msgspec.structs.replace(row.quirks, who=f"Provider '{name}'")
+        super().__init__(
+            name, row.kind, OpenAIBack(quirks), urls, rules=rules, id_prefix=row.id_prefix, **more
+        )
+        self.row = row
+
+    async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
+        """``GET /models``."""
+        listing = await self.get_json(upstream, "/models")
+        items = listing.get("data") if isinstance(listing, dict) else listing
+        if not isinstance(items, list):
+            problem = ProviderError(f"{self.name} sent a list of models that is none", UPSTREAM_PROTOCOL)
+            raise self.worded(problem)
+        return [self.row.read_models(item) for item in items if isinstance(item, dict) and item.get("id")]
+
+
+class _Carrier:
+    """One exchange on the transport: a ``Sink`` on one side, an ``Outlet`` on the other."""
+
+    __slots__ = ("_exchange", "_outlet", "_provider", "flight", "progress")
+
+    flight: transport.Flight
+
+    def __init__(self, exchange: Exchange, outlet: Outlet, provider: WireProvider) -> None:
+        self._exchange = exchange
+        self._outlet = outlet
+        self._provider = provider
+        self.progress = 0
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self._exchange.head(status, headers)
+
+    def on_data(self, data: bytes) -> None:
+        exchange = self._exchange
+        out = exchange.feed(data)
+        self.progress = exchange.progress
+        if exchange.error is not None:
+            self.flight.cancel()
+            if out:
+                self._outlet.emit(out)
+            self._outlet.fail(self._provider.worded(exchange.error))
+        elif exchange.complete:
+            self.flight.release()
+            self._outlet.done(out)
+        elif out:
+            self._outlet.emit(out)
+
+    def on_end(self) -> None:
+        exchange = self._exchange
+        out = exchange.finish()
+        if exchange.error is None:
+            self._outlet.done(out)
+            return
+        if out:
+            self._outlet.emit(out)
+        self._outlet.fail(self._provider.worded(exchange.error))
+
+    def on_failure(self, failure: GatewayError) -> None:
+        self._outlet.fail(self._provider.worded(failure))
+
+
+def _merge(fills: Sequence[Fills]) -> Fills:
+    """All of them in one; a later one wins where two say something of the same thing."""
+    options: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    temperature = max_tokens = None
+    drop: frozenset[str] = frozenset()
+    for each in fills:
+        options |= each.options
+        fields |= each.fields
+        drop |= each.drop
+        temperature = each.temperature if each.temperature is not None else temperature
+        max_tokens = each.max_tokens if each.max_tokens is not None else max_tokens
+    return Fills(temperature=temperature, max_tokens=max_tokens, options=options, fields=fields, drop=drop)
+
+
+def _label(url: str) -> str:
+    """A short name for an address: its host and port."""
+    origin, _ = parse_origin(url)
+    return origin.authority if origin.port not in (80, 443) else origin.host
+
+
+def encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Header names and values as the wire has them.
+
+    Raises:
+        ValueError: a value holds a line break.
+    """
+    for name, value in headers.items():
+        if any(mark in name + value for mark in "\r\n\0"):
+            raise ValueError(f"The header {name!r} must not hold a line break")
+    return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]

@@ -1,0 +1,149 @@
+"""Which provider has which models: what discovery found, kept in memory and refreshed in the background.
+
+A look-up touches dictionaries only. When a provider stops answering, what it last said is kept and marked
+stale; before it ever answered, its catalog is unknown, which is not the same as empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from trunkline.errors import GatewayError
+from trunkline.providers.base import ModelInfo, Provider
+from trunkline.routing import names
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+Allows = Callable[[str, str, str], bool]
+"""The models filter: short name, tagged name and full id → whether the model may be used."""
+
+
+class Shelf:
+    """One provider's models."""
+
+    __slots__ = ("_by_short", "_by_spelling", "by_upstream", "fetched_at", "known", "models", "stale")
+
+    def __init__(self) -> None:
+        self.models: dict[str, ModelInfo] = {}
+        """By id, all upstreams together."""
+        self.by_upstream: dict[str, frozenset[str]] = {}
+        """Ids in lower case by upstream, of those that answered."""
+        self.known = False
+        """Discovery has answered at least once, or the settings list the models."""
+        self.stale = False
+        """The last look failed; what is here is from an earlier one."""
+        self.fetched_at: float | None = None
+        self._by_spelling: dict[str, ModelInfo] = {}
+        self._by_short: dict[str, list[ModelInfo]] = {}
+
+    def fill(self, found: Mapping[str, Sequence[ModelInfo]]) -> None:
+        """Replace everything by what each upstream was found to have."""
+        self.by_upstream = {
+            upstream: frozenset(model.id.lower() for model in models) for upstream, models in found.items()
+        }
+        self.models = {model.id: model for models in found.values() for model in models}
+        self._by_spelling = {}
+        self._by_short = {}
+        for model in sorted(self.models.values(), key=lambda model: model.id):
+            for spelling in reversed(names.spellings(model.id)):
+                self._by_spelling.setdefault(spelling, model)
+            self._by_short.setdefault(names.short(model.id.lower()), []).append(model)
+        for model in self.models.values():
+            self._by_spelling[model.id.lower()] = model
+        self.known = True
+        self.stale = False
+        self.fetched_at = time.time()
+
+    def find(self, name: str) -> ModelInfo | None:
+        """The model of that name: as it is, with or without ``:latest``, or by its short name."""
+        for spelling in names.spellings(name):
+            model = self._by_spelling.get(spelling)
+            if model is not None:
+                return model
+        if "/" in name:
+            return None
+        namesakes = self.namesakes(name)
+        return namesakes[0] if namesakes else None
+
+    def namesakes(self, name: str) -> list[ModelInfo]:
+        """All models whose id ends in this short name, in the order of their ids."""
+        for spelling in names.spellings(name):
+            if spelling in self._by_short:
+                return self._by_short[spelling]
+        return []
+
+
+class Catalog:
+    """Every provider's shelf."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        *,
+        static: Mapping[str, Iterable[str]] | None = None,
+        allows: Allows | None = None,
+    ) -> None:
+        """``static`` are models that the settings list, by provider; ``allows`` is the models filter."""
+        self._providers = providers
+        self._allows = allows
+        self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
+        self.shelves = {name: Shelf() for name in providers}
+        self._task: asyncio.Task[None] | None = None
+        for name, ids in self._static.items():
+            upstreams = providers[name].upstreams
+            self._fill(name, {each.name: [ModelInfo(id=each_id) for each_id in ids] for each in upstreams})
+
+    def _fill(self, name: str, found: Mapping[str, Sequence[ModelInfo]]) -> None:
+        allowed = {
+            upstream: [model for model in models if self.allows(model.id)]
+            for upstream, models in found.items()
+        }
+        self.shelves[name].fill(allowed)
+
+    def allows(self, model: str) -> bool:
+        """Whether the models filter lets this id through."""
+        return self._allows is None or self._allows(names.short(model), names.tagged(model), model)
+
+    def start(self, interval: float) -> None:
+        """Refresh now and then every ``interval`` seconds, in the background."""
+        self._task = asyncio.get_running_loop().create_task(self._keep_fresh(interval))
+
+    async def _keep_fresh(self, interval: float) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(interval)
+
+    async def refresh(self, only: Iterable[str] | None = None) -> None:
+        """Ask the providers (or ``only`` these) for their models, all at once; failures are logged."""
+        wanted = [name for name in (only or self._providers) if name not in self._static]
+        await asyncio.gather(*(self._refresh(name) for name in wanted))
+
+    async def _refresh(self, name: str) -> None:
+        provider, shelf = self._providers[name], self.shelves[name]
+        upstreams = provider.upstreams
+        answers = await asyncio.gather(
+            *(provider.fetch_models(upstream) for upstream in upstreams), return_exceptions=True
+        )
+        found: dict[str, Sequence[ModelInfo]] = {}
+        for upstream, answer in zip(upstreams, answers, strict=True):
+            if not isinstance(answer, BaseException):
+                found[upstream.name] = answer
+                continue
+            reason = answer.message if isinstance(answer, GatewayError) else type(answer).__name__
+            level = log.debug if shelf.stale or not shelf.known else log.warning
+            level("discovery failed", provider=name, upstream=upstream.name, reason=reason)
+        if found:
+            self._fill(name, found)
+        else:
+            shelf.stale = True
+
+    async def aclose(self) -> None:
+        """Stop refreshing."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

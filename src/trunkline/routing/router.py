@@ -1,0 +1,232 @@
+"""Name in, upstreams out: which providers may serve a request, in the order in which they are asked.
+
+The rules, in words: text before the first ``:`` or ``/`` pins a provider if it names one and the whole is
+not better explained otherwise; a bare name is looked up in the aliases and routes, then at the preferred
+provider, then wherever discovery found it; other providers that list the same model come after it, as
+fallbacks, unless the name was pinned. Within a provider its upstreams take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from trunkline.errors import (
+    INVALID_REQUEST,
+    MODEL_NOT_FOUND,
+    PROVIDER_NOT_CONFIGURED,
+    UNSUPPORTED,
+    CallerError,
+    GatewayError,
+)
+from trunkline.model import Operation
+from trunkline.providers.base import Provider, Upstream
+from trunkline.routing import names
+from trunkline.routing.catalog import Catalog
+
+
+class Candidate(NamedTuple):
+    """One upstream that may serve a request, and the model's name there."""
+
+    provider: Provider
+    upstream: Upstream
+    model: str
+
+
+class Target(NamedTuple):
+    """One provider that may serve a request, and the model's name there."""
+
+    provider: Provider
+    model: str
+
+
+class Rules(NamedTuple):
+    """What the settings say about routing."""
+
+    preferred: str = "auto"
+    fallback: bool = True
+    default_model: str = "llama2"
+    """Serves a request that names no model, where Ollama is meant."""
+    aliases: Mapping[str, str] = {}
+    routes: Mapping[str, Sequence[tuple[str, str]]] = {}
+    """(provider, model) pairs by route name."""
+
+
+class Router:
+    """Resolves names over the providers and their catalog."""
+
+    def __init__(self, providers: Mapping[str, Provider], catalog: Catalog, rules: Rules) -> None:
+        self.providers = providers
+        self.catalog = catalog
+        self.rules = rules
+        self._known = frozenset(providers) | frozenset(names.BUILT_IN)
+        self._aliases = {name.lower(): target for name, target in rules.aliases.items()}
+        self._routes = {name.lower(): targets for name, targets in rules.routes.items()}
+        self._turns: dict[str, int] = {}
+
+    @property
+    def preferred(self) -> str:
+        """The preferred provider; where that one is not configured, the first that is."""
+        if self.rules.preferred in self.providers:
+            return self.rules.preferred
+        return next(iter(self.providers))
+
+    def candidates(self, model: str | None, operation: Operation, only: str | None = None) -> list[Candidate]:
+        """The upstreams to ask for ``model``, in order; at least one.
+
+        Args:
+            model: as the client wrote it; None where it wrote none.
+            operation: what is asked; a provider without it is passed over.
+            only: the provider that the path of the request names.
+
+        Raises:
+            CallerError: no model, an unknown provider, a model that nobody has or that may not be used, or an
+                operation that nobody who has the model can do.
+        """
+        targets = self.resolve(model, only)
+        able = [target for target in targets if target.provider.supports(operation)]
+        if not able:
+            target = targets[0]
+            raise CallerError(
+                f"Provider '{target.provider.name}' has no {operation} endpoint for model '{target.model}'",
+                UNSUPPORTED,
+                param="model",
+                provider=target.provider.name,
+            )
+        if not self.rules.fallback:
+            del able[1:]
+        return [candidate for target in able for candidate in self._upstreams(target)]
+
+    def _upstreams(self, target: Target) -> Iterator[Candidate]:
+        """The target's upstreams that have the model, beginning with the one whose turn it is."""
+        provider = target.provider
+        upstreams: Sequence[Upstream] = provider.upstreams
+        if len(upstreams) == 1:
+            return iter((Candidate(provider, upstreams[0], target.model),))
+        shelf = self.catalog.shelves[provider.name]
+        wanted = target.model.lower()
+        having = [each for each in upstreams if wanted in shelf.by_upstream.get(each.name, (wanted,))]
+        upstreams = having or upstreams
+        turn = self._turns.get(provider.name, 0)
+        self._turns[provider.name] = turn + 1
+        at = turn % len(upstreams)
+        return (Candidate(provider, each, target.model) for each in (*upstreams[at:], *upstreams[:at]))
+
+    def resolve(self, model: str | None, only: str | None = None) -> list[Target]:
+        """The providers to ask and what each calls the model; see :meth:`candidates`."""
+        if only is not None:
+            return [self._at(self._provider(only), self._strip(model or self._default(only), only))]
+        name = model or self._default(None)
+        name = self._aliases.get(name.lower(), name)
+        route = self._routes.get(name.lower())
+        if route is not None:
+            return [Target(self._provider(provider), target) for provider, target in route]
+        prefixed = names.read_prefix(name, self._known)
+        if prefixed is not None and not self._better_explained(name, prefixed):
+            provider = self._provider(prefixed.provider)
+            rest = name if self._own_namespace(provider, name, prefixed) else prefixed.rest
+            return [self._at(provider, rest)]
+        return self._anywhere(name)
+
+    def _default(self, only: str | None) -> str:
+        if (only or self.preferred) == "ollama":
+            return self.rules.default_model
+        raise CallerError("Missing required parameter: 'model'", INVALID_REQUEST, param="model")
+
+    def _provider(self, name: str) -> Provider:
+        provider = self.providers.get(name)
+        if provider is None:
+            mend = _HOW_TO_CONFIGURE.get(name, f"Configure it under 'providers' as '{name}'")
+            text = f"Provider '{name}' not configured. {mend}"
+            raise CallerError(text, PROVIDER_NOT_CONFIGURED, param="model", provider=name)
+        return provider
+
+    def _strip(self, model: str, provider: str) -> str:
+        """The name without a prefix that repeats the path's provider."""
+        prefixed = names.read_prefix(model, (provider,))
+        if prefixed is None or self._own_namespace(self.providers[provider], model, prefixed):
+            return model
+        return prefixed.rest
+
+    def _own_namespace(self, provider: Provider, name: str, prefixed: names.Prefixed) -> bool:
+        """``openrouter/auto`` is an id of OpenRouter's own, prefix and all."""
+        if prefixed.separator != "/":
+            return False
+        shelf = self.catalog.shelves[provider.name]
+        if shelf.known:
+            return shelf.find(name) is not None and shelf.find(prefixed.rest) is None
+        row = getattr(provider, "row", None)
+        return row is not None and row.vendor_ids and "/" not in prefixed.rest
+
+    def _better_explained(self, name: str, prefixed: names.Prefixed) -> bool:
+        """Some other provider lists the whole name, and the named one is not there or lacks the rest."""
+        provider = self.providers.get(prefixed.provider)
+        if provider is not None:
+            shelf = self.catalog.shelves[prefixed.provider]
+            if not shelf.known or shelf.find(prefixed.rest) or shelf.find(name):
+                return False
+        others = (shelf for other, shelf in self.catalog.shelves.items() if other != prefixed.provider)
+        if any(shelf.find(name) for shelf in others):
+            return True
+        return provider is None and prefixed.separator == "/" and self._takes_vendor_ids()
+
+    def _takes_vendor_ids(self) -> bool:
+        """The preferred provider names models ``vendor/model``, and has not said yet which it has."""
+        row = getattr(self.providers[self.preferred], "row", None)
+        return row is not None and row.vendor_ids and not self.catalog.shelves[self.preferred].known
+
+    def _at(self, provider: Provider, name: str) -> Target:
+        """The model at one provider; where its catalog is not known, the name as it is."""
+        shelf = self.catalog.shelves[provider.name]
+        model = shelf.find(name)
+        if model is not None:
+            return Target(provider, model.id)
+        if not self.catalog.allows(name):
+            raise self._not_found(name, [provider.name])
+        if provider.name == "custom" or (shelf.known and provider.lists_models):
+            raise self._not_found(name, [provider.name])
+        return Target(provider, name)
+
+    def _anywhere(self, name: str) -> list[Target]:
+        """The preferred provider first, then everyone who lists the model."""
+        first = self.preferred
+        order = [first, *(other for other in self.providers if other != first)]
+        targets = []
+        for provider_name in order:
+            shelf = self.catalog.shelves[provider_name]
+            provider = self.providers[provider_name]
+            model = shelf.find(name)
+            if model is not None:
+                targets.append(Target(provider, model.id))
+            elif provider_name == first and self._takes_anything(provider) and self.catalog.allows(name):
+                targets.append(Target(provider, name))
+        if not targets:
+            raise self._not_found(name, order)
+        return targets
+
+    def _takes_anything(self, provider: Provider) -> bool:
+        """Asked on trust: it has not said yet which models it has, or it answers any name."""
+        if provider.name == "custom":
+            return self.rules.preferred == "custom"
+        return not self.catalog.shelves[provider.name].known
+
+    def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
+        listed = [known for each in searched for known in self.catalog.shelves[each].models]
+        close = get_close_matches(name, listed, n=3) or get_close_matches(names.short(name), listed, n=3)
+        if list(searched) == ["ollama"]:
+            text = f"Model '{name}' not found in Ollama. Pull it with `ollama pull {name}`"
+        else:
+            text = f"Model '{name}' not found at {', '.join(searched)}. GET /v1/models lists what there is"
+        if close:
+            text += f". Did you mean {' or '.join(close)}?"
+        return CallerError(text, MODEL_NOT_FOUND, param="model")
+
+
+_HOW_TO_CONFIGURE = {
+    "ollama": "Check OLLAMA_ENABLED and OLLAMA_BASE_URL",
+    "openrouter": "Set OPENROUTER_API_KEY",
+    "cerebras": "Set CEREBRAS_API_KEY",
+    "openai": "Set OPENAI_API_KEY",
+    "anthropic": "Set ANTHROPIC_API_KEY",
+}
