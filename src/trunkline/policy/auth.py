@@ -1,0 +1,174 @@
+"""Who is calling: keys in headers and paths, looked up in memory.
+
+Keys are known by their SHA-256 only. The ring is filled by its owner from records of any store
+(:class:`ApiKeyRecord`) and replaced as a whole, so that a revoked key is gone at once. Nothing here knows a
+database or an HTTP framework, and no error text repeats a key.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+from urllib.parse import unquote
+
+import msgspec
+
+from trunkline.errors import INVALID_API_KEY, CallerError, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Role = Literal["admin", "member"]
+"""An admin may use the admin API; a member may use models."""
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key that was recognised. Safe to log."""
+
+    id: str
+    name: str
+    role: Role
+    prefix: str
+    """The key's first characters, to tell keys apart; too few to be of use."""
+
+
+class ApiKeyRecord(Protocol):
+    """What a store has to say of a key that may come in."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> Role: ...
+    @property
+    def prefix(self) -> str: ...
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the key, in hex."""
+
+
+class KeySource(Protocol):
+    """Where a running gateway gets its keys from. Both calls may block for a short while."""
+
+    def load(self) -> Sequence[ApiKeyRecord]:
+        """All keys that may come in now."""
+
+    def changed(self) -> bool:
+        """Whether :meth:`load` may answer differently since its last call; cheap enough for every 2 s."""
+
+
+class ConfiguredKey(msgspec.Struct, frozen=True):
+    """A key that stands in the settings: the record of :class:`ApiKeyRecord` for it."""
+
+    id: str
+    name: str
+    role: Role
+    prefix: str
+    hash: str
+
+
+def configured_keys(keys: Iterable[str]) -> list[ConfiguredKey]:
+    """Records for the keys of ALLOWED_API_KEYS. They are members'; an admin's key comes from the store."""
+    return [
+        ConfiguredKey(
+            f"env-{n}", f"ALLOWED_API_KEYS #{n}", "member", key[:3] if len(key) > 12 else "", key_hash(key)
+        )
+        for n, key in enumerate(keys, start=1)
+    ]
+
+
+def key_hash(key: str) -> str:
+    """SHA-256 of a key in hex. No salt or stretching: our keys have 256 random bits."""
+    return sha256(key.encode()).hexdigest()
+
+
+class KeyRing:
+    """The keys that may come in, by the digest of their text."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, records: Iterable[ApiKeyRecord] = ()) -> None:
+        self._keys: dict[bytes, tuple[bytes, ApiKey]] = {}
+        self.replace(records)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def replace(self, records: Iterable[ApiKeyRecord]) -> None:
+        """Take these keys in place of all others, in one step."""
+        keys: dict[bytes, tuple[bytes, ApiKey]] = {}
+        for record in records:
+            digest = bytes.fromhex(record.hash)
+            keys[digest] = digest, ApiKey(record.id, record.name, record.role, record.prefix)
+        self._keys = keys
+
+    def find(self, key: bytes) -> ApiKey | None:
+        """The key with this text, if it may come in. Takes the same time wherever a wrong key differs."""
+        digest = sha256(key).digest()
+        stored, found = self._keys.get(digest, _NOBODY)
+        return found if compare_digest(stored, digest) else None
+
+
+_NOBODY: Final[tuple[bytes, ApiKey | None]] = (bytes(32), None)
+
+
+def authenticate(
+    headers: Sequence[tuple[bytes, bytes]],
+    keyring: KeyRing,
+    required: bool,
+    path_key: str | None = None,
+) -> ApiKey | None:
+    """The caller's key, from ``Authorization: Bearer``, ``X-API-Key``, ``api-key`` or the path.
+
+    A known key among several that were sent is enough. Where no key is required an unknown one is as good
+    as none, since many clients cannot send nothing.
+
+    :param headers: names in lower case.
+    :param path_key: the key that stood in the path, where that is allowed.
+    :returns: None only if ``required`` is false and no known key was sent.
+    :raises CallerError: INVALID_API_KEY, which says whether the key is missing, malformed or unknown.
+    """
+    sent = malformed = False
+    for name, value in headers:
+        if name == b"authorization":
+            if value[:7].lower() != b"bearer " or not (value := value[7:].strip()):
+                malformed = True
+                continue
+        elif name not in _KEY_HEADERS or not (value := value.strip()):
+            continue
+        sent = True
+        if (found := keyring.find(value)) is not None:
+            return found
+    if path_key:
+        sent = True
+        if (found := keyring.find(path_key.encode())) is not None:
+            return found
+    if not required:
+        return None
+    raise CallerError(_UNKNOWN if sent else _MALFORMED if malformed else _MISSING, INVALID_API_KEY)
+
+
+_KEY_HEADERS: Final = frozenset({b"x-api-key", b"api-key"})
+_MISSING: Final = "Missing API key. Send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
+_MALFORMED: Final = "Malformed Authorization header. It must read 'Authorization: Bearer <key>'."
+_UNKNOWN: Final = "Invalid API key: it is unknown or was revoked."
+
+_KEY_PATH: Final = re.compile(r"(?i)^/+key/+([^/?#]+)")
+
+
+def split_key_path(path: str) -> tuple[str | None, str]:
+    """The key in ``/key/<key>/rest`` and ``/rest``; None and ``path`` itself where there is none."""
+    if not path.startswith("/key/"):
+        return None, path
+    key, slash, rest = path[5:].partition("/")
+    return (unquote(key), slash + rest or "/") if key else (None, path)
+
+
+def redact_path(path: str) -> str:
+    """``path`` without a key in it, fit for a log. Hides more than :func:`split_key_path` would take."""
+    if "key" not in path.lower() and "gw_" not in path:
+        return path
+    return redact(_KEY_PATH.sub("/key/***", path))

@@ -1,0 +1,84 @@
+"""Which models may be seen and used: the rules of the file that MODELS_FILTER names.
+
+One rule a line: a name with ``*`` and ``?`` as wildcards, ``!`` in front to exclude, ``#`` for comments. A
+rule holds for a model if it matches its short name, its tagged name or its full id, in any case of letters.
+An exclusion always wins; a file of exclusions only allows everything else. Pure but for :func:`load_filter`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from trunkline.settings.problems import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+class ModelFilter:
+    """Rules, compiled. Without any it allows every model."""
+
+    __slots__ = ("_exclude", "_include")
+
+    def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+        self._include = _compile(include)
+        self._exclude = _compile(exclude)
+
+    def allows(self, short: str, tagged: str, full: str) -> bool:
+        """Whether a model may be listed and used.
+
+        :param short: its name without vendor and tag, ``claude-3.5-sonnet``.
+        :param tagged: its name as Ollama writes it, ``claude-3.5-sonnet:latest``.
+        :param full: its provider's own id, ``anthropic/claude-3.5-sonnet``.
+        """
+        names = (short, tagged, full)
+        if self._exclude and any(map(self._exclude.fullmatch, names)):
+            return False
+        return self._include is None or any(map(self._include.fullmatch, names))
+
+
+def load_filter(path: Path | None) -> ModelFilter:
+    """The filter in the file at ``path``, or one that allows everything if there is no path.
+
+    :raises SettingsError: naming the file, and the line where there is one.
+    """
+    if path is None:
+        return ModelFilter()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"MODELS_FILTER: {path} cannot be read: {reason}") from None
+    return parse_filter(text, str(path))
+
+
+def parse_filter(text: str, source: str) -> ModelFilter:
+    """The filter in ``text``.
+
+    :param source: the file's name, for errors.
+    :raises SettingsError: for a rule that cannot match any model, and where there is no rule at all.
+    """
+    include: list[str] = []
+    exclude: list[str] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        rule = re.sub(r"(^|\s)#.*", "", line).strip()
+        pattern = rule.removeprefix("!").strip()
+        if not rule:
+            continue
+        if not pattern or re.search(r"\s|!", pattern):
+            raise SettingsError(
+                f"{source}:{number}: {rule!r} is no rule; write one model name a line, as in !gpt-4*"
+            )
+        (exclude if rule.startswith("!") else include).append(pattern)
+    if not include and not exclude:
+        raise SettingsError(
+            f"{source}: has no rule; write one, or leave MODELS_FILTER out to allow every model"
+        )
+    return ModelFilter(include, exclude)
+
+
+def _compile(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    parts = [re.escape(p).replace(r"\*", ".*").replace(r"\?", ".") for p in patterns]
+    return re.compile("|".join(parts), re.IGNORECASE | re.DOTALL) if parts else None

@@ -1,0 +1,313 @@
+"""Every setting of the gateway, in one frozen object.
+
+Built by :func:`trunkline.settings.load_settings`, or directly (``Settings(port=0)``, which reads no
+environment and no file) and passed to whoever needs it; nothing is cached. In the environment a setting's
+name is upper-case. The sections at the end stand in ``trunkline.yaml`` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, WithJsonSchema, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from trunkline.settings import values
+from trunkline.settings.sections import (
+    BaseUrl,
+    Key,
+    ModelDefaults,
+    ProviderConfig,
+    ProviderName,
+    Route,
+    Seconds,
+    Server,
+)
+
+_LIST = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}, mode="validation"
+)
+KeyList = Annotated[tuple[Key, ...], BeforeValidator(values.split_list), _LIST]
+"""Keys as CSV, a JSON list in text, or a list."""
+
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(values.origin)], ...], BeforeValidator(values.split_list), _LIST
+]
+
+OllamaAddress = Annotated[str, AfterValidator(values.ollama_fleet)]
+
+DatabaseUrl = Annotated[
+    SecretStr, AfterValidator(lambda url: SecretStr(values.database_url(url.get_secret_value())))
+]
+RedisUrl = Annotated[
+    SecretStr, AfterValidator(lambda url: SecretStr(values.redis_url(url.get_secret_value())))
+]
+
+BUILT_IN_PROVIDERS = ("openrouter", "cerebras", "openai", "anthropic", "ollama", "custom")
+"""Provider names that exist without being written down anywhere."""
+
+DEFAULT_OLLAMA_URL = f"http://localhost:{values.OLLAMA_PORT}"
+"""Where Ollama is looked for when nobody said where it is."""
+
+FILE_ONLY = frozenset({"providers", "routes", "aliases", "models", "server"})
+"""Settings that are sections of the file and have no name in the environment."""
+
+
+class OllamaSettings(NamedTuple):
+    """The Ollama settings in one view, with the address worked out."""
+
+    enabled: bool
+    urls: tuple[str, ...]
+    """The fleet; one address unless a comma list was given."""
+    explicit: bool
+    """Whether anybody named the address, or it is the default one."""
+    default_model: str
+    timeout: float
+    """Seconds of silence allowed, as are the next two."""
+    load_timeout: float
+    health_check_interval: float
+    auto_health_check: bool
+    max_retries: int
+    temperature: float | None
+    max_tokens: int | None
+    streaming: bool
+
+    @property
+    def base_url(self) -> str:
+        """The first address."""
+        return self.urls[0]
+
+
+class Settings(BaseSettings):
+    """All settings. Attributes are the environment's names in lower case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # The listening side
+    host: str | None = Field(
+        default=None, description="Address to listen on. Default: 0.0.0.0 with keys required, else 127.0.0.1."
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on.")
+    as_ollama: bool = Field(default=False, description="Listen on Ollama's port 11434 as well.")
+    workers: int = Field(default=1, ge=1, description="Processes. More than one needs REDIS_URL.")
+    fast_http: bool = Field(default=True, description="Serve the data plane below ASGI; false is plain ASGI.")
+    max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1, description="Largest request body, in bytes.")
+    shutdown_timeout_s: Seconds = Field(
+        default=30, description="Seconds that running requests get to end on SIGTERM."
+    )
+    cors_allowed_origins: Origins = Field(
+        default=(), description="Web origins that browsers may call from; none by default, * for all."
+    )
+    metrics_public: bool = Field(default=False, description="Serve /metrics without a key.")
+
+    # Who may come in
+    require_auth: bool = Field(default=True, description="Ask every request for a key.")
+    development_mode: bool = Field(
+        default=False, description="This machine only (loopback), and no key asked while none is configured."
+    )
+    allow_open_network: bool = Field(
+        default=False,
+        description="Allow a network address without keys, or outside this machine in development mode.",
+    )
+    allow_key_in_path: bool = Field(
+        default=False, description="Take a key from the path: /key/gw_…/api/chat."
+    )
+    allowed_api_keys: KeyList = Field(default=(), description="Keys that may come in, as CSV or JSON list.")
+    allowed_api_keys_raw: KeyList = Field(default=(), description="More such keys; the older name.")
+
+    # Logs
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(values.log_level)
+    ] = Field(default="INFO", description="Least level to log.")
+    log_format: Annotated[Literal["json", "console"], BeforeValidator(values.lowered)] = Field(
+        default="json", description="json for machines, console for people."
+    )
+
+    # Choosing a provider
+    preferred_provider: Annotated[ProviderName, BeforeValidator(values.lowered)] = Field(
+        default="openrouter",
+        description="Where a bare model name is looked up first; auto is the first that is healthy.",
+    )
+    enable_fallback: bool = Field(
+        default=True, description="Try another provider of the same model when one fails."
+    )
+    request_timeout_s: Seconds = Field(
+        default=30,
+        description="Longest silence of an upstream, in seconds: to connect, to first byte, between bytes.",
+    )
+    models_filter: Path | None = Field(
+        default=None, description="File of rules that say which models may be used."
+    )
+    model_refresh_interval_s: Seconds = Field(
+        default=60, description="Seconds between two looks at the providers' models."
+    )
+
+    # Cloud providers
+    openrouter_api_key: Key | None = Field(default=None, description="OpenRouter's key.")
+    openrouter_base_url: BaseUrl = Field(
+        default="https://openrouter.ai/api/v1", description="OpenRouter's API."
+    )
+    cerebras_api_key: Key | None = Field(default=None, description="Cerebras's key.")
+    cerebras_base_url: BaseUrl = Field(default="https://api.cerebras.ai/v1", description="Cerebras's API.")
+    openai_api_key: Key | None = Field(default=None, description="OpenAI's key.")
+    openai_base_url: BaseUrl = Field(default="https://api.openai.com/v1", description="OpenAI's API.")
+    anthropic_api_key: Key | None = Field(default=None, description="Anthropic's key.")
+    anthropic_base_url: BaseUrl = Field(default="https://api.anthropic.com", description="Anthropic's API.")
+
+    # Ollama
+    ollama_enabled: bool = Field(default=True, description="Use Ollama.")
+    ollama_base_url: OllamaAddress | None = Field(
+        default=None, description="Ollama's address; a comma list is a fleet."
+    )
+    ollama_api_url: OllamaAddress | None = Field(
+        default=None, description="The same, where OLLAMA_BASE_URL is not set."
+    )
+    ollama_host: OllamaAddress | None = Field(
+        default=None, description="The same, where neither of the two is set."
+    )
+    ollama_default_model: str = Field(
+        default="llama2", min_length=1, description="Model of a request that names none."
+    )
+    ollama_timeout: Seconds = Field(
+        default_factory=lambda data: data.get("request_timeout_s", 30.0),
+        description="Longest silence of Ollama, in seconds. Default: REQUEST_TIMEOUT_S.",
+    )
+    ollama_load_timeout: Seconds = Field(
+        default=300, description="Seconds to the first byte of a model that Ollama must load first."
+    )
+    ollama_max_retries: int = Field(default=3, ge=0, description="Retries of a failed request to Ollama.")
+    ollama_temperature: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Temperature where a request names none. Default: the model's.",
+    )
+    ollama_max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Limit on new tokens where a request names none. Default: the model's.",
+    )
+    ollama_streaming: bool = Field(
+        default=True, description="Stream from Ollama; false fetches answers whole."
+    )
+    ollama_health_check_interval: Seconds = Field(
+        default=60, description="Seconds between two health checks."
+    )
+    ollama_auto_health_check: bool = Field(
+        default=True, description="Check Ollama's health in the background."
+    )
+
+    # Images by URL
+    fetch_image_urls: bool = Field(
+        default=False, description="Fetch http(s) images for models that take only data."
+    )
+    image_max_bytes: int = Field(
+        default=20 * 1024 * 1024, ge=1, description="Largest image to fetch, in bytes."
+    )
+
+    # Stores
+    database_url: DatabaseUrl = Field(
+        default=SecretStr("sqlite:///trunkline.db"),
+        description="Store of keys and usage: sqlite:///file or postgresql://…",
+    )
+    redis_url: RedisUrl | None = Field(
+        default=None, description="Redis or Valkey, which several workers or nodes need."
+    )
+
+    # Sections of the file
+    providers: dict[ProviderName, ProviderConfig] = Field(default={}, description="Providers by name.")
+    routes: dict[str, Route] = Field(default={}, description="Model names of our own and where they lead.")
+    aliases: dict[str, str] = Field(default={}, description="Other names for models.")
+    models: dict[str, ModelDefaults] = Field(
+        default={}, description="Defaults by model pattern, such as ollama/*."
+    )
+    server: Server = Field(default=Server(), description="TLS and proxies in front of the gateway.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Direct construction takes what it is given and looks nowhere else."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        problems = [*self._unknown_providers(), *self._unreachable_providers()]
+        if self.workers > 1 and self.redis_url is None:
+            problems.append(
+                f"WORKERS: {self.workers} workers must share limits and budgets; set REDIS_URL, or WORKERS=1"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _unknown_providers(self) -> Iterator[str]:
+        """Places that name a provider which is neither built in nor in the file."""
+        known = {*BUILT_IN_PROVIDERS, *self.providers}
+        named = [("PREFERRED_PROVIDER", self.preferred_provider)] if self.preferred_provider != "auto" else []
+        for route, rule in self.routes.items():
+            named += [
+                (f"routes.{route}.targets.{n}.provider", t.provider) for n, t in enumerate(rule.targets)
+            ]
+        for place, name in named:
+            if name not in known:
+                yield f"{place}: {name!r} is no provider; {values.suggest(name, known, 'known')}"
+
+    def _unreachable_providers(self) -> Iterator[str]:
+        """Providers of the file that do not say where they are or what they speak."""
+        for name, provider in self.providers.items():
+            if (provider.type or name) == "ollama":
+                yield from _bad_ollama_addresses(name, provider)
+            if name in BUILT_IN_PROVIDERS or provider.python:
+                continue
+            if provider.type is None:
+                yield (
+                    f"providers.{name}: has no type; write type: openai-compatible and its url, "
+                    "or python: module:Class"
+                )
+            elif provider.type == "openai-compatible" and not provider.addresses:
+                yield f"providers.{name}: has no address; write url: http://host:port/v1"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Ports to listen on: PORT, and Ollama's under AS_OLLAMA."""
+        return tuple(dict.fromkeys((self.port, values.OLLAMA_PORT) if self.as_ollama else (self.port,)))
+
+    @property
+    def api_keys(self) -> tuple[SecretStr, ...]:
+        """The keys of ALLOWED_API_KEYS and ALLOWED_API_KEYS_RAW, each once."""
+        return tuple(dict.fromkeys((*self.allowed_api_keys, *self.allowed_api_keys_raw)))
+
+    @property
+    def ollama_settings(self) -> OllamaSettings:
+        """The Ollama settings in one view."""
+        named = self.ollama_base_url or self.ollama_api_url or self.ollama_host
+        return OllamaSettings(
+            enabled=self.ollama_enabled,
+            urls=tuple((named or DEFAULT_OLLAMA_URL).split(",")),
+            explicit=named is not None,
+            default_model=self.ollama_default_model,
+            timeout=self.ollama_timeout,
+            load_timeout=self.ollama_load_timeout,
+            health_check_interval=self.ollama_health_check_interval,
+            auto_health_check=self.ollama_auto_health_check,
+            max_retries=self.ollama_max_retries,
+            temperature=self.ollama_temperature,
+            max_tokens=self.ollama_max_tokens,
+            streaming=self.ollama_streaming,
+        )
+
+
+def _bad_ollama_addresses(name: str, provider: ProviderConfig) -> Iterator[str]:
+    for address in provider.addresses:
+        try:
+            values.ollama_url(address)
+        except ValueError as error:
+            yield f"providers.{name}: {address!r} {error}"

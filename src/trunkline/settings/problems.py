@@ -1,0 +1,129 @@
+"""What is wrong with the settings, in words: a line a problem, naming the setting, the value, the mend.
+
+Turns pydantic's findings into such lines. A value is shown only where it is no secret, and never with an
+address's credentials.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from trunkline.errors import redact
+from trunkline.settings import model, sections
+from trunkline.settings.values import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; one line for each problem, each with its mend."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class SettingsWarning(UserWarning):
+    """Something in the settings looks wrong and is harmless."""
+
+
+_SECRETS: Final = frozenset(
+    {"api_key", "headers", "proxy", "allowed_api_keys", "allowed_api_keys_raw", "database_url", "redis_url"}
+)
+
+_WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
+    "int_parsing": lambda _: "is not a whole number",
+    "int_type": lambda _: "is not a whole number",
+    "int_from_float": lambda _: "is not a whole number",
+    "int_parsing_size": lambda _: "is too large a number",
+    "float_parsing": lambda _: "is not a number",
+    "float_type": lambda _: "is not a number",
+    "finite_number": lambda _: "is not a finite number",
+    "bool_parsing": lambda _: "is neither true nor false",
+    "bool_type": lambda _: "is neither true nor false",
+    "literal_error": lambda ctx: f"is not one of {ctx['expected']}",
+    "greater_than": lambda ctx: f"is too small; it must be more than {ctx['gt']:g}",
+    "greater_than_equal": lambda ctx: f"is too small; it must be at least {ctx['ge']:g}",
+    "less_than_equal": lambda ctx: f"is too large; it must be at most {ctx['le']:g}",
+    "missing": lambda _: "is missing",
+    "string_type": lambda _: "is not text; put it in quotes",
+    "string_too_short": lambda _: "is empty",
+    "too_short": lambda _: "is empty",
+    "tuple_type": lambda _: "is not a list",
+    "dict_type": lambda _: "must hold further settings, one 'name: value' a line",
+    "model_type": lambda _: "must hold further settings, one 'name: value' a line",
+    "path_not_file": lambda _: "is no file",
+    "value_error": lambda ctx: str(ctx["error"]),
+}
+
+_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
+    (): model.Settings,
+    ("providers", "*"): sections.ProviderConfig,
+    ("providers", "*", "timeouts"): sections.Timeouts,
+    ("routes", "*"): sections.Route,
+    ("routes", "*", "targets", "*"): sections.Target,
+    ("models", "*"): sections.ModelDefaults,
+    ("server",): sections.Server,
+    ("server", "tls"): sections.Tls,
+}
+"""Which model checks the mapping at a place; ``*`` is any name or number."""
+
+
+def describe(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    """The problems of ``error``, a line each.
+
+    :param origins: where each setting's value came from: "the environment", a file's name, ….
+    """
+    for problem in error.errors(include_url=False):
+        if problem["type"] != "default_factory_not_called":  # follows from another problem
+            yield from _lines(problem, origins)
+
+
+def _lines(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:
+    place = tuple(str(part) for part in problem["loc"] if part != "[key]")
+    context = problem.get("ctx", {})
+    if not place:  # a check of how several settings go together, which names them itself
+        yield from str(context["error"]).splitlines()
+        return
+    origin = origins.get(place[0], "")
+    name = _display(place, origin)
+    if problem["type"] == "extra_forbidden":
+        yield f"{name}: is no setting{_from(origin)}; {suggest(place[-1], _valid_names(place[:-1]))}"
+        return
+    word = _WORDS.get(problem["type"])
+    words = word(context) if word else problem["msg"]
+    shown = "" if problem["type"] == "missing" else _shown(place, problem["input"])
+    yield f"{name}: {shown}{words}{_from(origin)}"
+
+
+def _display(place: tuple[str, ...], origin: str) -> str:
+    """The name of a setting as its author wrote it: upper-case unless it stands in the YAML file."""
+    return place[0].upper() if len(place) <= 2 and not origin.endswith((".yaml", ".yml")) else ".".join(place)
+
+
+def _from(origin: str) -> str:
+    return f" (from {origin})" if origin else ""
+
+
+def _shown(place: tuple[str, ...], value: Any) -> str:
+    """The value with a space after it, or nothing if it is secret or no plain value."""
+    secret = any(part in _SECRETS or part.endswith("api_key") for part in place)
+    if secret or not isinstance(value, str | int | float | bool):
+        return ""
+    text = redact(str(value), limit=80)
+    if "@" in text:  # whatever stands before it may be a password
+        text = "***@" + text.rpartition("@")[2]
+    return f"{text!r} "
+
+
+def _valid_names(place: tuple[str, ...]) -> list[str]:
+    for pattern, owner in _MODELS.items():
+        if len(pattern) == len(place) and all(
+            p in ("*", part) for p, part in zip(pattern, place, strict=True)
+        ):
+            return list(owner.model_fields)
+    return []

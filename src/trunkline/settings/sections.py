@@ -1,0 +1,169 @@
+"""The nested sections of ``trunkline.yaml``: providers, routes, defaults for models, the server.
+
+Typed, frozen and closed: a key that is not here is an error. Secrets are SecretStr. What a section means is
+not decided here; providers are completed in :mod:`trunkline.settings.resolve`, routes belong to routing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
+
+from trunkline.settings import values
+
+_TEXT_OR_LIST = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}, mode="validation"
+)
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""A duration in seconds."""
+
+BaseUrl = Annotated[str, AfterValidator(values.base_url)]
+"""An http(s) address without credentials and without a slash at its end."""
+
+Key = Annotated[SecretStr, AfterValidator(lambda key: SecretStr(values.key_text(key.get_secret_value())))]
+"""A secret that travels in a header."""
+
+Keys = Annotated[tuple[Key, ...], BeforeValidator(values.one_or_more), _TEXT_OR_LIST]
+"""One secret or several."""
+
+ProviderName = Annotated[str, AfterValidator(values.provider_name)]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, no unknown keys, no values in error texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Timeouts(Section):
+    """How long an upstream may be silent, in seconds. Default: REQUEST_TIMEOUT_S, or OLLAMA_TIMEOUT."""
+
+    connect: Seconds | None = Field(default=None, description="Until the connection stands, TLS included.")
+    first_byte: Seconds | None = Field(
+        default=None, description="From the request's end to the answer's first byte."
+    )
+    idle: Seconds | None = Field(default=None, description="Between two bytes of an answer.")
+    total: Seconds | None = Field(default=None, description="For a whole attempt. Without it, none.")
+
+
+class ProviderConfig(Section):
+    """One provider: where it is, what it speaks, how to reach it."""
+
+    type: str | None = Field(
+        default=None,
+        description="What it speaks: openai-compatible, ollama, openrouter, … Default: the provider's name.",
+    )
+    url: BaseUrl | None = Field(
+        default=None, description="Base address of its API, such as http://vllm:8000/v1."
+    )
+    urls: tuple[BaseUrl, ...] = Field(
+        default=(), description="Several servers that are one provider (a fleet)."
+    )
+    api_key: Keys = Field(default=(), description="Its key, or a list of keys.")
+    local: bool | None = Field(
+        default=None,
+        description="Runs on our own machines (price 0). Default: Ollama and loopback addresses are.",
+    )
+    local_only: bool = Field(
+        default=False, description="Its requests never fall over to a provider that is not local."
+    )
+    headers: dict[str, SecretStr] = Field(default={}, description="Headers to add to every request to it.")
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the authorities to trust, instead of the system's."
+    )
+    proxy: SecretStr | None = Field(
+        default=None, description="HTTP proxy to reach it through, http://[user:pass@]host:port."
+    )
+    timeouts: Timeouts = Field(default=Timeouts(), description="How long it may be silent.")
+    max_concurrent: int | None = Field(
+        default=None, ge=1, description="Most requests at once to each of its servers."
+    )
+    python: Annotated[str, AfterValidator(values.python_path)] | None = Field(
+        default=None, description="Class of a Python provider, package.module:ClassName."
+    )
+    options: dict[str, Any] = Field(default={}, description="Keyword arguments for a Python provider.")
+    drop: tuple[str, ...] = Field(default=(), description="Request fields never to send to it.")
+    models: tuple[str, ...] = Field(
+        default=(), description="Its models, where it has no endpoint that lists them."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.url and self.urls:
+            raise ValueError("has both url and urls; keep one of them")
+        if self.python and (self.url or self.urls or self.type):
+            raise ValueError(
+                "has python and also type or url; a Python provider takes its settings from options"
+            )
+        if self.options and not self.python:
+            raise ValueError("has options but no python; options are for Python providers")
+        return self
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All base addresses, however they were written."""
+        return self.urls or ((self.url,) if self.url else ())
+
+
+class Target(Section):
+    """One place that a route may send a request to."""
+
+    provider: ProviderName = Field(description="Name of the provider.")
+    model: str = Field(min_length=1, description="The model's name there.")
+    weight: int = Field(default=1, ge=1, description="Share of first choices under the weighted strategy.")
+    priority: int = Field(
+        default=0, ge=0, description="Order after a failure, and the tier under priority; lower first."
+    )
+
+
+class Route(Section):
+    """A model name of our own and the targets that serve it."""
+
+    strategy: Literal["priority", "weighted", "round_robin"] = Field(
+        default="priority", description="How the first target is chosen."
+    )
+    targets: tuple[Target, ...] = Field(min_length=1, description="Where requests may go.")
+    local_only: bool = Field(default=False, description="Never use a target that is not local.")
+
+
+class ModelDefaults(Section):
+    """What to fill in for the models that match a pattern, for clients that cannot say it."""
+
+    options: dict[str, Any] = Field(default={}, description="Ollama options, such as num_ctx.")
+    keep_alive: Annotated[Any, WithJsonSchema({"type": ["string", "number"]})] = Field(
+        default=None, description="How long Ollama keeps the model loaded: 30m, or seconds."
+    )
+
+    @model_validator(mode="after")
+    def _durations(self) -> Self:
+        if isinstance(self.keep_alive, bool) or not isinstance(self.keep_alive, str | int | float | None):
+            raise ValueError("has a keep_alive that is no duration; write 30m or a number of seconds")
+        return self
+
+
+class Tls(Section):
+    """The certificate that the gateway serves HTTPS with."""
+
+    cert: FilePath = Field(description="PEM file of the certificate chain.")
+    key: FilePath = Field(description="PEM file of its private key.")
+
+
+class Server(Section):
+    """The listening side."""
+
+    tls: Tls | None = Field(default=None, description="Serve HTTPS.")
+    trusted_proxies: tuple[Annotated[str, AfterValidator(values.network)], ...] = Field(
+        default=(), description="Addresses or networks whose X-Forwarded-For and -Proto are believed."
+    )

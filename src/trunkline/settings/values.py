@@ -1,0 +1,230 @@
+"""Single values as people write them: addresses, lists, levels, names.
+
+Pure functions from what stands in an environment variable or a YAML file to a checked Python value. A bad
+value raises ValueError with half a sentence that goes on after the value itself ("… has no host; write
+http://host:port") and never repeats an address's credentials. Nothing here knows which setting it serves.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OLLAMA_PORT: Final = 11434
+"""Where an Ollama server listens unless told otherwise."""
+
+LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+"""Names that mean this machine without asking anybody."""
+
+RESERVED_NAMES: Final = frozenset({"v1", "api", "admin", "key", "ui", "docs", "health", "healthz", "metrics"})
+"""First path segments that are the gateway's own, so no provider may be called so."""
+
+_PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_PYTHON_PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_HEADER_TEXT: Final = re.compile(r"[\x21-\x7e]+")
+
+
+def suggest(name: str, valid: Iterable[str], what: str = "valid") -> str:
+    """Half a sentence that names the closest valid spelling, or all of them if nothing is close."""
+    names = {spelling.lower(): spelling for spelling in sorted(valid)}
+    close = get_close_matches(name.lower(), names, n=1)
+    return f"did you mean {names[close[0]]!r}?" if close else f"{what}: {', '.join(names.values())}"
+
+
+def unbracket(host: str) -> str:
+    """``host`` lower-cased, without the brackets of an IPv6 literal and without a trailing dot."""
+    return host.strip("[]").rstrip(".").lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, a name or a literal address, can only mean this machine."""
+    host = unbracket(host)
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether ``host`` is the address that stands for every address of this machine (0.0.0.0, ::)."""
+    try:
+        return ipaddress.ip_address(unbracket(host)).is_unspecified
+    except ValueError:
+        return False
+
+
+def port_of(url: SplitResult) -> int:
+    """The port that ``url`` reaches, its scheme's own if it names none."""
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def base_url(text: str) -> str:
+    """An upstream's address: http(s), a host, no credentials, query or fragment; no slash at its end."""
+    text = text.strip()
+    if re.search(r"[\s\x00-\x1f]", text):
+        raise ValueError("has a space in it; write http://host:port")
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        raise ValueError("is not an address; write http://host:port") from None
+    if url.scheme not in ("http", "https"):
+        raise ValueError("must begin with http:// or https://")
+    if not url.hostname:
+        raise ValueError("has no host; write http://host:port")
+    if port == 0:
+        raise ValueError("has port 0; give the port that the server listens on")
+    if url.username is not None or url.password is not None:
+        raise ValueError("holds credentials; give them as api_key or under headers in trunkline.yaml")
+    if url.query or url.fragment:
+        raise ValueError("has a query or fragment; give the base address only")
+    return text.rstrip("/")
+
+
+def ollama_url(text: str) -> str:
+    """One Ollama server's address from any form that Ollama's own tools take.
+
+    As in Ollama: without a scheme it is http, and without a scheme and a port it is port 11434; an address
+    with a scheme means what a URL means (``http://gpu1`` is port 80). 0.0.0.0 is where a server listens,
+    not where it can be reached, so it becomes 127.0.0.1.
+    """
+    text = text.strip()
+    if "://" not in text:
+        text = _with_scheme(text)
+    clean = base_url(text)
+    url = urlsplit(clean)
+    if url.path.rstrip("/").endswith(("/v1", "/api")):
+        raise ValueError("ends in /v1 or /api; give the server's address only, as in http://host:11434")
+    if is_wildcard(url.hostname or ""):
+        loopback = "[::1]" if ":" in (url.hostname or "") else "127.0.0.1"
+        port = "" if url.port is None else f":{url.port}"
+        clean = url._replace(netloc=loopback + port).geturl()
+    return clean
+
+
+def ollama_fleet(text: str) -> str:
+    """One Ollama address or a comma list of them, each made whole, as a comma list."""
+    addresses = [ollama_url(item) for item in text.split(",") if item.strip()]
+    if not addresses:
+        raise ValueError("names no server; write http://host:11434")
+    return ",".join(dict.fromkeys(addresses))
+
+
+def _with_scheme(text: str) -> str:
+    """``host``, ``host:port``, ``:port``, ``::1``, each with an optional path, as an http URL."""
+    authority, slash, path = text.partition("/")
+    try:
+        bare_ipv6 = ipaddress.ip_address(authority).version == 6
+    except ValueError:
+        bare_ipv6 = False
+    if bare_ipv6:
+        authority = f"[{authority}]"
+    if authority.startswith(":"):
+        authority = "127.0.0.1" + authority
+    if authority and not re.search(r":\d*$", authority.rpartition("]")[2]):
+        authority = f"{authority}:{OLLAMA_PORT}"
+    return f"http://{authority}{slash}{path}"
+
+
+def split_list(value: Any) -> Any:
+    """A list from a comma-separated text or a JSON list in text; what is no text passes unchanged."""
+    if value is None:
+        return ()
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("["):
+        try:
+            items = json.loads(text)
+        except ValueError:
+            raise ValueError('is not a JSON list; write ["one","two"] or one,two') from None
+        return items
+    return [item for part in text.split(",") if (item := part.strip())]
+
+
+def one_or_more(value: Any) -> Any:
+    """A tuple from one text or a list of texts, empty texts left out: ``api_key: x`` or ``[x, y]``."""
+    if value is None:
+        return ()
+    items = (value,) if isinstance(value, str) else value
+    return tuple(item for item in items if item != "") if isinstance(items, list | tuple) else items
+
+
+def key_text(key: str) -> str:
+    """A key that can be sent in a header: visible ASCII without spaces."""
+    key = key.strip()
+    if not _HEADER_TEXT.fullmatch(key):
+        raise ValueError("holds a key that is empty or has characters which no header can carry")
+    return key
+
+
+def origin(text: str) -> str:
+    """One entry of CORS_ALLOWED_ORIGINS: ``*`` or ``scheme://host[:port]``."""
+    if text == "*":
+        return text
+    url = urlsplit(text)
+    if not (url.scheme and url.netloc) or url.path not in ("", "/") or url.query or url.fragment:
+        raise ValueError(f"holds {text!r}, which is no origin; write https://host[:port] or *")
+    return f"{url.scheme}://{url.netloc}".lower()
+
+
+def log_level(value: Any) -> Any:
+    """A level's name in any case; ``warn`` and ``fatal`` as people say them."""
+    if not isinstance(value, str):
+        return value
+    name = value.strip().upper()
+    return {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(name, name)
+
+
+def lowered(value: Any) -> Any:
+    """A text without outer spaces and in lower case; anything else unchanged."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def provider_name(name: str) -> str:
+    """A provider's name: it stands in paths and before ``:`` and ``/`` in model names."""
+    if not _PROVIDER_NAME.fullmatch(name):
+        raise ValueError("cannot be a provider's name; use lower-case letters, digits, - and _")
+    if name in RESERVED_NAMES:
+        raise ValueError(f"cannot be a provider's name; /{name} is a path of the gateway")
+    return name
+
+
+def python_path(path: str) -> str:
+    """A dotted path to a Python provider's class: ``package.module:Name``."""
+    if not _PYTHON_PATH.fullmatch(path):
+        raise ValueError("is not a dotted path; write package.module:ClassName")
+    return path
+
+
+def network(text: str) -> str:
+    """An address or network (CIDR) of a proxy whose forwarding headers are believed, or ``*``."""
+    if text != "*":
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError("is no address or network; write 10.0.0.1 or 10.0.0.0/8") from None
+    return text
+
+
+def database_url(text: str) -> str:
+    """The address of a store that we know how to open: SQLite or PostgreSQL."""
+    if not re.match(r"(sqlite|postgres(ql)?(\+\w+)?)://", text):
+        raise ValueError("must begin with sqlite:/// or postgresql://")
+    return text
+
+
+def redis_url(text: str) -> str:
+    """The address of a Redis or Valkey server."""
+    if not re.match(r"(rediss?|unix|valkeys?)://.", text):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return text
