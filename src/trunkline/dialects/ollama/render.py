@@ -1,0 +1,244 @@
+"""Canonical requests → bodies for Ollama's /api/chat, /api/generate and /api/embed.
+
+Content that Ollama has no field for is a clear 400; knobs that it lacks (``parallel_tool_calls``, ``user``,
+tool names on messages) are left out. A forced tool choice is approximated: ``none`` offers no tools, a named
+tool is the only one offered, and ``required`` is sent as ``auto``, for Ollama cannot force a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from trunkline.dialects.base import Fills
+from trunkline.dialects.ollama.wire import EXTRAS, SAMPLING, THINK
+from trunkline.errors import UNSUPPORTED, CallerError
+from trunkline.model import (
+    Audio,
+    ChatRequest,
+    CompletionRequest,
+    Document,
+    EmbeddingRequest,
+    Format,
+    Image,
+    Message,
+    Operation,
+    Reasoning,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+from trunkline.pairing import pair_tools
+
+Body = dict[str, Any]
+
+encode = msgspec.json.Encoder().encode
+
+
+def chat(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
+    """The body of /api/chat.
+
+    Raises:
+        CallerError: several answers, an image by URL, audio, a document, or tool arguments that are no JSON.
+    """
+    messages = pair_tools(job.messages)
+    body: Body = {
+        "model": model,
+        "messages": [wire for at, message in enumerate(messages) for wire in _message(at, message)],
+        "stream": stream,
+    }
+    if tools := _offered(job.tools, job.tool_choice):
+        body["tools"] = [_tool(tool) for tool in tools]
+    _answer_form(body, job.format, job.reasoning, job.sampling, job.extras)
+    return _finish("chat", body, job.sampling, job.extras, fills)
+
+
+def generate(job: CompletionRequest, model: str, stream: bool, fills: Fills) -> bytes:
+    """The body of /api/generate.
+
+    Raises:
+        CallerError: several prompts or answers, an image by URL, or ``echo`` together with logprobs.
+    """
+    if len(job.prompts) > 1:
+        raise CallerError("Ollama takes one prompt a request", UNSUPPORTED, param="prompt")
+    if job.echo and job.sampling.logprobs:
+        raise CallerError("Ollama gives no logprobs for an echoed prompt", UNSUPPORTED, param="echo")
+    body: Body = {"model": model, "stream": stream}
+    if job.prompts:
+        body["prompt"] = job.prompts[0]
+    if job.suffix is not None:
+        body["suffix"] = job.suffix
+    if job.system is not None:
+        body["system"] = job.system
+    if job.images:
+        body["images"] = [_image(image, "images") for image in job.images]
+    _answer_form(body, job.format, job.reasoning, job.sampling, job.extras)
+    return _finish("completions", body, job.sampling, job.extras, fills)
+
+
+def embed(job: EmbeddingRequest, model: str, fills: Fills) -> bytes:
+    """The body of /api/embed."""
+    body: Body = {"model": model, "input": job.inputs}
+    if job.dimensions is not None:
+        body["dimensions"] = job.dimensions
+    return _finish("embeddings", body, None, job.extras, fills)
+
+
+def default_options(fills: Fills) -> dict[str, Any]:
+    """The options that go where a request leaves them open; ``fills.options`` are the more specific."""
+    named = {"temperature": fills.temperature, "num_predict": fills.max_tokens}
+    return {key: value for key, value in named.items() if value is not None} | dict(fills.options)
+
+
+def _finish(
+    operation: Operation, body: Body, sampling: Sampling | None, extras: dict[str, Any], fills: Fills
+) -> bytes:
+    options: dict[str, Any] = dict(fills.options) if sampling is None else default_options(fills)
+    options |= _own_options(extras)
+    if sampling is not None:
+        for option, field in SAMPLING.items():
+            value = getattr(sampling, field)
+            if value is not None and value != ():
+                options[option] = value
+    if options:
+        body["options"] = options
+    for field in EXTRAS[operation]:
+        if extras.get(field) is not None:
+            body[field] = extras[field]
+    body = {**fills.fields, **body}
+    for field in fills.drop:
+        body.pop(field, None)
+    return encode(body)
+
+
+def _own_options(extras: dict[str, Any]) -> dict[str, Any]:
+    """Options of the request that only Ollama knows, less a ``num_predict`` that leaves the length open."""
+    options = extras.get("options") or {}
+    if not isinstance(options, dict):
+        raise CallerError("options must be an object", param="options")
+    return {key: value for key, value in options.items() if key != "num_predict" or is_bound(value)}
+
+
+def is_bound(num_predict: Any) -> bool:
+    """Whether ``num_predict`` limits an answer: zero and below mean "as long as it takes"."""
+    return isinstance(num_predict, int | float) and num_predict > 0
+
+
+def _answer_form(
+    body: Body,
+    format: Format | None,
+    reasoning: Reasoning | None,
+    sampling: Sampling,
+    extras: dict[str, Any],
+) -> None:
+    if sampling.n > 1:
+        raise CallerError("Ollama gives one answer a request: n must be 1", UNSUPPORTED, param="n")
+    if format is not None:
+        body["format"] = "json" if format.schema is None else format.schema
+    if "think" in extras:  # a plain true, which no effort says
+        body["think"] = extras["think"]
+    elif reasoning is not None and reasoning.effort is not None:
+        body["think"] = THINK[reasoning.effort]
+    if sampling.logprobs:
+        body["logprobs"] = True
+        if sampling.top_logprobs is not None:
+            body["top_logprobs"] = sampling.top_logprobs
+
+
+def _message(at: int, message: Message) -> Iterator[Body]:
+    """One canonical turn as Ollama's messages: each tool result is one of its own."""
+    results = [part for part in message.parts if isinstance(part, ToolResult)]
+    for result in results:
+        yield _result(at, result)
+    if results and len(results) == len(message.parts):
+        return
+    text: list[str] = []
+    thinking: list[str] = []
+    images: list[str] = []
+    calls: list[Body] = []
+    for part in message.parts:
+        match part:
+            case Text():
+                text.append(part.text)
+            case Thinking():
+                thinking.append(part.text)
+            case Image():
+                images.append(_image(part, f"messages[{at}].content"))
+            case ToolCall():
+                calls.append(_call(at, len(calls), part))
+            case Audio() | Document():
+                kind = "audio" if isinstance(part, Audio) else "documents"
+                raise CallerError(f"Ollama takes no {kind}", UNSUPPORTED, param=f"messages[{at}].content")
+            case ToolResult():
+                pass
+    body: Body = {"role": message.role, "content": "".join(text)}
+    if thinking:
+        body["thinking"] = "".join(thinking)
+    if images:
+        body["images"] = images
+    if calls:
+        body["tool_calls"] = calls
+    yield body
+
+
+def _result(at: int, result: ToolResult) -> Body:
+    text = "".join(part.text for part in result.parts if isinstance(part, Text))
+    images = [_image(part, f"messages[{at}].content") for part in result.parts if isinstance(part, Image)]
+    body: Body = {"role": "tool", "content": text, "tool_call_id": result.id}
+    if result.name:
+        body["tool_name"] = result.name
+    if images:
+        body["images"] = images
+    return body
+
+
+def _call(at: int, index: int, call: ToolCall) -> Body:
+    arguments = call.arguments.strip() or "{}"
+    try:
+        fits = isinstance(msgspec.json.decode(arguments), dict)
+    except msgspec.DecodeError:
+        fits = False
+    if not fits:
+        raise CallerError(
+            f"The arguments of the call of {call.name!r} are not a JSON object",
+            param=f"messages[{at}].tool_calls[{index}].function.arguments",
+        )
+    function = {"index": index, "name": call.name, "arguments": msgspec.Raw(arguments.encode())}
+    return {"id": call.id, "function": function}
+
+
+def _image(image: Image, param: str) -> str:
+    if image.data is None:
+        raise CallerError(
+            "Ollama takes images by value only: send a data: URL, or let the gateway fetch image URLs",
+            UNSUPPORTED,
+            param=param,
+        )
+    return image.data
+
+
+def _offered(tools: tuple[Tool, ...], choice: ToolChoice | None) -> tuple[Tool, ...]:
+    if choice is None or choice.mode in ("auto", "required"):
+        return tools
+    if choice.mode == "none":
+        return ()
+    named = tuple(tool for tool in tools if tool.name == choice.name)
+    if not named:
+        raise CallerError(
+            f"tool_choice names a tool that is not in tools: {choice.name!r}", param="tool_choice"
+        )
+    return named
+
+
+def _tool(tool: Tool) -> Body:
+    function: Body = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    return {"type": "function", "function": function}
