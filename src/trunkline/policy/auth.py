@@ -20,6 +20,8 @@ from trunkline.errors import INVALID_API_KEY, CallerError, redact
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pydantic import SecretStr
+
 Role = Literal["admin", "member"]
 """An admin may use the admin API; a member may use models."""
 
@@ -51,33 +53,13 @@ class ApiKeyRecord(Protocol):
 
 
 class KeySource(Protocol):
-    """Where a running gateway gets its keys from. Both calls may block for a short while."""
+    """The key store, as a running gateway reads it. Both calls may block for a short while."""
 
     def load(self) -> Sequence[ApiKeyRecord]:
-        """All keys that may come in now."""
+        """All stored keys that are not revoked."""
 
     def changed(self) -> bool:
         """Whether :meth:`load` may answer differently since its last call; cheap enough for every 2 s."""
-
-
-class ConfiguredKey(msgspec.Struct, frozen=True):
-    """A key that stands in the settings: the record of :class:`ApiKeyRecord` for it."""
-
-    id: str
-    name: str
-    role: Role
-    prefix: str
-    hash: str
-
-
-def configured_keys(keys: Iterable[str]) -> list[ConfiguredKey]:
-    """Records for the keys of ALLOWED_API_KEYS. They are members'; an admin's key comes from the store."""
-    return [
-        ConfiguredKey(
-            f"env-{n}", f"ALLOWED_API_KEYS #{n}", "member", key[:3] if len(key) > 12 else "", key_hash(key)
-        )
-        for n, key in enumerate(keys, start=1)
-    ]
 
 
 def key_hash(key: str) -> str:
@@ -86,21 +68,24 @@ def key_hash(key: str) -> str:
 
 
 class KeyRing:
-    """The keys that may come in, by the digest of their text."""
+    """The keys that may come in, by the digest of their text: the settings' and the store's."""
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_configured", "_keys")
 
-    def __init__(self, records: Iterable[ApiKeyRecord] = ()) -> None:
-        self._keys: dict[bytes, tuple[bytes, ApiKey]] = {}
-        self.replace(records)
+    def __init__(self, configured: Iterable[SecretStr] = (), stored: Iterable[ApiKeyRecord] = ()) -> None:
+        """:param configured: keys of ALLOWED_API_KEYS. They are members'; an admin's key is a stored one."""
+        keys = (key.get_secret_value() for key in configured)
+        self._configured = dict(_configured_key(key, number) for number, key in enumerate(keys, start=1))
+        self._keys = self._configured
+        self.replace(stored)
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def replace(self, records: Iterable[ApiKeyRecord]) -> None:
-        """Take these keys in place of all others, in one step."""
-        keys: dict[bytes, tuple[bytes, ApiKey]] = {}
-        for record in records:
+    def replace(self, stored: Iterable[ApiKeyRecord]) -> None:
+        """Take these as the store's keys, in place of those before, in one step. The settings' keys stay."""
+        keys = self._configured.copy()
+        for record in stored:
             digest = bytes.fromhex(record.hash)
             keys[digest] = digest, ApiKey(record.id, record.name, record.role, record.prefix)
         self._keys = keys
@@ -110,6 +95,12 @@ class KeyRing:
         digest = sha256(key).digest()
         stored, found = self._keys.get(digest, _NOBODY)
         return found if compare_digest(stored, digest) else None
+
+
+def _configured_key(key: str, number: int) -> tuple[bytes, tuple[bytes, ApiKey]]:
+    digest = sha256(key.encode()).digest()
+    prefix = key[:3] if len(key) > 12 else ""
+    return digest, (digest, ApiKey(f"env-{number}", f"ALLOWED_API_KEYS #{number}", "member", prefix))
 
 
 _NOBODY: Final[tuple[bytes, ApiKey | None]] = (bytes(32), None)

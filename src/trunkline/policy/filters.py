@@ -2,13 +2,13 @@
 
 One rule a line: a name with ``*`` and ``?`` as wildcards, ``!`` in front to exclude, ``#`` for comments. A
 rule holds for a model if it matches its short name, its tagged name or its full id, in any case of letters.
-An exclusion always wins; a file of exclusions only allows everything else. Pure but for :func:`load_filter`.
+An exclusion always wins; a file of exclusions only allows everything else. Pure but for :meth:`ModelFilter.load`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from trunkline.settings.problems import SettingsError
 
@@ -38,45 +38,43 @@ class ModelFilter:
             return False
         return self._include is None or any(map(self._include.fullmatch, names))
 
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The filter in the file at ``path``.
 
-def load_filter(path: Path | None) -> ModelFilter:
-    """The filter in the file at ``path``, or one that allows everything if there is no path.
+        :raises SettingsError: naming the file, and the line where there is one.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise SettingsError(f"MODELS_FILTER: {path} cannot be read: {reason}") from None
+        return cls.parse(text, str(path))
 
-    :raises SettingsError: naming the file, and the line where there is one.
-    """
-    if path is None:
-        return ModelFilter()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"MODELS_FILTER: {path} cannot be read: {reason}") from None
-    return parse_filter(text, str(path))
+    @classmethod
+    def parse(cls, text: str, source: str) -> Self:
+        """The filter in ``text``.
 
-
-def parse_filter(text: str, source: str) -> ModelFilter:
-    """The filter in ``text``.
-
-    :param source: the file's name, for errors.
-    :raises SettingsError: for a rule that cannot match any model, and where there is no rule at all.
-    """
-    include: list[str] = []
-    exclude: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        rule = re.sub(r"(^|\s)#.*", "", line).strip()
-        pattern = rule.removeprefix("!").strip()
-        if not rule:
-            continue
-        if not pattern or re.search(r"\s|!", pattern):
+        :param source: the file's name, for errors.
+        :raises SettingsError: for a rule that cannot match any model, and where there is no rule at all.
+        """
+        include: list[str] = []
+        exclude: list[str] = []
+        for number, line in enumerate(text.splitlines(), start=1):
+            rule = re.sub(r"(^|\s)#.*", "", line).strip()
+            pattern = rule.removeprefix("!").strip()
+            if not rule:
+                continue
+            if not pattern or re.search(r"\s|!", pattern):
+                raise SettingsError(
+                    f"{source}:{number}: {rule!r} is no rule; write one model name a line, as in !gpt-4*"
+                )
+            (exclude if rule.startswith("!") else include).append(pattern)
+        if not include and not exclude:
             raise SettingsError(
-                f"{source}:{number}: {rule!r} is no rule; write one model name a line, as in !gpt-4*"
+                f"{source}: has no rule; write one, or leave MODELS_FILTER out to allow every model"
             )
-        (exclude if rule.startswith("!") else include).append(pattern)
-    if not include and not exclude:
-        raise SettingsError(
-            f"{source}: has no rule; write one, or leave MODELS_FILTER out to allow every model"
-        )
-    return ModelFilter(include, exclude)
+        return cls(include, exclude)
 
 
 def _compile(patterns: Iterable[str]) -> re.Pattern[str] | None:

@@ -1,0 +1,1 @@
+"""What the gateway tells of itself: logs (and metrics). May be used from anywhere and knows nobody."""
