@@ -2,7 +2,7 @@
 
 One rule a line: a name with ``*`` and ``?`` as wildcards, ``!`` in front to exclude, ``#`` for comments. A
 rule holds for a model if it matches its short name, its tagged name or its full id, in any case of letters.
-An exclusion always wins; a file of exclusions only allows everything else. Pure but for :meth:`ModelFilter.load`.
+An exclusion always wins; a file of exclusions only allows everything else.
 """
 
 from __future__ import annotations
