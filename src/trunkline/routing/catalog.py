@@ -93,6 +93,8 @@ class Catalog:
         self._allows = allows
         self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
         self.shelves = {name: Shelf() for name in providers}
+        self.version = 0
+        """Raised whenever a shelf is filled."""
         self._task: asyncio.Task[None] | None = None
         for name, ids in self._static.items():
             upstreams = providers[name].upstreams
@@ -104,6 +106,7 @@ class Catalog:
             for upstream, models in found.items()
         }
         self.shelves[name].fill(allowed)
+        self.version += 1
 
     def allows(self, model: str) -> bool:
         """Whether the models filter lets this id through."""

@@ -64,13 +64,18 @@ class Router:
         self._aliases = {name.lower(): target for name, target in rules.aliases.items()}
         self._routes = {name.lower(): targets for name, targets in rules.routes.items()}
         self._turns: dict[str, int] = {}
+        self._public: dict[tuple[str, str], str] = {}
+        self._public_version = -1
 
     @property
     def preferred(self) -> str:
-        """The preferred provider; where that one is not configured, the first that is."""
+        """The preferred provider; where that one is not configured, the first that is and answers."""
         if self.rules.preferred in self.providers:
             return self.rules.preferred
-        return next(iter(self.providers))
+        shelves = self.catalog.shelves
+        answering = (name for name, shelf in shelves.items() if shelf.known and not shelf.stale)
+        real = next((name for name in answering if name != "custom"), None)
+        return real or next(iter(self.providers))
 
     def candidates(self, model: str | None, operation: Operation, only: str | None = None) -> list[Candidate]:
         """The upstreams to ask for ``model``, in order; at least one.
@@ -128,6 +133,24 @@ class Router:
             rest = name if self._own_namespace(provider, name, prefixed) else prefixed.rest
             return [self._at(provider, rest)]
         return self._anywhere(name)
+
+    def public_id(self, provider: str, model: str) -> str:
+        """A name that leads to this model at this provider: its own, if that does, else with the prefix.
+
+        Found names are kept until the catalog changes.
+        """
+        if self._public_version != self.catalog.version:
+            self._public_version = self.catalog.version
+            self._public.clear()
+        found = self._public.get((provider, model))
+        if found is None:
+            try:
+                target = self.resolve(model)[0]
+                leads_here = target.provider.name == provider and target.model == model
+            except GatewayError:
+                leads_here = False
+            found = self._public[provider, model] = model if leads_here else f"{provider}/{model}"
+        return found
 
     def _default(self, only: str | None) -> str:
         if (only or self.preferred) == "ollama":
@@ -189,21 +212,19 @@ class Router:
         return Target(provider, name)
 
     def _anywhere(self, name: str) -> list[Target]:
-        """The preferred provider first, then everyone who lists the model."""
+        """Everyone who lists the model, the preferred provider first; if nobody does, that one on trust."""
         first = self.preferred
         order = [first, *(other for other in self.providers if other != first)]
         targets = []
-        for provider_name in order:
-            shelf = self.catalog.shelves[provider_name]
-            provider = self.providers[provider_name]
-            model = shelf.find(name)
+        for provider in order:
+            model = self.catalog.shelves[provider].find(name)
             if model is not None:
-                targets.append(Target(provider, model.id))
-            elif provider_name == first and self._takes_anything(provider) and self.catalog.allows(name):
-                targets.append(Target(provider, name))
-        if not targets:
-            raise self._not_found(name, order)
-        return targets
+                targets.append(Target(self.providers[provider], model.id))
+        if targets:
+            return targets
+        if self._takes_anything(self.providers[first]) and self.catalog.allows(name):
+            return [Target(self.providers[first], name)]
+        raise self._not_found(name, order)
 
     def _takes_anything(self, provider: Provider) -> bool:
         """Asked on trust: it has not said yet which models it has, or it answers any name."""

@@ -50,7 +50,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
 
     who: str = "The upstream"
     """Its name in error texts."""
-    endpoints: Mapping[Operation, str] = ENDPOINTS
+    endpoints: Mapping[Operation, str] = msgspec.field(default_factory=lambda: ENDPOINTS)
     """Paths of the operations that it has."""
     max_tokens: str = "max_tokens"
     """What it calls the bound on an answer."""

@@ -1,0 +1,192 @@
+"""The reference end of the data plane: the same routes as a plain ASGI application.
+
+Runs under any ASGI server and can be mounted. What is not on the data plane goes to FastAPI, which is made
+when it is first asked for something. Facts: the ASGI specification, HTTP and lifespan, version 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from trunkline.errors import GatewayError
+from trunkline.ledger.reader import open_reader
+from trunkline.pipeline import Call, HeaderList
+from trunkline.server.calls import Opened
+from trunkline.server.gateway import Gateway
+from trunkline.settings import Settings, exposure, load_settings
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+HIGH_WATER: Final = 256 * 1024
+"""Bytes waiting for the server above which the upstream is paused."""
+
+
+class GatewayApp:
+    """The gateway as an ASGI application; its lifespan starts and ends the gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._other: Any = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] == "http":
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            opened = self.gateway.door.open(scope["method"], path, scope["headers"])
+            if opened is not None:
+                await _Exchange(self, opened, scope, receive, send).run()
+                return
+        await self._fastapi()(scope, receive, send)
+
+    def _fastapi(self) -> Any:
+        if self._other is None:
+            from trunkline.server.app import make_fastapi
+
+            self._other = make_fastapi(self.gateway)
+        return self._other
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.gateway.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.gateway.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Exchange:
+    """One request and its answer: a ``Responder`` whose pieces a coroutine sends on."""
+
+    def __init__(self, app: GatewayApp, opened: Opened, scope: Scope, receive: Receive, send: Send) -> None:
+        self._app = app
+        self._opened = opened
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._messages: deque[dict[str, Any]] = deque()
+        self._waiting = 0
+        self._wake = asyncio.Event()
+        self._call: Call | None = None
+        self._paused = False
+        self._ended = False
+
+    async def run(self) -> None:
+        """Read the request, have it answered, send the answer."""
+        gateway = self._app.gateway
+        opened = self._opened
+        body = b""
+        error = opened.error
+        if error is None:
+            try:
+                body = await self._read()
+            except GatewayError as refused:
+                error = refused
+            except ConnectionError:
+                return
+        if error is not None:
+            gateway.door.refuse(opened, self, error)
+        else:
+            tasks = self._app._tasks
+            self._call = gateway.door.enter(opened, self, body, self._scope.get("client"), tasks)
+        watcher = asyncio.ensure_future(self._watch())
+        try:
+            await self._pump()
+        finally:
+            watcher.cancel()
+            if self._call is not None and not self._ended:
+                self._call.disconnected()
+
+    async def _read(self) -> bytes:
+        pieces, size = [], 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError
+            piece = message.get("body", b"")
+            size += len(piece)
+            self._app.gateway.admission.check_length(size)
+            pieces.append(piece)
+            if not message.get("more_body"):
+                return b"".join(pieces)
+
+    async def _watch(self) -> None:
+        """Wait for the client to go."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._call is not None and not self._ended:
+            self._call.disconnected()
+        self._ended = True
+        self._wake.set()
+
+    async def _pump(self) -> None:
+        """Send what the pipeline has written, until the end."""
+        while True:
+            while self._messages:
+                message = self._messages.popleft()
+                self._waiting -= len(message.get("body", b""))
+                if self._paused and self._waiting < HIGH_WATER // 2 and self._call is not None:
+                    self._paused = False
+                    self._call.resume()
+                await self._send(message)
+            if self._ended:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    # A ``Responder``
+
+    def send(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """A whole answer."""
+        headers.append((b"content-length", b"%d" % len(body)))
+        self.start(status, headers)
+        self._put({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
+        self._ended = True
+
+    def start(self, status: int, headers: HeaderList) -> None:
+        """The head of the answer."""
+        headers.extend(self._opened.cors)
+        self._put({"type": "http.response.start", "status": status, "headers": headers})
+
+    def write(self, data: bytes) -> None:
+        """A piece."""
+        if self._ended:
+            return
+        self._put({"type": "http.response.body", "body": data, "more_body": True})
+        self._waiting += len(data)
+        if self._waiting > HIGH_WATER and not self._paused and self._call is not None:
+            self._paused = True
+            self._call.pause()
+
+    def finish(self) -> None:
+        """The end."""
+        if not self._ended:
+            self._put({"type": "http.response.body", "body": b""})
+            self._ended = True
+
+    def _put(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        self._wake.set()
+
+
+def get_app(settings: Settings | None = None) -> GatewayApp:
+    """The whole gateway as an ASGI application, for any ASGI server, or to be mounted in another.
+
+    Args:
+        settings: built once and passed in; without them they are loaded as the command line does.
+
+    Raises:
+        SettingsError: the settings cannot be served, a start without keys among them.
+    """
+    settings = settings or load_settings()
+    keys = open_reader(settings.database_url.get_secret_value())
+    where = exposure(settings, bool(settings.api_keys) or bool(keys.load()))
+    return GatewayApp(Gateway(settings, where, keys))

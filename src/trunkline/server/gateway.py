@@ -1,0 +1,115 @@
+"""The composition root: everything that a running gateway is made of, put together from the settings once.
+
+Nothing is looked up globally; whoever needs a part is handed it. ``start`` and ``aclose`` bracket a life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from trunkline import __version__
+from trunkline.ledger.reader import KeyReader
+from trunkline.observe.log import AccessLog
+from trunkline.observe.metrics import Metrics
+from trunkline.pipeline import Pipeline
+from trunkline.policy.auth import KeyRing
+from trunkline.policy.filters import ModelFilter
+from trunkline.providers.base import Provider
+from trunkline.providers.build import build_providers
+from trunkline.routing.catalog import Catalog
+from trunkline.routing.router import Router, Rules
+from trunkline.server.admit import Admission
+from trunkline.server.calls import Door
+from trunkline.server.records import Recorder
+from trunkline.server.routes import Routes
+from trunkline.settings import Exposure, Settings, resolve_providers
+
+KEY_REFRESH_S: Final = 1.0
+"""Seconds between two looks at the key store: a revoked key is dead within two of them."""
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class Gateway:
+    """One configured gateway."""
+
+    def __init__(self, settings: Settings, where: Exposure, keys: KeyReader | None = None) -> None:
+        """``keys`` is the key store; without it only the settings' keys count.
+
+        Raises:
+            SettingsError: a provider cannot be made, or the models filter cannot be read.
+        """
+        self.settings = settings
+        self.where = where
+        self.version = __version__
+        self.stopping = False
+        self.providers: dict[str, Provider] = build_providers(settings)
+        configured = resolve_providers(settings)
+        allows = None if settings.models_filter is None else ModelFilter.load(settings.models_filter).allows
+        self.catalog = Catalog(
+            self.providers,
+            static={name: config.models for name, config in configured.items()},
+            allows=allows,
+        )
+        self.router = Router(self.providers, self.catalog, _rules(settings))
+        self._key_source = keys
+        self.key_ring = KeyRing(settings.api_keys, keys.load() if keys is not None else ())
+        self.metrics = Metrics()
+        self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
+        self.recorder = Recorder(self.metrics, self.access_log)
+        self.pipeline = Pipeline(self.router, [self.recorder.observe])
+        self.admission = Admission(settings, self.key_ring, required=where.auth_required)
+        self.routes = Routes(self.providers, metrics_public=settings.metrics_public)
+        self.door = Door(self)
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin discovery and the watch over the key store."""
+        self.access_log.start(asyncio.get_running_loop())
+        self.catalog.start(self.settings.model_refresh_interval_s)
+        if self._key_source is not None:
+            self._keeper = asyncio.get_running_loop().create_task(self._keep_keys(self._key_source))
+
+    async def _keep_keys(self, source: KeyReader) -> None:
+        while True:
+            await asyncio.sleep(KEY_REFRESH_S)
+            try:
+                if source.blocking:
+                    await asyncio.to_thread(self._read_keys, source)
+                else:
+                    self._read_keys(source)
+            except Exception as error:  # the store is away: what was read last still holds
+                log.error("the key store cannot be read", reason=type(error).__name__)
+
+    def _read_keys(self, source: KeyReader) -> None:
+        if source.changed():
+            self.key_ring.replace(source.load())
+
+    async def aclose(self) -> None:
+        """End what is running and close what is open."""
+        self.stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self.catalog.aclose()
+        for call in list(self.pipeline.active):
+            call.disconnected()
+        for provider in self.providers.values():
+            await provider.aclose()
+        self.access_log.close()
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        preferred=settings.preferred_provider,
+        fallback=settings.enable_fallback,
+        default_model=settings.ollama_default_model,
+        aliases=settings.aliases,
+        routes={
+            name: [(target.provider, target.model) for target in route.targets]
+            for name, route in settings.routes.items()
+        },
+    )

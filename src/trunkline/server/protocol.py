@@ -1,0 +1,307 @@
+"""The fast end of the data plane: a subclass of uvicorn's httptools protocol.
+
+It takes the data plane's routes itself, below ASGI: no scope, no task, no awaited send. Every other request,
+and all connection handling (keep-alive, pipelining, flow control, limits, shutdown), stays uvicorn's. What
+it leans on is private to uvicorn, so it is used with the versions it was tested with only (see
+:data:`TESTED`); with others the ASGI end serves, and a log line says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from trunkline.errors import CallerError, GatewayError
+from trunkline.pipeline import Call, HeaderList
+from trunkline.server.calls import Opened
+
+if TYPE_CHECKING:
+    from trunkline.server.gateway import Gateway
+
+TESTED: Final = ((0, 32), (0, 55))
+"""uvicorn versions from (included) and to (excluded) which this was tested."""
+
+LINGER_S: Final = 5.0
+"""Seconds that a client gets to finish a body which nobody wants, before the connection is closed."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class _NoEvent:
+    """Stands where uvicorn's cycles have the event that their tasks wait for."""
+
+    def set(self) -> None:
+        """Nobody waits."""
+
+
+_NO_EVENT: Final = _NoEvent()
+
+
+class FastProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    gateway: Gateway
+    """Set by :func:`bind`, which makes a subclass per gateway."""
+    cycle: Any
+    """uvicorn's cycle or ours: the two are told apart by type."""
+
+    def on_headers_complete(self) -> None:
+        """Take the request if its path is the data plane's."""
+        if self.parser.should_upgrade():
+            super().on_headers_complete()
+            return
+        url, _, _ = self.url.partition(b"?")
+        path = url.decode("latin-1")
+        if "%" in path:
+            path = unquote(path)
+        method = self.parser.get_method().decode("ascii")
+        opened = self.gateway.door.open(method, path, self.headers)
+        if opened is None:
+            super().on_headers_complete()
+            return
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        busy = self.cycle is not None and not self.cycle.response_complete
+        cycle = FastCycle(self, opened, method, keep_alive)
+        self.cycle = cycle
+        if busy:  # pipelined: its turn comes when the answer before it is complete
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
+        else:
+            cycle.begin()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if isinstance(cycle, FastCycle):
+            cycle.begin()
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the request's body."""
+        cycle = self.cycle
+        if isinstance(cycle, FastCycle):
+            cycle.take(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        cycle = self.cycle
+        if isinstance(cycle, FastCycle):
+            cycle.whole()
+        else:
+            super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone, or everything was said."""
+        cycle = self.cycle
+        super().connection_lost(exc)
+        if isinstance(cycle, FastCycle):
+            cycle.lost()
+        waiting: Any
+        for waiting, _ in self.pipeline:
+            if isinstance(waiting, FastCycle):
+                waiting.lost()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly."""
+        super().pause_writing()
+        if isinstance(self.cycle, FastCycle):
+            self.cycle.slow(True)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        super().resume_writing()
+        if isinstance(self.cycle, FastCycle):
+            self.cycle.slow(False)
+
+
+class FastCycle:
+    """One request and its answer: a ``Responder`` to the pipeline, and a cycle to uvicorn's protocol."""
+
+    __slots__ = (
+        "_active",
+        "_body",
+        "_call",
+        "_chunked",
+        "_head",
+        "_head_only",
+        "_opened",
+        "_protocol",
+        "_read_all",
+        "_size",
+        "_write",
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "on_response",
+        "response_complete",
+    )
+
+    def __init__(self, protocol: FastProtocol, opened: Opened, method: str, keep_alive: bool) -> None:
+        self._protocol = protocol
+        self._write = protocol.transport.write
+        self._opened = opened
+        self._call: Call | None = None
+        self._head_only = method == "HEAD"
+        self._head: bytes | None = None
+        self._chunked = False
+        self._body: list[bytes] = []
+        self._size = 0
+        self._read_all = False
+        self._active = False
+        # What uvicorn's protocol looks at:
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event = _NO_EVENT
+        self.on_response = protocol.on_response_complete
+
+    # The request
+
+    def begin(self) -> None:
+        """Its turn: refuse it, ask for its body, or answer it if all of it has come."""
+        self._active = True
+        opened = self._opened
+        if opened.error is not None:
+            if self._read_all or opened.awaits_body or self._protocol.expect_100_continue:
+                self._refuse(opened.error)
+            return
+        if self._protocol.expect_100_continue and not self._body and not self._read_all:
+            self._write(_CONTINUE)
+        if self._read_all:
+            self._serve()
+
+    def take(self, data: bytes) -> None:
+        """A piece of body."""
+        if self.response_complete or self._opened.error is not None:
+            return
+        self._size += len(data)
+        if self._size > self._protocol.gateway.admission.max_body:
+            self._body.clear()
+            try:
+                self._protocol.gateway.admission.check_length(self._size)
+            except CallerError as error:
+                self._opened = self._opened._replace(error=error)
+            if self._active and self._opened.error is not None:
+                self._refuse(self._opened.error)
+            return
+        self._body.append(data)
+
+    def whole(self) -> None:
+        """The request is whole."""
+        self._read_all = True
+        if not self._active:
+            return
+        if self.response_complete:
+            if not self.keep_alive:
+                self._protocol.transport.close()
+        elif self._opened.error is not None:
+            self._refuse(self._opened.error)
+        else:
+            self._serve()
+
+    def _serve(self) -> None:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        protocol = self._protocol
+        self._call = protocol.gateway.door.enter(self._opened, self, body, protocol.client, protocol.tasks)
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer before the body was read; a body that is still to come is read and thrown away."""
+        if not self._read_all:
+            self.keep_alive = False
+            self._protocol.loop.call_later(LINGER_S, self._protocol.transport.close)
+        self._protocol.gateway.door.refuse(self._opened, self, error)
+
+    # The answer: a ``Responder``
+
+    def send(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """A whole answer, in one write."""
+        if self.disconnected:
+            return
+        self._chunked = False
+        headers.append((b"content-length", b"%d" % len(body)))
+        head = self._encode_head(status, headers)
+        self._write(head if self._head_only else head + body)
+        self._complete()
+
+    def start(self, status: int, headers: HeaderList) -> None:
+        """Keep the head until the first piece comes: both go in one write."""
+        self._chunked = self._protocol.parser is not None and self._http11()
+        if self._chunked:
+            headers.append((b"transfer-encoding", b"chunked"))
+        else:
+            self.keep_alive = False
+        self._head = self._encode_head(status, headers)
+
+    def _http11(self) -> bool:
+        return bool(self._protocol.scope["http_version"] == "1.1")
+
+    def write(self, data: bytes) -> None:
+        """A piece."""
+        if self.disconnected or not data:
+            return
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._head is not None:
+            data = self._head + data
+            self._head = None
+        self._write(data)
+
+    def finish(self) -> None:
+        """The end."""
+        if self.disconnected or self.response_complete:
+            return
+        last = b"0\r\n\r\n" if self._chunked else b""
+        if self._head is not None:
+            last = self._head + last
+            self._head = None
+        if last:
+            self._write(last)
+        self._complete()
+
+    def _encode_head(self, status: int, headers: HeaderList) -> bytes:
+        parts = [STATUS_LINE[status]]
+        for name, value in self._protocol.server_state.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+        for name, value in self._opened.cors:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        return b"".join(parts)
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        if not self.keep_alive and self._read_all:
+            self._protocol.transport.close()
+        self.on_response()
+
+    # The connection
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self.disconnected = True
+        if self._call is not None and not self.response_complete:
+            self._call.disconnected()
+
+    def slow(self, slow: bool) -> None:
+        """The client reads slowly, or has caught up."""
+        if self._call is not None and not self.response_complete:
+            if slow:
+                self._call.pause()
+            else:
+                self._call.resume()
+
+
+def bind(gateway: Gateway) -> type[FastProtocol]:
+    """The protocol class for one gateway, to be given to uvicorn as ``http``."""
+    return type("BoundFastProtocol", (FastProtocol,), {"gateway": gateway})
+
+
+def is_tested(version: str) -> bool:
+    """Whether this uvicorn is one that the fast end was tested with."""
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return TESTED[0] <= numbers < TESTED[1]

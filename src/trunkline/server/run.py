@@ -1,0 +1,126 @@
+"""Listening: uvicorn around the gateway, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import uvicorn
+
+from trunkline.ledger.reader import KeyReader
+from trunkline.server.asgi import GatewayApp
+from trunkline.server.gateway import Gateway
+from trunkline.server.protocol import TESTED, bind, is_tested
+from trunkline.settings import Exposure, Settings
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+BACKLOG: Final = 2048
+
+
+def run(
+    settings: Settings,
+    exposure: Exposure,
+    key_source: KeyReader | None = None,
+    *,
+    on_ready: Callable[[list[str]], None] | None = None,
+) -> int:
+    """Serve until SIGINT or SIGTERM; returns the process's exit code.
+
+    Args:
+        settings: all of them.
+        exposure: where to listen and whom to let in.
+        key_source: the key store.
+        on_ready: called with the URLs once every socket listens.
+
+    Raises:
+        SettingsError: the settings cannot be served.
+        OSError: an address cannot be bound.
+    """
+    gateway = Gateway(settings, exposure, key_source)
+    sockets = [_listen(exposure.host, port) for port in exposure.ports]
+    server = _Server(_config(gateway, settings), on_ready, _urls(settings, sockets))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(server.serve(sockets))
+    return 0 if server.started else 1
+
+
+def _config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
+    fast = settings.fast_http and is_tested(uvicorn.__version__)
+    if settings.fast_http and not fast:
+        tested = "-".join(".".join(map(str, bound)) for bound in TESTED)
+        log.warning("the fast HTTP end steps aside", uvicorn=uvicorn.__version__, tested=tested)
+    tls = settings.server.tls
+    proxies = settings.server.trusted_proxies
+    return uvicorn.Config(
+        GatewayApp(gateway),
+        http=bind(gateway) if fast else "httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies) or None,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+        ssl_certfile=None if tls is None else str(tls.cert),
+        ssl_keyfile=None if tls is None else str(tls.key),
+    )
+
+
+def _loop_factory() -> Callable[[], AbstractEventLoop] | None:
+    """uvloop's loop where uvloop runs."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _urls(settings: Settings, sockets: list[socket.socket]) -> list[str]:
+    scheme = "http" if settings.server.tls is None else "https"
+    found = []
+    for listener in sockets:
+        host, port = listener.getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+        found.append(f"{scheme}://{host}:{port}")
+    return found
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it listens."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[list[str]], None] | None, urls: list[str]
+    ) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._urls = urls
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            log.info("listening", urls=self._urls)
+            if self._on_ready is not None:
+                self._on_ready(self._urls)
