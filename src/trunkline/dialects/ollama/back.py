@@ -70,7 +70,7 @@ class OllamaBack:
             case ChatRequest():
                 return AnswerReader(stream)
             case CompletionRequest():
-                return AnswerReader(stream, echo="".join(job.prompts) if job.echo else "")
+                return AnswerReader(stream, legacy=True, echo="".join(job.prompts) if job.echo else "")
             case EmbeddingRequest():
                 return EmbeddingReader(len(job.inputs))
 

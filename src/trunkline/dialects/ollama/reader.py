@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.ollama.logprobs import Logprob, to_chat, to_completion
 from trunkline.dialects.ollama.wire import Chunk, Embeddings, WireCall, error_text, new_call_id
 from trunkline.errors import (
     UPSTREAM_ERROR,
@@ -49,18 +50,32 @@ class AnswerReader:
 
     Args:
         stream: the answer was asked for as a stream.
+        legacy: it answers a completion, whose logprobs have OpenAI's older shape.
         echo: text to put before the answer's own (OpenAI's ``echo`` on completions).
     """
 
-    __slots__ = ("_calls", "_echo", "_ids", "_splitter", "_started", "_whole", "complete", "error")
+    __slots__ = (
+        "_calls",
+        "_echo",
+        "_ids",
+        "_legacy",
+        "_offset",
+        "_splitter",
+        "_started",
+        "_whole",
+        "complete",
+        "error",
+    )
 
-    def __init__(self, stream: bool, echo: str = "") -> None:
+    def __init__(self, stream: bool, *, legacy: bool = False, echo: str = "") -> None:
         self.error: GatewayError | None = None
         self.complete = False
         self._splitter = NDJSONSplitter()
         self._whole = None if stream else Body()
         self._started = False
+        self._legacy = legacy
         self._echo = echo
+        self._offset = 0
         self._calls = 0
         self._ids: set[str] = set()
 
@@ -108,8 +123,7 @@ class AnswerReader:
                 if thinking:
                     events.append(ThinkingDelta(thinking))
                 if text:
-                    logprobs = {"content": chunk.logprobs} if chunk.logprobs else None
-                    events.append(TextDelta(text, 0, logprobs))
+                    events.append(TextDelta(text, 0, self._logprobs(chunk.logprobs, text)))
                 if message is not None and message.tool_calls:
                     events += [self._call(call) for call in message.tool_calls]
                 if chunk.done or self._whole is not None:
@@ -128,6 +142,15 @@ class AnswerReader:
         events.append(Started(None, chunk.model, unix_time(chunk.created_at)))
         if self._echo:
             events.append(TextDelta(self._echo))
+
+    def _logprobs(self, logprobs: list[Logprob] | None, text: str) -> Any:
+        if not logprobs:
+            return None
+        if not self._legacy:
+            return to_chat(logprobs)
+        offset = self._offset
+        self._offset += len(text)
+        return to_completion(logprobs, offset)
 
     def _call(self, call: WireCall) -> ToolCallDelta:
         index = self._calls

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.ollama.logprobs import Logprob
 from trunkline.model import Effort, Operation
 
 DIALECT: Final = "ollama"
@@ -86,7 +87,7 @@ class Chunk(msgspec.Struct, gc=False):
     message: WireMessage | None = None
     response: str | None = None
     thinking: str | None = None
-    logprobs: list[Any] | None = None
+    logprobs: list[Logprob] | None = None
     done: bool = False
     done_reason: str | None = None
     prompt_eval_count: int | None = None

@@ -1,0 +1,69 @@
+"""The operations of Ollama's API as fronts: what clients may ask, and how they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from trunkline.dialects.base import Peek, Writer
+from trunkline.dialects.ollama import answers, incoming
+from trunkline.dialects.ollama.answers import Clocks, Form
+from trunkline.dialects.ollama.wire import DIALECT, NDJSON_TYPE
+from trunkline.errors import GatewayError
+from trunkline.model import EmbeddingRequest, Job, Operation
+
+LEGACY: Final = "ollama-legacy"
+"""Dialect of /api/embeddings: answered from /api/embed, so it never passes through."""
+
+
+class OllamaFront:
+    """One operation of the dialect; satisfies ``dialects.base.Front``."""
+
+    stream_type = NDJSON_TYPE
+
+    def __init__(
+        self,
+        operation: Operation,
+        peek: Callable[[bytes], Peek],
+        parse: Callable[[bytes], Job],
+        form: Form | None = None,
+        dialect: str = DIALECT,
+        clocks: Clocks = Clocks(),  # noqa: B008 - immutable
+    ) -> None:
+        self.operation = operation
+        self.peek = peek
+        self.parse = parse
+        self.dialect = dialect
+        self._form = form
+        self._clocks = clocks
+
+    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
+        """A writer for one answer to ``job``; Ollama's answers have no ids."""
+        if isinstance(job, EmbeddingRequest) or self._form is None:
+            return answers.EmbeddingWriter(model, self._clocks, self.dialect == LEGACY)
+        kind = answers.LineWriter if job.stream else answers.WholeWriter
+        return kind(self._form, model, self._clocks)
+
+    def error(self, error: GatewayError) -> bytes:
+        """Ollama's error object."""
+        return answers.error_body(error)
+
+    def stream_error(self, error: GatewayError) -> bytes:
+        """The line that ends a stream that went wrong."""
+        return answers.error_line(error)
+
+    def loaded(self, job: Job, model: str) -> bytes | None:
+        """The whole answer, if ``job`` only loads or unloads its model; None if it asks for more."""
+        if incoming.loading(job) is None:
+            return None
+        if self.dialect == LEGACY:
+            return b'{"embedding":[]}'
+        return answers.load_answer(job, model, self._form, self._clocks.wall)
+
+
+CHAT: Final = OllamaFront("chat", incoming.peek_chat, incoming.parse_chat, answers.CHAT)
+GENERATE: Final = OllamaFront(
+    "completions", incoming.peek_generate, incoming.parse_generate, answers.GENERATE
+)
+EMBED: Final = OllamaFront("embeddings", incoming.peek_embed, incoming.parse_embed)
+EMBEDDINGS: Final = OllamaFront("embeddings", incoming.peek_embed, incoming.parse_embeddings, dialect=LEGACY)
