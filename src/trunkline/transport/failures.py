@@ -144,7 +144,7 @@ def _detail(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "the peer closed the connection").lower().replace("_", " ")
+        return (getattr(error, "reason", None) or "the peer closed the connection").lower().replace("_", " ")
     if isinstance(error, socket.gaierror):
         return error.strerror or "unknown host"
     return _strerror(error.errno) if error.errno else type(error).__name__

@@ -66,7 +66,7 @@ def parse_origin(url: str) -> tuple[Origin, str]:
     if parts.query or parts.fragment or "?" in url or "#" in url:
         raise ValueError(f"A base address must not hold a query or a fragment: {url!r}")
     if port == 0:
-        raise ValueError(f"Port 0 cannot be connected to: {url!r}")
+        raise ValueError(f"No port 0 can be connected to, as in the address {url!r}")
     return Origin(parts.scheme, host, port or PORTS[parts.scheme]), parts.path.rstrip("/")
 
 

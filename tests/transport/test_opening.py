@@ -1,0 +1,227 @@
+"""TLS and proxies, from end to end: what is opened is used by a client."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from trunkline.transport import Client, Limits, Origin, ProxyConfig, TlsConfig, TransportError
+
+from .upstream import GUARD, OK, Listen, Peer, Recorder, answer_all, get
+
+CA = trustme.CA()
+
+
+def server_tls(*names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert(*names).configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def ca_file(tmp_path: Path) -> str:
+    file = tmp_path / "ca.pem"
+    CA.cert_pem.write_to_path(file)
+    return str(file)
+
+
+async def fails(client: Client, origin: Origin) -> TransportError:
+    with pytest.raises(TransportError) as caught:
+        async with asyncio.timeout(GUARD):
+            await client.fetch(get(origin))
+    return caught.value
+
+
+class Proxy:
+    """A proxy's script: agrees to every tunnel and carries it, or answers with ``instead``."""
+
+    def __init__(self, target: Origin, instead: bytes = b"") -> None:
+        self.target = target
+        self.instead = instead
+        self.heads: list[bytes] = []
+
+    async def __call__(self, peer: Peer) -> None:
+        self.heads.append(await peer.request())
+        if self.instead:
+            peer.send(self.instead)
+            return
+        reader, writer = await asyncio.open_connection(self.target.host, self.target.port)
+        peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(pipe(peer.reader, writer))
+                group.create_task(pipe(reader, peer.writer))
+        finally:
+            writer.close()
+
+
+async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
+
+
+async def test_tls(listen: Listen, ca_file: str) -> None:
+    origin = await listen(answer_all, server_tls("localhost", "127.0.0.1"))
+    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig())
+    for host in ("127.0.0.1", "localhost"):
+        for _ in range(2):
+            assert (await client.fetch(get(origin._replace(host=host)))).body == b"hi"
+    assert client.stats.idle == 2
+    await client.aclose()
+
+
+async def test_certificates_of_others_are_refused(client: Client, listen: Listen) -> None:
+    origin = await listen(answer_all, server_tls("127.0.0.1"))
+    failure = await fails(client, origin)
+    assert (failure.code, failure.reason) == ("upstream_tls", "certificate")
+    assert failure.address == str(origin)
+
+
+async def test_the_host_name_must_be_the_certificates(listen: Listen, ca_file: str) -> None:
+    origin = await listen(answer_all, server_tls("example.com"))
+    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig())
+    assert (await fails(client, origin)).reason == "certificate"
+    await client.aclose()
+
+
+async def test_a_server_without_tls(client: Client, listen: Listen) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.reader.read(100)
+        peer.send(OK)
+        await peer.gone()
+
+    origin = await listen(script)
+    assert (await fails(client, origin._replace(scheme="https"))).kind.code == "upstream_tls"
+
+
+async def test_a_server_that_hangs_up_in_the_handshake(client: Client, listen: Listen) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.reader.read(100)
+
+    origin = await listen(script)
+    failure = await fails(client, origin._replace(scheme="https"))
+    assert failure.kind.code in ("upstream_reset", "upstream_tls")
+
+
+async def test_a_missing_ca_file(listen: Listen) -> None:
+    origin = await listen(answer_all, server_tls("127.0.0.1"))
+    client = Client(tls=TlsConfig(ca_file="no-such-file.pem"), proxy=ProxyConfig())
+    failure = await fails(client, origin)
+    assert (failure.reason, "CA file" in failure.message) == ("tls", True)
+    await client.aclose()
+
+
+async def test_tls_cut_in_mid_stream(listen: Listen, ca_file: str) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi")
+
+    origin = await listen(script, server_tls("127.0.0.1"))
+    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig())
+    sink = Recorder()
+    client.send(get(origin), sink)
+    assert (await sink.failed()).reason == "truncated"
+    assert sink.body == b"hi"
+    await client.aclose()
+
+
+async def test_http_through_a_proxy(listen: Listen) -> None:
+    heads: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            heads.append(await peer.request())
+            peer.send(OK)
+
+    proxy = await listen(script)
+    client = Client(proxy=ProxyConfig.explicit(f"http://me:pass@127.0.0.1:{proxy.port}"))
+    for _ in range(2):
+        assert (await client.fetch(get(Origin("http", "nowhere.invalid", 80), b"/x"))).body == b"hi"
+    assert len(heads) == 2
+    for head in heads:
+        assert head.startswith(b"GET http://nowhere.invalid/x HTTP/1.1\r\nHost: nowhere.invalid\r\n")
+        assert b"\r\nProxy-Authorization: Basic bWU6cGFzcw==\r\n" in head
+    assert client.stats.open == 1
+    await client.aclose()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_https_through_a_tunnel(listen: Listen, ca_file: str, scheme: str) -> None:
+    target = await listen(answer_all, server_tls("nowhere.invalid"))
+    script = Proxy(target)
+    proxy = await listen(script, server_tls("127.0.0.1") if scheme == "https" else None)
+    client = Client(
+        tls=TlsConfig(ca_file=ca_file),
+        proxy=ProxyConfig.explicit(f"{scheme}://me:pass@127.0.0.1:{proxy.port}"),
+    )
+    for _ in range(2):
+        assert (await client.fetch(get(Origin("https", "nowhere.invalid", 443)))).body == b"hi"
+    assert script.heads == [
+        (
+            b"CONNECT nowhere.invalid:443 HTTP/1.1\r\nHost: nowhere.invalid:443\r\n"
+            b"Proxy-Authorization: Basic bWU6cGFzcw==\r\n\r\n"
+        )
+    ]
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n", "refused a tunnel with status 407"),
+        (b"HTTP/1.1 502 Bad\r\nContent-Length: 2\r\n\r\nno", "refused a tunnel with status 502"),
+        (b"HTTP/1.1 2", "closed the connection"),
+        (b"SSH-2.0-x\r\n", "does not answer in HTTP/1.1"),
+    ],
+)
+async def test_a_tunnel_refused(listen: Listen, answer: bytes, text: str) -> None:
+    target = Origin("https", "nowhere.invalid", 443)
+    proxy = await listen(Proxy(target, instead=answer))
+    client = Client(proxy=ProxyConfig.explicit(f"http://me:hunter2@127.0.0.1:{proxy.port}"))
+    failure = await fails(client, target)
+    assert (failure.code, failure.reason) == ("upstream_unreachable", "proxy")
+    assert failure.message == f"No way to https://nowhere.invalid:443: the proxy {proxy} {text}"
+    await client.aclose()
+
+
+async def test_a_tunnel_to_somebody_else(listen: Listen) -> None:
+    target = await listen(answer_all, server_tls("example.com"))
+    proxy = await listen(Proxy(target))
+    client = Client(proxy=ProxyConfig.explicit(f"http://127.0.0.1:{proxy.port}"))
+    failure = await fails(client, Origin("https", "nowhere.invalid", 443))
+    assert (failure.reason, failure.address) == ("certificate", "https://nowhere.invalid:443")
+    await client.aclose()
+
+
+async def test_no_proxy_there(listen: Listen) -> None:
+    gone = await listen(answer_all)
+    client = Client(limits=Limits(), proxy=ProxyConfig.explicit("http://127.0.0.1:1"))
+    failure = await fails(client, gone)
+    assert failure.message == "Connection refused to the proxy http://127.0.0.1:1"
+    await client.aclose()
+
+
+async def test_a_tunnel_that_is_given_up(listen: Listen) -> None:
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        asked.set()
+        await peer.gone()
+        left.set()
+
+    proxy = await listen(script)
+    client = Client(proxy=ProxyConfig.explicit(f"http://127.0.0.1:{proxy.port}"))
+    flight = client.send(get(Origin("https", "nowhere.invalid", 443)), Recorder())
+    async with asyncio.timeout(GUARD):
+        await asked.wait()
+        flight.cancel()
+        await left.wait()
+    await client.aclose()

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+from trunkline.transport import Origin, UpstreamRequest
+from trunkline.transport.proxies import Proxy
+from trunkline.transport.route import encode_connect, encode_head, make_route
+
+HTTP = Origin("http", "example.com", 80)
+HTTPS = Origin("https", "example.com", 443)
+PROXY = Proxy(Origin("http", "proxy", 3128), b"Basic c2VjcmV0")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def head(method: bytes, headers: Headers, body: bytes = b"", target: bytes = b"/v1?a=b") -> bytes:
+    return encode_head(make_route(HTTP, None), UpstreamRequest(HTTP, method, target, headers, body))
+
+
+DEFAULTS = b"Host: example.com\r\nAccept-Encoding: identity\r\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "body", "lines"),
+    [
+        (b"GET", [], b"", DEFAULTS),
+        (b"DELETE", [], b"", DEFAULTS),
+        (b"DELETE", [], b"x", DEFAULTS + b"Content-Length: 1\r\n"),
+        (b"POST", [], b"", DEFAULTS + b"Content-Length: 0\r\n"),
+        (b"POST", [(b"X", b"y")], b"abc", b"X: y\r\n" + DEFAULTS + b"Content-Length: 3\r\n"),
+        (b"POST", [(b"content-length", b"3")], b"abc", b"content-length: 3\r\n" + DEFAULTS),
+        (
+            b"GET",
+            [(b"HOST", b"other"), (b"accept-encoding", b"gzip")],
+            b"",
+            b"HOST: other\r\naccept-encoding: gzip\r\n",
+        ),
+        # only a header of that name counts, not a value or the end of another name
+        (b"GET", [(b"X-Host", b"host:")], b"", b"X-Host: host:\r\n" + DEFAULTS),
+    ],
+)
+def test_heads(method: bytes, headers: Headers, body: bytes, lines: bytes) -> None:
+    assert head(method, headers, body) == method + b" /v1?a=b HTTP/1.1\r\n" + lines + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "target"),
+    [
+        ([(b"X", b"y\r\nHost: evil")], b"/"),
+        ([(b"X", b"y\n")], b"/"),
+        ([(b"X", b"y\r")], b"/"),
+        ([(b"X", b"y\0")], b"/"),
+        ([(b"X\r\nY", b"y")], b"/"),
+        ([], b"/ HTTP/1.1\r\nX: y"),
+        ([], b"/a b"),
+        ([], b""),
+        ([(b"Transfer-Encoding", b"chunked")], b"/"),
+        ([(b"Content-Length", b"4")], b"/"),
+        ([(b"Content-Length", b"3"), (b"content-length", b"3")], b"/"),
+    ],
+)
+def test_what_would_not_be_one_request_is_refused(headers: Headers, target: bytes) -> None:
+    with pytest.raises(ValueError, match=r"request"):
+        head(b"POST", headers, b"abc", target)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        (HTTP, b"example.com"),
+        (HTTPS, b"example.com"),
+        (Origin("http", "example.com", 443), b"example.com:443"),
+        (Origin("http", "::1", 11434), b"[::1]:11434"),
+        (Origin("http", "::1", 80), b"[::1]"),
+    ],
+)
+def test_host(origin: Origin, host: bytes) -> None:
+    assert make_route(origin, None).host == host
+
+
+def test_a_proxy_is_told_the_whole_address_and_its_password() -> None:
+    route = make_route(HTTP, PROXY)
+    assert not route.tunnel
+    assert route.first_hop == PROXY.origin
+    assert route.first_hop_name == "the proxy http://proxy:3128"
+    assert encode_head(route, UpstreamRequest(HTTP, b"GET", b"/x")) == (
+        b"GET http://example.com/x HTTP/1.1\r\n" + DEFAULTS + b"Proxy-Authorization: Basic c2VjcmV0\r\n\r\n"
+    )
+
+
+def test_what_goes_through_a_tunnel_is_not_for_the_proxy() -> None:
+    route = make_route(HTTPS, PROXY)
+    assert route.tunnel
+    assert encode_connect(route) == (
+        b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n"
+        b"Proxy-Authorization: Basic c2VjcmV0\r\n\r\n"
+    )
+    assert encode_head(route, UpstreamRequest(HTTPS, b"GET", b"/x")) == (
+        b"GET /x HTTP/1.1\r\n" + DEFAULTS + b"\r\n"
+    )
+
+
+def test_a_proxy_without_a_password_gets_none() -> None:
+    route = make_route(HTTPS, Proxy(PROXY.origin))
+    assert encode_connect(route) == b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
+
+
+def test_routes_do_not_show_credentials() -> None:
+    assert "c2VjcmV0" not in repr(make_route(HTTP, PROXY))
