@@ -1,0 +1,136 @@
+# `make run` and `make test` need Python >= 3.11 and make, nothing else. Every target sets up what it needs
+# under .venv once, from hashed pins, and works offline from then on. ARGS="…" goes to the command it runs.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON = python3.13 python3.12 python3.11 python3
+ARGS =
+IMAGE = trunkline
+PORT ?= 8000
+
+# What a shell or a pip.conf may hold that would lead an installation elsewhere. Mirrors, proxies and
+# certificates are left as they are.
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
+unexport PIP_CONSTRAINT PIP_PREFIX PIP_PYTHON PIP_REQUIREMENT PIP_ROOT PIP_TARGET
+unexport UV_BUILD_CONSTRAINT UV_CONSTRAINT UV_EXCLUDE_NEWER UV_OVERRIDE UV_SYSTEM_PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_REQUIRE_HASHES := 0
+export PIP_USER := 0
+export UV_REQUIRE_HASHES := 0
+
+# ---------------------------------------------------------------------------------------- setting up
+
+# A name on the PATH proves nothing (version managers leave shims): only a Python that runs counts.
+PROBE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+
+$(BIN)/python:
+	@for python in $(PYTHON); do \
+	  if $$python -c '$(PROBE)' >/dev/null 2>&1; then \
+	    echo "Making $(VENV) with $$($$python --version) ..."; \
+	    exec $$python -m venv $(VENV); \
+	  fi; \
+	done; \
+	{ echo "Trunkline needs Python 3.11 or newer with its venv module. Found here:"; \
+	  for python in $(PYTHON); do echo "  $$python: $$($$python --version 2>/dev/null || echo none)"; done; \
+	  echo "On Debian and Ubuntu the module is the package python3-venv. A Python that is not on the"; \
+	  echo "PATH can be named: make PYTHON=/path/to/python3 $(firstword $(MAKECMDGOALS))"; } >&2; \
+	exit 1
+
+# $(call pip-install,what): by uv if it is here and can, else by pip, which knows the user's pip settings.
+define pip-install
+	if ! uv --version >/dev/null 2>&1; then uv=no; \
+	elif uv pip install --quiet --python $(BIN)/python $(1); then uv=done; \
+	else uv=no; echo "uv could not install it; trying pip ..." >&2; fi; \
+	if [ $$uv = no ]; then \
+	  $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
+	  $(BIN)/python -m pip install --quiet $(1); \
+	fi
+endef
+
+# One stamp for each file of pins; the package itself is linked in, so that a change of it needs no install.
+$(VENV)/.has-%: requirements/%.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "Installing requirements/$*.txt into $(VENV) ..."
+	@$(call pip-install,--require-hashes -r requirements/build.txt -r requirements/$*.txt)
+	@$(call pip-install,--no-deps --no-build-isolation --editable .)
+	@touch $@
+
+# ------------------------------------------------------------------------------------------- running
+
+.PHONY: run
+run: $(VENV)/.has-runtime ## Start the gateway; makes a configuration and a first key if there is none
+	@$(BIN)/trunkline up $(ARGS)
+
+.PHONY: dev
+dev: $(VENV)/.has-dev ## Start it for development: no key, this machine only, reload, all logs
+	@$(BIN)/trunkline serve --dev --reload --log-level DEBUG $(ARGS)
+
+.PHONY: install
+install: $(VENV)/.has-runtime ## Set up what the gateway needs to run
+
+.PHONY: install-dev
+install-dev: $(VENV)/.has-dev ## Set up everything: gateway, tests, engine, linters
+
+# ------------------------------------------------------------------------------------------ checking
+
+.PHONY: test
+test: $(VENV)/.has-test ## Run the tests
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+
+.PHONY: test-cov
+test-cov: ## Run the tests and measure which branches they take
+	@$(MAKE) --no-print-directory test ARGS="--cov $(ARGS)"
+
+.PHONY: lint
+lint: $(VENV)/.has-dev ## Check style, formatting and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/.has-dev ## Sort imports, mend what can be mended, format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: type-check
+type-check: $(VENV)/.has-dev ## Check types, strictly
+	$(BIN)/mypy
+
+.PHONY: check-all
+check-all: lint type-check test-cov ## All of the checks above
+
+.PHONY: bench
+bench: $(VENV)/.has-dev ## Measure against nginx and write bench/RESULTS.md
+	@$(BIN)/python -m bench $(ARGS)
+
+# ----------------------------------------------------------------------------------------- container
+
+.PHONY: docker-build
+docker-build: ## Build the container image
+	docker build --tag $(IMAGE) .
+
+.PHONY: docker-run
+docker-run: ## Run the image; its data stay in the volume trunkline-data
+	docker run --rm --name trunkline --publish $(PORT):8000 --volume trunkline-data:/data \
+	  $(if $(wildcard .env),--env-file .env) --env HOST=0.0.0.0 --env PORT=8000 $(IMAGE) $(ARGS)
+
+# -------------------------------------------------------------------------------------------- upkeep
+
+# The widest set is resolved first; the others are cut out of it, so that no two files disagree.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command 'make lock' --override requirements/platforms.in
+
+.PHONY: lock
+lock: $(VENV)/.has-dev ## Resolve the pins again; ARGS=--upgrade takes the newest versions
+	$(COMPILE) $(ARGS) -o requirements/dev.txt pyproject.toml --group dev requirements/build.in
+	$(COMPILE) -c requirements/dev.txt -o requirements/build.txt requirements/build.in
+	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt -o requirements/test.txt pyproject.toml --group test --group engine
+
+.PHONY: help
+help: ## Show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+	  printf '  %-14s %s\n' "$$name" "$$text"; done

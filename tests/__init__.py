@@ -1,0 +1,1 @@
+"""The tests, laid out as ``src/trunkline`` is: one file for each module."""

@@ -1,0 +1,53 @@
+"""What every test needs: a surrounding that is the same on every machine, and skips that are told apart.
+
+With ``TRUNKLINE_REQUIRE_ALL=1`` (as in ``.ci/run``) a skipped test fails: there, every part must be present.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+import pytest
+
+from trunkline.settings import Settings
+
+REQUIRE_ALL = os.environ.get("TRUNKLINE_REQUIRE_ALL") == "1"
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def neutral_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty working directory, and an environment without settings or proxies.
+
+    A developer's ``.env``, ``trunkline.yaml`` and exported keys must never reach a test, nor the processes
+    that it starts.
+    """
+    ours = {name.upper() for name in Settings.model_fields}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.upper() in ours or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        patch.chdir(tmp_path_factory.mktemp("empty"))
+        yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _refuse_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _refuse_skip((yield))
+
+
+def _refuse_skip(report: Report) -> Report:
+    """The report, as a failure if it is a skip and nothing may be skipped. Expected failures may stay."""
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\nTRUNKLINE_REQUIRE_ALL is set: nothing may be skipped here."
+    return report
