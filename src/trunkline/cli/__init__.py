@@ -1,0 +1,54 @@
+"""The command line: ``trunkline …``.
+
+``--version`` needs no import at all, and what a command does is imported when it is called.
+Every error that a person can mend becomes one line on standard error; exit code 2 is for wrong usage and
+wrong configuration, 1 for everything else that failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from trunkline import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that ``arguments`` (the process's own) say, and exit with its code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words in (["--version"], ["-V"]):  # typer takes a quarter of a second to find out what this means
+        print(f"trunkline {__version__}")  # noqa: T201
+        return
+    from trunkline.cli.app import app
+
+    try:
+        code = app(args=words, prog_name="trunkline", standalone_mode=False)
+    except Exception as error:
+        lines, code = _explain(error)
+        for line in lines:
+            print(f"trunkline: error: {line}", file=sys.stderr)  # noqa: T201
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: Exception) -> tuple[Sequence[str], int]:
+    """The lines and the exit code for an error that is the user's to mend; raises any other again."""
+    if format_usage := getattr(error, "format_message", None):  # typer's usage errors have no public base
+        return (" ".join(format_usage().split()),), 2
+    from trunkline.ledger.locate import StoreError
+    from trunkline.settings.problems import SettingsError
+
+    match error:
+        case SettingsError():
+            return error.problems, 2
+        case StoreError():
+            return (str(error),), 1
+        case OSError():
+            what = f"{error.filename}: " if error.filename else ""
+            return (f"{what}{error.strerror or error}",), 1
+        case _:
+            raise error

@@ -1,0 +1,275 @@
+"""The commands, their options and help texts. What a command does is imported when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import trunkline
+
+app = typer.Typer(
+    help="Trunkline: one port that speaks OpenAI, Ollama and Anthropic, in front of every model you have.",
+    epilog="\b\nFirst steps:\n  trunkline up               make a key if there is none, and serve\n"
+    "  trunkline check            say what the configuration means\n"
+    "  trunkline keys create app  make another key",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+keys_app = typer.Typer(help="Make, list and revoke keys.", rich_markup_mode=None)
+app.add_typer(keys_app, name="keys")
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file. Default: trunkline.yaml, if it is there."),
+]
+Host = Annotated[
+    str | None,
+    typer.Option(help="Address to listen on (HOST). Default: 0.0.0.0 with keys required, else 127.0.0.1."),
+]
+Port = Annotated[int | None, typer.Option(help="Port to listen on (PORT). Default: 8000.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(help="OpenRouter's key (better: OPENROUTER_API_KEY, which no process list shows)."),
+]
+ModelsFilter = Annotated[
+    Path | None, typer.Option(help="File of rules that say which models may be used (MODELS_FILTER).")
+]
+LogLevel = Annotated[
+    str | None, typer.Option(help="debug, info, warning, error or critical (LOG_LEVEL). Default: info.")
+]
+Dev = Annotated[
+    bool,
+    typer.Option("--dev", help="This machine only, and no key needed while none exists (DEVELOPMENT_MODE)."),
+]
+AsOllama = Annotated[
+    bool, typer.Option("--as-ollama", help="Listen on Ollama's port 11434 as well (AS_OLLAMA).")
+]
+Workers = Annotated[int | None, typer.Option(help="Processes (WORKERS). More than one needs REDIS_URL.")]
+Reload = Annotated[
+    bool, typer.Option("--reload", help="Start again when the code or the configuration changes.")
+]
+
+
+def _overrides(
+    host: str | None,
+    port: int | None,
+    api_key: str | None,
+    models_filter: Path | None,
+    log_level: str | None,
+    dev: bool,
+    as_ollama: bool,
+    workers: int | None,
+) -> dict[str, object]:
+    """The settings that options name; what was not given is None."""
+    return {
+        "host": host,
+        "port": port,
+        "openrouter_api_key": api_key,
+        "models_filter": models_filter,
+        "log_level": log_level,
+        "development_mode": dev or None,
+        "as_ollama": as_ollama or None,
+        "workers": workers,
+    }
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        _version()
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@keys_app.callback(invoke_without_command=True)
+def _keys(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("version")
+def _version() -> None:
+    """Print the version."""
+    typer.echo(f"trunkline {trunkline.__version__}")
+
+
+@app.command("init")
+def _init(config: Config = None) -> None:
+    """Write a configuration file, if there is none, and make the first key.
+
+    The key is an admin's, and printed this once.
+
+    \b
+    Example:
+      trunkline init
+    """
+    from trunkline.cli.start import init
+
+    init(config)
+
+
+@app.command("up")
+def _up(
+    host: Host = None,
+    port: Port = None,
+    config: Config = None,
+    api_key: ApiKey = None,
+    models_filter: ModelsFilter = None,
+    log_level: LogLevel = None,
+    dev: Dev = False,
+    as_ollama: AsOllama = False,
+    workers: Workers = None,
+) -> None:
+    """Serve, after what `init` does if that is needed; print a curl line to try.
+
+    \b
+    Examples:
+      trunkline up
+      OLLAMA_BASE_URL=http://gpu1:11434 trunkline up --port 9000
+    """
+    from trunkline.cli.start import up
+
+    values = _overrides(host, port, api_key, models_filter, log_level, dev, as_ollama, workers)
+    raise typer.Exit(up(config, values))
+
+
+@app.command("serve")
+def _serve(
+    host: Host = None,
+    port: Port = None,
+    config: Config = None,
+    api_key: ApiKey = None,
+    models_filter: ModelsFilter = None,
+    log_level: LogLevel = None,
+    dev: Dev = False,
+    as_ollama: AsOllama = False,
+    workers: Workers = None,
+    reload: Reload = False,
+) -> None:
+    """Serve, until a signal ends it.
+
+    Options win over the environment, that over .env, that over the configuration file.
+
+    \b
+    Examples:
+      trunkline serve --port 9000
+      trunkline serve --dev --reload --log-level debug
+      trunkline serve --as-ollama --models-filter models-filter.txt
+    """
+    if reload:
+        from trunkline.cli.reload import serve_again_and_again
+
+        raise typer.Exit(serve_again_and_again(config))
+    from trunkline.cli.start import serve
+
+    values = _overrides(host, port, api_key, models_filter, log_level, dev, as_ollama, workers)
+    raise typer.Exit(serve(config, values))
+
+
+@app.command("check")
+def _check(config: Config = None) -> None:
+    """Validate the configuration, and print what it means.
+
+    \b
+    Example:
+      trunkline check --config trunkline.yaml
+    """
+    from trunkline.cli.check import check
+
+    check(config)
+
+
+@app.command("schema")
+def _schema() -> None:
+    """Print the JSON Schema of trunkline.yaml, for editors.
+
+    \b
+    Example:
+      trunkline schema > trunkline.schema.json
+    """
+    from trunkline.settings.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)
+
+
+@app.command("mock")
+def _mock(
+    shape: Annotated[
+        str, typer.Option(help="Whom to play: ollama, openai, openrouter or cerebras.")
+    ] = "openai",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8001,
+    script: Annotated[Path | None, typer.Option(help="File of scripted answers and faults.")] = None,
+) -> None:
+    """Play an upstream, with scripted answers and faults, to test against.
+
+    \b
+    Examples:
+      trunkline mock --shape ollama --port 11434
+      trunkline mock --script faults.yaml
+    """
+    from trunkline.testing import run
+
+    raise typer.Exit(run(shape=shape, host=host, port=port, script=script))
+
+
+@keys_app.command("create")
+def _create(
+    name: Annotated[str, typer.Argument(help="What the key is for; unique among the active keys.")],
+    role: Annotated[
+        Literal["admin", "member"] | None,
+        typer.Option(help="What it may do. Default: member. The first key is always an admin's."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Make a key, and print it this once. A running gateway takes it within 2 seconds.
+
+    The key alone goes to standard output.
+
+    \b
+    Examples:
+      trunkline keys create laptop
+      KEY=$(trunkline keys create ci --role member)
+    """
+    from trunkline.cli.keys import create
+
+    create(config, name, role)
+
+
+@keys_app.command("list")
+def _list(
+    every: Annotated[bool, typer.Option("--all", help="Show revoked keys too.")] = False,
+    config: Config = None,
+) -> None:
+    """List the keys. Where standard output is no terminal, tab-separated.
+
+    \b
+    Example:
+      trunkline keys list --all
+    """
+    from trunkline.cli.keys import show
+
+    show(config, every=every)
+
+
+@keys_app.command("revoke")
+def _revoke(
+    which: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, name or prefix.")],
+    config: Config = None,
+) -> None:
+    """Revoke a key. A running gateway refuses it within 2 seconds.
+
+    \b
+    Example:
+      trunkline keys revoke laptop
+    """
+    from trunkline.cli.keys import revoke
+
+    revoke(config, which)

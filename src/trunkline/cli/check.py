@@ -1,0 +1,95 @@
+"""``trunkline check``: what a configuration means, in plain words and without its secrets."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from trunkline.cli.common import note, read_settings, say
+from trunkline.ledger.reader import open_reader
+from trunkline.settings import check_self_loop, exposure, resolve_providers
+from trunkline.settings.resolve import ollama_dropped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pydantic import SecretStr
+
+    from trunkline.settings import Exposure, ProviderConfig, Settings
+
+
+def check(config: Path | None) -> None:
+    """Print what the settings mean. :raises SettingsError: as a start would."""
+    settings, warnings = read_settings(config)
+    reader = open_reader(settings.database_url.get_secret_value())
+    try:
+        stored = len(reader.load())
+    finally:
+        reader.close()
+    where = exposure(settings, bool(settings.api_keys) or stored > 0)
+    check_self_loop(settings, where)
+    _try_parts(settings)
+    for line in _report(settings, where, stored):
+        say(line)
+    for warning in warnings:
+        note(f"warning: {warning}")
+    say("The configuration is valid.")
+
+
+def _try_parts(settings: Settings) -> None:
+    """Make what a start would make of files and classes, for the errors that this may raise."""
+    from trunkline.policy.filters import ModelFilter
+    from trunkline.providers.build import build_providers
+
+    build_providers(settings)
+    if settings.models_filter is not None:
+        ModelFilter.load(settings.models_filter)
+
+
+def _report(settings: Settings, where: Exposure, stored: int) -> Iterator[str]:
+    scheme = "https" if settings.server.tls else "http"
+    host = f"[{where.host}]" if ":" in where.host else where.host
+    yield f"address    {', '.join(f'{scheme}://{host}:{port}' for port in where.ports)}"
+    yield f"access     {where.summary}"
+    yield f"keys       {len(settings.api_keys)} in ALLOWED_API_KEYS, {stored} in the store"
+    yield f"logs       {settings.log_level} as {settings.log_format}"
+    yield f"store      {_without_password(settings.database_url)}"
+    yield f"redis      {_without_password(settings.redis_url) if settings.redis_url else 'none'}"
+    yield f"filter     {settings.models_filter or 'none: every model may be used'}"
+    fallback = "on" if settings.enable_fallback else "off"
+    yield f"preferred  {_preferred(settings)}; fallback is {fallback}"
+    for name, provider in resolve_providers(settings).items():
+        yield f"provider   {name}: {_provider(provider)}"
+    if ollama_dropped(settings):
+        yield "provider   ollama is left out: its default address is this gateway"
+    for name, route in settings.routes.items():
+        targets = ", ".join(f"{t.provider}/{t.model}" for t in route.targets)
+        yield f"route      {name}: {route.strategy} among {targets}"
+    for name, target in settings.aliases.items():
+        yield f"alias      {name}: {target}"
+
+
+def _preferred(settings: Settings) -> str:
+    name = settings.preferred_provider
+    known = name == "auto" or name in resolve_providers(settings)
+    return name if known else f"auto ({name} is not configured)"
+
+
+def _provider(provider: ProviderConfig) -> str:
+    parts = [provider.python or ", ".join(provider.urls) or "built in"]
+    if provider.api_key:
+        parts.append("key " + ", ".join(map(_masked, provider.api_key)))
+    parts += ["local"] if provider.local else []
+    parts += ["local only"] if provider.local_only else []
+    return "; ".join(parts)
+
+
+def _masked(key: SecretStr) -> str:
+    """A key's last four characters, if it has enough others."""
+    text = key.get_secret_value()
+    return "…" + (text[-4:] if len(text) >= 20 else "")
+
+
+def _without_password(url: SecretStr) -> str:
+    return re.sub(r"(?<=://).*@", "***@", url.get_secret_value())
