@@ -1,0 +1,48 @@
+"""A scriptable mock upstream, for tests of gateways and of clients: see ``docs/mock.md``.
+
+It plays Ollama, OpenAI, OpenRouter, Cerebras and servers of OpenAI's API, answers as scripted, misbehaves
+as scripted, and remembers what it was asked::
+
+    async with MockUpstream("ollama", Script(text="Hello!")) as mock:
+        ...  # point something at mock.base_url
+        assert mock.calls[-1].json["stream"] is True
+
+Nothing here depends on the rest of the package.
+"""
+
+from __future__ import annotations
+
+from trunkline.testing.command import run
+from trunkline.testing.recorded import Recorded, Tokens
+from trunkline.testing.script import (
+    FAULT_KINDS,
+    Fault,
+    FaultKind,
+    MockModel,
+    Rule,
+    Scenario,
+    Script,
+    ToolCall,
+    Usage,
+    load_scenario,
+)
+from trunkline.testing.shapes import SHAPES
+from trunkline.testing.upstream import MockUpstream
+
+__all__ = [
+    "FAULT_KINDS",
+    "SHAPES",
+    "Fault",
+    "FaultKind",
+    "MockModel",
+    "MockUpstream",
+    "Recorded",
+    "Rule",
+    "Scenario",
+    "Script",
+    "Tokens",
+    "ToolCall",
+    "Usage",
+    "load_scenario",
+    "run",
+]

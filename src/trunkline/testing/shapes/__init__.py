@@ -1,0 +1,48 @@
+"""The vendors that the mock can play, by name. Another API is another module here, and a branch below."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from trunkline.testing.script import Scenario, as_models
+from trunkline.testing.shapes.base import Call, Catalog, RefusalError, Shape
+from trunkline.testing.shapes.ollama import OllamaShape
+from trunkline.testing.shapes.ollama_store import DEFAULT_MODELS, OllamaStore
+from trunkline.testing.shapes.openai import OpenAIShape
+from trunkline.testing.shapes.vendors import VENDORS, Vendor
+
+__all__ = ["SHAPES", "Call", "RefusalError", "Shape", "make_shape"]
+
+SHAPES: Final[tuple[str, ...]] = ("ollama", *VENDORS)
+"""Names of the shapes."""
+
+
+def make_shape(name: str, scenario: Scenario) -> Shape:
+    """The shape called ``name``, with the models and quirks of ``scenario``.
+
+    Raises:
+        ValueError: there is no such shape, or no such quirk.
+    """
+    models = None if scenario.models is None else as_models(scenario.models)
+    if name == "ollama":
+        if scenario.quirks:
+            raise ValueError("the ollama shape has no quirks to set")
+        return OllamaShape(
+            OllamaStore(
+                DEFAULT_MODELS if models is None else models,
+                any_model=scenario.any_model,
+                list_magic=scenario.list_magic,
+            )
+        )
+    if name not in VENDORS:
+        raise ValueError(f"unknown shape {name!r}; there are: {', '.join(SHAPES)}")
+    fields = {field: getattr(VENDORS[name], field) for field in Vendor.__struct_fields__}
+    vendor = msgspec.convert({**fields, **scenario.quirks}, Vendor)
+    catalog = Catalog(
+        vendor.models if models is None else models,
+        any_model=scenario.any_model,
+        list_magic=scenario.list_magic,
+    )
+    return OpenAIShape(vendor, catalog)
