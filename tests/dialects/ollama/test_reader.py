@@ -324,7 +324,7 @@ def test_embeddings_that_go_wrong(data: bytes, kind: Kind) -> None:
 
 @pytest.mark.parametrize("make", [lambda: AnswerReader(stream=False), lambda: EmbeddingReader(1)])
 def test_a_whole_answer_without_end(make: type[Reader], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_RECORD", 10)
+    monkeypatch.setattr(module, "MAX_ANSWER", 10)
     reader = make()
     reader.feed(b"x" * 11)
     reader.feed(b"x")

@@ -68,7 +68,6 @@ def test_the_smallest_chat() -> None:
 @pytest.mark.parametrize(
     ("fields", "wire"),
     [
-        pytest.param({"stream": True}, {}, id="the exchange says whether to stream, not the job"),
         pytest.param(
             {
                 "sampling": Sampling(

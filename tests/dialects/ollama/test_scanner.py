@@ -15,13 +15,13 @@ from trunkline.errors import (
 )
 from trunkline.model import Usage
 
-LINE = b'{"model":"m","created_at":"t","message":{"role":"assistant","content":"a\\"done\\":true"},"done":false}\n'
+LINE = b'{"model":"m","message":{"role":"assistant","content":"a\\"done\\":true"},"done":false}\n'
 SPACED = b'{"model": "m", "message": {"content": "error"}, "done": false}\n'
 NESTED = (
     b'{"model":"m","message":{"tool_calls":[{"function":{"name":"f","arguments":{"done":true,"error":1}}}]},'
     b'"done":false}\n'
 )
-DECOY = b'{"model":"m","message":{"tool_calls":[{"function":{"name":"f","arguments":{"done":false}}}]},"done":true}\n'
+DECOY = b'{"message":{"tool_calls":[{"function":{"name":"f","arguments":{"done":false}}}]},"done":true}\n'
 DONE = (
     b'{"model":"m","done":true,"done_reason":"stop","prompt_eval_count":26,"eval_count":7,"context":[1,2]}\n'
 )
@@ -146,7 +146,7 @@ def test_a_whole_answer_that_goes_wrong(data: bytes, kind: Kind) -> None:
 
 
 def test_a_whole_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "MAX_RECORD", 10)
+    monkeypatch.setattr(reader, "MAX_ANSWER", 10)
     seen = WholeScanner()
     assert seen.feed(b"x" * 11) == seen.feed(b"x") == seen.close() == b""
     assert seen.error is not None

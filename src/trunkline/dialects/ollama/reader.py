@@ -35,11 +35,14 @@ from trunkline.events import (
     Timed,
     ToolCallDelta,
 )
-from trunkline.framing import MAX_RECORD, NDJSONSplitter
+from trunkline.framing import NDJSONSplitter
 from trunkline.model import Usage
 
 REASONS: Final[dict[str, FinishReason]] = {"length": "length"}
 """``done_reason`` → canonical; ``stop``, ``load``, ``unload`` and whatever comes new are a plain stop."""
+
+MAX_ANSWER: Final = 128 * 1024 * 1024
+"""Bytes of a whole answer: a batch of embeddings is much longer than any line of a stream."""
 
 _decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
 _decode_embeddings: Final = msgspec.json.Decoder(Embeddings).decode
@@ -235,7 +238,7 @@ class EmbeddingReader:
 
 
 class Body:
-    """The bytes of an answer that is read only when it is whole, within the limit of one record."""
+    """The bytes of an answer that is read only when it is whole, within a limit."""
 
     __slots__ = ("_pieces", "_size")
 
@@ -250,9 +253,9 @@ class Body:
             ProviderError: it grew over the limit.
         """
         self._size += len(data)
-        if self._size > MAX_RECORD:
+        if self._size > MAX_ANSWER:
             raise ProviderError(
-                f"The upstream sent an answer of more than {MAX_RECORD} bytes", UPSTREAM_TOO_LARGE
+                f"The upstream sent an answer of more than {MAX_ANSWER} bytes", UPSTREAM_TOO_LARGE
             )
         self._pieces.append(data)
 
