@@ -78,11 +78,11 @@ install-dev: $(VENV)/.has-dev ## Set up everything: gateway, tests, engine, lint
 
 .PHONY: test
 test: $(VENV)/.has-test ## Run the tests
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS) $(COVERAGE)
 
 .PHONY: test-cov
-test-cov: ## Run the tests and measure which branches they take
-	@$(MAKE) --no-print-directory test ARGS="--cov $(ARGS)"
+test-cov: COVERAGE = --cov
+test-cov: test ## Run the tests and measure which branches they take
 
 .PHONY: lint
 lint: $(VENV)/.has-dev ## Check style, formatting and who may import whom
