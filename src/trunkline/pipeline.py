@@ -22,6 +22,7 @@ from trunkline.exchange import Exchange
 from trunkline.model import Usage
 from trunkline.providers.base import Flight
 from trunkline.routing.router import Candidate, Router
+from trunkline.steps import Turn
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -114,7 +115,7 @@ class Call:
         self.gone = False
         self.status = 0
         self.error: GatewayError | None = None
-        self._attempt: asyncio.Future[GatewayError | None] | None = None
+        self._attempt: Turn[GatewayError | None] | None = None
 
     # The server's side
 
@@ -179,9 +180,8 @@ class Call:
         self.responder.start(200, headers)
 
     def _end_attempt(self, error: GatewayError | None) -> None:
-        attempt = self._attempt
-        if attempt is not None and not attempt.done():
-            attempt.set_result(error)
+        if self._attempt is not None:
+            self._attempt.settle(error)
 
     # The pipeline's side
 
@@ -190,11 +190,11 @@ class Call:
         self.candidate = candidate
         self.exchange = exchange
         self.attempts += 1
-        self._attempt = asyncio.get_running_loop().create_future()
         if self.gone:
             return _GONE
+        attempt = self._attempt = Turn()
         self.flight = candidate.provider.open(exchange, candidate.upstream, self)
-        return await self._attempt
+        return await attempt
 
     def refuse(self, error: GatewayError) -> None:
         """Answer with an error; if an answer has begun already, it was ended by :meth:`fail`."""
@@ -288,7 +288,7 @@ class Pipeline:
         provider = candidate.provider
         preparation = provider.preparation(call.front, body)
         if preparation is not None:
-            body = await preparation
+            body = await asyncio.ensure_future(preparation)
         exchange = provider.exchange(call.front, body, peek, candidate.model)
         failure = await call.attempt(candidate, exchange)
         call.error = failure

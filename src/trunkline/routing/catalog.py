@@ -94,7 +94,7 @@ class Catalog:
         self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
         self.shelves = {name: Shelf() for name in providers}
         self.version = 0
-        """Raised whenever a shelf is filled."""
+        """Raised whenever a shelf is filled or becomes stale."""
         self._task: asyncio.Task[None] | None = None
         for name, ids in self._static.items():
             upstreams = providers[name].upstreams
@@ -142,8 +142,9 @@ class Catalog:
             level("discovery failed", provider=name, upstream=upstream.name, reason=reason)
         if found:
             self._fill(name, found)
-        else:
+        elif not shelf.stale:
             shelf.stale = True
+            self.version += 1
 
     async def aclose(self) -> None:
         """Stop refreshing."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from trunkline.errors import (
     INVALID_REQUEST,
@@ -24,6 +24,9 @@ from trunkline.model import Operation
 from trunkline.providers.base import Provider, Upstream
 from trunkline.routing import names
 from trunkline.routing.catalog import Catalog
+
+MAX_KEPT: Final = 10_000
+"""Resolutions that are kept at most: clients can ask for any name."""
 
 
 class Candidate(NamedTuple):
@@ -65,7 +68,9 @@ class Router:
         self._routes = {name.lower(): targets for name, targets in rules.routes.items()}
         self._turns: dict[str, int] = {}
         self._public: dict[tuple[str, str], str] = {}
-        self._public_version = -1
+        self._found: dict[tuple[str | None, Operation, str | None], list[Target]] = {}
+        self._version = -1
+        """The catalog's, when what is kept was found."""
 
     @property
     def preferred(self) -> str:
@@ -89,6 +94,27 @@ class Router:
             CallerError: no model, an unknown provider, a model that nobody has or that may not be used, or an
                 operation that nobody who has the model can do.
         """
+        able = self._able(model, operation, only)
+        return [candidate for target in able for candidate in self._upstreams(target)]
+
+    def _able(self, model: str | None, operation: Operation, only: str | None) -> list[Target]:
+        """The targets that can do the operation. What was found is kept until the catalog changes."""
+        self._forget_if_stale()
+        question = (model, operation, only)
+        found = self._found.get(question)
+        if found is None:
+            found = self._find_able(model, operation, only)
+            if len(self._found) < MAX_KEPT:
+                self._found[question] = found
+        return found
+
+    def _forget_if_stale(self) -> None:
+        if self._version != self.catalog.version:
+            self._version = self.catalog.version
+            self._found.clear()
+            self._public.clear()
+
+    def _find_able(self, model: str | None, operation: Operation, only: str | None) -> list[Target]:
         targets = self.resolve(model, only)
         able = [target for target in targets if target.provider.supports(operation)]
         if not able:
@@ -99,9 +125,7 @@ class Router:
                 param="model",
                 provider=target.provider.name,
             )
-        if not self.rules.fallback:
-            del able[1:]
-        return [candidate for target in able for candidate in self._upstreams(target)]
+        return able if self.rules.fallback else able[:1]
 
     def _upstreams(self, target: Target) -> Iterator[Candidate]:
         """The target's upstreams that have the model, beginning with the one whose turn it is."""
@@ -139,9 +163,7 @@ class Router:
 
         Found names are kept until the catalog changes.
         """
-        if self._public_version != self.catalog.version:
-            self._public_version = self.catalog.version
-            self._public.clear()
+        self._forget_if_stale()
         found = self._public.get((provider, model))
         if found is None:
             try:

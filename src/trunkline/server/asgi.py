@@ -32,7 +32,6 @@ class GatewayApp:
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self._other: Any = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's scope."""
@@ -95,8 +94,7 @@ class _Exchange:
         if error is not None:
             gateway.door.refuse(opened, self, error)
         else:
-            tasks = self._app._tasks
-            self._call = gateway.door.enter(opened, self, body, self._scope.get("client"), tasks)
+            self._call = gateway.door.enter(opened, self, body, self._scope.get("client"))
         watcher = asyncio.ensure_future(self._watch())
         try:
             await self._pump()

@@ -6,10 +6,10 @@ request on its way once the body is there (``enter``). What an entry tells by it
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from trunkline import steps
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
 from trunkline.pipeline import Call, HeaderList, Responder, error_headers
@@ -111,9 +111,8 @@ class Door:
         responder: Responder,
         body: bytes,
         client: tuple[str, int] | None,
-        tasks: set[asyncio.Task[None]],
     ) -> Call | None:
-        """Put a whole request on its way. Its task is kept in ``tasks`` while it runs."""
+        """Put a whole request on its way; a call is returned even if it has ended already."""
         entry = opened.entry
         if not isinstance(entry, Ask):
             self._tell(opened, responder)
@@ -121,9 +120,7 @@ class Door:
         address = None if client is None else client[0]
         call = Call(responder, entry.front, opened.path, opened.request_id, only=entry.only, client=address)
         call.key = opened.key
-        task = asyncio.get_running_loop().create_task(self._gateway.pipeline.serve(call, body))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        steps.run(self._gateway.pipeline.serve(call, body))
         return call
 
     def _tell(self, opened: Opened, responder: Responder) -> None:

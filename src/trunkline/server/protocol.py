@@ -206,7 +206,7 @@ class FastCycle:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         protocol = self._protocol
-        self._call = protocol.gateway.door.enter(self._opened, self, body, protocol.client, protocol.tasks)
+        self._call = protocol.gateway.door.enter(self._opened, self, body, protocol.client)
 
     def _refuse(self, error: GatewayError) -> None:
         """Answer before the body was read; a body that is still to come is read and thrown away."""
