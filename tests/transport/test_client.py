@@ -36,7 +36,7 @@ async def test_an_answer(client: Client, listen: Listen) -> None:
     assert 0.0 < flight.sent_at <= flight.first_byte_at
     assert not flight.reused
     assert heads == [
-        b"POST /v1 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}"
+        b"POST /v1 HTTP/1.1\r\nContent-Length: 2\r\nHost: 127.0.0.1:%d\r\nAccept-Encoding: identity\r\n\r\n{}"
         % origin.port
     ]
 
@@ -761,9 +761,24 @@ async def test_one_late_flight_may_end_another(client: Client, listen: Listen) -
     assert sorted(len(sink.calls) for sink in sinks) == [0, 1]
 
 
-async def test_no_timer_is_left_when_there_is_nothing_to_watch(
-    client: Client, listen: Listen, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_sink_that_raises_does_not_stop_the_clock(client: Client, listen: Listen) -> None:
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    origin = await listen(_silence)
+
+    def fail() -> None:
+        raise KeyError
+
+    sinks = [Recorder(), Recorder()]
+    for sink in sinks:
+        sink.deeds["failure"] = fail
+        client.send(get(origin, timeouts=Timeouts(first_byte=0.01)), sink)
+    for sink in sinks:
+        await sink.failed()
+    assert len(reported) == 2
+
+
+async def test_no_timer_is_left_when_there_is_nothing_to_watch(client: Client, listen: Listen) -> None:
     await client.fetch(
         get(await listen(_say(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")))  # type: ignore[arg-type]
     )

@@ -148,9 +148,10 @@ BAD = {
     "cut before the last chunk": Case(
         CHUNKED + b"2\r\nhi\r\n", b"hi", eof=True, fault=failures.TRUNCATED
     ),
-    "too many headers": Case(L + b"X: y\r\n" * (COUNT_LIMIT + 2), fault=failures.HEAD_TOO_LARGE),
+    "too many headers": Case(L + b"X: y\r\n" * (COUNT_LIMIT + 1) + b"\r\n", fault=failures.HEAD_TOO_LARGE),
     "large headers": Case(
-        L + (b"X: " + b"y" * 1000 + b"\r\n") * (HEAD_LIMIT // 1000 + 2), fault=failures.HEAD_TOO_LARGE
+        L + (b"X: " + b"y" * 1000 + b"\r\n") * (HEAD_LIMIT // 1000 + 1) + b"\r\n",
+        fault=failures.HEAD_TOO_LARGE,
     ),
     "interim answers without end": Case(
         b"HTTP/1.1 103 Early\r\n\r\n" * (DRY_LIMIT // 22 + 1), fault=failures.HEAD_TOO_LARGE

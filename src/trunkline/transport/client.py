@@ -19,7 +19,7 @@ from trunkline.errors import ProviderError
 from trunkline.transport import failures
 from trunkline.transport.connection import Connection
 from trunkline.transport.failures import TransportError, cut_off, diagnose
-from trunkline.transport.flight import CONNECTING, OVER, SENT, WAITING, Flight, Sink, overdue
+from trunkline.transport.flight import CONNECTING, OVER, SENT, SILENCE, WAITING, Flight, Sink, overdue
 from trunkline.transport.opening import open_connection
 from trunkline.transport.pool import Lane, Limits
 from trunkline.transport.proxies import ProxyConfig
@@ -172,8 +172,8 @@ class Client:
 
     def drop(self, flight: Flight) -> None:
         """End a flight without a word to its sink."""
-        state, flight.state = flight.state, OVER
-        self._flights.discard(flight)
+        state = flight.state
+        self._land(flight)
         connection, flight.connection = flight.connection, None
         if connection is not None:
             connection.flight = None
@@ -184,8 +184,17 @@ class Client:
             flight.lane.withdraw(flight)
 
     def _fail(self, flight: Flight, failure: ProviderError) -> None:
+        sink = flight.sink
         self.drop(flight)
-        flight.sink.on_failure(failure)
+        sink.on_failure(failure)
+
+    def _land(self, flight: Flight) -> Sink:
+        """A flight is over. Who still has to hear it is returned, and let go: sinks know their flights, and
+        such a circle would be left to the garbage collector with every request."""
+        self._flights.discard(flight)
+        flight.state = OVER
+        sink, flight.sink = flight.sink, SILENCE
+        return sink
 
     def finished(self, connection: Connection, flight: Flight) -> None:
         """A connection has read the end of an answer, or a fault in it."""
@@ -193,23 +202,22 @@ class Client:
         if reader.fault is not None:
             self._fail(flight, TransportError(reader.fault, connection.lane.route.address, reader.detail))
             return
-        flight.state = OVER
+        sink = self._land(flight)
         flight.connection = connection.flight = None
-        self._flights.discard(flight)
         if flight.paused:
             connection.transport.resume_reading()
         # A server may answer before it has read the whole request; then the rest of that is in the way.
         if reader.reusable and not connection.transport.get_write_buffer_size():
-            self._keep(connection, reader.keep_alive)
+            self._keep(connection)
         else:
             connection.abort()
-        flight.sink.on_end()
+        sink.on_end()
 
     # Connections
 
-    def _keep(self, connection: Connection, keep_alive: float) -> None:
+    def _keep(self, connection: Connection) -> None:
         now = self.time()
-        heir = connection.lane.put(connection, now, keep_alive)
+        heir = connection.lane.put(connection, now, connection.reader.keep_alive)
         if heir is not None:
             heir.reused = True
             connection.start(heir, now)
@@ -246,7 +254,7 @@ class Client:
         elif self._closed:
             connection.abort()
         else:
-            self._keep(connection, self._limits.keep_alive)  # cancelled too late; another may use it
+            self._keep(connection)  # cancelled too late; another may use it
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
         """A connection is closed, by either side."""
@@ -261,17 +269,16 @@ class Client:
             flight.reused = False
             self._connect(flight, self.time())
             return
-        flight.state = OVER
-        self._flights.discard(flight)
+        sink = self._land(flight)
         self._free_slot(lane)
         if error is not None:
-            flight.sink.on_failure(cut_off(error, lane.route.address, untouched=reader.untouched))
+            sink.on_failure(cut_off(error, lane.route.address, untouched=reader.untouched))
             return
         reader.eof()
         if reader.fault is None:
-            flight.sink.on_end()
+            sink.on_end()
         else:
-            flight.sink.on_failure(TransportError(reader.fault, lane.route.address, reader.detail))
+            sink.on_failure(TransportError(reader.fault, lane.route.address, reader.detail))
 
     def _free_slot(self, lane: _Lane) -> None:
         heir = lane.free_slot()
@@ -296,17 +303,18 @@ class Client:
         assert self._loop is not None
         now = self.time()
         late = [(flight, due) for flight in self._flights if (due := overdue(flight, now))]
+        # The next look is arranged first: a sink that raises must not stop the clock for all others.
+        self._watching = bool(self._flights)
+        if self._flights or self._lanes:
+            self._timer = self._loop.call_later(_SWEEP if self._flights else _SWEEP_IDLE, self._sweep)
+        else:
+            self._timer = None
         for flight, (fault, seconds) in late:
             if flight.state != OVER:  # an earlier one's failure may have ended it
                 self._fail(flight, TransportError(fault, flight.lane.route.address, seconds))
         for lane in self._lanes.values():
             for connection in lane.expire(now):
                 connection.abort()
-        self._watching = bool(self._flights)
-        if self._flights or self._lanes:
-            self._timer = self._loop.call_later(_SWEEP if self._flights else _SWEEP_IDLE, self._sweep)
-        else:
-            self._timer = None
 
 
 class _Whole:

@@ -35,7 +35,7 @@ class Sink(Protocol):
     """Whom an answer is delivered to, synchronously, on the loop.
 
     After ``on_end`` or ``on_failure`` nothing more is called. Exactly one of the two is called, unless the
-    flight was cancelled or released. A method may cancel, pause, resume or release its flight.
+    flight was cancelled or released. A method may cancel, pause, resume or release its flight; it must not raise.
     """
 
     progress: int
@@ -64,7 +64,7 @@ class Keeper(Protocol):
 
 
 class _Silence:
-    """The sink of a released flight."""
+    """The sink of a flight that nobody listens to."""
 
     __slots__ = ("progress",)
 
@@ -80,7 +80,7 @@ class _Silence:
     def on_failure(self, failure: ProviderError) -> None: ...
 
 
-_SILENCE: Final[Sink] = _Silence()
+SILENCE: Final[Sink] = _Silence()
 
 
 class Flight:
@@ -167,7 +167,7 @@ class Flight:
             self._keeper.drop(self)
         elif self.state == SENT:
             self.resume()
-            self.sink = _SILENCE
+            self.sink = SILENCE
             self.state = RELEASED
             self.since = self._keeper.time()
 

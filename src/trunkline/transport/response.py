@@ -24,9 +24,9 @@ DONE: Final = 2
 BROKEN: Final = 3
 
 HEAD_LIMIT: Final = 64 * 1024
-"""Most bytes of header names and values in one answer, interim answers included."""
+"""Most bytes of header names and values in one head."""
 COUNT_LIMIT: Final = 256
-"""Most header fields in one answer."""
+"""Most header fields in one head."""
 DRY_LIMIT: Final = 2 * HEAD_LIMIT
 """Most bytes in a row that bring no body: bounds header lines, chunk lines and trailers that never end."""
 INFLATE_LIMIT: Final = 16 * 1024 * 1024
@@ -51,18 +51,19 @@ class ResponseReader:
         "_dry",
         "_encoding",
         "_feed",
+        "_fields",
         "_framed",
         "_max_body",
         "_no_body",
         "_parser",
         "_pieces",
-        "_room",
         "_size",
         "detail",
         "fault",
         "headers",
         "keep_alive",
         "on_body",
+        "on_header",
         "reusable",
         "state",
         "status",
@@ -83,8 +84,12 @@ class ResponseReader:
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
-        # The parser takes its callbacks from attributes once, so a piece of body costs no Python frame.
+        self._fields: list[tuple[bytes, bytes]] = []
+        # The parser takes its callbacks from attributes once, so a piece of body costs no Python frame, and
+        # a header field as little as can be.
         self.on_body = self._pieces.append
+        keep = self._fields.append
+        self.on_header: Callable[[bytes, bytes], None] = lambda name, value: keep((name, value))
         self._parser = HttpResponseParser(self)
         self._feed: Callable[[bytes], None] = self._parser.feed_data
         self.begin()
@@ -104,7 +109,7 @@ class ResponseReader:
         self._decoder: zlib._Decompress | None = None
         self._encoding = b""
         self._framed = False
-        self._room = HEAD_LIMIT
+        self._fields.clear()
         self._dry = 0
         self._size = 0
 
@@ -115,6 +120,7 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> bytes:
         """Read on; returns what ``data`` holds of the body, decoded, in one piece. Never raises."""
+        dry = self._dry = self._dry + len(data)
         try:
             self._feed(data)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -122,8 +128,7 @@ class ResponseReader:
         pieces = self._pieces
         if not pieces:
             body = b""
-            self._dry += len(data)
-            if self._dry > DRY_LIMIT and self.state < DONE:
+            if dry > DRY_LIMIT and self.state < DONE:
                 self._break(failures.HEAD_TOO_LARGE)
         else:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -145,25 +150,18 @@ class ResponseReader:
         if self.state != HEAD:
             raise _Stop  # bytes after the message: an answer to nobody's question
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.state != HEAD:
-            return  # trailers say nothing that we use
-        self._room -= len(name) + len(value)
-        if self._room < 0 or len(self.headers) == COUNT_LIMIT:
-            self._break(failures.HEAD_TOO_LARGE)
-            raise _Stop
-        # httptools leaves blanks at the end where a read ended inside the value
-        self.headers.append((name.lower(), value.strip(b" \t")))
-
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if status < 200:
-            if status < 100 or status == 101:
-                self._refuse(failures.MALFORMED, f"status {status}")
-            self.headers = []
-            return
-        if status > 599:
+        if not 100 <= status <= 599 or status == 101:
             self._refuse(failures.MALFORMED, f"status {status}")
+        fields = self._fields
+        if len(fields) > COUNT_LIMIT or (self._dry > HEAD_LIMIT and _size(fields) > HEAD_LIMIT):
+            self._refuse(failures.HEAD_TOO_LARGE, "")
+        if status < 200:
+            fields.clear()
+            return
+        # httptools leaves blanks at the end of a value in which a read ended
+        self.headers = [(name.lower(), value.strip(b" \t")) for name, value in fields]
         if self._no_body:
             self.state = DONE
         else:
@@ -261,6 +259,10 @@ class ResponseReader:
         if self.state < DONE:
             self._break(failures.MALFORMED, str(error) or "it wants to speak another protocol")
         self.reusable = False
+
+
+def _size(fields: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in fields)
 
 
 _PLAIN: Final = frozenset({b"", b"identity"})

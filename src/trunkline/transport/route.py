@@ -12,6 +12,7 @@ from typing import Final
 from trunkline.transport.proxies import Proxy
 from trunkline.transport.request import PORTS, Origin, UpstreamRequest
 
+_OURS: Final = frozenset({b"host", b"accept-encoding", b"content-length", b"transfer-encoding"})
 _EXPECT_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
@@ -25,10 +26,10 @@ class Route:
     """``scheme://host:port``, for texts."""
     prefix: bytes
     """What stands before a target: the origin, when a proxy must be told (RFC 9112, 3.2.2)."""
-    host: bytes
-    """Value of ``Host``."""
-    extra: bytes = field(repr=False)
-    """Further header lines of every request: a proxy's credentials."""
+    lines: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    """Names, in lower case, and lines of the headers that every request has."""
+    common: bytes = field(repr=False)
+    """All these lines and the empty one: the end of most heads."""
 
     @property
     def tunnel(self) -> bool:
@@ -52,13 +53,18 @@ def make_route(origin: Origin, proxy: Proxy | None) -> Route:
     if origin.port == PORTS[origin.scheme]:
         authority = authority.removesuffix(f":{origin.port}")
     forwarded = proxy is not None and origin.scheme == "http"
+    lines = (
+        (b"host", b"Host: %b\r\n" % authority.encode()),
+        (b"accept-encoding", b"Accept-Encoding: identity\r\n"),
+        (b"proxy-authorization", _credentials(proxy) if forwarded else b""),
+    )
     return Route(
         origin,
         proxy,
         str(origin),
         f"http://{authority}".encode() if forwarded else b"",
-        authority.encode(),
-        _credentials(proxy) if forwarded else b"",
+        lines,
+        b"".join(line for _, line in lines) + b"\r\n",
     )
 
 
@@ -68,31 +74,44 @@ def encode_head(route: Route, request: UpstreamRequest) -> bytes:
     Raises ValueError when the caller made a request that would not be one request on the wire: line ends in
     a header, blanks in the target, a length that is not the body's, an encoding of the transfer.
     """
-    parts = [request.method, b" ", route.prefix, request.target, b" HTTP/1.1\r\n"]
-    lines = 1
+    target = request.target
+    if not target or b" " in target:
+        raise ValueError("The target of a request is empty or holds a blank")
+    parts = [request.method, b" ", route.prefix, target, b" HTTP/1.1\r\n"]
+    given: dict[bytes, bytes] = {}
     for name, value in request.headers:
         parts += (name, b": ", value, b"\r\n")
-        lines += 1
+        lowered = name.lower()
+        if lowered in _OURS:
+            if lowered in given:
+                raise ValueError(f"A request has two headers {name!r}")
+            given[lowered] = value
     head = b"".join(parts)
-    # Every line must end where we ended it. Counting is done in C; looking at each header is not.
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+    # Line ends must be those that were put here. Counting them all is done in C; a look at each value is not.
+    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 + 2 * len(request.headers):
         raise ValueError("A header, the method or the target of a request holds a line end")
-    if b" " in request.target or not request.target:
-        raise ValueError("The target of a request is empty or holds a blank")
-    known = head.lower()
-    if b"\nhost:" not in known:
-        head += b"Host: " + route.host + b"\r\n"
-    if b"\naccept-encoding:" not in known:
-        head += b"Accept-Encoding: identity\r\n"
-    if b"\ntransfer-encoding:" in known:
-        raise ValueError("The transport frames the body; a request must not set Transfer-Encoding")
+    return head + (_others(route, request, given) if given else _length(request) + route.common)
+
+
+def _length(request: UpstreamRequest) -> bytes:
     size = len(request.body)
-    if b"\ncontent-length:" in known:
-        if known.count(b"\ncontent-length:") > 1 or b"\ncontent-length: %d\r" % size not in known:
-            raise ValueError("A request's Content-Length is not the length of its body")
-    elif size or request.method in _EXPECT_BODY:
-        head += b"Content-Length: %d\r\n" % size
-    return head + route.extra + b"\r\n"
+    if size or request.method in _EXPECT_BODY:
+        return b"Content-Length: %d\r\n" % size
+    return b""
+
+
+def _others(route: Route, request: UpstreamRequest, given: dict[bytes, bytes]) -> bytes:
+    """What is still to be said when the caller has said a part of it."""
+    if b"transfer-encoding" in given:
+        raise ValueError("The transport frames the body; a request must not set Transfer-Encoding")
+    size = b"%d" % len(request.body)
+    if given.get(b"content-length", size) != size:
+        raise ValueError("A request's Content-Length is not the length of its body")
+    lines = b"" if b"content-length" in given else _length(request)
+    for name, line in route.lines:
+        if name not in given:
+            lines += line
+    return lines + b"\r\n"
 
 
 def encode_connect(route: Route) -> bytes:
