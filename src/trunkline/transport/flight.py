@@ -35,7 +35,8 @@ class Sink(Protocol):
     """Whom an answer is delivered to, synchronously, on the loop.
 
     After ``on_end`` or ``on_failure`` nothing more is called. Exactly one of the two is called, unless the
-    flight was cancelled or released. A method may cancel, pause, resume or release its flight; it must not raise.
+    flight was cancelled or released. A method may cancel, pause, resume or release its flight; it must not
+    raise.
     """
 
     progress: int
