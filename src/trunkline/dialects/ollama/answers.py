@@ -8,7 +8,7 @@ pieces and go out as one object, when the choice is complete.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -287,15 +287,15 @@ def tool_calls(calls: dict[int, Call], reason: FinishReason | None) -> list[dict
     Raises:
         ProviderError: arguments are no JSON object though the answer is complete.
     """
-    out = []
-    for index, call in enumerate(_in_order(calls)):
+    out: list[dict[str, Any]] = []
+    for _, call in sorted(calls.items()):
         arguments = call.arguments.strip() or "{}"
         try:
             fits = isinstance(msgspec.json.decode(arguments), dict)
         except msgspec.DecodeError:
             fits = False
         if fits:
-            function = {"index": index, "name": call.name, "arguments": msgspec.Raw(arguments.encode())}
+            function = {"index": len(out), "name": call.name, "arguments": msgspec.Raw(arguments.encode())}
             out.append({"id": call.id or new_call_id(), "function": function})
         elif reason != "length":
             raise ProviderError(
@@ -303,10 +303,6 @@ def tool_calls(calls: dict[int, Call], reason: FinishReason | None) -> list[dict
                 UPSTREAM_PROTOCOL,
             )
     return out
-
-
-def _in_order(calls: dict[int, Call]) -> Iterable[Call]:
-    return (calls[index] for index in sorted(calls))
 
 
 def _ending(reason: FinishReason | None, usage: Usage, timed: Timed) -> bytes:
