@@ -80,7 +80,8 @@ def _import_structlog() -> Any:
 
 
 def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """No text that is logged may hold what looks like a key."""
+    """No text that is logged may hold what looks like a key. uvicorn's second, coloured text goes too."""
+    event.pop("color_message", None)
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = redact(value, limit=20_000)

@@ -117,7 +117,7 @@ def _shown(place: tuple[str, ...], value: Any) -> str:
     text = redact(str(value), limit=80)
     if "@" in text:  # whatever stands before it may be a password
         text = "***@" + text.rpartition("@")[2]
-    return f"{text!r} "
+    return f"{text!r} " if isinstance(value, str) else f"{text} "
 
 
 def _valid_names(place: tuple[str, ...]) -> list[str]:

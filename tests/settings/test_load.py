@@ -1,0 +1,282 @@
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trunkline.settings import Settings, SettingsError, SettingsWarning, load_settings
+from trunkline.settings.load import load_layers
+
+
+def load(
+    tmp_path: Path,
+    *,
+    file: str | None = None,
+    env: dict[str, str] | None = None,
+    dotenv: str | None = None,
+    **overrides: Any,
+) -> Settings:
+    config = env_file = None
+    if file is not None:
+        config = tmp_path / "trunkline.yaml"
+        config.write_text(file, encoding="utf-8")
+    if dotenv is not None:
+        env_file = tmp_path / "test.env"
+        env_file.write_text(dotenv, encoding="utf-8")
+    return load_settings(config, overrides, env or {}, env_file)
+
+
+def problem(tmp_path: Path, **given: Any) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, **given)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return str(caught.value)
+
+
+def test_layers_win_in_the_documented_order(tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "file": "port: 1\nlog_level: error\nhost: a\nopenai_base_url: http://file",
+        "dotenv": "PORT=2\nLOG_LEVEL=warning\nHOST=b\n",
+        "env": {"PORT": "3", "LOG_LEVEL": "debug"},
+        "port": 4,
+        "workers": None,
+    }
+    settings = load(tmp_path, **given)
+    found = (settings.port, settings.log_level, settings.host, settings.openai_base_url, settings.workers)
+    assert found == (4, "DEBUG", "b", "http://file", 1)
+
+
+def test_where_each_value_came_from_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("port: 1\nhost: a", encoding="utf-8")
+    _, origins = load_layers(file, {"port": 2}, {"HOST": "b"}, None)
+    assert origins == {"port": "the command line", "host": "the environment"}
+
+
+def test_nothing_but_what_was_given_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PORT", "1")
+    Path(".env").write_text("PORT=2", encoding="utf-8")
+    Path("trunkline.yaml").write_text("port: 3", encoding="utf-8")
+    assert Settings().port == 8000
+    assert load_settings().port == 1
+    assert load_settings(env={}).port == 2
+    assert load_settings(env={}, env_file=None).port == 3
+
+
+def test_without_any_file_there_are_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(env={}) == Settings()
+
+
+def test_empty_variables_are_not_set(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        file="openai_api_key: ''\nopenai_base_url:\n",
+        env={"OLLAMA_MAX_TOKENS": "", "OLLAMA_TEMPERATURE": "  ", "PORT": ""},
+        dotenv="PORT=9\nLOG_FORMAT=\n",
+    )
+    assert (settings.ollama_max_tokens, settings.ollama_temperature, settings.port) == (None, None, 9)
+    assert settings.openai_api_key is None
+
+
+def test_sections_of_the_file_are_not_read_from_the_environment(tmp_path: Path) -> None:
+    assert (
+        load(tmp_path, env={"MODELS": "x", "SERVER": "y", "PROVIDERS": "z", "UNRELATED": "1"}) == Settings()
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b", " a , b ,", '["a", "b"]', "a,b,a"], ids=["csv", "spaces", "json", "twice"]
+)
+def test_keys_as_csv_or_json(tmp_path: Path, text: str) -> None:
+    for name in ("ALLOWED_API_KEYS", "ALLOWED_API_KEYS_RAW"):
+        settings = load(tmp_path, env={name: text})
+        assert [key.get_secret_value() for key in settings.api_keys] == ["a", "b"]
+
+
+def test_both_lists_of_keys_count(tmp_path: Path) -> None:
+    settings = load(tmp_path, file="allowed_api_keys: [a]", env={"ALLOWED_API_KEYS_RAW": "b,a"})
+    assert [key.get_secret_value() for key in settings.api_keys] == ["a", "b"]
+
+
+def test_references_to_variables(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        file=(
+            "port: ${P}\nhost: ${H:-127.0.0.1}\nmodels_filter: ${EMPTY:-}\n"
+            "aliases: {a: '$${P}', b: 'x-${P}-${D}'}\n"
+            "allowed_api_keys: ['${K}', k2]"
+        ),
+        env={"P": "9", "K": "k1", "EMPTY": ""},
+        dotenv="D=d\n",
+    )
+    assert (settings.port, settings.host, settings.models_filter) == (9, "127.0.0.1", None)
+    assert settings.aliases == {"a": "${P}", "b": "x-9-d"}
+    assert [key.get_secret_value() for key in settings.api_keys] == ["k1", "k2"]
+
+
+def test_a_value_from_the_environment_is_not_expanded(tmp_path: Path) -> None:
+    settings = load(tmp_path, dotenv="OPENAI_API_KEY='a${HOME}b'", env={"CEREBRAS_API_KEY": "c${X}"})
+    assert settings.openai_api_key is not None
+    assert settings.openai_api_key.get_secret_value() == "a${HOME}b"
+    assert settings.cerebras_api_key is not None
+    assert settings.cerebras_api_key.get_secret_value() == "c${X}"
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ({"env": {"PORT": "abc"}}, ["PORT: 'abc' is not a whole number (from the environment)"]),
+        ({"port": 70000}, ["PORT: 70000 is too large; it must be at most 65535 (from the command line)"]),
+        ({"env": {"REQUIRE_AUTH": "perhaps"}}, ["REQUIRE_AUTH: 'perhaps' is neither true nor false"]),
+        ({"env": {"REQUEST_TIMEOUT_S": "soon"}}, ["REQUEST_TIMEOUT_S: 'soon' is not a number"]),
+        ({"env": {"REQUEST_TIMEOUT_S": "inf"}}, ["REQUEST_TIMEOUT_S: 'inf' is not a finite number"]),
+        (
+            {"env": {"REQUEST_TIMEOUT_S": "0"}},
+            ["REQUEST_TIMEOUT_S: '0' is too small; it must be more than 0"],
+        ),
+        ({"env": {"OLLAMA_MAX_TOKENS": "0"}}, ["OLLAMA_MAX_TOKENS: '0' is too small; it must be at least 1"]),
+        ({"env": {"LOG_FORMAT": "xml"}}, ["LOG_FORMAT: 'xml' is not one of 'json' or 'console'"]),
+        ({"env": {"WORKERS": "2"}}, ["WORKERS: 2 workers must share limits and budgets; set REDIS_URL"]),
+        ({"file": "prot: 1"}, ["prot: is no setting (from", "did you mean 'port'?"]),
+        ({"file": "PORT: 1"}, ["PORT: is no setting", "did you mean 'port'?"]),
+        ({"file": "port: [1]"}, ["port: is not a whole number"]),
+        ({"file": "host: 1"}, ["host: 1 is not text; put it in quotes"]),
+        ({"file": "providers: 1"}, ["providers: 1 must hold further settings"]),
+        ({"file": "providers: {x: 1}"}, ["providers.x: 1 must hold further settings"]),
+        (
+            {"file": "providers: {x: {typ: openai}}"},
+            ["providers.x.typ: is no setting", "did you mean 'type'?"],
+        ),
+        ({"file": "providers: {v1: {type: openai}}"}, ["providers.v1: 'v1' cannot be a provider's name"]),
+        ({"file": "providers: {x: {}}"}, ["providers.x: has no type; write type: openai-compatible"]),
+        ({"file": "providers: {x: {type: openai-compatible}}"}, ["providers.x: has no address"]),
+        ({"file": "providers: {x: {url: x}}"}, ["providers.x.url: 'x' must begin with http"]),
+        (
+            {"file": "providers: {ollama: {url: 'http://h/v1'}}"},
+            ["providers.ollama: 'http://h/v1' ends in /v1"],
+        ),
+        ({"file": "providers: {x: {python: a.b}}"}, ["providers.x.python: 'a.b' is not a dotted path"]),
+        ({"file": "providers: {x: {python: 'a:B', type: y}}"}, ["providers.x: has python and also"]),
+        ({"file": "providers: {x: {type: y, options: {a: 1}}}"}, ["providers.x: has options but no python"]),
+        (
+            {"file": "providers: {x: {url: 'http://a', urls: ['http://b']}}"},
+            ["providers.x: has both url and urls"],
+        ),
+        ({"file": "providers: {x: {ca_file: /nowhere}}"}, ["providers.x.ca_file: '/nowhere' is no file"]),
+        ({"file": "providers: {x: {urls: 'http://a'}}"}, ["providers.x.urls: 'http://a' is not a list"]),
+        ({"file": "providers: {x: {timeouts: {conect: 1}}}"}, ["did you mean 'connect'?"]),
+        ({"file": "routes: {a: {targets: []}}"}, ["routes.a.targets: is empty"]),
+        ({"file": "routes: {a: {targets: [{provider: ollama}]}}"}, ["routes.a.targets.0.model: is missing"]),
+        (
+            {"file": "routes: {a: {targets: [{provider: olama, model: m}]}}"},
+            ["routes.a.targets.0.provider: 'olama' is no provider; did you mean 'ollama'?"],
+        ),
+        ({"file": "routes: {a: {targets: [{provider: ollama, model: ''}]}}"}, ["model: '' is empty"]),
+        ({"file": "models: {a: {keep_alive: true}}"}, ["models.a: has a keep_alive that is no duration"]),
+        ({"file": "models: {a: {option: {}}}"}, ["models.a.option: is no setting", "'options'"]),
+        (
+            {"file": "server: {tls: {cert: /nowhere}}"},
+            ["server.tls.cert: '/nowhere'", "server.tls.key: is missing"],
+        ),
+        (
+            {"file": "server: {trusted_proxies: [x]}"},
+            ["server.trusted_proxies.0: 'x' is no address or network"],
+        ),
+        (
+            {"env": {"PREFERRED_PROVIDER": "olama"}},
+            ["PREFERRED_PROVIDER: 'olama' is no provider; did you mean"],
+        ),
+        ({"file": "port: ${P}"}, ["port: P is not set; set it, or write ${P:-default}"]),
+        ({"file": "aliases: {a: 'x${'}"}, ["aliases.a: has a '${' that names no variable"]),
+        ({"file": "port: 1\nport: 2"}, ["trunkline.yaml:2: 'port' is given twice"]),
+        ({"file": "port: [1\n"}, ["trunkline.yaml:2: expected"]),
+        ({"file": "port: \x00"}, ["trunkline.yaml: unacceptable character"]),
+        ({"file": "- port"}, ["trunkline.yaml: must hold settings"]),
+        ({"env": {"DATABASE_URL": "mysql://u:hunter2@h/d"}}, ["DATABASE_URL: must begin with sqlite:///"]),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_one_clear_line(tmp_path: Path, given: dict[str, Any], lines: list[str]) -> None:
+    text = problem(tmp_path, **given)
+    for line in lines:
+        assert line in text
+    assert "hunter2" not in text
+
+
+def test_every_mistake_has_its_line_and_consequences_have_none(tmp_path: Path) -> None:
+    text = problem(tmp_path, env={"PORT": "x", "REQUEST_TIMEOUT_S": "y"})
+    assert [line.partition(":")[0] for line in text.splitlines()] == ["PORT", "REQUEST_TIMEOUT_S"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"env": {"ALLOWED_API_KEYS": '["hunter2"'}},
+        {"env": {"OPENAI_API_KEY": "hunter2 hunter2"}},
+        {"env": {"OPENAI_BASE_URL": "http://user:hunter2@h"}},
+        {"env": {"OPENAI_BASE_URL": "http://user:hun/hunter2@h:x"}},
+        {"env": {"OLLAMA_HOST": "user:hunter2@h"}},
+        {"env": {"REDIS_URL": "http://:hunter2@h"}},
+        {"file": "providers: {x: {type: y, api_key: [hunter2 x]}}"},
+        {"file": "providers: {x: {type: y, headers: {a: [hunter2]}}}"},
+        {"file": "providers: {x: {type: y, proxy: [hunter2]}}"},
+        {"file": "providers: {x: {type: y, api_keys: hunter2}}"},
+        {"env": {"PORT": "sk-hunter2hunter2"}},
+    ],
+)
+def test_no_mistake_shows_a_secret(tmp_path: Path, given: dict[str, Any]) -> None:
+    assert "hunter2" not in problem(tmp_path, **given)
+
+
+def test_secrets_are_in_no_dump(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        env={
+            "ALLOWED_API_KEYS": "hunter2",
+            "OPENAI_API_KEY": "hunter2",
+            "DATABASE_URL": "postgresql://u:hunter2@h/d",
+            "REDIS_URL": "redis://:hunter2@h",
+        },
+        file="providers: {x: {type: y, api_key: hunter2, headers: {a: hunter2}, proxy: 'http://u:hunter2@h'}}",
+    )
+    for text in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "hunter2" not in text
+
+
+def test_an_unknown_name_in_dotenv_is_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(SettingsWarning) as caught:
+        settings = load(
+            tmp_path, dotenv="PROT=1\nCOMPOSE_PROJECT_NAME=x\nPORT=9\nUSED=1\nBARE\n", file="host: '${USED}'"
+        )
+    assert settings.port == 9
+    texts = [str(warning.message) for warning in caught]
+    assert [text.partition(": ")[2] for text in texts] == [
+        "PROT is no setting and was ignored; did you mean 'PORT'?",
+        "COMPOSE_PROJECT_NAME is no setting and was ignored",
+        "BARE is no setting and was ignored",
+    ]
+
+
+def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file; `trunkline init` writes one"):
+        load_settings(tmp_path / "no.yaml", env={}, env_file=None)
+    with pytest.raises(SettingsError, match="no such file"):
+        load_settings(env={}, env_file=tmp_path / "no.env")
+
+
+@pytest.mark.parametrize("name", ["config", "env_file"])
+def test_files_must_be_utf8(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"host: \xe4")
+    with pytest.raises(SettingsError, match="cannot be read: it is not UTF-8 text"):
+        load_settings(
+            path if name == "config" else None, env={}, env_file=path if name == "env_file" else None
+        )
+
+
+def test_an_empty_file_is_no_mistake(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load(tmp_path, file="# nothing\n", dotenv="# nothing\n") == Settings()
