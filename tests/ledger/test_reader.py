@@ -1,0 +1,129 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trunkline.ledger import reader as module
+from trunkline.ledger.keys import KeyStore
+from trunkline.ledger.locate import StoreError
+from trunkline.ledger.reader import KeyReader, SqliteReader, StoreReader, open_reader
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/k.db"
+
+
+@pytest.fixture(params=["stdlib", "sqlalchemy"])
+def reader(request: pytest.FixtureRequest, url: str) -> Iterator[KeyReader]:
+    opened = open_reader(url) if request.param == "stdlib" else StoreReader(url)
+    yield opened
+    opened.close()
+
+
+def names(reader: KeyReader) -> list[str]:
+    return [key.name for key in reader.load()]
+
+
+def test_what_is_written_is_seen_and_then_no_longer_news(reader: KeyReader, url: str) -> None:
+    assert names(reader) == []
+    assert not reader.changed()
+    with KeyStore(url) as store:
+        first, _ = store.create("a")
+        assert reader.changed()
+        assert names(reader) == ["a"]
+        assert not reader.changed()
+        assert not reader.changed()
+        store.create("b")
+        assert reader.changed()
+        assert names(reader) == ["a", "b"]
+        store.revoke("a")
+        assert reader.changed()
+        assert names(reader) == ["b"]
+    assert not reader.changed()
+    assert first.name == "a"
+
+
+def test_a_reader_says_all_that_the_ring_of_keys_needs(reader: KeyReader, url: str) -> None:
+    with KeyStore(url) as store:
+        record, _ = store.create("a")
+    (key,) = reader.load()
+    assert (key.id, key.name, key.role, key.prefix, key.hash) == (
+        record.id,
+        record.name,
+        record.role,
+        record.prefix,
+        record.hash,
+    )
+
+
+def test_a_write_from_another_process_is_seen(tmp_path: Path, url: str) -> None:
+    reader = open_reader(url)
+    with KeyStore(url) as store:
+        store.create("a")
+    assert names(reader) == ["a"]
+    code = f"from trunkline.ledger.keys import KeyStore; s = KeyStore({url!r}); s.create('b'); s.close()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert reader.changed()
+    assert names(reader) == ["a", "b"]
+    reader.close()
+
+
+def test_a_file_that_is_replaced_or_gone_is_news(tmp_path: Path, url: str) -> None:
+    reader = open_reader(url)
+    with KeyStore(url) as store:
+        store.create("a")
+    assert names(reader) == ["a"]
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert reader.changed()
+    assert names(reader) == []
+    assert not reader.changed()
+    with KeyStore(url) as store:
+        store.create("b")
+    assert reader.changed()
+    assert names(reader) == ["b"]
+    reader.close()
+    assert reader.changed()
+
+
+def test_a_database_without_the_table_has_no_keys(tmp_path: Path, url: str) -> None:
+    (tmp_path / "k.db").touch()
+    reader = open_reader(url)
+    assert names(reader) == []
+    reader.close()
+
+
+def test_a_file_that_is_no_database_says_so(tmp_path: Path, url: str) -> None:
+    (tmp_path / "k.db").write_bytes(b"something else entirely" * 100)
+    reader = open_reader(url)
+    with pytest.raises(StoreError, match=r"k\.db cannot be read: file is not a database"):
+        reader.load()
+    with pytest.raises(StoreError, match="cannot be read"):
+        reader.changed()
+    reader.close()
+
+
+def test_a_path_that_leads_nowhere_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    reader = open_reader(f"sqlite:///{tmp_path}/file/k.db")
+    with pytest.raises(StoreError, match="Not a directory"):
+        reader.load()
+
+
+def test_only_sqlite_files_are_read_without_a_thread(url: str) -> None:
+    quick, slow = open_reader(url), open_reader("postgresql://h/d")
+    assert isinstance(quick, SqliteReader)
+    assert isinstance(slow, StoreReader)
+    assert (quick.blocking, slow.blocking) == (False, True)
+    slow.close()
+
+
+def test_reading_does_not_import_sqlalchemy(url: str) -> None:
+    code = (
+        f"import sys; from {module.__name__} import open_reader; open_reader({url!r}).load();"
+        "sys.exit('sqlalchemy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -1,0 +1,234 @@
+import asyncio
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trunkline.observe.log import AccessLog, RequestLine
+from trunkline.observe.sink import Sink
+
+
+class Timers:
+    """A loop of nothing but timers, which the test lets go off."""
+
+    def __init__(self) -> None:
+        self.armed: list[Callable[[], object]] = []
+
+    def call_later(self, _delay: float, call: Callable[[], object]) -> "Timers":
+        self.armed.append(call)
+        return self
+
+    def cancel(self) -> None:
+        self.armed.clear()
+
+    def fire(self) -> None:
+        (call,) = self.armed
+        call()
+
+
+def line(**fields: Any) -> RequestLine:
+    return RequestLine(**{"path": "/x", "request_id": "r", "status": 200, "latency_ms": 1.5, **fields})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "log"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def sink(file: Path) -> Iterator[Sink]:
+    with file.open("ab") as opened:
+        yield Sink(opened.fileno())
+
+
+def written(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
+
+
+def start(log: AccessLog) -> Timers:
+    timers = Timers()
+    log.start(timers)  # type: ignore[arg-type]
+    return timers
+
+
+def test_a_line_has_every_field_that_applies(sink: Sink, file: Path) -> None:
+    log = AccessLog(sink=sink)
+    log.emit(
+        line(
+            timestamp=1795213096.25,
+            method="POST",
+            dialect="openai",
+            operation="chat",
+            key="id1",
+            client="127.0.0.1",
+            provider="ollama",
+            upstream="http://h",
+            model="m",
+            prompt_tokens=0,
+            completion_tokens=2,
+            ttft_ms=0.5,
+            attempts=1,
+            streamed=False,
+        )
+    )
+    log.emit(line(status=502, code="upstream_timeout"))
+    log.close()
+    first, second = written(file)
+    assert first == {
+        "event": "request",
+        "timestamp": "2026-11-20T22:18:16.250Z",
+        "level": "info",
+        "request_id": "r",
+        "method": "POST",
+        "path": "/x",
+        "dialect": "openai",
+        "operation": "chat",
+        "key": "id1",
+        "client": "127.0.0.1",
+        "provider": "ollama",
+        "upstream": "http://h",
+        "model": "m",
+        "status": 200,
+        "prompt_tokens": 0,
+        "completion_tokens": 2,
+        "latency_ms": 1.5,
+        "ttft_ms": 0.5,
+        "attempts": 1,
+        "streamed": False,
+    }
+    assert second.keys() == {
+        "event",
+        "timestamp",
+        "level",
+        "request_id",
+        "path",
+        "status",
+        "code",
+        "latency_ms",
+    }
+    assert second["level"] == "error"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", second["timestamp"])
+
+
+@pytest.mark.parametrize(
+    ("level", "statuses"),
+    [
+        ("DEBUG", [200, 404, 502]),
+        ("INFO", [200, 404, 502]),
+        ("WARNING", [404, 502]),
+        ("ERROR", [502]),
+        ("CRITICAL", []),
+    ],
+)
+def test_the_level_decides_which_requests_have_a_line(
+    sink: Sink, file: Path, level: str, statuses: list[int]
+) -> None:
+    log = AccessLog(level=level, sink=sink)
+    for status in (200, 404, 502):
+        log.emit(line(status=status))
+    log.close()
+    assert [entry["status"] for entry in written(file)] == statuses
+
+
+def test_a_timer_runs_only_while_something_is_pending(sink: Sink, file: Path) -> None:
+    log = AccessLog(sink=sink)
+    timers = start(log)
+    assert timers.armed == []
+    log.emit(line())
+    log.emit(line())
+    assert len(timers.armed) == 1
+    assert written(file) == []
+    timers.fire()
+    assert len(written(file)) == 2
+    assert timers.armed == []
+
+
+def test_lines_from_before_the_start_are_written_after_it(sink: Sink, file: Path) -> None:
+    log = AccessLog(sink=sink)
+    log.emit(line())
+    start(log).fire()
+    assert len(written(file)) == 1
+
+
+async def test_it_runs_on_a_real_loop() -> None:
+    reader, writer = os.pipe()
+    log = AccessLog(sink=Sink(writer), delay_s=0.001)
+    loop = asyncio.get_running_loop()
+    log.start(loop)
+    log.emit(line())
+    readable = asyncio.Event()
+    loop.add_reader(reader, readable.set)
+    async with asyncio.timeout(30):
+        await readable.wait()
+    loop.remove_reader(reader)
+    assert json.loads(os.read(reader, 1 << 16))["event"] == "request"
+    log.close()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_reader_that_does_not_keep_up_costs_lines_and_is_told_how_many() -> None:
+    reader, writer = os.pipe()
+    log = AccessLog(sink=Sink(writer), capacity=2000)
+    timers = start(log)
+    for _ in range(2000):
+        log.emit(line(path="/" + "p" * 200))
+    timers.fire()  # fills the pipe; the rest waits
+    assert len(timers.armed) == 1
+    for _ in range(2003):
+        log.emit(line(path="/second"))
+    timers.fire()
+    assert log.dropped == 3
+    data = b""
+    while timers.armed:  # which it is as long as the pipe is full
+        data += os.read(reader, 1 << 16)
+        timers.fire()
+    os.close(writer)
+    while more := os.read(reader, 1 << 16):
+        data += more
+    os.close(reader)
+    entries = [json.loads(text) for text in data.splitlines()]
+    notices = [entry for entry in entries if entry["event"] != "request"]
+    assert [(notice["level"], notice["lines"]) for notice in notices] == [("error", 3)]
+    assert len(entries) == 4001
+
+
+def test_closing_does_not_wait_for_ever_for_a_reader() -> None:
+    reader, writer = os.pipe()
+    log = AccessLog(sink=Sink(writer))
+    for _ in range(2000):
+        log.emit(line(path="/" + "p" * 200))
+    log.close(wait_s=0.001)
+    os.close(writer)
+    os.close(reader)
+
+
+def test_a_lone_surrogate_spoils_no_batch(sink: Sink, file: Path) -> None:
+    log = AccessLog(sink=sink)
+    log.emit(line(path="/a"))
+    log.emit(line(path="/\ud800"))
+    log.close()
+    assert [entry["path"] for entry in written(file)] == ["/a", "/\\ud800"]
+
+
+def test_for_people(sink: Sink, file: Path) -> None:
+    log = AccessLog(sink=sink, log_format="console")
+    log.emit(line(timestamp=1795213096.25, method="GET", path="/a\x1b[1mb\n", model="m"))
+    log.close()
+    text = file.read_text(encoding="utf-8")
+    assert text == (
+        "2026-11-20T22:18:16.250Z info GET /a\\x1b[1mb\\xa 200 request_id=r model=m latency_ms=1.5\n"
+    )
+
+
+def test_standard_error_is_where_lines_go(capfd: pytest.CaptureFixture[str]) -> None:
+    log = AccessLog()
+    log.emit(line())
+    log.close()
+    assert json.loads(capfd.readouterr().err)["path"] == "/x"

@@ -1,0 +1,138 @@
+from hashlib import sha256
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from trunkline.errors import INVALID_API_KEY, CallerError
+from trunkline.policy.auth import ApiKey, KeyRing, Role, authenticate, redact_path, split_key_path
+
+KEY = "gw_" + "k" * 43
+ADMIN = "gw_" + "a" * 43
+
+
+class Record(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    role: Role
+    prefix: str
+    hash: str
+
+
+def record(key: str, name: str, role: Role = "member") -> Record:
+    return Record(f"id-{name}", name, role, key[:6], sha256(key.encode()).hexdigest())
+
+
+@pytest.fixture
+def ring() -> KeyRing:
+    return KeyRing(
+        [SecretStr("configured-key"), SecretStr("short")],
+        [record(KEY, "app"), record(ADMIN, "boss", "admin")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        ([(b"authorization", b"Bearer " + KEY.encode())], "app"),
+        ([(b"authorization", b"bearer  " + KEY.encode() + b" ")], "app"),
+        ([(b"x-api-key", KEY.encode())], "app"),
+        ([(b"api-key", ADMIN.encode())], "boss"),
+        ([(b"host", b"h"), (b"accept", b"*/*"), (b"x-api-key", ADMIN.encode())], "boss"),
+        ([(b"authorization", b"Basic abc"), (b"x-api-key", KEY.encode())], "app"),
+        ([(b"authorization", b"Bearer wrong"), (b"x-api-key", KEY.encode())], "app"),
+        ([(b"x-api-key", b"configured-key")], "ALLOWED_API_KEYS #1"),
+        ([(b"x-api-key", b"short")], "ALLOWED_API_KEYS #2"),
+    ],
+)
+def test_a_known_key_comes_in(ring: KeyRing, headers: list[tuple[bytes, bytes]], name: str) -> None:
+    for required in (True, False):
+        found = authenticate(headers, ring, required)
+        assert found is not None
+        assert found.name == name
+
+
+@pytest.mark.parametrize(
+    ("headers", "word"),
+    [
+        ([], "Missing"),
+        ([(b"host", b"h"), (b"x-api-key", b"  ")], "Missing"),
+        ([(b"authorization", b"Basic c2VjcmV0")], "Malformed"),
+        ([(b"authorization", b"Bearer")], "Malformed"),
+        ([(b"authorization", b"Bearer   ")], "Malformed"),
+        ([(b"authorization", KEY.encode())], "Malformed"),
+        ([(b"authorization", b"Bearer gw_c2VjcmV0")], "Invalid"),
+        ([(b"x-api-key", b"\xff\xfe")], "Invalid"),
+        ([(b"authorization", b"Basic c2VjcmV0"), (b"api-key", b"nobody")], "Invalid"),
+    ],
+)
+def test_anybody_else_is_told_why_and_not_what(
+    ring: KeyRing, headers: list[tuple[bytes, bytes]], word: str
+) -> None:
+    with pytest.raises(CallerError, match=f"^{word}") as caught:
+        authenticate(headers, ring, required=True)
+    assert caught.value.kind is INVALID_API_KEY
+    assert caught.value.status == 401
+    assert "c2VjcmV0" not in caught.value.message
+    assert KEY not in caught.value.message
+    assert authenticate(headers, ring, required=False) is None
+
+
+def test_a_key_in_the_path_counts_where_it_is_passed_on(ring: KeyRing) -> None:
+    found = authenticate([], ring, required=True, path_key=KEY)
+    assert found is not None
+    assert found.name == "app"
+    with pytest.raises(CallerError, match=r"^Invalid"):
+        authenticate([], ring, required=True, path_key="nobody")
+
+
+def test_replacing_takes_a_stored_key_away_at_once_and_leaves_the_configured_ones(ring: KeyRing) -> None:
+    assert len(ring) == 4
+    ring.replace([record(ADMIN, "boss", "admin")])
+    assert ring.find(KEY.encode()) is None
+    assert ring.find(b"configured-key") is not None
+    assert ring.find(ADMIN.encode()) == ApiKey("id-boss", "boss", "admin", ADMIN[:6])
+    assert len(ring) == 3
+
+
+def test_an_empty_ring_knows_nobody() -> None:
+    ring = KeyRing()
+    assert len(ring) == 0
+    assert ring.find(b"") is None
+
+
+def test_configured_keys_are_members_and_show_little(ring: KeyRing) -> None:
+    assert ring.find(b"configured-key") == ApiKey("env-1", "ALLOWED_API_KEYS #1", "member", "con")
+    assert ring.find(b"short") == ApiKey("env-2", "ALLOWED_API_KEYS #2", "member", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "rest"),
+    [
+        ("/key/gw_x/api/chat", "gw_x", "/api/chat"),
+        ("/key/a%2Fb/v1/models", "a/b", "/v1/models"),
+        ("/key/gw_x", "gw_x", "/"),
+        ("/key/gw_x/", "gw_x", "/"),
+        ("/key/", None, "/key/"),
+        ("/key//api/chat", None, "/key//api/chat"),
+        ("/keys/gw_x/api", None, "/keys/gw_x/api"),
+        ("/api/chat", None, "/api/chat"),
+    ],
+)
+def test_splitting_a_path_with_a_key(path: str, key: str | None, rest: str) -> None:
+    assert split_key_path(path) == (key, rest)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/api/chat", "/api/chat"),
+        ("/key/plain/api/chat", "/key/***/api/chat"),
+        ("/KEY/plain/api", "/key/***/api"),
+        ("//key//plain", "/key/***"),
+        (f"/api/{KEY}/chat", "/api/***/chat"),
+        ("/v1/models/monkey", "/v1/models/monkey"),
+    ],
+)
+def test_a_key_in_a_path_is_never_shown(path: str, shown: str) -> None:
+    assert redact_path(path) == shown
