@@ -183,6 +183,8 @@ class Translate(_Carried):
         """The upstream's events, in the client's dialect."""
         if self._failed is not None:
             return self._gather_error(data)
+        if self.complete:
+            return b""
         reader = self._reader
         events = reader.feed(data)
         self.error = reader.error
@@ -220,8 +222,19 @@ class Translate(_Carried):
                     self.model = event.model
                 case _:
                     pass
-        return self._writer.feed(events)
+        try:
+            return self._writer.feed(events)
+        except GatewayError as error:  # what the upstream said has no form in the client's dialect
+            self.error = self.error or error
+            return b""
 
     def _end(self) -> bytes:
+        if self.error is not None:
+            return b""
+        try:
+            last = self._writer.finish()
+        except GatewayError as error:
+            self.error = error
+            return b""
         self.complete = True
-        return self._writer.finish()
+        return last

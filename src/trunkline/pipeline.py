@@ -24,20 +24,22 @@ from trunkline.providers.base import Flight
 from trunkline.routing.router import Candidate, Router
 from trunkline.steps import Turn
 
-HeaderList = list[tuple[bytes, bytes]]
+Lines = bytes
+"""Header lines ready for the wire, each ended by CRLF."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 _now: Final = time.perf_counter
+_STREAM_LINES: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _GONE: Final = CallerError("The client closed the connection", CLIENT_GONE)
 
 
 class Responder(Protocol):
     """The server's end of a call: where the answer goes. Calls after the client has gone do nothing."""
 
-    def send(self, status: int, headers: HeaderList, body: bytes) -> None:
+    def send(self, status: int, lines: Lines, body: bytes) -> None:
         """A whole answer."""
 
-    def start(self, status: int, headers: HeaderList) -> None:
+    def start(self, status: int, lines: Lines) -> None:
         """The head of an answer that comes in pieces."""
 
     def write(self, data: bytes) -> None:
@@ -90,18 +92,19 @@ class Call:
         front: Front,
         path: str,
         request_id: str,
-        *,
+        key: Any = None,
         only: str | None = None,
         client: str | None = None,
     ) -> None:
-        """``only`` is the provider that the path names; ``client`` the peer's address."""
+        """``key`` is what admission found, ``only`` the provider that the path names, ``client`` the
+        peer's address."""
         self.responder = responder
         self.front = front
         self.path = path
         self.request_id = request_id
         self.only = only
         self.client = client
-        self.key: Any = None
+        self.key = key
         self.peek: Peek | None = None
         self.candidate: Candidate | None = None
         self.exchange: Exchange | None = None
@@ -158,7 +161,7 @@ class Call:
             self.started = True
             self.status = 200
             self.first_byte_at = _now()
-            self.responder.send(200, self._headers(self.exchange.content_type), data)
+            self.responder.send(200, self._lines(self.exchange.content_type), data)
         self._end_attempt(None)
 
     def fail(self, error: GatewayError) -> None:
@@ -174,10 +177,7 @@ class Call:
         self.started = True
         self.status = 200
         self.first_byte_at = _now()
-        headers = self._headers(self.exchange.content_type)
-        headers.append((b"cache-control", b"no-cache"))
-        headers.append((b"x-accel-buffering", b"no"))
-        self.responder.start(200, headers)
+        self.responder.start(200, self._lines(self.exchange.content_type) + _STREAM_LINES)
 
     def _end_attempt(self, error: GatewayError | None) -> None:
         if self._attempt is not None:
@@ -203,18 +203,14 @@ class Call:
             return
         self.started = self.answered = True
         self.status = error.status
-        headers = self._headers(b"application/json")
-        headers.extend(error_headers(error))
-        self.responder.send(error.status, headers, self.front.error(error))
+        lines = self._lines(b"application/json") + error_lines(error)
+        self.responder.send(error.status, lines, self.front.error(error))
 
-    def _headers(self, content_type: bytes) -> HeaderList:
-        headers = [(b"content-type", content_type), (b"x-request-id", self.request_id.encode())]
-        if self.candidate is not None:
-            provider, upstream, _ = self.candidate
-            headers.append((b"x-trunkline-provider", provider.name.encode()))
-            headers.append((b"x-trunkline-upstream", upstream.name.encode()))
-            headers.append((b"x-trunkline-attempts", b"%d" % self.attempts))
-        return headers
+    def _lines(self, content_type: bytes) -> Lines:
+        lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
+        if self.candidate is None:
+            return lines
+        return b"%b%bx-trunkline-attempts: %d\r\n" % (lines, self.candidate.lines, self.attempts)
 
     @property
     def usage(self) -> Usage | None:
@@ -229,14 +225,12 @@ class Call:
         return self.exchange.model or self.exchange.upstream_model
 
 
-def error_headers(error: GatewayError) -> HeaderList:
+def error_lines(error: GatewayError) -> Lines:
     """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3)."""
-    headers: HeaderList = []
-    if error.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
+    lines = b"www-authenticate: Bearer\r\n" if error.status == 401 else b""
     if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, round(error.retry_after))))
-    return headers
+        lines += b"retry-after: %d\r\n" % max(1, round(error.retry_after))
+    return lines
 
 
 class Pipeline:
@@ -271,28 +265,20 @@ class Pipeline:
         candidates = self.router.candidates(peek.model, front.operation, call.only)
         failure: GatewayError | None = None
         for candidate in candidates:
-            failure = await self._attempt(call, candidate, body, peek)
+            provider = candidate.provider
+            preparation = provider.preparation(front, body)
+            if preparation is not None:
+                body = await asyncio.ensure_future(preparation)
+            exchange = provider.exchange(front, body, peek, candidate.model)
+            failure = call.error = await call.attempt(candidate, exchange)
             if failure is None:
                 return
-            call.error = failure
             if call.started or call.gone or not failure.kind.failover:
                 break
             if candidate is not candidates[-1]:
                 _log_fallback(call, candidate, failure)
         assert failure is not None
         raise failure
-
-    async def _attempt(
-        self, call: Call, candidate: Candidate, body: bytes, peek: Peek
-    ) -> GatewayError | None:
-        provider = candidate.provider
-        preparation = provider.preparation(call.front, body)
-        if preparation is not None:
-            body = await asyncio.ensure_future(preparation)
-        exchange = provider.exchange(call.front, body, peek, candidate.model)
-        failure = await call.attempt(candidate, exchange)
-        call.error = failure
-        return failure
 
     def settle(self, call: Call) -> None:
         """Tell the observers what the call came to."""

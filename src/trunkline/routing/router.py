@@ -8,7 +8,7 @@ fallbacks, unless the name was pinned. Within a provider its upstreams take turn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
@@ -35,6 +35,8 @@ class Candidate(NamedTuple):
     provider: Provider
     upstream: Upstream
     model: str
+    lines: bytes
+    """Header lines that say who serves, ready for the wire."""
 
 
 class Target(NamedTuple):
@@ -68,6 +70,7 @@ class Router:
         self._routes = {name.lower(): targets for name, targets in rules.routes.items()}
         self._turns: dict[str, int] = {}
         self._public: dict[tuple[str, str], str] = {}
+        self._candidates: dict[Target, list[Candidate]] = {}
         self._found: dict[tuple[str | None, Operation, str | None], list[Target]] = {}
         self._version = -1
         """The catalog's, when what is kept was found."""
@@ -95,6 +98,8 @@ class Router:
                 operation that nobody who has the model can do.
         """
         able = self._able(model, operation, only)
+        if len(able) == 1:
+            return self._upstreams(able[0])
         return [candidate for target in able for candidate in self._upstreams(target)]
 
     def _able(self, model: str | None, operation: Operation, only: str | None) -> list[Target]:
@@ -112,6 +117,7 @@ class Router:
         if self._version != self.catalog.version:
             self._version = self.catalog.version
             self._found.clear()
+            self._candidates.clear()
             self._public.clear()
 
     def _find_able(self, model: str | None, operation: Operation, only: str | None) -> list[Target]:
@@ -127,20 +133,27 @@ class Router:
             )
         return able if self.rules.fallback else able[:1]
 
-    def _upstreams(self, target: Target) -> Iterator[Candidate]:
+    def _upstreams(self, target: Target) -> list[Candidate]:
         """The target's upstreams that have the model, beginning with the one whose turn it is."""
+        candidates = self._candidates.get(target)
+        if candidates is None:
+            candidates = self._candidates[target] = self._find_upstreams(target)
+        if len(candidates) == 1:
+            return candidates
+        turn = self._turns.get(target.provider.name, 0)
+        self._turns[target.provider.name] = turn + 1
+        at = turn % len(candidates)
+        return candidates[at:] + candidates[:at]
+
+    def _find_upstreams(self, target: Target) -> list[Candidate]:
         provider = target.provider
-        upstreams: Sequence[Upstream] = provider.upstreams
-        if len(upstreams) == 1:
-            return iter((Candidate(provider, upstreams[0], target.model),))
-        shelf = self.catalog.shelves[provider.name]
+        lists = self.catalog.shelves[provider.name].by_upstream
         wanted = target.model.lower()
-        having = [each for each in upstreams if wanted in shelf.by_upstream.get(each.name, (wanted,))]
-        upstreams = having or upstreams
-        turn = self._turns.get(provider.name, 0)
-        self._turns[provider.name] = turn + 1
-        at = turn % len(upstreams)
-        return (Candidate(provider, each, target.model) for each in (*upstreams[at:], *upstreams[:at]))
+        having = [each for each in provider.upstreams if wanted in lists.get(each.name, (wanted,))]
+        return [
+            Candidate(provider, each, target.model, _serving_lines(provider.name, each.name))
+            for each in having or provider.upstreams
+        ]
 
     def resolve(self, model: str | None, only: str | None = None) -> list[Target]:
         """The providers to ask and what each calls the model; see :meth:`candidates`."""
@@ -264,6 +277,10 @@ class Router:
         if close:
             text += f". Did you mean {' or '.join(close)}?"
         return CallerError(text, MODEL_NOT_FOUND, param="model")
+
+
+def _serving_lines(provider: str, upstream: str) -> bytes:
+    return f"x-trunkline-provider: {provider}\r\nx-trunkline-upstream: {upstream}\r\n".encode()
 
 
 _HOW_TO_CONFIGURE = {

@@ -5,28 +5,37 @@ The data plane's two ends and FastAPI's dependency call the same function.
 
 from __future__ import annotations
 
+import itertools
 import re
 import secrets
 from collections.abc import Sequence
 from typing import Final
 
 from trunkline.errors import TOO_LARGE, CallerError
-from trunkline.pipeline import HeaderList
+from trunkline.pipeline import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
 from trunkline.settings import Settings
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
-_METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
+_PREFLIGHT: Final = (
+    b"access-control-allow-methods: GET, HEAD, POST, DELETE, OPTIONS\r\naccess-control-max-age: 600\r\n"
+)
 
 
-def request_id(headers: Headers) -> str:
-    """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
-    for name, value in headers:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value.decode("ascii")
-    return "req_" + secrets.token_hex(12)
+class RequestIds:
+    """Gives every request an id: unlike any other's in the world, and in this process in order."""
+
+    def __init__(self) -> None:
+        self._prefix = f"req_{secrets.token_hex(8)}"
+        self._count = itertools.count(1)
+
+    def get(self, sent: bytes | None) -> str:
+        """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
+        if sent is not None and _REQUEST_ID.fullmatch(sent):
+            return sent.decode("ascii")
+        return f"{self._prefix}{next(self._count):08x}"
 
 
 class Admission:
@@ -56,24 +65,15 @@ class Admission:
             text = f"The request body is larger than {self.max_body} bytes (MAX_BODY_BYTES)"
             raise CallerError(text, TOO_LARGE)
 
-    def cors(self, headers: Headers) -> HeaderList:
-        """The headers that let a browser's page from an allowed origin read the answer; none by default."""
-        if not self._origins:
-            return []
-        origin = next((value for name, value in headers if name == b"origin"), None)
-        if origin is None or not ("*" in self._origins or origin.decode("latin-1") in self._origins):
-            return []
-        return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+    def cors(self, origin: bytes | None) -> Lines:
+        """The headers that let a page from an allowed origin read the answer; none by default."""
+        if origin is None or not self._origins:
+            return b""
+        if not ("*" in self._origins or origin.decode("latin-1") in self._origins):
+            return b""
+        return b"access-control-allow-origin: %b\r\nvary: Origin\r\n" % origin
 
-    def preflight(self, headers: Headers) -> HeaderList:
+    def preflight(self, origin: bytes | None, asked: bytes) -> Lines:
         """The answer to a browser's question whether it may ask (Fetch standard, CORS-preflight)."""
-        allowed = self.cors(headers)
-        if not allowed:
-            return []
-        asked = next((v for name, v in headers if name == b"access-control-request-headers"), b"*")
-        return [
-            *allowed,
-            (b"access-control-allow-methods", _METHODS),
-            (b"access-control-allow-headers", asked),
-            (b"access-control-max-age", b"600"),
-        ]
+        allowed = self.cors(origin)
+        return allowed and b"%b%baccess-control-allow-headers: %b\r\n" % (allowed, _PREFLIGHT, asked)

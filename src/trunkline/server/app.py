@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from trunkline.dialects import openai
 from trunkline.errors import METHOD_NOT_ALLOWED, NOT_FOUND, CallerError, GatewayError
-from trunkline.pipeline import error_headers
+from trunkline.pipeline import error_lines
 from trunkline.policy.auth import ApiKey
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ async def auth_bearer(request: Request) -> ApiKey | None:
 
 
 async def _gateway_error(request: Request, error: GatewayError) -> Response:
-    headers = {name.decode(): value.decode() for name, value in error_headers(error)}
+    lines = error_lines(error).decode().splitlines()
+    headers = dict(line.split(": ", 1) for line in lines)
     body = openai.error_body(error)
     return Response(body, error.status, headers, media_type="application/json")
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from trunkline.errors import GatewayError
 from trunkline.ledger.reader import open_reader
-from trunkline.pipeline import Call, HeaderList
+from trunkline.pipeline import Call, Lines
 from trunkline.server.calls import Opened
 from trunkline.server.gateway import Gateway
 from trunkline.settings import Settings, exposure, load_settings
@@ -142,16 +142,16 @@ class _Exchange:
 
     # A ``Responder``
 
-    def send(self, status: int, headers: HeaderList, body: bytes) -> None:
+    def send(self, status: int, lines: Lines, body: bytes) -> None:
         """A whole answer."""
-        headers.append((b"content-length", b"%d" % len(body)))
-        self.start(status, headers)
+        self.start(status, b"%bcontent-length: %d\r\n" % (lines, len(body)))
         self._put({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
         self._ended = True
 
-    def start(self, status: int, headers: HeaderList) -> None:
+    def start(self, status: int, lines: Lines) -> None:
         """The head of the answer."""
-        headers.extend(self._opened.cors)
+        pairs = (line.split(b": ", 1) for line in (lines + self._opened.cors).split(b"\r\n") if line)
+        headers = [(name, value) for name, value in pairs]
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
     def write(self, data: bytes) -> None:

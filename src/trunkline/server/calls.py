@@ -6,15 +6,14 @@ request on its way once the body is there (``enter``). What an entry tells by it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from trunkline import steps
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
-from trunkline.pipeline import Call, HeaderList, Responder, error_headers
+from trunkline.pipeline import Call, Lines, Responder, error_lines
 from trunkline.policy.auth import redact_path, split_key_path
-from trunkline.server.admit import Headers, request_id
+from trunkline.server.admit import Headers
 from trunkline.server.pages import TEXT, Page
 from trunkline.server.routes import Ask, Entry, Refuse, Tell
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 SMALL_BODY: Final = 64 * 1024
 """Bytes of a body that is read even when the request is refused, so that the connection can be kept."""
-
-_JSON: Final = (b"content-type", b"application/json")
 
 
 class Opened(NamedTuple):
@@ -39,19 +36,26 @@ class Opened(NamedTuple):
     key: Any
     error: GatewayError | None
     """Why it is refused without a look at its body."""
-    render: Callable[[GatewayError], bytes]
-    """Errors in the shape of the surface that it came to."""
-    cors: HeaderList
+    cors: Lines
     awaits_body: bool
     """A large body, or one of unknown length, is announced: too much to read only to refuse it."""
 
-    @property
-    def headers(self) -> HeaderList:
+    def lines(self, content_type: bytes) -> Lines:
         """Headers of an answer that the gateway gives by itself."""
-        found = [_JSON, (b"x-request-id", self.request_id.encode())]
+        lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
         if isinstance(self.entry, Refuse) and self.entry.allow:
-            found.append((b"allow", self.entry.allow))
-        return found
+            lines += b"allow: %b\r\n" % self.entry.allow
+        return lines
+
+    def render(self, error: GatewayError) -> bytes:
+        """An error in the shape of the surface that the request came to."""
+        match self.entry:
+            case Ask():
+                return self.entry.front.error(error)
+            case Refuse():
+                return self.entry.render(error)
+            case _:
+                return openai.error_body(error)
 
 
 class Door:
@@ -64,64 +68,64 @@ class Door:
 
     def open(self, method: str, path: str, headers: Headers) -> Opened | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
-        gateway = self._gateway
-        admission = gateway.admission
-        if method == "OPTIONS":
-            return self._preflight(path, headers)
+        admission = self._gateway.admission
+        said = dict(headers)
         path_key, shown = None, path
         if self._key_in_path:
             path_key, path = split_key_path(path)
             shown = redact_path(shown)
-        entry = self._find(method, path)
+        cors = admission.cors(said.get(b"origin"))
+        entry: Entry | None
+        if method == "OPTIONS":
+            asked = said.get(b"access-control-request-headers", b"*")
+            cors = admission.preflight(said.get(b"origin"), asked)
+            entry = Tell(_nothing, open=True) if cors else None
+        else:
+            entry = self._find(method, path)
         if entry is None:
             return None
+        announced = said.get(b"content-length")
+        length = None if b"transfer-encoding" in said else int(announced or 0)
         error: GatewayError | None = None
         key = None
-        length = body_length(headers)
-        render: Callable[[GatewayError], bytes]
-        render = entry.front.error if isinstance(entry, Ask) else openai.error_body
         try:
             if not (isinstance(entry, Tell) and entry.open):
                 key = admission.check_key(headers, path_key)
             if length is not None:
                 admission.check_length(length)
             if isinstance(entry, Refuse):
-                render, error = entry.render, entry.error
+                error = entry.error
         except GatewayError as refused:
             error = refused
-        cors = admission.cors(headers)
+        request_id = self._gateway.request_ids.get(said.get(b"x-request-id"))
         awaits_body = length is None or length > SMALL_BODY
-        return Opened(
-            entry, method, shown, headers, request_id(headers), key, error, render, cors, awaits_body
-        )
-
-    def _preflight(self, path: str, headers: Headers) -> Opened | None:
-        allowed = self._gateway.admission.preflight(headers)
-        if not allowed:
-            return None
-        nothing = Tell(_nothing, open=True)
-        render = openai.error_body
-        return Opened(
-            nothing, "OPTIONS", path, headers, request_id(headers), None, None, render, allowed, False
-        )
+        return Opened(entry, method, shown, headers, request_id, key, error, cors, awaits_body)
 
     def enter(
-        self,
-        opened: Opened,
-        responder: Responder,
-        body: bytes,
-        client: tuple[str, int] | None,
+        self, opened: Opened, responder: Responder, body: bytes, client: tuple[str, int] | None
     ) -> Call | None:
         """Put a whole request on its way; a call is returned even if it has ended already."""
         entry = opened.entry
         if not isinstance(entry, Ask):
             self._tell(opened, responder)
             return None
-        address = None if client is None else client[0]
-        call = Call(responder, entry.front, opened.path, opened.request_id, only=entry.only, client=address)
-        call.key = opened.key
+        call = Call(
+            responder,
+            entry.front,
+            opened.path,
+            opened.request_id,
+            opened.key,
+            entry.only,
+            None if client is None else client[0],
+        )
         steps.run(self._gateway.pipeline.serve(call, body))
         return call
+
+    def refuse(self, opened: Opened, responder: Responder, error: GatewayError) -> None:
+        """Answer a request that may not come in, or whose body is too large."""
+        lines = opened.lines(b"application/json") + error_lines(error)
+        responder.send(error.status, lines, opened.render(error))
+        self._gateway.recorder.observe_page(opened, error.status, error)
 
     def _tell(self, opened: Opened, responder: Responder) -> None:
         entry = opened.entry
@@ -131,25 +135,8 @@ class Door:
         except GatewayError as error:
             self.refuse(opened, responder, error)
         else:
-            headers = [(b"content-type", page.content_type), (b"x-request-id", opened.request_id.encode())]
-            responder.send(page.status, headers, page.body)
+            responder.send(page.status, opened.lines(page.content_type), page.body)
             self._gateway.recorder.observe_page(opened, page.status, None)
-
-    def refuse(self, opened: Opened, responder: Responder, error: GatewayError) -> None:
-        """Answer a request that may not come in, or whose body is too large."""
-        headers = [*opened.headers, *error_headers(error)]
-        responder.send(error.status, headers, opened.render(error))
-        self._gateway.recorder.observe_page(opened, error.status, error)
-
-
-def body_length(headers: Headers) -> int | None:
-    """Bytes of the body that the head announces; None where only its end will tell."""
-    for name, value in headers:
-        if name == b"content-length":
-            return int(value)
-        if name == b"transfer-encoding":
-            return None
-    return 0
 
 
 def _nothing(gateway: Gateway, headers: Headers) -> Page:

@@ -21,7 +21,7 @@ from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.router import Router, Rules
-from trunkline.server.admit import Admission
+from trunkline.server.admit import Admission, RequestIds
 from trunkline.server.calls import Door
 from trunkline.server.records import Recorder
 from trunkline.server.routes import Routes
@@ -61,6 +61,7 @@ class Gateway:
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
         self.recorder = Recorder(self.metrics, self.access_log)
         self.pipeline = Pipeline(self.router, [self.recorder.observe])
+        self.request_ids = RequestIds()
         self.admission = Admission(settings, self.key_ring, required=where.auth_required)
         self.routes = Routes(self.providers, metrics_public=settings.metrics_public)
         self.door = Door(self)

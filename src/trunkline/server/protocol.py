@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from trunkline.errors import CallerError, GatewayError
-from trunkline.pipeline import Call, HeaderList
+from trunkline.pipeline import Call, Lines
 from trunkline.server.calls import Opened
 
 if TYPE_CHECKING:
@@ -47,29 +47,50 @@ class FastProtocol(HttpToolsProtocol):
     cycle: Any
     """uvicorn's cycle or ours: the two are told apart by type."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The parser takes its callbacks from attributes, once: a header field costs no frame of ours.
+        fields: list[tuple[bytes, bytes]] = []
+        keep = fields.append
+        self._fields = fields
+        self.on_header = lambda name, value: keep((name, value))  # type: ignore[method-assign]
+        super().__init__(*args, **kwargs)
+
+    def on_message_begin(self) -> None:
+        """A request begins. uvicorn's scope is made only if the request turns out to be uvicorn's."""
+        self.url = b""
+        self.expect_100_continue = False
+        self._fields.clear()
+
     def on_headers_complete(self) -> None:
         """Take the request if its path is the data plane's."""
-        if self.parser.should_upgrade():
-            super().on_headers_complete()
-            return
-        url, _, _ = self.url.partition(b"?")
-        path = url.decode("latin-1")
+        parser = self.parser
+        headers = [(name.lower(), value) for name, value in self._fields]
+        path = self.url.partition(b"?")[0].decode("latin-1")
         if "%" in path:
             path = unquote(path)
-        method = self.parser.get_method().decode("ascii")
-        opened = self.gateway.door.open(method, path, self.headers)
+        opened = None
+        if not parser.should_upgrade():
+            opened = self.gateway.door.open(parser.get_method().decode("ascii"), path, headers)
         if opened is None:
-            super().on_headers_complete()
+            self._leave_to_uvicorn(headers)
             return
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        http11 = parser.get_http_version() == "1.1"
         busy = self.cycle is not None and not self.cycle.response_complete
-        cycle = FastCycle(self, opened, method, keep_alive)
+        cycle = FastCycle(self, opened, http11, http11 and parser.should_keep_alive())
         self.cycle = cycle
         if busy:  # pipelined: its turn comes when the answer before it is complete
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
         else:
             cycle.begin()
+
+    def _leave_to_uvicorn(self, headers: list[tuple[bytes, bytes]]) -> None:
+        url = self.url
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            HttpToolsProtocol.on_header(self, name, value)
+        super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if isinstance(cycle, FastCycle):
@@ -127,6 +148,7 @@ class FastCycle:
         "_chunked",
         "_head",
         "_head_only",
+        "_http11",
         "_opened",
         "_protocol",
         "_read_all",
@@ -139,12 +161,13 @@ class FastCycle:
         "response_complete",
     )
 
-    def __init__(self, protocol: FastProtocol, opened: Opened, method: str, keep_alive: bool) -> None:
+    def __init__(self, protocol: FastProtocol, opened: Opened, http11: bool, keep_alive: bool) -> None:
         self._protocol = protocol
         self._write = protocol.transport.write
         self._opened = opened
         self._call: Call | None = None
-        self._head_only = method == "HEAD"
+        self._head_only = opened.method == "HEAD"
+        self._http11 = http11
         self._head: bytes | None = None
         self._chunked = False
         self._body: list[bytes] = []
@@ -165,13 +188,19 @@ class FastCycle:
         self._active = True
         opened = self._opened
         if opened.error is not None:
-            if self._read_all or opened.awaits_body or self._protocol.expect_100_continue:
+            if self._read_all or opened.awaits_body or self._expects_continue():
                 self._refuse(opened.error)
             return
-        if self._protocol.expect_100_continue and not self._body and not self._read_all:
+        if self._expects_continue():
             self._write(_CONTINUE)
         if self._read_all:
             self._serve()
+
+    def _expects_continue(self) -> bool:
+        """The client waits for a word before it sends its body (RFC 9110, 10.1.1)."""
+        if self._body or self._read_all:
+            return False
+        return any(name == b"expect" for name, _ in self._opened.request_headers)
 
     def take(self, data: bytes) -> None:
         """A piece of body."""
@@ -217,27 +246,23 @@ class FastCycle:
 
     # The answer: a ``Responder``
 
-    def send(self, status: int, headers: HeaderList, body: bytes) -> None:
+    def send(self, status: int, lines: Lines, body: bytes) -> None:
         """A whole answer, in one write."""
         if self.disconnected:
             return
         self._chunked = False
-        headers.append((b"content-length", b"%d" % len(body)))
-        head = self._encode_head(status, headers)
+        head = self._encode_head(status, b"%bcontent-length: %d\r\n" % (lines, len(body)))
         self._write(head if self._head_only else head + body)
         self._complete()
 
-    def start(self, status: int, headers: HeaderList) -> None:
+    def start(self, status: int, lines: Lines) -> None:
         """Keep the head until the first piece comes: both go in one write."""
-        self._chunked = self._protocol.parser is not None and self._http11()
+        self._chunked = self._http11
         if self._chunked:
-            headers.append((b"transfer-encoding", b"chunked"))
+            lines += b"transfer-encoding: chunked\r\n"
         else:
             self.keep_alive = False
-        self._head = self._encode_head(status, headers)
-
-    def _http11(self) -> bool:
-        return bool(self._protocol.scope["http_version"] == "1.1")
+        self._head = self._encode_head(status, lines)
 
     def write(self, data: bytes) -> None:
         """A piece."""
@@ -262,15 +287,11 @@ class FastCycle:
             self._write(last)
         self._complete()
 
-    def _encode_head(self, status: int, headers: HeaderList) -> bytes:
+    def _encode_head(self, status: int, lines: Lines) -> bytes:
         parts = [STATUS_LINE[status]]
         for name, value in self._protocol.server_state.default_headers:
             parts += (name, b": ", value, b"\r\n")
-        for name, value in headers:
-            parts += (name, b": ", value, b"\r\n")
-        for name, value in self._opened.cors:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        parts += (lines, self._opened.cors, b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
         return b"".join(parts)
 
     def _complete(self) -> None:
