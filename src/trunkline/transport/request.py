@@ -16,7 +16,7 @@ PORTS: Final = {"http": 80, "https": 443}
 """The schemes we speak and their default ports."""
 
 _FOREIGN: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
-_HOST: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?")
+_HOST: Final = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 
 
 class Origin(NamedTuple):
@@ -41,11 +41,13 @@ class Origin(NamedTuple):
 def parse_origin(url: str) -> tuple[Origin, str]:
     """The origin of a base address and the path below which its routes lie (``""`` or ``/v1``).
 
-    Raises ValueError for anything but ``http(s)://host[:port][/path]``. A text never repeats an address that
-    holds an ``@``, because what stands before it may be a password.
+    Raises ValueError for anything but ``http(s)://host[:port][/path]``. No text repeats what may be a secret:
+    an address with a user, password, query or fragment in it.
     """
     if "@" in url:
         raise ValueError("An address must not hold a user name or password (there is an '@' in it)")
+    if "?" in url or "#" in url:
+        raise ValueError("A base address must not hold a query or a fragment (there is a '?' or '#' in it)")
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in PORTS or not rest:
         raise ValueError(f"Not an http:// or https:// address: {url!r}")
@@ -61,12 +63,10 @@ def parse_origin(url: str) -> tuple[Origin, str]:
             host = IPv6Address(host).compressed
         elif not _HOST.fullmatch(host):
             raise ValueError("not a host name")
+        if port == 0:
+            raise ValueError("nobody can connect to port 0")
     except ValueError as error:
         raise ValueError(f"Bad host or port in the address {url!r}") from error
-    if parts.query or parts.fragment or "?" in url or "#" in url:
-        raise ValueError(f"A base address must not hold a query or a fragment: {url!r}")
-    if port == 0:
-        raise ValueError(f"No port 0 can be connected to, as in the address {url!r}")
     return Origin(parts.scheme, host, port or PORTS[parts.scheme]), parts.path.rstrip("/")
 
 
@@ -80,7 +80,7 @@ def _to_ascii(authority: str, url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long an upstream may be silent, in seconds; kept to within a quarter of a second."""
+    """How long an upstream may be silent, in seconds; kept to within about a quarter of a second."""
 
     connect: float = 30.0
     """For a connection to stand, TLS and proxies included; also the longest wait for a free one."""
