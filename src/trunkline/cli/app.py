@@ -84,7 +84,8 @@ def _root(
 ) -> None:
     if version:
         _version()
-    elif context.invoked_subcommand is None:
+        raise typer.Exit
+    if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
@@ -202,27 +203,33 @@ def _schema() -> None:
 @app.command("mock")
 def _mock(
     shape: Annotated[
-        str, typer.Option(help="Whom to play: ollama, openai, openrouter or cerebras.")
+        str, typer.Option(help="Whom to play: ollama, openai, openrouter, cerebras, vllm, …")
     ] = "openai",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8001,
     script: Annotated[Path | None, typer.Option(help="File of scripted answers and faults.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model to have; may be repeated.")] = None,
 ) -> None:
     """Play an upstream, with scripted answers and faults, to test against.
 
     \b
     Examples:
-      trunkline mock --shape ollama --port 11434
+      trunkline mock --shape ollama --port 11434 --model llama3.2
       trunkline mock --script faults.yaml
     """
     from trunkline.testing import run
 
-    raise typer.Exit(run(shape=shape, host=host, port=port, script=script))
+    try:
+        run(shape, host, port, script, model, announce=typer.echo)
+    except ValueError as error:  # no such shape, or a mistake in the script
+        raise typer.BadParameter(str(error)) from None
 
 
 @keys_app.command("create")
 def _create(
-    name: Annotated[str, typer.Argument(help="What the key is for; unique among the active keys.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What the key is for; unique among the active keys.")
+    ],
     role: Annotated[
         Literal["admin", "member"] | None,
         typer.Option(help="What it may do. Default: member. The first key is always an admin's."),

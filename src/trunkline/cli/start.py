@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from trunkline.settings.resolve import ollama_dropped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from types import FrameType
 
     from trunkline.settings import Exposure
 
@@ -81,6 +83,7 @@ def _run(
     for warning in warnings:
         log.warning("settings", problem=warning)
     reader = open_reader(settings.database_url.get_secret_value())
+    before = signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again after an orderly end
     try:
         where = exposure(settings, bool(settings.api_keys) or bool(reader.load()))
         check_self_loop(settings, where)
@@ -95,7 +98,12 @@ def _run(
         announce = None if on_ready is None else partial(on_ready, where)
         return run(settings, where, reader, on_ready=announce)
     finally:
+        signal.signal(signal.SIGTERM, before)
         reader.close()
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def _has_keys(settings: Settings) -> bool:

@@ -1,0 +1,142 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trunkline
+from tests.cli.conftest import Run
+from trunkline import cli
+from trunkline.settings.schema import schema_text
+
+COMMANDS = ["version", "init", "up", "serve", "check", "schema", "mock", "keys"]
+
+
+@pytest.mark.parametrize("words", [["--version"], ["-V"]])
+def test_the_version_needs_nothing(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(words)
+    assert capsys.readouterr().out == f"trunkline {trunkline.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["version"], ["--version", "serve"]])
+def test_the_version_among_other_words(run: Run, words: list[str]) -> None:
+    assert run(*words) == (0, f"trunkline {trunkline.__version__}\n", "")
+
+
+def test_the_version_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from trunkline.cli import main; main(['--version']);"
+        "sys.exit(len({'typer', 'pydantic', 'sqlalchemy', 'fastapi', 'rich', 'structlog'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["cli.app", "cli.start", "settings", "policy.auth", "policy.filters", "observe.log", "ledger.reader"],
+)
+def test_nothing_heavy_is_imported_before_it_is_used(module: str) -> None:
+    heavy = {"sqlalchemy", "alembic", "fastapi", "rich"}
+    code = f"import sys, trunkline.{module}; sys.exit(len({heavy} & {{*sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_python_m() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trunkline", "-V"], timeout=60, check=True, capture_output=True
+    )
+    assert done.stdout.decode() == f"trunkline {trunkline.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_names_the_commands(run: Run, words: list[str]) -> None:
+    done = run(*words)
+    assert done.code == 0
+    for command in COMMANDS:
+        assert f"\n  {command} " in done.out
+
+
+@pytest.mark.parametrize("command", [*COMMANDS[1:-1], "keys create", "keys list", "keys revoke"])
+def test_every_commands_help_has_an_example(run: Run, command: str) -> None:
+    done = run(*command.split(), "--help")
+    assert done.code == 0
+    assert "Example" in done.out
+    assert f"  trunkline {command}" in done.out or f"(trunkline {command}" in done.out
+
+
+def test_keys_alone_prints_its_help(run: Run) -> None:
+    assert "revoke" in run("keys").out
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["serve", "--prt", "1"], "No such option: --prt"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["serve", "--port", "abc"], "Invalid value for '--port'"),
+        (["keys", "create"], "Missing argument 'NAME'"),
+        (["keys", "create", "x", "--role", "boss"], "'boss' is not one of"),
+        (["serve", "--port", "70000"], "PORT: 70000 is too large"),
+        (["serve", "--log-level", "loud"], "LOG_LEVEL: 'LOUD' is not one of"),
+        (["serve", "--config", "none.yaml"], "none.yaml: there is no such file"),
+        (["mock", "--shape", "nope"], "unknown shape 'nope'"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, words: list[str], problem: str) -> None:
+    done = run(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("trunkline: error: ")
+    assert problem in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_two_mistakes_are_two_lines(run: Run) -> None:
+    done = run("check", PORT="x", LOG_FORMAT="y")
+    assert done.code == 2
+    assert [line.split(": ")[:3] for line in done.err.splitlines()] == [
+        ["trunkline", "error", "PORT"],
+        ["trunkline", "error", "LOG_FORMAT"],
+    ]
+
+
+def test_other_errors_that_a_person_can_mend_are_lines_with_exit_code_1(run: Run) -> None:
+    done = run("keys", "list", DATABASE_URL="sqlite:////no/such/folder/k.db")
+    assert (done.code, done.err) == (
+        1,
+        "trunkline: error: cannot open the key store /no/such/folder/k.db: No such file or directory\n",
+    )
+    done = run("init", "--config", "no/such/folder.yaml")
+    assert (done.code, done.err) == (1, "trunkline: error: no/such/folder.yaml: No such file or directory\n")
+
+
+def test_what_is_our_own_fault_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("trunkline.settings.schema.schema_text", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["schema"])
+
+
+def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trunkline.settings.schema.schema_text", interrupted)
+    assert run("schema").code == 130
+
+
+def test_the_schema_is_printed(run: Run) -> None:
+    assert run("schema").out == schema_text()
+
+
+def test_the_mock_gets_its_options(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "trunkline.testing.run", lambda *given, announce: asked.append((given, announce("up")))
+    )
+    done = run(
+        "mock", "--shape", "ollama", "--port", "0", "--script", "s.yaml", "--model", "a", "--model", "b"
+    )
+    assert (done.code, done.out) == (0, "up\n")
+    assert asked == [(("ollama", "127.0.0.1", 0, Path("s.yaml"), ["a", "b"]), None)]

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+FILE = """
+openrouter_api_key: ${OPENROUTER}
+database_url: postgresql://user:hunter2@h/d
+redis_url: redis://:hunter2@h
+log_format: console
+as_ollama: true
+enable_fallback: false
+providers:
+  vllm:
+    type: openai-compatible
+    url: http://vllm:8000/v1
+    api_key: [hunter2, hunter2-hunter2-hunter2]
+    local_only: true
+routes:
+  gpt-4: {strategy: weighted, targets: [{provider: vllm, model: a}, {provider: openrouter, model: b/c}]}
+aliases: {fast: vllm/a}
+"""
+
+
+def test_what_a_configuration_means(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("trunkline.yaml").write_text(FILE, encoding="utf-8")
+    Path(".env").write_text("OPENROUTER=sk-or-v1-secret-secret-abcd\nPROT=1", encoding="utf-8")
+    monkeypatch.setattr("trunkline.cli.check.open_reader", lambda _: Reader())
+    done = run("check", HOST="::", PREFERRED_PROVIDER="vllm")
+    assert done.out.splitlines() == [
+        "address    http://[::]:8000, http://[::]:11434",
+        "access     keys required; reachable from the network",
+        "keys       0 in ALLOWED_API_KEYS, 2 in the store",
+        "logs       INFO as console",
+        "store      postgresql://***@h/d",
+        "redis      redis://***@h",
+        "filter     none: every model may be used",
+        "preferred  vllm; fallback is off",
+        "provider   vllm: http://vllm:8000/v1; key …, …ter2; local only",
+        "provider   openrouter: https://openrouter.ai/api/v1; key …abcd",
+        "provider   custom: built in; local",
+        "provider   ollama is left out: its default address is this gateway",
+        "route      gpt-4: weighted among vllm/a, openrouter/b/c",
+        "alias      fast: vllm/a",
+        "The configuration is valid.",
+    ]
+    assert done.code == 0
+    assert done.err == "trunkline: warning: .env: PROT is no setting and was ignored; did you mean 'PORT'?\n"
+
+
+class Reader:
+    """A store with two keys."""
+
+    def load(self) -> list[str]:
+        return ["a", "b"]
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_defaults(run: Run) -> None:
+    done = run("check", ALLOWED_API_KEYS="a,b")
+    assert done.code == 0
+    assert "keys       2 in ALLOWED_API_KEYS, 0 in the store" in done.out
+    assert "preferred  auto (openrouter is not configured); fallback is on" in done.out
+    assert "provider   ollama: http://localhost:11434; local" in done.out
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("", "ALLOWED_API_KEYS must not be empty"),
+        ("development_mode: true\nmodels_filter: none.txt", "MODELS_FILTER: none.txt cannot be read"),
+        ("development_mode: true\nproviders: {x: {type: nope}}", "no such type 'nope'"),
+        ("development_mode: true\nproviders: {x: {python: 'no_such:Thing'}}", "no_such:Thing"),
+        ("development_mode: true\nollama_host: localhost:8000", "is this gateway itself"),
+    ],
+)
+def test_what_a_start_would_refuse(run: Run, file: str, problem: str) -> None:
+    Path("trunkline.yaml").write_text(file, encoding="utf-8")
+    done = run("check")
+    assert (done.code, done.out) == (2, "")
+    assert problem in done.err
+    assert done.err.count("\n") == 1

@@ -1,0 +1,162 @@
+import re
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.cli.conftest import Run
+from trunkline.cli.template import CONFIG_TEMPLATE
+from trunkline.ledger.reader import KeyReader
+from trunkline.settings import Exposure, Settings
+
+
+class Start(NamedTuple):
+    """What the server was started with."""
+
+    settings: Settings
+    where: Exposure
+    keys: Sequence[Any]
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
+    """A server that notes what it would serve, says that it is ready, and ends."""
+    found: list[Start] = []
+
+    def serve(
+        settings: Settings,
+        where: Exposure,
+        source: KeyReader,
+        *,
+        on_ready: Callable[[list[str]], None] | None = None,
+    ) -> int:
+        found.append(Start(settings, where, source.load()))
+        if on_ready is not None:
+            on_ready(["http://127.0.0.1:1234"])
+        return 0
+
+    monkeypatch.setattr("trunkline.server.run.run", serve)
+    monkeypatch.setattr("trunkline.cli.start.configure_logging", lambda *_: None)
+    return found
+
+
+def test_options_are_settings(run: Run, starts: list[Start]) -> None:
+    words = "--host 127.0.0.1 --port 0 --api-key sk-or --models-filter f --log-level debug --dev --as-ollama"
+    assert run("serve", *words.split(), PORT="9").code == 0
+    ((settings, where, keys),) = starts
+    assert (settings.host, settings.port, settings.log_level) == ("127.0.0.1", 0, "DEBUG")
+    assert settings.openrouter_api_key is not None
+    assert settings.openrouter_api_key.get_secret_value() == "sk-or"
+    assert (settings.models_filter, settings.development_mode, settings.as_ollama) == (Path("f"), True, True)
+    assert where == Exposure("127.0.0.1", (0, 11434), auth_required=False, open_network=False)
+    assert keys == []
+
+
+def test_options_that_are_not_given_leave_the_environment_alone(run: Run, starts: list[Start]) -> None:
+    env = {"PORT": "9", "DEVELOPMENT_MODE": "true", "AS_OLLAMA": "true", "LOG_LEVEL": "error"}
+    assert run("serve", **env).code == 0
+    (start,) = starts
+    assert start.settings.model_dump(include={"port", "development_mode", "as_ollama", "log_level"}) == {
+        "port": 9,
+        "development_mode": True,
+        "as_ollama": True,
+        "log_level": "ERROR",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "problem"),
+    [
+        (
+            "",
+            {},
+            "ALLOWED_API_KEYS must not be empty when REQUIRE_AUTH=True and DEVELOPMENT_MODE=False; ",
+        ),
+        ("", {"REQUIRE_AUTH": "false"}, "REQUIRE_AUTH=false would let anybody in"),
+        ("--dev --host 0.0.0.0", {}, "HOST: '0.0.0.0' is not this machine only"),
+        (
+            "--dev",
+            {"OLLAMA_BASE_URL": "localhost:8000"},
+            "provider 'ollama': http://localhost:8000 is this gateway",
+        ),
+        ("--dev", {"OLLAMA_BASE_URL": "ftp://x"}, "OLLAMA_BASE_URL: 'ftp://x' must begin with http"),
+        ("--dev --workers 2", {}, "WORKERS: 2 workers must share"),
+        ("--dev --workers 2", {"REDIS_URL": "redis://h"}, "WORKERS: this version serves with one process"),
+    ],
+)
+def test_a_start_that_is_refused(
+    run: Run, starts: list[Start], words: str, env: dict[str, str], problem: str
+) -> None:
+    done = run("serve", *words.split(), **env)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert done.err.startswith(f"trunkline: error: {problem}")
+    assert starts == []
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "dotenv", "warning"),
+    [
+        ("--dev --as-ollama", {}, "", "Ollama is left out"),
+        ("", {"REQUIRE_AUTH": "false", "ALLOW_OPEN_NETWORK": "true"}, "", "anybody on the network"),
+        ("--dev", {}, "PROT=1", "PROT is no setting"),
+    ],
+)
+def test_a_start_with_a_warning(
+    run: Run, starts: list[Start], words: str, env: dict[str, str], dotenv: str, warning: str
+) -> None:
+    Path(".env").write_text(dotenv, encoding="utf-8")
+    with capture_logs() as logs:
+        done = run("serve", *words.split(), **env)
+    assert (done.code, len(starts)) == (0, 1)
+    assert [log["log_level"] for log in logs] == ["warning"]
+    assert warning in str(logs)
+
+
+def test_init_writes_a_file_and_one_key(run: Run, tmp_path: Path) -> None:
+    done = run("init")
+    assert (done.code, done.err) == (0, "trunkline: wrote trunkline.yaml\n")
+    assert len(re.findall(r"^  gw_[\w-]{43}$", done.out, re.MULTILINE)) == 1
+    file = tmp_path / "trunkline.yaml"
+    assert file.read_text(encoding="utf-8") == CONFIG_TEMPLATE
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    again = run("init")
+    assert (again.code, again.out) == (0, "")
+    assert again.err.splitlines() == [
+        "trunkline: trunkline.yaml is there already",
+        "trunkline: there are keys already; `trunkline keys create NAME` makes another",
+    ]
+
+
+def test_up_makes_a_key_where_nobody_could_come_in(run: Run, starts: list[Start], tmp_path: Path) -> None:
+    done = run("up", "--config", "my.yaml")
+    assert done.code == 0
+    ((_, where, keys),) = starts
+    assert (where.auth_required, [key.role for key in keys]) == (True, ["admin"])
+    assert (tmp_path / "my.yaml").exists()
+    (key,) = set(re.findall(r"gw_[\w-]{43}", done.out))
+    assert f'-H "Authorization: Bearer {key}"' in done.out
+    assert "curl http://127.0.0.1:1234/v1/chat/completions" in done.out
+    assert '"model": "custom"' in done.out
+
+
+def test_up_makes_no_second_key(run: Run, starts: list[Start]) -> None:
+    run("init")
+    done = run("up")
+    assert "gw_" not in done.out
+    assert '-H "Authorization: Bearer $TRUNKLINE_KEY"' in done.out
+    assert len(starts[0].keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "needs_key"), [({"ALLOWED_API_KEYS": "k"}, True), ({"DEVELOPMENT_MODE": "1"}, False)]
+)
+def test_up_leaves_everything_alone_where_it_can_serve(
+    run: Run, starts: list[Start], tmp_path: Path, env: dict[str, str], needs_key: bool
+) -> None:
+    done = run("up", **env)
+    assert (done.code, len(starts)) == (0, 1)
+    assert ("Authorization" in done.out) == needs_key
+    assert list(tmp_path.iterdir()) == []
