@@ -52,21 +52,6 @@ class ApiKeyRecord(Protocol):
         """SHA-256 of the key, in hex."""
 
 
-class KeySource(Protocol):
-    """The key store, as a running gateway reads it. Both calls may block for a short while."""
-
-    def load(self) -> Sequence[ApiKeyRecord]:
-        """All stored keys that are not revoked."""
-
-    def changed(self) -> bool:
-        """Whether :meth:`load` may answer differently since its last call; cheap enough for every 2 s."""
-
-
-def key_hash(key: str) -> str:
-    """SHA-256 of a key in hex. No salt or stretching: our keys have 256 random bits."""
-    return sha256(key.encode()).hexdigest()
-
-
 class KeyRing:
     """The keys that may come in, by the digest of their text: the settings' and the store's."""
 
