@@ -54,18 +54,27 @@ class Histogram:
         return found
 
 
+class Series:
+    """The counters of one operation at one provider."""
+
+    __slots__ = ("durations", "first_bytes", "input_tokens", "output_tokens", "statuses")
+
+    def __init__(self) -> None:
+        self.statuses: dict[int, int] = {}
+        self.durations = Histogram(DURATION_BUCKETS)
+        """Seconds of whole requests."""
+        self.first_bytes = Histogram(FIRST_BYTE_BUCKETS)
+        """Seconds to the first byte of an answer."""
+        self.input_tokens = 0
+        self.output_tokens = 0
+
+
 class Metrics:
     """All counters of one gateway."""
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[str, str, int], int] = {}
-        """By operation, provider and status."""
-        self.tokens: dict[tuple[str, str], int] = {}
-        """By provider and kind (``input``, ``output``)."""
-        self.durations: dict[tuple[str, str], Histogram] = {}
-        """Seconds of whole requests, by operation and provider."""
-        self.first_bytes: dict[tuple[str, str], Histogram] = {}
-        """Seconds to the first byte of an answer, by operation and provider."""
+        self.series: dict[tuple[str, str], Series] = {}
+        """By operation and provider."""
 
     def count(
         self,
@@ -77,32 +86,32 @@ class Metrics:
         usage: Usage | None,
     ) -> None:
         """Count one request that has ended."""
-        name = provider or _NOBODY
-        outcome = (operation, name, status)
-        self.requests[outcome] = self.requests.get(outcome, 0) + 1
-        place = (operation, name)
-        durations = self.durations.get(place)
-        if durations is None:
-            durations = self.durations[place] = Histogram(DURATION_BUCKETS)
-            self.first_bytes[place] = Histogram(FIRST_BYTE_BUCKETS)
-        durations.add(seconds)
+        place = (operation, provider or _NOBODY)
+        series = self.series.get(place)
+        if series is None:
+            series = self.series[place] = Series()
+        series.statuses[status] = series.statuses.get(status, 0) + 1
+        series.durations.add(seconds)
         if first_byte is not None:
-            self.first_bytes[place].add(first_byte)
+            series.first_bytes.add(first_byte)
         if usage is not None:
-            for kind, tokens in (("input", usage.prompt_tokens), ("output", usage.completion_tokens)):
-                self.tokens[name, kind] = self.tokens.get((name, kind), 0) + tokens
+            series.input_tokens += usage.prompt_tokens
+            series.output_tokens += usage.completion_tokens
 
     def as_json(self) -> dict[str, Any]:
         """The counters for people and scripts."""
         return {
-            "requests": [
-                {"operation": operation, "provider": provider, "status": status, "count": count}
-                for (operation, provider, status), count in sorted(self.requests.items())
-            ],
-            "tokens": [
-                {"provider": provider, "kind": kind, "count": count}
-                for (provider, kind), count in sorted(self.tokens.items())
-            ],
+            "series": [
+                {
+                    "operation": operation,
+                    "provider": provider,
+                    "requests": {str(status): count for status, count in sorted(series.statuses.items())},
+                    "input_tokens": series.input_tokens,
+                    "output_tokens": series.output_tokens,
+                    "seconds": round(series.durations.total, 6),
+                }
+                for (operation, provider), series in sorted(self.series.items())
+            ]
         }
 
     def as_text(self) -> bytes:
@@ -123,23 +132,27 @@ class _Collector:
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
+        found = list(self._metrics.series.items())
         requests = CounterMetricFamily(
             "trunkline_requests", "Requests that have ended", labels=["operation", "provider", "status"]
         )
-        for (operation, provider, status), count in self._metrics.requests.items():
-            requests.add_metric([operation, provider, str(status)], count)
-        yield requests
         tokens = CounterMetricFamily(
-            "gen_ai_client_token_usage", "Tokens, as upstreams counted them", labels=["provider", "type"]
+            "gen_ai_client_token_usage", "Tokens, as upstreams counted them", labels=[*_LABELS, "type"]
         )
-        for (provider, kind), count in self._metrics.tokens.items():
-            tokens.add_metric([provider, kind], count)
-        yield tokens
-        for name, text, found in (
-            ("gen_ai_server_request_duration_seconds", "Whole requests", self._metrics.durations),
-            ("gen_ai_server_time_to_first_token_seconds", "First bytes", self._metrics.first_bytes),
-        ):
-            family = HistogramMetricFamily(name, text, labels=["operation", "provider"])
-            for labels, histogram in found.items():
-                family.add_metric(list(labels), histogram.cumulative(), histogram.total)
-            yield family
+        durations = HistogramMetricFamily(
+            "gen_ai_server_request_duration_seconds", "Whole requests", labels=_LABELS
+        )
+        first_bytes = HistogramMetricFamily(
+            "gen_ai_server_time_to_first_token_seconds", "First bytes of answers", labels=_LABELS
+        )
+        for labels, series in found:
+            for status, count in series.statuses.items():
+                requests.add_metric([*labels, str(status)], count)
+            tokens.add_metric([*labels, "input"], series.input_tokens)
+            tokens.add_metric([*labels, "output"], series.output_tokens)
+            for family, histogram in ((durations, series.durations), (first_bytes, series.first_bytes)):
+                family.add_metric(labels, histogram.cumulative(), histogram.total)
+        yield from (requests, tokens, durations, first_bytes)
+
+
+_LABELS: Final = ("operation", "provider")

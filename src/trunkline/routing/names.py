@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-BUILT_IN: Final = ("openrouter", "cerebras", "openai", "anthropic", "ollama", "custom")
-"""Names that mean a provider even where it is not configured."""
-
 DEFAULT_TAG: Final = ":latest"
 
 

@@ -24,6 +24,7 @@ from trunkline.model import Operation
 from trunkline.providers.base import Provider, Upstream
 from trunkline.routing import names
 from trunkline.routing.catalog import Catalog
+from trunkline.settings import BUILT_IN_PROVIDERS
 
 MAX_KEPT: Final = 10_000
 """Resolutions that are kept at most: clients can ask for any name."""
@@ -65,7 +66,7 @@ class Router:
         self.providers = providers
         self.catalog = catalog
         self.rules = rules
-        self._known = frozenset(providers) | frozenset(names.BUILT_IN)
+        self._known = frozenset(providers) | frozenset(BUILT_IN_PROVIDERS)
         self._aliases = {name.lower(): target for name, target in rules.aliases.items()}
         self._routes = {name.lower(): targets for name, targets in rules.routes.items()}
         self._turns: dict[str, int] = {}

@@ -19,8 +19,8 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.routing.names import BUILT_IN
 from trunkline.server import pages
+from trunkline.settings import BUILT_IN_PROVIDERS
 
 
 class Ask(NamedTuple):
@@ -115,7 +115,7 @@ class Routes:
         if path.startswith(_SURFACE) or path == "/v1":
             return None, path
         first, slash, rest = path[1:].partition("/")
-        known = first in self._providers or first in BUILT_IN
+        known = first in self._providers or first in BUILT_IN_PROVIDERS
         if known and f"/{rest}/".startswith(_SURFACE) and slash:
             return first, f"/{rest}"
         return None, None

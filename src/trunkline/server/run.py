@@ -48,6 +48,7 @@ def run(
     server = _Server(_config(gateway, settings), on_ready, _urls(settings, sockets))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(server.serve(sockets))
+    log.info("stopped")
     return 0 if server.started else 1
 
 
