@@ -13,7 +13,7 @@ from trunkline.providers.custom import CustomProcessingProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.rows import ROWS
+from trunkline.providers.rows import BEARER, ROWS
 from trunkline.providers.wire import RowProvider, Rule, encode_headers
 from trunkline.settings import ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
@@ -72,10 +72,10 @@ def _build(
         return RowProvider(
             name,
             row,
-            config.addresses,
+            [url + row.path for url in config.addresses],
             drop=config.drop,
             client=client,
-            headers=_headers(config, row.headers),
+            headers=_headers(config, row.headers, row.key_headers),
             timeouts=_timeouts(config),
             local=bool(config.local),
             rules=_rules(name, settings),
@@ -130,10 +130,13 @@ def _client(config: ProviderConfig, shared: Client) -> Client:
     )
 
 
-def _headers(config: ProviderConfig, own: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+def _headers(
+    config: ProviderConfig, own: Mapping[str, str], key_headers: Mapping[str, str] = BEARER
+) -> list[tuple[bytes, bytes]]:
     headers = {name.lower(): value for name, value in own.items()}
     if config.api_key:
-        headers["authorization"] = f"Bearer {config.api_key[0].get_secret_value()}"
+        key = config.api_key[0].get_secret_value()
+        headers |= {name: prefix + key for name, prefix in key_headers.items()}
     headers |= {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
     return encode_headers(headers)
 

@@ -14,6 +14,9 @@ from trunkline.dialects.openai import Quirks
 from trunkline.providers.base import ModelInfo
 
 
+BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One OpenAI-compatible vendor."""
 
@@ -23,8 +26,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     """Base address, unless the settings give one."""
     quirks: Quirks
+    path: str = ""
+    """Where the OpenAI-compatible API lies below the vendor's base address."""
     headers: Mapping[str, str] = {}
     """Sent with every request."""
+    key_headers: Mapping[str, str] = msgspec.field(default_factory=lambda: BEARER)
+    """Headers that carry the key, and what stands before it in each."""
     needs_key: bool = True
     vendor_ids: bool = False
     """Model ids are ``vendor/model``; one without a slash stands in the provider's own namespace
@@ -116,6 +123,23 @@ CEREBRAS: Final = Row(
     read_models=plain_model,
 )
 
+ANTHROPIC: Final = Row(
+    kind="anthropic",
+    title="Anthropic",
+    path="/v1",
+    url="https://api.anthropic.com",
+    quirks=Quirks(
+        who="Anthropic",
+        endpoints={"chat": "/chat/completions"},
+        reasoning="none",
+        knobs=frozenset(),
+    ),
+    headers={"anthropic-version": "2023-06-01"},
+    key_headers={"authorization": "Bearer ", "x-api-key": ""},
+    read_models=plain_model,
+)
+"""By its OpenAI-compatible endpoint, which knows neither seeds, penalties nor prompt caching."""
+
 COMPATIBLE: Final = Row(
     kind="openai-compatible",
     title="The OpenAI-compatible server",
@@ -124,5 +148,7 @@ COMPATIBLE: Final = Row(
     read_models=plain_model,
 )
 
-ROWS: Final[Mapping[str, Row]] = {row.kind: row for row in (OPENAI, OPENROUTER, CEREBRAS, COMPATIBLE)}
+ROWS: Final[Mapping[str, Row]] = {
+    row.kind: row for row in (OPENAI, OPENROUTER, CEREBRAS, ANTHROPIC, COMPATIBLE)
+}
 """Every row by its type's name."""
