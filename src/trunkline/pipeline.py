@@ -28,6 +28,8 @@ Lines = bytes
 """Header lines ready for the wire, each ended by CRLF."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
+FIRST_LOOK_S: Final = 3.0
+"""Seconds that the first requests after a start wait, if they must, for the providers to say what they have."""
 _now: Final = time.perf_counter
 _STREAM_LINES: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _GONE: Final = CallerError("The client closed the connection", CLIENT_GONE)
@@ -262,6 +264,8 @@ class Pipeline:
     async def _answer(self, call: Call, body: bytes) -> None:
         front = call.front
         peek = call.peek = front.peek(body)
+        if not self.router.catalog.settled:
+            await asyncio.ensure_future(self.router.catalog.settle(FIRST_LOOK_S))
         candidates = self.router.candidates(peek.model, front.operation, call.only)
         failure: GatewayError | None = None
         for candidate in candidates:

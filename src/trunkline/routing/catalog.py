@@ -95,6 +95,9 @@ class Catalog:
         self.shelves = {name: Shelf() for name in providers}
         self.version = 0
         """Raised whenever a shelf is filled or becomes stale."""
+        self.settled = True
+        """The first look at all providers is over; before that, a name that nobody lists may yet be found."""
+        self._first_look: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         for name, ids in self._static.items():
             upstreams = providers[name].upstreams
@@ -114,11 +117,23 @@ class Catalog:
 
     def start(self, interval: float) -> None:
         """Refresh now and then every ``interval`` seconds, in the background."""
-        self._task = asyncio.get_running_loop().create_task(self._keep_fresh(interval))
+        loop = asyncio.get_running_loop()
+        self.settled = False
+        self._first_look = loop.create_future()
+        self._task = loop.create_task(self._keep_fresh(interval))
+
+    async def settle(self, patience: float) -> None:
+        """Wait for the first look at the providers, for at most ``patience`` seconds."""
+        if self._first_look is not None:
+            await asyncio.wait([self._first_look], timeout=patience)
+        self.settled = True
 
     async def _keep_fresh(self, interval: float) -> None:
         while True:
             await self.refresh()
+            self.settled = True
+            if self._first_look is not None and not self._first_look.done():
+                self._first_look.set_result(None)
             await asyncio.sleep(interval)
 
     async def refresh(self, only: Iterable[str] | None = None) -> None:

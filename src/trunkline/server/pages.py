@@ -46,9 +46,9 @@ def health(gateway: Gateway, headers: Headers) -> Page:
 
 
 def ready(gateway: Gateway, headers: Headers) -> Page:
-    """Ready for traffic: not while shutting down."""
-    if gateway.stopping:
-        return _json({"status": "stopping"}, 503)
+    """Ready for traffic: not before the first look at the providers, and not while shutting down."""
+    if gateway.stopping or not gateway.catalog.settled:
+        return _json({"status": "stopping" if gateway.stopping else "starting"}, 503)
     return _json({"status": "ok", "providers": list(gateway.providers)})
 
 
