@@ -29,7 +29,7 @@ Lines = bytes
 
 log: Final = structlog.stdlib.get_logger(__name__)
 FIRST_LOOK_S: Final = 3.0
-"""Seconds that the first requests after a start wait, if they must, for the providers to say what they have."""
+"""Seconds that the first requests after a start wait for the providers to say what they have."""
 _now: Final = time.perf_counter
 _STREAM_LINES: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _GONE: Final = CallerError("The client closed the connection", CLIENT_GONE)
