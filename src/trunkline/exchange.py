@@ -124,27 +124,23 @@ class PassThrough(_Carried):
         """The upstream's bytes, as far as they are whole records."""
         if self._failed is not None:
             return self._gather_error(data)
-        scanner = self._scanner
-        out = scanner.feed(data)
-        self.progress = scanner.records
-        self.error = scanner.error
-        if scanner.complete:
-            self.complete = True
-            self._settle()
+        out = self._scanner.feed(data)
+        self._note()
         return out
 
     def finish(self) -> bytes:
-        """What the scanner still held; usage and model are known from here on."""
+        """What the scanner still held."""
         if self._failed is not None:
             return self._finish_error(self._failed)
-        scanner = self._scanner
-        out = scanner.close()
-        self.complete, self.error = scanner.complete, scanner.error
-        self._settle()
+        out = self._scanner.close()
+        self._note()
         return out
 
-    def _settle(self) -> None:
-        self.usage, self.model = self._scanner.usage, self._scanner.model
+    def _note(self) -> None:
+        """All that is known so far: the client may leave at any time, and what it used is settled then."""
+        scanner = self._scanner
+        self.progress, self.complete, self.error = scanner.records, scanner.complete, scanner.error
+        self.usage, self.model = scanner.usage, scanner.model
 
 
 class Translate(_Carried):

@@ -1,10 +1,10 @@
-"""Records on the wire: SSE and NDJSON, bytes in, payloads out, whatever the chunk boundaries.
+"""Records on the wire: SSE and NDJSON, bytes in, records out, whatever the chunk boundaries.
 
 A splitter owns the bytes of a record that has not ended yet, and nothing else: it does not know JSON,
-dialects or sockets. Feed it what arrives; it returns the payloads that became complete, in order. What
-remains when the body ends comes out of :meth:`close`; whether that is a whole record is for the caller's
-JSON decoder to say. SSE is read as the HTML standard's "event stream" chapter has it, but for the fields
-``event``, ``id`` and ``retry``, which no LLM dialect needs: the payload's own type says what it is.
+dialects or sockets. Feed it what arrives; it returns what became complete, in order. What remains when the
+body ends comes out of ``close``; whether that is a whole record is for the caller's JSON decoder to say.
+SSE is read as the HTML standard's "event stream" chapter has it, but for the fields ``event``, ``id`` and
+``retry``, which no LLM dialect needs: the payload's own type says what it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from trunkline.errors import UPSTREAM_TOO_LARGE, ProviderError
 
 MAX_RECORD: Final = 16 * 1024 * 1024
 """Bytes of the longest record taken; a longer one is an upstream's fault, not a reason to grow."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+_EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
 class _Splitter:
@@ -82,42 +85,72 @@ class SSESplitter(_Splitter):
             ProviderError: an event is longer than the limit.
         """
         if not self._pieces and chunk.endswith(b"\n\n") and b"\r" not in chunk:
-            blocks = chunk[:-2].split(b"\n\n")
+            events = chunk[:-2].split(b"\n\n")
         elif b"\n" not in chunk and b"\r" not in chunk:
             self._hold(chunk)
             return []
         else:
-            text = self._take(chunk)
+            text, tail = self._take(chunk), b""
             if b"\r" in text:
-                text, tail = (text[:-1], b"\r") if text.endswith(b"\r") else (text, b"")
-                text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            else:
-                tail = b""
-            blocks = text.split(b"\n\n")
-            self._hold(blocks.pop() + tail)
-        payloads = []
-        for block in blocks:
-            payload = _payload(block)
-            if payload is not None:
-                payloads.append(payload)
-        return payloads
+                if text.endswith(b"\r"):  # perhaps half of a line's end
+                    text, tail = text[:-1], b"\r"
+                text = _plain_lines(text)
+            events = text.split(b"\n\n")
+            self._hold(events.pop() + tail)
+        return [said for event in events if (said := payload(event))]
 
     def close(self) -> list[bytes]:
         """Return the payload of an event whose closing blank line never came, if there is one."""
-        rest = self._take(b"").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        payload = _payload(rest)
-        return [] if payload is None else [payload]
+        rest = payload(_plain_lines(self._take(b"")))
+        return [rest] if rest else []
 
 
-def _payload(block: bytes) -> bytes | None:
-    if block.startswith(b"data: ") and b"\n" not in block:
-        return block[6:]
+class SSEForwarder(_Splitter):
+    """Server-sent events as they came, for those who pass them on: only never a part of one."""
+
+    __slots__ = ()
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return all events that are whole now, unchanged.
+
+        Raises:
+            ProviderError: an event is longer than the limit.
+        """
+        if not self._pieces and chunk.endswith(b"\n\n"):
+            return chunk
+        if b"\n" not in chunk and b"\r" not in chunk:
+            self._hold(chunk)
+            return b""
+        text = self._take(chunk)
+        end = max((at + len(mark) for mark in _EVENT_ENDS if (at := text.rfind(mark)) >= 0), default=0)
+        self._hold(text[end:])
+        return text[:end]
+
+    def close(self) -> bytes:
+        """Return what the end of the body left unfinished."""
+        return self._take(b"")
+
+
+def split_events(data: bytes) -> list[bytes]:
+    """Whole events, one by one, their lines ended by ``\\n`` and without the blank line at their end."""
+    text = _plain_lines(data) if b"\r" in data else data
+    return [event for event in text.split(b"\n\n") if event]
+
+
+def payload(event: bytes) -> bytes:
+    """The joined ``data`` lines of one event whose lines end in ``\\n``; empty if it says nothing."""
+    if event.startswith(b"data: ") and b"\n" not in event:
+        return event[6:]
     lines = [
         line[6:] if line.startswith(b"data: ") else line[5:]
-        for line in block.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        for line in event.removeprefix(_BOM).split(b"\n")
         if line.startswith(b"data:")
     ]
-    return b"\n".join(lines) if lines else None
+    return b"\n".join(lines)
+
+
+def _plain_lines(text: bytes) -> bytes:
+    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def sse(payload: bytes) -> bytes:

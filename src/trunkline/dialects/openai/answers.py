@@ -63,8 +63,10 @@ def usage_object(usage: Usage | None) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
     }
-    if usage.cached_tokens is not None:
-        seen["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    prompt = {"cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens}
+    known = {name: count for name, count in prompt.items() if count is not None}
+    if known:
+        seen["prompt_tokens_details"] = known
     if usage.reasoning_tokens is not None:
         seen["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     if usage.cost is not None:
@@ -305,10 +307,11 @@ def _chat_choice(index: int, choice: Choice) -> dict[str, Any]:
         }
         for _, call in sorted(choice.calls.items())
     ]
+    refusal = "".join(choice.refusal) or None
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": text if text or not calls else None,
-        "refusal": "".join(choice.refusal) or None,
+        "content": text if text or not (calls or refusal) else None,
+        "refusal": refusal,
     }
     if choice.thinking:
         message["reasoning"] = message["reasoning_content"] = "".join(choice.thinking)
@@ -338,10 +341,10 @@ def _join_logprobs(pieces: list[Any]) -> Any:
     joined: dict[str, Any] = {}
     for piece in pieces:
         for key, value in piece.items():
-            if isinstance(value, list):
-                joined.setdefault(key, []).extend(value)
-            else:
-                joined.setdefault(key, value)
+            held = joined.get(key)
+            joined[key] = (
+                [*held, *value] if isinstance(held, list) and isinstance(value, list) else held or value
+            )
     return joined
 
 

@@ -1,28 +1,38 @@
 """What passes through unchanged, watched: usage, errors and the terminal marker, and no more.
 
-Whole records only go on, so that a stream which is cut never hands a client half of one. An ordinary chunk
-is not parsed at all: a few byte searches say that it holds nothing of interest. A quoted key such as
-``"usage"`` cannot stand inside a JSON string (its quotes would be escaped), so a search for it is exact.
+Whole events only go on, so that a stream which is cut never hands a client half of one. Almost every event
+of a stream is an ordinary one, and what makes it so is said by a type: only it fits :class:`_Ordinary`.
+Decoding into that skips all the rest and costs no more than searching the bytes would.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import msgspec
 
-from trunkline.dialects.openai.reading import (
-    Chunk,
-    UsageIn,
-    find_error,
-    malformed,
-    truncated,
-)
-from trunkline.errors import GatewayError
-from trunkline.framing import MAX_RECORD, SSESplitter
+from trunkline.dialects.openai.faults import find_error, malformed, truncated
+from trunkline.dialects.openai.replies import UNREADABLE, Chunk, UsageIn, decode_chunk
+from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
+from trunkline.framing import SSEForwarder, payload, split_events
 from trunkline.model import Usage
 
-_CHUNK: Final = msgspec.json.Decoder(Chunk)
+
+class _OrdinaryChoice(msgspec.Struct, gc=False):
+    finish_reason: None = None
+    error: None = None
+
+
+class _Ordinary(msgspec.Struct, gc=False):
+    """A chunk that brings content and nothing else that must be known."""
+
+    choices: list[_OrdinaryChoice]
+    usage: None = None
+    error: None = None
+
+
+_decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
 
 
 class SSEScanner:
@@ -37,105 +47,90 @@ class SSEScanner:
         self._who = who
         self._drop_usage = drop_usage
         self._finished = False
-        self._held = b""
+        self._whole = SSEForwarder()
 
     def feed(self, data: bytes) -> bytes:
-        """The whole records that are there now, unchanged."""
-        if self._held:
-            data = self._held + data
-            self._held = b""
-        if not data.endswith(b"\n\n"):
-            end = _last_boundary(data)
-            self._held = data[end:]
-            if len(self._held) > MAX_RECORD:
-                self.error = malformed(self._who, ValueError("a record without end"))
-                return b""
-            data = data[:end]
-            if not data:
-                return b""
-        if (
-            self.records
-            and b'"usage"' not in data
-            and b'"error"' not in data
-            and b"[DONE]" not in data
-            and not _mentions_finish(data)
-        ):
-            self.records += 1
-            return data
-        return self._look(data)
+        """The whole events that are there now, unchanged but for those that the client must not see."""
+        try:
+            data = self._whole.feed(data)
+        except ProviderError as error:
+            self.error = error
+            return b""
+        if data.find(b"\n") == len(data) - 2 and self._is_ordinary(data[6:]):
+            return data  # one event of one line, behind its "data: ", as it mostly comes
+        return self._look(data) if data else b""
 
     def _look(self, data: bytes) -> bytes:
-        """The slow way: record by record. Comments before the first record are not worth a first byte."""
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        out = []
-        for block in data.split(b"\n\n"):
-            if not block:
-                continue
-            keep = self._record(block)
-            if self.error is not None:
+        """Event by event."""
+        events, kept = split_events(data), []
+        for event in events:
+            if self._passes(payload(event)):
+                kept.append(event + b"\n\n")
+            if self.complete or self.error is not None:
                 break
-            if keep and self.records:
-                out.append(block + b"\n\n")
-            if self.complete:
-                break
-        return b"".join(out)
+        return data if kept and len(kept) == len(events) else b"".join(kept)
 
-    def _record(self, block: bytes) -> bool:
-        payloads = SSESplitter().feed(block + b"\n\n")
-        if not payloads:
-            return True
-        payload = payloads[0]
-        if payload.startswith(b"[DONE]"):
-            if self._finished:
-                self.complete = True
-            else:
-                self.error = truncated(self._who)
-            return True
+    def _passes(self, said: bytes) -> bool:
+        """Take note of one event's payload; whether the event may go on."""
+        if not said:
+            return self.records > 0  # a comment is not worth a first byte
+        return self._is_ordinary(said) or self._note(said)
+
+    def _is_ordinary(self, said: bytes) -> bool:
+        if not self.records:
+            return False  # the first one names the model
         try:
-            chunk = _CHUNK.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            _decode_ordinary(said)
+        except UNREADABLE:
+            return False
+        self.records += 1
+        return True
+
+    def _note(self, said: bytes) -> bool:
+        """Read a payload that is not an ordinary one, or the first."""
+        if said.startswith(b"[DONE]"):
+            self._end()
+            return self.error is None
+        try:
+            chunk = _decode(said)
+        except UNREADABLE as error:
             self.error = malformed(self._who, error)
             return False
         self.error = find_error(chunk, self._who)
+        if chunk.usage is not None:
+            self.usage = chunk.usage.canonical()
         if self.error is not None:
             return False
         self.records += 1
         self.model = self.model or chunk.model
         choices = chunk.choices or ()
         self._finished = self._finished or any(choice.finish_reason for choice in choices)
-        if chunk.usage is not None:
-            self.usage = chunk.usage.canonical()
-            return not (self._drop_usage and not choices)
-        return True
+        return bool(choices) or chunk.usage is None or not self._drop_usage
 
     def close(self) -> bytes:
         """The body ended: complete if the terminal marker, or at least a finish reason, was seen."""
         if self.complete or self.error is not None:
             return b""
-        held, self._held = self._held, b""
-        out = self._look(held) if held.strip() else b""
-        if not self.complete and self.error is None:
-            self.complete = self._finished
-            self.error = None if self._finished else truncated(self._who)
+        rest = self._whole.close().strip(b"\r\n")
+        out = self._look(rest + b"\n\n") if rest else b""
+        self._end()
         return out
 
+    def _end(self) -> None:
+        """Nothing more comes. What could not be read at the very end was half a record: a cut."""
+        if self.error is None or self.error.kind is UPSTREAM_PROTOCOL:
+            self.complete = self._finished
+            self.error = None if self.complete else truncated(self._who)
 
-def _last_boundary(data: bytes) -> int:
-    """Where the last whole record ends: after a blank line, in either newline style."""
-    lf = data.rfind(b"\n\n")
-    crlf = data.rfind(b"\r\n\r\n")
-    return max(lf + 2 if lf >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
 
-
-def _mentions_finish(data: bytes) -> bool:
-    """A finish reason other than null is in there, as far as a search can tell."""
-    at = data.find(b'"finish_reason"')
-    while at >= 0:
-        if data[at + 15 : at + 22].lstrip(b" :")[:1] != b"n":
-            return True
-        at = data.find(b'"finish_reason"', at + 15)
-    return False
+def _decode(said: bytes) -> Chunk:
+    """A chunk; also one that ends in half of a surrogate pair, which is JSON by RFC 8259 if no text."""
+    try:
+        return decode_chunk(said)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return msgspec.convert(json.loads(said), Chunk)
 
 
 class _Whole(msgspec.Struct):
@@ -143,7 +138,7 @@ class _Whole(msgspec.Struct):
     usage: UsageIn | None = None
 
 
-_WHOLE: Final = msgspec.json.Decoder(_Whole)
+_decode_whole: Final = msgspec.json.Decoder(_Whole).decode
 
 
 class JSONScanner:
@@ -169,10 +164,10 @@ class JSONScanner:
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         try:
+            seen = _decode_whole(body)
             if b'"error"' in body or b'"choices"' not in body:
-                self.error = find_error(_CHUNK.decode(body), self._who)
-            seen = _WHOLE.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self.error = find_error(decode_chunk(body), self._who)
+        except UNREADABLE as error:
             self.error = malformed(self._who, error)
         if self.error is not None:
             return b""

@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scanner
-from trunkline.dialects.openai.reading import EmbeddingReader, StreamReader, WholeReader, read_error
+from trunkline.dialects.openai.faults import read_error
+from trunkline.dialects.openai.reading import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.openai.scanning import JSONScanner, SSEScanner
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import (
@@ -35,6 +36,7 @@ from trunkline.model import (
     ToolChoice,
     ToolResult,
 )
+from trunkline.pairing import pair_tools
 
 ENDPOINTS: Final[Mapping[Operation, str]] = {
     "chat": "/chat/completions",
@@ -99,21 +101,24 @@ class OpenAIBack:
             body["stream"] = True
             if self.quirks.ask_usage:
                 body["stream_options"] = _INCLUDE_USAGE
-        for name, value in self._open_fields(fills, isinstance(job, EmbeddingRequest)):
+        for name, value in self._fillings(body, fills):
             body.setdefault(name, value)
         for name in fills.drop:
             body.pop(name, None)
         return _encode(body)
 
-    def _open_fields(self, fills: Fills, embedding: bool) -> list[tuple[str, Any]]:
-        fields = list(fills.fields.items())
-        if not embedding:
-            fields += [("temperature", fills.temperature), (self.quirks.max_tokens, fills.max_tokens)]
-        return [(name, value) for name, value in fields if value is not None]
+    def _fillings(self, body: Mapping[str, Any], fills: Fills) -> list[tuple[str, Any]]:
+        """What settings fill in, by the names that this kind of body has for them."""
+        filling = dict(fills.fields)
+        if "messages" in body:
+            filling |= {"temperature": fills.temperature, self.quirks.max_tokens: fills.max_tokens}
+        elif "prompt" in body:
+            filling |= {"temperature": fills.temperature, "max_tokens": fills.max_tokens}
+        return [(name, value) for name, value in filling.items() if value is not None]
 
     def _chat(self, job: ChatRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "messages": [wire for message in job.messages for wire in self._messages(message)]
+            "messages": [wire for message in pair_tools(job.messages) for wire in self._messages(message)]
         }
         body |= self._sampling(job.sampling)
         _put(body, "logprobs", job.sampling.logprobs)
@@ -162,8 +167,7 @@ class OpenAIBack:
         if reasoning is None or self.quirks.reasoning == "none":
             return {}
         if self.quirks.reasoning == "effort":
-            effort = reasoning.effort
-            return {} if effort is None else {"reasoning_effort": "xhigh" if effort == "max" else effort}
+            return {} if reasoning.effort is None else {"reasoning_effort": reasoning.effort}
         wire: dict[str, Any] = {}
         if reasoning.max_tokens is not None:
             wire["max_tokens"] = reasoning.max_tokens
@@ -177,20 +181,33 @@ class OpenAIBack:
             return [_tool_result(part) for part in message.parts if isinstance(part, ToolResult)]
         wire: dict[str, Any] = {"role": message.role}
         if message.role == "assistant":
-            calls = [_tool_call(part) for part in message.parts if isinstance(part, ToolCall)]
-            text = message.text
-            wire["content"] = text if text or not calls else None
-            thinking = "".join(part.text for part in message.parts if isinstance(part, Thinking))
-            if thinking and self.quirks.history_reasoning:
-                wire[self.quirks.history_reasoning] = thinking
-            if calls:
-                wire["tool_calls"] = calls
+            wire |= self._assistant(message)
         elif all(isinstance(part, Text) and not part.cache for part in message.parts):
             wire["content"] = message.text
         else:
             wire["content"] = [_content(part) for part in message.parts]
         _put(wire, "name", message.name)
         return [wire]
+
+    def _assistant(self, message: Message) -> dict[str, Any]:
+        thinking, calls = "", []
+        for part in message.parts:
+            match part:
+                case Thinking():
+                    thinking += part.text
+                case ToolCall():
+                    calls.append(_tool_call(part))
+                case Text():
+                    pass
+                case _:
+                    raise _misplaced(part, "an assistant's message")
+        text = message.text
+        wire: dict[str, Any] = {"content": text if text or not calls else None}
+        if thinking and self.quirks.history_reasoning:
+            wire[self.quirks.history_reasoning] = thinking
+        if calls:
+            wire["tool_calls"] = calls
+        return wire
 
     def reader(self, job: Job, stream: bool) -> Reader:
         """A reader for the answer to ``job``."""
@@ -213,7 +230,7 @@ class OpenAIBack:
         if ask:
             options = msgspec.json.decode(fields.get("stream_options") or b"null") or {}
             fields["stream_options"] = msgspec.Raw(_encode(options | _INCLUDE_USAGE))
-        for name, value in self._open_fields(fills, embedding=b'"input"' in body and "input" in fields):
+        for name, value in self._fillings(fields, fills):
             if _is_open(fields, name):
                 fields[name] = msgspec.Raw(_encode(value))
         for name in fills.drop:
@@ -259,7 +276,11 @@ def _content(part: Part) -> dict[str, Any]:
         case Document():
             return {"type": "file", "file": _file(part)}
         case _:
-            raise CallerError(f"A {type(part).__name__} part cannot stand in a user message", UNSUPPORTED)
+            raise _misplaced(part, "a user's message")
+
+
+def _misplaced(part: Part, where: str) -> CallerError:
+    return CallerError(f"{type(part).__name__} cannot stand in {where} of OpenAI's chat API", UNSUPPORTED)
 
 
 def _file(part: Document) -> dict[str, Any]:
@@ -275,14 +296,14 @@ def _file(part: Document) -> dict[str, Any]:
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id or f"call_{call.name}", "type": "function", "function": function}
+    return {"id": call.id, "type": "function", "function": function}
 
 
 def _tool_result(result: ToolResult) -> dict[str, Any]:
     if any(isinstance(part, Image) for part in result.parts):
         raise CallerError("OpenAI's chat API takes text only as a tool's result, not images", UNSUPPORTED)
     text = "".join(part.text for part in result.parts if isinstance(part, Text))
-    return {"role": "tool", "tool_call_id": result.id or f"call_{result.name}", "content": text}
+    return {"role": "tool", "tool_call_id": result.id, "content": text}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

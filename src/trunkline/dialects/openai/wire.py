@@ -7,11 +7,14 @@ vLLM's additions.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from trunkline.model import Effort
+
+AtLeastOne = msgspec.Meta(ge=1)
+NotEmpty = msgspec.Meta(min_length=1)
 
 
 class Incoming(msgspec.Struct):
@@ -33,7 +36,7 @@ class Common(Incoming, kw_only=True):
     top_k: int | None = None
     min_p: float | None = None
     max_tokens: int | None = None
-    n: int | None = None
+    n: Annotated[int, AtLeastOne] | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
     presence_penalty: float | None = None
@@ -43,7 +46,7 @@ class Common(Incoming, kw_only=True):
 
 
 class ChatPeek(Common, kw_only=True):
-    messages: list[msgspec.Raw]
+    messages: Annotated[list[msgspec.Raw], NotEmpty]
     max_completion_tokens: int | None = None
     tools: list[msgspec.Raw] | None = None
 
@@ -106,7 +109,7 @@ class Function(Incoming):
 
 
 class ToolCallIn(Incoming):
-    function: Function
+    function: Function | None = None
     id: str | None = None
     type: str = "function"
 
@@ -118,6 +121,8 @@ class MessageIn(Incoming):
     tool_calls: list[ToolCallIn] | None = None
     tool_call_id: str | None = None
     function_call: Function | None = None
+    refusal: str | None = None
+    audio: dict[str, Any] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
 
@@ -130,16 +135,29 @@ class FunctionSpec(Incoming):
 
 
 class ToolIn(Incoming):
-    function: FunctionSpec
-    type: Literal["function"] = "function"
+    function: FunctionSpec | None = None
+    type: str = "function"
 
 
 class NamedFunction(Incoming):
     name: str
 
 
-class NamedChoice(Incoming):
-    function: NamedFunction
+class AllowedTool(Incoming):
+    function: NamedFunction | None = None
+    type: str = "function"
+
+
+class AllowedTools(Incoming):
+    mode: Literal["auto", "required"]
+    tools: list[AllowedTool]
+
+
+class Choice(Incoming):
+    """A ``tool_choice`` that is more than a word."""
+
+    function: NamedFunction | None = None
+    allowed_tools: AllowedTools | None = None
     type: str = "function"
 
 
@@ -163,22 +181,23 @@ class ReasoningIn(Incoming):
 
 
 class Chat(Common, kw_only=True):
-    messages: list[MessageIn]
+    messages: Annotated[list[MessageIn], NotEmpty]
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     tools: list[ToolIn] | None = None
-    tool_choice: Literal["auto", "none", "required"] | NamedChoice | None = None
+    tool_choice: Literal["auto", "none", "required"] | Choice | None = None
     parallel_tool_calls: bool | None = None
     functions: list[FunctionSpec] | None = None
     function_call: Literal["auto", "none"] | NamedFunction | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: Effort | None = None
     reasoning: ReasoningIn | None = None
+    modalities: list[str] | None = None
 
 
 class Completion(Common, kw_only=True):
-    prompt: str | list[str | int | list[int]]
+    prompt: Annotated[list[str | int | list[int]], NotEmpty] | str | None
     suffix: str | None = None
     echo: bool | None = None
     best_of: int | None = None
@@ -190,4 +209,4 @@ class Embedding(Incoming, kw_only=True):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = None
     user: str | None = None
-    input: str | list[str | int | list[int]]
+    input: Annotated[list[str | int | list[int]], NotEmpty] | str
