@@ -53,7 +53,8 @@ class Connection(asyncio.Protocol):
         self._steps: Iterator[Step] | None = None
         self._ahead: Step | None = None
         self._timer: asyncio.Handle | None = None
-        self._paused = False
+        self.paused = False
+        """The peer reads too slowly: the answer waits."""
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
@@ -85,11 +86,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The peer reads slowly: make no more of the answer."""
-        self._paused = True
+        self.paused = True
+        self._brain.changed()
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._paused = False
+        self.paused = False
         if self._steps is not None and self._timer is None:
             self._play()
 
@@ -97,20 +99,15 @@ class Connection(asyncio.Protocol):
         """Bytes of requests."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._reject()
-        except httptools.HttpParserError:
-            self._reject()
+        except (httptools.HttpParserUpgrade, httptools.HttpParserError):
+            if self._transport is not None:
+                self._transport.write(_BAD_REQUEST)
+                self._transport.close()
 
     def abort(self) -> None:
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
-
-    def _reject(self) -> None:
-        if self._transport is not None:
-            self._transport.write(_BAD_REQUEST)
-            self._transport.close()
 
     # httptools' callbacks.
 
@@ -169,7 +166,7 @@ class Connection(asyncio.Protocol):
         """
         self._timer = None
         transport, request, steps = self._transport, self._request, self._steps
-        if transport is None or request is None or steps is None or self._paused:
+        if transport is None or request is None or steps is None or self.paused:
             return
         step = self._ahead or next(steps)
         self._ahead = None
@@ -181,7 +178,7 @@ class Connection(asyncio.Protocol):
             step = next(steps)
             if type(step) is Write or step is End.RESET:  # a reset would take the bytes before it along
                 self._ahead = step
-                if not self._paused:
+                if not self.paused:
                     self._timer = self._loop.call_soon(self._play)
                 return
         if isinstance(step, End):
@@ -191,7 +188,8 @@ class Connection(asyncio.Protocol):
 
     def _end(self, end: End, transport: asyncio.Transport, request: Recorded) -> None:
         if end is End.HANG:
-            return  # the steps stay unfinished: nothing more is answered here
+            self._ahead = end  # whatever wakes this connection up, nothing more is answered on it
+            return
         request.finished = True
         self._steps = None
         if end is End.CLOSE:

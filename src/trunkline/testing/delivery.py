@@ -52,6 +52,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     prompt_tokens: int = 0
     wait_s: float = 0.0
     """Silence before the answer that the server itself needs (a model being loaded)."""
+    lasting: bool = True
+    """The same request gets the same answer again, whatever the server has done in between."""
     effect: Callable[[], None] | None = None
     """What answering changes in the server's state; run once per answer."""
 

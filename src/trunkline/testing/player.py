@@ -26,13 +26,12 @@ _SCRIPT_HEADER: Final = b"x-mock-script"
 
 
 class _Kept(NamedTuple):
-    """An answer that may be given again, byte for byte."""
+    """A model's answer that may be given again, byte for byte."""
 
     script: Script
     """The mock's script when it was made: under another one it is stale."""
     steps: tuple[Step, ...]
     reply: Reply
-    inference: bool
 
 
 class _ActiveRule:
@@ -129,7 +128,7 @@ class Player:
             steps, reply = self._fresh(request, key)
         else:
             steps, reply = iter(kept.steps), kept.reply
-            request.inference = kept.inference
+            request.inference = True
             request.status, request.prompt_tokens = reply.status, reply.prompt_tokens
         if reply.effect is not None:
             reply.effect()
@@ -160,10 +159,12 @@ class Player:
             request.status = script.fault.status or 0
             return spoil(Job(reply, script, script.fault, framing, shape)), reply
         steps = tuple(deliver(reply, script, framing))
-        if self._is_plain(request) and len(request.body) <= _CACHE_BODY and not reply.wait_s:
+        if not request.inference:
+            self._kept.clear()  # models may have come or gone
+        elif reply.lasting and len(request.body) <= _CACHE_BODY and self._is_plain(request):
             if len(self._kept) >= _CACHE_ENTRIES:
                 self._kept.clear()
-            self._kept[key] = _Kept(self.script, steps, reply, request.inference)
+            self._kept[key] = _Kept(self.script, steps, reply)
         return iter(steps), reply
 
     def _answer(self, shape: Shape, request: Recorded) -> tuple[Reply, Script]:

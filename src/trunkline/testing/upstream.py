@@ -36,7 +36,7 @@ class MockUpstream(Player):
         record: How many requests to remember; ``None``: all.
 
     Raises:
-        ValueError: no such shape or quirk.
+        ValueError: no such shape, quirk or port.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class MockUpstream(Player):
         port: int = 0,
         record: int | None = None,
     ) -> None:
+        if not 0 <= port <= 65535:
+            raise ValueError(f"port {port} is not between 0 and 65535")
         scenario = Scenario(
             models=None if models is None else tuple(models),
             any_model=any_model,
@@ -181,6 +183,11 @@ class MockUpstream(Player):
     def connections(self) -> int:
         """Connections open now."""
         return len(self._connections)
+
+    @property
+    def throttled(self) -> int:
+        """Connections whose answer waits for a peer that reads too slowly."""
+        return sum(connection.paused for connection in self._connections)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         """Wait until ``condition`` holds; it is looked at whenever something happens to the mock.

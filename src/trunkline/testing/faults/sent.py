@@ -178,6 +178,7 @@ def _trickle(job: Job) -> Iterator[Step]:
         for one in _bytewise(step):
             yield one
             yield job.fault.delay_s
+    yield end(job.framing)
 
 
 def _split_every_byte(job: Job) -> Iterator[Step]:

@@ -190,7 +190,12 @@ class OllamaShape:
         """``reply`` with what it does to the server's memory, and the wait for the model to load."""
         stay = keep_alive_s(call.data)
         wait = 0.0 if self.store.is_resident(model.name) else model.load_s
-        return msgspec.structs.replace(reply, wait_s=wait, effect=lambda: self.store.load(model.name, stay))
+        return msgspec.structs.replace(
+            reply,
+            wait_s=wait,
+            lasting=not model.load_s,
+            effect=lambda: self.store.load(model.name, stay),
+        )
 
     def _opening(self, name: str) -> dict[str, Any]:
         return {"model": name, "created_at": rfc3339(self.store.clock())}

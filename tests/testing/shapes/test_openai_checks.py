@@ -1,0 +1,169 @@
+"""What OpenAI-like mocks refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .asking import playing
+
+_USER = {"role": "user", "content": "x"}
+
+
+def call(arguments: Any = "{}", **fields: Any) -> dict[str, Any]:
+    return {"id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}, **fields}
+
+
+def calling(*calls: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": None, "tool_calls": list(calls)}
+
+
+_RESULT = {"role": "tool", "tool_call_id": "c1", "content": "42"}
+_GOOD = [_USER, calling(call()), _RESULT]
+
+
+async def post(path: str, shape: str = "openai", **fields: Any) -> tuple[int, Any]:
+    models = {"openai": "gpt-4o", "cerebras": "llama3.1-8b"}
+    async with playing(shape) as client:
+        answer = await client.post(path, json={"model": models[shape], **fields})
+    return answer.status_code, answer.json()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": _GOOD},
+        {"messages": [*_GOOD, {"role": "assistant", "content": "ok"}, _USER]},
+        {
+            "messages": [_USER],
+            "temperature": 0,
+            "top_p": 1.0,
+            "n": 1,
+            "seed": 7,
+            "stop": ["a"],
+            "stream": False,
+            "tools": [{"type": "function", "function": {"name": "f"}}, {"type": "web_search"}],
+            "unknown_field": 1,
+        },
+        {"messages": [{"role": "developer", "content": "x"}, {"role": "assistant", "content": None}]},
+        {"messages": [_USER], "temperature": None, "stop": None, "stream_options": None, "tools": None},
+    ],
+)
+async def test_what_is_right_passes(fields: dict[str, Any]) -> None:
+    assert (await post("/chat/completions", **fields))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("messages", "complaint", "param"),
+    [
+        (None, "Missing required parameter: 'messages'", "messages"),
+        ("hi", "expected an array, but got a string", "messages"),
+        ([], "empty array", "messages"),
+        (["hi"], "expected an object", "messages[0]"),
+        ([{"role": "robot", "content": "x"}], "'robot'", "messages[0].role"),
+        ([{"role": "user", "content": "x", "images": ["AAAA"]}], "'images' was unexpected", None),
+        ([{"role": "user", "content": None}], "got null", None),
+        ([{"role": "user", "content": 5}], "got an integer", "messages[0].content"),
+        ([{"role": "user", "content": ["x"]}], "expected an object", "messages[0].content[0]"),
+        ([{"role": "user", "content": [{"text": "x"}]}], "Missing", "messages[0].content[0].type"),
+        ([{"role": "user", "content": [{"type": "text"}]}], "got null", "messages[0].content[0].text"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png;base64,AA"}]}],
+            "expected an object",
+            "messages[0].content[0].image_url",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "iVBORw0KGgo="}}]}],
+            "Invalid image URL",
+            "messages[0].content[0].image_url.url",
+        ),
+        (
+            [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,?"}}],
+                }
+            ],
+            "Invalid base64",
+            "messages",
+        ),
+        ([_USER, {**calling(), "tool_calls": {}}], "expected an array", "messages[1].tool_calls"),
+        ([_USER, calling("f")], "expected an object", "messages[1].tool_calls[0]"),
+        ([_USER, calling(call(id=None)), _RESULT], "Missing", "messages[1].tool_calls[0].id"),
+        (
+            [_USER, calling(call(function={"arguments": "{}"}))],
+            "Missing",
+            "messages[1].tool_calls[0].function.name",
+        ),
+        (
+            [_USER, calling(call({"a": 1})), _RESULT],
+            "expected a string, but got an object",
+            "messages[1].tool_calls[0].function.arguments",
+        ),
+        ([_USER, _RESULT], "must be a response to a preceding", "messages.[1].role"),
+        ([*_GOOD, _RESULT], "must be a response to a preceding", "messages.[3].role"),
+        ([_USER, calling(call()), {"role": "tool", "content": "x"}], "Missing", "messages[2].tool_call_id"),
+        ([_USER, calling(call())], "did not have response messages: c1", "messages.[2].role"),
+        ([_USER, calling(call()), _USER], "did not have response messages: c1", "messages.[2].role"),
+        ([_USER, calling(call(), call()), _RESULT], "Duplicate", "messages.[1].tool_calls"),
+    ],
+)
+async def test_messages_that_are_refused(messages: Any, complaint: str, param: str | None) -> None:
+    status, body = await post("/chat/completions", messages=messages)
+    assert status == 400
+    assert complaint in body["error"]["message"]
+    assert body["error"]["param"] == param
+    assert body["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", "hot"),
+        ("temperature", True),
+        ("temperature", 3),
+        ("top_p", 2),
+        ("max_tokens", 1.5),
+        ("max_tokens", "5"),
+        ("n", False),
+        ("stream", "yes"),
+        ("stop", 5),
+        ("stop", ["a", 5]),
+        ("stream_options", {"include_usage": True}),
+        ("stream_options", 5),
+        ("options", {"num_ctx": 4096}),
+        ("keep_alive", "5m"),
+        ("model", 5),
+    ],
+)
+async def test_fields_that_are_refused(field: str, value: Any) -> None:
+    status, body = await post("/chat/completions", messages=[_USER], **{field: value})
+    assert (status, body["error"]["param"]) == (400, field)
+
+
+async def test_a_tool_without_a_name() -> None:
+    tools = [{"type": "function", "function": {}}]
+    status, body = await post("/chat/completions", messages=[_USER], tools=tools)
+    assert (status, body["error"]["param"]) == (400, "tools[0].function.name")
+
+
+async def test_each_vendor_has_its_own_list() -> None:
+    status, body = await post("/chat/completions", "cerebras", messages=[_USER], frequency_penalty=0.5)
+    assert (status, body["param"]) == (400, "frequency_penalty")
+    assert (await post("/chat/completions", "cerebras", messages=[_USER], temperature=1.6))[0] == 400
+    assert (await post("/chat/completions", messages=[_USER], frequency_penalty=0.5))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"input": ""}, {"input": 5}, {"input": "x", "encoding_format": "hex"}]
+)
+async def test_embeddings_that_are_refused(fields: dict[str, Any]) -> None:
+    assert (await post("/embeddings", **fields))[0] == 400
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff"])
+async def test_a_body_that_is_no_json_object(body: bytes) -> None:
+    async with playing("openai") as client:
+        answer = await client.post("/chat/completions", content=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, None)
