@@ -225,3 +225,42 @@ async def test_a_tunnel_that_is_given_up(listen: Listen) -> None:
         flight.cancel()
         await left.wait()
     await client.aclose()
+
+
+async def test_an_address_of_ones_own_choice(listen: Listen, ca_file: str) -> None:
+    heads: list[bytes] = []
+    dialled: list[tuple[str, int]] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            heads.append(await peer.request())
+            peer.send(OK)
+
+    async def dial(host: str, port: int) -> str:
+        dialled.append((host, port))
+        return "127.0.0.1"
+
+    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig(), dial=dial)
+    for tls in (None, server_tls("nowhere.invalid")):
+        origin = (await listen(script, tls))._replace(host="nowhere.invalid")
+        for _ in range(2):
+            assert (await client.fetch(get(origin))).body == b"hi"
+        assert dialled.pop() == ("nowhere.invalid", origin.port)
+        assert f"\r\nHost: nowhere.invalid:{origin.port}\r\n".encode() in heads[-1]
+    assert not dialled
+    wrong = (await listen(answer_all, server_tls("example.com")))._replace(host="nowhere.invalid")
+    assert (await fails(client, wrong)).reason == "certificate"
+    await client.aclose()
+
+
+async def test_an_address_that_is_refused() -> None:
+    refusal = PermissionError("not there")
+
+    async def dial(host: str, port: int) -> str:
+        raise refusal
+
+    client = Client(proxy=ProxyConfig(), dial=dial)
+    failure = await fails(client, Origin("http", "nowhere.invalid", 80))
+    assert failure.__cause__ is refusal
+    assert failure.code == "upstream_unreachable"
+    await client.aclose()

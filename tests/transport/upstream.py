@@ -84,7 +84,8 @@ async def listening(script: Script, tls: ssl.SSLContext | None) -> AsyncIterator
         for task in tasks:
             task.cancel()
         for writer in writers:
-            writer.transport.abort()
+            with suppress(AttributeError):  # asyncio's TLS, before 3.11.4: it was closed twice already
+                writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         failed = [task.exception() for task in tasks if not task.cancelled()]
         assert not any(failed), failed

@@ -20,7 +20,7 @@ from trunkline.transport import failures
 from trunkline.transport.connection import Connection
 from trunkline.transport.failures import TransportError, cut_off, diagnose
 from trunkline.transport.flight import CONNECTING, OVER, SENT, SILENCE, WAITING, Flight, Sink, overdue
-from trunkline.transport.opening import open_connection
+from trunkline.transport.opening import Dial, open_connection
 from trunkline.transport.pool import Lane, Limits
 from trunkline.transport.proxies import ProxyConfig
 from trunkline.transport.request import Origin, UpstreamRequest
@@ -65,6 +65,7 @@ class Client:
 
     __slots__ = (
         "_closed",
+        "_dial",
         "_emptied",
         "_flights",
         "_lanes",
@@ -83,9 +84,12 @@ class Client:
         limits: Limits = Limits(),  # noqa: B008 - frozen
         tls: TlsConfig | None = None,
         proxy: ProxyConfig | None = None,
+        dial: Dial | None = None,
     ) -> None:
-        """``proxy`` None: as the environment says. Raises ValueError if that says something unusable."""
+        """``proxy`` None: as the environment says. Raises ValueError if that says something unusable.
+        ``dial`` names the address to connect to, for whoever must know it before anything is sent there."""
         self._limits = limits
+        self._dial = dial
         self._tls = TlsContexts(tls or TlsConfig())
         self._proxies = ProxyConfig.from_environment() if proxy is None else proxy
         self._lanes: dict[Origin, _Lane] = {}
@@ -231,7 +235,9 @@ class Client:
         flight.state = CONNECTING
         flight.since = now
         flight.opener = self._loop.create_task(
-            open_connection(flight.lane.route, connection, self._tls, flight.request.timeouts.connect)
+            open_connection(
+                flight.lane.route, connection, self._tls, flight.request.timeouts.connect, self._dial
+            )
         )
         # A callback, not the task's own last lines: those are never reached if it is cancelled at its start.
         flight.opener.add_done_callback(partial(self._opened, flight, connection))

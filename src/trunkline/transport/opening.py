@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from trunkline.transport import failures
@@ -16,20 +18,25 @@ from trunkline.transport.response import HEAD, ResponseReader
 from trunkline.transport.route import Route, encode_connect
 from trunkline.transport.tls import TlsContexts
 
+Dial = Callable[[str, int], Awaitable[str]]
+"""Host and port → the address to connect to. The name stays what it is for TLS and for ``Host``. May raise
+OSError, which becomes the ``__cause__`` of the failure."""
+
 _HANDSHAKE_SLACK: Final = 5.0
 """Seconds by which TLS's own timeout lies after ours, so that ours speaks."""
 
 
 async def open_connection(
-    route: Route, protocol: asyncio.Protocol, tls: TlsContexts, patience: float
+    route: Route, protocol: asyncio.Protocol, tls: TlsContexts, patience: float, dial: Dial | None = None
 ) -> None:
     """Connect ``protocol`` along ``route``: ``connection_made`` has been called when this returns.
 
-    ``patience`` (seconds) is only TLS's; the caller cancels what takes too long. Raises TransportError.
+    ``patience`` (seconds) is only TLS's; the caller cancels what takes too long. ``dial`` replaces the
+    look-up of the first hop's name. Raises TransportError.
     """
     hop, tunnel = route.first_hop, _Tunnel() if route.tunnel else None
     try:
-        transport = await _connect(hop, tunnel or protocol, tls, patience)
+        transport = await _connect(hop, tunnel or protocol, tls, patience, dial)
     except OSError as error:
         raise diagnose(error, route.first_hop_name) from error
     if tunnel is None:
@@ -49,30 +56,36 @@ async def open_connection(
         if secure is None:
             raise TransportError(failures.RESET, route.address)
     except OSError as error:
-        transport.abort()
+        _abort(transport)
         raise diagnose(error, route.address) from error
     except BaseException:
-        transport.abort()
+        _abort(transport)
         raise
     protocol.connection_made(secure)
 
 
 async def _connect(
-    hop: Origin, protocol: asyncio.Protocol, tls: TlsContexts, patience: float
+    hop: Origin, protocol: asyncio.Protocol, tls: TlsContexts, patience: float, dial: Dial | None
 ) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
+    address = hop.host if dial is None else await dial(hop.host, hop.port)
     if hop.scheme == "http":
-        transport, _ = await loop.create_connection(lambda: protocol, hop.host, hop.port)
+        transport, _ = await loop.create_connection(lambda: protocol, address, hop.port)
     else:
         transport, _ = await loop.create_connection(
             lambda: protocol,
-            hop.host,
+            address,
             hop.port,
             ssl=_context(tls, hop),
             server_hostname=hop.host,
             ssl_handshake_timeout=patience + _HANDSHAKE_SLACK,
         )
     return transport
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    with suppress(AttributeError):  # asyncio's TLS, before 3.11.4: it is closed, and has forgotten all else
+        transport.abort()
 
 
 def _context(tls: TlsContexts, origin: Origin) -> ssl.SSLContext:
