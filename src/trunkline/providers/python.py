@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -79,7 +79,7 @@ class PythonProvider:
 
     def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
         """Call the provider in a task of its own."""
-        return _Flight(asyncio.get_running_loop().create_task(_Run(self, exchange, outlet).run()))
+        return _Run(self, exchange, outlet)
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """The models that the provider's ``list_models`` names, if it has one."""
@@ -94,31 +94,28 @@ class PythonProvider:
             await aclose()
 
 
-class _Flight:
-    """A provider's call under way."""
-
-    def __init__(self, task: asyncio.Task[None]) -> None:
-        self._task = task
-
-    def cancel(self) -> None:
-        self._task.cancel()
-
-    def pause(self) -> None:
-        """A Python provider's chunks are few and already in memory: there is nothing to hold back."""
-
-    def resume(self) -> None:
-        """See :meth:`pause`."""
-
-
 class _Run:
-    """One call of a Python provider."""
+    """One call of a Python provider; satisfies ``base.Flight``."""
 
     def __init__(self, provider: PythonProvider, exchange: Exchange, outlet: Outlet) -> None:
         self._provider = provider
         self._exchange = exchange
         self._outlet = outlet
+        self._may_go_on = asyncio.Event()
+        self._may_go_on.set()
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def run(self) -> None:
+    def cancel(self) -> None:
+        self._task.cancel()
+
+    def pause(self) -> None:
+        """Ask the provider for no further chunk."""
+        self._may_go_on.clear()
+
+    def resume(self) -> None:
+        self._may_go_on.set()
+
+    async def _run(self) -> None:
         await asyncio.sleep(0)  # an outlet hears nothing before ``open`` has returned
         try:
             last = await self._answer()
@@ -128,8 +125,11 @@ class _Run:
             text = f"Provider '{self._provider.name}' said nothing for {self._provider.timeout:g} s"
             self._fail(ProviderError(text, UPSTREAM_TIMEOUT))
         except Exception as error:
-            text = f"Provider '{self._provider.name}' raised {type(error).__name__}"
-            self._fail(ProviderError(text, UPSTREAM_ERROR))
+            failure = ProviderError(
+                f"Provider '{self._provider.name}' raised {type(error).__name__}", UPSTREAM_ERROR
+            )
+            failure.__cause__ = error
+            self._fail(failure)
         else:
             self._outlet.done(last)
 
@@ -156,25 +156,33 @@ class _Run:
         return self._finish()
 
     async def _stream(self, chunks: AsyncIterator[Any]) -> bytes:
-        while True:
-            async with asyncio.timeout(self._provider.timeout):
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                return self._finish()
-            self._feed(b"data: " + chunk.model_dump_json(exclude_none=True).encode() + b"\n\n")
+        try:
+            while True:
+                await self._may_go_on.wait()
+                async with asyncio.timeout(self._provider.timeout):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return self._finish()
+                self._feed(b"data: " + chunk.model_dump_json(exclude_none=True).encode() + b"\n\n")
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
 
     def _feed(self, data: bytes) -> None:
-        out = self._exchange.feed(data)
+        self._emit(self._exchange.feed(data))
+
+    def _finish(self) -> bytes:
+        last = self._exchange.finish()
+        if self._exchange.error is not None:
+            self._emit(last)
+        return last
+
+    def _emit(self, out: bytes) -> None:
+        """Pass on what is ready, then whatever went wrong after it."""
         if out:
             self._outlet.emit(out)
         if self._exchange.error is not None:
             raise self._exchange.error
-
-    def _finish(self) -> bytes:
-        out = self._exchange.finish()
-        if self._exchange.error is not None:
-            raise self._exchange.error
-        return out
 
 
 def _validate(model: type[Any], body: bytes) -> Any:
@@ -182,5 +190,5 @@ def _validate(model: type[Any], body: bytes) -> Any:
         return model.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        at = ".".join(str(step) for step in first["loc"])
+        at = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])[1:]
         raise CallerError(f"Invalid '{at}': {first['msg']}", param=at) from None
