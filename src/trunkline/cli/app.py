@@ -221,7 +221,7 @@ def _mock(
 
     try:
         run(shape, host, port, script, model, announce=typer.echo)
-    except ValueError as error:  # no such shape, or a mistake in the script
+    except (OSError, ValueError) as error:  # no such shape or file, a mistake in the script, a taken port
         raise typer.BadParameter(str(error)) from None
 
 

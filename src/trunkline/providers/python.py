@@ -12,6 +12,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Any, Final
 
+import structlog
 from pydantic import ValidationError
 
 from trunkline.dialects.base import NO_FILLS, Front, Peek
@@ -29,6 +30,8 @@ from trunkline.providers.base import (
     Upstream,
 )
 from trunkline.providers.schemas import ChatCompletionRequest, EmbeddingRequest
+
+log: Final = structlog.stdlib.get_logger(__name__)
 
 _CHAT: Final = "/chat/completions"
 _EMBEDDINGS: Final = "/embeddings"
@@ -129,6 +132,7 @@ class _Run:
                 f"Provider '{self._provider.name}' raised {type(error).__name__}", UPSTREAM_ERROR
             )
             failure.__cause__ = error
+            log.exception("a Python provider failed", provider=self._provider.name)
             self._fail(failure)
         else:
             self._outlet.done(last)
