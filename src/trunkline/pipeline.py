@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 
 from trunkline.dialects.base import Front, Peek
-from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
+from trunkline.errors import CLIENT_GONE, MODEL_NOT_FOUND, CallerError, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
 from trunkline.providers.base import Flight
@@ -264,9 +264,7 @@ class Pipeline:
     async def _answer(self, call: Call, body: bytes) -> None:
         front = call.front
         peek = call.peek = front.peek(body)
-        if not self.router.catalog.settled:
-            await asyncio.ensure_future(self.router.catalog.settle(FIRST_LOOK_S))
-        candidates = self.router.candidates(peek.model, front.operation, call.only)
+        candidates = await self._candidates(call, peek)
         failure: GatewayError | None = None
         for candidate in candidates:
             provider = candidate.provider
@@ -283,6 +281,19 @@ class Pipeline:
                 _log_fallback(call, candidate, failure)
         assert failure is not None
         raise failure
+
+    async def _candidates(self, call: Call, peek: Peek) -> list[Candidate]:
+        router, operation = self.router, call.front.operation
+        if not router.catalog.settled:
+            await asyncio.ensure_future(router.catalog.settle(FIRST_LOOK_S))
+        try:
+            return router.candidates(peek.model, operation, call.only)
+        except CallerError as error:
+            if error.kind is not MODEL_NOT_FOUND:
+                raise
+            if not await asyncio.ensure_future(router.catalog.look_again()):
+                raise
+        return router.candidates(peek.model, operation, call.only)
 
     def settle(self, call: Call) -> None:
         """Tell the observers what the call came to."""

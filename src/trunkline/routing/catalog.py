@@ -23,6 +23,10 @@ Allows = Callable[[str, str, str], bool]
 """The models filter: short name, tagged name and full id → whether the model may be used."""
 
 
+LOOK_AGAIN_S: Final = 5.0
+"""Seconds between two looks that unknown names may cause."""
+
+
 class Shelf:
     """One provider's models."""
 
@@ -95,6 +99,7 @@ class Catalog:
         self.shelves = {name: Shelf() for name in providers}
         self.version = 0
         """Raised whenever a shelf is filled or becomes stale."""
+        self._looked_at = -LOOK_AGAIN_S
         self.settled = True
         """The first look at all providers is over; before that, a name that nobody lists may yet be found."""
         self._first_look: asyncio.Future[None] | None = None
@@ -127,6 +132,17 @@ class Catalog:
         if self._first_look is not None:
             await asyncio.wait([self._first_look], timeout=patience)
         self.settled = True
+
+    async def look_again(self) -> bool:
+        """Ask the local providers anew: a model may have been pulled since. False if that was just done."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_AGAIN_S:
+            return False
+        self._looked_at = now
+        before = self.version
+        local = [name for name, provider in self._providers.items() if provider.local]
+        await asyncio.wait([asyncio.ensure_future(self.refresh(local))], timeout=LOOK_AGAIN_S)
+        return self.version != before
 
     async def _keep_fresh(self, interval: float) -> None:
         while True:

@@ -45,6 +45,11 @@ def untagged(name: str) -> str:
     return name.removesuffix(DEFAULT_TAG)
 
 
+def as_asked(model: str, name: str) -> str:
+    """The model's id; without the default tag where the client did not write that either."""
+    return model if ":" in name.rpartition("/")[2] else untagged(model)
+
+
 def short(name: str) -> str:
     """The last part of a vendor's id."""
     return name.rpartition("/")[2]

@@ -30,6 +30,10 @@ MAX_KEPT: Final = 10_000
 """Resolutions that are kept at most: clients can ask for any name."""
 
 
+MAX_COMPARED: Final = 100
+"""Names that are compared at most to suggest one: comparing is slow, and errors must not be."""
+
+
 class Candidate(NamedTuple):
     """One upstream that may serve a request, and the model's name there."""
 
@@ -149,8 +153,8 @@ class Router:
     def _find_upstreams(self, target: Target) -> list[Candidate]:
         provider = target.provider
         lists = self.catalog.shelves[provider.name].by_upstream
-        wanted = target.model.lower()
-        having = [each for each in provider.upstreams if wanted in lists.get(each.name, (wanted,))]
+        wanted = frozenset(names.spellings(target.model))
+        having = [each for each in provider.upstreams if wanted & lists.get(each.name, wanted)]
         return [
             Candidate(provider, each, target.model, _serving_lines(provider.name, each.name))
             for each in having or provider.upstreams
@@ -236,14 +240,13 @@ class Router:
         return row is not None and row.vendor_ids and not self.catalog.shelves[self.preferred].known
 
     def _at(self, provider: Provider, name: str) -> Target:
-        """The model at one provider; where its catalog is not known, the name as it is."""
-        shelf = self.catalog.shelves[provider.name]
-        model = shelf.find(name)
+        """The model at one provider. One that is not listed is asked for all the same: the provider was
+        named, may have got the model since, and says for itself if it has not."""
+        model = self.catalog.shelves[provider.name].find(name)
         if model is not None:
-            return Target(provider, model.id)
-        if not self.catalog.allows(name):
-            raise self._not_found(name, [provider.name])
-        if provider.name == "custom" or (shelf.known and provider.lists_models):
+            return Target(provider, names.as_asked(model.id, name))
+        closed = provider.name == "custom" and self.rules.preferred != "custom"
+        if closed or not self.catalog.allows(name):
             raise self._not_found(name, [provider.name])
         return Target(provider, name)
 
@@ -255,7 +258,7 @@ class Router:
         for provider in order:
             model = self.catalog.shelves[provider].find(name)
             if model is not None:
-                targets.append(Target(self.providers[provider], model.id))
+                targets.append(Target(self.providers[provider], names.as_asked(model.id, name)))
         if targets:
             return targets
         if self._takes_anything(self.providers[first]) and self.catalog.allows(name):
@@ -269,8 +272,10 @@ class Router:
         return not self.catalog.shelves[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
-        listed = [known for each in searched for known in self.catalog.shelves[each].models]
-        close = get_close_matches(name, listed, n=3) or get_close_matches(names.short(name), listed, n=3)
+        beginning = names.short(name)[:3].lower()
+        listed = (known for each in searched for known in self.catalog.shelves[each].models)
+        alike = [known for known in listed if names.short(known).lower().startswith(beginning)]
+        close = get_close_matches(name, alike[:MAX_COMPARED], n=3, cutoff=0.5)
         if list(searched) == ["ollama"]:
             text = f"Model '{name}' not found in Ollama. Pull it with `ollama pull {name}`"
         else:
