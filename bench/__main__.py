@@ -1,0 +1,125 @@
+"""``python -m bench``: measures, prints tables, and after a full run writes ``bench/RESULTS.md``."""
+
+from __future__ import annotations
+
+import argparse
+import pstats
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from bench.cases import CASES
+from bench.machine import BenchError, choose_cores, describe
+from bench.report import markdown, show
+from bench.rig import Rig
+from bench.session import Plan, measure
+
+RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+
+FULL: Final = Plan(rounds=5, extra=2, seconds=1.2, starts=5)
+QUICK: Final = Plan(rounds=2, extra=0, seconds=0.6, starts=3)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run; returns the exit status. Speed never makes it fail."""
+    given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way out, the children are stopped
+    try:
+        _bench(given)
+    except (BenchError, OSError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures the gateway against nginx forwarding to the same mock upstream.",
+        epilog=f"Cases: {', '.join(case.name for case in CASES)}",
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, under 40 s")
+    parser.add_argument("--only", action="append", metavar="CASE", help="this case; may be repeated")
+    parser.add_argument("--rounds", type=int, help="rounds of each case")
+    parser.add_argument("--seconds", type=float, help="length of a run")
+    parser.add_argument("--output", type=Path, help="write the tables here (a full run: bench/RESULTS.md)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the gateway, such as FAST_HTTP=false; may be repeated",
+    )
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        help="run the gateway under cProfile; the numbers mean little",
+    )
+    return parser
+
+
+def _bench(given: argparse.Namespace) -> None:
+    console = Console(highlight=False)
+    console.width = max(console.width, 110)
+    known = {case.name: case for case in CASES}
+    unknown = set(given.only or ()) - set(known)
+    if unknown:
+        raise BenchError(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    cases = [case for case in CASES if case.name in given.only] if given.only else list(CASES)
+    if given.quick and not given.only:
+        cases = [case for case in cases if case.quick]
+    plan = QUICK if given.quick else FULL
+    plan = plan._replace(rounds=given.rounds or plan.rounds, seconds=given.seconds or plan.seconds)
+    settings = dict(_setting(text) for text in given.set)
+    if given.profile or given.only:
+        plan = plan._replace(starts=0)
+    cores = choose_cores()
+    if not cores.apart:
+        console.print("There is one core only: what is measured shares it with the rest.", style="yellow")
+
+    start = time.monotonic()
+    mocks = list(dict.fromkeys(case.mock for case in cases))
+    with Rig(mocks, cores, gateway_env=settings, profile=given.profile) as rig:
+        results = measure(rig, cases, plan, lambda text: console.print(f"… {text}", style="dim"))
+    show(results, console)
+    console.print(f"Took {time.monotonic() - start:.0f} s.")
+
+    if given.profile:
+        console.print(f"The profile is in {given.profile}; its first lines:")
+        pstats.Stats(str(given.profile)).sort_stats("tottime").print_stats(30)
+        return
+    full = not (given.quick or given.only or settings or given.rounds or given.seconds)
+    target = given.output or (RESULTS if full else None)
+    if target is not None:
+        today = datetime.now(UTC).date().isoformat()
+        facts = {"date": today, **describe()}
+        target.write_text(markdown(results, plan, facts, _command(given)), encoding="utf-8")
+        console.print(f"Written to {target.name}.")
+    else:
+        console.print("Not a full run: RESULTS.md stays as it is.")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise BenchError(f"--set {text}: write NAME=VALUE")
+    return name, value
+
+
+def _command(given: argparse.Namespace) -> str:
+    words = [f"--{name} {value}" for name in ("rounds", "seconds") if (value := getattr(given, name))]
+    words += [f"--only {name}" for name in given.only or ()] + [f"--set {text}" for text in given.set]
+    return " ".join(["python -m bench", *(["--quick"] if given.quick else []), *words])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""The table of cases: what is measured, on which traffic, and what the goal is. A new case is a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from bench.rig import Mock
+from bench.runs import (
+    CONNECTIONS,
+    DIRECT,
+    GATEWAY,
+    NGINX,
+    NGINX_LOG,
+    RATE,
+    Round,
+    Sample,
+    first_bytes,
+    flooded,
+    one_by_one,
+    paced,
+    steady,
+)
+
+_CHUNK: Final = (
+    "A chunk of a hundred bytes, which is a little more than most models say at once, to be careful here. "
+)
+
+BRIEF: Final = Mock("brief", "openai", _CHUNK, chunks=2)
+SLOW: Final = Mock("slow", "openai", _CHUNK, chunks=2, slow=True)
+OPENAI_FIRST: Final = Mock("openai-first", "openai", _CHUNK, chunks=2, delay_s=0.001)
+OPENAI_PACED: Final = Mock("openai-paced", "openai", _CHUNK, chunks=500, delay_s=0.001)
+OPENAI_MANY: Final = Mock("openai-many", "openai", _CHUNK, chunks=100, delay_s=0.01)
+OPENAI_FAST: Final = Mock("openai-fast", "openai", _CHUNK, chunks=200)
+OLLAMA_FIRST: Final = Mock("ollama-first", "ollama", _CHUNK, chunks=2, delay_s=0.001)
+OLLAMA_PACED: Final = Mock("ollama-paced", "ollama", _CHUNK, chunks=500, delay_s=0.001)
+OLLAMA_MANY: Final = Mock("ollama-many", "ollama", _CHUNK, chunks=100, delay_s=0.01)
+OLLAMA_FAST: Final = Mock("ollama-fast", "ollama", _CHUNK, chunks=200)
+
+
+class Measure(NamedTuple):
+    """One line of a case's table."""
+
+    label: str
+    read: Callable[[Sample], float]
+    digits: int = 1
+    ratio: bool = False
+    """Compare the gateway's with nginx's."""
+    pooled: bool = False
+    """Of all rounds together, instead of their median."""
+    client: bool = False
+    """Seen by the client, so that the mock alone has it too."""
+    added: bool = False
+    """Less what the mock alone takes."""
+    goal: bool = False
+    """The case's goal is about this line."""
+
+
+class Case(NamedTuple):
+    """One thing that is measured."""
+
+    name: str
+    title: str
+    mock: Mock
+    load: Round
+    measures: tuple[Measure, ...]
+    subjects: tuple[str, ...] = (NGINX, GATEWAY)
+    goal: float | None = None
+    """The most that the gateway may be, as a multiple of nginx."""
+    front: str = "openai"
+    """Dialect of the gateway's client."""
+    stream: bool = True
+    quick: bool = True
+    """Part of ``--quick``."""
+
+
+def _costs(unit: str) -> tuple[Measure, ...]:
+    return (
+        Measure(f"CPU µs per {unit}", attrgetter("cpu_us"), ratio=True, goal=True),
+        Measure("of it in its own code", attrgetter("user_us"), pooled=True),
+        Measure("of it in the kernel", attrgetter("system_us"), pooled=True),
+        Measure(f"wake-ups per {unit}", attrgetter("wakeups"), 2),
+        Measure("busy, % of the core", attrgetter("busy"), 0),
+    )
+
+
+def _rate(unit: str) -> Measure:
+    return Measure(f"{unit}s per second", attrgetter("rate"), 0, client=True)
+
+
+_LATENCIES: Final = (
+    Measure("p50, µs", attrgetter("p50_us"), 0, client=True),
+    Measure("p50 added, µs", attrgetter("p50_us"), 0, ratio=True, added=True),
+    Measure("p99, µs", attrgetter("p99_us"), 0, client=True),
+    Measure("p99 added, µs", attrgetter("p99_us"), 0, added=True),
+)
+_REQUESTS: Final = (_rate("request"), *_costs("request"))
+_CHUNKS: Final = (_rate("chunk"), *_costs("chunk"))
+_THREE: Final = (DIRECT, NGINX, GATEWAY)
+_ALONE: Final = one_by_one(paced, connections=1)
+_MANY: Final = one_by_one(paced, connections=CONNECTIONS)
+_FLOOD: Final = one_by_one(flooded)
+_FIRST: Final = first_bytes
+
+_JSON_GOAL: Final = 3.0
+
+CASES: Final = (
+    Case(
+        "json",
+        f"JSON requests, {CONNECTIONS} connections, as many as go",
+        BRIEF,
+        _FLOOD,
+        _REQUESTS,
+        (DIRECT, NGINX, NGINX_LOG, GATEWAY),
+        _JSON_GOAL,
+        stream=False,
+    ),
+    Case(
+        "json-slow",
+        f"JSON requests, {CONNECTIONS} connections, an upstream that takes its time",
+        SLOW,
+        _FLOOD,
+        _REQUESTS,
+        _THREE,
+        _JSON_GOAL,
+        stream=False,
+    ),
+    Case(
+        "json-rate",
+        f"JSON requests, {RATE:,} per second, evenly",
+        BRIEF,
+        one_by_one(steady),
+        (*_REQUESTS, *_LATENCIES),
+        _THREE,
+        _JSON_GOAL,
+        stream=False,
+    ),
+    Case("forwarded", "Streamed chunks, forwarded, each alone", OPENAI_PACED, _ALONE, _CHUNKS, goal=1.8),
+    Case("translated", "Streamed chunks, translated, each alone", OLLAMA_PACED, _ALONE, _CHUNKS, goal=2.5),
+    Case(
+        "forwarded-many",
+        f"Streamed chunks, forwarded, {CONNECTIONS} streams at once",
+        OPENAI_MANY,
+        _MANY,
+        _CHUNKS,
+        quick=False,
+    ),
+    Case(
+        "translated-many",
+        f"Streamed chunks, translated, {CONNECTIONS} streams at once",
+        OLLAMA_MANY,
+        _MANY,
+        _CHUNKS,
+        quick=False,
+    ),
+    Case(
+        "forwarded-fast",
+        f"Streamed chunks, forwarded, {CONNECTIONS} streams, as many as go",
+        OPENAI_FAST,
+        _FLOOD,
+        _CHUNKS,
+        quick=False,
+    ),
+    Case(
+        "translated-fast",
+        f"Streamed chunks, translated, {CONNECTIONS} streams, as many as go",
+        OLLAMA_FAST,
+        _FLOOD,
+        _CHUNKS,
+        quick=False,
+    ),
+    Case("first-forwarded", "First byte of a stream, forwarded", OPENAI_FIRST, _FIRST, _LATENCIES, _THREE),
+    Case("first-translated", "First byte of a stream, translated", OLLAMA_FIRST, _FIRST, _LATENCIES, _THREE),
+)

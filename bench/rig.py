@@ -1,0 +1,304 @@
+"""The processes that take part: mock upstreams, nginx and the gateway, each as a user would start it.
+
+They run in a temporary folder, on free loopback ports, on the cores that they are given, and are gone when
+the rig is left. What is asked of them, and what is measured, is not known here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple, Self
+
+import trunkline
+from bench.machine import BenchError, Cores, family, on_core
+
+_READY_S: Final = 20.0
+_STOP_S: Final = 10.0
+_TEMPLATE: Final = Path(__file__).with_name("nginx.conf.in")
+_SOURCES: Final = Path(trunkline.__file__).parents[1]
+LOGGED: Final = "logged"
+"""Name of nginx's server that forwards to the first mock and keeps an access log."""
+
+
+class Mock(NamedTuple):
+    """One mock upstream, which gives every request the same answer."""
+
+    name: str
+    """The gateway's provider of that name leads here."""
+    shape: str
+    chunk: str
+    chunks: int
+    delay_s: float = 0.0
+    """Pause between two chunks."""
+    slow: bool = False
+    """Makes each answer anew, as a server that works for its answers, instead of keeping it."""
+
+    @property
+    def provider(self) -> dict[str, str]:
+        """The gateway's configuration of it, without its address."""
+        return {"type": "ollama" if self.shape == "ollama" else "openai-compatible"}
+
+    @property
+    def root(self) -> str:
+        """The path of the address that the gateway is given."""
+        return "" if self.shape == "ollama" else "/v1"
+
+
+class Process:
+    """A child process, with its output in a file."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        core: int,
+        *,
+        port: int,
+        path: str,
+        stop: signal.Signals = signal.SIGTERM,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start ``command``; ``path`` at ``port`` answers 200 when it is ready."""
+        self.name = name
+        self.port = port
+        self._path = path
+        self._stop = stop
+        self._log = folder / f"{name}.log"
+        self.started = time.perf_counter()
+        with self._log.open("wb") as log, on_core(core):
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=_environment(folder) | dict(env or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the bench, which then stops its children in order
+            )
+
+    def wait_ready(self) -> float:
+        """Seconds from its start until it answered.
+
+        Raises:
+            BenchError: it ended, or does not answer in time; its last words are in the text.
+        """
+        while time.perf_counter() - self.started < _READY_S:
+            if self._process.poll() is not None:
+                break
+            if _answers(self.port, self._path):
+                return time.perf_counter() - self.started
+            time.sleep(0.002)
+        raise BenchError(f"{self.name} did not start {self._words()}")
+
+    @property
+    def pids(self) -> list[int]:
+        """It and its children.
+
+        Raises:
+            BenchError: it has ended.
+        """
+        if self._process.poll() is not None:
+            raise BenchError(f"{self.name} ended {self._words()}")
+        return family(self._process.pid)
+
+    def _words(self) -> str:
+        return f"(status {self._process.poll()}):\n" + self._log.read_text(errors="replace")[-1500:]
+
+    def stop(self) -> None:
+        """End it: first with the signal it knows, after a while by force."""
+        if self._process.poll() is None:
+            self._process.send_signal(self._stop)
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+class Rig:
+    """All of them, started; a context manager that stops them."""
+
+    def __init__(
+        self,
+        mocks: Sequence[Mock],
+        cores: Cores,
+        *,
+        gateway_env: Mapping[str, str] | None = None,
+        profile: Path | None = None,
+    ) -> None:
+        """``gateway_env`` are settings that differ from the defaults; ``profile`` gets cProfile's output."""
+        self.cores = cores
+        self.mocks: dict[str, int] = {}
+        """Ports of the mocks, by name."""
+        self.nginx_ports: dict[str, int] = {}
+        """Ports of nginx's servers, by the name of the mock behind them, and :data:`LOGGED`."""
+        self.key = ""
+        """The key that the gateway takes."""
+        self._rows = mocks
+        self._env = dict(gateway_env or {})
+        self._profile = profile
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.folder = Path(stack.enter_context(TemporaryDirectory(prefix="trunkline-bench-")))
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stack.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        names = [mock.name for mock in self._rows]
+        ports = iter(_free_ports(2 * len(names) + 2))
+        self.mocks = dict(zip(names, ports, strict=False))
+        self.nginx_ports = dict(zip([*names, LOGGED], ports, strict=False))
+        self._gateway_port = next(ports)
+        upstreams = [self._start_mock(mock, stack) for mock in self._rows]
+        self.nginx = self._start_nginx(stack)
+        self._configure_gateway()
+        for process in (*upstreams, self.nginx):
+            process.wait_ready()
+        self.gateway = self.start_gateway(profile=self._profile)
+        stack.callback(self.gateway.stop)
+        self.gateway.wait_ready()
+
+    def _start_mock(self, mock: Mock, stack: ExitStack) -> Process:
+        script = {"text": [mock.chunk], "repeat": mock.chunks, "delay_chunk_s": mock.delay_s}
+        # The mock keeps answers only while no rule could change them; this one never applies.
+        rules = [{"model": "nobody", "script": {}}] if mock.slow else []
+        path = self.folder / f"{mock.name}.json"
+        path.write_text(json.dumps({"models": ["bench"], "script": script, "rules": rules}))
+        port = self.mocks[mock.name]
+        mock_command = (sys.executable, "-m", "trunkline.testing")
+        process = Process(
+            f"mock-{mock.name}",
+            (*mock_command, "--shape", mock.shape, "--port", str(port), "--script", str(path)),
+            self.folder,
+            self.cores.upstream,
+            port=port,
+            path="/" if mock.shape == "ollama" else "/v1/models",
+        )
+        stack.callback(process.stop)
+        return process
+
+    def _start_nginx(self, stack: ExitStack) -> Process:
+        program = _find("nginx", "Debian: apt install nginx-light")
+        servers = []
+        for name, mock_port in self.mocks.items():
+            upstream = f"server 127.0.0.1:{mock_port}; keepalive 128; keepalive_requests 100000000;"
+            servers += [f"upstream {name} {{ {upstream} }}", _server(self.nginx_ports[name], name)]
+        log = f"access_log {self.folder}/access.log combined buffer=64k flush=1s;"
+        servers.append(_server(self.nginx_ports[LOGGED], self._rows[0].name, log))
+        text = _TEMPLATE.read_text().replace("@FOLDER@", str(self.folder))
+        config = self.folder / "nginx.conf"
+        config.write_text(text.replace("@SERVERS@", "\n".join(f"    {line}" for line in servers)))
+        process = Process(
+            "nginx",
+            (program, "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "nginx.log")),
+            self.folder,
+            self.cores.measured,
+            port=self.nginx_ports[LOGGED],
+            path="/v1/models",
+        )
+        stack.callback(process.stop)
+        return process
+
+    def _configure_gateway(self) -> None:
+        """Its file and its key, both made as a user would."""
+        providers = {
+            mock.name: {**mock.provider, "url": f"http://127.0.0.1:{self.mocks[mock.name]}{mock.root}"}
+            for mock in self._rows
+        }
+        config = {"host": "127.0.0.1", "port": self._gateway_port, "ollama_enabled": False}
+        self._config = self.folder / "trunkline.yaml"
+        self._config.write_text(json.dumps({**config, "providers": providers}))  # JSON is YAML
+        done = subprocess.run(
+            (sys.executable, "-m", "trunkline", "keys", "create", "bench", "--config", str(self._config)),
+            cwd=self.folder,
+            env=_environment(self.folder),
+            capture_output=True,
+            text=True,
+            timeout=_READY_S,
+            check=False,
+        )
+        if done.returncode:
+            raise BenchError(f"no key could be made:\n{done.stderr}")
+        self.key = done.stdout.strip()
+
+    def start_gateway(self, port: int | None = None, profile: Path | None = None) -> Process:
+        """Start a gateway; the rig's own, or one more at ``port``. The caller stops it."""
+        profiler = ("-m", "cProfile", "-o", str(profile.absolute())) if profile else ()
+        return Process(
+            "gateway" if port is None else "gateway-2",
+            (sys.executable, *profiler, "-m", "trunkline", "serve", "--config", str(self._config))
+            + (() if port is None else ("--port", str(port))),
+            self.folder,
+            self.cores.measured,
+            port=port or self._gateway_port,
+            path="/health",
+            # cProfile writes its file after KeyboardInterrupt, but not when SIGTERM ends the process.
+            stop=signal.SIGINT if profile else signal.SIGTERM,
+            env=self._env,
+        )
+
+    def time_start(self) -> float:
+        """Seconds from the start of one more gateway to the first 200 of its ``/health``."""
+        process = self.start_gateway(_free_ports(1)[0])
+        try:
+            return process.wait_ready()
+        finally:
+            process.stop()
+
+
+def _server(port: int, upstream: str, extra: str = "") -> str:
+    return f"server {{ listen 127.0.0.1:{port}; {extra} location / {{ proxy_pass http://{upstream}; }} }}"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The environment of children: nothing of the user's that could be a setting."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    store = {"DATABASE_URL": f"sqlite:///{folder}/trunkline.db"}
+    return kept | store | {"PYTHONPATH": str(_SOURCES)}
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            found.append(int(listener.getsockname()[1]))
+        return found
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1.0)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _find(program: str, advice: str) -> str:
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise BenchError(f"{program} is not installed ({advice})")
+    return found
