@@ -134,7 +134,7 @@ class SSEForwarder(_Splitter):
 def split_events(data: bytes) -> list[bytes]:
     """Whole events, one by one, their lines ended by ``\\n`` and without the blank line at their end."""
     text = _plain_lines(data) if b"\r" in data else data
-    return [event for event in text.split(b"\n\n") if event]
+    return [event for event in text.split(b"\n\n") if event.strip(b"\n")]
 
 
 def payload(event: bytes) -> bytes:
