@@ -91,6 +91,7 @@ class OllamaProvider(WireProvider):
         if error.kind is UPSTREAM_UNREACHABLE and error.message.startswith("Connection refused to "):
             where = error.message.removeprefix("Connection refused to ")
             error.message = f"Connection refused to Ollama server {where}. Start it with `ollama serve`"
+            error.provider = self.name
         return super().worded(error)
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:

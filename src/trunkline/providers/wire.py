@@ -133,7 +133,10 @@ class WireProvider(LibraryFace):
 
     def worded(self, error: GatewayError) -> GatewayError:
         """``error`` with this provider's name on it, in the words its users know."""
-        error.provider = self.name
+        if error.provider is None:
+            error.provider = self.name
+            if isinstance(error, transport.TransportError):  # it knows addresses only
+                error.message = f"Provider '{self.name}': {error.message}"
         return error
 
     async def get_json(self, upstream: Upstream, path: str, body: bytes | None = None) -> Any:
