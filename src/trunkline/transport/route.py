@@ -6,6 +6,7 @@ every request to it. It is a value; ``opening.py`` does the connecting.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +14,7 @@ from trunkline.transport.proxies import Proxy
 from trunkline.transport.request import PORTS, Origin, UpstreamRequest
 
 _OURS: Final = frozenset({b"host", b"accept-encoding", b"content-length", b"transfer-encoding"})
+_MOST_KEPT: Final = 64
 _EXPECT_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
@@ -30,6 +32,11 @@ class Route:
     """Names, in lower case, and lines of the headers that every request has."""
     common: bytes = field(repr=False)
     """All these lines and the empty one: the end of most heads."""
+
+    kept: dict[tuple[bytes, bytes], tuple[Sequence[tuple[bytes, bytes]], bytes]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Encoded heads by method and target, with the headers they are made of; see :func:`encode_head`."""
 
     @property
     def tunnel(self) -> bool:
@@ -71,9 +78,28 @@ def make_route(origin: Origin, proxy: Proxy | None) -> Route:
 def encode_head(route: Route, request: UpstreamRequest) -> bytes:
     """The request line and headers, up to and with the empty line.
 
+    A provider sends the same headers to the same few targets all day: what does not depend on the body is
+    encoded once and kept, for headers that come as one and the same tuple.
+
     Raises ValueError when the caller made a request that would not be one request on the wire: line ends in
     a header, blanks in the target, a length that is not the body's, an encoding of the transfer.
     """
+    headers = request.headers
+    kept = route.kept.get((request.method, request.target))
+    if kept is not None and kept[0] is headers:
+        return b"%bContent-Length: %d\r\n%b" % (kept[1], len(request.body), route.common)
+    head, given = _encode(route, request)
+    if given:
+        return head + _others(route, request, given)
+    if isinstance(headers, tuple) and request.method in _EXPECT_BODY:
+        if len(route.kept) >= _MOST_KEPT:
+            route.kept.clear()
+        route.kept[request.method, request.target] = headers, head
+    return head + _length(request) + route.common
+
+
+def _encode(route: Route, request: UpstreamRequest) -> tuple[bytes, dict[bytes, bytes]]:
+    """The lines that the caller gave, and those of its headers that are ours to send otherwise."""
     target = request.target
     if not target or b" " in target:
         raise ValueError("The target of a request is empty or holds a blank")
@@ -90,7 +116,7 @@ def encode_head(route: Route, request: UpstreamRequest) -> bytes:
     # Line ends must be those that were put here. Counting them all is done in C; a look at each value is not.
     if len(head) - len(head.translate(None, b"\r\n\0")) != 2 + 2 * len(request.headers):
         raise ValueError("A header, the method or the target of a request holds a line end")
-    return head + (_others(route, request, given) if given else _length(request) + route.common)
+    return head, given
 
 
 def _length(request: UpstreamRequest) -> bytes:
