@@ -264,7 +264,17 @@ class Pipeline:
     async def _answer(self, call: Call, body: bytes) -> None:
         front = call.front
         peek = call.peek = front.peek(body)
-        candidates = await self._candidates(call, peek)
+        router, operation = self.router, front.operation
+        if not router.catalog.settled:
+            await asyncio.ensure_future(router.catalog.settle(FIRST_LOOK_S))
+        try:
+            candidates = router.candidates(peek.model, operation, call.only)
+        except CallerError as error:
+            if error.kind is not MODEL_NOT_FOUND:
+                raise
+            if not await asyncio.ensure_future(router.catalog.look_again()):
+                raise
+            candidates = router.candidates(peek.model, operation, call.only)
         failure: GatewayError | None = None
         for candidate in candidates:
             provider = candidate.provider
@@ -281,19 +291,6 @@ class Pipeline:
                 _log_fallback(call, candidate, failure)
         assert failure is not None
         raise failure
-
-    async def _candidates(self, call: Call, peek: Peek) -> list[Candidate]:
-        router, operation = self.router, call.front.operation
-        if not router.catalog.settled:
-            await asyncio.ensure_future(router.catalog.settle(FIRST_LOOK_S))
-        try:
-            return router.candidates(peek.model, operation, call.only)
-        except CallerError as error:
-            if error.kind is not MODEL_NOT_FOUND:
-                raise
-            if not await asyncio.ensure_future(router.catalog.look_again()):
-                raise
-        return router.candidates(peek.model, operation, call.only)
 
     def settle(self, call: Call) -> None:
         """Tell the observers what the call came to."""
