@@ -1,0 +1,209 @@
+"""OpenAI's own SDK against our bytes: what it sends is understood, and what it gets it can use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import openai
+import pytest
+
+from trunkline.dialects.base import Front
+from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS, error_body
+from trunkline.errors import (
+    INVALID_API_KEY,
+    MODEL_NOT_FOUND,
+    UPSTREAM_RATE_LIMIT,
+    UPSTREAM_TRUNCATED,
+    CallerError,
+    GatewayError,
+    ProviderError,
+)
+from trunkline.events import (
+    Embedded,
+    Finished,
+    Metered,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
+from trunkline.model import (
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Job,
+    Message,
+    Text,
+    ToolChoice,
+    Usage,
+)
+
+FRONTS = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS, "/v1/embeddings": EMBEDDINGS}
+USAGE = Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=1)
+
+
+class Gateway:
+    """Answers every request with scripted events, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.events: list[StreamEvent] = []
+        self.error: GatewayError | None = None
+        self.job: Job | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        front = FRONTS[request.url.path]
+        body = request.read()
+        assert front.peek(body).model == "llama"
+        self.job = front.parse(body)
+        writer = front.writer(self.job, "llama", "chatcmpl-")
+        if self.error is not None and not self.events:
+            return httpx.Response(self.error.status, content=front.error(self.error))
+        content = writer.feed(self.events)
+        content += writer.error(self.error) if self.error is not None else writer.finish()
+        return httpx.Response(200, content=content, headers={"content-type": writer.content_type.decode()})
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    http: Any = httpx.Client(transport=httpx.MockTransport(gateway))  # SDKs differ in whose client they name
+    with openai.OpenAI(api_key="gw_x", base_url="http://gateway/v1", http_client=http, max_retries=0) as made:
+        yield made
+
+
+ASK: Any = {"model": "llama", "messages": [{"role": "user", "content": "Hi"}]}
+HI = (Message(role="user", parts=(Text(text="Hi"),)),)
+STARTED = Started("chatcmpl-1", "llama3.2", 1700000000)
+CALLS: list[StreamEvent] = [
+    STARTED,
+    ThinkingDelta("Hm"),
+    ToolCallDelta(0, "a", "f", '{"x"'),
+    ToolCallDelta(0, arguments=":1}"),
+    ToolCallDelta(1, "b", "g", "{}"),
+    Finished("tool_calls"),
+    Metered(USAGE),
+]
+
+
+def test_a_whole_answer(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = [STARTED, TextDelta("Hello"), Finished("length"), Metered(USAGE)]
+    answer = client.chat.completions.create(**ASK, temperature=0.5)
+    assert (answer.id, answer.model, answer.created) == ("chatcmpl-1", "llama3.2", 1700000000)
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("Hello", "length")
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == 5
+    assert answer.usage.prompt_tokens_details is not None
+    assert answer.usage.prompt_tokens_details.cached_tokens == 1
+    assert isinstance(gateway.job, ChatRequest)
+    assert (gateway.job.messages, gateway.job.sampling.temperature) == (HI, 0.5)
+
+
+def test_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = [STARTED, TextDelta("Hel"), TextDelta("lo"), Finished("stop"), Metered(USAGE)]
+    asked = client.chat.completions.create(**ASK, stream=True, stream_options={"include_usage": True})
+    with asked as chunks:
+        *pieces, last = list(chunks)
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == "Hello"
+    assert [piece.choices[0].finish_reason for piece in pieces] == [None, None, None, "stop"]
+    assert (last.choices, last.usage and last.usage.total_tokens) == ([], 5)
+    assert isinstance(gateway.job, ChatRequest)
+    assert (gateway.job.stream, gateway.job.include_usage) == (True, True)
+
+
+def test_the_sdk_gathers_our_tool_calls(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = CALLS
+    tool: Any = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    with client.chat.completions.stream(**ASK, tools=[tool], tool_choice="required") as stream:
+        stream.until_done()
+        message = stream.get_final_completion().choices[0].message
+    assert [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()] == [
+        ("a", "f", '{"x":1}'), ("b", "g", "{}")
+    ]  # fmt: skip
+    assert message.model_extra == {"reasoning": "Hm", "reasoning_content": "Hm"} | (message.model_extra or {})
+    assert isinstance(gateway.job, ChatRequest)
+    assert gateway.job.tool_choice == ToolChoice(mode="required")
+
+
+def test_a_completion(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = [STARTED, TextDelta("a + b"), Finished("stop"), Metered(USAGE)]
+    answer = client.completions.create(model="llama", prompt="def add(a, b): return ", suffix="\n")
+    assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("a + b", "stop")
+    assert isinstance(gateway.job, CompletionRequest)
+    assert gateway.job.suffix == "\n"
+    with client.completions.create(model="llama", prompt="p", stream=True) as chunks:
+        assert "".join(chunk.choices[0].text for chunk in chunks) == "a + b"
+
+
+@pytest.mark.parametrize("form", [{}, {"encoding_format": "float"}])
+def test_embeddings(client: openai.OpenAI, gateway: Gateway, form: Any) -> None:
+    """Left to itself, the SDK asks for base64 and unpacks it."""
+    gateway.events = [Started(None, "e"), Embedded([[0.5, -1.0], [2.0, 0.25]]), Metered(USAGE)]
+    answer = client.embeddings.create(model="llama", input=["a", "b"], **form)
+    assert [item.embedding for item in answer.data] == [[0.5, -1.0], [2.0, 0.25]]
+    assert isinstance(gateway.job, EmbeddingRequest)
+    assert gateway.job.base64 is not bool(form)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (CallerError("Bad n", param="n"), openai.BadRequestError),
+        (CallerError("Who?", INVALID_API_KEY), openai.AuthenticationError),
+        (ProviderError("No 'x'", MODEL_NOT_FOUND, param="model"), openai.NotFoundError),
+        (ProviderError("Slow", UPSTREAM_RATE_LIMIT), openai.RateLimitError),
+        (ProviderError("Down"), openai.InternalServerError),
+    ],
+)
+def test_errors(
+    client: openai.OpenAI, gateway: Gateway, error: GatewayError, raised: type[openai.APIStatusError]
+) -> None:
+    gateway.error = error
+    with pytest.raises(raised) as caught:
+        client.chat.completions.create(**ASK)
+    assert (caught.value.status_code, caught.value.code) == (error.status, error.code)
+    assert (caught.value.param, caught.value.type) == (error.param, error.kind.type)
+    assert error.message in caught.value.message
+
+
+def test_an_error_in_the_middle_of_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = [STARTED, TextDelta("Hel")]
+    gateway.error = ProviderError("It was cut", UPSTREAM_TRUNCATED)
+    seen: list[str | None] = []
+    with (
+        client.chat.completions.create(**ASK, stream=True) as chunks,
+        pytest.raises(openai.APIError) as caught,
+    ):
+        seen.extend(chunk.choices[0].delta.content for chunk in chunks)
+    assert (caught.value.message, caught.value.code) == ("It was cut", "upstream_truncated")
+    assert seen == ["", "Hel"]
+
+
+@pytest.mark.parametrize("front", FRONTS.values(), ids=lambda front: front.operation)
+def test_what_a_front_says_of_itself(front: Front) -> None:
+    error = ProviderError("Down")
+    assert (front.dialect, front.stream_type) == ("openai", b"text/event-stream; charset=utf-8")
+    assert FRONTS["/v1/" + {"chat": "chat/completions"}.get(front.operation, front.operation)] is front
+    assert front.error(error) == error_body(error)
+    assert msgspec.json.decode(front.stream_error(error)[6:]) == msgspec.json.decode(error_body(error))
+
+
+WRITERS: list[tuple[Callable[[], Job], bytes]] = [
+    (lambda: ChatRequest(model="m", messages=HI), b"application/json"),
+    (lambda: ChatRequest(model="m", messages=HI, stream=True), CHAT.stream_type),
+    (lambda: CompletionRequest(model="m", prompts=("p",)), b"application/json"),
+    (lambda: CompletionRequest(model="m", prompts=("p",), stream=True), CHAT.stream_type),
+    (lambda: EmbeddingRequest(model="m", inputs=("a",)), b"application/json"),
+]
+
+
+@pytest.mark.parametrize(("make", "content_type"), WRITERS)
+def test_a_writer_fits_its_job(make: Callable[[], Job], content_type: bytes) -> None:
+    assert CHAT.writer(make(), "m", "x").content_type == content_type
