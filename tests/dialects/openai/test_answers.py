@@ -61,7 +61,7 @@ TOOLS: list[StreamEvent] = [
     ToolCallDelta(1, arguments=":1}"),
     Finished("tool_calls"),
 ]
-PROBS = {"content": [{"token": "H", "logprob": -0.5, "bytes": [72], "top_logprobs": []}], "refusal": None}
+TOKEN = {"token": "H", "logprob": -0.5, "bytes": [72], "top_logprobs": []}
 
 
 def _write(writer: Writer, events: Sequence[StreamEvent]) -> bytes:
@@ -198,20 +198,14 @@ def test_several_choices() -> None:
 
 
 def test_log_probabilities_are_joined_in_a_whole_answer() -> None:
-    refused = {"content": None, "refusal": [PROBS["content"]], "note": 1}
-    events: list[StreamEvent] = [
-        STARTED,
-        TextDelta("H", 0, PROBS),
-        TextDelta("H", 0, PROBS),
-        Finished("stop"),
-    ]
-    assert [chunk["choices"][0]["logprobs"] for chunk in stream(events)] == [None, PROBS, PROBS, None]
-    answer = whole(events)
-    assert answer["choices"][0]["logprobs"] == {"content": 2 * PROBS["content"], "refusal": None}  # type: ignore[operator]
-    writer = CHAT.writer(ChatRequest(model="m", messages=()), "m", "x")
-    writer.feed([TextDelta("", 0, refused), piece, TextDelta("", 0, refused)])
-    joined = json.loads(writer.finish())["choices"][0]["logprobs"]
-    assert joined == {"content": PROBS["content"], "refusal": 2 * refused["refusal"], "note": 1}  # type: ignore[operator]
+    piece = TextDelta("H", 0, {"content": [TOKEN], "refusal": None})
+    events: list[StreamEvent] = [STARTED, piece, piece, Finished("stop")]
+    seen = [chunk["choices"][0]["logprobs"] for chunk in stream(events)]
+    assert seen == [None, piece.logprobs, piece.logprobs, None]
+    assert whole(events)["choices"][0]["logprobs"] == {"content": [TOKEN, TOKEN], "refusal": None}
+    refused = TextDelta("", 0, {"content": None, "refusal": [TOKEN], "note": 1})
+    joined = whole([refused, piece, refused])["choices"][0]["logprobs"]
+    assert joined == {"content": [TOKEN], "refusal": [TOKEN, TOKEN], "note": 1}
 
 
 def test_a_whole_answer() -> None:
