@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.dialects.openai import samples
+from tests.dialects.openai.samples import DONE, HELLO, ROLE, STOP, chunk, record, text, usage_chunk
+from tests.feeding import ways
+from trunkline import errors
+from trunkline.dialects.base import NO_FILLS, Fills, Peek
+from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIBack, OpenAIFront, Quirks
+from trunkline.errors import CallerError, Kind
+from trunkline.exchange import MAX_ERROR_BODY, PassThrough, Translate, find_target
+from trunkline.framing import SSESplitter
+from trunkline.model import Usage
+
+BACK = OpenAIBack(Quirks(who="Acme"))
+USAGE = Usage(prompt_tokens=3, completion_tokens=2)
+ASK = {"model": "acme/up", "messages": [{"role": "user", "content": "Hi"}], "whatever": {"x": 1}}
+
+
+def _body(**fields: Any) -> bytes:
+    return msgspec.json.encode(ASK | fields)
+
+
+def passing(*, front: OpenAIFront = CHAT, fills: Fills = NO_FILLS, **fields: Any) -> PassThrough:
+    body = _body(**fields)
+    return PassThrough(front, BACK, body, front.peek(body), "up", fills, "acme")
+
+
+def translating(*, upstream_stream: bool = True, **fields: Any) -> Translate:
+    job = CHAT.parse(_body(**fields))
+    return Translate(
+        CHAT,
+        BACK,
+        job,
+        "up",
+        NO_FILLS,
+        "acme",
+        stream=bool(fields.get("stream")),
+        upstream_stream=upstream_stream,
+        id_prefix="chatcmpl-",
+    )
+
+
+def carry(exchange: PassThrough | Translate, pieces: Any, status: int = 200) -> bytes:
+    """Feed as a carrier does: until the exchange is complete or in error, else to the end of the body."""
+    exchange.head(status, ())
+    out = b""
+    for piece in pieces:
+        out += exchange.feed(piece)
+        if exchange.complete or exchange.error is not None:
+            return out
+    return out + exchange.finish()
+
+
+STREAMING: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+
+
+def test_passing_asks_the_clients_own_question() -> None:
+    exchange = passing(stream=True)
+    assert (exchange.target(), exchange.upstream_model) == ("/chat/completions", "up")
+    assert (exchange.streaming, exchange.content_type) == (True, b"text/event-stream; charset=utf-8")
+    told = msgspec.json.decode(exchange.request())
+    assert told == ASK | {"model": "up", "stream": True, "stream_options": {"include_usage": True}}
+    body = _body(model="up")
+    same = PassThrough(CHAT, BACK, body, CHAT.peek(body), "up", NO_FILLS, "acme")
+    assert same.request() is body
+    assert (same.streaming, same.content_type) == (False, b"application/json")
+    dropped = passing(fills=Fills(drop=frozenset({"whatever"})))
+    assert "whatever" not in msgspec.json.decode(dropped.request())
+
+
+def test_passing_forwards_a_stream_and_tells_its_usage() -> None:
+    data = HELLO.replace(DONE, usage_chunk() + DONE)
+    for pieces in ways(data):
+        asked = passing(**STREAMING)
+        assert carry(asked, pieces) == data
+        assert (asked.complete, asked.error, asked.usage, asked.model) == (True, None, USAGE, "up")
+        unasked = passing(stream=True)
+        assert carry(unasked, pieces) == HELLO
+        assert (unasked.complete, unasked.usage) == (True, USAGE)
+
+
+def test_heartbeats_are_no_progress() -> None:
+    exchange = passing(stream=True)
+    exchange.head(200, ())
+    assert exchange.feed(b": OPENROUTER PROCESSING\n\n") == b""
+    assert exchange.progress == 0
+    assert exchange.feed(b": wait\n\n" + ROLE) == ROLE
+    seen = exchange.progress
+    assert seen > 0
+    assert exchange.feed(b": ping\n\n") == b": ping\n\n"
+    assert exchange.progress == seen
+    exchange.feed(text("a"))
+    assert exchange.progress > seen
+
+
+def test_what_a_client_used_is_known_whenever_it_leaves() -> None:
+    exchange = passing(stream=True)
+    exchange.feed(ROLE + text("a", usage=samples.USAGE))
+    assert (exchange.usage, exchange.model, exchange.complete) == (USAGE, "up", False)
+
+
+def test_passing_forwards_a_whole_answer() -> None:
+    data = samples.whole(provider="X")
+    for pieces in ways(data):
+        exchange = passing()
+        assert carry(exchange, pieces) == data
+        assert (exchange.complete, exchange.usage, exchange.model) == (True, USAGE, "up")
+        assert exchange.progress == len(pieces)
+    assert exchange.finish() == b""
+
+
+def test_passing_ends_in_an_error_after_what_came_before_it() -> None:
+    error = record({"error": {"message": "Overloaded", "code": 503}})
+    exchange = passing(stream=True)
+    assert carry(exchange, [ROLE + text("a") + error + text("never")]) == ROLE + text("a")
+    assert exchange.error is not None
+    assert (exchange.error.message, exchange.complete) == ("Acme answered 503: Overloaded", False)
+    assert exchange.finish() == b""
+
+
+def test_translating_asks_in_the_upstreams_dialect() -> None:
+    exchange = translating(stream=True)
+    assert (exchange.target(), exchange.upstream_model, exchange.streaming) == (
+        "/chat/completions",
+        "up",
+        True,
+    )
+    told = msgspec.json.decode(exchange.request())
+    assert told == {
+        "model": "up",
+        "messages": ASK["messages"],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def _chunks(data: bytes) -> list[dict[str, Any]]:
+    *payloads, done = SSESplitter().feed(data)
+    assert done == b"[DONE]"
+    return [json.loads(payload) for payload in payloads]
+
+
+WAYS_TO_ASK = [
+    pytest.param({}, True, HELLO + usage_chunk(), id="whole from a stream"),
+    pytest.param({}, False, samples.whole({"content": "Hello"}), id="whole from whole"),
+    pytest.param(STREAMING, True, HELLO, id="stream from a stream"),
+    pytest.param(STREAMING, False, samples.whole({"content": "Hello"}), id="stream from whole"),
+]
+
+
+@pytest.mark.parametrize(("asked", "upstream_stream", "data"), WAYS_TO_ASK)
+def test_translating_answers_as_it_was_asked(
+    asked: dict[str, Any], upstream_stream: bool, data: bytes
+) -> None:
+    data = data.replace(DONE, usage_chunk() + DONE)
+    for pieces in ways(data):
+        exchange = translating(upstream_stream=upstream_stream, **asked)
+        out = carry(exchange, pieces)
+        assert (exchange.complete, exchange.error, exchange.usage) == (True, None, USAGE)
+        assert exchange.model == "up"
+        assert exchange.progress > 0
+        if asked:
+            *chunks, last = _chunks(out)
+            texts = [each["delta"].get("content", "") for chunk in chunks for each in chunk["choices"]]
+            assert "".join(texts) == "Hello"
+            assert (chunks[-1]["choices"][0]["finish_reason"], last["usage"]) == ("stop", samples.USAGE)
+        else:
+            answer = json.loads(out)
+            assert answer["choices"][0]["message"]["content"] == "Hello"
+            assert (answer["id"], answer["model"], answer["usage"]) == ("chatcmpl-u", "up", samples.USAGE)
+        assert exchange.finish() == b""
+
+
+def test_translating_names_what_the_upstream_does_not() -> None:
+    exchange = translating()
+    answer = json.loads(
+        carry(exchange, [b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}'])
+    )
+    assert re.fullmatch(r"chatcmpl-[0-9a-f-]{36}", answer["id"])
+    assert (answer["model"], type(answer["created"])) == ("up", int)
+    assert answer["usage"] == {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+def test_translating_streams_without_usage_unless_asked() -> None:
+    out = carry(translating(stream=True), [HELLO])
+    assert b"usage" not in out
+    assert len(_chunks(out)) == 4
+
+
+def test_heartbeats_are_no_progress_in_translation_either() -> None:
+    exchange = translating(stream=True)
+    exchange.head(200, ())
+    assert exchange.feed(b": ping\n\n") == b""
+    assert exchange.progress == 0
+    exchange.feed(ROLE)
+    assert exchange.progress == 1
+    gathering = translating(upstream_stream=False)
+    gathering.feed(b"{")
+    assert gathering.progress == 1
+
+
+CUTS: dict[str, tuple[bytes, Kind]] = {
+    "nothing": (b"", errors.UPSTREAM_TRUNCATED),
+    "cut": (ROLE + text("a"), errors.UPSTREAM_TRUNCATED),
+    "bad JSON": (ROLE + text("a") + b"data: {\n\n", errors.UPSTREAM_PROTOCOL),
+    "an error": (ROLE + text("a") + chunk(finish="error"), errors.UPSTREAM_ERROR),
+    "an end without a reason": (ROLE + text("a") + DONE, errors.UPSTREAM_TRUNCATED),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("case", CUTS)
+def test_translating_an_answer_that_falls_short(case: str, stream: bool) -> None:
+    data, kind = CUTS[case]
+    for pieces in ways(data) if data else [[]]:
+        exchange = translating(stream=stream)
+        out = carry(exchange, pieces)
+        assert exchange.error is not None
+        assert (exchange.error.kind, exchange.complete) == (kind, False)
+        assert DONE not in out
+        assert (b'"content":"a"' in out) == (stream and bool(data))
+
+
+@pytest.mark.parametrize("make", [passing, translating])
+def test_an_error_answer_is_read_whole(make: Any) -> None:
+    body = b'{"error":{"message":"Slow down","code":429}}'
+    for pieces in ways(body):
+        exchange: PassThrough | Translate = make(stream=True)
+        exchange.head(429, [(b"retry-after", b"3")])
+        assert not any(exchange.feed(piece) for piece in pieces)
+        assert exchange.finish() == b""
+        error = exchange.error
+        assert error is not None
+        assert error.message == "Acme answered 429: Slow down"
+        assert (error.kind, error.retry_after) == (errors.UPSTREAM_RATE_LIMIT, 3.0)
+        assert exchange.progress == len(pieces)
+
+
+@pytest.mark.parametrize("status", [301, 500])
+def test_an_error_answer_is_read_up_to_a_limit(status: int) -> None:
+    exchange = passing()
+    body = b'{"error":{"message":"Broken"}}'
+    assert carry(exchange, [body, b" " * MAX_ERROR_BODY, b"what is not read any more"], status) == b""
+    assert exchange.error is not None
+    assert (exchange.error.message, exchange.error.status) == (f"Acme answered {status}: Broken", 502)
+
+
+def test_a_provider_without_the_endpoint_says_so() -> None:
+    back = OpenAIBack(Quirks(endpoints={"chat": "/chat/completions"}))
+    assert find_target(back, CHAT, None, "cerebras") == "/chat/completions"
+    for front in COMPLETIONS, EMBEDDINGS:
+        with pytest.raises(
+            CallerError, match=f"Provider 'cerebras' has no {front.operation} endpoint"
+        ) as caught:
+            PassThrough(front, back, b"", Peek(model="m", stream=False), "m", NO_FILLS, "cerebras")
+        assert (caught.value.kind, caught.value.param) == (errors.UNSUPPORTED, "model")
+
+
+def test_other_operations_pass_too() -> None:
+    legacy = passing(front=COMPLETIONS, prompt="p")
+    assert legacy.target() == "/completions"
+    vectors = passing(front=EMBEDDINGS, input="a")
+    assert vectors.target() == "/embeddings"
+    data = samples.body({"object": "list", "model": "e", "data": [], "usage": {"prompt_tokens": 3}})
+    assert carry(vectors, [data]) == data
+    assert (vectors.usage, vectors.model) == (Usage(prompt_tokens=3), "e")
+
+
+def test_a_reason_without_a_terminal_marker_is_an_end() -> None:
+    for pieces in ways(ROLE + text("a") + STOP):
+        through, translated = passing(stream=True), translating(stream=True)
+        assert carry(through, pieces) == ROLE + text("a") + STOP
+        assert carry(translated, pieces).endswith(DONE)
+        assert (through.complete, translated.complete) == (True, True)
