@@ -74,9 +74,11 @@ class LibraryFace:
         flight = await self._open(openai.CHAT, streamed, req.model, queue)
         try:
             while (data := await queue.next()) is not None:
+                flight.pause()
                 for payload in splitter.feed(data):
                     if not payload.startswith(b"[DONE]"):
                         yield ChatCompletionChunk.model_validate_json(payload)
+                flight.resume()
         finally:
             flight.cancel()
 

@@ -12,13 +12,15 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Any, Final
 
+import msgspec
 import structlog
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from trunkline.dialects.base import NO_FILLS, Front, Peek
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_TIMEOUT, CallerError, GatewayError, ProviderError
 from trunkline.exchange import Exchange, PassThrough, Translate
+from trunkline.framing import sse
 from trunkline.model import Operation
 from trunkline.providers.base import (
     ChatProvider,
@@ -156,7 +158,7 @@ class _Run:
     async def _whole(self, call: Awaitable[Any]) -> bytes:
         async with asyncio.timeout(self._provider.timeout):
             answer = await call
-        self._feed(answer.model_dump_json(exclude_none=True).encode())
+        self._feed(_encode(answer))
         return self._finish()
 
     async def _stream(self, chunks: AsyncIterator[Any]) -> bytes:
@@ -167,7 +169,7 @@ class _Run:
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     return self._finish()
-                self._feed(b"data: " + chunk.model_dump_json(exclude_none=True).encode() + b"\n\n")
+                self._feed(sse(_encode(chunk)))
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
@@ -189,10 +191,26 @@ class _Run:
             raise self._exchange.error
 
 
+def _encode(answer: BaseModel) -> bytes:
+    """JSON without fields that are None, but for a message's ``content``: clients look for that."""
+    wire = answer.model_dump(mode="json", exclude_none=True)
+    for choice in wire.get("choices", ()):
+        if "message" in choice:
+            choice["message"].setdefault("content", None)
+    return msgspec.json.encode(wire)
+
+
 def _validate(model: type[Any], body: bytes) -> Any:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        at = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"])[1:]
+        at = "".join(_step(step) for step in first["loc"]).lstrip(".")
         raise CallerError(f"Invalid '{at}': {first['msg']}", param=at) from None
+
+
+def _step(step: int | str) -> str:
+    """One step of a field's path; the member of a union that Pydantic tried is none."""
+    if isinstance(step, int):
+        return f"[{step}]"
+    return "" if step == "str" or "[" in step else f".{step}"

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from trunkline.dialects.base import Fills
+from trunkline.dialects.openai import CHAT, OpenAIBack
+from trunkline.model import ChatRequest, Message, Operation, Reasoning, Sampling, Text, Thinking
+from trunkline.providers.base import ModelInfo
+from trunkline.providers.rows import (
+    CEREBRAS,
+    COMPATIBLE,
+    OPENAI,
+    OPENROUTER,
+    ROWS,
+    Row,
+    openrouter_model,
+    plain_model,
+)
+from trunkline.providers.wire import RowProvider
+from trunkline.transport import Client
+
+JOB = ChatRequest(
+    model="m",
+    messages=(
+        Message(role="user", parts=(Text(text="Hi"),)),
+        Message(role="assistant", parts=(Thinking(text="Hm"), Text(text="Hello"))),
+    ),
+    sampling=Sampling(max_tokens=9, top_k=4, frequency_penalty=0.5),
+    reasoning=Reasoning(effort="low"),
+    stream=True,
+)
+
+
+def rendered(row: Row, fills: Fills | None = None) -> dict[str, Any]:
+    body = OpenAIBack(row.quirks).render(JOB, "up", True, fills or Fills())
+    told: dict[str, Any] = msgspec.json.decode(body)
+    return told
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_every_row_is_a_provider(kind: str) -> None:
+    row = ROWS[kind]
+    assert row.kind == kind
+    assert row.title
+    assert row.url is None or (row.url.startswith("https://") and not row.url.endswith("/"))
+    assert OpenAIBack(row.quirks).target("chat", None) is not None
+    told = rendered(row)
+    assert (told["model"], told["stream"]) == ("up", True)
+    assert told[row.quirks.max_tokens] == 9
+    assert CHAT.peek(OpenAIBack(row.quirks).render(JOB, "up", True, Fills())).max_tokens == 9
+    assert row.read_models({"id": "a/b"}).id == "a/b"
+
+
+@pytest.mark.parametrize(
+    ("row", "who", "url", "operations", "fields"),
+    [
+        (
+            OPENAI,
+            "OpenAI",
+            "https://api.openai.com/v1",
+            {"chat", "completions", "embeddings"},
+            {"max_completion_tokens": 9, "reasoning_effort": "low", "frequency_penalty": 0.5}
+            | {"stream_options": {"include_usage": True}},
+        ),
+        (
+            OPENROUTER,
+            "OpenRouter",
+            "https://openrouter.ai/api/v1",
+            {"chat", "completions", "embeddings"},
+            {"max_tokens": 9, "reasoning": {"effort": "low"}, "frequency_penalty": 0.5, "top_k": 4},
+        ),
+        (
+            CEREBRAS,
+            "Cerebras",
+            "https://api.cerebras.ai/v1",
+            {"chat", "completions"},
+            {"max_completion_tokens": 9, "reasoning_effort": "low", "frequency_penalty": 0.5},
+        ),
+        (
+            COMPATIBLE,
+            "The upstream",
+            None,
+            {"chat", "completions", "embeddings"},
+            {"max_tokens": 9, "reasoning_effort": "low", "frequency_penalty": 0.5, "top_k": 4}
+            | {"stream_options": {"include_usage": True}},
+        ),
+    ],
+)
+def test_what_each_vendor_is_asked(
+    row: Row, who: str, url: str | None, operations: set[Operation], fields: dict[str, Any]
+) -> None:
+    assert (row.url, row.quirks.who) == (url, who)
+    back = OpenAIBack(row.quirks)
+    every: tuple[Operation, ...] = ("chat", "completions", "embeddings")
+    assert {operation for operation in every if back.target(operation, None)} == operations
+    told = rendered(row)
+    history = [message.get("reasoning") for message in told.pop("messages")]
+    assert history == [None, "Hm" if row is OPENROUTER else None]
+    assert told == {"model": "up", "stream": True} | fields
+
+
+@pytest.mark.parametrize(
+    ("model", "dropped", "kept"),
+    [
+        ("llama3.1-8b", {"frequency_penalty", "logit_bias", "reasoning_effort"}, {"temperature", "seed"}),
+        ("gpt-oss-120b", {"presence_penalty", "service_tier"}, {"reasoning_effort"}),
+        ("qwen-3-235b-a22b-instruct-2507", {"reasoning_effort"}, {"tools"}),
+    ],
+)
+async def test_what_cerebras_refuses_is_left_out(model: str, dropped: set[str], kept: set[str]) -> None:
+    provider = RowProvider("cerebras", CEREBRAS, [CEREBRAS.url or ""], client=Client(), drop=["seed"])
+    drop = provider.fills_for(model).drop
+    assert dropped <= drop
+    assert not (kept - {"seed"}) & drop
+    assert "seed" in drop, "the settings' own list holds too"
+    assert (provider.supports("chat"), provider.supports("embeddings")) == (True, False)
+    await provider.aclose()
+
+
+def test_the_dropped_fields_do_not_reach_the_wire() -> None:
+    assert "frequency_penalty" not in rendered(CEREBRAS, Fills(drop=CEREBRAS.drop["*"]))
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"id": "gpt-4o"}, ModelInfo(id="gpt-4o")),
+        (
+            {"id": "gpt-4o", "object": "model", "created": 1715367049, "owned_by": "system"},
+            ModelInfo(id="gpt-4o", created=1715367049, owner="system"),
+        ),
+        ({"id": "m", "max_model_len": 8192}, ModelInfo(id="m", context_length=8192)),
+        ({"id": "m", "context_length": 4096}, ModelInfo(id="m", context_length=4096)),
+        ({"id": "m", "meta": {"n_ctx_train": 2048}}, ModelInfo(id="m", context_length=2048)),
+        ({"id": "m", "created": "soon", "owned_by": 7, "context_length": "big"}, ModelInfo(id="m")),
+        ({"id": 7, "meta": None}, ModelInfo(id="7")),
+    ],
+)
+def test_what_a_plain_list_says_of_a_model(item: dict[str, Any], expected: ModelInfo) -> None:
+    assert plain_model(item) == expected
+
+
+SONNET = {
+    "id": "anthropic/claude-3.5-sonnet",
+    "created": 1718841600,
+    "context_length": 200000,
+    "architecture": {"input_modalities": ["text", "image"], "output_modalities": ["text"]},
+    "pricing": {"prompt": "0.000003", "completion": "0.000015", "request": "0", "discount": None, "x": "?"},
+    "top_provider": {"context_length": 100000, "max_completion_tokens": 8192},
+    "supported_parameters": ["tools", "reasoning", "include_reasoning", "seed"],
+}
+
+
+def test_what_openrouter_says_of_a_model() -> None:
+    assert openrouter_model(SONNET) == ModelInfo(
+        id="anthropic/claude-3.5-sonnet",
+        created=1718841600,
+        owner="anthropic",
+        context_length=200000,
+        max_output=8192,
+        capabilities=("completion", "thinking", "tools", "vision"),
+        prices={"prompt": 0.000003, "completion": 0.000015, "request": 0.0},
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "length", "capabilities"),
+    [
+        ({"id": "openrouter/auto"}, None, ("completion",)),
+        ({"id": "a/b", "top_provider": {"context_length": 7}}, 7, ("completion",)),
+        ({"id": "a/b", "architecture": {"output_modalities": ["embeddings"]}}, None, ("embedding",)),
+        (
+            {"id": "a/b", "architecture": None, "pricing": None, "supported_parameters": None},
+            None,
+            ("completion",),
+        ),
+    ],
+)
+def test_what_openrouter_leaves_out(
+    item: dict[str, Any], length: int | None, capabilities: tuple[str, ...]
+) -> None:
+    model = openrouter_model(item)
+    assert (model.context_length, model.capabilities, model.prices) == (length, capabilities, None)
+
+
+def test_a_namespace_is_no_prefix_where_ids_have_one() -> None:
+    assert [kind for kind, row in ROWS.items() if row.vendor_ids] == ["openrouter"]
+    assert not COMPATIBLE.needs_key
+    assert all(row.needs_key for row in (OPENAI, OPENROUTER, CEREBRAS))
