@@ -130,7 +130,7 @@ def _with_scheme(text: str) -> str:
         authority = f"[{authority}]"
     if authority.startswith(":"):
         authority = "127.0.0.1" + authority
-    if authority and not re.search(r":\d*$", authority.rpartition("]")[2]):
+    if authority and not re.search(r":\d+$", authority.rpartition("]")[2]):
         authority = f"{authority}:{OLLAMA_PORT}"
     return f"http://{authority}{slash}{path}"
 
