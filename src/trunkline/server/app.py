@@ -9,13 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from trunkline.dialects import openai
-from trunkline.errors import METHOD_NOT_ALLOWED, NOT_FOUND, CallerError, GatewayError
+from trunkline.errors import (
+    INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    UNPROCESSABLE,
+    CallerError,
+    GatewayError,
+)
 from trunkline.pipeline import error_lines
-from trunkline.policy.auth import ApiKey
+from trunkline.policy.auth import ApiKey, redact_path
 
 if TYPE_CHECKING:
     from trunkline.server.gateway import Gateway
@@ -32,6 +40,8 @@ def make_fastapi(gateway: Gateway) -> FastAPI:
     app.state.gateway = gateway
     app.add_exception_handler(GatewayError, _gateway_error)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _bug)
     return app
 
 
@@ -52,13 +62,24 @@ async def _gateway_error(request: Request, error: GatewayError) -> Response:
     return Response(body, error.status, headers, media_type="application/json")
 
 
+async def _validation_error(request: Request, error: RequestValidationError) -> Response:
+    first = error.errors()[0]
+    at = ".".join(str(step) for step in first["loc"][1:]) or None
+    return await _gateway_error(request, CallerError(first["msg"], UNPROCESSABLE, param=at))
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    return await _gateway_error(request, GatewayError("The gateway failed; its log says more"))
+
+
 async def _http_error(request: Request, error: HTTPException) -> Response:
-    kind = METHOD_NOT_ALLOWED if error.status_code == 405 else NOT_FOUND
-    text = str(error.detail) if error.status_code not in (404, 405) else _WORDS[error.status_code]
-    problem = CallerError(text.format(method=request.method, path=request.url.path), kind)
-    problem.status = error.status_code
+    path = redact_path(request.url.path)
+    match error.status_code:
+        case 404:
+            problem = CallerError(f"There is nothing at {path}", NOT_FOUND)
+        case 405:
+            problem = CallerError(f"{request.method} is not allowed at {path}", METHOD_NOT_ALLOWED)
+        case status:
+            problem = CallerError(str(error.detail), INVALID_REQUEST, status=status)
     body = openai.error_body(problem)
-    return Response(body, error.status_code, dict(error.headers or {}), media_type="application/json")
-
-
-_WORDS = {404: "There is nothing at {path}", 405: "{method} is not allowed at {path}"}
+    return Response(body, problem.status, dict(error.headers or {}), media_type="application/json")

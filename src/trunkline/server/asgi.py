@@ -31,7 +31,7 @@ class GatewayApp:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self._other: Any = None
+        self._fastapi: asyncio.Task[Any] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's scope."""
@@ -44,14 +44,26 @@ class GatewayApp:
             if opened is not None:
                 await _Exchange(self, opened, scope, receive, send).run()
                 return
-        await self._fastapi()(scope, receive, send)
+            opened = self.gateway.door.beside(scope["method"], path, scope["headers"])
+            send = self._noting(opened, send)
+        await (await self._other())(scope, receive, send)
 
-    def _fastapi(self) -> Any:
-        if self._other is None:
-            from trunkline.server.app import make_fastapi
+    async def _other(self) -> Any:
+        """FastAPI, made in a thread: its import takes so long that every stream would stutter."""
+        if self._fastapi is None:
+            self._fastapi = asyncio.create_task(asyncio.to_thread(_make_fastapi, self.gateway))
+        return await asyncio.shield(self._fastapi)
 
-            self._other = make_fastapi(self.gateway)
-        return self._other
+    def _noting(self, opened: Opened, send: Send) -> Send:
+        """``send``, which gives the answer its request's id and writes the log line."""
+
+        async def noted(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", opened.request_id.encode())]
+                self.gateway.recorder.observe_page(opened, message["status"], None)
+            await send(message)
+
+        return noted
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -173,6 +185,12 @@ class _Exchange:
     def _put(self, message: dict[str, Any]) -> None:
         self._messages.append(message)
         self._wake.set()
+
+
+def _make_fastapi(gateway: Gateway) -> Any:
+    from trunkline.server.app import make_fastapi
+
+    return make_fastapi(gateway)
 
 
 def get_app(settings: Settings | None = None) -> GatewayApp:

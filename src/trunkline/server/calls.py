@@ -27,7 +27,8 @@ SMALL_BODY: Final = 64 * 1024
 class Opened(NamedTuple):
     """A request whose head was read and whose key was checked."""
 
-    entry: Entry
+    entry: Entry | None
+    """None where FastAPI answers."""
     method: str
     path: str
     """With keys redacted."""
@@ -73,19 +74,18 @@ class Door:
         path_key, shown = None, path
         if self._key_in_path:
             path_key, path = split_key_path(path)
-            shown = redact_path(shown)
         cors = admission.cors(said.get(b"origin"))
         entry: Entry | None
-        if method == "OPTIONS":
-            asked = said.get(b"access-control-request-headers", b"*")
-            cors = admission.preflight(said.get(b"origin"), asked)
-            entry = Tell(_nothing, open=True) if cors else None
+        if method == "OPTIONS" and cors:
+            cors = admission.preflight(cors, said.get(b"access-control-request-headers", b"*"))
+            entry = _PREFLIGHT
         else:
             entry = self._find(method, path)
         if entry is None:
             return None
-        announced = said.get(b"content-length")
-        length = None if b"transfer-encoding" in said else int(announced or 0)
+        if path_key is not None or not isinstance(entry, Ask):
+            shown = redact_path(shown)
+        length = None if b"transfer-encoding" in said else int(said.get(b"content-length", 0))
         error: GatewayError | None = None
         key = None
         try:
@@ -121,6 +121,19 @@ class Door:
         steps.run(self._gateway.pipeline.serve(call, body))
         return call
 
+    def turn_away(self, error: GatewayError) -> Opened:
+        """What stands for a request whose head could not be read."""
+        request_id = self._gateway.request_ids.get(None)
+        return Opened(Refuse(error), "", "", (), request_id, None, error, b"", awaits_body=True)
+
+    def beside(self, method: str, path: str, headers: Headers) -> Opened:
+        """A request that FastAPI answers, for its log line and its id."""
+        sent = next((value for name, value in headers if name == b"x-request-id"), None)
+        request_id = self._gateway.request_ids.get(sent)
+        return Opened(
+            None, method, redact_path(path), headers, request_id, None, None, b"", awaits_body=False
+        )
+
     def refuse(self, opened: Opened, responder: Responder, error: GatewayError) -> None:
         """Answer a request that may not come in, or whose body is too large."""
         lines = opened.lines(b"application/json") + error_lines(error)
@@ -140,4 +153,7 @@ class Door:
 
 
 def _nothing(gateway: Gateway, headers: Headers) -> Page:
-    return Page(b"", TEXT, 204)
+    return Page(b"", TEXT)
+
+
+_PREFLIGHT: Final = Tell(_nothing, open=True)

@@ -11,9 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from trunkline.errors import CallerError, GatewayError
+from trunkline.errors import (
+    HEAD_TOO_LARGE,
+    INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
+    CallerError,
+    GatewayError,
+)
 from trunkline.pipeline import Call, Lines
 from trunkline.server.calls import Opened
 
@@ -24,7 +31,11 @@ TESTED: Final = ((0, 32), (0, 55))
 """uvicorn versions from (included) and to (excluded) which this was tested."""
 
 LINGER_S: Final = 5.0
-"""Seconds that a client gets to finish a body which nobody wants, before the connection is closed."""
+"""Seconds that a client gets to finish what nobody wants, before the connection is closed: closed at once,
+it could lose the answer that says why."""
+
+HEAD_LIMIT: Final = 64 * 1024
+"""Most bytes of a request's target and headers, and of what else brings no body (trailers, chunk lines)."""
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -37,6 +48,10 @@ class _NoEvent:
 
 
 _NO_EVENT: Final = _NoEvent()
+
+
+class _Stop(Exception):  # noqa: N818 - a signal to httptools, not an error
+    """Raised in a callback to stop the parser."""
 
 
 class FastProtocol(HttpToolsProtocol):
@@ -53,7 +68,29 @@ class FastProtocol(HttpToolsProtocol):
         keep = fields.append
         self._fields = fields
         self.on_header = lambda name, value: keep((name, value))  # type: ignore[method-assign]
+        self._dry = 0
+        """Bytes that came since the last head or piece of body."""
+        self._deaf = False
+        """What the client says is of no interest any more."""
+        self.answering: FastCycle | None = None
+        """Whose turn it is; ``cycle`` is the last that came, which differs when requests are pipelined."""
         super().__init__(*args, **kwargs)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
+        if self._deaf:
+            return
+        self._dry += len(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+        except HttpParserError:
+            if not self._deaf:
+                self._give_up(CallerError("This is not a request in HTTP/1.1", INVALID_REQUEST))
+        if self._dry > HEAD_LIMIT and not self._deaf:
+            self._refuse_head()
 
     def on_message_begin(self) -> None:
         """A request begins. uvicorn's scope is made only if the request turns out to be uvicorn's."""
@@ -64,13 +101,17 @@ class FastProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Take the request if its path is the data plane's."""
         parser = self.parser
+        dry, self._dry = self._dry, 0
+        if dry > HEAD_LIMIT and len(self.url) + _size(self._fields) > HEAD_LIMIT:
+            self._refuse_head()
+            raise _Stop
+        if parser.should_upgrade():
+            return
         headers = [(name.lower(), value) for name, value in self._fields]
         path = self.url.partition(b"?")[0].decode("latin-1")
         if "%" in path:
             path = unquote(path)
-        opened = None
-        if not parser.should_upgrade():
-            opened = self.gateway.door.open(parser.get_method().decode("ascii"), path, headers)
+        opened = self.gateway.door.open(parser.get_method().decode("ascii"), path, headers)
         if opened is None:
             self._leave_to_uvicorn(headers)
             return
@@ -92,14 +133,47 @@ class FastProtocol(HttpToolsProtocol):
             HttpToolsProtocol.on_header(self, name, value)
         super().on_headers_complete()
 
+    def _refuse_head(self) -> None:
+        text = f"The head of the request is larger than {HEAD_LIMIT} bytes"
+        self._give_up(CallerError(text, HEAD_TOO_LARGE))
+
+    def _stay(self, rest: bytes) -> None:
+        """A client offers to change to another protocol, as some do with each first request: read that
+        request again without the offer, since the parser takes no body with it. ``rest`` follows its head."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self._give_up(CallerError("This gateway is no proxy", METHOD_NOT_ALLOWED))
+            return
+        lines = [b"%b: %b\r\n" % field for field in self._fields if field[0].lower() != b"upgrade"]
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines))
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(head + rest)
+
+    def _give_up(self, error: GatewayError) -> None:
+        """Answer what came, if nothing else is being answered, and hear no more."""
+        self._deaf = True
+        cycle = self.cycle
+        if cycle is not None and cycle.response_complete and not cycle.keep_alive:
+            return  # the last word was said
+        if cycle is None or cycle.response_complete:
+            self.cycle = FastCycle(self, self.gateway.door.turn_away(error), http11=True, keep_alive=False)
+            self.cycle.begin()
+        elif isinstance(cycle, FastCycle) and cycle.is_listening:
+            cycle.refuse(error)
+        else:
+            self.transport.abort()
+
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if isinstance(cycle, FastCycle):
-            cycle.begin()
+            # In a turn of its own: a long row of pipelined requests must not become a deep stack.
+            self.loop.call_soon(cycle.begin)
         else:
             super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """A piece of the request's body."""
+        self._dry = 0
         cycle = self.cycle
         if isinstance(cycle, FastCycle):
             cycle.take(body)
@@ -109,6 +183,8 @@ class FastProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         cycle = self.cycle
+        if self.parser.should_upgrade():
+            return
         if isinstance(cycle, FastCycle):
             cycle.whole()
         else:
@@ -116,26 +192,21 @@ class FastProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or everything was said."""
-        cycle = self.cycle
         super().connection_lost(exc)
-        if isinstance(cycle, FastCycle):
-            cycle.lost()
-        waiting: Any
-        for waiting, _ in self.pipeline:
-            if isinstance(waiting, FastCycle):
-                waiting.lost()
+        if self.answering is not None:
+            self.answering.lost()
 
     def pause_writing(self) -> None:
         """The client reads slowly."""
         super().pause_writing()
-        if isinstance(self.cycle, FastCycle):
-            self.cycle.slow(True)
+        if self.answering is not None:
+            self.answering.slow(True)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
-        if isinstance(self.cycle, FastCycle):
-            self.cycle.slow(False)
+        if self.answering is not None:
+            self.answering.slow(False)
 
 
 class FastCycle:
@@ -185,20 +256,28 @@ class FastCycle:
 
     def begin(self) -> None:
         """Its turn: refuse it, ask for its body, or answer it if all of it has come."""
+        if self._protocol.transport.is_closing():
+            return
         self._active = True
+        self._protocol.answering = self
         opened = self._opened
         if opened.error is not None:
             if self._read_all or opened.awaits_body or self._expects_continue():
-                self._refuse(opened.error)
+                self.refuse(opened.error)
             return
         if self._expects_continue():
             self._write(_CONTINUE)
         if self._read_all:
             self._serve()
 
+    @property
+    def is_listening(self) -> bool:
+        """It is its turn, and more of its body is to come."""
+        return self._active and not self._read_all and not self.response_complete
+
     def _expects_continue(self) -> bool:
         """The client waits for a word before it sends its body (RFC 9110, 10.1.1)."""
-        if self._body or self._read_all:
+        if self._body or self._read_all or not self._http11:
             return False
         return any(name == b"expect" for name, _ in self._opened.request_headers)
 
@@ -214,7 +293,7 @@ class FastCycle:
             except CallerError as error:
                 self._opened = self._opened._replace(error=error)
             if self._active and self._opened.error is not None:
-                self._refuse(self._opened.error)
+                self.refuse(self._opened.error)
             return
         self._body.append(data)
 
@@ -227,7 +306,7 @@ class FastCycle:
             if not self.keep_alive:
                 self._protocol.transport.close()
         elif self._opened.error is not None:
-            self._refuse(self._opened.error)
+            self.refuse(self._opened.error)
         else:
             self._serve()
 
@@ -235,9 +314,11 @@ class FastCycle:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         protocol = self._protocol
-        self._call = protocol.gateway.door.enter(self._opened, self, body, protocol.client)
+        call = protocol.gateway.door.enter(self._opened, self, body, protocol.client)
+        if not self.response_complete:
+            self._call = call
 
-    def _refuse(self, error: GatewayError) -> None:
+    def refuse(self, error: GatewayError) -> None:
         """Answer before the body was read; a body that is still to come is read and thrown away."""
         if not self._read_all:
             self.keep_alive = False
@@ -296,6 +377,7 @@ class FastCycle:
 
     def _complete(self) -> None:
         self.response_complete = True
+        self._call = None  # the call knows its responder: such a circle would be left to the collector
         if not self.keep_alive and self._read_all:
             self._protocol.transport.close()
         self.on_response()
@@ -305,12 +387,12 @@ class FastCycle:
     def lost(self) -> None:
         """The connection is gone."""
         self.disconnected = True
-        if self._call is not None and not self.response_complete:
+        if self._call is not None:
             self._call.disconnected()
 
     def slow(self, slow: bool) -> None:
         """The client reads slowly, or has caught up."""
-        if self._call is not None and not self.response_complete:
+        if self._call is not None:
             if slow:
                 self._call.pause()
             else:
@@ -320,6 +402,10 @@ class FastCycle:
 def bind(gateway: Gateway) -> type[FastProtocol]:
     """The protocol class for one gateway, to be given to uvicorn as ``http``."""
     return type("BoundFastProtocol", (FastProtocol,), {"gateway": gateway})
+
+
+def _size(fields: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in fields)
 
 
 def is_tested(version: str) -> bool:

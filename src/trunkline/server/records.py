@@ -58,7 +58,7 @@ class Recorder:
             return
         self._log.emit(
             RequestLine(
-                method=opened.method,
+                method=opened.method or None,
                 path=opened.path,
                 request_id=opened.request_id,
                 key=None if opened.key is None else opened.key.id,

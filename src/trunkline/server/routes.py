@@ -19,6 +19,7 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
+from trunkline.policy.auth import redact_path
 from trunkline.server import pages
 from trunkline.settings import BUILT_IN_PROVIDERS
 
@@ -94,6 +95,8 @@ class Routes:
         return entry if entry is not None else self._find_slowly(method, path)
 
     def _find_slowly(self, method: str, path: str) -> Entry | None:
+        if path in TELLS:
+            return _wrong_method(method, path, b"GET, HEAD")
         only, rest = self._split_provider(path)
         if rest is None:
             return None
@@ -108,7 +111,7 @@ class Routes:
             return Tell(pages.show_model, arguments=arguments | {"model": rest[len(_MODEL) :]})
         if rest in ASKS:
             return _wrong_method(method, path, b"POST")
-        return Refuse(CallerError(f"There is nothing at {path}", NOT_FOUND))
+        return Refuse(CallerError(f"There is nothing at {redact_path(path)}", NOT_FOUND))
 
     def _split_provider(self, path: str) -> tuple[str | None, str | None]:
         """(provider, path from ``/v1`` on), or None for the path where it is not on the data plane."""

@@ -45,14 +45,15 @@ def run(
     """
     gateway = Gateway(settings, exposure, key_source)
     sockets = [_listen(exposure.host, port) for port in exposure.ports]
-    server = _Server(_config(gateway, settings), on_ready, _urls(settings, sockets))
+    server = _Server(make_config(gateway, settings), on_ready, _urls(settings, sockets))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(server.serve(sockets))
     log.info("stopped")
     return 0 if server.started else 1
 
 
-def _config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
+def make_config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
+    """How uvicorn is to serve the gateway: at the fast end, where that may be used."""
     fast = settings.fast_http and is_tested(uvicorn.__version__)
     if settings.fast_http and not fast:
         tested = "-".join(".".join(map(str, bound)) for bound in TESTED)
@@ -93,9 +94,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host.strip("[]"), port))
         listener.listen(BACKLOG)
         listener.setblocking(False)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        reason = error.strerror or str(error)
+        text = f"cannot listen on {host} port {port} ({reason}); set HOST or PORT to another"
+        raise OSError(error.errno, text) from None
     return listener
 
 
