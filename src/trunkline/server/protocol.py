@@ -27,7 +27,7 @@ from trunkline.server.calls import Opened
 if TYPE_CHECKING:
     from trunkline.server.gateway import Gateway
 
-TESTED: Final = ((0, 32), (0, 55))
+TESTED: Final = ((0, 45), (0, 55))
 """uvicorn versions from (included) and to (excluded) which this was tested."""
 
 LINGER_S: Final = 5.0
