@@ -11,12 +11,15 @@ from tests.dialects.openai import samples
 from tests.dialects.openai.samples import DONE, HELLO, ROLE, STOP, chunk, record, text, usage_chunk
 from tests.feeding import ways
 from trunkline import errors
-from trunkline.dialects.base import NO_FILLS, Fills, Peek
+from trunkline.dialects.base import NO_FILLS, Fills, Peek, Reader
+from trunkline.dialects.ollama import CHAT as OLLAMA_CHAT
 from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIBack, OpenAIFront, Quirks
+from trunkline.dialects.openai.reading import StreamReader
 from trunkline.errors import CallerError, Kind
+from trunkline.events import StreamEvent
 from trunkline.exchange import MAX_ERROR_BODY, PassThrough, Translate, find_target
 from trunkline.framing import SSESplitter
-from trunkline.model import Usage
+from trunkline.model import Job, Usage
 
 BACK = OpenAIBack(Quirks(who="Acme"))
 USAGE = Usage(prompt_tokens=3, completion_tokens=2)
@@ -279,3 +282,66 @@ def test_a_reason_without_a_terminal_marker_is_an_end() -> None:
         assert carry(through, pieces) == ROLE + text("a") + STOP
         assert carry(translated, pieces).endswith(DONE)
         assert (through.complete, translated.complete) == (True, True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("upstream_stream", [False, True])
+def test_an_answer_without_a_form_in_the_clients_dialect(stream: bool, upstream_stream: bool) -> None:
+    """Ollama's clients get a tool call's arguments as an object: text that is none cannot be told them."""
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{nope"}}
+    streamed = ROLE + samples.calls(call) + chunk(finish="tool_calls") + DONE
+    data = streamed if upstream_stream else samples.whole({"tool_calls": [call]})
+    body = _body(stream=stream)
+    exchange = Translate(
+        OLLAMA_CHAT,
+        BACK,
+        OLLAMA_CHAT.parse(body),
+        "up",
+        NO_FILLS,
+        "acme",
+        stream=stream,
+        upstream_stream=upstream_stream,
+        id_prefix="chatcmpl-",
+    )
+    assert b'"done":true' not in carry(exchange, [data])
+    assert exchange.error is not None
+    assert (exchange.error.status, exchange.complete) == (502, False)
+
+
+class Unending(StreamReader):
+    """A reader with a fault of its own: it neither completes nor complains."""
+
+    def close(self) -> list[StreamEvent]:
+        return []
+
+
+class Forgetful(OpenAIBack):
+    """A back with that reader."""
+
+    def reader(self, job: Job, stream: bool) -> Reader:
+        return Unending(self.quirks.who)
+
+
+def test_no_answer_ends_without_an_end() -> None:
+    job = CHAT.parse(_body())
+    exchange = Translate(
+        CHAT,
+        Forgetful(Quirks()),
+        job,
+        "up",
+        NO_FILLS,
+        "acme",
+        stream=False,
+        upstream_stream=True,
+        id_prefix="x",
+    )
+    assert carry(exchange, [ROLE]) == b""
+    assert exchange.error is not None
+    assert exchange.error.kind is errors.UPSTREAM_PROTOCOL
+
+
+def test_what_follows_the_end_is_nobodys() -> None:
+    exchange = translating(stream=True)
+    assert exchange.feed(HELLO).endswith(DONE)
+    assert exchange.feed(text("more")) == b""
+    assert exchange.finish() == b""

@@ -74,3 +74,8 @@ async def test_the_stream_is_the_answer_in_pieces() -> None:
 
 def test_it_names_its_model() -> None:
     assert CustomProcessingProvider().list_models() == ["custom"]
+
+
+def test_a_messages_text_is_that_of_its_text_parts() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]
+    assert [ChatMessage(role="user", content=each).text for each in ("a", parts, None)] == ["a", "ab", ""]

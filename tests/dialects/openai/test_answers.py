@@ -134,7 +134,7 @@ def test_usage_comes_last_when_it_was_asked_for() -> None:
     assert all(chunk["usage"] is None for chunk in chunks[:-1])
     assert (chunks[-1]["choices"], chunks[-1]["usage"]) == ([], USAGE_OBJECT)
     assert stream(TEXT, include_usage=True)[-1]["usage"] == ZEROS
-    assert stream([*TEXT, Metered(USAGE)]) == stream(TEXT)
+    assert stream([*TEXT, Metered(USAGE), Timed(total=5)]) == stream(TEXT)
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter"])
