@@ -131,6 +131,15 @@ def test_an_error_before_the_first_record_emits_nothing(case: str) -> None:
 
 
 @pytest.mark.parametrize("make", [StreamReader, lambda who: SSEScanner(who, False)])
+def test_an_error_that_lacks_its_blank_line_is_still_one(make: type[StreamReader]) -> None:
+    fault, kind, message = FAULTS["OpenAI"]
+    reader = make("Acme")
+    reader.feed(BEGUN + fault.rstrip())
+    assert not reader.close()
+    check(reader.error, kind, message)
+
+
+@pytest.mark.parametrize("make", [StreamReader, lambda who: SSEScanner(who, False)])
 def test_text_that_is_not_utf8(make: type[StreamReader]) -> None:
     reader = make("Acme")
     reader.feed(b'data: {"choices":[{"index":0,"delta":{"content":"\xff"}}]}\n\n')
