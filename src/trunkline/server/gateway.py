@@ -95,6 +95,8 @@ class Gateway:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._key_source is not None:
+            self._key_source.close()
         await self.catalog.aclose()
         for call in list(self.pipeline.active):
             call.disconnected()
