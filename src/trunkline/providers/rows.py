@@ -113,6 +113,7 @@ CEREBRAS: Final = Row(
         endpoints={"chat": "/chat/completions", "completions": "/completions"},
         max_tokens="max_completion_tokens",
         knobs=frozenset(),
+        counts_calls=False,
         ask_usage=False,
     ),
     drop={

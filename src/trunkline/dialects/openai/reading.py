@@ -174,7 +174,7 @@ class _Events:
         self._started = False
         self._seen: set[int] = set()
         self._done: set[int] = set()
-        self._calls: dict[int, _Calls] = {}
+        self._calls: dict[int, Calls] = {}
 
     @property
     def finished(self) -> bool:
@@ -221,7 +221,7 @@ class _Events:
         if calls is None and delta.function_call is not None:
             calls = [CallPiece(index=0, function=delta.function_call)]
         if calls:
-            numbering = self._calls.setdefault(index, _Calls())
+            numbering = self._calls.setdefault(index, Calls())
             whole = choice.message is not None
             out.extend(numbering.event(call, index, whole) for call in calls)
 
@@ -231,7 +231,7 @@ class _Events:
         return Finished("tool_calls" if reason == "stop" and index in self._calls else reason, index)
 
 
-class _Calls:
+class Calls:
     """Numbers one choice's tool calls, also where the upstream miscounts or does not count."""
 
     def __init__(self) -> None:

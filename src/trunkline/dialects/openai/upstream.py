@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.openai.counting import CountingScanner
 from trunkline.dialects.openai.faults import read_error
 from trunkline.dialects.openai.reading import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.openai.scanning import JSONScanner, SSEScanner
@@ -62,6 +63,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """The field in which earlier turns' reasoning is sent back, if it takes it."""
     knobs: frozenset[str] = EXTRA_KNOBS
     """Which of the extra sampling fields it knows."""
+    counts_calls: bool = True
+    """It numbers the tool calls of a stream; where it does not, that is mended on the way through."""
     ask_usage: bool = True
     """A stream's usage comes only when ``stream_options.include_usage`` asks for it."""
 
@@ -240,7 +243,8 @@ class OpenAIBack:
     def scanner(self, operation: Operation, peek: Peek) -> Scanner:
         """A scanner for an answer that passes through."""
         if peek.stream:
-            return SSEScanner(self.quirks.who, self.quirks.ask_usage and not peek.include_usage)
+            scanner = SSEScanner if self.quirks.counts_calls else CountingScanner
+            return scanner(self.quirks.who, self.quirks.ask_usage and not peek.include_usage)
         return JSONScanner(self.quirks.who)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
