@@ -105,7 +105,6 @@ async def test_metrics(running: Running) -> None:
     assert any(line.endswith('provider="openrouter",type="input"} 2.0') for line in lines)
     assert any(line.startswith("gen_ai_server_time_to_first_token_seconds_bucket{") for line in lines)
     said = await ask(running, "/metrics", b"Accept: application/json\r\n")
-    chats = {"operation": "chat", "provider": "openrouter", "status": 200, "count": 2}
-    assert chats in said["requests"]
-    tokens = {(found["provider"], found["kind"]): found["count"] for found in said["tokens"]}
-    assert tokens["openrouter", "input"] == 2
+    series = {(found["operation"], found["provider"]): found for found in said["series"]}
+    assert series["chat", "openrouter"]["requests"] == {"200": 2}
+    assert series["chat", "openrouter"]["input_tokens"] == 2
