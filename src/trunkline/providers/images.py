@@ -86,7 +86,9 @@ class ImageFetcher:
         image = part.get("image_url")
         if isinstance(image, str):
             image = part["image_url"] = {"url": image}
-        url = image.get("url") if isinstance(image, dict) else None
+        if not isinstance(image, dict):
+            return
+        url = image.get("url")
         if isinstance(url, str) and url.startswith(("http://", "https://")):
             image["url"] = await self.fetch(url, param)
 

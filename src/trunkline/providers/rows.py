@@ -13,7 +13,6 @@ import msgspec
 from trunkline.dialects.openai import Quirks
 from trunkline.providers.base import ModelInfo
 
-
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
 
 
