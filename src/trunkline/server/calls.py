@@ -40,6 +40,8 @@ class Opened(NamedTuple):
     cors: Lines
     awaits_body: bool
     """A large body, or one of unknown length, is announced: too much to read only to refuse it."""
+    expects_continue: bool = False
+    """The client waits for a word before it sends its body (RFC 9110, 10.1.1)."""
 
     def lines(self, content_type: bytes) -> Lines:
         """Headers of an answer that the gateway gives by itself."""
@@ -98,8 +100,18 @@ class Door:
         except GatewayError as refused:
             error = refused
         request_id = self._gateway.request_ids.get(said.get(b"x-request-id"))
-        awaits_body = length is None or length > SMALL_BODY
-        return Opened(entry, method, shown, headers, request_id, key, error, cors, awaits_body)
+        return Opened(
+            entry,
+            method,
+            shown,
+            headers,
+            request_id,
+            key,
+            error,
+            cors,
+            length is None or length > SMALL_BODY,
+            b"expect" in said,
+        )
 
     def enter(
         self, opened: Opened, responder: Responder, body: bytes, client: tuple[str, int] | None

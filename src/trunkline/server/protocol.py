@@ -70,6 +70,8 @@ class FastProtocol(HttpToolsProtocol):
         self.on_header = lambda name, value: keep((name, value))  # type: ignore[method-assign]
         self._dry = 0
         """Bytes that came since the last head or piece of body."""
+        self._idle_since = 0.0
+        """Loop time since when there is nothing to do; 0 while there is."""
         self._deaf = False
         """What the client says is of no interest any more."""
         self.answering: FastCycle | None = None
@@ -190,9 +192,41 @@ class FastProtocol(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
+    # uvicorn makes and cancels a timer for every request; here one a connection looks after all of them.
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = 0.0
+
+    def on_response_complete(self) -> None:
+        """An answer is complete: the next request's turn, or the connection is idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_in(self.timeout_keep_alive)
+
+    def _look_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._look_if_idle)
+
+    def _look_if_idle(self) -> None:
+        self.timeout_keep_alive_task = None
+        if self._idle_since:  # else the end of the request that is under way has another look taken
+            left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+            if left > 0:
+                self._look_in(left)
+            else:
+                self.timeout_keep_alive_handler()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or everything was said."""
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         if self.answering is not None:
             self.answering.lost()
 
@@ -276,10 +310,7 @@ class FastCycle:
         return self._active and not self._read_all and not self.response_complete
 
     def _expects_continue(self) -> bool:
-        """The client waits for a word before it sends its body (RFC 9110, 10.1.1)."""
-        if self._body or self._read_all or not self._http11:
-            return False
-        return any(name == b"expect" for name, _ in self._opened.request_headers)
+        return self._opened.expects_continue and self._http11 and not (self._body or self._read_all)
 
     def take(self, data: bytes) -> None:
         """A piece of body."""
