@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from trunkline.dialects.base import Back, Fills, Front, Headers, Peek
 from trunkline.errors import UNSUPPORTED, UPSTREAM_PROTOCOL, CallerError, GatewayError, ProviderError
 from trunkline.events import Metered, Started, StreamEvent
+from trunkline.framing import is_heartbeat
 from trunkline.model import Job, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
@@ -117,8 +118,10 @@ class PassThrough(_Carried):
         return self._target
 
     def request(self) -> bytes:
-        """The client's body, changed only in its model and in what settings say."""
-        return self.back.rewrite(self._body, self._peek, self.upstream_model, self._fills)
+        """The client's body, changed only in its model and in what settings say. To be asked for once: a
+        body may be large, and is let go of."""
+        body, self._body = self._body, b""
+        return self.back.rewrite(body, self._peek, self.upstream_model, self._fills)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's bytes, as far as they are whole records."""
@@ -187,7 +190,7 @@ class Translate(_Carried):
         out = self._write(events)
         if reader.complete:
             out += self._end()
-        elif not self._upstream_stream:
+        elif not self._upstream_stream and not is_heartbeat(data):
             self.progress += 1
         return out
 

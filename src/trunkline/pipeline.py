@@ -52,14 +52,23 @@ class Responder(Protocol):
 
 
 class Outcome(NamedTuple):
-    """What a call came to, for logs, metrics and the ledger."""
+    """What a call came to, for logs, metrics and the ledger. What follows from it is derived later."""
 
     call: Call
     status: int
-    error: GatewayError | None
-    seconds: float
-    first_byte: float | None
-    """Seconds to the answer's first byte, if there was one."""
+    ended: float
+    """By ``time.perf_counter``."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the call took."""
+        return self.ended - self.call.began
+
+    @property
+    def first_byte(self) -> float | None:
+        """Seconds to the answer's first byte, if there was one."""
+        first = self.call.first_byte_at
+        return None if first is None else first - self.call.began
 
 
 class Call:
@@ -294,12 +303,8 @@ class Pipeline:
 
     def settle(self, call: Call) -> None:
         """Tell the observers what the call came to."""
-        ended = _now()
         status = CLIENT_GONE.status if call.gone and not call.answered else call.status
-        first = call.first_byte_at
-        outcome = Outcome(
-            call, status, call.error, ended - call.began, None if first is None else first - call.began
-        )
+        outcome = Outcome(call, status, _now())
         for observe in self._observers:
             observe(outcome)
 

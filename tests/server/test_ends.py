@@ -456,6 +456,7 @@ async def test_a_key_in_the_path(serve: Serve, capfd: pytest.CaptureFixture[str]
         assert answer.status == (status if path != "/v1/embeddings" else 400)
         assert KEY.encode() not in answer.body
     assert (await running.ask(post(chat(), path="/key/gw_wrong00/v1/chat/completions"))).status == 401
+    running.gateway.recorder.flush()
     running.gateway.access_log.flush()
     logged = capfd.readouterr().err
     assert logged.count("/key/***/") >= 6
@@ -475,6 +476,7 @@ async def test_fastapi_stands_beside(running: Running, capfd: pytest.CaptureFixt
     wire.send(post(chat(), BEARER))
     assert (await wire.answer()).status == 200
     await wire.close()
+    running.gateway.recorder.flush()
     running.gateway.access_log.flush()
     logged = capfd.readouterr().err
     assert '"path":"/nothing/here"' in logged

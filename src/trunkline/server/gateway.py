@@ -69,6 +69,7 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin discovery and the watch over the key store."""
+        self.recorder.start(asyncio.get_running_loop())
         self.access_log.start(asyncio.get_running_loop())
         self.catalog.start(self.settings.model_refresh_interval_s)
         if self._key_source is not None:
@@ -102,6 +103,7 @@ class Gateway:
             call.disconnected()
         for provider in self.providers.values():
             await provider.aclose()
+        self.recorder.close()
         self.access_log.close()
 
 

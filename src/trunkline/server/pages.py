@@ -54,6 +54,7 @@ def ready(gateway: Gateway, headers: Headers) -> Page:
 
 def metrics(gateway: Gateway, headers: Headers) -> Page:
     """Prometheus text, or JSON where ``Accept`` asks for it."""
+    gateway.recorder.flush()
     accept = next((value for name, value in headers if name == b"accept"), b"")
     if b"application/json" in accept:
         return _json(gateway.metrics.as_json())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import GatewayError
@@ -12,25 +14,64 @@ from trunkline.pipeline import Outcome
 if TYPE_CHECKING:
     from trunkline.server.calls import Opened
 
+DELAY_S: Final = 0.03
+"""Seconds for which a call may wait to be noted."""
+
+MOST_PENDING: Final = 256
+"""Calls that may wait: each still holds its request."""
+
 _QUIET: Final = ("/health", "/metrics")
 """Beginnings of paths that machines ask every few seconds: only their failures are worth a line."""
 
 
 class Recorder:
-    """The pipeline's observer."""
+    """The pipeline's observer. A call that ends only puts itself into a list; the list is worked off a few
+    times a second, or when it has grown, so that the work of many calls is done in one go."""
 
     def __init__(self, metrics: Metrics, access_log: AccessLog) -> None:
         self._metrics = metrics
         self._log = access_log
+        self._pending: list[Outcome] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Work the list off by timers of ``loop`` from now on; until then each call is noted at once."""
+        self._loop = loop
 
     def observe(self, outcome: Outcome) -> None:
-        """Note one call. No prompt, no answer and no key stands in what is noted."""
-        call, status, error, seconds, first_byte = outcome
-        candidate, usage, peek = call.candidate, call.usage, call.peek
+        """Note one call."""
+        self._pending.append(outcome)
+        if self._loop is None or len(self._pending) >= MOST_PENDING:
+            self.flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(DELAY_S, self.flush)
+
+    def flush(self) -> None:
+        """Count and log what is pending."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        pending, self._pending = self._pending, []
+        offset = time.time() - time.perf_counter()
+        for outcome in pending:
+            self._note(outcome, offset)
+
+    def close(self) -> None:
+        """Note the rest, and every later call at once."""
+        self._loop = None
+        self.flush()
+
+    def _note(self, outcome: Outcome, offset: float) -> None:
+        """One call. No prompt, no answer and no key stands in what is noted."""
+        call, status, ended = outcome
+        candidate, usage, peek, error = call.candidate, call.usage, call.peek, call.error
+        seconds, first_byte = outcome.seconds, outcome.first_byte
         provider = None if candidate is None else candidate.provider.name
         self._metrics.count(call.front.operation, provider, status, seconds, first_byte, usage)
         self._log.emit(
             RequestLine(
+                timestamp=ended + offset,
                 method="POST",
                 path=call.path,
                 request_id=call.request_id,
