@@ -10,6 +10,7 @@ from trunkline.framing import (
     NDJSONSplitter,
     SSEForwarder,
     SSESplitter,
+    is_heartbeat,
     payload,
     split_events,
     sse,
@@ -119,3 +120,13 @@ def test_the_limit_is_one_records_not_the_streams() -> None:
 
 def test_what_is_written_is_read() -> None:
     assert SSESplitter().feed(sse(b"{}") + sse_comment(b"wait") + sse(b"[DONE]")) == [b"{}", b"[DONE]"]
+
+
+@pytest.mark.parametrize("data", [b"\n", b" \r\n\t", b": thinking\n\n", b"\n\n: thinking\n", b":"])
+def test_heartbeats(data: bytes) -> None:
+    assert is_heartbeat(data)
+
+
+@pytest.mark.parametrize("data", [b"{", b"\n{", b"[1", b'"', b"1", b"\x00"])
+def test_what_is_no_heartbeat(data: bytes) -> None:
+    assert not is_heartbeat(data)

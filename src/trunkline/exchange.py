@@ -17,7 +17,7 @@ from trunkline.framing import is_heartbeat
 from trunkline.model import Job, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
-"""Bytes of an upstream's error answer that are read; the rest is dropped."""
+"""Bytes of an upstream's error answer that are read; what follows is not waited for."""
 
 
 class Exchange(Protocol):
@@ -77,11 +77,13 @@ class _Carried:
         if not 200 <= status < 300:
             self._failed = (status, headers)
 
-    def _gather_error(self, data: bytes) -> bytes:
+    def _gather_error(self, failed: tuple[int, Headers], data: bytes) -> bytes:
         self.progress += 1
-        room = MAX_ERROR_BODY - len(self._error_body)
-        self._error_body += data[:room]
-        return b""
+        self._error_body += data
+        if len(self._error_body) < MAX_ERROR_BODY:
+            return b""
+        self._error_body = self._error_body[:MAX_ERROR_BODY]
+        return self._finish_error(failed)
 
     def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
         self.error = self.back.read_error(*failed, self._error_body)
@@ -126,7 +128,7 @@ class PassThrough(_Carried):
     def feed(self, data: bytes) -> bytes:
         """The upstream's bytes, as far as they are whole records."""
         if self._failed is not None:
-            return self._gather_error(data)
+            return self._gather_error(self._failed, data)
         out = self._scanner.feed(data)
         self._note()
         return out
@@ -181,7 +183,7 @@ class Translate(_Carried):
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""
         if self._failed is not None:
-            return self._gather_error(data)
+            return self._gather_error(self._failed, data)
         if self.complete:
             return b""
         reader = self._reader

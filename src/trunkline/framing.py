@@ -153,6 +153,12 @@ def _plain_lines(text: bytes) -> bytes:
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
+def is_heartbeat(data: bytes) -> bool:
+    """Whether a piece of a whole JSON answer says nothing: blanks, or a comment, with which some servers keep
+    a connection warm while they think."""
+    return data.isspace() or data.lstrip().startswith(b":")
+
+
 def sse(payload: bytes) -> bytes:
     """``payload`` as one event."""
     return b"data: " + payload + b"\n\n"

@@ -176,7 +176,7 @@ def test_a_whole_answer_goes_on_unchanged_at_its_end(case: str) -> None:
     for pieces in ways(data):
         scanner = JSONScanner("Acme")
         assert not any(scanner.feed(piece) for piece in pieces)
-        assert scanner.records == len(pieces)
+        assert 0 < scanner.records <= len(pieces)
         assert scanner.close() == data
         assert (scanner.complete, scanner.error, scanner.model) == (True, None, "up")
         assert scanner.usage == METERED
@@ -188,3 +188,36 @@ def test_a_whole_answer_in_one_piece_is_not_copied() -> None:
     scanner.feed(data)
     assert scanner.close() is data
     assert (scanner.usage, scanner.model) == (None, None)
+
+
+BROKEN_TEXT = text("odd").replace(b"odd", b"\xff\xc0")
+
+
+@pytest.mark.parametrize("start", [b"", ROLE, ROLE + text("a")], ids=len)
+def test_what_is_not_utf8_goes_no_further(start: bytes) -> None:
+    for pieces in ways(start + BROKEN_TEXT + STOP + DONE):
+        scanner = SSEScanner("Acme", drop_usage=False)
+        out = b""
+        for piece in pieces:
+            out += scanner.feed(piece)
+            if scanner.error:
+                break
+        assert out == start
+        assert scanner.error is not None
+        assert scanner.error.code == "upstream_protocol"
+
+
+def test_a_whole_answer_that_is_not_utf8() -> None:
+    scanner = JSONScanner("Acme")
+    scanner.feed(samples.whole().replace(b"Hi", b"\xff"))
+    assert scanner.close() == b""
+    assert scanner.error is not None
+    assert scanner.error.code == "upstream_protocol"
+
+
+def test_heartbeats_before_a_whole_answer_are_no_progress() -> None:
+    scanner = JSONScanner("Acme")
+    scanner.feed(b" \n")
+    assert scanner.records == 0
+    scanner.feed(b"{")
+    assert scanner.records == 1

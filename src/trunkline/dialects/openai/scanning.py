@@ -15,7 +15,7 @@ import msgspec
 from trunkline.dialects.openai.faults import find_error, malformed, truncated
 from trunkline.dialects.openai.replies import UNREADABLE, Chunk, UsageIn, decode_chunk
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
-from trunkline.framing import SSEForwarder, payload, split_events
+from trunkline.framing import SSEForwarder, is_heartbeat, payload, split_events
 from trunkline.model import Usage
 
 
@@ -81,6 +81,7 @@ class SSEScanner:
             return False  # the first one names the model
         try:
             _decode_ordinary(said)
+            _check_text(said)
         except UNREADABLE:
             return False
         self.records += 1
@@ -93,6 +94,7 @@ class SSEScanner:
             return self.error is None
         try:
             chunk = _decode(said)
+            _check_text(said)
         except UNREADABLE as error:
             self.error = malformed(self._who, error)
             return False
@@ -121,6 +123,16 @@ class SSEScanner:
         if self.error is None or self.error.kind is UPSTREAM_PROTOCOL:
             self.complete = self._finished
             self.error = None if self.complete else truncated(self._who)
+
+
+def _check_text(said: bytes) -> None:
+    """Decoding looks only at what it keeps; a client will look at all of it.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    if not said.isascii():
+        said.decode()
 
 
 def _decode(said: bytes) -> Chunk:
@@ -155,7 +167,8 @@ class JSONScanner:
 
     def feed(self, data: bytes) -> bytes:
         """Gathers."""
-        self.records += 1
+        if not is_heartbeat(data):
+            self.records += 1
         self._pieces.append(data)
         return b""
 
@@ -165,6 +178,7 @@ class JSONScanner:
         self._pieces.clear()
         try:
             seen = _decode_whole(body)
+            _check_text(body)
             if b'"error"' in body or b'"choices"' not in body:
                 self.error = find_error(decode_chunk(body), self._who)
         except UNREADABLE as error:
