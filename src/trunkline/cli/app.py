@@ -187,6 +187,24 @@ def _check(config: Config = None) -> None:
     check(config)
 
 
+@app.command("models")
+def _models(
+    provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /v1/models has it.")] = False,
+    config: Config = None,
+) -> None:
+    """Ask the providers for their models, and list them under the names that clients use.
+
+    \b
+    Examples:
+      trunkline models
+      trunkline models --provider ollama --json
+    """
+    from trunkline.cli.models import show
+
+    raise typer.Exit(show(config, provider=provider, as_json=as_json))
+
+
 @app.command("schema")
 def _schema() -> None:
     """Print the JSON Schema of trunkline.yaml, for editors.

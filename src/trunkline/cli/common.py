@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.settings import SettingsWarning, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyStore
@@ -41,3 +41,18 @@ def open_store(settings: Settings) -> KeyStore:
     from trunkline.ledger.keys import KeyStore
 
     return KeyStore(settings.database_url.get_secret_value())
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for a person; tab-separated where the output goes to a program."""
+    if not sys.stdout.isatty():
+        for row in (columns, *rows):
+            say("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

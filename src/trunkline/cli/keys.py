@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Literal
 
-from trunkline.cli.common import note, open_store, read_settings, say
+from trunkline.cli.common import note, open_store, read_settings, say, show_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,17 +29,7 @@ def show(config: Path | None, *, every: bool) -> None:
     settings, _ = read_settings(config)
     with open_store(settings) as store:
         rows = [_row(record) for record in (store.list() if every else store.active())]
-    if not sys.stdout.isatty():
-        for row in (_COLUMNS, *rows):
-            say("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*_COLUMNS)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    show_table(_COLUMNS, rows)
 
 
 def revoke(config: Path | None, which: str) -> None:

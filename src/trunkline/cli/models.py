@@ -1,0 +1,57 @@
+"""``trunkline models``: the models that a client would see, asked of the providers now."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trunkline.cli.common import note, read_settings, say, show_table
+from trunkline.observe.setup import configure_logging
+from trunkline.settings import Exposure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trunkline.settings import Settings
+
+_COLUMNS = ("provider", "model", "context", "capabilities")
+
+
+def show(config: Path | None, *, provider: str | None, as_json: bool) -> int:
+    """Print the models as a table, tab-separated, or as JSON; 1 if a provider did not answer."""
+    settings, _ = read_settings(config)
+    configure_logging("ERROR", "console")  # what went wrong is said below, in a line
+    models, silent = asyncio.run(_ask(settings, provider))
+    if as_json:
+        say(msgspec.json.encode(models).decode())
+    else:
+        show_table(_COLUMNS, [_row(model) for model in models])
+    for name in silent:
+        note(f"provider {name!r} did not say which models it has; `trunkline check` shows its address")
+    return 1 if silent else 0
+
+
+async def _ask(settings: Settings, only: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """OpenAI's model objects, as the gateway would list them, and the providers that did not answer."""
+    from trunkline.server.gateway import Gateway
+    from trunkline.server.pages import model_object
+
+    gateway = Gateway(settings, Exposure("127.0.0.1", (), auth_required=True, open_network=False))
+    try:
+        await gateway.catalog.refresh()
+        shelves = {name: shelf for name, shelf in gateway.catalog.shelves.items() if only in (None, name)}
+        models = [
+            model_object(gateway, name, model, pinned=False)
+            for name, shelf in shelves.items()
+            for model in shelf.models.values()
+        ]
+        return models, [name for name, shelf in shelves.items() if not shelf.known]
+    finally:
+        await gateway.aclose()
+
+
+def _row(model: dict[str, Any]) -> tuple[str, ...]:
+    length, capabilities = model.get("context_length"), model.get("capabilities", ())
+    return model["provider"], model["id"], str(length or ""), " ".join(capabilities)
