@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pstats
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -22,22 +23,31 @@ from bench.session import Plan, measure
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 
-FULL: Final = Plan(rounds=5, extra=2, seconds=1.2, starts=5)
+LIMIT_S: Final = 600
+"""When something hangs, the end comes after so long."""
+
+FULL: Final = Plan(rounds=5, extra=1, seconds=1.2, starts=5)
 QUICK: Final = Plan(rounds=2, extra=0, seconds=0.6, starts=3)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit status. Speed never makes it fail."""
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way out, the children are stopped
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # every way out stops the children
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(LIMIT_S)
     try:
         _bench(given)
-    except (BenchError, OSError) as error:
+    except (BenchError, OSError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _too_long(_number: int, _frame: object) -> None:
+    raise BenchError(f"not done within {LIMIT_S} s")
 
 
 def _parser() -> argparse.ArgumentParser:

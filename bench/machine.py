@@ -7,6 +7,7 @@ are only used to part it into user and system.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -19,6 +20,9 @@ from typing import Final, NamedTuple
 
 PROC: Final = Path("/proc")
 TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+_TICKS: Final = 50
+"""Fewer ticks than this are too few to part a run's CPU time by."""
 
 _LIBRARIES: Final = ("trunkline", "uvicorn", "uvloop", "httptools", "msgspec")
 
@@ -74,8 +78,9 @@ class Spent(NamedTuple):
 
     @property
     def user_share(self) -> float:
-        """Part of the CPU time that was spent outside the kernel, 0 to 1."""
-        return self.user_ticks / max(self.user_ticks + self.system_ticks, 1)
+        """Part of the CPU time that was spent outside the kernel, 0 to 1; NaN where the ticks are few."""
+        ticks = self.user_ticks + self.system_ticks
+        return self.user_ticks / ticks if ticks >= _TICKS else math.nan
 
 
 NOTHING: Final = Spent(0, 0, 0, 0)

@@ -64,12 +64,12 @@ class Sample(NamedTuple):
 
     @property
     def user_us(self) -> float:
-        """The part of it that is spent in the process's own code."""
+        """The part of it that is spent in the process's own code; NaN after a run too short to tell."""
         return self.cpu_us * self.spent.user_share
 
     @property
     def system_us(self) -> float:
-        """The part of it that is spent in the kernel, TCP over loopback included."""
+        """The part of it that is spent in the kernel, TCP over loopback included; NaN likewise."""
         return self.cpu_us - self.user_us
 
     @property
