@@ -118,7 +118,10 @@ class Catalog:
 
     def allows(self, model: str) -> bool:
         """Whether the models filter lets this id through."""
-        return self._allows is None or self._allows(names.short(model), names.tagged(model), model)
+        if self._allows is None:
+            return True
+        short = names.short(model)
+        return self._allows(names.bare(short), names.tagged(short), model)
 
     def start(self, interval: float) -> None:
         """Refresh now and then every ``interval`` seconds, in the background."""

@@ -50,6 +50,11 @@ def as_asked(model: str, name: str) -> str:
     return model if ":" in name.rpartition("/")[2] else untagged(model)
 
 
+def bare(name: str) -> str:
+    """The name without any tag."""
+    return name.partition(":")[0]
+
+
 def short(name: str) -> str:
     """The last part of a vendor's id."""
     return name.rpartition("/")[2]

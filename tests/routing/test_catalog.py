@@ -1,0 +1,153 @@
+"""What is known of the providers' models, and how it is kept fresh."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.gateways import GUARD, until
+from trunkline.policy.filters import ModelFilter
+from trunkline.providers.base import ModelInfo
+from trunkline.routing import catalog as catalog_module
+from trunkline.routing.catalog import Shelf
+
+from .fakes import Fake, make_catalog
+
+
+def shelf(*models: str) -> Shelf:
+    shelf = Shelf()
+    shelf.fill({"here": [ModelInfo(id=model) for model in models]})
+    return shelf
+
+
+@pytest.mark.parametrize(
+    ("models", "name", "found"),
+    [
+        (["a:latest", "a:7b"], "a", "a:latest"),
+        (["a:7b"], "a", None),
+        (["a"], "a:latest", "a"),
+        (["a", "a:latest"], "a", "a"),
+        (["a", "a:latest"], "a:latest", "a:latest"),
+        (["A:Latest"], "a", "A:Latest"),
+        (["x/a", "b/a"], "a", "b/a"),
+        (["x/a", "b/a"], "x/a", "x/a"),
+        (["x/a", "a"], "a", "a"),
+        (["x/a"], "y/a", None),
+        (["x/a:free"], "a", None),
+        (["x/a:free", "x/a"], "a:free", "x/a:free"),
+        (["x/a"], "A:latest", "x/a"),
+        ([], "a", None),
+    ],
+)
+def test_finding(models: list[str], name: str, found: str | None) -> None:
+    for order in (models, models[::-1]):
+        model = shelf(*order).find(name)
+        assert (model and model.id) == found
+
+
+def test_namesakes_are_all_there() -> None:
+    assert [model.id for model in shelf("x/a", "b/a", "a", "c/b").namesakes("A")] == ["a", "b/a", "x/a"]
+    assert shelf("x/a").namesakes("b") == []
+
+
+async def test_discovery() -> None:
+    fleet = Fake("ollama", ["a", "b"], ["b", "c"], None)
+    catalog = make_catalog(fleet, Fake("vllm", None), Fake("mine", ["x"]), static={"mine": ["y"], "vllm": []})
+    known = {name: shelf.known for name, shelf in catalog.shelves.items()}
+    assert known == {"ollama": False, "vllm": False, "mine": True}
+    await catalog.refresh()
+    ollama, vllm, mine = catalog.shelves.values()
+    assert list(ollama.models) == ["a", "b", "c"]
+    assert ollama.by_upstream == {"ollama-0": {"a", "b"}, "ollama-1": {"b", "c"}}
+    assert (ollama.known, ollama.stale) == (True, False)
+    assert (vllm.known, vllm.stale, vllm.models) == (False, True, {})
+    assert list(mine.models) == ["y"]
+
+
+async def test_what_was_known_is_kept_while_a_provider_is_away() -> None:
+    fake = Fake("vllm", ["a"])
+    catalog = make_catalog(fake)
+    await catalog.refresh()
+    before, version = catalog.shelves["vllm"].fetched_at, catalog.version
+    fake.models = {"vllm-0": None}
+    await catalog.refresh()
+    shelf = catalog.shelves["vllm"]
+    assert (shelf.known, shelf.stale, list(shelf.models), shelf.fetched_at) == (True, True, ["a"], before)
+    assert catalog.version == version + 1
+    await catalog.refresh()
+    assert catalog.version == version + 1
+    fake.models = {"vllm-0": ["b"]}
+    await catalog.refresh()
+    assert (shelf.stale, list(shelf.models)) == (False, ["b"])
+
+
+async def test_only_some_are_asked() -> None:
+    first, second = Fake("vllm", ["a"]), Fake("ollama", ["b"])
+    await make_catalog(first, second).refresh(["ollama"])
+    assert (first.asked, second.asked) == (0, 1)
+
+
+async def test_a_filter_hides_models() -> None:
+    allows = ModelFilter.parse("llama3.2\n!*:1b", "test").allows
+    fake = Fake("ollama", ["llama3.2:latest", "llama3.2:1b", "llama3.2:3b", "llama2:latest", "x/llama3.2"])
+    catalog = make_catalog(fake, Fake("mine", []), static={"mine": ["llama2", "llama3.2"]}, allows=allows)
+    await catalog.refresh()
+    assert list(catalog.shelves["ollama"].models) == ["llama3.2:latest", "llama3.2:3b", "x/llama3.2"]
+    assert list(catalog.shelves["mine"].models) == ["llama3.2"]
+    assert catalog.shelves["ollama"].by_upstream == {
+        "ollama-0": {"llama3.2:latest", "llama3.2:3b", "x/llama3.2"}
+    }
+
+
+async def test_it_is_kept_fresh() -> None:
+    fake = Fake("vllm", ["a"])
+    catalog = make_catalog(fake)
+    assert catalog.settled
+    fake.gate = asyncio.Event()
+    catalog.start(0.001)
+    await catalog.settle(0.01)  # patience ends first
+    assert not catalog.shelves["vllm"].known
+    fake.gate.set()
+    async with asyncio.timeout(GUARD):
+        await catalog.settle(GUARD)
+    assert catalog.settled
+    assert catalog.shelves["vllm"].known
+    fake.models = {"vllm-0": ["b"]}
+    await until(lambda: "b" in catalog.shelves["vllm"].models)
+    await catalog.aclose()
+    await catalog.aclose()
+
+
+async def test_the_first_look_is_waited_for() -> None:
+    fake = Fake("vllm", ["a"])
+    fake.gate = asyncio.Event()
+    catalog = make_catalog(fake)
+    catalog.start(60)
+    assert not catalog.settled
+    waiting = asyncio.ensure_future(catalog.settle(GUARD))
+    await until(lambda: fake.asked == 1)
+    assert not waiting.done()
+    fake.gate.set()
+    await waiting
+    assert catalog.shelves["vllm"].known
+    await catalog.aclose()
+
+
+async def test_an_unknown_name_is_worth_another_look_at_local_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    local, cloud = Fake("ollama", []), Fake("openrouter", [])
+    catalog = make_catalog(local, cloud)
+    await catalog.refresh()
+    local.models = {"ollama-0": ["pulled"]}
+    assert await catalog.look_again()
+    assert "pulled" in catalog.shelves["ollama"].models
+    assert (local.asked, cloud.asked) == (2, 1)
+    assert not await catalog.look_again()  # too soon
+    assert local.asked == 2
+    monkeypatch.setattr(catalog_module, "LOOK_AGAIN_S", 0.0)
+    local.gate = asyncio.Event()
+    assert not await catalog.look_again()  # no answer in time
+    local.gate.set()
+    await until(lambda: local.asked == 3)

@@ -1,0 +1,323 @@
+"""A model's name in, who is asked out: ruling 4 of the design, as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from trunkline.errors import CallerError, GatewayError
+from trunkline.policy.filters import ModelFilter
+
+from .fakes import Fake, make_router, served
+
+HF = "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M"
+OLLAMA = ("llama2:latest", "llama2:7b", "llama3.2:latest", "gpt-oss:20b", HF)
+OPENROUTER = (
+    "anthropic/claude-3.5-sonnet",
+    "deepseek/deepseek-r1",
+    "deepseek/deepseek-r1:free",
+    "mistral/large",
+    "acme/large",
+    "openai/gpt-4o",
+    "openrouter/auto",
+)
+
+
+def ollama() -> Fake:
+    return Fake("ollama", OLLAMA)
+
+
+def openrouter() -> Fake:
+    return Fake("openrouter", OPENROUTER)
+
+
+def vllm() -> Fake:
+    return Fake("vllm", ["Qwen/Qwen3-8B", "llama3.2", "gpt-4o"])
+
+
+async def refusal(model: str | None, *fakes: Fake, only: str | None = None, **rules: Any) -> GatewayError:
+    router = await make_router(*fakes, **rules)
+    with pytest.raises(CallerError) as caught:
+        router.candidates(model, "chat", only)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("ollama:llama2:7b", ["ollama=llama2:7b"]),
+        ("ollama/llama3.2", ["ollama=llama3.2"]),
+        ("ollama/llama3.2:latest", ["ollama=llama3.2:latest"]),
+        ("OLLAMA/LLAMA3.2", ["ollama=llama3.2"]),
+        ("llama2", ["ollama=llama2"]),
+        ("llama2:latest", ["ollama=llama2:latest"]),
+        ("llama2:7b", ["ollama=llama2:7b"]),
+        ("LLaMA2:7B", ["ollama=llama2:7b"]),
+        (HF, [f"ollama={HF}"]),
+        (HF.lower(), [f"ollama={HF}"]),
+        (f"ollama/{HF}", [f"ollama={HF}"]),
+        (f"ollama:{HF}", [f"ollama={HF}"]),
+        ("openrouter/auto", ["openrouter=openrouter/auto"]),
+        ("openrouter/openrouter/auto", ["openrouter=openrouter/auto"]),
+        ("openrouter:openrouter/auto", ["openrouter=openrouter/auto"]),
+        ("openrouter:anthropic/claude-3.5-sonnet", ["openrouter=anthropic/claude-3.5-sonnet"]),
+        ("openrouter/anthropic/claude-3.5-sonnet", ["openrouter=anthropic/claude-3.5-sonnet"]),
+        ("openrouter/claude-3.5-sonnet", ["openrouter=anthropic/claude-3.5-sonnet"]),
+        ("anthropic/claude-3.5-sonnet", ["openrouter=anthropic/claude-3.5-sonnet"]),
+        ("Anthropic/Claude-3.5-Sonnet", ["openrouter=anthropic/claude-3.5-sonnet"]),
+        ("claude-3.5-sonnet", ["openrouter=anthropic/claude-3.5-sonnet"]),
+        ("claude-3.5-sonnet:latest", ["openrouter=anthropic/claude-3.5-sonnet"]),
+        ("deepseek/deepseek-r1", ["openrouter=deepseek/deepseek-r1"]),
+        ("deepseek/deepseek-r1:free", ["openrouter=deepseek/deepseek-r1:free"]),
+        ("openrouter/deepseek/deepseek-r1:free", ["openrouter=deepseek/deepseek-r1:free"]),
+        ("deepseek-r1:free", ["openrouter=deepseek/deepseek-r1:free"]),
+        ("deepseek-r1", ["openrouter=deepseek/deepseek-r1"]),
+        ("large", ["openrouter=acme/large"]),
+        ("mistral/large", ["openrouter=mistral/large"]),
+        ("openai/gpt-4o", ["openrouter=openai/gpt-4o"]),
+        ("qwen/qwen3-8b", ["vllm=Qwen/Qwen3-8B"]),
+        ("Qwen3-8B", ["vllm=Qwen/Qwen3-8B"]),
+        ("llama3.2", ["ollama=llama3.2", "vllm=llama3.2"]),
+        ("vllm/llama3.2", ["vllm=llama3.2"]),
+        ("gpt-4o", ["openrouter=openai/gpt-4o", "vllm=gpt-4o"]),
+        ("gpt-oss:20b", ["ollama=gpt-oss:20b"]),
+        ("custom", ["custom=custom"]),
+        ("custom/custom", ["custom=custom"]),
+        ("vllm/not-listed", ["vllm=not-listed"]),
+        ("ollama:new:1b", ["ollama=new:1b"]),
+    ],
+)
+async def test_names(model: str, found: list[str]) -> None:
+    router = await make_router(ollama(), openrouter(), vllm(), preferred="openrouter")
+    assert served(router, model) == found
+    assert served(router, model) == found  # what is kept
+
+
+@pytest.mark.parametrize(
+    ("preferred", "found"),
+    [
+        ("openrouter", ["openrouter=openai/gpt-4o", "vllm=gpt-4o"]),
+        ("vllm", ["vllm=gpt-4o", "openrouter=openai/gpt-4o"]),
+        ("ollama", ["openrouter=openai/gpt-4o", "vllm=gpt-4o"]),
+        ("auto", ["openrouter=openai/gpt-4o", "vllm=gpt-4o"]),
+        ("cerebras", ["openrouter=openai/gpt-4o", "vllm=gpt-4o"]),
+    ],
+)
+async def test_the_preferred_provider_comes_first(preferred: str, found: list[str]) -> None:
+    router = await make_router(ollama(), openrouter(), vllm(), preferred=preferred)
+    assert served(router, "gpt-4o") == found
+    router = await make_router(ollama(), openrouter(), vllm(), preferred=preferred, fallback=False)
+    assert served(router, "gpt-4o") == found[:1]
+
+
+@pytest.mark.parametrize(
+    ("fakes", "preferred", "found"),
+    [
+        ([Fake("ollama", None), Fake("vllm", ["a"])], "auto", "vllm"),
+        ([Fake("ollama", ["a"]), Fake("vllm", ["a"])], "auto", "ollama"),
+        ([Fake("ollama", None)], "auto", "ollama"),
+        ([], "auto", "custom"),
+        ([Fake("ollama", None), Fake("vllm", ["a"])], "ollama", "ollama"),
+        ([Fake("ollama", ["a"])], "openrouter", "ollama"),
+        ([Fake("ollama", ["a"])], "custom", "custom"),
+    ],
+)
+async def test_who_is_preferred(fakes: list[Fake], preferred: str, found: str) -> None:
+    assert (await make_router(*fakes, preferred=preferred)).preferred == found
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        ("openrouter/auto", ["openrouter=openrouter/auto"]),
+        ("openrouter:openrouter/auto", ["openrouter=openrouter/auto"]),
+        ("openrouter/anthropic/claude", ["openrouter=anthropic/claude"]),
+        ("openrouter:claude", ["openrouter=claude"]),
+        ("anthropic/claude", ["openrouter=anthropic/claude"]),
+        ("openai/gpt-4o", ["openrouter=openai/gpt-4o"]),
+        ("anything", ["openrouter=anything"]),
+        ("deepseek/deepseek-r1:free", ["openrouter=deepseek/deepseek-r1:free"]),
+        ("llama2", ["ollama=llama2"]),
+        ("ollama/else", ["ollama=else"]),
+        ("custom", ["custom=custom"]),
+    ],
+)
+async def test_names_while_the_preferred_provider_has_not_said_what_it_has(
+    model: str, found: list[str]
+) -> None:
+    router = await make_router(ollama(), Fake("openrouter", None), preferred="openrouter")
+    assert served(router, model) == found
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-4o", "cerebras:llama", "anthropic/claude-3.5-sonnet"])
+async def test_a_vendor_that_is_not_configured(model: str) -> None:
+    name = model.replace(":", "/").split("/")[0]
+    error = await refusal(model, ollama())
+    assert error.message == f"Provider '{name}' not configured. Set {name.upper()}_API_KEY"
+    assert (error.status, error.code, error.param) == (404, "provider_not_configured", "model")
+
+
+async def test_ollama_that_is_not_configured() -> None:
+    error = await refusal("ollama/llama2", vllm())
+    assert error.message == "Provider 'ollama' not configured. Check OLLAMA_ENABLED and OLLAMA_BASE_URL"
+    error = await refusal("llama2", vllm(), only="mine")
+    assert error.message == "Provider 'mine' not configured. Configure it under 'providers' as 'mine'"
+
+
+@pytest.mark.parametrize(
+    ("model", "fakes", "text"),
+    [
+        ("nobody", [openrouter()], "Model 'nobody' not found at openrouter, custom. GET /v1/models lists"),
+        ("claude-3.5-sonet", [openrouter()], "Did you mean anthropic/claude-3.5-sonnet?"),
+        ("custom/other", [ollama()], "Model 'other' not found at custom"),
+    ],
+)
+async def test_models_that_nobody_has(model: str, fakes: list[Fake], text: str) -> None:
+    error = await refusal(model, *fakes, preferred="openrouter")
+    assert text in error.message
+    assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
+
+
+async def test_custom_answers_anything_only_where_it_is_preferred() -> None:
+    router = await make_router(ollama(), preferred="custom")
+    assert served(router, "whatever") == ["custom=whatever"]
+    assert served(router, "custom/whatever") == ["custom=whatever"]
+    assert served(router, "llama2") == ["ollama=llama2"]
+    await refusal("whatever", ollama(), preferred="auto")
+
+
+@pytest.mark.parametrize(
+    ("preferred", "only", "found"),
+    [
+        ("ollama", None, "ollama=llama2"),
+        ("auto", None, "ollama=llama2"),
+        ("openrouter", "ollama", "ollama=llama2"),
+    ],
+)
+async def test_no_model_is_ollamas_default(preferred: str, only: str | None, found: str) -> None:
+    router = await make_router(ollama(), openrouter(), preferred=preferred)
+    assert served(router, None, only=only) == [found]
+    assert served(router, "", only=only) == [found]
+
+
+@pytest.mark.parametrize("only", [None, "openrouter"])
+async def test_no_model_elsewhere(only: str | None) -> None:
+    error = await refusal(None, openrouter(), ollama(), only=only, preferred="openrouter")
+    assert (error.status, error.param) == (400, "model")
+    assert error.message == "Missing required parameter: 'model'"
+
+
+@pytest.mark.parametrize(
+    ("model", "only", "found"),
+    [
+        ("llama2", "ollama", ["ollama=llama2"]),
+        ("ollama/llama2", "ollama", ["ollama=llama2"]),
+        ("ollama:llama2:7b", "ollama", ["ollama=llama2:7b"]),
+        ("openrouter/auto", "openrouter", ["openrouter=openrouter/auto"]),
+        ("auto", "openrouter", ["openrouter=openrouter/auto"]),
+        ("claude-3.5-sonnet", "openrouter", ["openrouter=anthropic/claude-3.5-sonnet"]),
+        ("llama3.2", "vllm", ["vllm=llama3.2"]),
+        ("openai/gpt-4o", "vllm", ["vllm=openai/gpt-4o"]),
+    ],
+)
+async def test_the_path_pins_the_provider(model: str, only: str, found: list[str]) -> None:
+    router = await make_router(ollama(), openrouter(), vllm(), preferred="openrouter")
+    assert served(router, model, only=only) == found
+
+
+async def test_aliases_and_routes() -> None:
+    router = await make_router(
+        ollama(),
+        openrouter(),
+        preferred="openrouter",
+        aliases={"fast": "ollama/llama3.2", "Best": "gpt-4"},
+        routes={"GPT-4": [("ollama", "llama3.3"), ("openrouter", "openai/gpt-4o")], "bad": [("none", "x")]},
+    )
+    assert served(router, "FAST") == ["ollama=llama3.2"]
+    assert served(router, "gpt-4") == ["ollama=llama3.3", "openrouter=openai/gpt-4o"]
+    assert served(router, "best") == served(router, "gpt-4")
+    with pytest.raises(CallerError, match="Provider 'none' not configured"):
+        router.candidates("bad", "chat")
+
+
+@pytest.mark.parametrize(
+    ("rules", "allowed", "refused"),
+    [
+        (
+            "llama3.2",
+            ["llama3.2", "llama3.2:latest", "ollama/llama3.2", "vllm/llama3.2"],
+            ["llama2", "custom", "gpt-4o", "ollama/llama2", "vllm/new"],
+        ),
+        ("anthropic/*", ["claude-3.5-sonnet", "anthropic/claude-3.5-sonnet"], ["deepseek-r1", "llama2"]),
+        ("*:free", ["deepseek-r1:free"], ["deepseek-r1"]),
+        (
+            "!llama*\n!*:free",
+            ["gpt-4o", "custom"],
+            ["llama2:7b", "llama3.2", "deepseek-r1:free", "vllm/llama9"],
+        ),
+    ],
+)
+async def test_a_filter_holds_for_every_name(rules: str, allowed: list[str], refused: list[str]) -> None:
+    allows = ModelFilter.parse(rules, "test").allows
+    router = await make_router(ollama(), openrouter(), vllm(), preferred="openrouter", allows=allows)
+    for model in allowed:
+        assert served(router, model)
+    for model in refused:
+        with pytest.raises(CallerError, match="not found"):
+            router.candidates(model, "chat")
+
+
+async def test_operations_that_a_provider_lacks() -> None:
+    cerebras = Fake("cerebras", ["gpt-oss", "llama3.2"], without=["embeddings"])
+    router = await make_router(cerebras, vllm(), preferred="cerebras")
+    assert served(router, "llama3.2") == ["cerebras=llama3.2", "vllm=llama3.2"]
+    assert served(router, "llama3.2", "embeddings") == ["vllm=llama3.2"]
+    with pytest.raises(CallerError, match="Provider 'cerebras' has no embeddings endpoint") as caught:
+        router.candidates("gpt-oss", "embeddings")
+    assert (caught.value.status, caught.value.param) == (400, "model")
+
+
+async def test_upstreams_take_turns() -> None:
+    fleet = Fake("ollama", ["a:latest", "b:latest"], ["a:latest"], None)
+    router = await make_router(fleet, preferred="ollama")
+    firsts = [[each.upstream.name for each in router.candidates("a", "chat")] for _ in range(3)]
+    assert sorted(map(tuple, firsts)) == [
+        ("ollama-0", "ollama-1", "ollama-2"),
+        ("ollama-1", "ollama-2", "ollama-0"),
+        ("ollama-2", "ollama-0", "ollama-1"),
+    ]
+    assert {each.upstream.name for each in router.candidates("b", "chat")} == {"ollama-0", "ollama-2"}
+    assert {each.upstream.name for each in router.candidates("ollama/c", "chat")} == set(fleet.models)
+    lines = router.candidates("a", "chat")[0].lines
+    assert lines.startswith(b"x-trunkline-provider: ollama\r\nx-trunkline-upstream: ollama-")
+
+
+async def test_what_was_found_is_forgotten_when_the_catalog_changes() -> None:
+    fake = Fake("vllm", ["a"])
+    router = await make_router(fake, preferred="vllm")
+    assert served(router, "a") == ["vllm=a"]
+    assert router.public_id("vllm", "a") == "a"
+    fake.models = {"vllm-0": ["b"]}
+    await router.catalog.refresh()
+    assert served(router, "b") == ["vllm=b"]
+    with pytest.raises(CallerError):
+        router.candidates("a", "chat")
+
+
+async def test_names_that_lead_back() -> None:
+    router = await make_router(ollama(), openrouter(), vllm(), preferred="openrouter")
+    for provider, model, found in (
+        ("openrouter", "openai/gpt-4o", "openai/gpt-4o"),
+        ("openrouter", "openrouter/auto", "openrouter/auto"),
+        ("openrouter", "acme/large", "acme/large"),
+        ("openrouter", "mistral/large", "mistral/large"),
+        ("vllm", "gpt-4o", "vllm/gpt-4o"),
+        ("vllm", "llama3.2", "vllm/llama3.2"),
+        ("ollama", "llama3.2:latest", "llama3.2:latest"),
+        ("custom", "custom", "custom"),
+        ("vllm", "gone", "vllm/gone"),
+    ):
+        assert router.public_id(provider, model) == found
+        target = router.resolve(found)[0]
+        assert (target.provider.name, target.model) == (provider, model)
