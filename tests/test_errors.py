@@ -16,6 +16,11 @@ SECRETS = {
     "Groq": "gsk_0123456789abcdefABCDEF",
     "xAI": "xai-0123456789abcdefABCDEF",
     "Hugging Face": "hf_0123456789abcdefABCDEF",
+    "Google": "AIzaSyA0123456789abcdefABCDEF_-xyz",
+    "NVIDIA": "nvapi-0123456789abcdefABCDEF",
+    "Perplexity": "pplx-0123456789abcdefABCDEF",
+    "Replicate": "r8_0123456789abcdefABCDEF",
+    "Fireworks": "fw_0123456789abcdefABCDEF",
     "ours": "gw_0123456789abcdefABCDEF",
 }
 
@@ -45,6 +50,10 @@ def test_no_vendors_key_gets_through(vendor: str, sentence: str) -> None:
     [
         ("Bearer abcdef0123456789", "Bearer ***"),
         ('"authorization": "bearer 0123-abc.def", "x": 1', '"authorization": "bearer ***", "x": 1'),
+        ("Basic dXNlcjpwYXNzd29yZA==", "Basic ***"),
+        ("GET /models?key=0123456789abcdef&x=1", "GET /models?key=***&x=1"),
+        ("https://h/?api_key=0123456789abcdef", "https://h/?api_key=***"),
+        ("http://user:p@ss@host/x", "http://***@host/x"),
         ("http://user:secret@host:11434/api", "http://***@host:11434/api"),
         ("postgresql://gw:hunter2@db/gw failed", "postgresql://***@db/gw failed"),
         ("redis://:hunter2@cache:6379", "redis://***@cache:6379"),
@@ -63,6 +72,7 @@ def test_credentials_in_headers_and_addresses_are_hidden(text: str, hidden: str)
         "Connection refused to Ollama server at http://127.0.0.1:11434",
         "mail someone@example.com about https://example.com/a@b",
         "the risk-averse desk-top",
+        "the field key_mapping is unknown",
         "max_tokens must be at least 1",
     ],
 )

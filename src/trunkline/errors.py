@@ -119,9 +119,11 @@ class ProviderError(GatewayError):
 
 
 _SECRETS: Final = re.compile(
-    r"(?i)(?<![a-z0-9])(?:sk|gw|csk|pk|rk|hf|xai|gsk|key)[-_][a-z0-9_\-*.]{6,}"  # vendors' and our own keys
-    r"|(?<=bearer )[^\s\"',;]{6,}"  # an Authorization header that was echoed
-    r"|(?<=://)[^/\s@\"']+@"  # user:password@ in an address
+    r"(?i)(?<![a-z0-9])(?:sk|gw|csk|pk|rk|hf|xai|gsk|nvapi|pplx|r8|fw)[-_][a-z0-9_\-*.]{6,}"  # vendors', ours
+    r"|(?<![a-z0-9])AIza[a-z0-9_\-]{16,}"  # Google's
+    r"|(?<=bearer )[^\s\"',;]{6,}|(?<=basic )[a-z0-9+/=]{8,}"  # an Authorization header that was echoed
+    r"|(?<=key=)[^\s&\"',;]{6,}|(?<=token=)[^\s&\"',;]{6,}"  # in a query
+    r"|(?<=://)[^/\s\"']+@"  # user:password@ in an address; the password may hold an @
 )
 
 
