@@ -106,7 +106,7 @@ async def test_it_is_kept_fresh() -> None:
     fake.gate = asyncio.Event()
     catalog.start(0.001)
     await catalog.settle(0.01)  # patience ends first
-    assert not catalog.shelves["vllm"].known
+    assert not catalog.shelves["vllm"].models
     fake.gate.set()
     async with asyncio.timeout(GUARD):
         await catalog.settle(GUARD)
