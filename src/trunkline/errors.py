@@ -98,6 +98,9 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         """Seconds after which a retry makes sense, if anybody said so."""
 
+    def __str__(self) -> str:
+        return self.message
+
     @property
     def status_code(self) -> int:
         """The HTTP status, under the name that FastAPI's users look for."""

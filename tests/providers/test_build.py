@@ -1,0 +1,108 @@
+"""Providers from settings."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from trunkline import ChatCompletionRequest, ChatCompletionResponse, CustomProcessingProvider
+from trunkline.providers import build
+from trunkline.providers.build import build_providers
+from trunkline.providers.ollama import OllamaProvider
+from trunkline.providers.python import PythonProvider
+from trunkline.providers.wire import RowProvider
+from trunkline.settings import ModelDefaults, ProviderConfig, Settings, SettingsError
+
+
+class Mine:
+    """A provider of a user's own."""
+
+    def __init__(self, *, word: str = "") -> None:
+        if word == "broken":
+            raise RuntimeError("no")
+        self.word = word
+
+    async def chat_completions(self, req: ChatCompletionRequest) -> ChatCompletionResponse:
+        return await CustomProcessingProvider().chat_completions(req)
+
+
+class NoProvider:
+    """Has no method."""
+
+
+def made(**settings: Any) -> dict[str, Any]:
+    return dict(build_providers(Settings(**settings)))
+
+
+def test_what_is_there_without_any_setting() -> None:
+    found = made()
+    assert list(found) == ["ollama", "custom"]
+    assert isinstance(found["ollama"], OllamaProvider)
+    assert isinstance(found["custom"], PythonProvider)
+    assert [provider.local for provider in found.values()] == [True, True]
+
+
+def test_clouds_by_their_keys() -> None:
+    found = made(openrouter_api_key=SecretStr("sk-or-1234567"), anthropic_api_key=SecretStr("sk-ant-123456"))
+    assert isinstance(found["openrouter"], RowProvider)
+    assert (b"authorization", b"Bearer sk-or-1234567") in found["openrouter"]._headers
+    assert (b"x-api-key", b"sk-ant-123456") in found["anthropic"]._headers
+    assert found["anthropic"].upstreams[0].url.endswith("/v1")
+    assert not found["openrouter"].local
+
+
+def test_a_providers_own_section() -> None:
+    section = ProviderConfig(
+        type="openai-compatible",
+        urls=("http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"),
+        headers={"X-Team": SecretStr("blue")},
+        drop=("logit_bias",),
+        proxy=SecretStr("http://proxy.test:3128"),
+    )
+    provider = made(providers={"vllm": section}, models={"vllm/*": ModelDefaults(keep_alive="5m")})["vllm"]
+    assert [upstream.name for upstream in provider.upstreams] == ["127.0.0.1:1", "127.0.0.1:2"]
+    assert (b"x-team", b"blue") in provider._headers
+    fills = provider.fills_for("any")
+    assert fills.drop == {"logit_bias"}
+    assert fills.fields == {"keep_alive": "5m"}
+    assert provider.local
+
+
+def test_a_class_by_its_path() -> None:
+    path = f"{__name__}:Mine"
+    provider = made(providers={"mine": ProviderConfig(python=path, options={"word": "x"})})["mine"]
+    assert isinstance(provider, PythonProvider)
+    assert isinstance(provider.inner, Mine)
+    assert provider.inner.word == "x"
+
+
+def test_a_type_from_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("parrot", f"{__name__}:Mine", build.ENTRY_POINTS)
+    monkeypatch.setattr(build, "entry_points", lambda group: [point])
+    section = ProviderConfig(type="parrot", url="http://127.0.0.1:1")
+    assert isinstance(made(providers={"bird": section})["bird"].inner, Mine)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        (ProviderConfig(python="no.such.module:Class"), "Cannot load the Python provider"),
+        (ProviderConfig(python=f"{__name__}:Nothing"), "Cannot load the Python provider"),
+        (ProviderConfig(python=f"{__name__}:NoProvider"), "has no chat_completions method"),
+        (ProviderConfig(python=f"{__name__}:Mine", options={"word": "broken"}), "could not be made"),
+        (ProviderConfig(type="parrot", url="http://127.0.0.1:1"), "no such type 'parrot'"),
+        (ProviderConfig(type="openai", url="http://127.0.0.1:1"), "needs a key"),
+        (
+            ProviderConfig(
+                type="openai-compatible", url="http://127.0.0.1:1", headers={"x": SecretStr("a\r\nb")}
+            ),
+            "line break",
+        ),
+    ],
+)
+def test_what_cannot_be_made(section: ProviderConfig, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        made(providers={"mine": section})

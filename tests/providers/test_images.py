@@ -1,0 +1,132 @@
+"""Images by URL: fetched within limits, and never from our own network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from trunkline import CallerError
+from trunkline.providers.images import ImageFetcher, is_public
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1:248:1893:25c8:1946", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("169.254.169.254", False),
+        ("192.168.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:127.0.0.1", False),
+    ],
+)
+def test_public_addresses(address: str, public: bool) -> None:
+    assert is_public(address) is public
+
+
+ANSWERS = {
+    "/image": b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: %d\r\n\r\n" % len(PNG) + PNG,
+    "/page": b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi",
+    "/large": b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: 5000\r\n\r\n" + bytes(5000),
+    "/moved": b"HTTP/1.1 302 Found\r\nlocation: /image\r\ncontent-length: 0\r\n\r\n",
+    "/inside": b"HTTP/1.1 302 Found\r\nlocation: http://inside.test/x\r\ncontent-length: 0\r\n\r\n",
+    "/loop": b"HTTP/1.1 302 Found\r\nlocation: /loop\r\ncontent-length: 0\r\n\r\n",
+}
+GONE = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
+
+
+@asynccontextmanager
+async def web() -> AsyncIterator[int]:
+    """A small web server; its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(ANSWERS.get(head.split(b" ")[1].decode(), GONE))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """A name service: one public name, which our test server stands for, and one inside."""
+    return ["10.0.0.1"] if host == "inside.test" else ["127.0.0.1"]
+
+
+def fetcher() -> ImageFetcher:
+    return ImageFetcher(max_bytes=1000, timeout=5, resolver=resolve, allowed=lambda ip: ip == "127.0.0.1")
+
+
+@pytest.mark.parametrize("path", ["/image", "/moved"])
+async def test_an_image_becomes_data(path: str) -> None:
+    async with web() as port:
+        images = fetcher()
+        assert (await images.fetch(f"http://public.test:{port}{path}")).startswith(
+            "data:image/png;base64,iVBO"
+        )
+        await images.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "status"),
+    [
+        ("http://public.test:{port}/page", "is not a PNG", 400),
+        ("http://public.test:{port}/large", "larger than 1000 bytes", 413),
+        ("http://public.test:{port}/gone", "status 404", 400),
+        ("http://public.test:{port}/loop", "redirects too often", 400),
+        ("http://public.test:{port}/inside", "not at a public address", 400),
+        ("http://inside.test/x", "not at a public address", 400),
+        ("http://user:pass@public.test/x", "is not an http", 400),
+        ("http://127.0.0.1:1/x", "cannot be fetched", 400),
+    ],
+)
+async def test_what_is_refused(url: str, said: str, status: int) -> None:
+    async with web() as port:
+        images = fetcher()
+        with pytest.raises(CallerError, match=said) as raised:
+            await images.fetch(url.format(port=port), "messages[0].content[0].image_url.url")
+        await images.aclose()
+    assert raised.value.status == status
+    assert raised.value.param == "messages[0].content[0].image_url.url"
+
+
+async def test_a_body_gets_its_images_by_value() -> None:
+    async with web() as port:
+        images = fetcher()
+        url = f"http://public.test:{port}/image"
+        parts = [
+            {"type": "text", "text": url},
+            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "image_url", "image_url": url},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        ]
+        body = json.dumps({"model": "m", "messages": [{"role": "user", "content": parts}]}).encode()
+        found = json.loads(await images.inline(body))["messages"][0]["content"]
+        await images.aclose()
+    assert found[0] == parts[0]
+    assert [part["image_url"]["url"][:15] for part in found[1:]] == ["data:image/png;"] * 3
+
+
+@pytest.mark.parametrize(
+    "body", [b"not json", b"[]", b'{"messages": 3}', b'{"messages": [1, {"content": [2]}]}']
+)
+async def test_what_is_no_request_is_left_to_the_parser(body: bytes) -> None:
+    images = fetcher()
+    assert json.loads(
+        json.dumps((await images.inline(body)).decode().replace(" ", ""))
+    ) == body.decode().replace(" ", "")
+    await images.aclose()
