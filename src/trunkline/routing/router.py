@@ -19,6 +19,7 @@ from trunkline.errors import (
     UNSUPPORTED,
     CallerError,
     GatewayError,
+    redact,
 )
 from trunkline.model import Operation
 from trunkline.providers.base import Provider, Upstream
@@ -276,8 +277,9 @@ class Router:
         listed = (known for each in searched for known in self.catalog.shelves[each].models)
         alike = [known for known in listed if names.short(known).lower().startswith(beginning)]
         close = get_close_matches(name, alike[:MAX_COMPARED], n=3, cutoff=0.5)
+        name = redact(name)  # it may be a key in the wrong place
         if list(searched) == ["ollama"]:
-            text = f"Model '{name}' not found in Ollama. Pull it with `ollama pull {name}`"
+            text = f"Model '{name}' not found in Ollama. Pull the model with `ollama pull {name}`"
         else:
             text = f"Model '{name}' not found at {', '.join(searched)}. GET /v1/models lists what there is"
         if close:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from trunkline.errors import MODEL_NOT_FOUND, CallerError
+from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
 from trunkline.providers.base import ModelInfo
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def show_model(gateway: Gateway, headers: Headers, model: str, only: str | None 
     target = gateway.router.resolve(model, only)[0]
     found = gateway.catalog.shelves[target.provider.name].find(target.model)
     if found is None:
-        raise CallerError(f"Model '{model}' is not in any catalog", MODEL_NOT_FOUND, param="model")
+        raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
     return _json(model_object(gateway, target.provider.name, found, pinned=only is not None))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from trunkline.errors import GatewayError
+from trunkline.errors import GatewayError, redact
 from trunkline.observe.log import AccessLog, RequestLine
 from trunkline.observe.metrics import Metrics
 from trunkline.pipeline import Outcome
@@ -66,6 +66,9 @@ class Recorder:
         """One call. No prompt, no answer and no key stands in what is noted."""
         call, status, ended = outcome
         candidate, usage, peek, error = call.candidate, call.usage, call.peek, call.error
+        model = call.model
+        if error is not None and model is not None:
+            model = redact(model)  # a name that nobody knows may be a key in the wrong place
         seconds, first_byte = outcome.seconds, outcome.first_byte
         provider = None if candidate is None else candidate.provider.name
         self._metrics.count(call.front.operation, provider, status, seconds, first_byte, usage)
@@ -81,7 +84,7 @@ class Recorder:
                 client=call.client,
                 provider=provider,
                 upstream=None if candidate is None else candidate.upstream.name,
-                model=call.model,
+                model=model,
                 status=status,
                 code=None if error is None else error.code,
                 prompt_tokens=None if usage is None else usage.prompt_tokens,

@@ -125,5 +125,5 @@ class Routes:
 
 
 def _wrong_method(method: str, path: str, allow: bytes) -> Refuse:
-    text = f"{method} is not allowed at {path}; use {allow.decode()}"
+    text = f"{method} is not allowed at {redact_path(path)}; use {allow.decode()}"
     return Refuse(CallerError(text, METHOD_NOT_ALLOWED), allow)
