@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 import openai
 import pytest
 
-from trunkline.testing import MockUpstream
+from trunkline.testing import MockUpstream, Script
 
 KEY = "gw_" + "e" * 43
 SECRET = "sk-planted-upstream-secret"
@@ -30,6 +31,13 @@ MODELS = {
 }
 """A chat model of each provider."""
 
+MAX_BODY = 100_000
+GUARD = 30.0
+"""Seconds after which a test that hangs fails."""
+
+
+Found = TypeVar("Found")
+
 
 class World(NamedTuple):
     """A running gateway and what stands behind it."""
@@ -37,65 +45,116 @@ class World(NamedTuple):
     url: str
     mocks: dict[str, MockUpstream]
     log: Path
+    clients: dict[tuple[str, str], openai.OpenAI]
 
     def client(self, path: str = "/v1", key: str = KEY) -> openai.OpenAI:
         """OpenAI's client for this gateway; it does not retry, so that every failure is seen."""
-        return openai.OpenAI(base_url=self.url + path, api_key=key, max_retries=0, timeout=30)
+        if (path, key) not in self.clients:
+            client = openai.OpenAI(base_url=self.url + path, api_key=key, max_retries=0, timeout=GUARD)
+            self.clients[path, key] = client
+        return self.clients[path, key]
 
-    def lines(self) -> str:
-        """All that the gateway has logged."""
+    def async_client(self) -> openai.AsyncOpenAI:
+        """The same for coroutines."""
+        return openai.AsyncOpenAI(base_url=self.url + "/v1", api_key=KEY, max_retries=0, timeout=GUARD)
+
+    @contextmanager
+    def saying(self, shape: str, **script: Any) -> Iterator[MockUpstream]:
+        """The mock of that shape answers by this script until the block is left."""
+        mock = self.mocks[shape]
+        before, mock.script = mock.script, Script(**script)
+        try:
+            yield mock
+        finally:
+            mock.script = before
+
+    def output(self) -> str:
+        """All that the gateway has printed and logged."""
         return self.log.read_text()
 
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    def line(self, request_id: str) -> dict[str, Any]:
+        """The one log line of a request. It may come a moment after the answer."""
+        found = poll(lambda: _lines(self.log, request_id))
+        assert len(found) == 1, found
+        return found[0]
 
 
-def start_gateway(folder: Path, config: str, *args: str, **env: str) -> tuple[subprocess.Popen[bytes], str]:
-    """``trunkline serve`` with a configuration file, once it is ready; (process, its URL)."""
-    file = folder / "trunkline.yaml"
-    file.write_text(config)
-    port = free_port()
-    environment = os.environ | {"PORT": str(port), "HOST": "127.0.0.1", "ALLOWED_API_KEYS": KEY} | env
-    with (folder / "gateway.log").open("wb") as log:
+def poll(look: Callable[[], Found]) -> Found:
+    """What ``look`` finds, as soon as it finds something."""
+    deadline = time.monotonic() + GUARD
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)  # leaves the processor to the process that is waited for
+    return found
+
+
+def _lines(log: Path, holding: str) -> list[dict[str, Any]]:
+    """The log's whole lines that hold this as a JSON string."""
+    lines = log.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if f'"{holding}"' in line and line.endswith("\n")]
+
+
+@contextmanager
+def gateway(
+    folder: Path, config: str, mocks: dict[str, MockUpstream] | None = None, **env: str
+) -> Iterator[World]:
+    """``trunkline serve`` with a configuration file, from when it is ready. It ends as an init system ends
+    it."""
+    (folder / "trunkline.yaml").write_text(config)
+    environment = os.environ | {"PORT": "0", "HOST": "127.0.0.1", "ALLOWED_API_KEYS": KEY} | env
+    log = folder / "gateway.log"
+    with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "trunkline", "serve", "--config", str(file), *args],
-            stderr=log,
+            [sys.executable, "-m", "trunkline", "serve", "--config", "trunkline.yaml"],
+            stdout=out,
+            stderr=subprocess.STDOUT,
             cwd=folder,
             env=environment,
         )
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(url + "/health/ready").status_code == 200:
-                return process, url
-        except httpx.TransportError:
-            continue
-    process.kill()
-    process.wait()
-    raise AssertionError((folder / "gateway.log").read_text())
+    clients: dict[tuple[str, str], openai.OpenAI] = {}
+    try:
+        yield World(_ready(process, log), mocks or {}, log, clients)
+        process.terminate()
+        assert process.wait(GUARD) == 0, log.read_text()
+    finally:
+        for client in clients.values():
+            client.close()
+        process.kill()
+        process.wait()
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a gateway as an init system does."""
-    process.terminate()
-    assert process.wait(30) == 0
+def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The address that the gateway says it listens on, once it has looked at its providers."""
+
+    def listening() -> list[dict[str, Any]]:
+        assert process.poll() is None, log.read_text()
+        return _lines(log, "listening")
+
+    url: str = poll(listening)[0]["urls"][0]
+    poll(lambda: httpx.get(url + "/health/ready").status_code == 200)
+    return url
+
+
+@pytest.fixture(scope="session")
+def nowhere() -> Iterator[str]:
+    """An address that refuses connections, and that nobody else can take meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session", params=["true", "false"], ids=["fast", "asgi"])
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nowhere: str
+) -> Iterator[World]:
     """The whole house, once with each end of the server."""
     folder = tmp_path_factory.mktemp("gateway")
     shapes = {"plain": "generic"}
+    keys = dict.fromkeys(MODELS, SECRET) | {"ollama": None, "plain": None}
     with ExitStack() as stack:
         mocks = {
-            name: stack.enter_context(MockUpstream.in_thread(shapes.get(name, name), any_model=False))
-            for name in MODELS
+            name: stack.enter_context(MockUpstream.in_thread(shapes.get(name, name), require_key=key))
+            for name, key in keys.items()
         }
         config = f"""
 ollama_base_url: {mocks["ollama"].base_url}
@@ -105,9 +164,10 @@ cerebras_api_key: {SECRET}
 cerebras_base_url: {mocks["cerebras"].base_url}
 openai_api_key: {SECRET}
 openai_base_url: {mocks["openai"].base_url}
+max_body_bytes: {MAX_BODY}
+aliases: {{fast: ollama/llama3.2}}
 providers:
-  plain: {{type: openai-compatible, url: "{mocks["plain"].base_url}", models: [mock-model]}}
+  plain: {{type: openai-compatible, url: "{mocks["plain"].base_url}"}}
+  gone: {{type: ollama, url: "http://{nowhere}"}}
 """
-        process, url = start_gateway(folder, config, FAST_HTTP=request.param)
-        stack.callback(stop, process)
-        yield World(url, mocks, folder / "gateway.log")
+        yield stack.enter_context(gateway(folder, config, mocks, FAST_HTTP=request.param))

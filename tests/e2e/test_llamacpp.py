@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import World, free_port, start_gateway, stop
+from tests.e2e.conftest import World, gateway
 
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
 xllamacpp = pytest.importorskip("xllamacpp", reason="the package xllamacpp is not installed")
@@ -69,24 +69,20 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     write_model(folder / "tiny.gguf")
     params = xllamacpp.CommonParams()
     params.model.path = str(folder / "tiny.gguf")
-    params.port = free_port()
+    params.port = 0
     params.n_ctx = CONTEXT
     params.n_parallel = 1
     params.cpuparams.n_threads = 1
     params.warmup = False
     server = xllamacpp.Server(params)
-    url = f"http://127.0.0.1:{params.port}/v1"
     config = f"""
 ollama_enabled: false
 providers:
-  engine: {{type: openai-compatible, url: "{url}"}}
+  engine: {{type: openai-compatible, url: "{server.listening_address}/v1"}}
 """
-    process, gateway = start_gateway(folder, config, OLLAMA_ENABLED="false")
-    try:
-        yield World(gateway, {}, folder / "gateway.log")
-    finally:
-        stop(process)
-        del server
+    with gateway(folder, config) as world:
+        yield world
+    del server
 
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
