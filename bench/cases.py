@@ -28,7 +28,7 @@ _CHUNK: Final = (
 )
 
 BRIEF: Final = Mock("brief", "openai", _CHUNK, chunks=2)
-SLOW: Final = Mock("slow", "openai", _CHUNK, chunks=40, slow=True)
+SLOW: Final = Mock("slow", "openai", _CHUNK, chunks=2, rules=400)
 OPENAI_FIRST: Final = Mock("openai-first", "openai", _CHUNK, chunks=2, delay_s=0.001)
 OPENAI_PACED: Final = Mock("openai-paced", "openai", _CHUNK, chunks=500, delay_s=0.001)
 OPENAI_MANY: Final = Mock("openai-many", "openai", _CHUNK, chunks=100, delay_s=0.01)
@@ -118,7 +118,7 @@ CASES: Final = (
     ),
     Case(
         "json-slow",
-        f"JSON requests, {CONNECTIONS} connections, an upstream that is the slowest part",
+        f"JSON requests, {CONNECTIONS} connections, a slower upstream",
         SLOW,
         _FLOOD,
         _REQUESTS,

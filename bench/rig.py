@@ -42,8 +42,9 @@ class Mock(NamedTuple):
     chunks: int
     delay_s: float = 0.0
     """Pause between two chunks."""
-    slow: bool = False
-    """Makes each answer anew, as a server that works for its answers, instead of keeping it."""
+    rules: int = 0
+    """Rules that never apply: the mock makes each answer anew and looks through them first, which makes it
+    slow in CPU time, without the timers that would let answers come in bunches."""
 
     @property
     def provider(self) -> dict[str, str]:
@@ -179,8 +180,7 @@ class Rig:
 
     def _start_mock(self, mock: Mock, stack: ExitStack) -> Process:
         script = {"text": [mock.chunk], "repeat": mock.chunks, "delay_chunk_s": mock.delay_s}
-        # The mock keeps answers only while no rule could change them; this one never applies.
-        rules = [{"model": "nobody", "script": {}}] if mock.slow else []
+        rules = [{"model": "nobody", "script": {}}] * mock.rules
         path = self.folder / f"{mock.name}.json"
         path.write_text(json.dumps({"models": ["bench"], "script": script, "rules": rules}))
         port = self.mocks[mock.name]
