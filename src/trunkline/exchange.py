@@ -148,6 +148,32 @@ class PassThrough(_Carried):
         self.usage, self.model = scanner.usage, scanner.model
 
 
+class Ready(_Carried):
+    """An answer that no upstream need be asked for: all of it is there from the start."""
+
+    def __init__(self, front: Front, back: Back, model: str, answer: bytes) -> None:
+        super().__init__(front, back, model, streaming=False)
+        self.model = model
+        self.complete = True
+        self._answer = answer
+
+    def target(self) -> str:
+        """Nowhere."""
+        return ""
+
+    def request(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Nothing comes."""
+        return b""
+
+    def finish(self) -> bytes:
+        """The answer."""
+        return self._answer
+
+
 class Translate(_Carried):
     """Front and back differ: through canonical events."""
 

@@ -276,14 +276,17 @@ class Pipeline:
         router, operation = self.router, front.operation
         if not router.catalog.settled:
             await asyncio.ensure_future(router.catalog.settle(FIRST_LOOK_S))
+        model = peek.model or router.default_model(call.only or front.home)
         try:
-            candidates = router.candidates(peek.model, operation, call.only)
+            candidates = router.candidates(model, operation, call.only)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
             if not await asyncio.ensure_future(router.catalog.look_again()):
                 raise
-            candidates = router.candidates(peek.model, operation, call.only)
+            candidates = router.candidates(model, operation, call.only)
+        if peek.load is not None:
+            candidates = await asyncio.ensure_future(router.holders_first(candidates))
         failure: GatewayError | None = None
         for candidate in candidates:
             provider = candidate.provider

@@ -5,30 +5,85 @@ from __future__ import annotations
 import pytest
 
 from trunkline.server import pages
-from trunkline.server.routes import ASKS, TELLS, Ask, Refuse, Routes, Tell
+from trunkline.server.ollama import manage
+from trunkline.server.ollama import pages as native
+from trunkline.server.routes import DIALECTS, OWN, Ask, Do, Refuse, Routes, Tell
 
 ROUTES = Routes(["vllm", "ollama", "custom"])
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-@pytest.mark.parametrize("path", ASKS)
+OPEN = {"/", "/health", "/healthz", "/health/live", "/health/ready", "/api/version"}
+"""What needs no key."""
+
+ADMIN = {"/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete"}
+"""What needs an admin's."""
+
+
+@pytest.mark.parametrize("path", DIALECTS)
 @pytest.mark.parametrize(("prefix", "only"), [("", None), ("/vllm", "vllm"), ("/ollama", "ollama")])
-def test_questions(path: str, prefix: str, only: str | None) -> None:
-    assert ROUTES.find("POST", prefix + path) == Ask(ASKS[path], only)
-    for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):
+def test_dialects(path: str, prefix: str, only: str | None) -> None:
+    for method in METHODS:
         entry = ROUTES.find(method, prefix + path)
-        assert isinstance(entry, Refuse)
-        assert (entry.error.status, entry.allow) == (405, b"POST")
+        known = DIALECTS[path].get(method)
+        if known is None:
+            assert isinstance(entry, Refuse)
+            assert (entry.error.status, entry.allow) == (405, ", ".join(DIALECTS[path]).encode())
+        elif isinstance(known, Ask):
+            assert entry == Ask(known.front, only)
+        else:
+            assert isinstance(entry, Tell | Do)
+            assert entry == known._replace(arguments={} if only is None else {"only": only})
 
 
-@pytest.mark.parametrize("path", TELLS)
+@pytest.mark.parametrize("path", [*OWN, *DIALECTS])
+def test_who_may(path: str) -> None:
+    for entry in {**OWN, **DIALECTS}[path].values():
+        assert (isinstance(entry, Tell) and entry.open) == (path in OPEN)
+        assert (isinstance(entry, Do) and entry.admin) == (path in ADMIN)
+
+
+@pytest.mark.parametrize("path", OWN)
 def test_pages(path: str) -> None:
     for method in ("GET", "HEAD"):
-        entry = ROUTES.find(method, path)
-        assert isinstance(entry, Tell)
-        assert entry.open == (path not in ("/metrics", "/v1/models"))
+        assert isinstance(ROUTES.find(method, path), Tell)
     entry = ROUTES.find("POST", path)
     assert isinstance(entry, Refuse)
     assert (entry.error.status, entry.allow) == (405, b"GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "run", "arguments"),
+    [
+        ("HEAD", "/api/blobs/sha256:00", manage.has_blob, {"digest": "sha256:00"}),
+        ("POST", "/api/blobs/sha256:00", manage.put_blob, {"digest": "sha256:00"}),
+        ("POST", "/ollama/api/blobs/a", manage.put_blob, {"digest": "a", "only": "ollama"}),
+        ("POST", "/ollama/api/show", native.show, {"only": "ollama"}),
+    ],
+)
+def test_errands(method: str, path: str, run: object, arguments: dict[str, str]) -> None:
+    entry = ROUTES.find(method, path)
+    assert isinstance(entry, Do)
+    assert (entry.run, entry.arguments) == (run, arguments)
+    assert entry.streams == (run is manage.put_blob)
+
+
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [
+        ("/api", b'{"error":"There is nothing at /api"}'),
+        ("/api/nothing", b'{"error":"There is nothing at /api/nothing"}'),
+        ("/vllm/api/nothing", b'{"error":"There is nothing at /vllm/api/nothing"}'),
+        ("/cerebras/api/tags", b'{"error":"Provider \'cerebras\' not configured"}'),
+        ("/api/tags", b'{"error":"POST is not allowed at /api/tags; use GET, HEAD"}'),
+        ("/api/blobs/x", None),
+    ],
+)
+def test_errors_in_the_shape_of_ollama(path: str, shape: bytes | None) -> None:
+    entry = ROUTES.find("POST", path)
+    assert isinstance(entry, Refuse) == (shape is not None)
+    if isinstance(entry, Refuse):
+        assert entry.render(entry.error) == shape
 
 
 def test_metrics_for_everybody() -> None:

@@ -8,7 +8,7 @@ keeps it in ``error`` instead of raising, so that what came before it in the sam
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -30,6 +30,8 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     n: int = 1
     user: str | None = None
+    load: Literal["load", "unload"] | None = None
+    """Ollama's empty requests, which only bring a model into memory or let it go."""
 
 
 class Fills(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,10 @@ class Front(Protocol):
         """Which operation it is."""
 
     @property
+    def home(self) -> str | None:
+        """The provider that a request without a model is meant for, if the dialect is a provider's own."""
+
+    @property
     def stream_type(self) -> bytes:
         """Content type of a streamed answer."""
 
@@ -96,6 +102,10 @@ class Front(Protocol):
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to ``job``, served as ``model`` where the upstream gives no name."""
+
+    def loaded(self, job: Job, model: str) -> bytes | None:
+        """The whole answer to a ``job`` that only loads its model, for where there is nothing to load; None
+        for every other job."""
 
     def error(self, error: GatewayError) -> bytes:
         """The body of an error answer in this dialect."""

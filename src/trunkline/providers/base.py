@@ -6,7 +6,7 @@ a provider. ``Provider`` is what the gateway routes to. Nothing here does I/O.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -70,11 +70,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Ollama's words: completion, tools, vision, thinking, embedding, insert."""
     prices: dict[str, float] | None = None
     """USD per token by kind (``prompt``, ``completion``, …), where the provider publishes them."""
-    size: int | None = None
-    """Bytes on disk, for local models."""
-    digest: str | None = None
-    modified_at: str | None = None
-    details: dict[str, object] | None = None
+    listing: Mapping[str, object] | None = None
+    """An Ollama server's own entry of ``/api/tags``, for models that have one."""
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):

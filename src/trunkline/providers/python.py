@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from trunkline.dialects.base import NO_FILLS, Front, Peek
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_TIMEOUT, CallerError, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Translate
+from trunkline.exchange import Exchange, PassThrough, Ready, Translate
 from trunkline.framing import sse
 from trunkline.model import Operation
 from trunkline.providers.base import (
@@ -70,10 +70,13 @@ class PythonProvider:
         """Whole to whole passes through; everything else is translated."""
         if front.dialect == "openai" and not peek.stream:
             return PassThrough(front, self._back, body, peek, model, NO_FILLS, self.name)
+        job = front.parse(body)
+        if (answer := front.loaded(job, model)) is not None:
+            return Ready(front, self._back, model, answer)
         return Translate(
             front,
             self._back,
-            front.parse(body),
+            job,
             model,
             NO_FILLS,
             self.name,
@@ -146,6 +149,8 @@ class _Run:
     async def _answer(self) -> bytes:
         """Put the request to the provider and its answer through the exchange; returns the last bytes."""
         inner, exchange, body = self._provider.inner, self._exchange, self._exchange.request()
+        if exchange.complete:
+            return exchange.finish()
         exchange.head(200, ())
         if exchange.target() == _EMBEDDINGS:
             assert isinstance(inner, EmbeddingProvider)

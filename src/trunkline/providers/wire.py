@@ -7,7 +7,9 @@ to its back dialect. The same object serves the gateway (``exchange`` and ``open
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ from trunkline import transport
 from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
 from trunkline.dialects.openai import OpenAIBack
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Translate
+from trunkline.exchange import Exchange, PassThrough, Ready, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import Flight, ModelInfo, Outlet, Upstream
 from trunkline.providers.library import LibraryFace
@@ -42,6 +44,8 @@ class WireProvider(LibraryFace):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
     lists_models = True
+    loads_models = False
+    """Whether its models are brought into memory by request; elsewhere they are there already."""
 
     def __init__(
         self,
@@ -85,14 +89,18 @@ class WireProvider(LibraryFace):
         return None
 
     def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
-        """PassThrough where the client speaks this provider's dialect, else Translate."""
+        """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
+        nothing to ask."""
         fills = self.fills_for(model)
         if front.dialect == self.back.dialect and (self._streaming or not peek.stream):
             return PassThrough(front, self.back, body, peek, model, fills, self.name)
+        job = front.parse(body)
+        if not self.loads_models and (answer := front.loaded(job, model)) is not None:
+            return Ready(front, self.back, model, answer)
         return Translate(
             front,
             self.back,
-            front.parse(body),
+            job,
             model,
             fills,
             self.name,
@@ -113,6 +121,8 @@ class WireProvider(LibraryFace):
 
     def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
         """Send the request; the answer flows into ``outlet``."""
+        if exchange.complete:
+            return _Landing(exchange, outlet)
         origin, path = self._places[upstream.url]
         request = UpstreamRequest(
             origin,
@@ -139,24 +149,31 @@ class WireProvider(LibraryFace):
                 error.message = f"Provider '{self.name}': {error.message}"
         return error
 
+    def request_to(
+        self,
+        upstream: Upstream,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> UpstreamRequest:
+        """A request beside the data path: ``path`` lies below the provider's base address."""
+        origin, base = self._places[upstream.url]
+        headers = self._get_headers if body is None else self._headers
+        target = base + path.encode()
+        return UpstreamRequest(
+            origin, method.encode(), target, headers, body or b"", timeouts or self.timeouts
+        )
+
     async def get_json(self, upstream: Upstream, path: str, body: bytes | None = None) -> Any:
         """A small JSON document from one upstream (GET, or POST of ``body``).
 
         Raises:
             ProviderError: no answer, an error answer, or one that is not JSON.
         """
-        origin, base = self._places[upstream.url]
-        request = UpstreamRequest(
-            origin,
-            b"GET" if body is None else b"POST",
-            base + path.encode(),
-            self._get_headers if body is None else self._headers,
-            body or b"",
-            self.timeouts,
-            MAX_LISTING,
-        )
+        request = self.request_to(upstream, "GET" if body is None else "POST", path, body)
         try:
-            answer = await self.client.fetch(request)
+            answer = await self.client.fetch(replace(request, max_body=MAX_LISTING))
             if answer.status >= 400:
                 raise self.back.read_error(answer.status, answer.headers, answer.body)
             return msgspec.json.decode(answer.body)
@@ -251,6 +268,20 @@ class _Carrier:
 
     def on_failure(self, failure: GatewayError) -> None:
         self._outlet.fail(self._provider.worded(failure))
+
+
+class _Landing:
+    """The flight of an exchange that is complete before it is opened."""
+
+    def __init__(self, exchange: Exchange, outlet: Outlet) -> None:
+        self._handle = asyncio.get_running_loop().call_soon(outlet.done, exchange.finish())
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
 
 
 def _merge(fills: Sequence[Fills]) -> Fills:

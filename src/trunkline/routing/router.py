@@ -8,6 +8,7 @@ fallbacks, unless the name was pinned. Within a provider its upstreams take turn
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final, NamedTuple
@@ -23,6 +24,7 @@ from trunkline.errors import (
 )
 from trunkline.model import Operation
 from trunkline.providers.base import Provider, Upstream
+from trunkline.providers.ollama import OllamaProvider
 from trunkline.routing import names
 from trunkline.routing.catalog import Catalog
 from trunkline.settings import BUILT_IN_PROVIDERS
@@ -108,6 +110,11 @@ class Router:
             return self._upstreams(able[0])
         return [candidate for target in able for candidate in self._upstreams(target)]
 
+    def places(self, model: str, only: str | None = None) -> list[Candidate]:
+        """Everywhere the model is, whatever can be asked of it there. Raises as :meth:`candidates`."""
+        self._forget_if_stale()
+        return [each for target in self.resolve(model, only) for each in self._upstreams(target)]
+
     def _able(self, model: str | None, operation: Operation, only: str | None) -> list[Target]:
         """The targets that can do the operation. What was found is kept until the catalog changes."""
         self._forget_if_stale()
@@ -151,6 +158,16 @@ class Router:
         at = turn % len(candidates)
         return candidates[at:] + candidates[:at]
 
+    async def holders_first(self, candidates: list[Candidate]) -> list[Candidate]:
+        """The same, with those in front at which the model is loaded now."""
+        asked = {
+            id(each.upstream): each.provider.look_at_residents(each.upstream)
+            for each in candidates
+            if isinstance(each.provider, OllamaProvider)
+        }
+        await asyncio.gather(*asked.values())
+        return sorted(candidates, key=_is_elsewhere)
+
     def _find_upstreams(self, target: Target) -> list[Candidate]:
         provider = target.provider
         lists = self.catalog.shelves[provider.name].by_upstream
@@ -164,8 +181,8 @@ class Router:
     def resolve(self, model: str | None, only: str | None = None) -> list[Target]:
         """The providers to ask and what each calls the model; see :meth:`candidates`."""
         if only is not None:
-            return [self._at(self._provider(only), self._strip(model or self._default(only), only))]
-        name = model or self._default(None)
+            return [self._at(self._provider(only), self._strip(model or self.default_model(only), only))]
+        name = model or self.default_model(None)
         name = self._aliases.get(name.lower(), name)
         route = self._routes.get(name.lower())
         if route is not None:
@@ -193,8 +210,13 @@ class Router:
             found = self._public[provider, model] = model if leads_here else f"{provider}/{model}"
         return found
 
-    def _default(self, only: str | None) -> str:
-        if (only or self.preferred) == "ollama":
+    def default_model(self, meant: str | None) -> str:
+        """The model of a request that names none and is ``meant`` for a provider, or for none.
+
+        Raises:
+            CallerError: 400, where there is no default.
+        """
+        if (meant or self.preferred) == "ollama":
             return self.rules.default_model
         raise CallerError("Missing required parameter: 'model'", INVALID_REQUEST, param="model")
 
@@ -285,6 +307,11 @@ class Router:
         if close:
             text += f". Did you mean {' or '.join(close)}?"
         return CallerError(text, MODEL_NOT_FOUND, param="model")
+
+
+def _is_elsewhere(candidate: Candidate) -> bool:
+    provider = candidate.provider
+    return isinstance(provider, OllamaProvider) and not provider.holds(candidate.upstream, candidate.model)
 
 
 def _serving_lines(provider: str, upstream: str) -> bytes:

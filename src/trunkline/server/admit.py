@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from trunkline.errors import TOO_LARGE, CallerError
+from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
 from trunkline.pipeline import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
 from trunkline.settings import Settings
@@ -41,8 +41,12 @@ class RequestIds:
 class Admission:
     """The door, as the settings have it."""
 
-    def __init__(self, settings: Settings, keys: KeyRing, *, required: bool) -> None:
+    def __init__(
+        self, settings: Settings, keys: KeyRing, *, required: bool, open_network: bool = False
+    ) -> None:
+        """``open_network``: requests without a key may come from other machines."""
         self._keys = keys
+        self._open_network = open_network
         self._required = required
         self._origins = frozenset(settings.cors_allowed_origins)
         self.max_body = settings.max_body_bytes
@@ -54,6 +58,19 @@ class Admission:
             CallerError: 401, when a key is needed and what came is none.
         """
         return authenticate(headers, self._keys, self._required, path_key)
+
+    def check_admin(self, key: ApiKey | None) -> None:
+        """Refuse what only an admin may do. Where no key is asked for at all, whoever is on this machine may.
+
+        Raises:
+            CallerError: 403.
+        """
+        if (key is None and not self._open_network) or (key is not None and key.role == "admin"):
+            return
+        raise CallerError(
+            "This needs a key of role admin. Make one with `trunkline keys create NAME --role admin`",
+            FORBIDDEN,
+        )
 
     def check_length(self, length: int) -> None:
         """Refuse a body that is too large.

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Final
 
 from trunkline.errors import GatewayError
 from trunkline.ledger.reader import open_reader
-from trunkline.pipeline import Call, Lines
-from trunkline.server.calls import Opened
+from trunkline.pipe import Pipe
+from trunkline.pipeline import Lines
+from trunkline.server.calls import Held, Opened
 from trunkline.server.gateway import Gateway
 from trunkline.settings import Settings, exposure, load_settings
 
@@ -40,7 +41,8 @@ class GatewayApp:
             return
         if scope["type"] == "http":
             path = scope["path"].removeprefix(scope.get("root_path", ""))
-            opened = self.gateway.door.open(scope["method"], path, scope["headers"])
+            query = scope.get("query_string", b"")
+            opened = self.gateway.door.open(scope["method"], path, scope["headers"], query)
             if opened is not None:
                 await _Exchange(self, opened, scope, receive, send).run()
                 return
@@ -86,7 +88,7 @@ class _Exchange:
         self._messages: deque[dict[str, Any]] = deque()
         self._waiting = 0
         self._wake = asyncio.Event()
-        self._call: Call | None = None
+        self._call: Held | None = None
         self._paused = False
         self._ended = False
 
@@ -96,6 +98,9 @@ class _Exchange:
         opened = self._opened
         body = b""
         error = opened.error
+        if error is None and opened.streams:
+            await self._run_streaming()
+            return
         if error is None:
             try:
                 body = await self._read()
@@ -107,13 +112,38 @@ class _Exchange:
             gateway.door.refuse(opened, self, error)
         else:
             self._call = gateway.door.enter(opened, self, body, self._scope.get("client"))
-        watcher = asyncio.ensure_future(self._watch())
+        await self._answer(self._watch())
+
+    async def _answer(self, watch: Coroutine[Any, Any, None]) -> None:
+        """Send the answer, with an eye on the client."""
+        watcher = asyncio.ensure_future(watch)
         try:
             await self._pump()
         finally:
             watcher.cancel()
             if self._call is not None and not self._ended:
                 self._call.disconnected()
+
+    async def _run_streaming(self) -> None:
+        """Have the request answered while its body still comes."""
+        may_read = asyncio.Event()
+        may_read.set()
+        pipe = Pipe(may_read.clear, may_read.set)
+        self._call = self._app.gateway.door.enter_streaming(self._opened, self, pipe)
+        await self._answer(self._read_into(pipe, may_read))
+
+    async def _read_into(self, pipe: Pipe, may_read: asyncio.Event) -> None:
+        more = True
+        while more:
+            await may_read.wait()
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._gone()
+                return
+            pipe.feed(message.get("body", b""))
+            more = message.get("more_body", False)
+        pipe.end()
+        await self._watch()
 
     async def _read(self) -> bytes:
         pieces, size = [], 0
@@ -132,6 +162,9 @@ class _Exchange:
         """Wait for the client to go."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._gone()
+
+    def _gone(self) -> None:
         if self._call is not None and not self._ended:
             self._call.disconnected()
         self._ended = True

@@ -6,7 +6,8 @@ request on its way once the body is there (``enter``). What an entry tells by it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
 from trunkline import steps
 from trunkline.dialects import openai
@@ -14,14 +15,29 @@ from trunkline.errors import GatewayError
 from trunkline.pipeline import Call, Lines, Responder, error_lines
 from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.admit import Headers
+from trunkline.server.errands import Errand, Visit
 from trunkline.server.pages import TEXT, Page
-from trunkline.server.routes import Ask, Entry, Refuse, Tell
+from trunkline.server.routes import Ask, Do, Entry, Refuse, Tell
 
 if TYPE_CHECKING:
+    from trunkline.pipe import Pipe
     from trunkline.server.gateway import Gateway
 
 SMALL_BODY: Final = 64 * 1024
 """Bytes of a body that is read even when the request is refused, so that the connection can be kept."""
+
+
+class Held(Protocol):
+    """A request under way, as the server's end holds it: a ``Call`` or an ``Errand``."""
+
+    def disconnected(self) -> None:
+        """The client has gone."""
+
+    def pause(self) -> None:
+        """The client reads slowly."""
+
+    def resume(self) -> None:
+        """The client has caught up."""
 
 
 class Opened(NamedTuple):
@@ -42,6 +58,14 @@ class Opened(NamedTuple):
     """A large body, or one of unknown length, is announced: too much to read only to refuse it."""
     expects_continue: bool = False
     """The client waits for a word before it sends its body (RFC 9110, 10.1.1)."""
+    query: bytes = b""
+    length: int | None = None
+    """Bytes of the body, if the client has said how many."""
+
+    @property
+    def streams(self) -> bool:
+        """The body is handed on as it comes, however large."""
+        return isinstance(self.entry, Do) and self.entry.streams
 
     def lines(self, content_type: bytes) -> Lines:
         """Headers of an answer that the gateway gives by itself."""
@@ -52,13 +76,7 @@ class Opened(NamedTuple):
 
     def render(self, error: GatewayError) -> bytes:
         """An error in the shape of the surface that the request came to."""
-        match self.entry:
-            case Ask():
-                return self.entry.front.error(error)
-            case Refuse():
-                return self.entry.render(error)
-            case _:
-                return openai.error_body(error)
+        return openai.error_body(error) if self.entry is None else self.entry.render(error)
 
 
 class Door:
@@ -69,7 +87,7 @@ class Door:
         self._find = gateway.routes.find
         self._key_in_path = gateway.settings.allow_key_in_path
 
-    def open(self, method: str, path: str, headers: Headers) -> Opened | None:
+    def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> Opened | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
         admission = self._gateway.admission
         said = dict(headers)
@@ -93,7 +111,12 @@ class Door:
         try:
             if not (isinstance(entry, Tell) and entry.open):
                 key = admission.check_key(headers, path_key)
-            if length is not None:
+            streams = False
+            if isinstance(entry, Do):
+                streams = entry.streams
+                if entry.admin:
+                    admission.check_admin(key)
+            if length is not None and not streams:
                 admission.check_length(length)
             if isinstance(entry, Refuse):
                 error = entry.error
@@ -111,14 +134,18 @@ class Door:
             cors,
             length is None or length > SMALL_BODY,
             b"expect" in said,
+            query,
+            length,
         )
 
     def enter(
         self, opened: Opened, responder: Responder, body: bytes, client: tuple[str, int] | None
-    ) -> Call | None:
+    ) -> Held | None:
         """Put a whole request on its way; a call is returned even if it has ended already."""
         entry = opened.entry
         if not isinstance(entry, Ask):
+            if isinstance(entry, Do):
+                return self._do(entry, opened, responder, body)
             self._tell(opened, responder)
             return None
         call = Call(
@@ -132,6 +159,18 @@ class Door:
         )
         steps.run(self._gateway.pipeline.serve(call, body))
         return call
+
+    def enter_streaming(self, opened: Opened, responder: Responder, pieces: Pipe) -> Held:
+        """Put a request on its way whose body is still coming."""
+        assert isinstance(opened.entry, Do)
+        return self._do(opened.entry, opened, responder, b"", pieces)
+
+    def _do(
+        self, entry: Do, opened: Opened, responder: Responder, body: bytes, pieces: Pipe | None = None
+    ) -> Held:
+        query = dict(parse_qsl(opened.query.decode("latin-1")))
+        visit = Visit(self._gateway, opened.key, query, body, pieces, opened.length)
+        return Errand(visit, opened, responder, entry.run, entry.arguments)
 
     def turn_away(self, error: GatewayError) -> Opened:
         """What stands for a request whose head could not be read."""

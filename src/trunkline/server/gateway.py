@@ -6,23 +6,26 @@ Nothing is looked up globally; whoever needs a part is handed it. ``start`` and 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 import structlog
 
 from trunkline import __version__
+from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.ledger.reader import KeyReader
 from trunkline.observe.log import AccessLog
 from trunkline.observe.metrics import Metrics
-from trunkline.pipeline import Pipeline
+from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.router import Router, Rules
+from trunkline.routing.router import Candidate, Router, Rules
 from trunkline.server.admit import Admission, RequestIds
-from trunkline.server.calls import Door
+from trunkline.server.calls import Door, Held
+from trunkline.server.errands import Errand
 from trunkline.server.records import Recorder
 from trunkline.server.routes import Routes
 from trunkline.settings import Exposure, Settings, resolve_providers
@@ -62,7 +65,11 @@ class Gateway:
         self.recorder = Recorder(self.metrics, self.access_log)
         self.pipeline = Pipeline(self.router, [self.recorder.observe])
         self.request_ids = RequestIds()
-        self.admission = Admission(settings, self.key_ring, required=where.auth_required)
+        self.admission = Admission(
+            settings, self.key_ring, required=where.auth_required, open_network=where.open_network
+        )
+        self.started_at = time.time()
+        self.errands: set[Errand] = set()
         self.routes = Routes(self.providers, metrics_public=settings.metrics_public)
         self.door = Door(self)
         self._keeper: asyncio.Task[None] | None = None
@@ -90,6 +97,27 @@ class Gateway:
         if source.changed():
             self.key_ring.replace(source.load())
 
+    async def find(self, model: str, only: str | None = None) -> list[Candidate]:
+        """Where ``model`` is, in the order in which it would be asked for.
+
+        Raises:
+            CallerError: nobody has it, or it may not be used.
+        """
+        if not self.catalog.settled:
+            await self.catalog.settle(FIRST_LOOK_S)
+        try:
+            return self.router.places(model, only)
+        except CallerError as error:
+            if error.kind is not MODEL_NOT_FOUND or not await self.catalog.look_again():
+                raise
+            return self.router.places(model, only)
+
+    def host_of(self, provider: str) -> str:
+        """Where a provider's models are, for clients to show: its address, or its type where it has none."""
+        first = self.providers[provider]
+        url = first.upstreams[0].url
+        return url or f"{first.kind}:{provider}"
+
     async def aclose(self) -> None:
         """End what is running and close what is open."""
         self.stopping = True
@@ -99,8 +127,9 @@ class Gateway:
         if self._key_source is not None:
             self._key_source.close()
         await self.catalog.aclose()
-        for call in list(self.pipeline.active):
-            call.disconnected()
+        under_way: list[Held] = [*self.pipeline.active, *self.errands]
+        for each in under_way:
+            each.disconnected()
         for provider in self.providers.values():
             await provider.aclose()
         self.recorder.close()

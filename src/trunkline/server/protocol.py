@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trunkline.errors import (
     HEAD_TOO_LARGE,
@@ -21,8 +21,7 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.pipeline import Call, Lines
-from trunkline.server.calls import Opened
+from trunkline.server.cycle import FastCycle
 
 if TYPE_CHECKING:
     from trunkline.server.gateway import Gateway
@@ -30,24 +29,8 @@ if TYPE_CHECKING:
 TESTED: Final = ((0, 45), (0, 55))
 """uvicorn versions from (included) and to (excluded) which this was tested."""
 
-LINGER_S: Final = 5.0
-"""Seconds that a client gets to finish what nobody wants, before the connection is closed: closed at once,
-it could lose the answer that says why."""
-
 HEAD_LIMIT: Final = 64 * 1024
 """Most bytes of a request's target and headers, and of what else brings no body (trailers, chunk lines)."""
-
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class _NoEvent:
-    """Stands where uvicorn's cycles have the event that their tasks wait for."""
-
-    def set(self) -> None:
-        """Nobody waits."""
-
-
-_NO_EVENT: Final = _NoEvent()
 
 
 class _Stop(Exception):  # noqa: N818 - a signal to httptools, not an error
@@ -110,10 +93,11 @@ class FastProtocol(HttpToolsProtocol):
         if parser.should_upgrade():
             return
         headers = [(name.lower(), value) for name, value in self._fields]
-        path = self.url.partition(b"?")[0].decode("latin-1")
+        target, _, query = self.url.partition(b"?")
+        path = target.decode("latin-1")
         if "%" in path:
             path = unquote(path)
-        opened = self.gateway.door.open(parser.get_method().decode("ascii"), path, headers)
+        opened = self.gateway.door.open(parser.get_method().decode("ascii"), path, headers, query)
         if opened is None:
             self._leave_to_uvicorn(headers)
             return
@@ -241,193 +225,6 @@ class FastProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self.answering is not None:
             self.answering.slow(False)
-
-
-class FastCycle:
-    """One request and its answer: a ``Responder`` to the pipeline, and a cycle to uvicorn's protocol."""
-
-    __slots__ = (
-        "_active",
-        "_body",
-        "_call",
-        "_chunked",
-        "_head",
-        "_head_only",
-        "_http11",
-        "_opened",
-        "_protocol",
-        "_read_all",
-        "_size",
-        "_write",
-        "disconnected",
-        "keep_alive",
-        "message_event",
-        "on_response",
-        "response_complete",
-    )
-
-    def __init__(self, protocol: FastProtocol, opened: Opened, http11: bool, keep_alive: bool) -> None:
-        self._protocol = protocol
-        self._write = protocol.transport.write
-        self._opened = opened
-        self._call: Call | None = None
-        self._head_only = opened.method == "HEAD"
-        self._http11 = http11
-        self._head: bytes | None = None
-        self._chunked = False
-        self._body: list[bytes] = []
-        self._size = 0
-        self._read_all = False
-        self._active = False
-        # What uvicorn's protocol looks at:
-        self.keep_alive = keep_alive
-        self.disconnected = False
-        self.response_complete = False
-        self.message_event = _NO_EVENT
-        self.on_response = protocol.on_response_complete
-
-    # The request
-
-    def begin(self) -> None:
-        """Its turn: refuse it, ask for its body, or answer it if all of it has come."""
-        if self._protocol.transport.is_closing():
-            return
-        self._active = True
-        self._protocol.answering = self
-        opened = self._opened
-        if opened.error is not None:
-            if self._read_all or opened.awaits_body or self._expects_continue():
-                self.refuse(opened.error)
-            return
-        if self._expects_continue():
-            self._write(_CONTINUE)
-        if self._read_all:
-            self._serve()
-
-    @property
-    def is_listening(self) -> bool:
-        """It is its turn, and more of its body is to come."""
-        return self._active and not self._read_all and not self.response_complete
-
-    def _expects_continue(self) -> bool:
-        return self._opened.expects_continue and self._http11 and not (self._body or self._read_all)
-
-    def take(self, data: bytes) -> None:
-        """A piece of body."""
-        if self.response_complete or self._opened.error is not None:
-            return
-        self._size += len(data)
-        if self._size > self._protocol.gateway.admission.max_body:
-            self._body.clear()
-            try:
-                self._protocol.gateway.admission.check_length(self._size)
-            except CallerError as error:
-                self._opened = self._opened._replace(error=error)
-            if self._active and self._opened.error is not None:
-                self.refuse(self._opened.error)
-            return
-        self._body.append(data)
-
-    def whole(self) -> None:
-        """The request is whole."""
-        self._read_all = True
-        if not self._active:
-            return
-        if self.response_complete:
-            if not self.keep_alive:
-                self._protocol.transport.close()
-        elif self._opened.error is not None:
-            self.refuse(self._opened.error)
-        else:
-            self._serve()
-
-    def _serve(self) -> None:
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body.clear()
-        protocol = self._protocol
-        call = protocol.gateway.door.enter(self._opened, self, body, protocol.client)
-        if not self.response_complete:
-            self._call = call
-
-    def refuse(self, error: GatewayError) -> None:
-        """Answer before the body was read; a body that is still to come is read and thrown away."""
-        if not self._read_all:
-            self.keep_alive = False
-            self._protocol.loop.call_later(LINGER_S, self._protocol.transport.close)
-        self._protocol.gateway.door.refuse(self._opened, self, error)
-
-    # The answer: a ``Responder``
-
-    def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """A whole answer, in one write."""
-        if self.disconnected:
-            return
-        self._chunked = False
-        head = self._encode_head(status, b"%bcontent-length: %d\r\n" % (lines, len(body)))
-        self._write(head if self._head_only else head + body)
-        self._complete()
-
-    def start(self, status: int, lines: Lines) -> None:
-        """Keep the head until the first piece comes: both go in one write."""
-        self._chunked = self._http11
-        if self._chunked:
-            lines += b"transfer-encoding: chunked\r\n"
-        else:
-            self.keep_alive = False
-        self._head = self._encode_head(status, lines)
-
-    def write(self, data: bytes) -> None:
-        """A piece."""
-        if self.disconnected or not data:
-            return
-        if self._chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._head is not None:
-            data = self._head + data
-            self._head = None
-        self._write(data)
-
-    def finish(self) -> None:
-        """The end."""
-        if self.disconnected or self.response_complete:
-            return
-        last = b"0\r\n\r\n" if self._chunked else b""
-        if self._head is not None:
-            last = self._head + last
-            self._head = None
-        if last:
-            self._write(last)
-        self._complete()
-
-    def _encode_head(self, status: int, lines: Lines) -> bytes:
-        parts = [STATUS_LINE[status]]
-        for name, value in self._protocol.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts += (lines, self._opened.cors, b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        return b"".join(parts)
-
-    def _complete(self) -> None:
-        self.response_complete = True
-        self._call = None  # the call knows its responder: such a circle would be left to the collector
-        if not self.keep_alive and self._read_all:
-            self._protocol.transport.close()
-        self.on_response()
-
-    # The connection
-
-    def lost(self) -> None:
-        """The connection is gone."""
-        self.disconnected = True
-        if self._call is not None:
-            self._call.disconnected()
-
-    def slow(self, slow: bool) -> None:
-        """The client reads slowly, or has caught up."""
-        if self._call is not None:
-            if slow:
-                self._call.pause()
-            else:
-                self._call.resume()
 
 
 def bind(gateway: Gateway) -> type[FastProtocol]:

@@ -96,8 +96,10 @@ class Recorder:
             )
         )
 
-    def observe_page(self, opened: Opened, status: int, error: GatewayError | None) -> None:
-        """Note one request that reached no model: a page, or a refusal at the door."""
+    def observe_page(
+        self, opened: Opened, status: int, error: GatewayError | None, seconds: float = 0.0
+    ) -> None:
+        """Note one request that reached no model: a page, an errand, or a refusal at the door."""
         if status < 400 and opened.path.startswith(_QUIET):
             return
         self._log.emit(
@@ -108,6 +110,6 @@ class Recorder:
                 key=None if opened.key is None else opened.key.id,
                 status=status,
                 code=None if error is None else error.code,
-                latency_ms=0.0,
+                latency_ms=round(seconds * 1000, 3),
             )
         )

@@ -1,16 +1,17 @@
-"""What stands at which path: the table of the data plane.
+"""What stands at which path: the tables of the data plane.
 
-An entry either puts a question to a model (:class:`Ask`) or tells something that the gateway knows itself
-(:class:`Tell`). ``/{provider}/v1/…`` is ``/v1/…`` with the provider pinned. A path that is not here belongs
-to FastAPI, unless it lies on a surface of the data plane: then the error is in that surface's own shape.
+An entry puts a question to a model (:class:`Ask`), tells what the gateway knows itself (:class:`Tell`), or
+has something done that takes its time (:class:`Do`). ``/{provider}/…`` before a path of a dialect pins the
+provider. A path that is not here belongs to FastAPI, unless it lies on a surface of the data plane: then the
+error is in that surface's own shape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from trunkline.dialects import openai
+from trunkline.dialects import ollama, openai
 from trunkline.dialects.base import Front
 from trunkline.errors import (
     METHOD_NOT_ALLOWED,
@@ -21,7 +22,13 @@ from trunkline.errors import (
 )
 from trunkline.policy.auth import redact_path
 from trunkline.server import pages
+from trunkline.server.errands import Run
+from trunkline.server.ollama import manage
+from trunkline.server.ollama import pages as native
 from trunkline.settings import BUILT_IN_PROVIDERS
+
+Render: TypeAlias = Callable[[GatewayError], bytes]
+"""An error's body in the shape of a surface."""
 
 
 class Ask(NamedTuple):
@@ -30,6 +37,14 @@ class Ask(NamedTuple):
     front: Front
     only: str | None = None
     """The provider that the path names."""
+
+    def render(self, error: GatewayError) -> bytes:
+        """An error's body in the front's dialect."""
+        return self.front.error(error)
+
+    def pinned(self, provider: str) -> Ask:
+        """The same, at one provider."""
+        return self._replace(only=provider)
 
 
 class Tell(NamedTuple):
@@ -40,6 +55,28 @@ class Tell(NamedTuple):
     open: bool = False
     """Needs no key."""
     arguments: Mapping[str, str] = {}
+    render: Render = openai.error_body
+
+    def pinned(self, provider: str) -> Tell:
+        """The same, of one provider."""
+        return self._replace(arguments={**self.arguments, "only": provider})
+
+
+class Do(NamedTuple):
+    """Something that takes its time, because upstreams are asked."""
+
+    run: Run
+    """Called with the visit, and what the path holds beyond its pattern."""
+    admin: bool = False
+    """Needs an admin's key."""
+    streams: bool = False
+    """Takes its body piece by piece, however large."""
+    arguments: Mapping[str, str] = {}
+    render: Render = ollama.error_body
+
+    def pinned(self, provider: str) -> Do:
+        """The same, at one provider."""
+        return self._replace(arguments={**self.arguments, "only": provider})
 
 
 class Refuse(NamedTuple):
@@ -48,31 +85,76 @@ class Refuse(NamedTuple):
     error: GatewayError
     allow: bytes = b""
     """Methods that the path does have."""
-    render: Callable[[GatewayError], bytes] = openai.error_body
+    render: Render = openai.error_body
 
 
-Entry: TypeAlias = Ask | Tell | Refuse
+Entry: TypeAlias = Ask | Tell | Do | Refuse
+Methods: TypeAlias = Mapping[str, Ask | Tell | Do]
 
-ASKS: Final[Mapping[str, Front]] = {
-    "/v1/chat/completions": openai.CHAT,
-    "/v1/completions": openai.COMPLETIONS,
-    "/v1/embeddings": openai.EMBEDDINGS,
+
+def _page(
+    answer: Callable[..., pages.Page], *, open: bool = False, render: Render = openai.error_body
+) -> Methods:
+    """A page is there for GET, and for HEAD as well (RFC 9110, 9.3.2)."""
+    tell = Tell(answer, open, render=render)
+    return {"GET": tell, "HEAD": tell}
+
+
+def _errand(run: Run) -> Methods:
+    return {"GET": Do(run), "HEAD": Do(run)}
+
+
+def _told(answer: Callable[..., pages.Page], *, open: bool = False) -> Methods:
+    return _page(answer, open=open, render=ollama.error_body)
+
+
+OWN: Final[Mapping[str, Methods]] = {
+    "/": _page(pages.root, open=True),
+    "/health": _page(pages.health, open=True),
+    "/healthz": _page(pages.health, open=True),
+    "/health/live": _page(pages.health, open=True),
+    "/health/ready": _page(pages.ready, open=True),
+    "/metrics": _page(pages.metrics),
 }
-"""POST: one operation of one dialect."""
+"""The gateway's own paths."""
 
-TELLS: Final[Mapping[str, Tell]] = {
-    "/": Tell(pages.root, open=True),
-    "/health": Tell(pages.health, open=True),
-    "/healthz": Tell(pages.health, open=True),
-    "/health/live": Tell(pages.health, open=True),
-    "/health/ready": Tell(pages.ready, open=True),
-    "/metrics": Tell(pages.metrics),
-    "/v1/models": Tell(pages.list_models),
+SURFACES: Final[Mapping[str, Render]] = {"/v1": openai.error_body, "/api": ollama.error_body}
+"""Where the dialects' paths lie, and the shape of errors there."""
+
+DIALECTS: Final[Mapping[str, Methods]] = {
+    "/v1/chat/completions": {"POST": Ask(openai.CHAT)},
+    "/v1/completions": {"POST": Ask(openai.COMPLETIONS)},
+    "/v1/embeddings": {"POST": Ask(openai.EMBEDDINGS)},
+    "/v1/models": _page(pages.list_models),
+    "/api/chat": {"POST": Ask(ollama.CHAT)},
+    "/api/generate": {"POST": Ask(ollama.GENERATE)},
+    "/api/embed": {"POST": Ask(ollama.EMBED)},
+    "/api/embeddings": {"POST": Ask(ollama.EMBEDDINGS)},
+    "/api/version": _told(native.version, open=True),
+    "/api/status": _told(native.status),
+    "/api/tags": _told(native.tags),
+    "/api/ps": _errand(native.ps),
+    "/api/show": {"POST": Do(native.show)},
+    "/api/me": {"POST": Do(native.me)},
+    "/api/pull": {"POST": Do(manage.pull, admin=True)},
+    "/api/push": {"POST": Do(manage.push, admin=True)},
+    "/api/create": {"POST": Do(manage.create, admin=True)},
+    "/api/copy": {"POST": Do(manage.copy, admin=True)},
+    "/api/delete": {"DELETE": Do(manage.delete, admin=True)},
 }
-"""GET and HEAD."""
+"""The dialects' paths; each is there once more below the name of every provider."""
 
-_MODEL: Final = "/v1/models/"
-_SURFACE: Final = "/v1/"
+PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
+    "/v1/models/": ("model", _page(pages.show_model)),
+    "/api/blobs/": (
+        "digest",
+        {
+            "HEAD": Do(manage.has_blob, admin=True),
+            "POST": Do(manage.put_blob, admin=True, streams=True),
+        },
+    ),
+}
+"""Beginnings of paths whose rest is an argument, and what that is called."""
 
 
 class Routes:
@@ -81,13 +163,15 @@ class Routes:
     def __init__(self, providers: Collection[str], *, metrics_public: bool = False) -> None:
         self._providers = frozenset(providers)
         self._exact: dict[tuple[str, str], Entry] = {}
-        for path, front in ASKS.items():
-            self._exact["POST", path] = Ask(front)
-            for provider in providers:
-                self._exact["POST", f"/{provider}{path}"] = Ask(front, provider)
-        for path, tell in TELLS.items():
-            entry = tell._replace(open=True) if path == "/metrics" and metrics_public else tell
-            self._exact["GET", path] = self._exact["HEAD", path] = entry
+        for path, methods in OWN.items():
+            for method, entry in methods.items():
+                public = path == "/metrics" and metrics_public
+                self._exact[method, path] = Tell(pages.metrics, open=True) if public else entry
+        for path, methods in DIALECTS.items():
+            for method, entry in methods.items():
+                self._exact[method, path] = entry
+                for provider in providers:
+                    self._exact[method, f"/{provider}{path}"] = entry.pinned(provider)
 
     def find(self, method: str, path: str) -> Entry | None:
         """What stands at ``path``; None leaves it to FastAPI."""
@@ -95,35 +179,40 @@ class Routes:
         return entry if entry is not None else self._find_slowly(method, path)
 
     def _find_slowly(self, method: str, path: str) -> Entry | None:
-        if path in TELLS:
-            return _wrong_method(method, path, b"GET, HEAD")
-        only, rest = self._split_provider(path)
-        if rest is None:
+        if path in OWN:
+            return _wrong_method(method, path, OWN[path], openai.error_body)
+        only, rest, render = self._split(path)
+        if render is None:
             return None
         if only is not None and only not in self._providers:
-            return Refuse(CallerError(f"Provider '{only}' not configured", PROVIDER_NOT_CONFIGURED))
-        if rest == "/v1/models" or rest.startswith(_MODEL):
-            if method not in ("GET", "HEAD"):
-                return _wrong_method(method, path, b"GET, HEAD")
-            arguments: dict[str, Any] = {} if only is None else {"only": only}
-            if rest == "/v1/models":
-                return Tell(pages.list_models, arguments=arguments)
-            return Tell(pages.show_model, arguments=arguments | {"model": rest[len(_MODEL) :]})
-        if rest in ASKS:
-            return _wrong_method(method, path, b"POST")
-        return Refuse(CallerError(f"There is nothing at {redact_path(path)}", NOT_FOUND))
+            text = f"Provider '{only}' not configured"
+            return Refuse(CallerError(text, PROVIDER_NOT_CONFIGURED), render=render)
+        if rest in DIALECTS:
+            return _wrong_method(method, path, DIALECTS[rest], render)
+        for beginning, (argument, methods) in PATTERNS.items():
+            value = rest.removeprefix(beginning)
+            if value and value != rest:
+                entry = methods.get(method)
+                if entry is None or isinstance(entry, Ask):
+                    return _wrong_method(method, path, methods, render)
+                entry = entry._replace(arguments={argument: value})
+                return entry if only is None else entry.pinned(only)
+        return Refuse(CallerError(f"There is nothing at {redact_path(path)}", NOT_FOUND), render=render)
 
-    def _split_provider(self, path: str) -> tuple[str | None, str | None]:
-        """(provider, path from ``/v1`` on), or None for the path where it is not on the data plane."""
-        if path.startswith(_SURFACE) or path == "/v1":
-            return None, path
+    def _split(self, path: str) -> tuple[str | None, str, Render | None]:
+        """(provider, path without it, the surface's errors), or no errors where it is on no surface."""
+        for surface, render in SURFACES.items():
+            if f"{path}/".startswith(f"{surface}/"):
+                return None, path, render
         first, slash, rest = path[1:].partition("/")
-        known = first in self._providers or first in BUILT_IN_PROVIDERS
-        if known and f"/{rest}/".startswith(_SURFACE) and slash:
-            return first, f"/{rest}"
-        return None, None
+        if slash and (first in self._providers or first in BUILT_IN_PROVIDERS):
+            for surface, render in SURFACES.items():
+                if f"/{rest}/".startswith(f"{surface}/"):
+                    return first, f"/{rest}", render
+        return None, path, None
 
 
-def _wrong_method(method: str, path: str, allow: bytes) -> Refuse:
-    text = f"{method} is not allowed at {redact_path(path)}; use {allow.decode()}"
-    return Refuse(CallerError(text, METHOD_NOT_ALLOWED), allow)
+def _wrong_method(method: str, path: str, methods: Methods, render: Render) -> Refuse:
+    allow = ", ".join(methods)
+    text = f"{method} is not allowed at {redact_path(path)}; use {allow}"
+    return Refuse(CallerError(text, METHOD_NOT_ALLOWED), allow.encode(), render)

@@ -192,6 +192,11 @@ class Settings(BaseSettings):
     ollama_streaming: bool = Field(
         default=True, description="Stream from Ollama; false fetches answers whole."
     )
+    ollama_manage: str = Field(
+        default="all",
+        min_length=1,
+        description="Where models are pulled and made: all servers, room (the emptiest), or a host:port.",
+    )
     ollama_health_check_interval: Seconds = Field(
         default=60, description="Seconds between two health checks."
     )

@@ -10,12 +10,14 @@ from trunkline.transport.failures import TransportError
 from trunkline.transport.flight import Flight, Sink
 from trunkline.transport.pool import Limits
 from trunkline.transport.proxies import ProxyConfig
+from trunkline.transport.reading import Incoming
 from trunkline.transport.request import Origin, Timeouts, UpstreamRequest, parse_origin
 from trunkline.transport.tls import TlsConfig
 
 __all__ = [
     "Client",
     "Flight",
+    "Incoming",
     "Limits",
     "Origin",
     "ProxyConfig",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
@@ -23,9 +23,11 @@ from trunkline.transport.flight import CONNECTING, OVER, SENT, SILENCE, WAITING,
 from trunkline.transport.opening import Dial, open_connection
 from trunkline.transport.pool import Lane, Limits
 from trunkline.transport.proxies import ProxyConfig
+from trunkline.transport.reading import Incoming
 from trunkline.transport.request import Origin, UpstreamRequest
 from trunkline.transport.route import encode_head, make_route
 from trunkline.transport.tls import TlsConfig, TlsContexts
+from trunkline.transport.upload import upload
 
 FETCH_LIMIT: Final = 32 * 1024 * 1024
 """Most bytes of body that ``fetch`` takes when the request does not say."""
@@ -149,12 +151,34 @@ class Client:
         health and library use; the data path sends. Raises TransportError."""
         if not request.max_body:
             request = replace(request, max_body=FETCH_LIMIT)
-        whole = _Whole()
-        flight = self.send(request, whole)
+        incoming = await self.stream(request)
         try:
-            return await whole.response
+            return Response(incoming.status, incoming.headers, await incoming.body.read())
         finally:
-            flight.cancel()
+            incoming.close()
+
+    async def stream(self, request: UpstreamRequest) -> Incoming:
+        """The answer to ``request`` from when its head is there; to be closed. Raises TransportError."""
+        incoming = Incoming()
+        try:
+            await incoming.head(self.send(request, incoming))
+        except BaseException:
+            incoming.close()
+            raise
+        return incoming
+
+    async def upload(
+        self, request: UpstreamRequest, size: int | None, pieces: AsyncIterable[bytes]
+    ) -> Response:
+        """The answer to ``request`` with a body of ``size`` bytes that come in pieces; without a size it is
+        sent in chunks. Raises TransportError, and whatever ``pieces`` raises."""
+        route = make_route(request.origin, self._proxies.choose(request.origin))
+
+        def connect(wire: asyncio.Protocol) -> asyncio.Task[None]:
+            opening = open_connection(route, wire, self._tls, request.timeouts.connect, self._dial)
+            return asyncio.ensure_future(opening)
+
+        return Response(*await upload(route, request, size, pieces, connect))
 
     async def aclose(self) -> None:
         """Close everything; what is in flight fails. Returns when the last connection is gone."""
@@ -321,30 +345,3 @@ class Client:
         for lane in self._lanes.values():
             for connection in lane.expire(now):
                 connection.abort()
-
-
-class _Whole:
-    """The sink of ``fetch``."""
-
-    __slots__ = ("_headers", "_pieces", "_status", "progress", "response")
-
-    def __init__(self) -> None:
-        self.progress = 0
-        self.response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._pieces: list[bytes] = []
-
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._status = status
-        self._headers = headers
-
-    def on_data(self, data: bytes) -> None:
-        self.progress += 1
-        self._pieces.append(data)
-
-    def on_end(self) -> None:
-        if not self.response.done():
-            self.response.set_result(Response(self._status, self._headers, b"".join(self._pieces)))
-
-    def on_failure(self, failure: ProviderError) -> None:
-        if not self.response.done():
-            self.response.set_exception(failure)

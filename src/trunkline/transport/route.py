@@ -98,6 +98,16 @@ def encode_head(route: Route, request: UpstreamRequest) -> bytes:
     return head + _length(request) + route.common
 
 
+def encode_upload(route: Route, request: UpstreamRequest, size: int | None) -> bytes:
+    """The head of a request whose body follows in pieces: ``size`` bytes, or in chunks. Raises ValueError, as
+    above."""
+    head, given = _encode(route, request)
+    if given:
+        raise ValueError("An upload says itself where it goes and how long it is")
+    framing = b"Transfer-Encoding: chunked" if size is None else b"Content-Length: %d" % size
+    return b"%b%b\r\n%b" % (head, framing, route.common)
+
+
 def _encode(route: Route, request: UpstreamRequest) -> tuple[bytes, dict[bytes, bytes]]:
     """The lines that the caller gave, and those of its headers that are ours to send otherwise."""
     target = request.target

@@ -48,8 +48,8 @@ def _encode(fields: dict[str, Any]) -> bytes:
         ({"model": "m", "messages": [HI], "stream": False, "options": None}, Peek(model="m", stream=False)),
         ({"messages": [HI], "stream": True}, Peek(model=None, stream=True)),
         ({"model": "", "messages": [HI]}, Peek(model=None, stream=True)),
-        ({"model": "m", "stream": True}, Peek(model="m", stream=False)),
-        ({"model": "m", "messages": [], "stream": True}, Peek(model="m", stream=False)),
+        ({"model": "m", "stream": True}, Peek(model="m", stream=False, load="load")),
+        ({"model": "m", "messages": [], "stream": True}, Peek(model="m", stream=False, load="load")),
         (
             {"model": "m", "messages": [HI], "options": {"num_predict": 5, "num_ctx": 1}},
             Peek(model="m", stream=True, max_tokens=5),
@@ -67,16 +67,20 @@ def test_peek_chat(fields: dict[str, Any], peek: Peek) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "stream"),
+    ("fields", "stream", "load"),
     [
-        ({"prompt": "a"}, True),
-        ({"prompt": "a", "stream": False}, False),
-        ({"prompt": ""}, False),
-        ({}, False),
+        ({"prompt": "a"}, True, None),
+        ({"prompt": "a", "stream": False, "keep_alive": 0}, False, None),
+        ({"prompt": ""}, False, "load"),
+        ({}, False, "load"),
+        ({"keep_alive": "0s"}, False, "unload"),
+        ({"keep_alive": 0}, False, "unload"),
+        ({"keep_alive": -1}, False, "load"),
     ],
 )
-def test_peek_generate(fields: dict[str, Any], stream: bool) -> None:
-    assert incoming.peek_generate(_encode({"model": "m", **fields})) == Peek(model="m", stream=stream)
+def test_peek_generate(fields: dict[str, Any], stream: bool, load: Any) -> None:
+    found = incoming.peek_generate(_encode({"model": "m", **fields}))
+    assert found == Peek(model="m", stream=stream, load=load)
 
 
 def test_peek_embed() -> None:
@@ -306,11 +310,6 @@ def test_arguments_in_bad_utf8() -> None:
     body = b'{"messages":[{"role":"assistant","tool_calls":[' + call + b"]}]}"
     with pytest.raises(CallerError):
         incoming.parse_chat(body)
-
-
-def test_model_required() -> None:
-    error = incoming.model_required()
-    assert (error.message, error.status, error.param) == ("model is required", 400, "model")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ LEGACY: Final = "ollama-legacy"
 class OllamaFront:
     """One operation of the dialect; satisfies ``dialects.base.Front``."""
 
+    home = DIALECT
     stream_type = NDJSON_TYPE
 
     def __init__(

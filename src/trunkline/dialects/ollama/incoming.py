@@ -49,11 +49,13 @@ class _Peek(msgspec.Struct, kw_only=True):
     model: str | None = None
     name: str | None = None
     stream: bool | None = None
+    keep_alive: Any = None
     options: _Bound | None = None
 
-    def peek(self, stream: bool) -> Peek:
+    def peek(self, stream: bool, empty: bool = False) -> Peek:
         bound = self.options.num_predict if self.options else None
         return Peek(
+            load=_load(values.keep_alive(self.keep_alive)) if empty else None,
             model=self.model or self.name or None,
             stream=stream and self.stream is not False,
             max_tokens=int(bound) if bound is not None and bound >= 1 else None,
@@ -165,11 +167,6 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         raise CallerError(f"invalid JSON: {error}", INVALID_JSON) from None
 
 
-def model_required() -> CallerError:
-    """What a request that names no model gets, where no default serves it."""
-    return CallerError("model is required", param="model")
-
-
 def peek_chat(body: bytes) -> Peek:
     """What routing needs of /api/chat. A request to load is answered whole, whatever it says of streams.
 
@@ -177,13 +174,13 @@ def peek_chat(body: bytes) -> Peek:
         CallerError: no body, no JSON, or a field of the wrong type.
     """
     seen = _decode(_chat_peek, body)
-    return seen.peek(bool(seen.messages))
+    return seen.peek(bool(seen.messages), empty=not seen.messages)
 
 
 def peek_generate(body: bytes) -> Peek:
     """What routing needs of /api/generate; see :func:`peek_chat`."""
     seen = _decode(_generate_peek, body)
-    return seen.peek(bool(seen.prompt))
+    return seen.peek(bool(seen.prompt), empty=not seen.prompt)
 
 
 def peek_embed(body: bytes) -> Peek:
@@ -302,9 +299,12 @@ def _extras(seen: _Common, options: dict[str, Any], empty: bool) -> dict[str, An
     if seen.truncate is not None:
         extras["truncate"] = seen.truncate
     if empty:
-        unload = keep_alive is not None and values.seconds(keep_alive) == 0
-        extras["load"] = "unload" if unload else "load"
+        extras["load"] = _load(keep_alive)
     return extras
+
+
+def _load(keep_alive: int | float | str | None) -> Loading:
+    return "unload" if keep_alive is not None and values.seconds(keep_alive) == 0 else "load"
 
 
 def _reasoning(seen: _Answering) -> Reasoning | None:

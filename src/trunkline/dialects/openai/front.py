@@ -22,6 +22,7 @@ class OpenAIFront(NamedTuple):
     parse: Callable[[bytes], Job]
     dialect: str = "openai"
     stream_type: bytes = answers.SSE_TYPE
+    home: str | None = None
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to ``job``."""
@@ -30,6 +31,10 @@ class OpenAIFront(NamedTuple):
         if isinstance(job, CompletionRequest) and job.stream:
             return answers.CompletionStream(job, model, id_prefix)
         return answers.Whole(job, model, id_prefix)
+
+    def loaded(self, job: Job, model: str) -> bytes | None:
+        """OpenAI's API knows no loading."""
+        return None
 
     def error(self, error: GatewayError) -> bytes:
         """OpenAI's error envelope."""

@@ -6,20 +6,28 @@ equal servers, images that must be fetched for it, and its own words for what we
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
-from datetime import datetime
+from contextlib import suppress
 from typing import Any, Final
 
-from trunkline.dialects.base import Fills, Front
+import msgspec
+
+from trunkline.dialects.base import Fills, Front, Peek
 from trunkline.dialects.ollama import OllamaBack
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.providers.images import ImageFetcher, mentions_image_url
+from trunkline.providers.ollama import discovery
+from trunkline.providers.ollama.discovery import Card, tagged
 from trunkline.providers.wire import Rule, WireProvider
 from trunkline.transport import Client, Timeouts
 
 DEFAULT_URL: Final = "http://127.0.0.1:11434"
+_CARDS_AT_ONCE: Final = 8
+_CARDS_PATIENCE_S: Final = 2.0
+"""Seconds that one look at a server waits for what only ``/api/show`` tells."""
 
 
 class OllamaProvider(WireProvider):
@@ -27,6 +35,8 @@ class OllamaProvider(WireProvider):
 
     As a library: ``await OllamaProvider(base_url="http://gpu1:11434").chat_completions(request)``.
     """
+
+    loads_models = True
 
     def __init__(
         self,
@@ -69,6 +79,15 @@ class OllamaProvider(WireProvider):
         self._load_timeout = load_timeout
         self._resident: dict[str, set[str]] = {}
         """Loaded models by upstream, as far as the last look at ``/api/ps`` and later answers tell."""
+        self._errands: set[asyncio.Task[None]] = set()
+        self._cards: dict[tuple[str, str], Card] = {}
+        """What ``/api/show`` told, by name and digest."""
+
+    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
+        """As everywhere; and a model that is to be let go is let go wherever it is loaded."""
+        if peek.load == "unload":
+            self._unload(model)
+        return super().exchange(front, body, peek, model)
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Ollama takes images by value only: those by URL are fetched, if that is allowed."""
@@ -95,82 +114,71 @@ class OllamaProvider(WireProvider):
         return super().worded(error)
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
-        """``GET /api/tags``, and ``/api/ps`` for what is loaded."""
-        tags = await self.get_json(upstream, "/api/tags")
-        items = tags.get("models") if isinstance(tags, dict) else None
-        if not isinstance(items, list):
+        """``GET /api/tags``, ``/api/ps`` for what is loaded, and ``/api/show`` of models not seen before."""
+        items = discovery.entries(await self.get_json(upstream, "/api/tags"))
+        if items is None:
             problem = ProviderError("Ollama sent a list of models that is none", UPSTREAM_PROTOCOL)
             raise self.worded(problem)
-        await self._look_at_residents(upstream)
-        return [_model(item) for item in items if isinstance(item, dict) and _name(item)]
+        await self.look_at_residents(upstream)
+        await self._read_cards(upstream, items)
+        return [discovery.model_info(item, self._cards.get(_card_key(item), Card())) for item in items]
 
-    async def _look_at_residents(self, upstream: Upstream) -> None:
-        try:
-            running = await self.get_json(upstream, "/api/ps")
-            names = {_name(item).lower() for item in running["models"]}
-        except (ProviderError, KeyError, TypeError, AttributeError):
-            self._resident.pop(upstream.name, None)  # servers before 0.1.33 have no /api/ps
-        else:
-            self._resident[upstream.name] = names
+    def _unload(self, model: str) -> None:
+        """Tell every server that holds the model, in the background: the answer is another one's to give."""
+        body = msgspec.json.encode({"model": model, "keep_alive": 0})
+        for upstream in self.upstreams:
+            if self.holds(upstream, model):
+                task = asyncio.ensure_future(self._try_json(upstream, "/api/generate", body))
+                self._errands.add(task)
+                task.add_done_callback(self._errands.discard)
 
-
-class OllamaClient:
-    """Ollama's native API for Python programs that want its own shapes.
-
-    Raises:
-        ProviderError: from every method, when the server fails (502) or does not answer in time.
-    """
-
-    def __init__(self, base_url: str = DEFAULT_URL, *, timeout: float = 30.0) -> None:
-        """``timeout`` bounds silence, in seconds."""
-        limits = Timeouts(connect=timeout, first_byte=timeout, idle=timeout)
-        self._provider = OllamaProvider(base_url, timeouts=limits)
-
-    async def chat(self, model: str, messages: list[dict[str, Any]], **kwargs: Any) -> dict[str, Any]:
-        """``POST /api/chat``, whole: ``kwargs`` are further fields (``options``, ``tools``)."""
-        body = {"model": model, "messages": messages, **kwargs, "stream": False}
-        return await self._ask("/api/chat", body)
-
-    async def list(self) -> dict[str, Any]:
-        """``GET /api/tags``."""
-        return await self._ask("/api/tags", None)
-
-    async def _ask(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        return await self._provider.ask_json(path, body)
+    async def _try_json(self, upstream: Upstream, path: str, body: bytes) -> None:
+        with suppress(GatewayError):
+            await self.get_json(upstream, path, body)
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._provider.aclose()
+        """Close what is open."""
+        for task in self._errands:
+            task.cancel()
+        await super().aclose()
+
+    async def look_at_residents(self, upstream: Upstream) -> None:
+        """``GET /api/ps``: which models are loaded there now."""
+        try:
+            running = discovery.entries(await self.get_json(upstream, "/api/ps"))
+        except ProviderError:
+            running = None  # servers before 0.1.33 have no /api/ps
+        if running is None:
+            self._resident.pop(upstream.name, None)
+        else:
+            self._resident[upstream.name] = {discovery.name_of(item).lower() for item in running}
+
+    def holds(self, upstream: Upstream, model: str) -> bool:
+        """Whether the model is loaded at the upstream, as far as is known."""
+        return tagged(model).lower() in self._resident.get(upstream.name, ())
+
+    async def _read_cards(self, upstream: Upstream, items: Sequence[dict[str, Any]]) -> None:
+        """Ask for what ``tags`` leaves out, once for each model and version of it. What is not answered
+        soon is asked again with the next look."""
+        missing = [item for item in items if discovery.lacks(item) and _card_key(item) not in self._cards]
+        if not missing:
+            return
+        turns = asyncio.Semaphore(_CARDS_AT_ONCE)
+
+        async def read(item: dict[str, Any]) -> None:
+            async with turns:
+                asked = msgspec.json.encode({"model": discovery.name_of(item)})
+                shown = await self.get_json(upstream, "/api/show", asked)
+            self._cards[_card_key(item)] = discovery.card(shown if isinstance(shown, dict) else {})
+
+        tasks = [asyncio.ensure_future(read(item)) for item in missing]
+        try:
+            await asyncio.wait(tasks, timeout=_CARDS_PATIENCE_S)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def tagged(name: str) -> str:
-    """``name`` with Ollama's default tag, if it has none."""
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
-def _name(item: dict[str, Any]) -> str:
-    return str(item.get("model") or item.get("name") or "")
-
-
-def _model(item: dict[str, Any]) -> ModelInfo:
-    details = item.get("details")
-    capabilities = item.get("capabilities")
-    length = details.get("context_length") if isinstance(details, dict) else None
-    return ModelInfo(
-        id=_name(item),
-        created=_unix(item.get("modified_at")),
-        owner="library",
-        context_length=length if isinstance(length, int) else None,
-        capabilities=tuple(capabilities) if isinstance(capabilities, list) else (),
-        size=item.get("size"),
-        digest=item.get("digest"),
-        modified_at=item.get("modified_at"),
-        details=details if isinstance(details, dict) else None,
-    )
-
-
-def _unix(text: Any) -> int | None:
-    try:
-        return int(datetime.fromisoformat(str(text)).timestamp())
-    except ValueError:
-        return None
+def _card_key(item: dict[str, Any]) -> tuple[str, str]:
+    return discovery.name_of(item), str(item.get("digest"))
