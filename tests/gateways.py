@@ -27,8 +27,9 @@ BEARER = f"Authorization: Bearer {KEY}\r\n".encode()
 
 
 def make_settings(**changes: Any) -> Settings:
-    """A gateway with one key, no Ollama, and every surprise left out."""
+    """A gateway with one key, no Ollama, and every surprise left out: nothing is tried twice or rests."""
     given: dict[str, Any] = {"allowed_api_keys": (SecretStr(KEY),), "ollama_enabled": False}
+    given |= {"max_retries": 0, "ollama_max_retries": 0, "breaker_failures": 0}
     return Settings(**given | changes)
 
 

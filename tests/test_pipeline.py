@@ -12,6 +12,7 @@ import pytest
 from tests.gateways import GUARD, until
 from tests.routing.fakes import Fake
 from trunkline import steps
+from trunkline.call import Call, Outcome, error_lines
 from trunkline.dialects import openai
 from trunkline.dialects.base import Front, Peek
 from trunkline.errors import (
@@ -24,10 +25,11 @@ from trunkline.errors import (
 )
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
-from trunkline.pipeline import Call, Outcome, Pipeline, error_lines
+from trunkline.pipeline import Pipeline
 from trunkline.providers.base import Flight, Outlet, Upstream
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.router import Router, Rules
+from trunkline.routing.resolve import Rules
+from trunkline.routing.router import Router
 
 
 class Played:

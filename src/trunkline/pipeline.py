@@ -1,257 +1,74 @@
 """What happens to a request, from its bytes to its last answer byte: the sentence that the house reads as.
 
-bytes in → the front dialect peeks → key → candidates for the model → one attempt after another, until one
-has begun to answer → bytes out → what it came to is recorded.
+bytes in → the front dialect peeks → the pool of the model → room at one upstream → one attempt after
+another, until one has begun to answer → bytes out → what it came to is recorded.
 
-:class:`Call` is one request under way: the server's two ends hold it on one side, a provider's exchange on
-the other. :class:`Pipeline` is the sentence. Neither knows HTTP parsing, sockets or what dialects look like.
+Which failure allows what is said by its kind (``errors``); how often and how soon, by :class:`Patience`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from functools import partial
+from typing import Final, NamedTuple
 
 import structlog
 
-from trunkline.dialects.base import Front, Peek
-from trunkline.errors import CLIENT_GONE, MODEL_NOT_FOUND, CallerError, GatewayError
-from trunkline.exchange import Exchange
-from trunkline.model import Usage
-from trunkline.providers.base import Flight
-from trunkline.routing.router import Candidate, Router
-from trunkline.steps import Turn
-
-Lines = bytes
-"""Header lines ready for the wire, each ended by CRLF."""
+from trunkline.call import GONE, Call, Outcome
+from trunkline.dialects.base import Peek
+from trunkline.errors import (
+    CLIENT_GONE,
+    MODEL_NOT_FOUND,
+    UPSTREAM_BUSY,
+    CallerError,
+    GatewayError,
+    ProviderError,
+)
+from trunkline.routing.pools import Choice, Pool, Tier
+from trunkline.routing.queue import FairQueue, Waiter
+from trunkline.routing.retries import RetryBudget, pause
+from trunkline.routing.router import Router
+from trunkline.routing.sessions import session_of
+from trunkline.routing.strategies import Memory, Question, in_order
 
 log: Final = structlog.stdlib.get_logger(__name__)
 FIRST_LOOK_S: Final = 3.0
 """Seconds that the first requests after a start wait for the providers to say what they have."""
+_TICK_S: Final = 0.2
+"""Seconds between two looks whether an upstream has recovered that requests wait for."""
 _now: Final = time.perf_counter
-_STREAM_LINES: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
-_GONE: Final = CallerError("The client closed the connection", CLIENT_GONE)
 
 
-class Responder(Protocol):
-    """The server's end of a call: where the answer goes. Calls after the client has gone do nothing."""
+class Patience(NamedTuple):
+    """How long and how often a request tries."""
 
-    def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """A whole answer."""
-
-    def start(self, status: int, lines: Lines) -> None:
-        """The head of an answer that comes in pieces."""
-
-    def write(self, data: bytes) -> None:
-        """A piece; ``start`` came before."""
-
-    def finish(self) -> None:
-        """No more pieces. A stream that broke off ends here too, after its error event."""
-
-
-class Outcome(NamedTuple):
-    """What a call came to, for logs, metrics and the ledger. What follows from it is derived later."""
-
-    call: Call
-    status: int
-    ended: float
-    """By ``time.perf_counter``."""
-
-    @property
-    def seconds(self) -> float:
-        """How long the call took."""
-        return self.ended - self.call.began
-
-    @property
-    def first_byte(self) -> float | None:
-        """Seconds to the answer's first byte, if there was one."""
-        first = self.call.first_byte_at
-        return None if first is None else first - self.call.began
-
-
-class Call:
-    """One request under way. It is the outlet of its current attempt, and what the server's end holds."""
-
-    __slots__ = (
-        "_attempt",
-        "answered",
-        "attempts",
-        "began",
-        "candidate",
-        "client",
-        "error",
-        "exchange",
-        "first_byte_at",
-        "flight",
-        "front",
-        "gone",
-        "key",
-        "only",
-        "path",
-        "peek",
-        "request_id",
-        "responder",
-        "started",
-        "status",
-    )
-
-    def __init__(
-        self,
-        responder: Responder,
-        front: Front,
-        path: str,
-        request_id: str,
-        key: Any = None,
-        only: str | None = None,
-        client: str | None = None,
-    ) -> None:
-        """``key`` is what admission found, ``only`` the provider that the path names, ``client`` the
-        peer's address."""
-        self.responder = responder
-        self.front = front
-        self.path = path
-        self.request_id = request_id
-        self.only = only
-        self.client = client
-        self.key = key
-        self.peek: Peek | None = None
-        self.candidate: Candidate | None = None
-        self.exchange: Exchange | None = None
-        self.flight: Flight | None = None
-        self.attempts = 0
-        self.began = _now()
-        self.first_byte_at: float | None = None
-        self.started = False
-        """Something of the answer was sent: no other upstream may be asked any more."""
-        self.answered = False
-        self.gone = False
-        self.status = 0
-        self.error: GatewayError | None = None
-        self._attempt: Turn[GatewayError | None] | None = None
-
-    # The server's side
-
-    def disconnected(self) -> None:
-        """The client has gone: stop the upstream, now."""
-        self.gone = True
-        if self.flight is not None:
-            self.flight.cancel()
-        self._end_attempt(_GONE)
-
-    def pause(self) -> None:
-        """The client reads more slowly than the upstream writes."""
-        if self.flight is not None:
-            self.flight.pause()
-
-    def resume(self) -> None:
-        """The client has caught up."""
-        if self.flight is not None:
-            self.flight.resume()
-
-    # The provider's side: an ``Outlet``
-
-    def emit(self, data: bytes) -> None:
-        """Bytes of an answer that goes on."""
-        if not self.started:
-            self._start()
-        self.responder.write(data)
-
-    def done(self, data: bytes) -> None:
-        """The last bytes of the answer."""
-        assert self.exchange is not None
-        self.answered = True
-        if self.started or self.exchange.streaming:
-            if not self.started:
-                self._start()
-            if data:
-                self.responder.write(data)
-            self.responder.finish()
-        else:
-            self.started = True
-            self.status = 200
-            self.first_byte_at = _now()
-            self.responder.send(200, self._lines(self.exchange.content_type), data)
-        self._end_attempt(None)
-
-    def fail(self, error: GatewayError) -> None:
-        """The attempt failed. Before the first byte another may follow; after it, an error event ends all."""
-        if self.started:
-            self.responder.write(self.front.stream_error(error))
-            self.responder.finish()
-            self.answered = True
-        self._end_attempt(error)
-
-    def _start(self) -> None:
-        assert self.exchange is not None
-        self.started = True
-        self.status = 200
-        self.first_byte_at = _now()
-        self.responder.start(200, self._lines(self.exchange.content_type) + _STREAM_LINES)
-
-    def _end_attempt(self, error: GatewayError | None) -> None:
-        if self._attempt is not None:
-            self._attempt.settle(error)
-
-    # The pipeline's side
-
-    async def attempt(self, candidate: Candidate, exchange: Exchange) -> GatewayError | None:
-        """Put the request to one upstream; None when the answer is whole."""
-        self.candidate = candidate
-        self.exchange = exchange
-        self.attempts += 1
-        if self.gone:
-            return _GONE
-        attempt = self._attempt = Turn()
-        self.flight = candidate.provider.open(exchange, candidate.upstream, self)
-        return await attempt
-
-    def refuse(self, error: GatewayError) -> None:
-        """Answer with an error; if an answer has begun already, it was ended by :meth:`fail`."""
-        self.error = error
-        if self.started or self.gone:
-            return
-        self.started = self.answered = True
-        self.status = error.status
-        lines = self._lines(b"application/json") + error_lines(error)
-        self.responder.send(error.status, lines, self.front.error(error))
-
-    def _lines(self, content_type: bytes) -> Lines:
-        lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
-        if self.candidate is None:
-            return lines
-        return b"%b%bx-trunkline-attempts: %d\r\n" % (lines, self.candidate.lines, self.attempts)
-
-    @property
-    def usage(self) -> Usage | None:
-        """Tokens, as far as the upstream has told."""
-        return None if self.exchange is None else self.exchange.usage
-
-    @property
-    def model(self) -> str | None:
-        """The upstream's own name for the model."""
-        if self.exchange is None:
-            return None if self.peek is None else self.peek.model
-        return self.exchange.model or self.exchange.upstream_model
-
-
-def error_lines(error: GatewayError) -> Lines:
-    """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3)."""
-    lines = b"www-authenticate: Bearer\r\n" if error.status == 401 else b""
-    if error.retry_after is not None:
-        lines += b"retry-after: %d\r\n" % max(1, round(error.retry_after))
-    return lines
+    retry_deadline_s: float = 30.0
+    """From its arrival; no attempt begins later, except the first."""
+    queue_limit: int = 1000
+    queue_timeout_s: float = 30.0
 
 
 class Pipeline:
     """The way of every request through the gateway."""
 
-    def __init__(self, router: Router, observers: Sequence[Callable[[Outcome], None]] = ()) -> None:
+    def __init__(
+        self,
+        router: Router,
+        observers: Sequence[Callable[[Outcome], None]] = (),
+        patience: Patience = Patience(),  # noqa: B008 - immutable
+    ) -> None:
         """``observers`` are told what every call came to; they must be quick and must not raise."""
         self.router = router
-        self._observers = tuple(observers)
+        self.patience = patience
+        self.queue = FairQueue(_enter, patience.queue_limit)
+        self.budget = RetryBudget()
         self.active: set[Call] = set()
+        self._observers = tuple(observers)
+        self._rng = random.Random()
+        self._ticker: asyncio.TimerHandle | None = None
 
     async def serve(self, call: Call, body: bytes) -> None:
         """Answer one call whose key was checked and whose body has arrived. Raises only when cancelled."""
@@ -271,38 +88,179 @@ class Pipeline:
             self.settle(call)
 
     async def _answer(self, call: Call, body: bytes) -> None:
-        front = call.front
-        peek = call.peek = front.peek(body)
-        router, operation = self.router, front.operation
-        if not router.catalog.settled:
-            await asyncio.ensure_future(router.catalog.settle(FIRST_LOOK_S))
-        model = peek.model or router.default_model(call.only or front.home)
+        peek = call.peek = call.front.peek(body)
+        self.budget.request(call.began)
+        if not self.router.catalog.settled:
+            await asyncio.ensure_future(self.router.catalog.settle(FIRST_LOOK_S))
         try:
-            candidates = router.candidates(model, operation, call.only)
+            pool = self._pool(call, peek)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
-            if not await asyncio.ensure_future(router.catalog.look_again()):
+            if not await asyncio.ensure_future(self.router.catalog.look_again()):
                 raise
-            candidates = router.candidates(model, operation, call.only)
+            pool = self._pool(call, peek)
         if peek.load is not None:
-            candidates = await asyncio.ensure_future(router.holders_first(candidates))
+            choices = await asyncio.ensure_future(self.router.holders_first(list(pool)))
+            pool = Pool([Tier(choices, in_order, Memory())])
+        await self._try(call, body, peek, pool)
+
+    def _pool(self, call: Call, peek: Peek) -> Pool:
+        model = peek.model or self.router.default_model(call.only or call.front.home)
+        local_only = call.key is not None and call.key.local_only
+        return self.router.pool(model, call.front.operation, call.only, local_only)
+
+    async def _try(self, call: Call, body: bytes, peek: Peek, pool: Pool) -> None:
+        """One attempt after another, until one has begun to answer or none is left. Raises the last
+        failure."""
+        barred: set[str] = set()
+        again: set[str] = set()
         failure: GatewayError | None = None
-        for candidate in candidates:
-            provider = candidate.provider
-            preparation = provider.preparation(front, body)
-            if preparation is not None:
-                body = await asyncio.ensure_future(preparation)
-            exchange = provider.exchange(front, body, peek, candidate.model)
-            failure = call.error = await call.attempt(candidate, exchange)
+        repeats = 0
+        session = partial(session_of, call.headers, body)
+        while True:
+            question = Question(_now(), failure is not None, session)
+            choice = pool.pick(question, barred)
+            if choice is not None:
+                _enter(choice)
+            elif full := pool.full(question.now, barred):
+                choice = await self._line_up(call, full)
+            elif failure is None:
+                raise _resting(pool, question.now)
+            else:
+                repeats += 1
+                await self._pause(call, pool, failure, again, repeats)
+                barred -= again
+                again.clear()
+                continue
+            failure = call.error = await self._attempt(call, choice, body, peek)
             if failure is None:
                 return
             if call.started or call.gone or not failure.kind.failover:
-                break
-            if candidate is not candidates[-1]:
-                _log_fallback(call, candidate, failure)
-        assert failure is not None
-        raise failure
+                raise failure
+            barred |= pool.ways_out(choice)
+            if failure.kind.retry:
+                again.add(choice.key)
+            if pool.only is None:
+                self._note_failover(call, choice, failure)
+
+    def _note_failover(self, call: Call, choice: Choice, failure: GatewayError) -> None:
+        """The first is free; more of them are repeats, which the budget bounds."""
+        if call.attempts > 1 and not self.budget.take(_now()):
+            raise failure
+        log.warning(
+            "falling back",
+            request_id=call.request_id,
+            provider=choice.provider.name,
+            upstream=choice.upstream.name,
+            model=choice.model,
+            code=failure.code,
+        )
+
+    async def _attempt(self, call: Call, choice: Choice, body: bytes, peek: Peek) -> GatewayError | None:
+        """Put the request to one upstream whose room is taken, and give the room back."""
+        provider, live, sent = choice.provider, choice.live, _now()
+        live.sent += 1
+        probe = call.probe = live.breaker.is_open and live.breaker.send(sent)
+        outlook = choice.outlook
+        job = None
+        if outlook is not None:
+            job = outlook.begin(choice.model, choice.resident, choice.size, sent)
+        failure: GatewayError | None = GONE
+        try:
+            preparation = provider.preparation(call.front, body)
+            if preparation is not None:
+                body = await asyncio.ensure_future(preparation)
+            exchange = provider.exchange(call.front, body, peek, choice.model)
+            failure = await call.attempt(choice, exchange)
+        finally:
+            now = _now()
+            live.gate.in_flight -= 1
+            if choice.gate is not None:
+                choice.gate.in_flight -= 1
+            if failure is None:
+                live.breaker.succeed(probe)
+                live.latency.add((call.first_byte_at or now) - sent, now)
+            elif failure.kind is CLIENT_GONE:
+                live.breaker.drop(call.probe)
+            elif failure.kind.breaker:
+                live.failed(failure, probe, now)
+            else:
+                live.breaker.succeed(probe)
+            if outlook is not None and job is not None:
+                outlook.end(job, failure is None, now)
+            if self.queue.depth:
+                self.queue.freed(now)
+        return failure
+
+    async def _line_up(self, call: Call, full: Sequence[Choice]) -> Choice:
+        """Wait for room at one of ``full``; it is taken when this returns.
+
+        Raises:
+            ProviderError: 503, the line is full, or the wait was too long.
+        """
+        key = "" if call.key is None else call.key.id
+        waiter = self.queue.join(full, key, call.urgency)
+        if waiter is None:
+            raise self._busy(full, f"{self.queue.limit} requests wait already (QUEUE_LIMIT)")
+        loop = asyncio.get_running_loop()
+        timeout = self.patience.queue_timeout_s
+        timer = loop.call_later(timeout, self.queue.leave, waiter)
+        call.waiter = waiter
+        began = _now()
+        self._tick(loop)
+        try:
+            choice = await waiter.turn
+        finally:
+            timer.cancel()
+            self._leave(call, waiter)
+            call.waited += _now() - began
+        if choice is None:
+            if call.gone:
+                raise GONE
+            raise self._busy(full, f"none had room within {timeout:g} s (QUEUE_TIMEOUT_S)")
+        return choice
+
+    def _leave(self, call: Call, waiter: Waiter) -> None:
+        call.waiter = None
+        self.queue.leave(waiter)
+
+    def _busy(self, full: Sequence[Choice], why: str) -> ProviderError:
+        who = full[0].provider.name
+        text = f"All upstreams of provider '{who}' for model '{full[0].model}' are full; {why}"
+        wait = max(1.0, self.patience.queue_timeout_s / 2)
+        return ProviderError(text, UPSTREAM_BUSY, provider=who, retry_after=wait)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        """While anybody waits, look now and then whether an upstream has recovered meanwhile."""
+        if self._ticker is None:
+            self._ticker = loop.call_later(_TICK_S, self._ticked, loop)
+
+    def _ticked(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ticker = None
+        self.queue.freed(_now())
+        if self.queue.depth:
+            self._tick(loop)
+
+    async def _pause(
+        self, call: Call, pool: Pool, failure: GatewayError, again: set[str], repeats: int
+    ) -> None:
+        """Wait before the upstreams ``again`` are asked once more. Raises ``failure`` where that is of no
+        use, too late or too often."""
+        choices = [choice for choice in pool if choice.key in again]
+        now = _now()
+        if not choices or repeats > max(choice.provider.max_retries for choice in choices):
+            raise failure
+        wait = max(
+            pause(repeats, failure.retry_after, self._rng),
+            min(choice.live.may_in(now) for choice in choices),
+        )
+        if now + wait - call.began > self.patience.retry_deadline_s or not self.budget.take(now):
+            raise failure
+        log.info("trying again", request_id=call.request_id, seconds=round(wait, 2), code=failure.code)
+        await asyncio.ensure_future(asyncio.sleep(wait))
+        if call.gone:
+            raise GONE
 
     def settle(self, call: Call) -> None:
         """Tell the observers what the call came to."""
@@ -311,13 +269,31 @@ class Pipeline:
         for observe in self._observers:
             observe(outcome)
 
+    def close(self) -> None:
+        """No more looks at the line."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
 
-def _log_fallback(call: Call, candidate: Candidate, failure: GatewayError) -> None:
-    log.warning(
-        "falling back",
-        request_id=call.request_id,
-        provider=candidate.provider.name,
-        upstream=candidate.upstream.name,
-        model=candidate.model,
-        code=failure.code,
+
+def _enter(choice: Choice) -> None:
+    """Take a choice's room."""
+    choice.live.gate.in_flight += 1
+    if choice.gate is not None:
+        choice.gate.in_flight += 1
+
+
+def _resting(pool: Pool, now: float) -> GatewayError:
+    """Why nobody can be asked now: the last failure of the one that may be asked again soonest."""
+    soonest = min(pool, key=lambda choice: choice.live.may_in(now))
+    wait = soonest.live.may_in(now)
+    last = soonest.live.last_failure
+    who = soonest.provider.name
+    if last is None:  # a health check has found it away
+        return ProviderError(
+            f"Provider '{who}' is left alone for {wait:.0f} s", UPSTREAM_BUSY, retry_after=wait
+        )
+    text = f"Provider '{who}' is left alone for {max(1.0, wait):.0f} s after it failed: {last.message}"
+    return ProviderError(
+        text, last.kind, provider=who, status=last.status, code=last.code, retry_after=max(1.0, wait)
     )

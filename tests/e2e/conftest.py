@@ -36,6 +36,9 @@ GUARD = 30.0
 """Seconds after which a test that hangs fails."""
 
 
+STEADY = {"MAX_RETRIES": "0", "OLLAMA_MAX_RETRIES": "0", "BREAKER_FAILURES": "0"}
+"""Nothing is tried twice, and nobody is left alone after failures: each request stands for itself."""
+
 Found = TypeVar("Found")
 
 
@@ -101,7 +104,7 @@ def gateway(
     """``trunkline serve`` with a configuration file, from when it is ready. It ends as an init system ends
     it."""
     (folder / "trunkline.yaml").write_text(config)
-    environment = os.environ | {"PORT": "0", "HOST": "127.0.0.1", "ALLOWED_API_KEYS": KEY} | env
+    environment = os.environ | {"PORT": "0", "HOST": "127.0.0.1", "ALLOWED_API_KEYS": KEY} | STEADY | env
     log = folder / "gateway.log"
     with log.open("wb") as out:
         process = subprocess.Popen(

@@ -33,6 +33,11 @@ class NoProvider:
     """Has no method."""
 
 
+def _headers(provider: Any, at: int = 0) -> Any:
+    """What is sent with every request to one of the provider's upstreams."""
+    return provider.request_to(provider.upstreams[at], "GET", "/models").headers
+
+
 def made(**settings: Any) -> dict[str, Any]:
     return dict(build_providers(Settings(**settings)))
 
@@ -48,8 +53,8 @@ def test_what_is_there_without_any_setting() -> None:
 def test_clouds_by_their_keys() -> None:
     found = made(openrouter_api_key=SecretStr("sk-or-1234567"), anthropic_api_key=SecretStr("sk-ant-123456"))
     assert isinstance(found["openrouter"], RowProvider)
-    assert (b"authorization", b"Bearer sk-or-1234567") in found["openrouter"]._headers
-    assert (b"x-api-key", b"sk-ant-123456") in found["anthropic"]._headers
+    assert (b"authorization", b"Bearer sk-or-1234567") in _headers(found["openrouter"])
+    assert (b"x-api-key", b"sk-ant-123456") in _headers(found["anthropic"])
     assert found["anthropic"].upstreams[0].url.endswith("/v1")
     assert not found["openrouter"].local
 
@@ -64,7 +69,7 @@ def test_a_providers_own_section() -> None:
     )
     provider = made(providers={"vllm": section}, models={"vllm/*": ModelDefaults(keep_alive="5m")})["vllm"]
     assert [upstream.name for upstream in provider.upstreams] == ["127.0.0.1:1", "127.0.0.1:2"]
-    assert (b"x-team", b"blue") in provider._headers
+    assert (b"x-team", b"blue") in _headers(provider)
     fills = provider.fills_for("any")
     assert fills.drop == {"logit_bias"}
     assert fills.fields == {"keep_alive": "5m"}

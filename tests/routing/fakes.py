@@ -10,7 +10,8 @@ from trunkline.errors import ProviderError
 from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.providers.rows import COMPATIBLE, OPENROUTER
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.router import Router, Rules
+from trunkline.routing.resolve import Rules
+from trunkline.routing.router import Router
 
 
 class Fake:
@@ -21,6 +22,10 @@ class Fake:
         self.kind = name
         self.local = name in ("ollama", "custom")
         self.lists_models = True
+        self.loads_models = False
+        self.local_only = False
+        self.max_concurrent: int | None = None
+        self.max_retries = 0
         self.row = OPENROUTER if name == "openrouter" else COMPATIBLE
         self.upstreams = [Upstream(name=f"{name}-{at}", url="") for at in range(len(upstreams))]
         self.models = dict(zip((each.name for each in self.upstreams), upstreams, strict=True))
@@ -28,6 +33,11 @@ class Fake:
         self.asked = 0
         self.gate: asyncio.Event | None = None
         """Answers wait for it."""
+
+    def resident(self, upstream: Upstream, model: str) -> bool:
+        return True
+
+    async def look_at_residents(self, upstream: Upstream) -> None: ...
 
     def supports(self, operation: str) -> bool:
         return operation not in self.without

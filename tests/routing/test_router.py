@@ -8,6 +8,8 @@ import pytest
 
 from trunkline.errors import CallerError, GatewayError
 from trunkline.policy.filters import ModelFilter
+from trunkline.routing.resolve import RouteRule
+from trunkline.routing.strategies import Question
 
 from .fakes import Fake, make_router, served
 
@@ -232,7 +234,10 @@ async def test_aliases_and_routes() -> None:
         openrouter(),
         preferred="openrouter",
         aliases={"fast": "ollama/llama3.2", "Best": "gpt-4"},
-        routes={"GPT-4": [("ollama", "llama3.3"), ("openrouter", "openai/gpt-4o")], "bad": [("none", "x")]},
+        routes={
+            "GPT-4": RouteRule([("openrouter", "openai/gpt-4o", 1, 1), ("ollama", "llama3.3", 1, 0)]),
+            "bad": RouteRule([("none", "x", 1, 0)]),
+        },
     )
     assert served(router, "FAST") == ["ollama=llama3.2"]
     assert served(router, "gpt-4") == ["ollama=llama3.3", "openrouter=openai/gpt-4o"]
@@ -281,12 +286,9 @@ async def test_operations_that_a_provider_lacks() -> None:
 async def test_upstreams_take_turns() -> None:
     fleet = Fake("ollama", ["a:latest", "b:latest"], ["a:latest"], None)
     router = await make_router(fleet, preferred="ollama")
-    firsts = [[each.upstream.name for each in router.candidates("a", "chat")] for _ in range(3)]
-    assert sorted(map(tuple, firsts)) == [
-        ("ollama-0", "ollama-1", "ollama-2"),
-        ("ollama-1", "ollama-2", "ollama-0"),
-        ("ollama-2", "ollama-0", "ollama-1"),
-    ]
+    pool = router.pool("a", "chat")
+    firsts = [pool.pick(Question(0.0)) for _ in range(6)]
+    assert [each.upstream.name for each in firsts if each] == ["ollama-0", "ollama-1", "ollama-2"] * 2
     assert {each.upstream.name for each in router.candidates("b", "chat")} == {"ollama-0", "ollama-2"}
     assert [each.upstream.name for each in router.candidates("ollama/c", "chat")] == ["ollama-2"]
     lines = router.candidates("a", "chat")[0].lines
@@ -319,5 +321,5 @@ async def test_names_that_lead_back() -> None:
         ("vllm", "gone", "vllm/gone"),
     ):
         assert router.public_id(provider, model) == found
-        target = router.resolve(found)[0]
+        target = router.resolver.resolve(found)[0]
         assert (target.provider.name, target.model) == (provider, model)

@@ -18,9 +18,11 @@ import msgspec
 from trunkline.errors import INVALID_API_KEY, CallerError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import SecretStr
+
+    from trunkline.settings.sections import KeyPolicy
 
 Role = Literal["admin", "member"]
 """An admin may use the admin API; a member may use models."""
@@ -34,6 +36,10 @@ class ApiKey(msgspec.Struct, frozen=True):
     role: Role
     prefix: str
     """The key's first characters, to tell keys apart; too few to be of use."""
+    local_only: bool = False
+    """Never use a provider that is not local."""
+    priority: Literal["high", "normal", "low"] = "normal"
+    """Whose requests go first when they have to wait."""
 
 
 class ApiKeyRecord(Protocol):
@@ -55,12 +61,20 @@ class ApiKeyRecord(Protocol):
 class KeyRing:
     """The keys that may come in, by the digest of their text: the settings' and the store's."""
 
-    __slots__ = ("_configured", "_keys")
+    __slots__ = ("_configured", "_keys", "_policies")
 
-    def __init__(self, configured: Iterable[SecretStr] = (), stored: Iterable[ApiKeyRecord] = ()) -> None:
-        """:param configured: keys of ALLOWED_API_KEYS. They are members'; an admin's key is a stored one."""
+    def __init__(
+        self,
+        configured: Iterable[SecretStr] = (),
+        stored: Iterable[ApiKeyRecord] = (),
+        policies: Mapping[str, KeyPolicy] | None = None,
+    ) -> None:
+        """:param configured: keys of ALLOWED_API_KEYS. They are members'; an admin's key is a stored one.
+        :param policies: what the file says of single keys, by name or id."""
+        self._policies = policies or {}
         keys = (key.get_secret_value() for key in configured)
-        self._configured = dict(_configured_key(key, number) for number, key in enumerate(keys, start=1))
+        made = (_configured_key(key, number) for number, key in enumerate(keys, start=1))
+        self._configured = {digest: (digest, self._ruled(key)) for digest, key in made}
         self._keys = self._configured
         self.replace(stored)
 
@@ -72,8 +86,15 @@ class KeyRing:
         keys = self._configured.copy()
         for record in stored:
             digest = bytes.fromhex(record.hash)
-            keys[digest] = digest, ApiKey(record.id, record.name, record.role, record.prefix)
+            key = ApiKey(record.id, record.name, record.role, record.prefix)
+            keys[digest] = digest, self._ruled(key)
         self._keys = keys
+
+    def _ruled(self, key: ApiKey) -> ApiKey:
+        policy = self._policies.get(key.name) or self._policies.get(key.id)
+        if policy is None:
+            return key
+        return msgspec.structs.replace(key, local_only=policy.local_only, priority=policy.priority)
 
     def find(self, key: bytes) -> ApiKey | None:
         """The key with this text, if it may come in. Takes the same time wherever a wrong key differs."""
@@ -82,10 +103,10 @@ class KeyRing:
         return found if compare_digest(stored, digest) else None
 
 
-def _configured_key(key: str, number: int) -> tuple[bytes, tuple[bytes, ApiKey]]:
+def _configured_key(key: str, number: int) -> tuple[bytes, ApiKey]:
     digest = sha256(key.encode()).digest()
     prefix = key[:3] if len(key) > 12 else ""
-    return digest, (digest, ApiKey(f"env-{number}", f"ALLOWED_API_KEYS #{number}", "member", prefix))
+    return digest, ApiKey(f"env-{number}", f"ALLOWED_API_KEYS #{number}", "member", prefix)
 
 
 _NOBODY: Final[tuple[bytes, ApiKey | None]] = (bytes(32), None)

@@ -82,6 +82,11 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     """Base address without a slash at its end; empty for a Python provider."""
 
+    @property
+    def origin(self) -> str:
+        """The name without the number of a key: upstreams that differ in their keys alone share it."""
+        return self.name.partition("#")[0]
+
 
 class Outlet(Protocol):
     """Where an opened exchange's bytes go. Exactly one of ``done`` and ``fail`` ends it, never before
@@ -117,8 +122,16 @@ class Provider(Protocol):
     kind: str
     """Its type: ``ollama``, ``openrouter``, ``openai-compatible``, ``python`` …"""
     local: bool
+    local_only: bool
+    """Its requests never fall over to a provider that is not local."""
     lists_models: bool
     """Whether :meth:`fetch_models` can be asked; otherwise its models are those of the settings."""
+    loads_models: bool
+    """Whether its models are brought into memory by request; elsewhere they are there already."""
+    max_concurrent: int | None
+    """Most requests at once to each of its upstreams."""
+    max_retries: int
+    """How often a request is tried again there."""
 
     @property
     def upstreams(self) -> Sequence[Upstream]:
@@ -144,6 +157,12 @@ class Provider(Protocol):
 
     def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
         """Send the request; the answer flows into ``outlet``."""
+
+    def resident(self, upstream: Upstream, model: str) -> bool:
+        """Whether the model is in memory at the upstream, as far as is known."""
+
+    async def look_at_residents(self, upstream: Upstream) -> None:
+        """Ask the upstream which models are in its memory."""
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """Ask one upstream for its models.

@@ -60,9 +60,9 @@ def _build(
                 max_tokens=view.max_tokens,
                 streaming=view.streaming,
                 images=images,
-                headers=_headers(config, {}),
                 rules=_rules(name, settings),
                 local=config.local is not False,
+                **_common(config, {}, max_retries=view.max_retries),
             )
         row = ROWS[kind]
         if row.needs_key and not config.api_key:
@@ -75,10 +75,10 @@ def _build(
             [url + row.path for url in config.addresses],
             drop=config.drop,
             client=client,
-            headers=_headers(config, row.headers, row.key_headers),
             timeouts=_timeouts(config),
             local=bool(config.local),
             rules=_rules(name, settings),
+            **_common(config, row.headers, row.key_headers, max_retries=settings.max_retries),
         )
     except ValueError as error:
         raise SettingsError(f"provider {name!r}: {error}") from None
@@ -117,7 +117,14 @@ def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
     if not callable(getattr(inner, "chat_completions", None)):
         raise SettingsError(f"provider {name!r}: {type(inner).__name__} has no chat_completions method")
     timeout = config.timeouts.first_byte or 30.0
-    return PythonProvider(name, inner, local=bool(config.local), timeout=timeout)
+    return PythonProvider(
+        name,
+        inner,
+        local=bool(config.local),
+        local_only=config.local_only,
+        max_concurrent=config.max_concurrent,
+        timeout=timeout,
+    )
 
 
 def _client(config: ProviderConfig, shared: Client) -> Client:
@@ -130,12 +137,30 @@ def _client(config: ProviderConfig, shared: Client) -> Client:
     )
 
 
+def _common(
+    config: ProviderConfig,
+    own: Mapping[str, str],
+    key_headers: Mapping[str, str] = BEARER,
+    *,
+    max_retries: int,
+) -> dict[str, Any]:
+    """What every provider over HTTP takes alike: its keys, one set of headers for each, and its limits."""
+    keys: list[str | None] = [key.get_secret_value() for key in config.api_key]
+    first, *others = [_headers(config, own, key, key_headers) for key in keys or [None]]
+    return {
+        "headers": first,
+        "other_keys": others,
+        "local_only": config.local_only,
+        "max_concurrent": config.max_concurrent,
+        "max_retries": max_retries,
+    }
+
+
 def _headers(
-    config: ProviderConfig, own: Mapping[str, str], key_headers: Mapping[str, str] = BEARER
+    config: ProviderConfig, own: Mapping[str, str], key: str | None, key_headers: Mapping[str, str]
 ) -> list[tuple[bytes, bytes]]:
     headers = {name.lower(): value for name, value in own.items()}
-    if config.api_key:
-        key = config.api_key[0].get_secret_value()
+    if key is not None:
         headers |= {name: prefix + key for name, prefix in key_headers.items()}
     headers |= {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
     return encode_headers(headers)

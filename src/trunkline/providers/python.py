@@ -44,11 +44,25 @@ class PythonProvider:
 
     kind = "python"
     lists_models = False
+    loads_models = False
+    max_retries = 0
+    """Code that has failed fails again."""
 
-    def __init__(self, name: str, inner: ChatProvider, *, local: bool = False, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        inner: ChatProvider,
+        *,
+        local: bool = False,
+        local_only: bool = False,
+        max_concurrent: int | None = None,
+        timeout: float = 30.0,
+    ) -> None:
         self.name = name
         self.inner = inner
         self.local = local
+        self.local_only = local_only
+        self.max_concurrent = max_concurrent
         self.timeout = timeout
         """Seconds of silence before an answer, and between its chunks, is given up."""
         self.upstreams = [Upstream(name=name, url="")]
@@ -88,6 +102,13 @@ class PythonProvider:
     def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
         """Call the provider in a task of its own."""
         return _Run(self, exchange, outlet)
+
+    def resident(self, upstream: Upstream, model: str) -> bool:
+        """Always: there is nothing to load."""
+        return True
+
+    async def look_at_residents(self, upstream: Upstream) -> None:
+        """There is nothing to look at."""
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """The models that the provider's ``list_models`` names, if it has one."""

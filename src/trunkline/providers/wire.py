@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -28,6 +28,8 @@ from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse
 
 MAX_WHOLE_BODY: Final = 256 * 1024 * 1024
 """Bytes of the largest answer that is held in memory whole (not streamed)."""
+MAX_RETRIES: Final = 2
+"""How often a failed request is tried again at the same upstream, unless the settings say."""
 MAX_LISTING: Final = 32 * 1024 * 1024
 
 _JSON: Final = (b"content-type", b"application/json")
@@ -40,12 +42,20 @@ class Rule(msgspec.Struct, frozen=True):
     fills: Fills
 
 
+class _Place(NamedTuple):
+    """How one upstream is reached."""
+
+    origin: Origin
+    path: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    headers_of_get: tuple[tuple[bytes, bytes], ...]
+
+
 class WireProvider(LibraryFace):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
     lists_models = True
     loads_models = False
-    """Whether its models are brought into memory by request; elsewhere they are there already."""
 
     def __init__(
         self,
@@ -56,29 +66,39 @@ class WireProvider(LibraryFace):
         *,
         client: Client,
         headers: Sequence[tuple[bytes, bytes]] = (),
+        other_keys: Sequence[Sequence[tuple[bytes, bytes]]] = (),
         timeouts: Timeouts | None = None,
         local: bool = False,
+        local_only: bool = False,
+        max_concurrent: int | None = None,
+        max_retries: int = MAX_RETRIES,
         rules: Sequence[Rule] = (),
         id_prefix: str = "chatcmpl-",
         streaming: bool = True,
     ) -> None:
+        """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
+        one more upstream of every address."""
         self.name = name
         self.kind = kind
         self.local = local
+        self.local_only = local_only
+        self.max_concurrent = max_concurrent
+        self.max_retries = max_retries
         self.back = back
         self.client = client
         self.timeouts = timeouts or Timeouts()
-        self.upstreams = [Upstream(name=_label(url), url=url) for url in urls]
+        self.upstreams: list[Upstream] = []
         self._id_prefix = id_prefix
         self._streaming = streaming
-        self._headers = (_JSON, *headers)
-        self._get_headers = tuple(headers)
         self._rules = tuple(rules)
         self._fills: dict[str, Fills] = {}
-        self._places: dict[str, tuple[Origin, bytes]] = {}
-        for url in urls:
-            origin, path = parse_origin(url)
-            self._places[url] = (origin, path.encode())
+        self._places: dict[str, _Place] = {}
+        for number, own in enumerate([headers, *other_keys], start=1):
+            for url in urls:
+                origin, path = parse_origin(url)
+                label = _label(url) if number == 1 else f"{_label(url)}#{number}"
+                self.upstreams.append(Upstream(name=label, url=url))
+                self._places[label] = _Place(origin, path.encode(), (_JSON, *own), tuple(own))
 
     def supports(self, operation: Operation) -> bool:
         """Whether the vendor has an endpoint for the operation."""
@@ -123,12 +143,12 @@ class WireProvider(LibraryFace):
         """Send the request; the answer flows into ``outlet``."""
         if exchange.complete:
             return _Landing(exchange, outlet)
-        origin, path = self._places[upstream.url]
+        place = self._places[upstream.name]
         request = UpstreamRequest(
-            origin,
+            place.origin,
             b"POST",
-            path + exchange.target().encode(),
-            self._headers,
+            place.path + exchange.target().encode(),
+            place.headers,
             exchange.request(),
             self.timeouts_for(exchange, upstream),
             0 if exchange.streaming else MAX_WHOLE_BODY,
@@ -158,11 +178,14 @@ class WireProvider(LibraryFace):
         timeouts: Timeouts | None = None,
     ) -> UpstreamRequest:
         """A request beside the data path: ``path`` lies below the provider's base address."""
-        origin, base = self._places[upstream.url]
-        headers = self._get_headers if body is None else self._headers
-        target = base + path.encode()
+        place = self._places[upstream.name]
         return UpstreamRequest(
-            origin, method.encode(), target, headers, body or b"", timeouts or self.timeouts
+            place.origin,
+            method.encode(),
+            place.path + path.encode(),
+            place.headers_of_get if body is None else place.headers,
+            body or b"",
+            timeouts or self.timeouts,
         )
 
     async def get_json(self, upstream: Upstream, path: str, body: bytes | None = None) -> Any:
@@ -184,6 +207,13 @@ class WireProvider(LibraryFace):
             raise self.worded(problem) from None
         except GatewayError as error:
             raise self.worded(error) from None
+
+    def resident(self, upstream: Upstream, model: str) -> bool:
+        """Always: there is nothing to load."""
+        return True
+
+    async def look_at_residents(self, upstream: Upstream) -> None:
+        """There is nothing to look at."""
 
     async def ask_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         """Like :meth:`get_json` of the first upstream, for an answer that is an object."""

@@ -106,7 +106,7 @@ class Catalog:
         self._task: asyncio.Task[None] | None = None
         for name, ids in self._static.items():
             upstreams = providers[name].upstreams
-            self._fill(name, {each.name: [ModelInfo(id=each_id) for each_id in ids] for each in upstreams})
+            self._fill(name, {each.origin: [ModelInfo(id=each_id) for each_id in ids] for each in upstreams})
 
     def _fill(self, name: str, found: Mapping[str, Sequence[ModelInfo]]) -> None:
         allowed = {
@@ -162,14 +162,14 @@ class Catalog:
 
     async def _refresh(self, name: str) -> None:
         provider, shelf = self._providers[name], self.shelves[name]
-        upstreams = provider.upstreams
+        upstreams = [upstream for upstream in provider.upstreams if upstream.name == upstream.origin]
         answers = await asyncio.gather(
             *(provider.fetch_models(upstream) for upstream in upstreams), return_exceptions=True
         )
         found: dict[str, Sequence[ModelInfo]] = {}
         for upstream, answer in zip(upstreams, answers, strict=True):
             if not isinstance(answer, BaseException):
-                found[upstream.name] = answer
+                found[upstream.origin] = answer
                 continue
             reason = answer.message if isinstance(answer, GatewayError) else type(answer).__name__
             level = log.debug if shelf.stale or not shelf.known else log.warning

@@ -1,141 +1,131 @@
-"""Name in, upstreams out: which providers may serve a request, in the order in which they are asked.
+"""A model's name in, the pool of upstreams that may serve it out; and the live state of all of them.
 
-The rules, in words: text before the first ``:`` or ``/`` pins a provider if it names one and the whole is
-not better explained otherwise; a bare name is looked up in the aliases and routes, then at the preferred
-provider, then wherever discovery found it; other providers that list the same model come after it, as
-fallbacks, unless the name was pinned. Within a provider its upstreams take turns.
+:mod:`.resolve` says which providers a name means, :mod:`.pools` chooses among their upstreams. Pools are
+kept until the catalog changes; live state and what strategies remember is kept for good.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
 
-from trunkline.errors import (
-    INVALID_REQUEST,
-    MODEL_NOT_FOUND,
-    PROVIDER_NOT_CONFIGURED,
-    UNSUPPORTED,
-    CallerError,
-    GatewayError,
-    redact,
-)
+from trunkline.errors import FORBIDDEN, UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import Operation
-from trunkline.providers.base import Provider, Upstream
-from trunkline.providers.ollama import OllamaProvider
-from trunkline.routing import names
+from trunkline.providers.base import ModelInfo, Provider, Upstream
 from trunkline.routing.catalog import Catalog
-from trunkline.settings import BUILT_IN_PROVIDERS
+from trunkline.routing.live import Breaker, Gate, Live
+from trunkline.routing.names import spellings
+from trunkline.routing.pools import UNKNOWN_PRICE, Choice, Pool, Tier
+from trunkline.routing.prediction import Learned, Outlook
+from trunkline.routing.resolve import Resolver, Rules, Target
+from trunkline.routing.strategies import STRATEGIES, Memory, Question, in_order
 
 MAX_KEPT: Final = 10_000
-"""Resolutions that are kept at most: clients can ask for any name."""
+"""Pools that are kept at most: clients can ask for any name."""
 
-
-MAX_COMPARED: Final = 100
-"""Names that are compared at most to suggest one: comparing is slow, and errors must not be."""
-
-
-class Candidate(NamedTuple):
-    """One upstream that may serve a request, and the model's name there."""
-
-    provider: Provider
-    upstream: Upstream
-    model: str
-    lines: bytes
-    """Header lines that say who serves, ready for the wire."""
-
-
-class Target(NamedTuple):
-    """One provider that may serve a request, and the model's name there."""
-
-    provider: Provider
-    model: str
-
-
-class Rules(NamedTuple):
-    """What the settings say about routing."""
-
-    preferred: str = "auto"
-    fallback: bool = True
-    default_model: str = "llama2"
-    """Serves a request that names no model, where Ollama is meant."""
-    aliases: Mapping[str, str] = {}
-    routes: Mapping[str, Sequence[tuple[str, str]]] = {}
-    """(provider, model) pairs by route name."""
+_A_MILLION: Final = 1_000_000
 
 
 class Router:
-    """Resolves names over the providers and their catalog."""
+    """Pools by name, over the providers and their catalog."""
 
-    def __init__(self, providers: Mapping[str, Provider], catalog: Catalog, rules: Rules) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        catalog: Catalog,
+        rules: Rules,
+        make_breaker: Callable[[], Breaker] = Breaker,
+    ) -> None:
         self.providers = providers
         self.catalog = catalog
         self.rules = rules
-        self._known = frozenset(providers) | frozenset(BUILT_IN_PROVIDERS)
-        self._aliases = {name.lower(): target for name, target in rules.aliases.items()}
-        self._routes = {name.lower(): targets for name, targets in rules.routes.items()}
-        self._turns: dict[str, int] = {}
+        self.resolver = Resolver(providers, catalog, rules)
+        self._make_breaker = make_breaker
+        self._lives: dict[tuple[str, str], Live] = {}
+        self._gates: dict[tuple[str, str, str], Gate] = {}
+        self._outlooks: dict[tuple[str, str], Outlook] = {}
+        self._learned: dict[str, Learned] = {}
+        self._memories: dict[str, Memory] = {}
         self._public: dict[tuple[str, str], str] = {}
-        self._candidates: dict[Target, list[Candidate]] = {}
-        self._found: dict[tuple[str | None, Operation, str | None], list[Target]] = {}
+        self._pools: dict[tuple[str | None, Operation | None, str | None, bool], Pool] = {}
         self._version = -1
-        """The catalog's, when what is kept was found."""
+        """The catalog's, when what is kept was made."""
 
     @property
     def preferred(self) -> str:
-        """The preferred provider; where that one is not configured, the first that is and answers."""
-        if self.rules.preferred in self.providers:
-            return self.rules.preferred
-        shelves = self.catalog.shelves
-        answering = (name for name, shelf in shelves.items() if shelf.known and not shelf.stale)
-        real = next((name for name in answering if name != "custom"), None)
-        return real or next(iter(self.providers))
+        """The preferred provider's name."""
+        return self.resolver.preferred
 
-    def candidates(self, model: str | None, operation: Operation, only: str | None = None) -> list[Candidate]:
-        """The upstreams to ask for ``model``, in order; at least one.
+    def default_model(self, meant: str | None) -> str:
+        """See :meth:`.resolve.Resolver.default_model`."""
+        return self.resolver.default_model(meant)
+
+    def pool(
+        self,
+        model: str | None,
+        operation: Operation | None,
+        only: str | None = None,
+        local_only: bool = False,
+    ) -> Pool:
+        """The upstreams for ``model``: at least one.
 
         Args:
             model: as the client wrote it; None where it wrote none.
-            operation: what is asked; a provider without it is passed over.
+            operation: what is asked; a provider without it is passed over. None: whatever can be asked.
             only: the provider that the path of the request names.
+            local_only: leave out every provider that is not local.
 
         Raises:
             CallerError: no model, an unknown provider, a model that nobody has or that may not be used, or an
                 operation that nobody who has the model can do.
         """
-        able = self._able(model, operation, only)
-        if len(able) == 1:
-            return self._upstreams(able[0])
-        return [candidate for target in able for candidate in self._upstreams(target)]
-
-    def places(self, model: str, only: str | None = None) -> list[Candidate]:
-        """Everywhere the model is, whatever can be asked of it there. Raises as :meth:`candidates`."""
         self._forget_if_stale()
-        return [each for target in self.resolve(model, only) for each in self._upstreams(target)]
+        question = (model, operation, only, local_only)
+        pool = self._pools.get(question)
+        if pool is None:
+            pool = self._make_pool(model, operation, only, local_only)
+            if len(self._pools) < MAX_KEPT:
+                self._pools[question] = pool
+        return pool
 
-    def _able(self, model: str | None, operation: Operation, only: str | None) -> list[Target]:
-        """The targets that can do the operation. What was found is kept until the catalog changes."""
-        self._forget_if_stale()
-        question = (model, operation, only)
-        found = self._found.get(question)
-        if found is None:
-            found = self._find_able(model, operation, only)
-            if len(self._found) < MAX_KEPT:
-                self._found[question] = found
-        return found
+    def candidates(
+        self, model: str | None, operation: Operation | None, only: str | None = None, now: float = 0.0
+    ) -> list[Choice]:
+        """The upstreams to ask for ``model``, in the order in which they would be asked were each to fail."""
+        return self.pool(model, operation, only).order(Question(now))
 
     def _forget_if_stale(self) -> None:
         if self._version != self.catalog.version:
             self._version = self.catalog.version
-            self._found.clear()
-            self._candidates.clear()
+            self._pools.clear()
             self._public.clear()
 
-    def _find_able(self, model: str | None, operation: Operation, only: str | None) -> list[Target]:
-        targets = self.resolve(model, only)
-        able = [target for target in targets if target.provider.supports(operation)]
+    def _make_pool(
+        self, model: str | None, operation: Operation | None, only: str | None, local_only: bool
+    ) -> Pool:
+        targets = self.resolver.resolve(model, only)
+        route = None if only is not None or model is None else self.resolver.route(model)
+        able = self._able(targets, operation)
+        if local_only or (route is not None and route.local_only):
+            able = [target for target in able if target.provider.local]
+            if not able:
+                who = "this key" if local_only else f"route '{model}'"
+                at = targets[0].provider.name
+                text = f"Model '{targets[0].model}' is at '{at}', which is not local; {who} is local_only"
+                raise CallerError(text, FORBIDDEN, param="model", provider=at)
+        if route is not None:
+            return Pool(
+                self._tiers_of_route(str(model).lower(), able, route.strategy), fallback=self.rules.fallback
+            )
+        able = _closed_after_local_only(able)
+        if not self.rules.fallback:
+            able = able[:1]
+        return Pool([self._tier_of_provider(target) for target in able])
+
+    def _able(self, targets: Sequence[Target], operation: Operation | None) -> list[Target]:
+        able = [each for each in targets if operation is None or each.provider.supports(operation)]
         if not able:
             target = targets[0]
             raise CallerError(
@@ -144,55 +134,90 @@ class Router:
                 param="model",
                 provider=target.provider.name,
             )
-        return able if self.rules.fallback else able[:1]
+        return able
 
-    def _upstreams(self, target: Target) -> list[Candidate]:
-        """The target's upstreams that have the model, beginning with the one whose turn it is."""
-        candidates = self._candidates.get(target)
-        if candidates is None:
-            candidates = self._candidates[target] = self._find_upstreams(target)
-        if len(candidates) == 1:
-            return candidates
-        turn = self._turns.get(target.provider.name, 0)
-        self._turns[target.provider.name] = turn + 1
-        at = turn % len(candidates)
-        return candidates[at:] + candidates[:at]
-
-    async def holders_first(self, candidates: list[Candidate]) -> list[Candidate]:
-        """The same, with those in front at which the model is loaded now."""
-        asked = {
-            id(each.upstream): each.provider.look_at_residents(each.upstream)
-            for each in candidates
-            if isinstance(each.provider, OllamaProvider)
-        }
-        await asyncio.gather(*asked.values())
-        return sorted(candidates, key=_is_elsewhere)
-
-    def _find_upstreams(self, target: Target) -> list[Candidate]:
-        provider = target.provider
-        lists = self.catalog.shelves[provider.name].by_upstream
-        wanted = frozenset(names.spellings(target.model))
-        having = [each for each in provider.upstreams if wanted & lists.get(each.name, wanted)]
+    def _tiers_of_route(self, name: str, targets: Sequence[Target], strategy: str) -> list[Tier]:
+        choices = [choice for target in targets for choice in self._choices(target)]
+        if strategy != "priority":
+            return [Tier(choices, STRATEGIES[strategy], self._memory(name), strategy)]
         return [
-            Candidate(provider, each, target.model, _serving_lines(provider.name, each.name))
-            for each in having or provider.upstreams
+            Tier(
+                [each for each in choices if each.priority == priority],
+                STRATEGIES["priority"],
+                self._memory(f"{name}#{priority}"),
+                strategy,
+            )
+            for priority in sorted({each.priority for each in choices})
         ]
 
-    def resolve(self, model: str | None, only: str | None = None) -> list[Target]:
-        """The providers to ask and what each calls the model; see :meth:`candidates`."""
-        if only is not None:
-            return [self._at(self._provider(only), self._strip(model or self.default_model(only), only))]
-        name = model or self.default_model(None)
-        name = self._aliases.get(name.lower(), name)
-        route = self._routes.get(name.lower())
-        if route is not None:
-            return [Target(self._provider(provider), target) for provider, target in route]
-        prefixed = names.read_prefix(name, self._known)
-        if prefixed is not None and not self._better_explained(name, prefixed):
-            provider = self._provider(prefixed.provider)
-            rest = name if self._own_namespace(provider, name, prefixed) else prefixed.rest
-            return [self._at(provider, rest)]
-        return self._anywhere(name)
+    def _tier_of_provider(self, target: Target) -> Tier:
+        provider = target.provider
+        strategy = self.rules.strategies.get(provider.name, "auto")
+        if strategy == "auto":
+            strategy = _usual_strategy(provider)
+        choices = self._choices(target)
+        choose = in_order if strategy == "priority" else STRATEGIES[strategy]
+        return Tier(choices, choose, self._memory(f"/{provider.name}"), strategy)
+
+    def _choices(self, target: Target) -> list[Choice]:
+        """The target's upstreams that have the model; its weight is shared among them."""
+        provider, model = target.provider, target.model
+        shelf = self.catalog.shelves[provider.name]
+        lists, wanted = shelf.by_upstream, frozenset(spellings(model))
+        having = [each for each in provider.upstreams if wanted & lists.get(each.origin, wanted)]
+        upstreams = having or list(provider.upstreams)
+        known = shelf.find(model)
+        return [
+            Choice(
+                provider,
+                upstream,
+                model,
+                self.live(provider, upstream),
+                weight=target.weight / len(upstreams),
+                priority=target.priority,
+                price=_price(provider, known),
+                gate=self._gate(provider, upstream, model),
+                outlook=self._outlook(provider, upstream),
+                size=None if known is None else _size(known),
+            )
+            for upstream in upstreams
+        ]
+
+    def live(self, provider: Provider, upstream: Upstream) -> Live:
+        """The live state of one upstream."""
+        key = provider.name, upstream.name
+        found = self._lives.get(key)
+        if found is None:
+            found = Live(upstream.name, self._make_breaker(), provider.max_concurrent)
+            self._lives[key] = found
+        return found
+
+    def _gate(self, provider: Provider, upstream: Upstream, model: str) -> Gate | None:
+        name = f"{provider.name}/{model}".lower()
+        limits = (limit for pattern, limit in self.rules.model_limits.items() if fnmatchcase(name, pattern))
+        limit = min(limits, default=None)
+        if limit is None:
+            return None
+        return self._gates.setdefault((provider.name, upstream.name, model.lower()), Gate(limit))
+
+    def _outlook(self, provider: Provider, upstream: Upstream) -> Outlook | None:
+        """Only where there is something to predict: several servers that load models."""
+        if not provider.loads_models or len(provider.upstreams) < 2:
+            return None
+        key = provider.name, upstream.name
+        if key not in self._outlooks:
+            learned = self._learned.setdefault(provider.name, Learned())
+            self._outlooks[key] = Outlook(learned, provider.max_concurrent or 1)
+        return self._outlooks[key]
+
+    def _memory(self, name: str) -> Memory:
+        return self._memories.setdefault(name, Memory())
+
+    async def holders_first(self, choices: Sequence[Choice]) -> list[Choice]:
+        """The same, with those in front at which the model is loaded now."""
+        asked = {id(each.upstream): each.provider.look_at_residents(each.upstream) for each in choices}
+        await asyncio.gather(*asked.values())
+        return sorted(choices, key=lambda choice: not choice.resident)
 
     def public_id(self, provider: str, model: str) -> str:
         """A name that leads to this model at this provider: its own, if that does, else with the prefix.
@@ -203,125 +228,41 @@ class Router:
         found = self._public.get((provider, model))
         if found is None:
             try:
-                target = self.resolve(model)[0]
+                target = self.resolver.resolve(model)[0]
                 leads_here = target.provider.name == provider and target.model == model
             except GatewayError:
                 leads_here = False
             found = self._public[provider, model] = model if leads_here else f"{provider}/{model}"
         return found
 
-    def default_model(self, meant: str | None) -> str:
-        """The model of a request that names none and is ``meant`` for a provider, or for none.
 
-        Raises:
-            CallerError: 400, where there is no default.
-        """
-        if (meant or self.preferred) == "ollama":
-            return self.rules.default_model
-        raise CallerError("Missing required parameter: 'model'", INVALID_REQUEST, param="model")
-
-    def _provider(self, name: str) -> Provider:
-        provider = self.providers.get(name)
-        if provider is None:
-            mend = _HOW_TO_CONFIGURE.get(name, f"Configure it under 'providers' as '{name}'")
-            text = f"Provider '{name}' not configured. {mend}"
-            raise CallerError(text, PROVIDER_NOT_CONFIGURED, param="model", provider=name)
-        return provider
-
-    def _strip(self, model: str, provider: str) -> str:
-        """The name without a prefix that repeats the path's provider."""
-        prefixed = names.read_prefix(model, (provider,))
-        if prefixed is None or self._own_namespace(self.providers[provider], model, prefixed):
-            return model
-        return prefixed.rest
-
-    def _own_namespace(self, provider: Provider, name: str, prefixed: names.Prefixed) -> bool:
-        """``openrouter/auto`` is an id of OpenRouter's own, prefix and all."""
-        if prefixed.separator != "/":
-            return False
-        shelf = self.catalog.shelves[provider.name]
-        if shelf.known:
-            return shelf.find(name) is not None and shelf.find(prefixed.rest) is None
-        row = getattr(provider, "row", None)
-        return row is not None and row.vendor_ids and "/" not in prefixed.rest
-
-    def _better_explained(self, name: str, prefixed: names.Prefixed) -> bool:
-        """Some other provider lists the whole name, and the named one is not there or lacks the rest."""
-        provider = self.providers.get(prefixed.provider)
-        if provider is not None:
-            shelf = self.catalog.shelves[prefixed.provider]
-            if not shelf.known or shelf.find(prefixed.rest) or shelf.find(name):
-                return False
-        others = (shelf for other, shelf in self.catalog.shelves.items() if other != prefixed.provider)
-        if any(shelf.find(name) for shelf in others):
-            return True
-        return provider is None and prefixed.separator == "/" and self._takes_vendor_ids()
-
-    def _takes_vendor_ids(self) -> bool:
-        """The preferred provider names models ``vendor/model``, and has not said yet which it has."""
-        row = getattr(self.providers[self.preferred], "row", None)
-        return row is not None and row.vendor_ids and not self.catalog.shelves[self.preferred].known
-
-    def _at(self, provider: Provider, name: str) -> Target:
-        """The model at one provider. One that is not listed is asked for all the same: the provider was
-        named, may have got the model since, and says for itself if it has not."""
-        model = self.catalog.shelves[provider.name].find(name)
-        if model is not None:
-            return Target(provider, names.as_asked(model.id, name))
-        closed = provider.name == "custom" and self.rules.preferred != "custom"
-        if closed or not self.catalog.allows(name):
-            raise self._not_found(name, [provider.name])
-        return Target(provider, name)
-
-    def _anywhere(self, name: str) -> list[Target]:
-        """Everyone who lists the model, the preferred provider first; if nobody does, that one on trust."""
-        first = self.preferred
-        order = [first, *(other for other in self.providers if other != first)]
-        targets = []
-        for provider in order:
-            model = self.catalog.shelves[provider].find(name)
-            if model is not None:
-                targets.append(Target(self.providers[provider], names.as_asked(model.id, name)))
-        if targets:
-            return targets
-        if self._takes_anything(self.providers[first]) and self.catalog.allows(name):
-            return [Target(self.providers[first], name)]
-        raise self._not_found(name, order)
-
-    def _takes_anything(self, provider: Provider) -> bool:
-        """Asked on trust: it has not said yet which models it has, or it answers any name."""
-        if provider.name == "custom":
-            return self.rules.preferred == "custom"
-        return not self.catalog.shelves[provider.name].known
-
-    def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
-        beginning = names.short(name)[:3].lower()
-        listed = (known for each in searched for known in self.catalog.shelves[each].models)
-        alike = [known for known in listed if names.short(known).lower().startswith(beginning)]
-        close = get_close_matches(name, alike[:MAX_COMPARED], n=3, cutoff=0.5)
-        name = redact(name)  # it may be a key in the wrong place
-        if list(searched) == ["ollama"]:
-            text = f"Model '{name}' not found in Ollama. Pull the model with `ollama pull {name}`"
-        else:
-            text = f"Model '{name}' not found at {', '.join(searched)}. GET /v1/models lists what there is"
-        if close:
-            text += f". Did you mean {' or '.join(close)}?"
-        return CallerError(text, MODEL_NOT_FOUND, param="model")
+def _usual_strategy(provider: Provider) -> str:
+    """Ollama servers by what they have to do; several keys of one address in their order; else in turn."""
+    if provider.loads_models:
+        return "predicted_wait"
+    return "priority" if len({upstream.origin for upstream in provider.upstreams}) == 1 else "round_robin"
 
 
-def _is_elsewhere(candidate: Candidate) -> bool:
-    provider = candidate.provider
-    return isinstance(provider, OllamaProvider) and not provider.holds(candidate.upstream, candidate.model)
+def _closed_after_local_only(targets: Sequence[Target]) -> list[Target]:
+    """Without what a provider marked local_only, before it, must not fall over to."""
+    found: list[Target] = []
+    closed = False
+    for target in targets:
+        if not closed or target.provider.local:
+            found.append(target)
+        closed = closed or target.provider.local_only
+    return found
 
 
-def _serving_lines(provider: str, upstream: str) -> bytes:
-    return f"x-trunkline-provider: {provider}\r\nx-trunkline-upstream: {upstream}\r\n".encode()
+def _price(provider: Provider, model: ModelInfo | None) -> float:
+    if provider.local:
+        return 0.0
+    prices = None if model is None else model.prices
+    if not prices or "prompt" not in prices or "completion" not in prices:
+        return UNKNOWN_PRICE
+    return (prices["prompt"] + prices["completion"]) / 2 * _A_MILLION
 
 
-_HOW_TO_CONFIGURE = {
-    "ollama": "Check OLLAMA_ENABLED and OLLAMA_BASE_URL",
-    "openrouter": "Set OPENROUTER_API_KEY",
-    "cerebras": "Set CEREBRAS_API_KEY",
-    "openai": "Set OPENAI_API_KEY",
-    "anthropic": "Set ANTHROPIC_API_KEY",
-}
+def _size(model: ModelInfo) -> int | None:
+    size = (model.listing or {}).get("size")
+    return size if isinstance(size, int) else None

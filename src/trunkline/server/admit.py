@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
+from trunkline.call import Lines
 from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
-from trunkline.pipeline import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
 from trunkline.settings import Settings
 

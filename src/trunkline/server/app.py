@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from trunkline.call import error_lines
 from trunkline.dialects import openai
 from trunkline.errors import (
     INVALID_REQUEST,
@@ -22,7 +23,6 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.pipeline import error_lines
 from trunkline.policy.auth import ApiKey, redact_path
 
 if TYPE_CHECKING:

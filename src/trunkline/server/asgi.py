@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Final
 
+from trunkline.call import Lines
 from trunkline.errors import GatewayError
 from trunkline.ledger.reader import open_reader
 from trunkline.pipe import Pipe
-from trunkline.pipeline import Lines
 from trunkline.server.calls import Held, Opened
 from trunkline.server.gateway import Gateway
 from trunkline.settings import Settings, exposure, load_settings

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from trunkline import steps
+from trunkline.call import Call, Lines, Responder, error_lines
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
-from trunkline.pipeline import Call, Lines, Responder, error_lines
 from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
@@ -156,6 +156,7 @@ class Door:
             opened.key,
             entry.only,
             None if client is None else client[0],
+            opened.request_headers,
         )
         steps.run(self._gateway.pipeline.serve(call, body))
         return call

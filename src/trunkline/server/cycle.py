@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from trunkline.call import Lines
 from trunkline.errors import CallerError, GatewayError
 from trunkline.pipe import Pipe
-from trunkline.pipeline import Lines
 from trunkline.server.calls import Held, Opened
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import msgspec
 import structlog
 
+from trunkline.call import Responder, error_lines
 from trunkline.errors import GatewayError
-from trunkline.pipeline import Responder, error_lines
 from trunkline.server.pages import Page
 
 if TYPE_CHECKING:

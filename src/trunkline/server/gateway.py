@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,19 +18,22 @@ from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.ledger.reader import KeyReader
 from trunkline.observe.log import AccessLog
 from trunkline.observe.metrics import Metrics
-from trunkline.pipeline import FIRST_LOOK_S, Pipeline
+from trunkline.pipeline import FIRST_LOOK_S, Patience, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.router import Candidate, Router, Rules
+from trunkline.routing.live import Breaker
+from trunkline.routing.pools import Choice
+from trunkline.routing.resolve import RouteRule, Rules
+from trunkline.routing.router import Router
 from trunkline.server.admit import Admission, RequestIds
 from trunkline.server.calls import Door, Held
 from trunkline.server.errands import Errand
 from trunkline.server.records import Recorder
 from trunkline.server.routes import Routes
-from trunkline.settings import Exposure, Settings, resolve_providers
+from trunkline.settings import Exposure, ProviderConfig, Settings, resolve_providers
 
 KEY_REFRESH_S: Final = 1.0
 """Seconds between two looks at the key store: a revoked key is dead within two of them."""
@@ -57,13 +62,15 @@ class Gateway:
             static={name: config.models for name, config in configured.items()},
             allows=allows,
         )
-        self.router = Router(self.providers, self.catalog, _rules(settings))
+        breaker = partial(Breaker, settings.breaker_failures, settings.breaker_recovery_s)
+        self.router = Router(self.providers, self.catalog, _rules(settings, configured), breaker)
         self._key_source = keys
-        self.key_ring = KeyRing(settings.api_keys, keys.load() if keys is not None else ())
+        self.key_ring = KeyRing(settings.api_keys, keys.load() if keys is not None else (), settings.keys)
         self.metrics = Metrics()
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
         self.recorder = Recorder(self.metrics, self.access_log)
-        self.pipeline = Pipeline(self.router, [self.recorder.observe])
+        patience = Patience(settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s)
+        self.pipeline = Pipeline(self.router, [self.recorder.observe], patience)
         self.request_ids = RequestIds()
         self.admission = Admission(
             settings, self.key_ring, required=where.auth_required, open_network=where.open_network
@@ -97,7 +104,7 @@ class Gateway:
         if source.changed():
             self.key_ring.replace(source.load())
 
-    async def find(self, model: str, only: str | None = None) -> list[Candidate]:
+    async def find(self, model: str, only: str | None = None) -> list[Choice]:
         """Where ``model`` is, in the order in which it would be asked for.
 
         Raises:
@@ -106,11 +113,11 @@ class Gateway:
         if not self.catalog.settled:
             await self.catalog.settle(FIRST_LOOK_S)
         try:
-            return self.router.places(model, only)
+            return list(self.router.pool(model, None, only))
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND or not await self.catalog.look_again():
                 raise
-            return self.router.places(model, only)
+            return list(self.router.pool(model, None, only))
 
     def host_of(self, provider: str) -> str:
         """Where a provider's models are, for clients to show: its address, or its type where it has none."""
@@ -127,6 +134,7 @@ class Gateway:
         if self._key_source is not None:
             self._key_source.close()
         await self.catalog.aclose()
+        self.pipeline.close()
         under_way: list[Held] = [*self.pipeline.active, *self.errands]
         for each in under_way:
             each.disconnected()
@@ -136,14 +144,24 @@ class Gateway:
         self.access_log.close()
 
 
-def _rules(settings: Settings) -> Rules:
+def _rules(settings: Settings, providers: Mapping[str, ProviderConfig]) -> Rules:
     return Rules(
         preferred=settings.preferred_provider,
         fallback=settings.enable_fallback,
         default_model=settings.ollama_default_model,
         aliases=settings.aliases,
         routes={
-            name: [(target.provider, target.model) for target in route.targets]
+            name: RouteRule(
+                [(each.provider, each.model, each.weight, each.priority) for each in route.targets],
+                route.strategy,
+                route.local_only,
+            )
             for name, route in settings.routes.items()
+        },
+        strategies={name: config.strategy for name, config in providers.items()},
+        model_limits={
+            pattern.lower(): defaults.max_concurrent
+            for pattern, defaults in settings.models.items()
+            if defaults.max_concurrent is not None
         },
     )

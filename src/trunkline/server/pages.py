@@ -74,7 +74,7 @@ def list_models(gateway: Gateway, headers: Headers, only: str | None = None) -> 
 
 def show_model(gateway: Gateway, headers: Headers, model: str, only: str | None = None) -> Page:
     """One model, under any of the names that a request may call it by."""
-    target = gateway.router.resolve(model, only)[0]
+    target = gateway.router.resolver.resolve(model, only)[0]
     found = gateway.catalog.shelves[target.provider.name].find(target.model)
     if found is None:
         raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")

@@ -6,10 +6,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from trunkline.call import Outcome
 from trunkline.errors import GatewayError, redact
 from trunkline.observe.log import AccessLog, RequestLine
 from trunkline.observe.metrics import Metrics
-from trunkline.pipeline import Outcome
 
 if TYPE_CHECKING:
     from trunkline.server.calls import Opened

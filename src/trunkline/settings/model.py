@@ -18,6 +18,7 @@ from trunkline.settings import values
 from trunkline.settings.sections import (
     BaseUrl,
     Key,
+    KeyPolicy,
     ModelDefaults,
     ProviderConfig,
     ProviderName,
@@ -51,7 +52,7 @@ BUILT_IN_PROVIDERS = ("openrouter", "cerebras", "openai", "anthropic", "ollama",
 DEFAULT_OLLAMA_URL = f"http://localhost:{values.OLLAMA_PORT}"
 """Where Ollama is looked for when nobody said where it is."""
 
-FILE_ONLY = frozenset({"providers", "routes", "aliases", "models", "server"})
+FILE_ONLY = frozenset({"providers", "routes", "aliases", "models", "keys", "server"})
 """Settings that are sections of the file and have no name in the environment."""
 
 
@@ -137,6 +138,22 @@ class Settings(BaseSettings):
         default=30,
         description="Longest silence of an upstream, in seconds: to connect, to first byte, between bytes.",
     )
+    max_retries: int = Field(
+        default=2, ge=0, description="Retries at the same upstream, before the first byte."
+    )
+    retry_deadline_s: Seconds = Field(
+        default=30, description="Seconds from a request's arrival after which it is not tried again."
+    )
+    breaker_failures: int = Field(
+        default=5, ge=0, description="Failures in a row after which an upstream is left alone; 0: never."
+    )
+    breaker_recovery_s: Seconds = Field(
+        default=10, description="Seconds until one request tries such an upstream again."
+    )
+    queue_limit: int = Field(
+        default=1000, ge=0, description="Most requests that wait for room at a full upstream."
+    )
+    queue_timeout_s: Seconds = Field(default=30, description="Seconds that a request waits for room.")
     models_filter: Path | None = Field(
         default=None, description="File of rules that say which models may be used."
     )
@@ -228,6 +245,7 @@ class Settings(BaseSettings):
     models: dict[str, ModelDefaults] = Field(
         default={}, description="Defaults by model pattern, such as ollama/*."
     )
+    keys: dict[str, KeyPolicy] = Field(default={}, description="What holds for single keys, by name.")
     server: Server = Field(default=Server(), description="TLS and proxies in front of the gateway.")
 
     @classmethod

@@ -67,6 +67,7 @@ _MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("routes", "*"): sections.Route,
     ("routes", "*", "targets", "*"): sections.Target,
     ("models", "*"): sections.ModelDefaults,
+    ("keys", "*"): sections.KeyPolicy,
     ("server",): sections.Server,
     ("server", "tls"): sections.Tls,
 }

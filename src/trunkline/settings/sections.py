@@ -58,6 +58,30 @@ class Timeouts(Section):
     total: Seconds | None = Field(default=None, description="For a whole attempt. Without it, none.")
 
 
+RouteStrategy = Literal[
+    "priority",
+    "weighted",
+    "round_robin",
+    "random",
+    "least_busy",
+    "lowest_latency",
+    "cost",
+    "sticky",
+    "predicted_wait",
+]
+
+FleetStrategy = Literal[
+    "auto",
+    "priority",
+    "round_robin",
+    "random",
+    "least_busy",
+    "lowest_latency",
+    "sticky",
+    "predicted_wait",
+]
+
+
 class ProviderConfig(Section):
     """One provider: where it is, what it speaks, how to reach it."""
 
@@ -89,6 +113,11 @@ class ProviderConfig(Section):
     timeouts: Timeouts = Field(default=Timeouts(), description="How long it may be silent.")
     max_concurrent: int | None = Field(
         default=None, ge=1, description="Most requests at once to each of its servers."
+    )
+    strategy: FleetStrategy = Field(
+        default="auto",
+        description="How one of its servers or keys is chosen. auto: predicted_wait for Ollama servers, "
+        "priority for several keys of one address, else round_robin.",
     )
     python: Annotated[str, AfterValidator(values.python_path)] | None = Field(
         default=None, description="Class of a Python provider, package.module:ClassName."
@@ -131,9 +160,7 @@ class Target(Section):
 class Route(Section):
     """A model name of our own and the targets that serve it."""
 
-    strategy: Literal["priority", "weighted", "round_robin"] = Field(
-        default="priority", description="How the first target is chosen."
-    )
+    strategy: RouteStrategy = Field(default="priority", description="How a target is chosen.")
     targets: tuple[Target, ...] = Field(min_length=1, description="Where requests may go.")
     local_only: bool = Field(default=False, description="Never use a target that is not local.")
 
@@ -145,12 +172,24 @@ class ModelDefaults(Section):
     keep_alive: Annotated[Any, WithJsonSchema({"type": ["string", "number"]})] = Field(
         default=None, description="How long Ollama keeps the model loaded: 30m, or seconds."
     )
+    max_concurrent: int | None = Field(
+        default=None, ge=1, description="Most requests at once for each model, at each server."
+    )
 
     @model_validator(mode="after")
     def _durations(self) -> Self:
         if isinstance(self.keep_alive, bool) or not isinstance(self.keep_alive, str | int | float | None):
             raise ValueError("has a keep_alive that is no duration; write 30m or a number of seconds")
         return self
+
+
+class KeyPolicy(Section):
+    """What holds for one key, by its name."""
+
+    local_only: bool = Field(default=False, description="Never use a provider that is not local.")
+    priority: Literal["high", "normal", "low"] = Field(
+        default="normal", description="Whose requests go first when they have to wait."
+    )
 
 
 class Tls(Section):

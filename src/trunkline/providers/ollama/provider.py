@@ -50,13 +50,13 @@ class OllamaProvider(WireProvider):
         max_tokens: int | None = None,
         streaming: bool = True,
         images: ImageFetcher | None = None,
-        headers: Sequence[tuple[bytes, bytes]] = (),
         rules: Sequence[Rule] = (),
         local: bool = True,
+        **more: Any,
     ) -> None:
         """``load_timeout`` is how many seconds a model that is known not to be loaded gets to its first
         byte; ``temperature`` and ``max_tokens`` fill what a request leaves open; ``images`` fetches images
-        by URL, which are refused without it.
+        by URL, which are refused without it; ``more`` is :class:`.WireProvider`'s.
 
         Raises:
             ValueError: an address is none.
@@ -69,11 +69,11 @@ class OllamaProvider(WireProvider):
             OllamaBack(),
             [url.rstrip("/") for url in urls],
             client=client or Client(),
-            headers=headers,
             timeouts=timeouts,
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
+            **more,
         )
         self._images = images
         self._load_timeout = load_timeout
@@ -127,7 +127,7 @@ class OllamaProvider(WireProvider):
         """Tell every server that holds the model, in the background: the answer is another one's to give."""
         body = msgspec.json.encode({"model": model, "keep_alive": 0})
         for upstream in self.upstreams:
-            if self.holds(upstream, model):
+            if self.resident(upstream, model):
                 task = asyncio.ensure_future(self._try_json(upstream, "/api/generate", body))
                 self._errands.add(task)
                 task.add_done_callback(self._errands.discard)
@@ -153,7 +153,7 @@ class OllamaProvider(WireProvider):
         else:
             self._resident[upstream.name] = {discovery.name_of(item).lower() for item in running}
 
-    def holds(self, upstream: Upstream, model: str) -> bool:
+    def resident(self, upstream: Upstream, model: str) -> bool:
         """Whether the model is loaded at the upstream, as far as is known."""
         return tagged(model).lower() in self._resident.get(upstream.name, ())
 

@@ -35,6 +35,7 @@ def servers_of(gateway: Gateway, only: str | None = None) -> list[OllamaServer]:
         for name, provider in gateway.providers.items()
         if isinstance(provider, OllamaProvider) and only in (None, name)
         for upstream in provider.upstreams
+        if upstream.name == upstream.origin
     ]
 
 
@@ -96,7 +97,7 @@ class Listing(NamedTuple):
 def listing(gateway: Gateway, server: OllamaServer) -> Listing:
     """What the catalog knows of a server."""
     shelf = gateway.catalog.shelves[server.provider.name]
-    ids = shelf.by_upstream.get(server.name)
+    ids = shelf.by_upstream.get(server.upstream.origin)
     if ids is None:
         return Listing(not shelf.known, frozenset(), 0)
     here = (model for model in shelf.models.values() if model.id.lower() in ids)

@@ -1,0 +1,262 @@
+"""One request under way, between the server's two ends and a provider's exchange.
+
+:class:`Call` is what a server's end holds and what an exchange's bytes flow into. It knows neither HTTP
+parsing nor sockets nor what dialects look like, and decides nothing: who is asked is the pipeline's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from trunkline.dialects.base import Front, Peek
+from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
+from trunkline.exchange import Exchange
+from trunkline.model import Usage
+from trunkline.providers.base import Flight
+from trunkline.routing.pools import Choice
+from trunkline.routing.queue import Waiter
+from trunkline.steps import Turn
+
+Lines = bytes
+"""Header lines ready for the wire, each ended by CRLF."""
+
+_now: Final = time.perf_counter
+_STREAM_LINES: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+GONE: Final = CallerError("The client closed the connection", CLIENT_GONE)
+
+
+class Responder(Protocol):
+    """The server's end of a call: where the answer goes. Calls after the client has gone do nothing."""
+
+    def send(self, status: int, lines: Lines, body: bytes) -> None:
+        """A whole answer."""
+
+    def start(self, status: int, lines: Lines) -> None:
+        """The head of an answer that comes in pieces."""
+
+    def write(self, data: bytes) -> None:
+        """A piece; ``start`` came before."""
+
+    def finish(self) -> None:
+        """No more pieces. A stream that broke off ends here too, after its error event."""
+
+
+class Outcome(NamedTuple):
+    """What a call came to, for logs, metrics and the ledger. What follows from it is derived later."""
+
+    call: Call
+    status: int
+    ended: float
+    """By ``time.perf_counter``."""
+
+    @property
+    def seconds(self) -> float:
+        """How long the call took."""
+        return self.ended - self.call.began
+
+    @property
+    def first_byte(self) -> float | None:
+        """Seconds to the answer's first byte, if there was one."""
+        first = self.call.first_byte_at
+        return None if first is None else first - self.call.began
+
+
+class Call:
+    """One request under way. It is the outlet of its current attempt, and what the server's end holds."""
+
+    __slots__ = (
+        "_attempt",
+        "answered",
+        "attempts",
+        "began",
+        "candidate",
+        "client",
+        "error",
+        "exchange",
+        "first_byte_at",
+        "flight",
+        "front",
+        "gone",
+        "headers",
+        "key",
+        "only",
+        "path",
+        "peek",
+        "probe",
+        "request_id",
+        "responder",
+        "started",
+        "status",
+        "waited",
+        "waiter",
+    )
+
+    def __init__(
+        self,
+        responder: Responder,
+        front: Front,
+        path: str,
+        request_id: str,
+        key: Any = None,
+        only: str | None = None,
+        client: str | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """``key`` is what admission found, ``only`` the provider that the path names, ``client`` the
+        peer's address, ``headers`` the request's, with names in lower case."""
+        self.responder = responder
+        self.front = front
+        self.path = path
+        self.request_id = request_id
+        self.only = only
+        self.client = client
+        self.headers = headers
+        self.key = key
+        self.peek: Peek | None = None
+        self.candidate: Choice | None = None
+        self.exchange: Exchange | None = None
+        self.flight: Flight | None = None
+        self.attempts = 0
+        self.probe = False
+        """The current attempt tries whether its upstream is well again."""
+        self.waiter: Waiter | None = None
+        """Its place in the line, while it waits for room."""
+        self.waited = 0.0
+        """Seconds that it has waited for room."""
+        self.began = _now()
+        self.first_byte_at: float | None = None
+        self.started = False
+        """Something of the answer was sent: no other upstream may be asked any more."""
+        self.answered = False
+        self.gone = False
+        self.status = 0
+        self.error: GatewayError | None = None
+        self._attempt: Turn[GatewayError | None] | None = None
+
+    # The server's side
+
+    def disconnected(self) -> None:
+        """The client has gone: stop the upstream, now."""
+        self.gone = True
+        if self.flight is not None:
+            self.flight.cancel()
+        self._end_attempt(GONE)
+        if self.waiter is not None:
+            self.waiter.give_up()
+
+    def pause(self) -> None:
+        """The client reads more slowly than the upstream writes."""
+        if self.flight is not None:
+            self.flight.pause()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self.flight is not None:
+            self.flight.resume()
+
+    # The provider's side: an ``Outlet``
+
+    def emit(self, data: bytes) -> None:
+        """Bytes of an answer that goes on."""
+        if not self.started:
+            self._start()
+        self.responder.write(data)
+
+    def done(self, data: bytes) -> None:
+        """The last bytes of the answer."""
+        assert self.exchange is not None
+        self.answered = True
+        if self.started or self.exchange.streaming:
+            if not self.started:
+                self._start()
+            if data:
+                self.responder.write(data)
+            self.responder.finish()
+        else:
+            self.started = True
+            self.status = 200
+            self.first_byte_at = _now()
+            self.responder.send(200, self._lines(self.exchange.content_type), data)
+        self._end_attempt(None)
+
+    def fail(self, error: GatewayError) -> None:
+        """The attempt failed. Before the first byte another may follow; after it, an error event ends all."""
+        if self.started:
+            self.responder.write(self.front.stream_error(error))
+            self.responder.finish()
+            self.answered = True
+        self._end_attempt(error)
+
+    def _start(self) -> None:
+        assert self.exchange is not None
+        self.started = True
+        self.status = 200
+        self.first_byte_at = _now()
+        if self.probe and self.candidate is not None:
+            self.probe = False
+            self.candidate.live.breaker.succeed(probe=True)
+        self.responder.start(200, self._lines(self.exchange.content_type) + _STREAM_LINES)
+
+    def _end_attempt(self, error: GatewayError | None) -> None:
+        if self._attempt is not None:
+            self._attempt.settle(error)
+
+    # The pipeline's side
+
+    async def attempt(self, candidate: Choice, exchange: Exchange) -> GatewayError | None:
+        """Put the request to one upstream; None when the answer is whole."""
+        self.candidate = candidate
+        self.exchange = exchange
+        self.attempts += 1
+        if self.gone:
+            return GONE
+        attempt = self._attempt = Turn()
+        self.flight = candidate.provider.open(exchange, candidate.upstream, self)
+        return await attempt
+
+    def refuse(self, error: GatewayError) -> None:
+        """Answer with an error; if an answer has begun already, it was ended by :meth:`fail`."""
+        self.error = error
+        if self.started or self.gone:
+            return
+        self.started = self.answered = True
+        self.status = error.status
+        lines = self._lines(b"application/json") + error_lines(error)
+        self.responder.send(error.status, lines, self.front.error(error))
+
+    def _lines(self, content_type: bytes) -> Lines:
+        lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
+        if self.candidate is None:
+            return lines
+        return b"%b%bx-trunkline-attempts: %d\r\n" % (lines, self.candidate.lines, self.attempts)
+
+    @property
+    def urgency(self) -> str:
+        """Its priority class, should it have to wait: its key's, which a header may lower."""
+        own = "normal" if self.key is None else self.key.priority
+        for name, value in self.headers:
+            if name == b"x-trunkline-priority" and value == b"low":
+                return "low"
+        return str(own)
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens, as far as the upstream has told."""
+        return None if self.exchange is None else self.exchange.usage
+
+    @property
+    def model(self) -> str | None:
+        """The upstream's own name for the model."""
+        if self.exchange is None:
+            return None if self.peek is None else self.peek.model
+        return self.exchange.model or self.exchange.upstream_model
+
+
+def error_lines(error: GatewayError) -> Lines:
+    """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3)."""
+    lines = b"www-authenticate: Bearer\r\n" if error.status == 401 else b""
+    if error.retry_after is not None:
+        lines += b"retry-after: %d\r\n" % max(1, round(error.retry_after))
+    return lines

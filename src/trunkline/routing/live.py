@@ -1,0 +1,183 @@
+"""What is known at this moment of one upstream: what it is doing, whether it may be asked, how fast it is.
+
+State only, changed by those who ask upstreams (the pipeline) and read by those who choose one (strategies).
+Times are handed in, in seconds of any monotonic clock, so that a simulation can drive the same code.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from trunkline.errors import GatewayError
+
+FAILURES: Final = 5
+"""Failures in a row after which an upstream is left alone."""
+RECOVERY_S: Final = 10.0
+"""Seconds for which it is, before one request tries it again."""
+LONGEST_PAUSE_S: Final = 300.0
+"""Seconds for which an upstream's Retry-After keeps requests away, at most."""
+_LATENCY_TAU_S: Final = 10.0
+"""Seconds in which an old latency loses most of its weight."""
+
+
+class Breaker:
+    """Stops asking an upstream that only fails: closed, open, and half-open while one probe is under way."""
+
+    __slots__ = ("_opened_at", "_probe_since", "_recovery_s", "_threshold", "failures")
+
+    def __init__(self, threshold: int = FAILURES, recovery_s: float = RECOVERY_S) -> None:
+        """``threshold`` 0 switches it off."""
+        self._threshold = threshold
+        self._recovery_s = recovery_s
+        self.failures = 0
+        """In a row."""
+        self._opened_at: float | None = None
+        self._probe_since: float | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """It can open at all."""
+        return self._threshold > 0
+
+    @property
+    def is_open(self) -> bool:
+        """Only probes get through."""
+        return self._opened_at is not None
+
+    def allows(self, now: float) -> bool:
+        """Whether a request may be sent now."""
+        if self._opened_at is None:
+            return True
+        since = self._opened_at if self._probe_since is None else self._probe_since
+        return now - since >= self._recovery_s
+
+    def opens_in(self, now: float) -> float:
+        """Seconds until a request may be sent; 0 if it may be now."""
+        if self._opened_at is None:
+            return 0.0
+        since = self._opened_at if self._probe_since is None else self._probe_since
+        return max(0.0, since + self._recovery_s - now)
+
+    def send(self, now: float) -> bool:
+        """A request that was allowed is sent; returns whether it is a probe."""
+        if self._opened_at is None:
+            return False
+        self._probe_since = now
+        return True
+
+    def succeed(self, probe: bool) -> None:
+        """A request was answered. One from before the breaker opened proves nothing."""
+        if self._opened_at is None or probe:
+            self.failures = 0
+            self._opened_at = self._probe_since = None
+
+    def fail(self, probe: bool, now: float) -> None:
+        """A request failed by the upstream's fault."""
+        self.failures += 1
+        if probe or (self._opened_at is None and 0 < self._threshold <= self.failures):
+            self._opened_at = now
+            self._probe_since = None
+
+    def drop(self, probe: bool) -> None:
+        """A request ended without a verdict: the client went, or the request itself was wrong."""
+        if probe and self._probe_since is not None:
+            self._probe_since = None
+            if self._opened_at is not None:
+                self._opened_at -= self._recovery_s  # the next one may try at once
+
+    def hint(self, now: float) -> None:
+        """A free health check was answered: the next request may try at once, if no probe is under way."""
+        if self._opened_at is not None and self._probe_since is None:
+            self._opened_at = min(self._opened_at, now - self._recovery_s)
+
+
+class PeakEwma:
+    """An average that jumps up at once and comes down slowly (as in Finagle's load balancer)."""
+
+    __slots__ = ("_at", "_tau_s", "value")
+
+    def __init__(self, tau_s: float = _LATENCY_TAU_S) -> None:
+        self._tau_s = tau_s
+        self._at: float | None = None
+        self.value = 0.0
+
+    def add(self, value: float, now: float) -> None:
+        """Note one measurement."""
+        if self._at is None or value >= self.value:
+            self.value = value
+        else:
+            keep = math.exp(-(now - self._at) / self._tau_s)
+            self.value = self.value * keep + value * (1.0 - keep)
+        self._at = now
+
+
+class Gate:
+    """A limit on what runs at once: of an upstream, or of one model at it."""
+
+    __slots__ = ("in_flight", "limit")
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        self.in_flight = 0
+
+    @property
+    def has_room(self) -> bool:
+        """One more may enter."""
+        return self.limit is None or self.in_flight < self.limit
+
+
+class Live:
+    """The live state of one upstream."""
+
+    __slots__ = (
+        "breaker",
+        "gate",
+        "last_failed_at",
+        "last_failure",
+        "latency",
+        "name",
+        "paused_until",
+        "sent",
+    )
+
+    def __init__(self, name: str, breaker: Breaker | None = None, limit: int | None = None) -> None:
+        """``name`` is for texts; ``limit`` bounds what runs there at once."""
+        self.name = name
+        self.breaker = breaker or Breaker()
+        self.gate = Gate(limit)
+        self.latency = PeakEwma()
+        """Seconds to the first byte of an answer."""
+        self.paused_until = -math.inf
+        """It has said itself when to come again."""
+        self.last_failure: GatewayError | None = None
+        self.last_failed_at: float | None = None
+        self.sent = 0
+        """Requests sent to it since the start."""
+
+    def may(self, now: float) -> bool:
+        """Whether it may be asked at all."""
+        return now >= self.paused_until and self.breaker.allows(now)
+
+    def may_in(self, now: float) -> float:
+        """Seconds until it may be asked."""
+        return max(0.0, self.paused_until - now, self.breaker.opens_in(now))
+
+    def failed(self, failure: GatewayError, probe: bool, now: float) -> None:
+        """A request failed by its fault."""
+        self.last_failure = failure
+        self.last_failed_at = now
+        self.breaker.fail(probe, now)
+        if failure.retry_after is not None:
+            self.pause(failure.retry_after, now)
+
+    def pause(self, seconds: float, now: float) -> None:
+        """It has asked to be left alone. Without a breaker nobody is."""
+        if not self.breaker.is_on:
+            return
+        self.paused_until = max(self.paused_until, now + min(seconds, LONGEST_PAUSE_S))
+
+    @property
+    def load(self) -> float:
+        """What is under way, and as much again for each failure in a row: failing fast is not being idle."""
+        return self.gate.in_flight + 2.0 * self.breaker.failures

@@ -1,0 +1,167 @@
+"""The upstreams that may serve one model's requests, and the choice of one of them.
+
+A :class:`Pool` is made once for a name and kept; a choice looks at live state only. Its tiers are asked in
+order: a later one only when no upstream of an earlier one may be asked. One that is merely full is waited
+for, since the next tier may cost money.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from trunkline.providers.base import Provider, Upstream
+from trunkline.routing.live import Gate, Live
+from trunkline.routing.prediction import Outlook
+from trunkline.routing.strategies import Memory, Question, Strategy
+
+UNKNOWN_PRICE: Final = math.inf
+
+
+class Choice:
+    """One upstream that may serve a request, and the model's name there."""
+
+    __slots__ = (
+        "gate",
+        "key",
+        "lines",
+        "live",
+        "model",
+        "outlook",
+        "price",
+        "priority",
+        "provider",
+        "size",
+        "upstream",
+        "weight",
+    )
+
+    def __init__(
+        self,
+        provider: Provider,
+        upstream: Upstream,
+        model: str,
+        live: Live,
+        *,
+        weight: float = 1.0,
+        priority: int = 0,
+        price: float = UNKNOWN_PRICE,
+        gate: Gate | None = None,
+        outlook: Outlook | None = None,
+        size: int | None = None,
+    ) -> None:
+        self.provider = provider
+        self.upstream = upstream
+        self.model = model
+        self.key = f"{provider.name}/{upstream.name}/{model}"
+        """Names it in memories and among those that were tried."""
+        self.lines = _serving_lines(provider.name, upstream.name)
+        """Header lines that say who serves, ready for the wire."""
+        self.live = live
+        self.weight = weight
+        self.priority = priority
+        self.price = price
+        """USD for a million tokens, prompt and completion half and half."""
+        self.gate = gate
+        """The limit on this model here, if there is one besides the upstream's."""
+        self.outlook = outlook
+        """What the server is expected to be busy with, where that is looked at."""
+        self.size = size
+        """Bytes of the model, where that is known."""
+
+    @property
+    def has_room(self) -> bool:
+        """One more request may be sent now."""
+        return self.live.gate.has_room and (self.gate is None or self.gate.has_room)
+
+    @property
+    def resident(self) -> bool:
+        """The model is loaded there, as far as is known."""
+        return self.provider.resident(self.upstream, self.model)
+
+    def expects(self, now: float) -> float:
+        """Seconds until a request that is sent now is expected to be answered."""
+        if self.outlook is None:
+            return self.live.latency.value * (self.live.load + 1.0)
+        return self.outlook.wait(self.model, self.resident, self.size, now)
+
+
+class Tier(NamedTuple):
+    """Choices that are equally good, and the way to choose among them."""
+
+    choices: Sequence[Choice]
+    strategy: Strategy
+    memory: Memory
+    name: str = "round_robin"
+    """The strategy's."""
+
+
+class Pool:
+    """All choices for one name."""
+
+    __slots__ = ("fallback", "only", "tiers")
+
+    def __init__(self, tiers: Sequence[Tier], *, fallback: bool = True) -> None:
+        """``fallback``: after a failure, another provider may be asked."""
+        self.tiers = tuple(tier for tier in tiers if tier.choices)
+        self.fallback = fallback
+        single = len(self.tiers) == 1 and len(self.tiers[0].choices) == 1
+        self.only = self.tiers[0].choices[0] if single else None
+
+    def __iter__(self) -> Iterator[Choice]:
+        """All choices, tier by tier."""
+        return (choice for tier in self.tiers for choice in tier.choices)
+
+    def pick(self, question: Question, tried: Collection[str] = ()) -> Choice | None:
+        """The upstream to ask now, of those not ``tried``; None if there is none with room."""
+        now = question.now
+        only = self.only
+        if only is not None:
+            return only if only.key not in tried and only.live.may(now) and only.has_room else None
+        for tier in self.tiers:
+            willing = [each for each in tier.choices if each.key not in tried and each.live.may(now)]
+            if not willing:
+                continue
+            able = [each for each in willing if each.has_room]
+            if not able:
+                return None
+            return able[0] if len(able) == 1 else tier.strategy(able, tier.memory, question)
+        return None
+
+    def full(self, now: float, tried: Collection[str] = ()) -> Sequence[Choice]:
+        """The upstreams worth waiting for: those of the first tier that may be asked, when :meth:`pick` has
+        found no room."""
+        for tier in self.tiers:
+            willing = [each for each in tier.choices if each.key not in tried and each.live.may(now)]
+            if willing:
+                return willing
+        return ()
+
+    def ways_out(self, failed: Choice) -> set[str]:
+        """What must not be asked any more after ``failed`` has: itself, and where falling over is not
+        allowed, everything else that is excluded by that."""
+        closed = {failed.key}
+        if not self.fallback:
+            closed |= {each.key for each in self if each.provider is not failed.provider}
+        if failed.provider.local_only:
+            closed |= {each.key for each in self if not each.provider.local}
+        return closed
+
+    def soonest(self, now: float) -> float:
+        """Seconds until any upstream may be asked."""
+        return min((each.live.may_in(now) for each in self), default=0.0)
+
+    def order(self, question: Question) -> list[Choice]:
+        """Everything that would be asked, were each to fail in turn; remembers nothing of the first pick
+        only. For listings, and for whoever wants to know."""
+        found: list[Choice] = []
+        tried: set[str] = set()
+        while (choice := self.pick(question._replace(again=bool(found)), tried)) is not None:
+            found.append(choice)
+            tried.add(choice.key)
+        return found
+
+
+def _serving_lines(provider: str, upstream: str) -> bytes:
+    return f"x-trunkline-provider: {provider}\r\nx-trunkline-upstream: {upstream}\r\n".encode()

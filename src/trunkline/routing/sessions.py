@@ -1,0 +1,65 @@
+"""What ties requests together, for upstreams that keep a conversation's prompt in their cache.
+
+A client may name its session in a header. Else it is the beginning of the conversation, which is the same in
+every later turn: all messages up to the first of the user's, or the first part of a prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+HEADERS: Final = frozenset({b"x-session-id", b"x-trunkline-session"})
+"""Headers by which a client names its session."""
+
+_PROMPT: Final = 1024
+"""Bytes of a prompt that count as its beginning."""
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
+    content: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Opening(msgspec.Struct):
+    model: str | None = None
+    system: msgspec.Raw | None = None
+    messages: list[_Message] | None = None
+    prompt: msgspec.Raw | None = None
+    input: msgspec.Raw | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Opening).decode
+
+
+def session_of(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes | None:
+    """The session of a request; None if nothing ties it to any other.
+
+    Args:
+        headers: the request's, with names in lower case.
+        body: the request's, in any of the dialects.
+    """
+    for name, value in headers:
+        if name in HEADERS and value:
+            return value
+    try:
+        opening = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    parts: list[bytes] = []
+    if opening.system is not None:
+        parts.append(bytes(opening.system))
+    for message in opening.messages or ():
+        parts.append(bytes(message.content))
+        if message.role == "user":
+            break
+    texts = (text for text in (opening.prompt, opening.input) if text is not None)
+    parts += [bytes(text)[:_PROMPT] for text in texts]
+    return _digest([opening.model or "", parts]) if parts else None
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=16).digest()
