@@ -51,6 +51,21 @@ class Patience(NamedTuple):
     queue_timeout_s: float = 30.0
 
 
+class _Tries:
+    """What a request has tried so far."""
+
+    __slots__ = ("again", "barred", "failure", "repeats")
+
+    def __init__(self) -> None:
+        self.failure: GatewayError | None = None
+        """The last."""
+        self.barred: set[str] = set()
+        """Choices that are not to be asked (again)."""
+        self.again: set[str] = set()
+        """Those among them that it may help to ask again."""
+        self.repeats = 0
+
+
 class Pipeline:
     """The way of every request through the gateway."""
 
@@ -113,36 +128,45 @@ class Pipeline:
     async def _try(self, call: Call, body: bytes, peek: Peek, pool: Pool) -> None:
         """One attempt after another, until one has begun to answer or none is left. Raises the last
         failure."""
-        barred: set[str] = set()
-        again: set[str] = set()
-        failure: GatewayError | None = None
-        repeats = 0
-        session = partial(session_of, call.headers, body)
+        tries: _Tries | None = None
+        choice = pool.only
+        if choice is not None and choice.is_free:  # nothing to choose, nothing to wait for
+            _enter(choice)
+        else:
+            tries = _Tries()
+            choice = await self._choose(call, body, pool, tries)
         while True:
-            question = Question(_now(), failure is not None, session)
-            choice = pool.pick(question, barred)
-            if choice is not None:
-                _enter(choice)
-            elif full := pool.full(question.now, barred):
-                choice = await self._line_up(call, full)
-            elif failure is None:
-                raise _resting(pool, question.now)
-            else:
-                repeats += 1
-                await self._pause(call, pool, failure, again, repeats)
-                barred -= again
-                again.clear()
-                continue
             failure = call.error = await self._attempt(call, choice, body, peek)
             if failure is None:
                 return
             if call.started or call.gone or not failure.kind.failover:
                 raise failure
-            barred |= pool.ways_out(choice)
+            tries = tries or _Tries()
+            tries.failure = failure
+            tries.barred |= pool.ways_out(choice)
             if failure.kind.retry:
-                again.add(choice.key)
+                tries.again.add(choice.key)
             if pool.only is None:
                 self._note_failover(call, choice, failure)
+            choice = await self._choose(call, body, pool, tries)
+
+    async def _choose(self, call: Call, body: bytes, pool: Pool, tries: _Tries) -> Choice:
+        """The upstream to ask next, its room taken: one that was not tried yet, in the line if all are
+        full; when all were tried, one that it may help to try again, after a pause."""
+        session = partial(session_of, call.headers, body)
+        while True:
+            question = Question(_now(), tries.failure is not None, session)
+            choice = pool.pick(question, tries.barred)
+            if choice is not None:
+                _enter(choice)
+                return choice
+            if full := pool.full(question.now, tries.barred):
+                return await self._line_up(call, full)
+            if tries.failure is None:
+                raise _resting(pool, question.now)
+            await self._pause(call, pool, tries, tries.failure)
+            tries.barred -= tries.again
+            tries.again.clear()
 
     def _note_failover(self, call: Call, choice: Choice, failure: GatewayError) -> None:
         """The first is free; more of them are repeats, which the budget bounds."""
@@ -161,7 +185,7 @@ class Pipeline:
         """Put the request to one upstream whose room is taken, and give the room back."""
         provider, live, sent = choice.provider, choice.live, _now()
         live.sent += 1
-        probe = call.probe = live.breaker.is_open and live.breaker.send(sent)
+        probe = call.probe = live.resting and live.breaker.send(sent)
         outlook = choice.outlook
         job = None
         if outlook is not None:
@@ -179,8 +203,10 @@ class Pipeline:
             if choice.gate is not None:
                 choice.gate.in_flight -= 1
             if failure is None:
-                live.breaker.succeed(probe)
-                live.latency.add((call.first_byte_at or now) - sent, now)
+                if live.breaker.failures:
+                    live.breaker.succeed(probe)
+                if not choice.alone:
+                    live.latency.add((call.first_byte_at or now) - sent, now)
             elif failure.kind is CLIENT_GONE:
                 live.breaker.drop(call.probe)
             elif failure.kind.breaker:
@@ -242,17 +268,16 @@ class Pipeline:
         if self.queue.depth:
             self._tick(loop)
 
-    async def _pause(
-        self, call: Call, pool: Pool, failure: GatewayError, again: set[str], repeats: int
-    ) -> None:
-        """Wait before the upstreams ``again`` are asked once more. Raises ``failure`` where that is of no
+    async def _pause(self, call: Call, pool: Pool, tries: _Tries, failure: GatewayError) -> None:
+        """Wait before upstreams that have failed are asked once more. Raises ``failure`` where that is of no
         use, too late or too often."""
-        choices = [choice for choice in pool if choice.key in again]
+        tries.repeats += 1
+        choices = [choice for choice in pool if choice.key in tries.again]
         now = _now()
-        if not choices or repeats > max(choice.provider.max_retries for choice in choices):
+        if not choices or tries.repeats > max(choice.provider.max_retries for choice in choices):
             raise failure
         wait = max(
-            pause(repeats, failure.retry_after, self._rng),
+            pause(tries.repeats, failure.retry_after, self._rng),
             min(choice.live.may_in(now) for choice in choices),
         )
         if now + wait - call.began > self.patience.retry_deadline_s or not self.budget.take(now):

@@ -138,6 +138,7 @@ class Live:
         "latency",
         "name",
         "paused_until",
+        "resting",
         "sent",
     )
 
@@ -148,6 +149,8 @@ class Live:
         self.gate = Gate(limit)
         self.latency = PeakEwma()
         """Seconds to the first byte of an answer."""
+        self.resting = False
+        """It is paused, or its breaker is open; looked at anew by :meth:`may`."""
         self.paused_until = -math.inf
         """It has said itself when to come again."""
         self.last_failure: GatewayError | None = None
@@ -157,7 +160,12 @@ class Live:
 
     def may(self, now: float) -> bool:
         """Whether it may be asked at all."""
-        return now >= self.paused_until and self.breaker.allows(now)
+        if not self.resting:
+            return True
+        if now < self.paused_until:
+            return False
+        self.resting = self.breaker.is_open
+        return self.breaker.allows(now)
 
     def may_in(self, now: float) -> float:
         """Seconds until it may be asked."""
@@ -168,6 +176,7 @@ class Live:
         self.last_failure = failure
         self.last_failed_at = now
         self.breaker.fail(probe, now)
+        self.resting = self.resting or self.breaker.is_open
         if failure.retry_after is not None:
             self.pause(failure.retry_after, now)
 
@@ -176,6 +185,7 @@ class Live:
         if not self.breaker.is_on:
             return
         self.paused_until = max(self.paused_until, now + min(seconds, LONGEST_PAUSE_S))
+        self.resting = True
 
     @property
     def load(self) -> float:

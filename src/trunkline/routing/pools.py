@@ -23,6 +23,7 @@ class Choice:
     """One upstream that may serve a request, and the model's name there."""
 
     __slots__ = (
+        "alone",
         "gate",
         "key",
         "lines",
@@ -67,13 +68,22 @@ class Choice:
         """The limit on this model here, if there is one besides the upstream's."""
         self.outlook = outlook
         """What the server is expected to be busy with, where that is looked at."""
+        self.alone = False
+        """There is no other in its pool: nothing of it is compared."""
         self.size = size
         """Bytes of the model, where that is known."""
 
     @property
+    def is_free(self) -> bool:
+        """It may be asked now, without a second look."""
+        return not self.live.resting and self.has_room
+
+    @property
     def has_room(self) -> bool:
         """One more request may be sent now."""
-        return self.live.gate.has_room and (self.gate is None or self.gate.has_room)
+        gate = self.live.gate
+        free = gate.limit is None or gate.in_flight < gate.limit
+        return free and (self.gate is None or self.gate.has_room)
 
     @property
     def resident(self) -> bool:
@@ -108,6 +118,8 @@ class Pool:
         self.fallback = fallback
         single = len(self.tiers) == 1 and len(self.tiers[0].choices) == 1
         self.only = self.tiers[0].choices[0] if single else None
+        if self.only is not None:
+            self.only.alone = True
 
     def __iter__(self) -> Iterator[Choice]:
         """All choices, tier by tier."""
