@@ -84,6 +84,7 @@ class Pipeline:
         self._observers = tuple(observers)
         self._rng = random.Random()
         self._ticker: asyncio.TimerHandle | None = None
+        self._looks: set[asyncio.Future[None]] = set()
 
     async def serve(self, call: Call, body: bytes) -> None:
         """Answer one call whose key was checked and whose body has arrived. Raises only when cancelled."""
@@ -215,9 +216,17 @@ class Pipeline:
                 live.breaker.succeed(probe)
             if outlook is not None and job is not None:
                 outlook.end(job, failure is None, now)
+                if job.cold:  # something else may have had to go
+                    self._look(choice)
             if self.queue.depth:
                 self.queue.freed(now)
         return failure
+
+    def _look(self, choice: Choice) -> None:
+        """Ask in the background what is loaded at an upstream now."""
+        task = asyncio.ensure_future(choice.provider.look_at_residents(choice.upstream))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
 
     async def _line_up(self, call: Call, full: Sequence[Choice]) -> Choice:
         """Wait for room at one of ``full``; it is taken when this returns.
@@ -295,7 +304,9 @@ class Pipeline:
             observe(outcome)
 
     def close(self) -> None:
-        """No more looks at the line."""
+        """No more looks at the line, or at upstreams."""
+        for look in self._looks:
+            look.cancel()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None

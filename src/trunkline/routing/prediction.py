@@ -14,6 +14,9 @@ LOAD_S: Final = 8.0
 """Seconds that loading takes, of a model of unknown size."""
 BYTES_PER_S: Final = 1e9
 """How fast a model is expected to be loaded."""
+DISPLACES: Final = 3.0
+"""What a load counts, in loads: it also delays those who come after, and takes the place of a model that
+will have to be loaded again. Without it a fleet thrashes: each load that looks cheap causes the next one."""
 _RATE: Final = 0.3
 """Weight of a new measurement."""
 
@@ -91,7 +94,7 @@ class Outlook:
             ahead -= min(now - self._head_since, self._backlog / self._running)
         expected = ahead / self._slots + max(0.0, self._loading_until - now) + self.service(model)
         if not resident and model not in self._loading:
-            expected += self.load(model, size)
+            expected += DISPLACES * self.load(model, size)
         return expected
 
     def idle_for(self, model: str, now: float) -> float:
