@@ -236,14 +236,13 @@ class Router:
         return prefixed.rest
 
     def _own_namespace(self, provider: Provider, name: str, prefixed: names.Prefixed) -> bool:
-        """``openrouter/auto`` is an id of OpenRouter's own, prefix and all."""
-        if prefixed.separator != "/":
-            return False
+        """``openrouter/auto`` is an id of OpenRouter's own, prefix and all; so is ``custom:latest``."""
         shelf = self.catalog.shelves[provider.name]
         if shelf.known:
             return shelf.find(name) is not None and shelf.find(prefixed.rest) is None
         row = getattr(provider, "row", None)
-        return row is not None and row.vendor_ids and "/" not in prefixed.rest
+        vendor_ids = row is not None and row.vendor_ids
+        return vendor_ids and prefixed.separator == "/" and "/" not in prefixed.rest
 
     def _better_explained(self, name: str, prefixed: names.Prefixed) -> bool:
         """Some other provider lists the whole name, and the named one is not there or lacks the rest."""
