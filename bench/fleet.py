@@ -1,4 +1,4 @@
-"""How long requests wait on a fleet of Ollama servers, by strategy: a simulation that drives the router itself.
+"""How long requests wait on a fleet of Ollama servers, by strategy: a simulation that drives the router.
 
 The servers are simulated, with a clock of their own; the pools, strategies, breakers and predictions are the
 gateway's. Each server works on one request at a time, in order of arrival, and has memory for some models;

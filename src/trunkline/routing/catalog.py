@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -27,10 +27,27 @@ LOOK_AGAIN_S: Final = 5.0
 """Seconds between two looks that unknown names may cause."""
 
 
+class Look(NamedTuple):
+    """When an upstream was last asked what it has, and what went wrong."""
+
+    at: float
+    """Unix time."""
+    error: str | None
+
+
 class Shelf:
     """One provider's models."""
 
-    __slots__ = ("_by_short", "_by_spelling", "by_upstream", "fetched_at", "known", "models", "stale")
+    __slots__ = (
+        "_by_short",
+        "_by_spelling",
+        "by_upstream",
+        "fetched_at",
+        "known",
+        "looks",
+        "models",
+        "stale",
+    )
 
     def __init__(self) -> None:
         self.models: dict[str, ModelInfo] = {}
@@ -42,6 +59,8 @@ class Shelf:
         self.stale = False
         """The last look failed; what is here is from an earlier one."""
         self.fetched_at: float | None = None
+        self.looks: dict[str, Look] = {}
+        """The last look at each upstream, by its origin."""
         self._by_spelling: dict[str, ModelInfo] = {}
         self._by_short: dict[str, list[ModelInfo]] = {}
 
@@ -97,6 +116,8 @@ class Catalog:
         self._allows = allows
         self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
         self.shelves = {name: Shelf() for name in providers}
+        self.on_answer: Callable[[str, str], None] = _ignore
+        """Told the provider and the origin of each upstream that has answered."""
         self.version = 0
         """Raised whenever a shelf is filled or becomes stale."""
         self._looked_at = -LOOK_AGAIN_S
@@ -123,12 +144,13 @@ class Catalog:
         short = names.short(model)
         return self._allows(names.bare(short), names.tagged(short), model)
 
-    def start(self, interval: float) -> None:
-        """Refresh now and then every ``interval`` seconds, in the background."""
+    def start(self, interval: float, intervals: Mapping[str, float] | None = None) -> None:
+        """Refresh now, and then each provider every ``interval`` seconds, or at its own of ``intervals``."""
         loop = asyncio.get_running_loop()
         self.settled = False
         self._first_look = loop.create_future()
-        self._task = loop.create_task(self._keep_fresh(interval))
+        paces = {name: (intervals or {}).get(name, interval) for name in self._providers}
+        self._task = loop.create_task(self._keep_fresh(paces))
 
     async def settle(self, patience: float) -> None:
         """Wait for the first look at the providers, for at most ``patience`` seconds."""
@@ -147,13 +169,19 @@ class Catalog:
         await asyncio.wait([asyncio.ensure_future(self.refresh(local))], timeout=LOOK_AGAIN_S)
         return self.version != before
 
-    async def _keep_fresh(self, interval: float) -> None:
+    async def _keep_fresh(self, paces: Mapping[str, float]) -> None:
+        await self.refresh()
+        self.settled = True
+        if self._first_look is not None and not self._first_look.done():
+            self._first_look.set_result(None)
+        async with asyncio.TaskGroup() as group:
+            for pace in set(paces.values()):
+                group.create_task(self._keep(pace, [name for name in paces if paces[name] == pace]))
+
+    async def _keep(self, pace: float, wanted: Sequence[str]) -> None:
         while True:
-            await self.refresh()
-            self.settled = True
-            if self._first_look is not None and not self._first_look.done():
-                self._first_look.set_result(None)
-            await asyncio.sleep(interval)
+            await asyncio.sleep(pace)
+            await self.refresh(wanted)
 
     async def refresh(self, only: Iterable[str] | None = None) -> None:
         """Ask the providers (or ``only`` these) for their models, all at once; failures are logged."""
@@ -170,8 +198,11 @@ class Catalog:
         for upstream, answer in zip(upstreams, answers, strict=True):
             if not isinstance(answer, BaseException):
                 found[upstream.origin] = answer
+                shelf.looks[upstream.origin] = Look(time.time(), None)
+                self.on_answer(name, upstream.origin)
                 continue
             reason = answer.message if isinstance(answer, GatewayError) else type(answer).__name__
+            shelf.looks[upstream.origin] = Look(time.time(), reason)
             level = log.debug if shelf.stale or not shelf.known else log.warning
             level("discovery failed", provider=name, upstream=upstream.name, reason=reason)
         if found:
@@ -185,3 +216,7 @@ class Catalog:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _ignore(provider: str, origin: str) -> None:
+    """Nobody wants to know."""

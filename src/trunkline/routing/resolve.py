@@ -100,21 +100,31 @@ class Resolver:
             CallerError: no model, an unknown provider, or a model that nobody has or that may not be used.
         """
         if only is not None:
-            return [self._at(self._provider(only), self._strip(model or self.default_model(only), only))]
+            return [self._at(self.provider(only), self._strip(model or self.default_model(only), only))]
         name = model or self.default_model(None)
         route = self.route(name)
         if route is not None:
             return [
-                Target(self._provider(provider), target, weight, priority)
+                Target(self.provider(provider), target, weight, priority)
                 for provider, target, weight, priority in route.targets
             ]
         name = self._aliases.get(name.lower(), name)
-        prefixed = names.read_prefix(name, self._known)
-        if prefixed is not None and not self._better_explained(name, prefixed):
-            provider = self._provider(prefixed.provider)
+        prefixed = self._pinned(name)
+        if prefixed is not None:
+            provider = self.provider(prefixed.provider)
             rest = name if self._own_namespace(provider, name, prefixed) else prefixed.rest
             return [self._at(provider, rest)]
         return self._anywhere(name)
+
+    def is_pinned(self, model: str) -> bool:
+        """Whether the name says which provider is meant."""
+        return self._pinned(self._aliases.get(model.lower(), model)) is not None
+
+    def _pinned(self, name: str) -> names.Prefixed | None:
+        prefixed = names.read_prefix(name, self._known)
+        if prefixed is None or self._better_explained(name, prefixed):
+            return None
+        return prefixed
 
     def default_model(self, meant: str | None) -> str:
         """The model of a request that names none and is ``meant`` for a provider, or for none.
@@ -126,7 +136,12 @@ class Resolver:
             return self.rules.default_model
         raise CallerError("Missing required parameter: 'model'", INVALID_REQUEST, param="model")
 
-    def _provider(self, name: str) -> Provider:
+    def provider(self, name: str) -> Provider:
+        """The provider of that name.
+
+        Raises:
+            CallerError: 404, it is not configured; with what mends it.
+        """
         provider = self.providers.get(name)
         if provider is None:
             mend = _HOW_TO_CONFIGURE.get(name, f"Configure it under 'providers' as '{name}'")
@@ -142,14 +157,13 @@ class Resolver:
         return prefixed.rest
 
     def _own_namespace(self, provider: Provider, name: str, prefixed: names.Prefixed) -> bool:
-        """``openrouter/auto`` is an id of OpenRouter's own, prefix and all."""
-        if prefixed.separator != "/":
-            return False
+        """``openrouter/auto`` is an id of OpenRouter's own, prefix and all; so is ``custom:latest``."""
         shelf = self.catalog.shelves[provider.name]
         if shelf.known:
             return shelf.find(name) is not None and shelf.find(prefixed.rest) is None
         row = getattr(provider, "row", None)
-        return row is not None and row.vendor_ids and "/" not in prefixed.rest
+        vendor_ids = row is not None and row.vendor_ids
+        return vendor_ids and prefixed.separator == "/" and "/" not in prefixed.rest
 
     def _better_explained(self, name: str, prefixed: names.Prefixed) -> bool:
         """Some other provider lists the whole name, and the named one is not there or lacks the rest."""

@@ -7,11 +7,12 @@ kept until the catalog changes; live state and what strategies remember is kept 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from trunkline.errors import FORBIDDEN, UNSUPPORTED, CallerError, GatewayError
+from trunkline.errors import FORBIDDEN, UNSUPPORTED, UPSTREAM_UNREACHABLE, CallerError, GatewayError
 from trunkline.model import Operation
 from trunkline.providers.base import ModelInfo, Provider, Upstream
 from trunkline.routing.catalog import Catalog
@@ -50,6 +51,7 @@ class Router:
         self._memories: dict[str, Memory] = {}
         self._public: dict[tuple[str, str], str] = {}
         self._pools: dict[tuple[str | None, Operation | None, str | None, bool], Pool] = {}
+        catalog.on_answer = self._answered
         self._version = -1
         """The catalog's, when what is kept was made."""
 
@@ -191,6 +193,17 @@ class Router:
             found = Live(upstream.name, self._make_breaker(), provider.max_concurrent)
             self._lives[key] = found
         return found
+
+    def lives(self, provider: Provider) -> list[tuple[Upstream, Live]]:
+        """The live state of all upstreams of a provider."""
+        return [(upstream, self.live(provider, upstream)) for upstream in provider.upstreams]
+
+    def _answered(self, provider: str, origin: str) -> None:
+        """A free look at an upstream was answered: if it had been away, a request may try it at once."""
+        for upstream, live in self.lives(self.providers[provider]):
+            last = live.last_failure
+            if upstream.origin == origin and last is not None and last.kind is UPSTREAM_UNREACHABLE:
+                live.breaker.hint(time.perf_counter())
 
     def _gate(self, provider: Provider, upstream: Upstream, model: str) -> Gate | None:
         name = f"{provider.name}/{model}".lower()

@@ -85,9 +85,16 @@ class Gateway:
         """Begin discovery and the watch over the key store."""
         self.recorder.start(asyncio.get_running_loop())
         self.access_log.start(asyncio.get_running_loop())
-        self.catalog.start(self.settings.model_refresh_interval_s)
+        self.catalog.start(self.settings.model_refresh_interval_s, self._health_intervals())
         if self._key_source is not None:
             self._keeper = asyncio.get_running_loop().create_task(self._keep_keys(self._key_source))
+
+    def _health_intervals(self) -> dict[str, float]:
+        """How often Ollama's servers are looked at: their list of models is their health check."""
+        if not self.settings.ollama_auto_health_check:
+            return {}
+        pace = self.settings.ollama_health_check_interval
+        return {name: pace for name, provider in self.providers.items() if provider.loads_models}
 
     async def _keep_keys(self, source: KeyReader) -> None:
         while True:
@@ -110,14 +117,18 @@ class Gateway:
         Raises:
             CallerError: nobody has it, or it may not be used.
         """
-        if not self.catalog.settled:
-            await self.catalog.settle(FIRST_LOOK_S)
+        await self.settle()
         try:
             return list(self.router.pool(model, None, only))
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND or not await self.catalog.look_again():
                 raise
             return list(self.router.pool(model, None, only))
+
+    async def settle(self) -> None:
+        """Wait a moment for the first look at the providers, if that is not over yet."""
+        if not self.catalog.settled:
+            await self.catalog.settle(FIRST_LOOK_S)
 
     def host_of(self, provider: str) -> str:
         """Where a provider's models are, for clients to show: its address, or its type where it has none."""

@@ -21,7 +21,7 @@ from trunkline.errors import (
     GatewayError,
 )
 from trunkline.policy.auth import redact_path
-from trunkline.server import pages
+from trunkline.server import pages, providers
 from trunkline.server.errands import Run
 from trunkline.server.ollama import manage
 from trunkline.server.ollama import pages as native
@@ -100,8 +100,8 @@ def _page(
     return {"GET": tell, "HEAD": tell}
 
 
-def _errand(run: Run) -> Methods:
-    return {"GET": Do(run), "HEAD": Do(run)}
+def _errand(run: Run, render: Render = ollama.error_body) -> Methods:
+    return {"GET": Do(run, render=render), "HEAD": Do(run, render=render)}
 
 
 def _told(answer: Callable[..., pages.Page], *, open: bool = False) -> Methods:
@@ -114,6 +114,7 @@ OWN: Final[Mapping[str, Methods]] = {
     "/healthz": _page(pages.health, open=True),
     "/health/live": _page(pages.health, open=True),
     "/health/ready": _page(pages.ready, open=True),
+    "/health/detailed": _page(providers.detailed, open=True),
     "/metrics": _page(pages.metrics),
 }
 """The gateway's own paths."""
@@ -126,6 +127,9 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/completions": {"POST": Ask(openai.COMPLETIONS)},
     "/v1/embeddings": {"POST": Ask(openai.EMBEDDINGS)},
     "/v1/models": _page(pages.list_models),
+    "/v1/providers": _page(providers.list_providers),
+    "/v1/providers/health-check": {"POST": Do(providers.check_health, render=openai.error_body)},
+    "/v1/explain": _errand(providers.explained, openai.error_body),
     "/api/chat": {"POST": Ask(ollama.CHAT)},
     "/api/generate": {"POST": Ask(ollama.GENERATE)},
     "/api/embed": {"POST": Ask(ollama.EMBED)},
@@ -146,6 +150,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
 
 PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
     "/v1/models/": ("model", _page(pages.show_model)),
+    "/v1/providers/": ("rest", _page(providers.provider_models)),
     "/api/blobs/": (
         "digest",
         {
@@ -160,8 +165,8 @@ PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
 class Routes:
     """Looks up paths; made once per configuration."""
 
-    def __init__(self, providers: Collection[str], *, metrics_public: bool = False) -> None:
-        self._providers = frozenset(providers)
+    def __init__(self, names: Collection[str], *, metrics_public: bool = False) -> None:
+        self._providers = frozenset(names)
         self._exact: dict[tuple[str, str], Entry] = {}
         for path, methods in OWN.items():
             for method, entry in methods.items():
@@ -170,7 +175,7 @@ class Routes:
         for path, methods in DIALECTS.items():
             for method, entry in methods.items():
                 self._exact[method, path] = entry
-                for provider in providers:
+                for provider in names:
                     self._exact[method, f"/{provider}{path}"] = entry.pinned(provider)
 
     def find(self, method: str, path: str) -> Entry | None:

@@ -143,6 +143,8 @@ def _check_options(options: Any) -> None:
     if not isinstance(options, dict | None):
         raise _go(options, "ChatRequest.options", "map[string]interface {}")
     for name, value in (options or {}).items():
+        if value is None:
+            continue  # Ollama passes over nulls
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if name in _INTEGERS and not (number and value == int(value)):
             raise RefusalError(400, f'option "{name}" must be of type integer')

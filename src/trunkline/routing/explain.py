@@ -1,0 +1,133 @@
+"""Why a request would go where it goes: a name's candidates in order, and what speaks for or against each.
+
+Reads the very pools that requests use, and changes nothing of what they remember.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+from trunkline.model import Operation
+from trunkline.routing.pools import Choice, Pool, Tier
+from trunkline.routing.router import Router
+from trunkline.routing.strategies import Question
+
+
+def explain(
+    router: Router,
+    model: str | None,
+    now: float,
+    *,
+    operation: Operation = "chat",
+    only: str | None = None,
+    local_only: bool = False,
+) -> dict[str, Any]:
+    """What would be done with a request, as JSON values.
+
+    Args:
+        router: the running gateway's, or one made for the question.
+        model: as a client would write it.
+        now: of the router's clock.
+        operation: what is asked.
+        only: the provider that the path names.
+        local_only: the key is limited to local providers.
+
+    Raises:
+        CallerError: the name leads nowhere; the text says why.
+    """
+    pool = router.pool(model, operation, only, local_only)
+    order = _rehearsal(pool).order(Question(now))
+    places = {choice.key: at for at, choice in enumerate(order, start=1)}
+    told = [
+        _tell(choice, places.get(choice.key), tier, now) for tier in pool.tiers for choice in tier.choices
+    ]
+    told.sort(key=lambda each: each["order"] or math.inf)
+    return {
+        "model": model,
+        "operation": operation,
+        "route": None if only or model is None else _route(router, model),
+        "strategy": [tier.name for tier in pool.tiers],
+        "fallback": pool.fallback,
+        "candidates": told,
+        "others": _others(router, model, operation, pool, only),
+    }
+
+
+def _rehearsal(pool: Pool) -> Pool:
+    """The pool with copies of what its strategies remember."""
+    tiers = [tier._replace(memory=copy.copy(tier.memory)) for tier in pool.tiers]
+    for tier in tiers:
+        tier.memory.credit = dict(tier.memory.credit)
+        tier.memory.rng = copy.deepcopy(tier.memory.rng)
+    found = copy.copy(pool)
+    found.tiers = tuple(tiers)
+    return found
+
+
+def _tell(choice: Choice, order: int | None, tier: Tier, now: float) -> dict[str, Any]:
+    live = choice.live
+    wait = live.may_in(now)
+    if wait > 0 or not live.may(now):
+        last = live.last_failure
+        reason = f"left alone for {wait:.0f} s" + ("" if last is None else f" after: {last.message}")
+    elif not choice.has_room:
+        reason = f"full: {live.gate.in_flight} under way; requests wait for room"
+    elif order == 1:
+        reason = f"first by {tier.name}" if len(tier.choices) > 1 else "the only one of its tier"
+    else:
+        reason = "asked if those before it fail"
+    return {
+        "order": order,
+        "provider": choice.provider.name,
+        "upstream": choice.upstream.name,
+        "model": choice.model,
+        "eligible": order is not None,
+        "reason": reason,
+        "local": choice.provider.local,
+        "weight": round(choice.weight, 4),
+        "priority": choice.priority,
+        "price_per_million_tokens": choice.price if math.isfinite(choice.price) else None,
+        "in_flight": live.gate.in_flight,
+        "loaded": choice.resident if choice.provider.loads_models else None,
+        "expected_s": round(choice.expects(now), 2) if choice.outlook is not None else None,
+        "latency_s": round(live.latency.value, 3) or None,
+    }
+
+
+def _route(router: Router, model: str) -> str | None:
+    resolver = router.resolver
+    name = resolver.rules.aliases.get(model, model)
+    return name if resolver.route(model) is not None else None
+
+
+def _others(
+    router: Router, model: str | None, operation: Operation, pool: Pool, only: str | None
+) -> list[dict[str, str]]:
+    """Providers that are not among the candidates, and why."""
+    inside = {choice.provider.name for choice in pool}
+    return [
+        {"provider": name, "reason": _why_not(router, name, model, operation, only)}
+        for name in router.providers
+        if name not in inside
+    ]
+
+
+def _why_not(router: Router, name: str, model: str | None, operation: Operation, only: str | None) -> str:
+    if only is not None:
+        return f"the path pins provider '{only}'"
+    if model is None:
+        return "no model was named"
+    shelf, provider = router.catalog.shelves[name], router.providers[name]
+    if not provider.supports(operation):
+        return f"has no {operation} endpoint"
+    if router.resolver.route(model) is not None:
+        return "is no target of the route"
+    if not shelf.known:
+        return "has not said yet which models it has"
+    if router.resolver.is_pinned(model):
+        return "the name pins another provider"
+    if shelf.find(model) is None:
+        return "does not list the model"
+    return "is not asked: fallback is off, or it is not local"
