@@ -230,5 +230,5 @@ async def test_every_listed_name_leads_back(preferred: str, tag: str) -> None:
     assert {listed["openrouter", "acme/big"], listed["openrouter", "x-ai/big"]} == {"acme/big", "x-ai/big"}
     for (provider, model), name in listed.items():
         asked = name if ":" in name.rpartition("/")[2] else name + tag
-        target = router.resolve(asked)[0]
+        target = router.resolver.resolve(asked)[0]
         assert (target.provider.name, target.model) == (provider, model), asked

@@ -13,7 +13,7 @@ ROUTES = Routes(["vllm", "ollama", "custom"])
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-OPEN = {"/", "/health", "/healthz", "/health/live", "/health/ready", "/api/version"}
+OPEN = {"/", "/health", "/health/detailed", "/healthz", "/health/live", "/health/ready", "/api/version"}
 """What needs no key."""
 
 ADMIN = {"/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete"}
