@@ -86,6 +86,12 @@ class Pipeline:
         self._ticker: asyncio.TimerHandle | None = None
         self._looks: set[asyncio.Future[None]] = set()
 
+    def rewire(self, router: Router, patience: Patience) -> None:
+        """From the next request on, these. Who waits in the line goes on waiting there."""
+        self.router = router
+        self.patience = patience
+        self.queue.limit = patience.queue_limit
+
     async def serve(self, call: Call, body: bytes) -> None:
         """Answer one call whose key was checked and whose body has arrived. Raises only when cancelled."""
         self.active.add(call)

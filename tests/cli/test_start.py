@@ -32,7 +32,11 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
         source: KeyReader,
         *,
         on_ready: Callable[[list[str]], None] | None = None,
+        load: Callable[[], Settings],
+        files: list[Path],
     ) -> int:
+        assert type(load()) is Settings
+        assert [file.suffix for file in files] == [".yaml"]
         found.append(Start(settings, where, source.load()))
         if on_ready is not None:
             on_ready(["http://127.0.0.1:1234"])

@@ -175,13 +175,24 @@ def _serve(
 
 
 @app.command("check")
-def _check(config: Config = None) -> None:
+def _check(
+    replay: Annotated[
+        Path | None,
+        typer.Option(help="A gateway's request log: print what this configuration would do otherwise."),
+    ] = None,
+    config: Config = None,
+) -> None:
     """Validate the configuration, and print what it means.
 
     \b
-    Example:
+    Examples:
       trunkline check --config trunkline.yaml
+      trunkline check --config new.yaml --replay gateway.log
     """
+    if replay is not None:
+        from trunkline.cli.explain import replay as run
+
+        raise typer.Exit(run(config, replay))
     from trunkline.cli.check import check
 
     check(config)
@@ -203,6 +214,29 @@ def _models(
     from trunkline.cli.models import show
 
     raise typer.Exit(show(config, provider=provider, as_json=as_json))
+
+
+@app.command("explain")
+def _explain(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model's name, as a client would write it.")
+    ],
+    operation: Annotated[
+        Literal["chat", "completions", "embeddings"], typer.Option(help="What would be asked.")
+    ] = "chat",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /v1/explain has it.")] = False,
+    config: Config = None,
+) -> None:
+    """Say where requests for a model would go: the candidates in order, and why each is in or out.
+
+    \b
+    Examples:
+      trunkline explain gpt-4o
+      trunkline explain ollama/llama3.2 --json
+    """
+    from trunkline.cli.explain import show
+
+    raise typer.Exit(show(config, model, operation=operation, as_json=as_json))
 
 
 @app.command("schema")

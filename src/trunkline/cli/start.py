@@ -33,7 +33,7 @@ _FIRST_KEY = "first"
 def serve(config: Path | None, overrides: Mapping[str, Any]) -> int:
     """Serve until a signal ends it. Returns the exit code."""
     settings, warnings = read_settings(config, overrides)
-    return _run(settings, warnings)
+    return _run(settings, warnings, lambda: read_settings(config, overrides)[0], _config_path(config))
 
 
 def up(config: Path | None, overrides: Mapping[str, Any]) -> int:
@@ -43,7 +43,11 @@ def up(config: Path | None, overrides: Mapping[str, Any]) -> int:
     key = None
     if settings.require_auth and not settings.development_mode and not _has_keys(settings):
         key = _make_ready(path, settings)
-    return _run(settings, warnings, lambda where, urls: _invite(where, urls[0], key))
+
+    def load() -> Settings:
+        return read_settings(path if path.is_file() else None, overrides)[0]
+
+    return _run(settings, warnings, load, path, lambda where, urls: _invite(where, urls[0], key))
 
 
 def init(config: Path | None) -> None:
@@ -74,7 +78,11 @@ def _make_ready(path: Path, settings: Settings) -> str | None:
 
 
 def _run(
-    settings: Settings, warnings: Sequence[str], on_ready: Callable[[Exposure, list[str]], None] | None = None
+    settings: Settings,
+    warnings: Sequence[str],
+    load: Callable[[], Settings],
+    path: Path,
+    on_ready: Callable[[Exposure, list[str]], None] | None = None,
 ) -> int:
     configure_logging(settings.log_level, settings.log_format)
     import structlog
@@ -96,7 +104,7 @@ def _run(
         from trunkline.server.run import run
 
         announce = None if on_ready is None else partial(on_ready, where)
-        return run(settings, where, reader, on_ready=announce)
+        return run(settings, where, reader, on_ready=announce, load=load, files=[path])
     finally:
         signal.signal(signal.SIGTERM, before)
         reader.close()

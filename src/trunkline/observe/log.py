@@ -44,6 +44,8 @@ class RequestLine(
     """The peer's address."""
     provider: str | None = None
     upstream: str | None = None
+    asked: str | None = None
+    """The model as the client wrote it."""
     model: str | None = None
     status: int
     code: str | None = None
@@ -53,6 +55,8 @@ class RequestLine(
     latency_ms: float
     ttft_ms: float | None = None
     """Milliseconds to the first byte of the answer."""
+    queued_ms: float | None = None
+    """Milliseconds that it waited for room."""
     attempts: int | None = None
     streamed: bool | None = None
 

@@ -71,11 +71,20 @@ class KeyRing:
     ) -> None:
         """:param configured: keys of ALLOWED_API_KEYS. They are members'; an admin's key is a stored one.
         :param policies: what the file says of single keys, by name or id."""
-        self._policies = policies or {}
+        self._policies: Mapping[str, KeyPolicy] = {}
+        self.reconfigure(configured, stored, policies or {})
+
+    def reconfigure(
+        self,
+        configured: Iterable[SecretStr],
+        stored: Iterable[ApiKeyRecord],
+        policies: Mapping[str, KeyPolicy],
+    ) -> None:
+        """Take other settings' keys and policies, with the store's keys, in one step."""
+        self._policies = policies
         keys = (key.get_secret_value() for key in configured)
         made = (_configured_key(key, number) for number, key in enumerate(keys, start=1))
         self._configured = {digest: (digest, self._ruled(key)) for digest, key in made}
-        self._keys = self._configured
         self.replace(stored)
 
     def __len__(self) -> int:

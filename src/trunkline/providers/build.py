@@ -22,16 +22,24 @@ ENTRY_POINTS: Final = "trunkline.providers"
 """Group in which a third-party package announces provider types: ``name = "module:Class"``."""
 
 
-def build_providers(settings: Settings) -> dict[str, Provider]:
+def build_providers(
+    settings: Settings, shared: Client | None = None, kept: Mapping[str, Provider] | None = None
+) -> dict[str, Provider]:
     """Every configured provider by name, in the order in which they are asked; ``custom`` is always last.
+
+    Args:
+        settings: all of them.
+        shared: the client that providers use which need none of their own; its owner closes it.
+        kept: providers that are there already, by name.
 
     Raises:
         SettingsError: a type that nobody knows, a class that cannot be loaded, a bad header or proxy.
     """
-    shared = Client()
+    shared = shared or Client()
+    kept = kept or {}
     images = ImageFetcher(max_bytes=settings.image_max_bytes) if settings.fetch_image_urls else None
     return {
-        name: _build(name, config, settings, shared, images)
+        name: kept.get(name) or _build(name, config, settings, shared, images)
         for name, config in resolve_providers(settings).items()
     }
 
@@ -48,6 +56,7 @@ def _build(
         if kind not in ROWS and kind != "ollama":
             return _python(name, _entry_point(name, kind), config)
         client = _client(config, shared)
+        owns = client is not shared
         if kind == "ollama":
             view = settings.ollama_settings
             return OllamaProvider(
@@ -62,7 +71,7 @@ def _build(
                 images=images,
                 rules=_rules(name, settings),
                 local=config.local is not False,
-                **_common(config, {}, max_retries=view.max_retries),
+                **_common(config, {}, max_retries=view.max_retries, owns_client=owns),
             )
         row = ROWS[kind]
         if row.needs_key and not config.api_key:
@@ -78,7 +87,9 @@ def _build(
             timeouts=_timeouts(config),
             local=bool(config.local),
             rules=_rules(name, settings),
-            **_common(config, row.headers, row.key_headers, max_retries=settings.max_retries),
+            **_common(
+                config, row.headers, row.key_headers, max_retries=settings.max_retries, owns_client=owns
+            ),
         )
     except ValueError as error:
         raise SettingsError(f"provider {name!r}: {error}") from None
@@ -141,8 +152,7 @@ def _common(
     config: ProviderConfig,
     own: Mapping[str, str],
     key_headers: Mapping[str, str] = BEARER,
-    *,
-    max_retries: int,
+    **more: Any,
 ) -> dict[str, Any]:
     """What every provider over HTTP takes alike: its keys, one set of headers for each, and its limits."""
     keys: list[str | None] = [key.get_secret_value() for key in config.api_key]
@@ -152,7 +162,7 @@ def _common(
         "other_keys": others,
         "local_only": config.local_only,
         "max_concurrent": config.max_concurrent,
-        "max_retries": max_retries,
+        **more,
     }
 
 

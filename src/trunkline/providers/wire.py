@@ -75,6 +75,7 @@ class WireProvider(LibraryFace):
         rules: Sequence[Rule] = (),
         id_prefix: str = "chatcmpl-",
         streaming: bool = True,
+        owns_client: bool = True,
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
         one more upstream of every address."""
@@ -86,6 +87,7 @@ class WireProvider(LibraryFace):
         self.max_retries = max_retries
         self.back = back
         self.client = client
+        self._owns_client = owns_client
         self.timeouts = timeouts or Timeouts()
         self.upstreams: list[Upstream] = []
         self._id_prefix = id_prefix
@@ -224,8 +226,9 @@ class WireProvider(LibraryFace):
         return answer
 
     async def aclose(self) -> None:
-        """Close what is open."""
-        await self.client.aclose()
+        """Close what is open, unless others use it too."""
+        if self._owns_client:
+            await self.client.aclose()
 
 
 class RowProvider(WireProvider):

@@ -129,6 +129,12 @@ class Catalog:
             upstreams = providers[name].upstreams
             self._fill(name, {each.origin: [ModelInfo(id=each_id) for each_id in ids] for each in upstreams})
 
+    def inherit(self, before: Catalog) -> None:
+        """Take over what was found of providers that are the same."""
+        for name, provider in self._providers.items():
+            if before._providers.get(name) is provider and name not in self._static:
+                self.shelves[name] = before.shelves[name]
+
     def _fill(self, name: str, found: Mapping[str, Sequence[ModelInfo]]) -> None:
         allowed = {
             upstream: [model for model in models if self.allows(model.id)]

@@ -55,6 +55,16 @@ class Router:
         self._version = -1
         """The catalog's, when what is kept was made."""
 
+    def inherit(self, before: Router) -> None:
+        """Take over what is known of the upstreams of providers that are the same, and what strategies
+        remember."""
+        same = {name for name, each in self.providers.items() if before.providers.get(name) is each}
+        self._lives = {key: live for key, live in before._lives.items() if key[0] in same}
+        self._gates = {key: gate for key, gate in before._gates.items() if key[0] in same}
+        self._outlooks = {key: outlook for key, outlook in before._outlooks.items() if key[0] in same}
+        self._learned = {name: learned for name, learned in before._learned.items() if name in same}
+        self._memories = before._memories
+
     @property
     def preferred(self) -> str:
         """The preferred provider's name."""
@@ -211,7 +221,9 @@ class Router:
         limit = min(limits, default=None)
         if limit is None:
             return None
-        return self._gates.setdefault((provider.name, upstream.name, model.lower()), Gate(limit))
+        gate = self._gates.setdefault((provider.name, upstream.name, model.lower()), Gate(limit))
+        gate.limit = limit
+        return gate
 
     def _outlook(self, provider: Provider, upstream: Upstream) -> Outlook | None:
         """Only where there is something to predict: several servers that load models."""

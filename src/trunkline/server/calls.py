@@ -84,8 +84,11 @@ class Door:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._find = gateway.routes.find
-        self._key_in_path = gateway.settings.allow_key_in_path
+
+    def rewire(self) -> None:
+        """The gateway's configuration has changed."""
+        self._find = self._gateway.routes.find
+        self._key_in_path = self._gateway.settings.allow_key_in_path
 
     def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> Opened | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""

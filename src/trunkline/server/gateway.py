@@ -7,33 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
 from trunkline import __version__
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
-from trunkline.ledger.reader import KeyReader
+from trunkline.ledger.reader import KeyReader, StoredKey
 from trunkline.observe.log import AccessLog
 from trunkline.observe.metrics import Metrics
-from trunkline.pipeline import FIRST_LOOK_S, Patience, Pipeline
+from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
-from trunkline.policy.filters import ModelFilter
-from trunkline.providers.base import Provider
-from trunkline.providers.build import build_providers
-from trunkline.routing.catalog import Catalog
-from trunkline.routing.live import Breaker
 from trunkline.routing.pools import Choice
-from trunkline.routing.resolve import RouteRule, Rules
-from trunkline.routing.router import Router
 from trunkline.server.admit import Admission, RequestIds
 from trunkline.server.calls import Door, Held
 from trunkline.server.errands import Errand
 from trunkline.server.records import Recorder
-from trunkline.server.routes import Routes
-from trunkline.settings import Exposure, ProviderConfig, Settings, resolve_providers
+from trunkline.server.reloading import Reloader
+from trunkline.server.wiring import Wiring
+from trunkline.settings import Exposure, Settings
+from trunkline.transport import Client
+
+RETIRE_S: Final = 0.5
+"""Seconds between two looks whether the requests of an old configuration have ended."""
 
 KEY_REFRESH_S: Final = 1.0
 """Seconds between two looks at the key store: a revoked key is dead within two of them."""
@@ -50,51 +47,82 @@ class Gateway:
         Raises:
             SettingsError: a provider cannot be made, or the models filter cannot be read.
         """
-        self.settings = settings
         self.where = where
         self.version = __version__
+        self.started_at = time.time()
         self.stopping = False
-        self.providers: dict[str, Provider] = build_providers(settings)
-        configured = resolve_providers(settings)
-        allows = None if settings.models_filter is None else ModelFilter.load(settings.models_filter).allows
-        self.catalog = Catalog(
-            self.providers,
-            static={name: config.models for name, config in configured.items()},
-            allows=allows,
-        )
-        breaker = partial(Breaker, settings.breaker_failures, settings.breaker_recovery_s)
-        self.router = Router(self.providers, self.catalog, _rules(settings, configured), breaker)
+        self._client = Client()
         self._key_source = keys
         self.key_ring = KeyRing(settings.api_keys, keys.load() if keys is not None else (), settings.keys)
         self.metrics = Metrics()
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
         self.recorder = Recorder(self.metrics, self.access_log)
-        patience = Patience(settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s)
-        self.pipeline = Pipeline(self.router, [self.recorder.observe], patience)
         self.request_ids = RequestIds()
-        self.admission = Admission(
-            settings, self.key_ring, required=where.auth_required, open_network=where.open_network
-        )
-        self.started_at = time.time()
         self.errands: set[Errand] = set()
-        self.routes = Routes(self.providers, metrics_public=settings.metrics_public)
+        self.wiring = Wiring(settings, self._client)
+        self.pipeline = Pipeline(self.wiring.router, [self.recorder.observe], self.wiring.patience)
         self.door = Door(self)
+        self._take(self.wiring)
+        self.reloader: Reloader | None = None
+        """Takes over changed settings, where whoever started the gateway has said how to read them."""
         self._keeper: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def _take(self, wiring: Wiring) -> None:
+        """From the next request on, this configuration."""
+        self.wiring = wiring
+        self.settings = wiring.settings
+        self.providers = wiring.providers
+        self.catalog = wiring.catalog
+        self.router = wiring.router
+        self.routes = wiring.routes
+        self.admission = Admission(
+            wiring.settings,
+            self.key_ring,
+            required=self.where.auth_required,
+            open_network=self.where.open_network,
+        )
+        self.pipeline.rewire(wiring.router, wiring.patience)
+        self.door.rewire()
 
     async def start(self) -> None:
         """Begin discovery and the watch over the key store."""
         self.recorder.start(asyncio.get_running_loop())
         self.access_log.start(asyncio.get_running_loop())
-        self.catalog.start(self.settings.model_refresh_interval_s, self._health_intervals())
+        self.wiring.start()
+        if self.reloader is not None:
+            self.reloader.start()
         if self._key_source is not None:
             self._keeper = asyncio.get_running_loop().create_task(self._keep_keys(self._key_source))
 
-    def _health_intervals(self) -> dict[str, float]:
-        """How often Ollama's servers are looked at: their list of models is their health check."""
-        if not self.settings.ollama_auto_health_check:
-            return {}
-        pace = self.settings.ollama_health_check_interval
-        return {name: pace for name, provider in self.providers.items() if provider.loads_models}
+    async def rewire(self, settings: Settings) -> None:
+        """Take over other settings, without a moment in which a request would find neither the old nor the
+        new.
+
+        Raises:
+            SettingsError: they cannot be served; nothing has changed.
+        """
+        before = self.wiring
+        wiring = Wiring(settings, self._client, before)
+        wiring.start()
+        await wiring.catalog.settle(FIRST_LOOK_S)
+        stored = () if self._key_source is None else await _load(self._key_source)
+        self.key_ring.reconfigure(settings.api_keys, stored, settings.keys)
+        self._take(wiring)
+        await before.catalog.aclose()
+        task = asyncio.get_running_loop().create_task(self._retire(before))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, before: Wiring) -> None:
+        """Close the providers that are in use no more, once the requests that began with them have ended."""
+        kept = {id(provider) for provider in self.providers.values()}
+        leaving = [each for each in before.providers.values() if id(each) not in kept]
+        under_way: set[Held] = {*self.pipeline.active, *self.errands}
+        while not under_way.isdisjoint({*self.pipeline.active, *self.errands}):  # noqa: ASYNC110
+            await asyncio.sleep(RETIRE_S)
+        for provider in leaving:
+            await provider.aclose()
 
     async def _keep_keys(self, source: KeyReader) -> None:
         while True:
@@ -144,6 +172,11 @@ class Gateway:
             await asyncio.gather(self._keeper, return_exceptions=True)
         if self._key_source is not None:
             self._key_source.close()
+        if self.reloader is not None:
+            await self.reloader.aclose()
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         await self.catalog.aclose()
         self.pipeline.close()
         under_way: list[Held] = [*self.pipeline.active, *self.errands]
@@ -151,28 +184,11 @@ class Gateway:
             each.disconnected()
         for provider in self.providers.values():
             await provider.aclose()
+        await self._client.aclose()
         self.recorder.close()
         self.access_log.close()
 
 
-def _rules(settings: Settings, providers: Mapping[str, ProviderConfig]) -> Rules:
-    return Rules(
-        preferred=settings.preferred_provider,
-        fallback=settings.enable_fallback,
-        default_model=settings.ollama_default_model,
-        aliases=settings.aliases,
-        routes={
-            name: RouteRule(
-                [(each.provider, each.model, each.weight, each.priority) for each in route.targets],
-                route.strategy,
-                route.local_only,
-            )
-            for name, route in settings.routes.items()
-        },
-        strategies={name: config.strategy for name, config in providers.items()},
-        model_limits={
-            pattern.lower(): defaults.max_concurrent
-            for pattern, defaults in settings.models.items()
-            if defaults.max_concurrent is not None
-        },
-    )
+async def _load(source: KeyReader) -> Sequence[StoredKey]:
+    """The store's keys, without holding up the loop where that takes time."""
+    return await asyncio.to_thread(source.load) if source.blocking else source.load()

@@ -67,8 +67,10 @@ class Recorder:
         call, status, ended = outcome
         candidate, usage, peek, error = call.candidate, call.usage, call.peek, call.error
         model = call.model
-        if error is not None and model is not None:
-            model = redact(model)  # a name that nobody knows may be a key in the wrong place
+        asked = None if peek is None else peek.model
+        if error is not None:  # a name that nobody knows may be a key in the wrong place
+            model = model and redact(model)
+            asked = asked and redact(asked)
         seconds, first_byte = outcome.seconds, outcome.first_byte
         provider = None if candidate is None else candidate.provider.name
         self._metrics.count(call.front.operation, provider, status, seconds, first_byte, usage)
@@ -84,6 +86,7 @@ class Recorder:
                 client=call.client,
                 provider=provider,
                 upstream=None if candidate is None else candidate.upstream.name,
+                asked=asked,
                 model=model,
                 status=status,
                 code=None if error is None else error.code,
@@ -91,6 +94,7 @@ class Recorder:
                 completion_tokens=None if usage is None else usage.completion_tokens,
                 latency_ms=round(seconds * 1000, 3),
                 ttft_ms=None if first_byte is None else round(first_byte * 1000, 3),
+                queued_ms=round(call.waited * 1000, 3) if call.waited else None,
                 attempts=call.attempts,
                 streamed=peek is not None and peek.stream,
             )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -15,6 +17,7 @@ from trunkline.ledger.reader import KeyReader
 from trunkline.server.asgi import GatewayApp
 from trunkline.server.gateway import Gateway
 from trunkline.server.protocol import TESTED, bind, is_tested
+from trunkline.server.reloading import Reloader
 from trunkline.settings import Exposure, Settings
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ def run(
     key_source: KeyReader | None = None,
     *,
     on_ready: Callable[[list[str]], None] | None = None,
+    load: Callable[[], Settings] | None = None,
+    files: Sequence[Path] = (),
 ) -> int:
     """Serve until SIGINT or SIGTERM; returns the process's exit code.
 
@@ -41,6 +46,8 @@ def run(
         exposure: where to listen and whom to let in.
         key_source: the key store.
         on_ready: called with the URLs once every socket listens.
+        load: reads the settings anew, for a reload.
+        files: they are read anew when one of these changes.
 
     Raises:
         SettingsError: the settings cannot be served.
@@ -48,7 +55,9 @@ def run(
     """
     gateway = Gateway(settings, exposure, key_source)
     sockets = [_listen(exposure.host, port) for port in exposure.ports]
-    server = _Server(make_config(gateway, settings), on_ready, _urls(settings, sockets))
+    if load is not None:
+        gateway.reloader = Reloader(gateway, load, files)
+    server = _Server(make_config(gateway, settings), gateway.reloader, on_ready, _urls(settings, sockets))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(server.serve(sockets))
     log.info("stopped")
@@ -119,9 +128,14 @@ class _Server(uvicorn.Server):
     """uvicorn's server, which says when it listens."""
 
     def __init__(
-        self, config: uvicorn.Config, on_ready: Callable[[list[str]], None] | None, urls: list[str]
+        self,
+        config: uvicorn.Config,
+        reloader: Reloader | None,
+        on_ready: Callable[[list[str]], None] | None,
+        urls: list[str],
     ) -> None:
         super().__init__(config)
+        self._reloader = reloader
         self._on_ready = on_ready
         self._urls = urls
 
@@ -130,6 +144,8 @@ class _Server(uvicorn.Server):
         if self.started:
             _settle_the_collector()
             log.info("listening", urls=self._urls)
+            if self._reloader is not None and hasattr(signal, "SIGHUP"):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reloader.ask)
             if self._on_ready is not None:
                 self._on_ready(self._urls)
 
