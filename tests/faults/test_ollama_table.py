@@ -145,7 +145,7 @@ async def test_faults(shape: str, fast: bool) -> None:
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
 async def test_a_line_that_no_client_can_read_is_an_error(kind: FaultKind, path: str, fast: bool) -> None:
     """It comes by itself, after others."""
-    script = Script(text=WORDS, delay_chunk_s=0.02, fault=Fault(kind, after=3))
+    script = Script(text=WORDS, delay_chunk_s=0.03, fault=Fault(kind, after=2))
     async with MockUpstream("ollama", script, any_model=True) as mock:
         settings = make_settings(providers={f"f-{kind}": section(mock)})
         async with serving(settings, fast=fast) as running:
