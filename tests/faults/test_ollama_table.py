@@ -1,0 +1,153 @@
+"""Every way in which the mock misbehaves, seen by clients of Ollama's API: the fault table's other front.
+
+A stream ends in a line that says ``done`` only if the upstream ended its own answer; else in a line with an
+error, or the answer is an error from the start. It comes within the timeout and a second, and afterwards
+nothing is left over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from tests.faults.test_table import (
+    COMPLETE,
+    COMPLETE_WHOLE,
+    EITHER,
+    FAULTS,
+    HEAVY,
+    TIMEOUT,
+    WORDS,
+    Outcome,
+    descriptors,
+    faulty,
+    is_at_rest,
+)
+from tests.gateways import BEARER, GUARD, Answer, Running, make_settings, post, serving, until
+from tests.gateways import upstream as section
+from trunkline.testing import Fault, FaultKind, MockUpstream, Script
+
+OLLAMA_EITHER = frozenset({"wrong_length"})
+"""The last line was sent; that something else was promised after it may be told or not."""
+OLLAMA_COMPLETE = COMPLETE | {"missing_done_marker"}
+"""Ollama has no mark but its last line."""
+
+UNREAD = frozenset({"bad_json", "bad_utf8"})
+"""From an Ollama server these have a test of their own."""
+
+
+class Case(NamedTuple):
+    """One request."""
+
+    kind: FaultKind
+    path: str
+    stream: bool
+
+
+async def ask(running: Running, case: Case) -> Outcome:
+    began = time.monotonic()
+    body: dict[str, Any] = {"model": f"f-{case.kind}/gpt-4o", "stream": case.stream}
+    if case.path == "/api/chat":
+        body["messages"] = [{"role": "user", "content": "Hello!"}]
+    else:
+        body["prompt"] = "Hello!"
+    wire = await running.connect()
+    wire.send(post(body, BEARER, path=case.path))
+    async with asyncio.timeout(GUARD):
+        answer = await wire.answer()
+    await wire.close()
+    return Outcome(answer, time.monotonic() - began)
+
+
+def expected(shape: str, case: Case) -> set[str]:
+    """What may be told: ``complete``, ``error``, or for some faults either."""
+    either = OLLAMA_EITHER if shape == "ollama" else EITHER
+    complete = OLLAMA_COMPLETE if shape == "ollama" else COMPLETE
+    if case.kind == "bad_utf8":
+        return {"complete", "error"}  # it stands in a field that a translation may not read
+    if case.stream and case.kind in either:
+        return {"complete", "error"}
+    return {"complete" if case.kind in (complete if case.stream else COMPLETE_WHOLE) else "error"}
+
+
+def judge(case: Case, answer: Answer) -> str:
+    """``complete`` or ``error``; fails if it is neither, or both."""
+    assert answer.whole
+    if answer.status != 200:
+        assert list(answer.json) == ["error"]
+        assert answer.json["error"]
+        assert answer.status in (429, 502)
+        assert answer.headers["content-type"] == "application/json"
+        return "error"
+    if not case.stream:
+        assert answer.json["done"] is True
+        assert text_of(answer.json) == "".join(WORDS)
+        return "complete"
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.body.endswith(b"\n")
+    assert b"\n\n" not in answer.body
+    *lines, last = map(msgspec.json.decode, answer.body[:-1].split(b"\n"))
+    assert all(line["done"] is False and "error" not in line for line in lines)
+    text = "".join(map(text_of, lines))
+    if "error" in last:
+        assert list(last) == ["error"]
+        assert last["error"]
+        assert "".join(WORDS).startswith(text)
+        return "error"
+    assert (last["done"], last["done_reason"]) == (True, "stop")
+    assert text == "".join(WORDS) or case.kind == "huge"
+    return "complete"
+
+
+def text_of(line: dict[str, Any]) -> str:
+    text: str = line["message"]["content"] if "message" in line else line["response"]
+    return text
+
+
+@pytest.mark.parametrize("shape", ["ollama", "openai", "openrouter"])
+async def test_faults(shape: str, fast: bool) -> None:
+    paths = ("/api/chat", "/api/generate")
+    async with faulty(shape, fast=fast) as running:
+        await ask(running, Case("gzip", paths[0], stream=True))  # what is opened once stays open
+    tasks, files = asyncio.all_tasks(), descriptors()
+    async with faulty(shape, fast=fast) as running:
+        cases = [Case(kind, path, stream) for kind in FAULTS for path in paths for stream in (True, False)]
+        light = [case for case in cases if case.kind not in HEAVY]
+        answers = await asyncio.gather(*(ask(running, case) for case in light))
+        outcomes = dict(zip(light, answers, strict=True))
+        late = {case: outcome.seconds for case, outcome in outcomes.items() if outcome.seconds > TIMEOUT + 1}
+        assert not late
+        for case in cases:
+            if case.kind in HEAVY:
+                outcomes[case] = await ask(running, case)
+        found = {
+            case: judge(case, outcome.answer)
+            for case, outcome in outcomes.items()
+            if not (shape == "ollama" and case.kind in UNREAD)
+        }
+        wrong = {
+            case: (verdict, outcomes[case].answer)
+            for case, verdict in found.items()
+            if verdict not in expected(shape, case)
+        }
+        assert not wrong
+        await until(lambda: is_at_rest(running))
+    await until(lambda: asyncio.all_tasks() == tasks)
+    await until(lambda: descriptors() <= files)
+
+
+@pytest.mark.xfail(strict=True, reason="a line that looks ordinary passes unread")
+@pytest.mark.parametrize("kind", ["bad_json", "bad_utf8"])
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+async def test_a_line_that_no_client_can_read_is_an_error(kind: FaultKind, path: str, fast: bool) -> None:
+    """It comes by itself, after others."""
+    script = Script(text=WORDS, delay_chunk_s=0.03, fault=Fault(kind, after=2))
+    async with MockUpstream("ollama", script, any_model=True) as mock:
+        settings = make_settings(providers={f"f-{kind}": section(mock)})
+        async with serving(settings, fast=fast) as running:
+            case = Case(kind, path, stream=True)
+            assert judge(case, (await ask(running, case)).answer) == "error"
