@@ -17,6 +17,7 @@ from trunkline.ledger.reader import open_reader
 from trunkline.pipe import Pipe
 from trunkline.server.calls import Held, Opened
 from trunkline.server.gateway import Gateway
+from trunkline.server.wiring import Registry
 from trunkline.settings import Settings, exposure, load_settings
 
 Scope = MutableMapping[str, Any]
@@ -226,11 +227,12 @@ def _make_fastapi(gateway: Gateway) -> Any:
     return make_fastapi(gateway)
 
 
-def get_app(settings: Settings | None = None) -> GatewayApp:
+def get_app(settings: Settings | None = None, registry: Registry | None = None) -> GatewayApp:
     """The whole gateway as an ASGI application, for any ASGI server, or to be mounted in another.
 
     Args:
         settings: built once and passed in; without them they are loaded as the command line does.
+        registry: providers that the program has made, such as ``provider_registry``; they are served too.
 
     Raises:
         SettingsError: the settings cannot be served, a start without keys among them.
@@ -238,4 +240,4 @@ def get_app(settings: Settings | None = None) -> GatewayApp:
     settings = settings or load_settings()
     keys = open_reader(settings.database_url.get_secret_value())
     where = exposure(settings, bool(settings.api_keys) or bool(keys.load()))
-    return GatewayApp(Gateway(settings, where, keys))
+    return GatewayApp(Gateway(settings, where, keys, registry))

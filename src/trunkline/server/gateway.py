@@ -25,7 +25,7 @@ from trunkline.server.calls import Door, Held
 from trunkline.server.errands import Errand
 from trunkline.server.records import Recorder
 from trunkline.server.reloading import Reloader
-from trunkline.server.wiring import Wiring
+from trunkline.server.wiring import Registry, Wiring
 from trunkline.settings import Exposure, Settings
 from trunkline.transport import Client
 
@@ -41,8 +41,15 @@ log: Final = structlog.stdlib.get_logger(__name__)
 class Gateway:
     """One configured gateway."""
 
-    def __init__(self, settings: Settings, where: Exposure, keys: KeyReader | None = None) -> None:
-        """``keys`` is the key store; without it only the settings' keys count.
+    def __init__(
+        self,
+        settings: Settings,
+        where: Exposure,
+        keys: KeyReader | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        """``keys`` is the key store; without it only the settings' keys count. ``registry`` holds providers
+        that a program has made.
 
         Raises:
             SettingsError: a provider cannot be made, or the models filter cannot be read.
@@ -59,7 +66,8 @@ class Gateway:
         self.recorder = Recorder(self.metrics, self.access_log)
         self.request_ids = RequestIds()
         self.errands: set[Errand] = set()
-        self.wiring = Wiring(settings, self._client)
+        self._registry = registry
+        self.wiring = Wiring(settings, self._client, registry=registry)
         self.pipeline = Pipeline(self.wiring.router, [self.recorder.observe], self.wiring.patience)
         self.door = Door(self)
         self._take(self.wiring)
@@ -103,7 +111,7 @@ class Gateway:
             SettingsError: they cannot be served; nothing has changed.
         """
         before = self.wiring
-        wiring = Wiring(settings, self._client, before)
+        wiring = Wiring(settings, self._client, before, self._registry)
         wiring.start()
         await wiring.catalog.settle(FIRST_LOOK_S)
         stored = () if self._key_source is None else await _load(self._key_source)

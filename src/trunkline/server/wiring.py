@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from trunkline.pipeline import Patience
 from trunkline.policy.filters import ModelFilter
@@ -44,11 +44,27 @@ _IN_PROVIDERS: Final = ("models", "ollama_settings", "max_retries", "fetch_image
 """Settings that providers are made with, besides their own section."""
 
 
+class Registry(Protocol):
+    """Providers that a program has made, and which of all is to be the default."""
+
+    @property
+    def registered(self) -> Mapping[str, Provider]: ...
+    @property
+    def default(self) -> str | None: ...
+
+
 class Wiring:
     """One configuration at work."""
 
-    def __init__(self, settings: Settings, client: Client, before: Wiring | None = None) -> None:
-        """``client`` is the one that providers share; ``before`` is what this is to replace.
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        before: Wiring | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        """``client`` is the one that providers share; ``before`` is what this is to replace; ``registry``
+        holds providers that a program has made.
 
         Raises:
             SettingsError: a provider cannot be made, or the models filter cannot be read.
@@ -56,7 +72,9 @@ class Wiring:
         self.settings = settings
         self.configured: Mapping[str, ProviderConfig] = resolve_providers(settings)
         kept = {} if before is None else _unchanged(self, before)
-        self.providers: dict[str, Provider] = build_providers(settings, client, kept)
+        built = build_providers(settings, client, kept)
+        made = {} if registry is None else dict(registry.registered)
+        self.providers: dict[str, Provider] = {**made, **built, **made}
         self.filter = None if settings.models_filter is None else ModelFilter.load(settings.models_filter)
         self.catalog = Catalog(
             self.providers,
@@ -64,7 +82,9 @@ class Wiring:
             allows=None if self.filter is None else self.filter.allows,
         )
         breaker = partial(Breaker, settings.breaker_failures, settings.breaker_recovery_s)
-        self.router = Router(self.providers, self.catalog, _rules(settings, self.configured), breaker)
+        self.router = Router(
+            self.providers, self.catalog, _rules(settings, self.configured, registry), breaker
+        )
         self.routes = Routes(self.providers, metrics_public=settings.metrics_public)
         self.patience = Patience(settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s)
         if before is not None:
@@ -99,9 +119,9 @@ def _unchanged(new: Wiring, before: Wiring) -> dict[str, Provider]:
     }
 
 
-def _rules(settings: Settings, providers: Mapping[str, ProviderConfig]) -> Rules:
+def _rules(settings: Settings, providers: Mapping[str, ProviderConfig], registry: Registry | None) -> Rules:
     return Rules(
-        preferred=settings.preferred_provider,
+        preferred=(registry and registry.default) or settings.preferred_provider,
         fallback=settings.enable_fallback,
         default_model=settings.ollama_default_model,
         aliases=settings.aliases,

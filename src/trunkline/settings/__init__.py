@@ -31,3 +31,11 @@ __all__ = [
     "load_settings",
     "resolve_providers",
 ]
+
+
+def __getattr__(name: str) -> Settings:
+    """``settings``: the process's own, loaded when they are first asked for; for programs that want them."""
+    if name != "settings":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    loaded = globals()["settings"] = load_settings()
+    return loaded

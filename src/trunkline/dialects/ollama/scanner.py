@@ -27,7 +27,26 @@ class _Mark(msgspec.Struct, gc=False):
     error: Any = None
 
 
+class _Ordinary(msgspec.Struct, gc=False):
+    """Of an ordinary record only its form is looked at."""
+
+    done: bool
+
+
 _decode: Final = msgspec.json.Decoder(_Mark).decode
+_decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
+
+
+def _can_be_read(lines: bytes) -> bool:
+    """Whether every line is a record that a client can read."""
+    try:
+        if not lines.isascii():
+            lines.decode()
+        for line in lines[:-1].split(b"\n"):
+            _decode_ordinary(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 class _Scanner:
@@ -44,6 +63,8 @@ class _Scanner:
         """Look at one record; None, with ``error`` set, if it may not go on."""
         try:
             mark = _decode(record)
+            if not record.isascii():
+                record.decode()
             if mark.error is not None:
                 raise said_error(mark.error)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -120,7 +141,7 @@ class LineScanner(_Scanner):
         # Ollama marks every ordinary line "done":false. Where there are as many marks as lines, and no other
         # "done", no line can end the answer: quotes inside a text are escaped.
         ordinary = lines.count(b'"done":false') == count == lines.count(b'"done"')
-        if ordinary and self.records and b'"error"' not in lines:
+        if ordinary and self.records and b'"error"' not in lines and _can_be_read(lines):
             self.records += count
             return lines
         return self._look(lines)
