@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures the gateway against nginx forwarding to the same mock upstream.",
         epilog=f"Cases: {', '.join(case.name for case in CASES)}",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, under 40 s")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, under a minute")
     parser.add_argument("--only", action="append", metavar="CASE", help="this case; may be repeated")
     parser.add_argument("--rounds", type=int, help="rounds of each case")
     parser.add_argument("--seconds", type=float, help="length of a run")

@@ -73,6 +73,8 @@ class Case(NamedTuple):
     stream: bool = True
     quick: bool = True
     """Part of ``--quick``."""
+    beside: str | None = None
+    """The case whose cost per chunk stands next to this one's."""
 
 
 def _costs(unit: str) -> tuple[Measure, ...]:
@@ -104,6 +106,8 @@ _FLOOD: Final = one_by_one(flooded)
 _FIRST: Final = first_bytes
 
 _JSON_GOAL: Final = 3.0
+_FORWARDED_GOAL: Final = 1.8
+_TRANSLATED_GOAL: Final = 2.5
 
 CASES: Final = (
     Case(
@@ -136,8 +140,42 @@ CASES: Final = (
         _JSON_GOAL,
         stream=False,
     ),
-    Case("forwarded", "Streamed chunks, forwarded, each alone", OPENAI_PACED, _ALONE, _CHUNKS, goal=1.8),
-    Case("translated", "Streamed chunks, translated, each alone", OLLAMA_PACED, _ALONE, _CHUNKS, goal=2.5),
+    Case(
+        "forwarded",
+        "Streamed chunks, forwarded, each alone",
+        OPENAI_PACED,
+        _ALONE,
+        _CHUNKS,
+        goal=_FORWARDED_GOAL,
+    ),
+    Case(
+        "translated",
+        "Streamed chunks, translated, each alone",
+        OLLAMA_PACED,
+        _ALONE,
+        _CHUNKS,
+        goal=_TRANSLATED_GOAL,
+    ),
+    Case(
+        "lines-forwarded",
+        "Streamed lines, forwarded, each alone",
+        OLLAMA_PACED,
+        _ALONE,
+        _CHUNKS,
+        goal=_FORWARDED_GOAL,
+        front="ollama",
+        beside="forwarded",
+    ),
+    Case(
+        "lines-translated",
+        "Streamed lines, translated, each alone",
+        OPENAI_PACED,
+        _ALONE,
+        _CHUNKS,
+        goal=_TRANSLATED_GOAL,
+        front="ollama",
+        beside="forwarded",
+    ),
     Case(
         "forwarded-many",
         f"Streamed chunks, forwarded, {CONNECTIONS} streams at once",
@@ -155,6 +193,26 @@ CASES: Final = (
         quick=False,
     ),
     Case(
+        "lines-forwarded-many",
+        f"Streamed lines, forwarded, {CONNECTIONS} streams at once",
+        OLLAMA_MANY,
+        _MANY,
+        _CHUNKS,
+        front="ollama",
+        quick=False,
+        beside="forwarded-many",
+    ),
+    Case(
+        "lines-translated-many",
+        f"Streamed lines, translated, {CONNECTIONS} streams at once",
+        OPENAI_MANY,
+        _MANY,
+        _CHUNKS,
+        front="ollama",
+        quick=False,
+        beside="forwarded-many",
+    ),
+    Case(
         "forwarded-fast",
         f"Streamed chunks, forwarded, {CONNECTIONS} streams, as many as go",
         OPENAI_FAST,
@@ -169,6 +227,26 @@ CASES: Final = (
         _FLOOD,
         _CHUNKS,
         quick=False,
+    ),
+    Case(
+        "lines-forwarded-fast",
+        f"Streamed lines, forwarded, {CONNECTIONS} streams, as many as go",
+        OLLAMA_FAST,
+        _FLOOD,
+        _CHUNKS,
+        front="ollama",
+        quick=False,
+        beside="forwarded-fast",
+    ),
+    Case(
+        "lines-translated-fast",
+        f"Streamed lines, translated, {CONNECTIONS} streams, as many as go",
+        OPENAI_FAST,
+        _FLOOD,
+        _CHUNKS,
+        front="ollama",
+        quick=False,
+        beside="forwarded-fast",
     ),
     Case("first-forwarded", "First byte of a stream, forwarded", OPENAI_FIRST, _FIRST, _LATENCIES, _THREE),
     Case("first-translated", "First byte of a stream, translated", OLLAMA_FIRST, _FIRST, _LATENCIES, _THREE),

@@ -54,6 +54,7 @@ def sections(results: Results) -> list[Section]:
 def _details(results: Results) -> Iterator[Section]:
     for outcome in results.outcomes:
         lines = [_line(outcome, measure) for measure in outcome.case.measures]
+        lines += _beside(outcome, results)
         yield Section(f"{outcome.case.title} ({outcome.case.name})", lines, _note(outcome))
     own, nginxs = results.resident[GATEWAY], results.resident[NGINX]
     cells = {NGINX: f"{nginxs:.0f}", GATEWAY: f"{own:.0f}"}
@@ -91,6 +92,22 @@ def _line(outcome: Outcome, measure: Measure) -> Line:
     if not measure.goal or goal is None:
         return Line(measure.label, cells, text)
     return Line(measure.label, cells, text, _verdict(f"≤ {goal}", ratio <= goal))
+
+
+def _beside(outcome: Outcome, results: Results) -> Iterator[Line]:
+    """The case's cost as a multiple of another case's, for each subject; nothing where that was not run."""
+    for other in results.outcomes:
+        if other.case.name == outcome.case.beside:
+            cells = {
+                subject: f"{_cost(outcome, subject) / _cost(other, subject):.2f}"
+                for subject in outcome.case.subjects
+            }
+            yield Line(f"CPU as a multiple of {other.case.name}'s", cells)
+
+
+def _cost(outcome: Outcome, subject: str) -> float:
+    """Microseconds of CPU per unit: the median of the rounds."""
+    return statistics.median(each[subject].cpu_us for each in outcome.rounds)
 
 
 def _value(measure: Measure, samples: Mapping[str, Sample], subject: str) -> float:
