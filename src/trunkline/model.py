@@ -179,6 +179,8 @@ class CompletionRequest(Value, frozen=True):
     suffix: str | None = None
     system: str | None = None
     images: tuple[Image, ...] = ()
+    templated: bool = False
+    """The model's chat template is to be put around the prompt, as Ollama does: it is a chat of one turn."""
     echo: bool = False
     sampling: Sampling = Sampling()
     format: Format | None = None
@@ -187,6 +189,22 @@ class CompletionRequest(Value, frozen=True):
     include_usage: bool = False
     user: str | None = None
     extras: dict[str, Any] = {}
+
+    def as_chat(self) -> ChatRequest:
+        """The chat of one turn that a templated prompt stands for."""
+        system = (Message(role="system", parts=(Text(text=self.system),)),) if self.system else ()
+        user = Message(role="user", parts=(Text(text="".join(self.prompts)), *self.images))
+        return ChatRequest(
+            model=self.model,
+            messages=(*system, user),
+            sampling=self.sampling,
+            format=self.format,
+            reasoning=self.reasoning,
+            stream=self.stream,
+            include_usage=self.include_usage,
+            user=self.user,
+            extras=self.extras,
+        )
 
 
 class EmbeddingRequest(Value, frozen=True):

@@ -130,7 +130,7 @@ class Pipeline:
     def _pool(self, call: Call, peek: Peek) -> Pool:
         model = peek.model or self.router.default_model(call.only or call.front.home)
         local_only = call.key is not None and call.key.local_only
-        return self.router.pool(model, call.front.operation, call.only, local_only)
+        return self.router.pool(model, peek.operation or call.front.operation, call.only, local_only)
 
     async def _try(self, call: Call, body: bytes, peek: Peek, pool: Pool) -> None:
         """One attempt after another, until one has begun to answer or none is left. Raises the last

@@ -87,8 +87,7 @@ def test_names(world: World, model: str, provider: str, asked: str | None) -> No
 @pytest.mark.parametrize(("model", "provider", "asked"), NAMES)
 def test_names_in_ollamas_api(world: World, model: str, provider: str, asked: str | None) -> None:
     assert served_natively(world, model, "/api/chat") == (provider, asked)
-    if provider != "custom":
-        assert served_natively(world, model, "/api/generate") == (provider, asked)
+    assert served_natively(world, model, "/api/generate") == (provider, asked)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,9 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     n: int = 1
     user: str | None = None
+    operation: Operation | None = None
+    """What is really asked, where that is another operation than the front's: Ollama's ``generate`` is a chat
+    of one turn unless it says that it is not."""
     load: Literal["load", "unload"] | None = None
     """Ollama's empty requests, which only bring a model into memory or let it go."""
 

@@ -32,6 +32,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     key_headers: Mapping[str, str] = msgspec.field(default_factory=lambda: BEARER)
     """Headers that carry the key, and what stands before it in each."""
     needs_key: bool = True
+    other_lists: tuple[str, ...] = ()
+    """Paths of further lists of models, besides ``/models``."""
     vendor_ids: bool = False
     """Model ids are ``vendor/model``; one without a slash stands in the provider's own namespace
     (``openrouter/auto``)."""
@@ -66,7 +68,8 @@ def openrouter_model(item: Mapping[str, Any]) -> ModelInfo:
     found = {_CAPABILITIES[name] for name in item.get("supported_parameters") or () if name in _CAPABILITIES}
     if "image" in (architecture.get("input_modalities") or ()):
         found.add("vision")
-    embeds = "embeddings" in (architecture.get("output_modalities") or ())
+    outputs = architecture.get("output_modalities") or ()
+    embeds = "embeddings" in outputs or "embedding" in outputs
     prices = {}
     for name, text in (item.get("pricing") or {}).items():
         try:
@@ -99,6 +102,7 @@ OPENROUTER: Final = Row(
     url="https://openrouter.ai/api/v1",
     quirks=Quirks(who="OpenRouter", reasoning="object", history_reasoning="reasoning", ask_usage=False),
     headers={"X-Title": "Trunkline"},
+    other_lists=("/embeddings/models",),
     vendor_ids=True,
     read_models=openrouter_model,
 )

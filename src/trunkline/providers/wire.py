@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Final, NamedTuple
@@ -249,13 +250,20 @@ class RowProvider(WireProvider):
         self.row = row
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
-        """``GET /models``."""
-        listing = await self.get_json(upstream, "/models")
+        """``GET /models``, and the vendor's other lists, if it has some and they can be had."""
+        items = await self._list(upstream, "/models")
+        for path in self.row.other_lists:
+            with suppress(ProviderError):
+                items += await self._list(upstream, path)
+        return [self.row.read_models(item) for item in items if isinstance(item, dict) and item.get("id")]
+
+    async def _list(self, upstream: Upstream, path: str) -> list[Any]:
+        listing = await self.get_json(upstream, path)
         items = listing.get("data") if isinstance(listing, dict) else listing
         if not isinstance(items, list):
             problem = ProviderError(f"{self.name} sent a list of models that is none", UPSTREAM_PROTOCOL)
             raise self.worded(problem)
-        return [self.row.read_models(item) for item in items if isinstance(item, dict) and item.get("id")]
+        return items
 
 
 class _Carrier:

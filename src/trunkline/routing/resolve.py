@@ -170,8 +170,10 @@ class Resolver:
         provider = self.providers.get(prefixed.provider)
         if provider is not None:
             shelf = self.catalog.shelves[prefixed.provider]
-            if not shelf.known or shelf.find(prefixed.rest) or shelf.find(name):
+            if shelf.find(prefixed.rest) or shelf.find(name):
                 return False
+            if not shelf.known and prefixed.separator == "/":
+                return False  # with a colon, the name of a model and its tag is as likely
         others = (shelf for other, shelf in self.catalog.shelves.items() if other != prefixed.provider)
         if any(shelf.find(name) for shelf in others):
             return True

@@ -80,7 +80,14 @@ def test_peek_chat(fields: dict[str, Any], peek: Peek) -> None:
 )
 def test_peek_generate(fields: dict[str, Any], stream: bool, load: Any) -> None:
     found = incoming.peek_generate(_encode({"model": "m", **fields}))
-    assert found == Peek(model="m", stream=stream, load=load)
+    assert found == Peek(model="m", stream=stream, load=load, operation="chat")
+
+
+@pytest.mark.parametrize("fields", [{"raw": True}, {"suffix": "z"}])
+def test_a_prompt_without_the_models_template_is_no_chat(fields: dict[str, Any]) -> None:
+    body = _encode({"model": "m", "prompt": "a", **fields})
+    assert incoming.peek_generate(body).operation == "completions"
+    assert not incoming.parse_generate(body).templated
 
 
 def test_peek_embed() -> None:
@@ -334,7 +341,8 @@ def test_arguments_in_bad_utf8() -> None:
 def test_parse_generate(fields: dict[str, Any], changes: dict[str, Any]) -> None:
     plain = CompletionRequest(model="m", prompts=("Once",), stream=True)
     job = incoming.parse_generate(_encode({"model": "m", "prompt": "Once", **fields}))
-    assert job == msgspec.structs.replace(plain, **changes)
+    templated = not (fields.get("raw") or fields.get("suffix"))
+    assert job == msgspec.structs.replace(plain, templated=templated, **changes)
     assert incoming.loading(job) is None
 
 

@@ -23,6 +23,7 @@ from trunkline.model import (
     Image,
     Job,
     Message,
+    Operation,
     Part,
     Reasoning,
     Role,
@@ -52,9 +53,10 @@ class _Peek(msgspec.Struct, kw_only=True):
     keep_alive: Any = None
     options: _Bound | None = None
 
-    def peek(self, stream: bool, empty: bool = False) -> Peek:
+    def peek(self, stream: bool, empty: bool = False, operation: Operation | None = None) -> Peek:
         bound = self.options.num_predict if self.options else None
         return Peek(
+            operation=operation,
             load=_load(values.keep_alive(self.keep_alive)) if empty else None,
             model=self.model or self.name or None,
             stream=stream and self.stream is not False,
@@ -68,6 +70,8 @@ class _ChatPeek(_Peek, kw_only=True):
 
 class _GeneratePeek(_Peek, kw_only=True):
     prompt: str | None = None
+    suffix: str | None = None
+    raw: bool | None = None
 
 
 class _Common(msgspec.Struct, kw_only=True):
@@ -180,7 +184,8 @@ def peek_chat(body: bytes) -> Peek:
 def peek_generate(body: bytes) -> Peek:
     """What routing needs of /api/generate; see :func:`peek_chat`."""
     seen = _decode(_generate_peek, body)
-    return seen.peek(bool(seen.prompt), empty=not seen.prompt)
+    operation: Operation = "completions" if seen.raw or seen.suffix else "chat"
+    return seen.peek(bool(seen.prompt), empty=not seen.prompt, operation=operation)
 
 
 def peek_embed(body: bytes) -> Peek:
@@ -234,6 +239,7 @@ def parse_generate(body: bytes) -> CompletionRequest:
         model=seen.model or seen.name or "",
         prompts=(seen.prompt or "",),
         suffix=seen.suffix or None,
+        templated=not (seen.raw or seen.suffix),
         system=seen.system or None,
         images=_images(seen.images, "images"),
         sampling=sampling,

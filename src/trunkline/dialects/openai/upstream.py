@@ -84,6 +84,8 @@ class OpenAIBack:
 
     def target(self, operation: Operation, job: Job | None) -> str | None:
         """The operation's path below the base address, if the vendor has it."""
+        if isinstance(job, CompletionRequest) and job.templated:
+            operation = "chat"
         return self.quirks.endpoints.get(operation)
 
     def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
@@ -95,6 +97,8 @@ class OpenAIBack:
         match job:
             case ChatRequest():
                 body = self._chat(job)
+            case CompletionRequest(templated=True):
+                body = self._chat(job.as_chat())
             case CompletionRequest():
                 body = self._completion(job)
             case EmbeddingRequest():
