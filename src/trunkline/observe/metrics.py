@@ -8,8 +8,8 @@ one.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -69,10 +69,31 @@ class Series:
         self.output_tokens = 0
 
 
+class UpstreamState(NamedTuple):
+    """One upstream at this moment."""
+
+    provider: str
+    upstream: str
+    breaker: int
+    """0 closed, 1 half-open, 2 open."""
+    in_flight: int
+
+
+class Present(NamedTuple):
+    """What is so at this moment, beside what is counted."""
+
+    queue_depth: int = 0
+    upstreams: Sequence[UpstreamState] = ()
+
+
 class Metrics:
     """All counters of one gateway."""
 
-    def __init__(self) -> None:
+    def __init__(self, present: Callable[[], Present] = Present) -> None:
+        """``present`` tells what is so at this moment, when somebody asks."""
+        self.present = present
+        self.queue_waits = Histogram(DURATION_BUCKETS)
+        """Seconds that requests have waited for room."""
         self.series: dict[tuple[str, str], Series] = {}
         """By operation and provider."""
 
@@ -100,7 +121,10 @@ class Metrics:
 
     def as_json(self) -> dict[str, Any]:
         """The counters for people and scripts."""
+        present = self.present()
         return {
+            "queue": {"depth": present.queue_depth, "waited_seconds": round(self.queue_waits.total, 6)},
+            "upstreams": [upstream._asdict() for upstream in present.upstreams],
             "series": [
                 {
                     "operation": operation,
@@ -111,7 +135,7 @@ class Metrics:
                     "seconds": round(series.durations.total, 6),
                 }
                 for (operation, provider), series in sorted(self.series.items())
-            ]
+            ],
         }
 
     def as_text(self) -> bytes:
@@ -153,6 +177,28 @@ class _Collector:
             for family, histogram in ((durations, series.durations), (first_bytes, series.first_bytes)):
                 family.add_metric(labels, histogram.cumulative(), histogram.total)
         yield from (requests, tokens, durations, first_bytes)
+        yield from self._present()
+
+    def _present(self) -> Iterator[Metric]:
+        from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+
+        present = self._metrics.present()
+        waits = self._metrics.queue_waits
+        depth = GaugeMetricFamily("trunkline_queue_depth", "Requests that wait for room")
+        depth.add_metric([], present.queue_depth)
+        waited = HistogramMetricFamily("trunkline_queue_wait_seconds", "Waits for room, of those who waited")
+        waited.add_metric([], waits.cumulative(), waits.total)
+        labels = ("provider", "upstream")
+        breaker = GaugeMetricFamily(
+            "trunkline_upstream_breaker", "0 closed, 1 half-open, 2 open", labels=labels
+        )
+        in_flight = GaugeMetricFamily(
+            "trunkline_upstream_in_flight", "Requests under way at an upstream", labels=labels
+        )
+        for each in present.upstreams:
+            breaker.add_metric([each.provider, each.upstream], each.breaker)
+            in_flight.add_metric([each.provider, each.upstream], each.in_flight)
+        yield from (depth, waited, breaker, in_flight)
 
 
 _LABELS: Final = ("operation", "provider")

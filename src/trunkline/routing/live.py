@@ -45,6 +45,10 @@ class Breaker:
         """Only probes get through."""
         return self._opened_at is not None
 
+    def state(self, now: float) -> int:
+        """0 closed, 1 half-open, 2 open."""
+        return 0 if self._opened_at is None else 1 if self.allows(now) else 2
+
     def allows(self, now: float) -> bool:
         """Whether a request may be sent now."""
         if self._opened_at is None:

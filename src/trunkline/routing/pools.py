@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from trunkline.providers.base import Provider, Upstream
 from trunkline.routing.live import Gate, Live
 from trunkline.routing.prediction import Outlook
-from trunkline.routing.strategies import Memory, Question, Strategy
+from trunkline.routing.strategies import Memory, Question, Strategy, hash64
 
 UNKNOWN_PRICE: Final = math.inf
 
@@ -28,6 +28,7 @@ class Choice:
         "key",
         "lines",
         "live",
+        "mark",
         "model",
         "outlook",
         "price",
@@ -57,6 +58,8 @@ class Choice:
         self.model = model
         self.key = f"{provider.name}/{upstream.name}/{model}"
         """Names it in memories and among those that were tried."""
+        self.mark = hash64(self.key.encode())
+        """What ties sessions to it."""
         self.lines = _serving_lines(provider.name, upstream.name)
         """Header lines that say who serves, ready for the wire."""
         self.live = live

@@ -102,11 +102,18 @@ def sticky(choices: Sequence[Choice], memory: Memory, question: Question) -> Cho
     session = question.session()
     if session is None:
         return least_busy(choices, memory, question)
-    return max(choices, key=lambda choice: _affinity(session, choice.key))
+    mark = hash64(session)
+    return max(choices, key=lambda choice: (mark ^ choice.mark) * _MIX & _MASK)
 
 
-def _affinity(session: bytes, key: str) -> bytes:
-    return hashlib.blake2b(session, key=key.encode()[:64], digest_size=8).digest()
+def hash64(text: bytes) -> int:
+    """64 bits that are the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
+
+_MIX: Final = 0x9E3779B97F4A7C15
+_MASK: Final = (1 << 64) - 1
+"""Fibonacci hashing: two marks give a number that tells little of either."""
 
 
 def predicted_wait(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:

@@ -16,7 +16,7 @@ from trunkline import __version__
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.ledger.reader import KeyReader, StoredKey
 from trunkline.observe.log import AccessLog
-from trunkline.observe.metrics import Metrics
+from trunkline.observe.metrics import Metrics, Present, UpstreamState
 from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.routing.pools import Choice
@@ -61,7 +61,7 @@ class Gateway:
         self._client = Client()
         self._key_source = keys
         self.key_ring = KeyRing(settings.api_keys, keys.load() if keys is not None else (), settings.keys)
-        self.metrics = Metrics()
+        self.metrics = Metrics(self._present)
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
         self.recorder = Recorder(self.metrics, self.access_log)
         self.request_ids = RequestIds()
@@ -146,6 +146,17 @@ class Gateway:
     def _read_keys(self, source: KeyReader) -> None:
         if source.changed():
             self.key_ring.replace(source.load())
+
+    def _present(self) -> Present:
+        now = time.perf_counter()
+        return Present(
+            self.pipeline.queue.depth,
+            [
+                UpstreamState(name, upstream.name, live.breaker.state(now), live.gate.in_flight)
+                for name, provider in self.providers.items()
+                for upstream, live in self.router.lives(provider)
+            ],
+        )
 
     async def find(self, model: str, only: str | None = None) -> list[Choice]:
         """Where ``model`` is, in the order in which it would be asked for.

@@ -137,7 +137,7 @@ def _tell(gateway: Gateway, name: str, provider: Provider | None, default: bool)
 def _tell_upstream(upstream: Upstream, live: Live, look: Any) -> dict[str, Any]:
     now = time.perf_counter()
     rests = live.may_in(now)
-    breaker = "closed" if not live.breaker.is_open else "half-open" if live.breaker.allows(now) else "open"
+    breaker = ("closed", "half-open", "open")[live.breaker.state(now)]
     failed = look is not None and look.error is not None
     last = live.last_failure if live.breaker.failures else None
     return {

@@ -73,6 +73,8 @@ class Recorder:
             asked = asked and redact(asked)
         seconds, first_byte = outcome.seconds, outcome.first_byte
         provider = None if candidate is None else candidate.provider.name
+        if call.waited:
+            self._metrics.queue_waits.add(call.waited)
         self._metrics.count(call.front.operation, provider, status, seconds, first_byte, usage)
         self._log.emit(
             RequestLine(
