@@ -23,6 +23,8 @@ class Kind(NamedTuple):
     """The ``type`` of OpenAI's envelope."""
     retry: bool = False
     """The same upstream may be asked again (after a pause, if it asked for one)."""
+    once: bool = False
+    """Asked again once at most: what refuses twice refuses."""
     failover: bool = False
     """Another upstream may be asked, as long as no byte was sent to the client."""
     breaker: bool = False
@@ -50,9 +52,11 @@ SHUTTING_DOWN: Final = Kind("shutting_down", 503, "server_error")
 
 UPSTREAM_ERROR: Final = Kind("upstream_error", 502, _UPSTREAM, retry=True, failover=True, breaker=True)
 UPSTREAM_UNREACHABLE: Final = Kind(
-    "upstream_unreachable", 502, _UPSTREAM, retry=True, failover=True, breaker=True
+    "upstream_unreachable", 502, _UPSTREAM, retry=True, once=True, failover=True, breaker=True
 )
-UPSTREAM_RESET: Final = Kind("upstream_reset", 502, _UPSTREAM, retry=True, failover=True, breaker=True)
+UPSTREAM_RESET: Final = Kind(
+    "upstream_reset", 502, _UPSTREAM, retry=True, once=True, failover=True, breaker=True
+)
 UPSTREAM_TIMEOUT: Final = Kind("upstream_timeout", 502, _UPSTREAM, failover=True, breaker=True)
 UPSTREAM_TLS: Final = Kind("upstream_tls", 502, _UPSTREAM, failover=True, breaker=True)
 UPSTREAM_PROTOCOL: Final = Kind("upstream_protocol", 502, _UPSTREAM, failover=True, breaker=True)

@@ -289,7 +289,8 @@ class Pipeline:
         tries.repeats += 1
         choices = [choice for choice in pool if choice.key in tries.again]
         now = _now()
-        if not choices or tries.repeats > max(choice.provider.max_retries for choice in choices):
+        most = max((choice.provider.max_retries for choice in choices), default=0)
+        if tries.repeats > (min(most, 1) if failure.kind.once else most):
             raise failure
         wait = max(
             pause(tries.repeats, failure.retry_after, self._rng),
