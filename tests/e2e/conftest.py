@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import httpx
 import openai
 import pytest
 
 from trunkline.testing import MockUpstream, Script
+
+if TYPE_CHECKING:
+    from tests.e2e.fleet import Fleet
 
 KEY = "gw_" + "e" * 43
 SECRET = "sk-planted-upstream-secret"
@@ -174,3 +177,12 @@ providers:
   gone: {{type: ollama, url: "http://{nowhere}"}}
 """
         yield stack.enter_context(gateway(folder, config, mocks, FAST_HTTP=request.param))
+
+
+@pytest.fixture(scope="session", params=["true", "false"], ids=["fast", "asgi"])
+def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Two Ollama servers and OpenRouter behind a gateway, once with each end of the server."""
+    from tests.e2e.fleet import running_fleet
+
+    with running_fleet(tmp_path_factory.mktemp("fleet"), request.param) as found:
+        yield found
