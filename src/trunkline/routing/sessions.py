@@ -26,10 +26,10 @@ class _Message(msgspec.Struct):
 
 class _Opening(msgspec.Struct):
     model: str | None = None
-    system: msgspec.Raw | None = None
+    system: msgspec.Raw = msgspec.Raw(b"")
     messages: list[_Message] | None = None
-    prompt: msgspec.Raw | None = None
-    input: msgspec.Raw | None = None
+    prompt: msgspec.Raw = msgspec.Raw(b"")
+    input: msgspec.Raw = msgspec.Raw(b"")
 
 
 _decode: Final = msgspec.json.Decoder(_Opening).decode
@@ -49,16 +49,13 @@ def session_of(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes | N
         opening = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    parts: list[bytes] = []
-    if opening.system is not None:
-        parts.append(bytes(opening.system))
+    parts = [bytes(opening.system)]
     for message in opening.messages or ():
         parts.append(bytes(message.content))
         if message.role == "user":
             break
-    texts = (text for text in (opening.prompt, opening.input) if text is not None)
-    parts += [bytes(text)[:_PROMPT] for text in texts]
-    return _digest([opening.model or "", parts]) if parts else None
+    parts += [bytes(text)[:_PROMPT] for text in (opening.prompt, opening.input)]
+    return _digest([opening.model or "", parts]) if any(parts) else None
 
 
 def _digest(value: Any) -> bytes:
