@@ -22,6 +22,7 @@ from trunkline.call import Call, Lines
 from trunkline.dialects import openai
 from trunkline.dialects.base import Front
 from trunkline.embedded.registry import as_provider
+from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.framing import SSESplitter
 from trunkline.pipe import Pipe
 from trunkline.pipeline import Patience, Pipeline
@@ -129,6 +130,7 @@ class LLMRouter:
         Raises:
             CallerError: there is no such route.
         """
+        self._check(model)
         return explain(self._router, model, time.perf_counter())
 
     async def chat_completions(self, req: ChatCompletionRequest) -> ChatCompletionResponse:
@@ -179,10 +181,16 @@ class LLMRouter:
             collector.call.disconnected()
 
     def _send(self, front: Front, req: Any) -> _Collector:
+        self._check(req.model)
         collector = _Collector(front, f"lib_{next(self._ids)}")
         body = req.model_dump_json(exclude_none=True).encode()
         steps.run(self._pipeline.serve(collector.call, body))
         return collector
+
+    def _check(self, model: str) -> None:
+        if model not in self._rules:
+            text = f"There is no route for model '{model}'. There are {', '.join(self._rules) or 'none yet'}"
+            raise CallerError(text, MODEL_NOT_FOUND, param="model")
 
     def _admit(self, provider: Any) -> Provider:
         """The provider under a name that is unique here; the same object is the same provider."""

@@ -1,0 +1,83 @@
+"""``trunkline explain`` and ``check --replay``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from trunkline.testing import MockUpstream
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """A file with a route to the built-in provider and one to nowhere known."""
+    path = tmp_path / "routes.yaml"
+    path.write_text(
+        "ollama_enabled: false\n"
+        "aliases: {other: custom}\n"
+        "routes:\n  mine: {targets: [{provider: custom, model: custom}]}\n"
+    )
+    return str(path)
+
+
+def test_a_table(run: Run, config: str) -> None:
+    done = run("explain", "mine", "--config", config)
+    assert done.code == 0
+    assert "route mine, by priority" in done.out
+    assert "1\tcustom\tcustom\tcustom\t0 $/M\tthe only one of its tier" in done.out
+
+
+def test_json(run: Run, config: str) -> None:
+    done = run("explain", "custom", "--config", config, "--json")
+    told = json.loads(done.out)
+    assert told["candidates"][0]["provider"] == "custom"
+    assert told["route"] is None
+
+
+def test_others_and_a_name_that_leads_nowhere(run: Run, tmp_path: Path) -> None:
+    with MockUpstream.in_thread("ollama") as mock:
+        config = tmp_path / "fleet.yaml"
+        config.write_text(f"ollama_base_url: {mock.base_url},http://127.0.0.1:9\n")
+        done = run("explain", "llama3.2", "--config", str(config))
+        assert "not asked: custom: does not list the model" in done.out
+        done = run("explain", "nope", "--config", str(config))
+    assert done.code == 1
+    assert "nope" in done.err
+
+
+def _log(path: Path, *lines: object) -> str:
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    return str(path)
+
+
+LINE = {"event": "request", "path": "/v1/chat/completions", "operation": "chat"}
+
+
+def test_a_replay_that_changes_nothing(run: Run, config: str, tmp_path: Path) -> None:
+    same = LINE | {"asked": "custom", "provider": "custom", "model": "custom"}
+    log = _log(tmp_path / "a.log", same, same, "not json", {"event": "listening"}, "\xff")
+    done = run("check", "--config", config, "--replay", log)
+    assert done.code == 0
+    assert "2 requests, 1 kinds: all go where they went" in done.out
+
+
+def test_a_replay_that_changes_something(run: Run, config: str, tmp_path: Path) -> None:
+    log = _log(
+        tmp_path / "a.log",
+        LINE | {"asked": "other", "provider": "openrouter", "model": "openai/gpt-4o"},
+        LINE | {"asked": "gone/x", "provider": "gone", "model": "x"},
+        LINE | {"asked": "x", "provider": "p", "model": "x", "path": "/p/v1/chat/completions"},
+    )
+    done = run("check", "--config", config, "--replay", log)
+    assert done.code == 1
+    assert "1\tother\topenrouter/openai/gpt-4o\tcustom/custom" in done.out
+    assert "an error: " in done.out
+    assert "2 of 2 requests would go elsewhere" in done.out
+
+
+def test_a_log_that_is_none(run: Run, config: str, tmp_path: Path) -> None:
+    assert run("check", "--config", config, "--replay", str(tmp_path / "none.log")).code == 2
+    assert run("check", "--config", config, "--replay", _log(tmp_path / "a.log", "{}")).code == 2

@@ -1,0 +1,97 @@
+"""Providers by name: the settings' and a program's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from tests.gateways import KEY
+from trunkline import CallerError, CustomProcessingProvider, OllamaProvider, ProviderType, get_app
+from trunkline.embedded import ProviderRegistry
+from trunkline.settings import Settings
+
+
+def registry(**settings: Any) -> ProviderRegistry:
+    return ProviderRegistry(lambda: Settings(**settings))
+
+
+def test_a_custom_provider_as_the_guide_has_it() -> None:
+    provider_registry = registry()
+
+    # Create custom provider
+    custom_ollama = OllamaProvider(
+        base_url="http://custom-server:11434"
+    )  # fmt: skip
+
+    # Register provider
+    provider_registry.register_provider(custom_ollama)
+
+    # Set as default
+    provider_registry.set_default_provider(ProviderType.OLLAMA)
+
+    assert provider_registry.get("ollama") is custom_ollama
+    assert provider_registry.default == "ollama"
+
+
+def test_verifying_the_configuration_as_the_guide_has_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import trunkline
+    import trunkline.settings
+
+    monkeypatch.delitem(vars(trunkline.settings), "settings", raising=False)
+    monkeypatch.delitem(vars(trunkline), "provider_registry", raising=False)
+    monkeypatch.setenv("PREFERRED_PROVIDER", "ollama")
+    from trunkline import provider_registry
+    from trunkline.settings import settings
+
+    print(f"Preferred provider: {settings.preferred_provider}")  # noqa: T201
+    print(f"Ollama enabled: {settings.ollama_settings.enabled}")  # noqa: T201
+    print(f"Available providers: {[p.name for p in provider_registry.list_providers()]}")  # noqa: T201
+    assert capsys.readouterr().out == (
+        "Preferred provider: ollama\nOllama enabled: True\nAvailable providers: ['ollama', 'custom']\n"
+    )
+    for module, name in ((trunkline, "provider_registry"), (trunkline.settings, "settings")):
+        vars(module).pop(name)
+
+
+def test_what_is_known() -> None:
+    found = registry(openai_api_key=SecretStr("sk-0123456789abcdef"), preferred_provider="openai")
+    assert [each.name for each in found.list_providers()] == ["openai", "ollama", "custom"]
+    assert found.default == "openai"
+    assert found.get(ProviderType.OPENAI).name == "openai"
+    found.register_provider(OllamaProvider(), name="gpu")
+    assert found.get("gpu").name == "gpu"
+    found.register_provider(CustomProcessingProvider(), name="mine")
+    assert found.get(ProviderType.PYTHON).kind == "python"
+    with pytest.raises(CallerError, match="'cerebras' not configured"):
+        found.get(ProviderType.CEREBRAS)
+    with pytest.raises(TypeError, match="no method chat_completions"):
+        found.register_provider(object())
+
+
+def test_a_module_has_no_other_names() -> None:
+    import trunkline.settings
+
+    with pytest.raises(AttributeError):
+        trunkline.settings.nothing  # noqa: B018
+
+
+async def test_a_gateway_serves_what_was_registered() -> None:
+    found = registry(ollama_enabled=False)
+    found.register_provider(CustomProcessingProvider(), name="mine")
+    found.set_default_provider("mine")
+    settings = Settings(allowed_api_keys=(SecretStr(KEY),), ollama_enabled=False)
+    app = get_app(settings, registry=found)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        body = {"model": "mine/anything", "messages": [{"role": "user", "content": "Hi"}]}
+        answer = await client.post(
+            "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {KEY}"}
+        )
+    assert answer.status_code == 200
+    assert answer.headers["x-trunkline-provider"] == "mine"
+    await app.gateway.aclose()
