@@ -24,7 +24,7 @@ _LATENCY_TAU_S: Final = 10.0
 class Breaker:
     """Stops asking an upstream that only fails: closed, open, and half-open while one probe is under way."""
 
-    __slots__ = ("_opened_at", "_probe_since", "_recovery_s", "_threshold", "failures")
+    __slots__ = ("_probing", "_recovery_s", "_threshold", "_until", "failures")
 
     def __init__(self, threshold: int = FAILURES, recovery_s: float = RECOVERY_S) -> None:
         """``threshold`` 0 switches it off."""
@@ -32,8 +32,9 @@ class Breaker:
         self._recovery_s = recovery_s
         self.failures = 0
         """In a row."""
-        self._opened_at: float | None = None
-        self._probe_since: float | None = None
+        self._until: float | None = None
+        """When the next probe may go; None while closed."""
+        self._probing = False
 
     @property
     def is_on(self) -> bool:
@@ -43,57 +44,53 @@ class Breaker:
     @property
     def is_open(self) -> bool:
         """Only probes get through."""
-        return self._opened_at is not None
+        return self._until is not None
 
     def state(self, now: float) -> int:
         """0 closed, 1 half-open, 2 open."""
-        return 0 if self._opened_at is None else 1 if self.allows(now) else 2
+        return 0 if self._until is None else 1 if self.allows(now) else 2
 
     def allows(self, now: float) -> bool:
         """Whether a request may be sent now."""
-        if self._opened_at is None:
-            return True
-        since = self._opened_at if self._probe_since is None else self._probe_since
-        return now - since >= self._recovery_s
+        return self._until is None or now >= self._until
 
     def opens_in(self, now: float) -> float:
         """Seconds until a request may be sent; 0 if it may be now."""
-        if self._opened_at is None:
-            return 0.0
-        since = self._opened_at if self._probe_since is None else self._probe_since
-        return max(0.0, since + self._recovery_s - now)
+        return 0.0 if self._until is None else max(0.0, self._until - now)
 
     def send(self, now: float) -> bool:
-        """A request that was allowed is sent; returns whether it is a probe."""
-        if self._opened_at is None:
+        """A request that was allowed is sent; returns whether it is a probe. One that is not heard of again
+        keeps others away for as long as a failure would."""
+        if self._until is None:
             return False
-        self._probe_since = now
+        self._probing = True
+        self._until = now + self._recovery_s
         return True
 
     def succeed(self, probe: bool) -> None:
         """A request was answered. One from before the breaker opened proves nothing."""
-        if self._opened_at is None or probe:
+        if self._until is None or probe:
             self.failures = 0
-            self._opened_at = self._probe_since = None
+            self._until = None
+            self._probing = False
 
     def fail(self, probe: bool, now: float) -> None:
         """A request failed by the upstream's fault."""
         self.failures += 1
-        if probe or (self._opened_at is None and 0 < self._threshold <= self.failures):
-            self._opened_at = now
-            self._probe_since = None
+        if probe or (self._until is None and 0 < self._threshold <= self.failures):
+            self._until = now + self._recovery_s
+            self._probing = False
 
     def drop(self, probe: bool) -> None:
         """A request ended without a verdict: the client went, or the request itself was wrong."""
-        if probe and self._probe_since is not None:
-            self._probe_since = None
-            if self._opened_at is not None:
-                self._opened_at -= self._recovery_s  # the next one may try at once
+        if probe and self._probing:
+            self._probing = False
+            self._until = -math.inf  # the next one may try at once
 
     def hint(self, now: float) -> None:
         """A free health check was answered: the next request may try at once, if no probe is under way."""
-        if self._opened_at is not None and self._probe_since is None:
-            self._opened_at = min(self._opened_at, now - self._recovery_s)
+        if self._until is not None and not self._probing:
+            self._until = min(self._until, now)
 
 
 class PeakEwma:
