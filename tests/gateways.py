@@ -12,7 +12,8 @@ import msgspec
 import uvicorn
 from pydantic import SecretStr
 
-from trunkline.ledger.reader import KeyReader
+from trunkline.ledger.reader import PolicyReader
+from trunkline.ledger.writer import Ledger
 from trunkline.server.gateway import Gateway
 from trunkline.server.run import make_config
 from trunkline.settings import Settings, exposure
@@ -45,9 +46,12 @@ def upstream(mock: MockUpstream, **more: Any) -> ProviderConfig:
 _KINDS = ("openai", "openrouter", "cerebras", "ollama")
 
 
-def make_gateway(settings: Settings, keys: KeyReader | None = None) -> Gateway:
+def make_gateway(
+    settings: Settings, keys: PolicyReader | None = None, ledger: Ledger | None = None
+) -> Gateway:
     """The parts, put together."""
-    return Gateway(settings, exposure(settings, has_keys=bool(settings.api_keys) or keys is not None), keys)
+    where = exposure(settings, has_keys=bool(settings.api_keys) or keys is not None)
+    return Gateway(settings, where, keys, ledger=ledger)
 
 
 class Server(uvicorn.Server):
@@ -99,10 +103,14 @@ class Running(NamedTuple):
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *, fast: bool = True, keys: KeyReader | None = None
+    settings: Settings,
+    *,
+    fast: bool = True,
+    keys: PolicyReader | None = None,
+    ledger: Ledger | None = None,
 ) -> AsyncIterator[Running]:
     """A gateway in this loop, at one of the two ends, until the block is left."""
-    gateway = make_gateway(settings, keys)
+    gateway = make_gateway(settings, keys, ledger)
     server = Server(make_config(gateway, settings.model_copy(update={"fast_http": fast})))
     listener = socket.create_server(("127.0.0.1", 0))
     task = asyncio.get_running_loop().create_task(server.serve([listener]))

@@ -252,7 +252,7 @@ async def test_the_last_failure_is_told() -> None:
     await asked.end()
     ((_, status, body),) = asked.client.told
     assert (status, msgspec.json.decode(body)["error"]["message"]) == (429, "second is busy")
-    assert asked.client.headers["retry-after"] == "2"
+    assert asked.client.headers["retry-after"] == "3"
     assert asked.client.headers["x-trunkline-attempts"] == "2"
     assert table.outcomes[0].call.error is not None
 

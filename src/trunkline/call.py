@@ -6,6 +6,7 @@ parsing nor sockets nor what dialects look like, and decides nothing: who is ask
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -14,6 +15,7 @@ from trunkline.dialects.base import Front, Peek
 from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
+from trunkline.policy.guard import Ticket
 from trunkline.providers.base import Flight
 from trunkline.routing.pools import Choice
 from trunkline.routing.queue import Waiter
@@ -41,6 +43,31 @@ class Responder(Protocol):
 
     def finish(self) -> None:
         """No more pieces. A stream that broke off ends here too, after its error event."""
+
+
+class Spent(NamedTuple):
+    """What an attempt used and cost."""
+
+    usage: Usage
+    estimated: bool
+    """The upstream did not say: it was counted here."""
+    cost: int | None
+    """Millionths of a US dollar; None is unknown."""
+    source: str | None
+    """Where the price is from."""
+
+
+NOTHING: Final = Spent(Usage(), False, 0, None)
+
+
+class Attempt(NamedTuple):
+    """An attempt that failed, and that another one followed."""
+
+    choice: Choice
+    spent: Spent
+    began: float
+    ended: float
+    failure: GatewayError
 
 
 class Outcome(NamedTuple):
@@ -71,6 +98,7 @@ class Call:
         "answered",
         "attempts",
         "began",
+        "cached",
         "candidate",
         "client",
         "error",
@@ -82,13 +110,19 @@ class Call:
         "headers",
         "key",
         "only",
+        "past",
         "path",
         "peek",
         "probe",
+        "prompt",
         "request_id",
         "responder",
+        "route",
+        "sent_at",
+        "spent",
         "started",
         "status",
+        "ticket",
         "waited",
         "waiter",
     )
@@ -119,6 +153,19 @@ class Call:
         self.exchange: Exchange | None = None
         self.flight: Flight | None = None
         self.attempts = 0
+        self.past: list[Attempt] = []
+        self.sent_at: float | None = None
+        """When the current attempt was sent."""
+        self.cached = False
+        """It was answered from the cache of answers."""
+        self.prompt: str | None = None
+        """The request's body, where prompts are stored."""
+        self.route: str | None = None
+        """The route of ours that the model's name is."""
+        self.ticket: Ticket | None = None
+        """What it has taken of limits and budgets."""
+        self.spent = NOTHING
+        """What its last attempt used, once it is settled."""
         self.probe = False
         """The current attempt tries whether its upstream is well again."""
         self.waiter: Waiter | None = None
@@ -212,6 +259,7 @@ class Call:
         self.attempts += 1
         if self.gone:
             return GONE
+        self.sent_at = _now()
         attempt = self._attempt = Turn()
         self.flight = candidate.provider.open(exchange, candidate.upstream, self)
         return await attempt
@@ -228,6 +276,8 @@ class Call:
 
     def _lines(self, content_type: bytes) -> Lines:
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
+        if self.ticket is not None and self.ticket.shown:
+            lines += self.ticket.lines()
         if self.candidate is None:
             return lines
         return b"%b%bx-trunkline-attempts: %d\r\n" % (lines, self.candidate.lines, self.attempts)
@@ -258,5 +308,7 @@ def error_lines(error: GatewayError) -> Lines:
     """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3)."""
     lines = b"www-authenticate: Bearer\r\n" if error.status == 401 else b""
     if error.retry_after is not None:
-        lines += b"retry-after: %d\r\n" % max(1, round(error.retry_after))
+        lines += b"retry-after: %d\r\n" % max(1, math.ceil(error.retry_after))
+    if error.advice is not None:
+        lines += b"x-should-retry: %b\r\n" % error.advice.encode()
     return lines

@@ -45,6 +45,11 @@ PROVIDER_NOT_CONFIGURED: Final = Kind("provider_not_configured", 404, _CALLER)
 METHOD_NOT_ALLOWED: Final = Kind("method_not_allowed", 405, _CALLER)
 TOO_LARGE: Final = Kind("request_too_large", 413, _CALLER)
 HEAD_TOO_LARGE: Final = Kind("request_head_too_large", 431, _CALLER)
+LIMITED: Final = Kind("gateway_rate_limit", 429, "rate_limit_error")
+BUDGET_EXCEEDED: Final = Kind("budget_exceeded", 429, "insufficient_quota", failover=True)
+MODEL_NOT_ALLOWED: Final = Kind("model_not_allowed", 403, "permission_error")
+NO_PRICE: Final = Kind("no_price", 403, "permission_error", failover=True)
+LIMITS_AWAY: Final = Kind("limits_unavailable", 503, "server_error")
 UNPROCESSABLE: Final = Kind("unprocessable", 422, _CALLER)
 CLIENT_GONE: Final = Kind("client_closed_request", 499, _CALLER)
 INTERNAL: Final = Kind("internal_error", 500, "server_error")
@@ -88,6 +93,7 @@ class GatewayError(Exception):
         status: int | None = None,
         code: str | None = None,
         retry_after: float | None = None,
+        advice: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -101,6 +107,8 @@ class GatewayError(Exception):
         """The kind's code, or the upstream's own where it said something more exact."""
         self.retry_after = retry_after
         """Seconds after which a retry makes sense, if anybody said so."""
+        self.advice = advice
+        """What ``x-should-retry`` tells clients: ``true``, ``false``, or nothing."""
 
     def __str__(self) -> str:
         return self.message

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from trunkline.dialects.base import Back, Fills, Front, Headers, Peek
 from trunkline.errors import UNSUPPORTED, UPSTREAM_PROTOCOL, CallerError, GatewayError, ProviderError
-from trunkline.events import Metered, Started, StreamEvent
+from trunkline.events import Metered, Started, StreamEvent, TextDelta, ThinkingDelta, ToolCallDelta
 from trunkline.framing import is_heartbeat
 from trunkline.model import Job, Usage
 
@@ -38,6 +38,8 @@ class Exchange(Protocol):
     usage: Usage | None
     model: str | None
     """The upstream's own name for the model, once it was seen."""
+    pieces: int
+    """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
     def target(self) -> str:
         """Path below the provider's base address."""
@@ -69,6 +71,7 @@ class _Carried:
         self.progress = 0
         self.usage: Usage | None = None
         self.model: str | None = None
+        self.pieces = 0
         self._failed: tuple[int, Headers] | None = None
         self._error_body = b""
 
@@ -114,6 +117,7 @@ class PassThrough(_Carried):
         self._peek = peek
         self._fills = fills
         self._scanner = back.scanner(front.operation, peek)
+        self._opening = back.opening if peek.stream and front.operation == "chat" else 0
 
     def target(self) -> str:
         """Path below the provider's base address."""
@@ -145,6 +149,7 @@ class PassThrough(_Carried):
         """All that is known so far: the client may leave at any time, and what it used is settled then."""
         scanner = self._scanner
         self.progress, self.complete, self.error = scanner.records, scanner.complete, scanner.error
+        self.pieces = scanner.records - self._opening
         self.usage, self.model = scanner.usage, scanner.model
 
 
@@ -247,6 +252,8 @@ class Translate(_Carried):
                     self.usage = event.usage
                 case Started():
                     self.model = event.model
+                case TextDelta() | ThinkingDelta() | ToolCallDelta():
+                    self.pieces += 1
                 case _:
                     pass
         try:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from trunkline.call import GONE, Call, Outcome
+from trunkline.call import GONE, NOTHING, Attempt, Call, Outcome, Spent
 from trunkline.dialects.base import Peek
 from trunkline.errors import (
     CLIENT_GONE,
@@ -27,6 +27,10 @@ from trunkline.errors import (
     GatewayError,
     ProviderError,
 )
+from trunkline.model import Usage
+from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
+from trunkline.policy.guard import Guard, Ticket
+from trunkline.policy.prices import reported
 from trunkline.routing.pools import Choice, Pool, Tier
 from trunkline.routing.queue import FairQueue, Waiter
 from trunkline.routing.retries import RetryBudget, pause
@@ -74,8 +78,11 @@ class Pipeline:
         router: Router,
         observers: Sequence[Callable[[Outcome], None]] = (),
         patience: Patience = Patience(),  # noqa: B008 - immutable
+        guard: Guard | None = None,
     ) -> None:
-        """``observers`` are told what every call came to; they must be quick and must not raise."""
+        """``observers`` are told what every call came to; they must be quick and must not raise. Without a
+        ``guard`` nothing is limited, and nothing has a price."""
+        self.guard = guard
         self.router = router
         self.patience = patience
         self.queue = FairQueue(_enter, patience.queue_limit)
@@ -107,6 +114,7 @@ class Pipeline:
             call.refuse(GatewayError("The gateway failed; its log says more under this request's id"))
         finally:
             self.active.discard(call)
+            self._settle_attempt(call, body)
             self.settle(call)
 
     async def _answer(self, call: Call, body: bytes) -> None:
@@ -125,14 +133,25 @@ class Pipeline:
         if peek.load is not None:
             choices = await asyncio.ensure_future(self.router.holders_first(list(pool)))
             pool = Pool([Tier(choices, in_order, Memory())])
-        await self._try(call, body, peek, pool)
+        call.route = pool.route
+        barred: set[str] = set()
+        if self.guard is not None:
+            operation = peek.operation or call.front.operation
+            asked = peek.model or pool.tiers[0].choices[0].model
+            ticket = await self.guard.admit(call.key, peek, operation, asked, body, list(pool))
+            if ticket is not None:
+                call.ticket = ticket
+                barred = ticket.barred
+                if call.gone:
+                    raise GONE
+        await self._try(call, body, peek, pool, barred)
 
     def _pool(self, call: Call, peek: Peek) -> Pool:
         model = peek.model or self.router.default_model(call.only or call.front.home)
         local_only = call.key is not None and call.key.local_only
         return self.router.pool(model, peek.operation or call.front.operation, call.only, local_only)
 
-    async def _try(self, call: Call, body: bytes, peek: Peek, pool: Pool) -> None:
+    async def _try(self, call: Call, body: bytes, peek: Peek, pool: Pool, barred: set[str]) -> None:
         """One attempt after another, until one has begun to answer or none is left. Raises the last
         failure."""
         tries: _Tries | None = None
@@ -141,8 +160,17 @@ class Pipeline:
             _enter(choice)
         else:
             tries = _Tries()
+            tries.barred |= barred
             choice = await self._choose(call, body, pool, tries)
         while True:
+            if call.ticket is not None and self.guard is not None and self.guard.rules.guards_providers:
+                refusal = await self._enter_provider(call, choice, self.guard, call.ticket)
+                if refusal is not None:
+                    tries = tries or _Tries()
+                    tries.failure = call.error = refusal
+                    tries.barred |= {each.key for each in pool if each.provider is choice.provider}
+                    choice = await self._choose(call, body, pool, tries)
+                    continue
             failure = call.error = await self._attempt(call, choice, body, peek)
             if failure is None:
                 return
@@ -155,7 +183,26 @@ class Pipeline:
                 tries.again.add(choice.key)
             if pool.only is None:
                 self._note_failover(call, choice, failure)
-            choice = await self._choose(call, body, pool, tries)
+            ended = _now()
+            following = await self._choose(call, body, pool, tries)
+            self._settle_attempt(call, body)
+            call.past.append(Attempt(choice, call.spent, call.sent_at or ended, ended, failure))
+            call.spent, call.exchange = NOTHING, None
+            choice = following
+
+    async def _enter_provider(
+        self, call: Call, choice: Choice, guard: Guard, ticket: Ticket
+    ) -> GatewayError | None:
+        """Take from the budgets of a choice's provider; if there is not enough, its room is given back."""
+        refusal: GatewayError | None = GONE
+        try:
+            refusal = await guard.enter(ticket, choice.provider, choice.model)
+        finally:
+            if refusal is not None or call.gone:
+                _leave(choice)
+        if call.gone:
+            raise GONE
+        return refusal
 
     async def _choose(self, call: Call, body: bytes, pool: Pool, tries: _Tries) -> Choice:
         """The upstream to ask next, its room taken: one that was not tried yet, in the line if all are
@@ -202,13 +249,14 @@ class Pipeline:
             preparation = provider.preparation(call.front, body)
             if preparation is not None:
                 body = await asyncio.ensure_future(preparation)
-            exchange = provider.exchange(call.front, body, peek, choice.model)
+            if call.ticket is None:
+                exchange = provider.exchange(call.front, body, peek, choice.model)
+            else:
+                exchange = provider.exchange(call.front, body, peek, choice.model, call.ticket.fills)
             failure = await call.attempt(choice, exchange)
         finally:
             now = _now()
-            live.gate.in_flight -= 1
-            if choice.gate is not None:
-                choice.gate.in_flight -= 1
+            _leave(choice)
             if failure is None:
                 if live.breaker.failures:
                     live.breaker.succeed(probe)
@@ -303,8 +351,35 @@ class Pipeline:
         if call.gone:
             raise GONE
 
+    def _settle_attempt(self, call: Call, body: bytes) -> None:
+        """What the attempt that has ended used, and what that costs."""
+        exchange, choice = call.exchange, call.candidate
+        if exchange is None or choice is None or self.guard is None:
+            return
+        usage, estimated = exchange.usage, False
+        if usage is None:
+            if not call.started or not (exchange.streaming or call.answered):
+                return
+            estimated = True
+            usage = Usage(
+                prompt_tokens=prompt_tokens(body, USUAL_BYTES), completion_tokens=max(0, exchange.pieces)
+            )
+        if usage.cost is not None:
+            call.spent = Spent(usage, estimated, reported(usage.cost), "upstream")
+            return
+        rates = self.guard.prices.rates(choice.provider, choice.model)
+        if rates is None:
+            call.spent = Spent(usage, estimated, None, None)
+        else:
+            call.spent = Spent(usage, estimated, rates.cost(usage), rates.source)
+
     def settle(self, call: Call) -> None:
-        """Tell the observers what the call came to."""
+        """Give back what the call has not used of limits and budgets; tell the observers what it came to."""
+        if call.ticket is not None and self.guard is not None:
+            used = [(each.choice.provider.name, each.spent.usage, each.spent.cost) for each in call.past]
+            if call.candidate is not None:
+                used.append((call.candidate.provider.name, call.spent.usage, call.spent.cost))
+            self.guard.settle(call.ticket, used)
         status = CLIENT_GONE.status if call.gone and not call.answered else call.status
         outcome = Outcome(call, status, _now())
         for observe in self._observers:
@@ -324,6 +399,13 @@ def _enter(choice: Choice) -> None:
     choice.live.gate.in_flight += 1
     if choice.gate is not None:
         choice.gate.in_flight += 1
+
+
+def _leave(choice: Choice) -> None:
+    """Give a choice's room back."""
+    choice.live.gate.in_flight -= 1
+    if choice.gate is not None:
+        choice.gate.in_flight -= 1
 
 
 def _resting(pool: Pool, now: float) -> GatewayError:

@@ -103,7 +103,7 @@ def test_other_errors_that_a_person_can_mend_are_lines_with_exit_code_1(run: Run
     done = run("keys", "list", DATABASE_URL="sqlite:////no/such/folder/k.db")
     assert (done.code, done.err) == (
         1,
-        "trunkline: error: cannot open the key store /no/such/folder/k.db: No such file or directory\n",
+        "trunkline: error: cannot open the store /no/such/folder/k.db: No such file or directory\n",
     )
     done = run("init", "--config", "no/such/folder.yaml")
     assert (done.code, done.err) == (1, "trunkline: error: no/such/folder.yaml: No such file or directory\n")

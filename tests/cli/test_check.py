@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from trunkline.ledger.policies import Policies, StoredKey
 
 FILE = """
 openrouter_api_key: ${OPENROUTER}
@@ -52,8 +53,9 @@ def test_what_a_configuration_means(run: Run, monkeypatch: pytest.MonkeyPatch) -
 class Reader:
     """A store with two keys."""
 
-    def load(self) -> list[str]:
-        return ["a", "b"]
+    def load(self) -> Policies:
+        keys = (StoredKey(id=each, name=each, role="member", prefix="", hash="") for each in "ab")
+        return Policies(keys=tuple(keys))
 
     def close(self) -> None:
         pass

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from tests.cli.conftest import Run
 from trunkline.cli.template import CONFIG_TEMPLATE
-from trunkline.ledger.reader import KeyReader
+from trunkline.ledger.reader import PolicyReader
+from trunkline.ledger.writer import Ledger
 from trunkline.settings import Exposure, Settings
 
 
@@ -29,15 +30,17 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
     def serve(
         settings: Settings,
         where: Exposure,
-        source: KeyReader,
+        source: PolicyReader,
+        ledger: Ledger,
         *,
         on_ready: Callable[[list[str]], None] | None = None,
         load: Callable[[], Settings],
         files: list[Path],
     ) -> int:
         assert type(load()) is Settings
+        ledger.close()
         assert [file.suffix for file in files] == [".yaml"]
-        found.append(Start(settings, where, source.load()))
+        found.append(Start(settings, where, source.load().keys))
         if on_ready is not None:
             on_ready(["http://127.0.0.1:1234"])
         return 0
@@ -56,7 +59,7 @@ def test_options_are_settings(run: Run, starts: list[Start]) -> None:
     assert settings.openrouter_api_key.get_secret_value() == "sk-or"
     assert (settings.models_filter, settings.development_mode, settings.as_ollama) == (Path("f"), True, True)
     assert where == Exposure("127.0.0.1", (0, 11434), auth_required=False, open_network=False)
-    assert keys == []
+    assert keys == ()
 
 
 def test_options_that_are_not_given_leave_the_environment_alone(run: Run, starts: list[Start]) -> None:
@@ -163,4 +166,4 @@ def test_up_leaves_everything_alone_where_it_can_serve(
     done = run("up", **env)
     assert (done.code, len(starts)) == (0, 1)
     assert ("Authorization" in done.out) == needs_key
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["trunkline-ledger"]

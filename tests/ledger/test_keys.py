@@ -100,9 +100,9 @@ def test_a_store_is_opened_again_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("sqlite:////no/such/folder/k.db", "cannot open the key store /no/such/folder/k.db: No such file"),
-        ("nonsense", "the key store cannot be used"),
-        ("postgresql+nodriver://u:hunter2@h/d", "the key store cannot be used"),
+        ("sqlite:////no/such/folder/k.db", "cannot open the store /no/such/folder/k.db: No such file"),
+        ("nonsense", "the store cannot be used"),
+        ("postgresql+nodriver://u:hunter2@h/d", "the store cannot be used"),
     ],
 )
 def test_a_store_that_cannot_be_opened_says_why(url: str, problem: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from trunkline.ledger import reader as module
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
-from trunkline.ledger.reader import KeyReader, SqliteReader, StoreReader, open_reader
+from trunkline.ledger.reader import PolicyReader, SqliteReader, StoreReader, open_reader
 
 
 @pytest.fixture
@@ -17,17 +17,17 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["stdlib", "sqlalchemy"])
-def reader(request: pytest.FixtureRequest, url: str) -> Iterator[KeyReader]:
+def reader(request: pytest.FixtureRequest, url: str) -> Iterator[PolicyReader]:
     opened = open_reader(url) if request.param == "stdlib" else StoreReader(url)
     yield opened
     opened.close()
 
 
-def names(reader: KeyReader) -> list[str]:
-    return [key.name for key in reader.load()]
+def names(reader: PolicyReader) -> list[str]:
+    return [key.name for key in reader.load().keys]
 
 
-def test_what_is_written_is_seen_and_then_no_longer_news(reader: KeyReader, url: str) -> None:
+def test_what_is_written_is_seen_and_then_no_longer_news(reader: PolicyReader, url: str) -> None:
     assert names(reader) == []
     assert not reader.changed()
     with KeyStore(url) as store:
@@ -46,10 +46,10 @@ def test_what_is_written_is_seen_and_then_no_longer_news(reader: KeyReader, url:
     assert first.name == "a"
 
 
-def test_a_reader_says_all_that_the_ring_of_keys_needs(reader: KeyReader, url: str) -> None:
+def test_a_reader_says_all_that_the_ring_of_keys_needs(reader: PolicyReader, url: str) -> None:
     with KeyStore(url) as store:
         record, _ = store.create("a")
-    (key,) = reader.load()
+    (key,) = reader.load().keys
     assert (key.id, key.name, key.role, key.prefix, key.hash) == (
         record.id,
         record.name,

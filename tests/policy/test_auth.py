@@ -1,26 +1,20 @@
 from hashlib import sha256
+from typing import Any
 
-import msgspec
 import pytest
 from pydantic import SecretStr
 
 from trunkline.errors import INVALID_API_KEY, CallerError
+from trunkline.ledger.policies import StoredKey
 from trunkline.policy.auth import ApiKey, KeyRing, Role, authenticate, redact_path, split_key_path
 
 KEY = "gw_" + "k" * 43
 ADMIN = "gw_" + "a" * 43
 
 
-class Record(msgspec.Struct, frozen=True):
-    id: str
-    name: str
-    role: Role
-    prefix: str
-    hash: str
-
-
-def record(key: str, name: str, role: Role = "member") -> Record:
-    return Record(f"id-{name}", name, role, key[:6], sha256(key.encode()).hexdigest())
+def record(key: str, name: str, role: Role = "member", **more: Any) -> StoredKey:
+    digest = sha256(key.encode()).hexdigest()
+    return StoredKey(id=f"id-{name}", name=name, role=role, prefix=key[:6], hash=digest, **more)
 
 
 @pytest.fixture

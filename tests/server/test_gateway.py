@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.gateways import BEARER, KEY, chat, make_gateway, make_settings, post, serving, until, upstream
 from trunkline.ledger.locate import StoreError
-from trunkline.ledger.reader import StoredKey
+from trunkline.ledger.policies import Policies, StoredKey
 from trunkline.server import gateway as gateway_module
 from trunkline.settings import SettingsError
 from trunkline.testing import MockUpstream, Script
@@ -30,9 +29,9 @@ class Store:
         self.closed = False
         self._seen: list[StoredKey] = []
 
-    def load(self) -> Sequence[StoredKey]:
+    def load(self) -> Policies:
         self._seen = self.keys
-        return self.keys
+        return Policies(keys=tuple(self.keys))
 
     def changed(self) -> bool:
         self.looks += 1
@@ -51,7 +50,8 @@ async def test_keys_come_and_go_while_it_runs(monkeypatch: pytest.MonkeyPatch, b
     async with serving(make_settings(), keys=store) as running:
         find = running.gateway.key_ring.find
         assert find(NEW.encode()) is None
-        store.keys = [StoredKey("1", "new", "admin", "gw_nnn", sha256(NEW.encode()).hexdigest())]
+        digest = sha256(NEW.encode()).hexdigest()
+        store.keys = [StoredKey(id="1", name="new", role="admin", prefix="gw_nnn", hash=digest)]
         await until(lambda: find(NEW.encode()) is not None)
         store.fails = True
         looks = store.looks

@@ -24,7 +24,7 @@ def check(config: Path | None) -> None:
     settings, warnings = read_settings(config)
     reader = open_reader(settings.database_url.get_secret_value())
     try:
-        stored = len(reader.load())
+        stored = len(reader.load().keys)
     finally:
         reader.close()
     where = exposure(settings, bool(settings.api_keys) or stored > 0)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("id", "name", "role", "key", "created", "revoked")
 
 
-def create(config: Path | None, name: str, role: Literal["admin", "member"] | None) -> None:
+def create(config: Path | None, name: str, role: Literal["admin", "member", "read-only"] | None) -> None:
     """Make a key and print it."""
     settings, _ = read_settings(config)
     with open_store(settings) as store:

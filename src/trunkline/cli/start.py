@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.cli.common import note, open_store, read_settings, say
 from trunkline.cli.template import CONFIG_TEMPLATE
-from trunkline.ledger.reader import open_reader
+from trunkline.ledger.reader import open_reader, upgrade_if_needed
 from trunkline.observe.setup import configure_logging
 from trunkline.settings import Settings, SettingsError, check_self_loop, exposure
 from trunkline.settings.load import DEFAULT_CONFIG_FILE
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
+    from trunkline.ledger.writer import Ledger
     from trunkline.settings import Exposure
 
 _FIRST_KEY = "first"
@@ -90,10 +91,12 @@ def _run(
     log = structlog.stdlib.get_logger(__name__)
     for warning in warnings:
         log.warning("settings", problem=warning)
-    reader = open_reader(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
+    upgrade_if_needed(url)
+    reader = open_reader(url)
     before = signal.signal(signal.SIGTERM, _end)  # uvicorn raises it again after an orderly end
     try:
-        where = exposure(settings, bool(settings.api_keys) or bool(reader.load()))
+        where = exposure(settings, bool(settings.api_keys) or bool(reader.load().keys))
         check_self_loop(settings, where)
         if settings.workers > 1:
             raise SettingsError("WORKERS: this version serves with one process; set WORKERS=1")
@@ -104,10 +107,24 @@ def _run(
         from trunkline.server.run import run
 
         announce = None if on_ready is None else partial(on_ready, where)
-        return run(settings, where, reader, on_ready=announce, load=load, files=[path])
+        return run(
+            settings, where, reader, _open_ledger(settings, url), on_ready=announce, load=load, files=[path]
+        )
     finally:
         signal.signal(signal.SIGTERM, before)
         reader.close()
+
+
+def _open_ledger(settings: Settings, url: str) -> Ledger:
+    from trunkline.ledger.writer import Ledger
+
+    folder = settings.ledger_dir
+    ledger = Ledger(url, folder, retention_days=settings.ledger_retention_days)
+    try:
+        ledger.open()
+    except OSError as error:
+        raise SettingsError(f"LEDGER_DIR: {folder} cannot be used ({error.strerror}); name another") from None
+    return ledger
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -115,9 +132,11 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def _has_keys(settings: Settings) -> bool:
-    reader = open_reader(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
+    upgrade_if_needed(url)
+    reader = open_reader(url)
     try:
-        return bool(settings.api_keys) or bool(reader.load())
+        return bool(settings.api_keys) or bool(reader.load().keys)
     finally:
         reader.close()
 

@@ -50,6 +50,8 @@ class Fills(msgspec.Struct, frozen=True, kw_only=True):
     """Top-level defaults by wire name (``keep_alive``), used where the request leaves them open."""
     drop: frozenset[str] = frozenset()
     """Top-level fields that this upstream refuses for this model."""
+    routing: Mapping[str, Any] = {}
+    """Members of OpenRouter's ``provider`` object that are set whatever the request says."""
 
 
 NO_FILLS = Fills()
@@ -153,6 +155,8 @@ class Back(Protocol):
     """A dialect as we speak it to upstreams."""
 
     dialect: str
+    opening: int
+    """Records of a streamed chat before the first that brings content."""
 
     def target(self, operation: Operation, job: Job | None) -> str | None:
         """Path below the provider's base address, or None if the dialect has no such endpoint."""

@@ -8,6 +8,8 @@ database or an HTTP framework, and no error text repeats a key.
 from __future__ import annotations
 
 import re
+import time
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final, Literal, Protocol
@@ -15,6 +17,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from trunkline.dialects.base import NO_FILLS, Fills
 from trunkline.errors import INVALID_API_KEY, CallerError, redact
 
 if TYPE_CHECKING:
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
 
     from trunkline.settings.sections import KeyPolicy
 
-Role = Literal["admin", "member"]
-"""An admin may use the admin API; a member may use models."""
+Role = Literal["admin", "member", "read-only"]
+"""An admin may use the admin API, a member may use models, and one who may read only may list them."""
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -40,6 +43,32 @@ class ApiKey(msgspec.Struct, frozen=True):
     """Never use a provider that is not local."""
     priority: Literal["high", "normal", "low"] = "normal"
     """Whose requests go first when they have to wait."""
+    team_id: str | None = None
+    team_name: str | None = None
+    expires_at: float | None = None
+    """Unix time; None is never."""
+    models: tuple[tuple[str, ...], ...] = ()
+    """Sets of patterns, in lower case: a model must match one of each set (the key's, its team's)."""
+    providers: tuple[frozenset[str], ...] = ()
+    """Sets of names: a provider must be in each."""
+    fills: Fills = NO_FILLS
+    """What is added to its requests."""
+
+    @property
+    def is_restricted(self) -> bool:
+        """It may not use everything, or its requests are added to."""
+        return bool(self.models or self.providers or self.fills is not NO_FILLS)
+
+    def may_use(self, names: Sequence[str]) -> bool:
+        """Whether it may use the model that has these names."""
+        return all(
+            any(fnmatchcase(name.lower(), pattern) for pattern in patterns for name in names)
+            for patterns in self.models
+        )
+
+    def may_ask(self, provider: str) -> bool:
+        """Whether it may use the provider."""
+        return all(provider in names for names in self.providers)
 
 
 class ApiKeyRecord(Protocol):
@@ -57,6 +86,44 @@ class ApiKeyRecord(Protocol):
     def hash(self) -> str:
         """SHA-256 of the key, in hex."""
 
+    @property
+    def team_id(self) -> str | None: ...
+    @property
+    def expires_at(self) -> float | None: ...
+    @property
+    def models(self) -> tuple[str, ...] | None: ...
+    @property
+    def providers(self) -> tuple[str, ...] | None: ...
+    @property
+    def local_only(self) -> bool: ...
+    @property
+    def priority(self) -> Literal["high", "normal", "low"]: ...
+    @property
+    def data_collection(self) -> Literal["allow", "deny"] | None: ...
+    @property
+    def zdr(self) -> bool | None: ...
+    @property
+    def old_hash(self) -> str | None:
+        """The digest before a rotation, which counts until ``old_hash_until``."""
+
+    @property
+    def old_hash_until(self) -> float | None: ...
+
+
+class TeamRecord(Protocol):
+    """What a store has to say of a team."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def models(self) -> tuple[str, ...] | None: ...
+    @property
+    def providers(self) -> tuple[str, ...] | None: ...
+    @property
+    def local_only(self) -> bool: ...
+
 
 class KeyRing:
     """The keys that may come in, by the digest of their text: the settings' and the store's."""
@@ -68,48 +135,100 @@ class KeyRing:
         configured: Iterable[SecretStr] = (),
         stored: Iterable[ApiKeyRecord] = (),
         policies: Mapping[str, KeyPolicy] | None = None,
+        teams: Iterable[TeamRecord] = (),
     ) -> None:
         """:param configured: keys of ALLOWED_API_KEYS. They are members'; an admin's key is a stored one.
         :param policies: what the file says of single keys, by name or id."""
         self._policies: Mapping[str, KeyPolicy] = {}
-        self.reconfigure(configured, stored, policies or {})
+        self.reconfigure(configured, stored, policies or {}, teams)
 
     def reconfigure(
         self,
         configured: Iterable[SecretStr],
         stored: Iterable[ApiKeyRecord],
         policies: Mapping[str, KeyPolicy],
+        teams: Iterable[TeamRecord] = (),
     ) -> None:
         """Take other settings' keys and policies, with the store's keys, in one step."""
         self._policies = policies
         keys = (key.get_secret_value() for key in configured)
         made = (_configured_key(key, number) for number, key in enumerate(keys, start=1))
         self._configured = {digest: (digest, self._ruled(key)) for digest, key in made}
-        self.replace(stored)
+        self.replace(stored, teams)
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def replace(self, stored: Iterable[ApiKeyRecord]) -> None:
+    def replace(self, stored: Iterable[ApiKeyRecord], teams: Iterable[TeamRecord] = ()) -> None:
         """Take these as the store's keys, in place of those before, in one step. The settings' keys stay."""
+        by_id = {team.id: team for team in teams}
         keys = self._configured.copy()
         for record in stored:
+            key = self._ruled(_stored_key(record, by_id.get(record.team_id or "")))
             digest = bytes.fromhex(record.hash)
-            key = ApiKey(record.id, record.name, record.role, record.prefix)
-            keys[digest] = digest, self._ruled(key)
+            keys[digest] = digest, key
+            if record.old_hash is not None and record.old_hash_until is not None:
+                until = min(record.old_hash_until, key.expires_at or record.old_hash_until)
+                digest = bytes.fromhex(record.old_hash)
+                keys[digest] = digest, msgspec.structs.replace(key, expires_at=until)
         self._keys = keys
 
     def _ruled(self, key: ApiKey) -> ApiKey:
         policy = self._policies.get(key.name) or self._policies.get(key.id)
         if policy is None:
             return key
-        return msgspec.structs.replace(key, local_only=policy.local_only, priority=policy.priority)
+        return msgspec.structs.replace(
+            key,
+            local_only=key.local_only or policy.local_only,
+            priority=policy.priority if policy.priority != "normal" else key.priority,
+            models=(*key.models, *_patterns(policy.models)),
+            providers=(*key.providers, *_names(policy.providers)),
+            fills=_data_policy(policy.data_collection, policy.zdr) or key.fills,
+        )
 
     def find(self, key: bytes) -> ApiKey | None:
         """The key with this text, if it may come in. Takes the same time wherever a wrong key differs."""
         digest = sha256(key).digest()
         stored, found = self._keys.get(digest, _NOBODY)
         return found if compare_digest(stored, digest) else None
+
+
+def _stored_key(record: ApiKeyRecord, team: TeamRecord | None) -> ApiKey:
+    models, providers = _patterns(record.models), _names(record.providers)
+    local_only = record.local_only
+    if team is not None:
+        models += _patterns(team.models)
+        providers += _names(team.providers)
+        local_only = local_only or team.local_only
+    return ApiKey(
+        record.id,
+        record.name,
+        record.role,
+        record.prefix,
+        local_only,
+        record.priority,
+        record.team_id,
+        None if team is None else team.name,
+        record.expires_at,
+        models,
+        providers,
+        _data_policy(record.data_collection, record.zdr) or NO_FILLS,
+    )
+
+
+def _patterns(patterns: Iterable[str] | None) -> tuple[tuple[str, ...], ...]:
+    return (tuple(pattern.lower() for pattern in patterns),) if patterns else ()
+
+
+def _names(names: Iterable[str] | None) -> tuple[frozenset[str], ...]:
+    return (frozenset(names),) if names else ()
+
+
+def _data_policy(data_collection: str | None, zdr: bool | None) -> Fills | None:
+    """OpenRouter's words for what may happen to a request's data."""
+    said = {"data_collection": data_collection, "zdr": zdr}
+    wanted = {name: value for name, value in said.items() if value is not None}
+    return Fills(routing=wanted) if wanted else None
 
 
 def _configured_key(key: str, number: int) -> tuple[bytes, ApiKey]:
@@ -137,7 +256,7 @@ def authenticate(
     :returns: None only if ``required`` is false and no known key was sent.
     :raises CallerError: INVALID_API_KEY, which says whether the key is missing, malformed or unknown.
     """
-    sent = malformed = False
+    sent = malformed = expired = False
     for name, value in headers:
         if name == b"authorization":
             if value[:7].lower() != b"bearer " or not (value := value[7:].strip()):
@@ -147,16 +266,27 @@ def authenticate(
             continue
         sent = True
         if (found := keyring.find(value)) is not None:
-            return found
+            if not _is_over(found):
+                return found
+            expired = True
     if path_key:
         sent = True
         if (found := keyring.find(path_key.encode())) is not None:
-            return found
+            if not _is_over(found):
+                return found
+            expired = True
     if not required:
         return None
+    if expired:
+        raise CallerError(_EXPIRED, INVALID_API_KEY)
     raise CallerError(_UNKNOWN if sent else _MALFORMED if malformed else _MISSING, INVALID_API_KEY)
 
 
+def _is_over(key: ApiKey) -> bool:
+    return key.expires_at is not None and time.time() >= key.expires_at
+
+
+_EXPIRED: Final = "Invalid API key: it has expired."
 _KEY_HEADERS: Final = frozenset({b"x-api-key", b"api-key"})
 _MISSING: Final = "Missing API key. Send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
 _MALFORMED: Final = "Malformed Authorization header. It must read 'Authorization: Bearer <key>'."

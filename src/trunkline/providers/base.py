@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from trunkline.dialects.base import Front, Peek
+from trunkline.dialects.base import NO_FILLS, Fills, Front, Peek
 from trunkline.errors import GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Operation
@@ -148,8 +148,11 @@ class Provider(Protocol):
             CallerError: from the awaitable, when something cannot be had.
         """
 
-    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
-        """An exchange for a client's request, to be opened on one of the upstreams.
+    def exchange(
+        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+    ) -> Exchange:
+        """An exchange for a client's request, to be opened on one of the upstreams; ``wanted`` is what policy
+        adds to it.
 
         Raises:
             CallerError: the request cannot be put to this provider.

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from trunkline.dialects.base import NO_FILLS, Front, Peek
+from trunkline.dialects.base import NO_FILLS, Fills, Front, Peek
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_TIMEOUT, CallerError, GatewayError, ProviderError
 from trunkline.exchange import Exchange, PassThrough, Ready, Translate
@@ -80,10 +80,12 @@ class PythonProvider:
         """Nothing to fetch."""
         return None
 
-    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
+    def exchange(
+        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+    ) -> Exchange:
         """Whole to whole passes through; everything else is translated."""
         if front.dialect == "openai" and not peek.stream:
-            return PassThrough(front, self._back, body, peek, model, NO_FILLS, self.name)
+            return PassThrough(front, self._back, body, peek, model, wanted, self.name)
         job = front.parse(body)
         if (answer := front.loaded(job, model)) is not None:
             return Ready(front, self._back, model, answer)
@@ -92,7 +94,7 @@ class PythonProvider:
             self._back,
             job,
             model,
-            NO_FILLS,
+            wanted,
             self.name,
             stream=peek.stream,
             upstream_stream=peek.stream and self._streams,

@@ -100,7 +100,9 @@ OPENROUTER: Final = Row(
     kind="openrouter",
     title="OpenRouter",
     url="https://openrouter.ai/api/v1",
-    quirks=Quirks(who="OpenRouter", reasoning="object", history_reasoning="reasoning", ask_usage=False),
+    quirks=Quirks(
+        who="OpenRouter", reasoning="object", history_reasoning="reasoning", ask_usage=False, routes=True
+    ),
     headers={"X-Title": "Trunkline"},
     other_lists=("/embeddings/models",),
     vendor_ids=True,

@@ -111,10 +111,14 @@ class WireProvider(LibraryFace):
         """Nothing to fetch: these providers take images by URL themselves."""
         return None
 
-    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
+    def exchange(
+        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+    ) -> Exchange:
         """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
         nothing to ask."""
         fills = self.fills_for(model)
+        if wanted is not NO_FILLS:
+            fills = _bounded(_merge([wanted, fills]), wanted.max_tokens)
         if front.dialect == self.back.dialect and (self._streaming or not peek.stream):
             return PassThrough(front, self.back, body, peek, model, fills, self.name)
         job = front.parse(body)
@@ -330,14 +334,30 @@ def _merge(fills: Sequence[Fills]) -> Fills:
     options: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     temperature = max_tokens = None
+    routing: dict[str, Any] = {}
     drop: frozenset[str] = frozenset()
     for each in fills:
         options |= each.options
         fields |= each.fields
+        routing |= each.routing
         drop |= each.drop
         temperature = each.temperature if each.temperature is not None else temperature
         max_tokens = each.max_tokens if each.max_tokens is not None else max_tokens
-    return Fills(temperature=temperature, max_tokens=max_tokens, options=options, fields=fields, drop=drop)
+    return Fills(
+        temperature=temperature,
+        max_tokens=max_tokens,
+        options=options,
+        fields=fields,
+        drop=drop,
+        routing=routing,
+    )
+
+
+def _bounded(fills: Fills, bound: int | None) -> Fills:
+    """No more tokens are filled in than were reserved."""
+    if bound is None or fills.max_tokens is None or fills.max_tokens <= bound:
+        return fills
+    return msgspec.structs.replace(fills, max_tokens=bound)
 
 
 def _label(url: str) -> str:

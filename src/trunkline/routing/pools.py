@@ -113,10 +113,11 @@ class Tier(NamedTuple):
 class Pool:
     """All choices for one name."""
 
-    __slots__ = ("fallback", "only", "tiers")
+    __slots__ = ("fallback", "only", "route", "tiers")
 
-    def __init__(self, tiers: Sequence[Tier], *, fallback: bool = True) -> None:
-        """``fallback``: after a failure, another provider may be asked."""
+    def __init__(self, tiers: Sequence[Tier], *, fallback: bool = True, route: str | None = None) -> None:
+        """``fallback``: after a failure, another provider may be asked. ``route``: our own name for it."""
+        self.route = route
         self.tiers = tuple(tier for tier in tiers if tier.choices)
         self.fallback = fallback
         single = len(self.tiers) == 1 and len(self.tiers[0].choices) == 1

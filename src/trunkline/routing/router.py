@@ -129,7 +129,9 @@ class Router:
                 raise CallerError(text, FORBIDDEN, param="model", provider=at)
         if route is not None:
             return Pool(
-                self._tiers_of_route(str(model).lower(), able, route.strategy), fallback=self.rules.fallback
+                self._tiers_of_route(str(model).lower(), able, route.strategy),
+                fallback=self.rules.fallback,
+                route=model,
             )
         able = _closed_after_local_only(able)
         if not self.rules.fallback:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from trunkline.call import Lines
 from trunkline.errors import GatewayError
-from trunkline.ledger.reader import open_reader
+from trunkline.ledger.reader import open_reader, upgrade_if_needed
+from trunkline.ledger.writer import Ledger
 from trunkline.pipe import Pipe
 from trunkline.server.calls import Held, Opened
 from trunkline.server.gateway import Gateway
@@ -238,6 +239,9 @@ def get_app(settings: Settings | None = None, registry: Registry | None = None) 
         SettingsError: the settings cannot be served, a start without keys among them.
     """
     settings = settings or load_settings()
-    keys = open_reader(settings.database_url.get_secret_value())
-    where = exposure(settings, bool(settings.api_keys) or bool(keys.load()))
-    return GatewayApp(Gateway(settings, where, keys, registry))
+    url = settings.database_url.get_secret_value()
+    upgrade_if_needed(url)
+    keys = open_reader(url)
+    where = exposure(settings, bool(settings.api_keys) or bool(keys.load().keys))
+    ledger = Ledger(url, settings.ledger_dir, retention_days=settings.ledger_retention_days)
+    return GatewayApp(Gateway(settings, where, keys, registry, ledger))

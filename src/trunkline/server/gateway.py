@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
 from trunkline import __version__
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
-from trunkline.ledger.reader import KeyReader, StoredKey
+from trunkline.ledger.policies import Policies
+from trunkline.ledger.reader import PolicyReader
+from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog
 from trunkline.observe.metrics import Metrics, Present, UpstreamState
 from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
+from trunkline.policy.guard import Guard
+from trunkline.policy.prices import preload
 from trunkline.routing.pools import Choice
 from trunkline.server.admit import Admission, RequestIds
 from trunkline.server.calls import Door, Held
 from trunkline.server.errands import Errand
+from trunkline.server.policing import Spent, Warnings, period, price_book, rulebook
 from trunkline.server.records import Recorder
 from trunkline.server.reloading import Reloader
 from trunkline.server.wiring import Registry, Wiring
@@ -45,11 +49,12 @@ class Gateway:
         self,
         settings: Settings,
         where: Exposure,
-        keys: KeyReader | None = None,
+        keys: PolicyReader | None = None,
         registry: Registry | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
-        """``keys`` is the key store; without it only the settings' keys count. ``registry`` holds providers
-        that a program has made.
+        """``keys`` reads the store's keys, teams, limits and budgets; without it only the settings' count.
+        ``registry`` holds providers that a program has made. Without a ``ledger`` usage is not written down.
 
         Raises:
             SettingsError: a provider cannot be made, or the models filter cannot be read.
@@ -60,15 +65,22 @@ class Gateway:
         self.stopping = False
         self._client = Client()
         self._key_source = keys
-        self.key_ring = KeyRing(settings.api_keys, keys.load() if keys is not None else (), settings.keys)
+        self.policies = Policies() if keys is None else keys.load()
+        self.key_ring = KeyRing(settings.api_keys, self.policies.keys, settings.keys, self.policies.teams)
+        self.ledger = ledger
         self.metrics = Metrics(self._present)
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
-        self.recorder = Recorder(self.metrics, self.access_log)
+        self.recorder = Recorder(self.metrics, self.access_log, ledger)
         self.request_ids = RequestIds()
         self.errands: set[Errand] = set()
         self._registry = registry
         self.wiring = Wiring(settings, self._client, registry=registry)
-        self.pipeline = Pipeline(self.wiring.router, [self.recorder.observe], self.wiring.patience)
+        self._spent = None if ledger is None else Spent(settings.database_url.get_secret_value())
+        self._warnings = Warnings()
+        self.guard = Guard(price_book(self.wiring), spent=self._spent, period=period, warn=self._warnings)
+        self.pipeline = Pipeline(
+            self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard
+        )
         self.door = Door(self)
         self._take(self.wiring)
         self.reloader: Reloader | None = None
@@ -90,6 +102,9 @@ class Gateway:
             required=self.where.auth_required,
             open_network=self.where.open_network,
         )
+        self.guard.configure(
+            rulebook(wiring.settings, self.policies), price_book(wiring), wiring.settings.budget_max_tokens
+        )
         self.pipeline.rewire(wiring.router, wiring.patience)
         self.door.rewire()
 
@@ -98,6 +113,10 @@ class Gateway:
         self.recorder.start(asyncio.get_running_loop())
         self.access_log.start(asyncio.get_running_loop())
         self.wiring.start()
+        if any(not provider.local for provider in self.providers.values()):
+            preload()
+        if self.ledger is not None:
+            self.ledger.start()
         if self.reloader is not None:
             self.reloader.start()
         if self._key_source is not None:
@@ -114,8 +133,10 @@ class Gateway:
         wiring = Wiring(settings, self._client, before, self._registry)
         wiring.start()
         await wiring.catalog.settle(FIRST_LOOK_S)
-        stored = () if self._key_source is None else await _load(self._key_source)
-        self.key_ring.reconfigure(settings.api_keys, stored, settings.keys)
+        if self._key_source is not None:
+            self.policies = await _load(self._key_source)
+        stored = self.policies
+        self.key_ring.reconfigure(settings.api_keys, stored.keys, settings.keys, stored.teams)
         self._take(wiring)
         await before.catalog.aclose()
         task = asyncio.get_running_loop().create_task(self._retire(before))
@@ -132,20 +153,22 @@ class Gateway:
         for provider in leaving:
             await provider.aclose()
 
-    async def _keep_keys(self, source: KeyReader) -> None:
+    async def _keep_keys(self, source: PolicyReader) -> None:
         while True:
             await asyncio.sleep(KEY_REFRESH_S)
             try:
-                if source.blocking:
-                    await asyncio.to_thread(self._read_keys, source)
-                else:
-                    self._read_keys(source)
+                found = await asyncio.to_thread(_look, source) if source.blocking else _look(source)
+                if found is not None:
+                    self.take_policies(found)
             except Exception as error:  # the store is away: what was read last still holds
                 log.error("the key store cannot be read", reason=type(error).__name__)
 
-    def _read_keys(self, source: KeyReader) -> None:
-        if source.changed():
-            self.key_ring.replace(source.load())
+    def take_policies(self, found: Policies) -> None:
+        """From the next request on, these keys, teams, limits and budgets of the store."""
+        self.policies = found
+        self.key_ring.replace(found.keys, found.teams)
+        settings = self.settings
+        self.guard.configure(rulebook(settings, found), self.guard.prices, settings.budget_max_tokens)
 
     def _present(self) -> Present:
         now = time.perf_counter()
@@ -205,9 +228,19 @@ class Gateway:
             await provider.aclose()
         await self._client.aclose()
         self.recorder.close()
+        if self.ledger is not None:
+            await asyncio.to_thread(self.ledger.close)
+        if self._spent is not None:
+            self._spent.close()
+        await self._warnings.aclose()
         self.access_log.close()
 
 
-async def _load(source: KeyReader) -> Sequence[StoredKey]:
-    """The store's keys, without holding up the loop where that takes time."""
+def _look(source: PolicyReader) -> Policies | None:
+    """The store's policies, if they have changed."""
+    return source.load() if source.changed() else None
+
+
+async def _load(source: PolicyReader) -> Policies:
+    """The store's policies, without holding up the loop where that takes time."""
     return await asyncio.to_thread(source.load) if source.blocking else source.load()

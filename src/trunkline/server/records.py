@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from trunkline.call import Outcome
 from trunkline.errors import GatewayError, redact
+from trunkline.ledger.rows import Ids
+from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog, RequestLine
 from trunkline.observe.metrics import Metrics
+from trunkline.server.rows import rows_of
 
 if TYPE_CHECKING:
     from trunkline.server.calls import Opened
@@ -28,8 +31,10 @@ class Recorder:
     """The pipeline's observer. A call that ends only puts itself into a list; the list is worked off a few
     times a second, or when it has grown, so that the work of many calls is done in one go."""
 
-    def __init__(self, metrics: Metrics, access_log: AccessLog) -> None:
+    def __init__(self, metrics: Metrics, access_log: AccessLog, ledger: Ledger | None = None) -> None:
         self._metrics = metrics
+        self._ledger = ledger
+        self._ids = Ids()
         self._log = access_log
         self._pending: list[Outcome] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -56,6 +61,8 @@ class Recorder:
         offset = time.time() - time.perf_counter()
         for outcome in pending:
             self._note(outcome, offset)
+        if self._ledger is not None and pending:
+            self._ledger.put([row for each in pending for row in rows_of(each, offset, self._ids)])
 
     def close(self) -> None:
         """Note the rest, and every later call at once."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 import uvicorn
 
-from trunkline.ledger.reader import KeyReader
+from trunkline.ledger.reader import PolicyReader
+from trunkline.ledger.writer import Ledger
 from trunkline.server.asgi import GatewayApp
 from trunkline.server.gateway import Gateway
 from trunkline.server.protocol import TESTED, bind, is_tested
@@ -33,7 +34,8 @@ COLLECTOR: Final = (10_000, 20, 20)
 def run(
     settings: Settings,
     exposure: Exposure,
-    key_source: KeyReader | None = None,
+    key_source: PolicyReader | None = None,
+    ledger: Ledger | None = None,
     *,
     on_ready: Callable[[list[str]], None] | None = None,
     load: Callable[[], Settings] | None = None,
@@ -44,7 +46,8 @@ def run(
     Args:
         settings: all of them.
         exposure: where to listen and whom to let in.
-        key_source: the key store.
+        key_source: reads the store's keys, teams, limits and budgets.
+        ledger: where usage is written down.
         on_ready: called with the URLs once every socket listens.
         load: reads the settings anew, for a reload.
         files: they are read anew when one of these changes.
@@ -53,7 +56,7 @@ def run(
         SettingsError: the settings cannot be served.
         OSError: an address cannot be bound.
     """
-    gateway = Gateway(settings, exposure, key_source)
+    gateway = Gateway(settings, exposure, key_source, ledger=ledger)
     sockets = [_listen(exposure.host, port) for port in exposure.ports]
     if load is not None:
         gateway.reloader = Reloader(gateway, load, files)

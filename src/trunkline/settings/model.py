@@ -17,9 +17,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from trunkline.settings import values
 from trunkline.settings.sections import (
     BaseUrl,
+    BudgetRule,
+    CacheRule,
     Key,
     KeyPolicy,
+    LimitRule,
     ModelDefaults,
+    Price,
     ProviderConfig,
     ProviderName,
     Route,
@@ -52,7 +56,9 @@ BUILT_IN_PROVIDERS = ("openrouter", "cerebras", "openai", "anthropic", "ollama",
 DEFAULT_OLLAMA_URL = f"http://localhost:{values.OLLAMA_PORT}"
 """Where Ollama is looked for when nobody said where it is."""
 
-FILE_ONLY = frozenset({"providers", "routes", "aliases", "models", "keys", "server"})
+FILE_ONLY = frozenset(
+    {"providers", "routes", "aliases", "models", "keys", "limits", "budgets", "prices", "cache", "server"}
+)
 """Settings that are sections of the file and have no name in the environment."""
 
 
@@ -238,6 +244,36 @@ class Settings(BaseSettings):
         default=None, description="Redis or Valkey, which several workers or nodes need."
     )
 
+    redis_loss: Annotated[Literal["local", "closed"], BeforeValidator(values.lowered)] = Field(
+        default="local",
+        description="Without Redis: local lets each node have REDIS_LOCAL_SHARE of every limit and budget; "
+        "closed refuses what is limited.",
+    )
+    redis_local_share: float = Field(
+        default=0.1, gt=0, le=1, description="That share, of what one node may let in by itself."
+    )
+    redis_prefix: str = Field(
+        default="trunkline", min_length=1, description="Beginning of all names in Redis."
+    )
+
+    # What is written down
+    ledger_dir: Path = Field(
+        default=Path("trunkline-ledger"),
+        description="Folder where usage is kept until the database has it.",
+    )
+    ledger_retention_days: int = Field(
+        default=90, ge=0, description="Days for which single requests are kept; 0: for ever. Sums stay."
+    )
+    store_prompts: bool = Field(default=False, description="Keep the bodies of requests in the database.")
+    budget_max_tokens: int = Field(
+        default=4096,
+        ge=1,
+        description="Bound on the answer of a request without one, while a hard budget holds; sent upstream.",
+    )
+    otel_endpoint: BaseUrl | None = Field(
+        default=None, description="OTLP/HTTP address for traces; needs trunkline[otel]."
+    )
+
     # Sections of the file
     providers: dict[ProviderName, ProviderConfig] = Field(default={}, description="Providers by name.")
     routes: dict[str, Route] = Field(default={}, description="Model names of our own and where they lead.")
@@ -246,6 +282,12 @@ class Settings(BaseSettings):
         default={}, description="Defaults by model pattern, such as ollama/*."
     )
     keys: dict[str, KeyPolicy] = Field(default={}, description="What holds for single keys, by name.")
+    limits: tuple[LimitRule, ...] = Field(default=(), description="How much may be asked in a time.")
+    budgets: tuple[BudgetRule, ...] = Field(default=(), description="How much may be spent in a period.")
+    prices: dict[str, Price] = Field(
+        default={}, description="Prices by model pattern; they win over published ones."
+    )
+    cache: CacheRule = Field(default=CacheRule(), description="The cache of answers.")
     server: Server = Field(default=Server(), description="TLS and proxies in front of the gateway.")
 
     @classmethod

@@ -163,6 +163,9 @@ class Route(Section):
     strategy: RouteStrategy = Field(default="priority", description="How a target is chosen.")
     targets: tuple[Target, ...] = Field(min_length=1, description="Where requests may go.")
     local_only: bool = Field(default=False, description="Never use a target that is not local.")
+    cache: bool | None = Field(
+        default=None, description="Answer from the cache; default: what cache.enabled says."
+    )
 
 
 class ModelDefaults(Section):
@@ -190,6 +193,96 @@ class KeyPolicy(Section):
     priority: Literal["high", "normal", "low"] = Field(
         default="normal", description="Whose requests go first when they have to wait."
     )
+    models: tuple[str, ...] = Field(default=(), description="Patterns of the models it may use; none: all.")
+    providers: tuple[str, ...] = Field(default=(), description="Providers it may use; none: all.")
+    data_collection: Literal["allow", "deny"] | None = Field(
+        default=None, description="OpenRouter's provider.data_collection for its requests."
+    )
+    zdr: bool | None = Field(default=None, description="OpenRouter's provider.zdr for its requests.")
+
+
+class LimitRule(Section):
+    """How much may be asked in a time, by one key, team or model; without any of them, by all together."""
+
+    key: str | None = Field(default=None, description="Name or id of a key; * is every key by itself.")
+    team: str | None = Field(default=None, description="Name or id of a team; * is every team by itself.")
+    model: str | None = Field(
+        default=None, description="Pattern of models, such as openai/*; all that match share the limit."
+    )
+    requests_per_minute: int | None = Field(default=None, ge=1, description="Requests in a minute.")
+    requests_per_day: int | None = Field(default=None, ge=1, description="Requests in a day.")
+    tokens_per_minute: int | None = Field(default=None, ge=1, description="Tokens in a minute.")
+    tokens_per_day: int | None = Field(default=None, ge=1, description="Tokens in a day.")
+    concurrent: int | None = Field(default=None, ge=1, description="Requests under way at once.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not any((self.requests_per_minute, self.requests_per_day, self.tokens_per_minute,
+                    self.tokens_per_day, self.concurrent)):  # fmt: skip
+            raise ValueError(
+                "limits nothing; give requests_per_minute, requests_per_day, tokens_per_minute, "
+                "tokens_per_day or concurrent"
+            )
+        return self
+
+
+class BudgetRule(Section):
+    """What one key, team or provider may spend in a period; without any of them, all together."""
+
+    key: str | None = Field(default=None, description="Name or id of a key; * is every key by itself.")
+    team: str | None = Field(default=None, description="Name or id of a team; * is every team by itself.")
+    provider: str | None = Field(default=None, description="Name of a provider.")
+    usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="Money, in US dollars."
+    )
+    tokens: int | None = Field(default=None, ge=1, description="Or tokens.")
+    per: Literal["day", "week", "month", "total"] = Field(
+        default="month", description="Period, in UTC; weeks begin on Monday."
+    )
+    hard: bool = Field(default=True, description="Refuse what would go beyond it; false only warns.")
+    warn_at: float = Field(
+        default=0.8, gt=0, le=1, description="Share of the budget at which a warning goes out."
+    )
+    webhook: BaseUrl | None = Field(default=None, description="Where warnings are posted to, as JSON.")
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Self:
+        if (self.usd is None) == (self.tokens is None):
+            raise ValueError("needs either usd or tokens")
+        if sum(each is not None for each in (self.key, self.team, self.provider)) > 1:
+            raise ValueError("names more than one of key, team and provider; write one budget for each")
+        return self
+
+
+class Price(Section):
+    """What a model costs, in US dollars per million tokens. What is not said costs what `input` or `output`
+    do."""
+
+    input: float = Field(ge=0, allow_inf_nan=False, description="Prompt tokens.")
+    output: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Completion tokens.")
+    cached_input: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="Prompt tokens that were in the vendor's cache."
+    )
+    cache_write: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="Prompt tokens written to that cache."
+    )
+    reasoning: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="Completion tokens spent on reasoning."
+    )
+    request: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Dollars for each request.")
+
+
+class CacheRule(Section):
+    """The cache of answers: the same request again gets the same answer, from memory or Redis."""
+
+    enabled: bool = Field(
+        default=False, description="Use it without being asked; else for requests with x-trunkline-cache: on."
+    )
+    ttl_s: Seconds = Field(default=300, description="Seconds for which an answer is kept.")
+    max_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1, description="Most bytes of answers in memory; the oldest go first."
+    )
+    shared: bool = Field(default=False, description="One key's answers may be given to another.")
 
 
 class Tls(Section):

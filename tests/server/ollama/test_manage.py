@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.gateways import GUARD, Running, make_settings, serving, until
-from trunkline.ledger.reader import StoredKey
+from trunkline.ledger.policies import Policies, StoredKey
 from trunkline.settings import ProviderConfig
 from trunkline.testing import Fault, MockUpstream, Script
 from trunkline.testing.script import MockModel
@@ -31,9 +31,9 @@ class Keys:
 
     blocking = False
 
-    def load(self) -> list[StoredKey]:
+    def load(self) -> Policies:
         digest = hashlib.sha256(ADMIN.encode()).hexdigest()
-        return [StoredKey(id="1", name="boss", role="admin", prefix="gw_", hash=digest)]
+        return Policies(keys=(StoredKey(id="1", name="boss", role="admin", prefix="gw_", hash=digest),))
 
     def changed(self) -> bool:
         return False

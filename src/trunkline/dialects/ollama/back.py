@@ -45,6 +45,7 @@ class OllamaBack:
     """Asks Ollama servers; satisfies ``dialects.base.Back``."""
 
     dialect = DIALECT
+    opening = 0
 
     def target(self, operation: Operation, job: Job | None) -> str | None:
         """Path of the native endpoint."""

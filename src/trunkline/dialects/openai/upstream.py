@@ -67,6 +67,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """It numbers the tool calls of a stream; where it does not, that is mended on the way through."""
     ask_usage: bool = True
     """A stream's usage comes only when ``stream_options.include_usage`` asks for it."""
+    routes: bool = False
+    """It takes OpenRouter's ``provider`` object."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -78,6 +80,8 @@ class OpenAIBack:
     """OpenAI's dialect as one upstream speaks it; satisfies ``dialects.base.Back``."""
 
     dialect = "openai"
+    opening = 1
+    """The first chunk names the role."""
 
     def __init__(self, quirks: Quirks) -> None:
         self.quirks = quirks
@@ -112,6 +116,8 @@ class OpenAIBack:
             body.setdefault(name, value)
         for name in fills.drop:
             body.pop(name, None)
+        if fills.routing and self.quirks.routes:
+            body["provider"] = dict(fills.routing)
         return _encode(body)
 
     def _fillings(self, body: Mapping[str, Any], fills: Fills) -> list[tuple[str, Any]]:
@@ -242,6 +248,10 @@ class OpenAIBack:
                 fields[name] = msgspec.Raw(_encode(value))
         for name in fills.drop:
             fields.pop(name, None)
+        if fills.routing and self.quirks.routes:
+            wishes = msgspec.json.decode(fields.get("provider") or b"null")
+            said = wishes if isinstance(wishes, dict) else {}
+            fields["provider"] = msgspec.Raw(_encode({**said, **fills.routing}))
         return _encode(fields)
 
     def scanner(self, operation: Operation, peek: Peek) -> Scanner:

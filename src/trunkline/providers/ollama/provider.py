@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.base import Fills, Front, Peek
+from trunkline.dialects.base import NO_FILLS, Fills, Front, Peek
 from trunkline.dialects.ollama import OllamaBack
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
@@ -83,11 +83,13 @@ class OllamaProvider(WireProvider):
         self._cards: dict[tuple[str, str], Card] = {}
         """What ``/api/show`` told, by name and digest."""
 
-    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
+    def exchange(
+        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+    ) -> Exchange:
         """As everywhere; and a model that is to be let go is let go wherever it is loaded."""
         if peek.load == "unload":
             self._unload(model)
-        return super().exchange(front, body, peek, model)
+        return super().exchange(front, body, peek, model, wanted)
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Ollama takes images by value only: those by URL are fetched, if that is allowed."""

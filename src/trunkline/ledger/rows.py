@@ -1,0 +1,109 @@
+"""One line of the ledger: what an attempt, or a request that reached no upstream, came to."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from trunkline.ledger.columns import SUMS, TIMES
+
+
+class UsageRow(msgspec.Struct, array_like=True, gc=False):
+    """A row of the table ``usage``, field by column and in their order; see there for what they mean."""
+
+    id: int
+    at: int
+    request_id: str
+    attempt: int
+    last: bool
+    key_id: str
+    team_id: str
+    end_user: str | None
+    route: str | None
+    provider: str
+    upstream: str | None
+    asked: str | None
+    model: str
+    dialect: str
+    operation: str
+    streamed: bool
+    status: int
+    error: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    estimated: bool
+    cost_micros: int | None
+    cost_source: str | None
+    ttft_ms: float | None
+    duration_ms: float
+    upstream_ms: float
+    queued_ms: float
+    retries: int
+    cached: bool
+    prompt: str | None = None
+    """The request's body, where prompts are stored: a row of the table ``prompts``."""
+
+
+COLUMNS: Final = UsageRow.__struct_fields__[:-1]
+
+
+class Ids:
+    """Numbers for rows, in the order of time, that no other process gives: hundredths of seconds (38 bits),
+    the process (18, by chance), and a count (7). A busy process runs a little ahead of its clock."""
+
+    __slots__ = ("_last", "_node")
+
+    def __init__(self) -> None:
+        self._node = secrets.randbits(18) << 7
+        self._last = 0
+
+    def next(self, now_ms: int) -> int:
+        """A number for something that happens at ``now_ms`` (Unix time)."""
+        number = (now_ms // 10) << 25 | self._node
+        if number <= self._last:
+            number = self._last + 1
+            if not number & 127:  # the count is used up
+                number = ((self._last >> 25) + 1) << 25 | self._node
+        self._last = number
+        return number
+
+
+def id_at(at_ms: int) -> int:
+    """The lowest number of a row that happened at ``at_ms``, or later."""
+    return (at_ms // 10) << 25
+
+
+Place = tuple[int, str, str, str, str]
+"""Beginning of the time, key, team, provider, model."""
+
+
+def add_up(rows: Iterable[UsageRow], span_s: int) -> list[tuple[int | float | str, ...]]:
+    """Sums of the rows by spans of ``span_s`` seconds and place, as rows of the tables of sums, sorted: two
+    processes that add to the same sums then wait for each other in the same order."""
+    found: dict[Place, list[float]] = {}
+    for row in rows:
+        place = (row.at // 1000 // span_s * span_s, row.key_id, row.team_id, row.provider, row.model)
+        sums = found.get(place)
+        if sums is None:
+            sums = found[place] = [0] * (len(SUMS) + len(TIMES))
+        if row.last:
+            sums[0] += 1
+            sums[1] += row.status >= 400
+            sums[10] += row.duration_ms
+        sums[2] += row.attempt > 0
+        sums[3] += row.cached
+        sums[4] += row.prompt_tokens
+        sums[5] += row.completion_tokens
+        sums[6] += row.cached_tokens
+        sums[7] += row.reasoning_tokens
+        if row.cost_micros is None:
+            sums[9] += row.attempt > 0
+        else:
+            sums[8] += row.cost_micros
+        sums[11] += row.upstream_ms
+    return [(*place, *sums) for place, sums in sorted(found.items())]

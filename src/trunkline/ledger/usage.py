@@ -1,0 +1,213 @@
+"""What was used, read: sums by any of key, team, provider, model and time, single requests, and spendings.
+
+Sums come from the tables of sums, which are as exact as the rows and stay small: a page over ten million
+requests reads some thousands of rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from trunkline.ledger.columns import PLACE, SUMS, TIMES
+from trunkline.ledger.locate import StoreError
+from trunkline.ledger.policies import Period
+from trunkline.ledger.rows import COLUMNS, id_at
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+    from sqlalchemy.sql.elements import ColumnElement
+
+    from trunkline.ledger.store import Store
+
+Group: TypeAlias = Literal["key", "team", "provider", "model", "day", "hour"]
+GROUPS: Final[tuple[Group, ...]] = ("key", "team", "provider", "model", "day", "hour")
+_COLUMN: Final = {"key": "key_id", "team": "team_id", "provider": "provider", "model": "model"}
+_DAY: Final = 86400
+
+
+def day_start(now: float) -> int:
+    """Unix time at which the day of ``now`` began, in UTC."""
+    return int(now // _DAY * _DAY)
+
+
+def period_start(per: Period, now: float) -> int:
+    """Unix time at which the period of ``now`` began, in UTC; weeks begin on Monday, ``total`` in 1970."""
+    if per == "total":
+        return 0
+    today = datetime.fromtimestamp(day_start(now), UTC)
+    if per == "week":
+        today -= timedelta(days=today.weekday())
+    elif per == "month":
+        today = today.replace(day=1)
+    return int(today.timestamp())
+
+
+def period_end(per: Period, now: float) -> float:
+    """Unix time at which the next period begins; infinity for ``total``."""
+    if per == "total":
+        return float("inf")
+    begin = datetime.fromtimestamp(period_start(per, now), UTC)
+    if per == "month":
+        return (begin.replace(day=28) + timedelta(days=4)).replace(day=1).timestamp()
+    return (begin + timedelta(days=1 if per == "day" else 7)).timestamp()
+
+
+def sums(
+    store: Store,
+    *,
+    by: Sequence[Group] = (),
+    since: float | None = None,
+    until: float | None = None,
+    key: str | None = None,
+    team: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+) -> list[dict[str, Any]]:
+    """Sums of usage, one for each group, the dearest first (by time, if grouped by it).
+
+    Args:
+        by: what to group by; nothing gives one sum of all.
+        since: Unix time, rounded down to the hour (to the day, if more than a week is asked for).
+        until: Unix time, excluded.
+        key, team, provider, model: only these; key and team by id.
+    """
+    from sqlalchemy import func, select
+
+    from trunkline.ledger import tables
+
+    now = time.time()
+    hourly = "hour" in by or (since is not None and (until or now) - since <= 7 * _DAY)
+    table = tables.usage_hourly if hourly else tables.usage_daily
+    span = 3600 if hourly else _DAY
+    moment = table.c["hour" if hourly else "day"]
+    groups: list[ColumnElement[Any]] = []
+    for each in by:
+        if each in _COLUMN:
+            groups.append(table.c[_COLUMN[each]].label(each))
+        else:
+            size = 3600 if each == "hour" else _DAY
+            groups.append((moment - moment % size).label(each))
+    query = select(*groups, *(func.sum(table.c[name]).label(name) for name in (*SUMS, *TIMES)))
+    if since is not None:
+        query = query.where(moment >= int(since // span * span))
+    if until is not None:
+        query = query.where(moment < until)
+    for column, wanted in zip(PLACE, (key, team, provider, model), strict=True):
+        if wanted is not None:
+            query = query.where(table.c[column] == wanted)
+    if groups:
+        times = [group for group, name in zip(groups, by, strict=True) if name in ("day", "hour")]
+        query = query.group_by(*groups).order_by(
+            *times, func.sum(table.c.cost_micros).desc(), func.sum(table.c.requests).desc(), *groups
+        )
+    with store.begin() as connection:
+        rows = connection.execute(query).mappings().all()
+        names = _names(connection, by)
+    return [_shown(dict(row), by, names) for row in rows if row["requests"] is not None]
+
+
+def _names(connection: Connection, by: Sequence[Group]) -> dict[str, dict[str, str]]:
+    from trunkline.ledger import tables
+
+    found = {}
+    for group, table in (("key", tables.keys), ("team", tables.teams)):
+        if group in by:
+            found[group] = _by_id(connection, table)
+    return found
+
+
+def _by_id(connection: Connection, table: Table) -> dict[str, str]:
+    from sqlalchemy import select
+
+    return {row.id: row.name for row in connection.execute(select(table.c.id, table.c.name))}
+
+
+def _shown(row: dict[str, Any], by: Sequence[Group], names: dict[str, dict[str, str]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for group in by:
+        value = row[group]
+        if group in ("day", "hour"):
+            value = datetime.fromtimestamp(int(value), UTC).strftime(
+                "%Y-%m-%d" if group == "day" else "%Y-%m-%dT%H:00Z"
+            )
+        found[group] = value
+        if group in names:
+            found[f"{group}_name"] = names[group].get(value) or ""
+    for name in SUMS:
+        found[name] = int(row[name])
+    found["cost_usd"] = found.pop("cost_micros") / 1_000_000
+    for name in TIMES:
+        found[name] = round(float(row[name]), 3)
+    return found
+
+
+def requests(
+    store: Store,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    key: str | None = None,
+    team: str | None = None,
+    provider: str | None = None,
+    model: str | None = None,
+    request_id: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[dict[str, Any]]:
+    """Single attempts, the newest first; ``before`` the one with this id, to page on."""
+    from sqlalchemy import select
+
+    from trunkline.ledger.tables import usage
+
+    query = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.id.desc()).limit(limit)
+    if since is not None:
+        query = query.where(usage.c.id >= id_at(int(since * 1000)))
+    if until is not None:
+        query = query.where(usage.c.id < id_at(int(until * 1000)))
+    if before is not None:
+        query = query.where(usage.c.id < before)
+    wanted = {"key_id": key, "team_id": team, "provider": provider, "model": model, "request_id": request_id}
+    for column, value in wanted.items():
+        if value is not None:
+            query = query.where(usage.c[column] == value)
+    with store.begin() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def spent(store: Store, scope: str, subject: str, since: int) -> tuple[int, int]:
+    """What a key, team or provider (or all, under scope ``all``) has spent since the beginning of a day:
+    millionths of a dollar, and tokens."""
+    from sqlalchemy import func, select
+
+    from trunkline.ledger.tables import usage_daily as table
+
+    query = select(
+        func.coalesce(func.sum(table.c.cost_micros), 0),
+        func.coalesce(func.sum(table.c.prompt_tokens + table.c.completion_tokens), 0),
+    ).where(table.c.day >= since)
+    if scope != "all":
+        query = query.where(table.c[_COLUMN[scope]] == subject)
+    with store.begin() as connection:
+        row = connection.execute(query).one()
+    return int(row[0]), int(row[1])
+
+
+def moment(text: str, now: float | None = None) -> float:
+    """A time as people write it (``2026-11-20``, ``2026-11-20T14:00Z``, ``7d``, ``24h``: so long ago), as
+    Unix time.
+
+    Raises:
+        StoreError: it is none.
+    """
+    now = time.time() if now is None else now
+    units = {"m": 60, "h": 3600, "d": _DAY, "w": 7 * _DAY}
+    if text[-1:] in units and text[:-1].isdecimal():
+        return now - int(text[:-1]) * units[text[-1]]
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise StoreError(f"{text!r} is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d") from None

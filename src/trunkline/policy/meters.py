@@ -1,0 +1,163 @@
+"""What is left of limits and budgets, counted in memory: rates, slots and purses.
+
+All are taken from before a request and settled after it. Nothing here awaits, so that looking and taking
+cannot be torn apart; a meter that must first learn something (what was spent before a start, what other
+nodes have left) says :data:`ASK`, and is asked again after its ``refill``. Times are handed in, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol
+
+ASK: Final = -1.0
+"""The answer of a meter that does not know enough: await its ``refill`` and take again."""
+GRANTED: Final = 0.0
+
+
+class Left(NamedTuple):
+    """What is left of a limit, for headers."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+    """Seconds until all of it is there again."""
+
+
+class Meter(Protocol):
+    """A limit or a budget at one moment."""
+
+    limit: int
+
+    def take(self, amount: int, now: float) -> float:
+        """Take ``amount``: :data:`GRANTED`, :data:`ASK`, or the seconds after which to try again (infinity
+        for never)."""
+
+    def settle(self, taken: int, used: int, now: float) -> None:
+        """What was taken turned out to be ``used``, which may be more."""
+
+    async def refill(self, amount: int) -> None:
+        """Learn what :meth:`take` has asked for."""
+
+    def left(self, now: float) -> Left:
+        """What is left."""
+
+
+class _Knowing:
+    """A meter that always knows."""
+
+    async def refill(self, amount: int) -> None:
+        """There is nothing to learn."""
+
+
+class Rate(_Knowing):
+    """So much in a time, by GCRA: at most ``limit`` at once, refilled evenly over ``per_s`` seconds."""
+
+    __slots__ = ("_full_at", "limit", "per_s")
+
+    def __init__(self, limit: int, per_s: float) -> None:
+        self.limit = limit
+        self.per_s = per_s
+        self._full_at = -math.inf
+        """When all of it will be there again: GCRA's theoretical arrival time."""
+
+    def take(self, amount: int, now: float) -> float:
+        """See :class:`Meter`. More than the whole limit is granted when all of it is there: it would never
+        be otherwise."""
+        interval = self.per_s / self.limit
+        full_at = max(self._full_at, now)
+        then = full_at + amount * interval
+        over = then - now - self.per_s
+        if over > 1e-9 * self.per_s and (amount <= self.limit or full_at > now):
+            return over if amount <= self.limit else full_at - now
+        self._full_at = then
+        return GRANTED
+
+    def settle(self, taken: int, used: int, now: float) -> None:
+        """See :class:`Meter`."""
+        self._full_at += (used - taken) * self.per_s / self.limit
+
+    def left(self, now: float) -> Left:
+        """See :class:`Meter`."""
+        reset = max(0.0, self._full_at - now)
+        remaining = math.floor(self.limit * (1 - reset / self.per_s) + 1e-6)
+        return Left(self.limit, max(0, remaining), reset)
+
+
+class Slots(_Knowing):
+    """So much at once."""
+
+    __slots__ = ("limit", "taken")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.taken = 0
+
+    def take(self, amount: int, now: float) -> float:
+        """See :class:`Meter`. When one gets free cannot be told: a second is a good guess."""
+        if self.taken + amount > self.limit:
+            return 1.0
+        self.taken += amount
+        return GRANTED
+
+    def settle(self, taken: int, used: int, now: float) -> None:
+        """See :class:`Meter`."""
+        self.taken -= taken
+
+    def left(self, now: float) -> Left:
+        """See :class:`Meter`."""
+        return Left(self.limit, max(0, self.limit - self.taken), 0.0)
+
+
+class Purse:
+    """So much in a period: what is spent, and what running requests have reserved."""
+
+    __slots__ = ("_load", "ends", "hard", "known", "limit", "reserved", "spent", "warned")
+
+    def __init__(
+        self,
+        limit: int,
+        ends: float,
+        *,
+        hard: bool = True,
+        load: Callable[[], Awaitable[int]] | None = None,
+    ) -> None:
+        """``ends`` is when the period does (by the clock of ``now``); ``load`` reads what was spent in it
+        before. A soft one counts, and grants everything."""
+        self.limit = limit
+        self.ends = ends
+        self.hard = hard
+        self.spent = 0
+        self.reserved = 0
+        self.warned = 0.0
+        """The share of the limit at which the last warning went out."""
+        self.known = load is None
+        self._load = load
+
+    def take(self, amount: int, now: float) -> float:
+        """See :class:`Meter`."""
+        if not self.known:
+            return ASK
+        if self.hard and self.spent + self.reserved + amount > self.limit:
+            return max(0.001, self.ends - now) if self.spent + amount > self.limit else 1.0
+        self.reserved += amount
+        return GRANTED
+
+    def settle(self, taken: int, used: int, now: float) -> None:
+        """See :class:`Meter`."""
+        self.reserved -= taken
+        self.spent += used
+
+    async def refill(self, amount: int) -> None:
+        """Read what was spent before; by one request for all."""
+        if self._load is not None and not self.known:
+            before = await self._load()
+            if not self.known:
+                self.known = True
+                self.spent += before
+
+    def left(self, now: float) -> Left:
+        """See :class:`Meter`."""
+        remaining = max(0, self.limit - self.spent - self.reserved)
+        return Left(self.limit, remaining, max(0.0, self.ends - now))

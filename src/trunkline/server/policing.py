@@ -1,0 +1,157 @@
+"""The guard's rules and prices, put together from the settings and the store; what becomes of warnings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from trunkline.ledger.policies import Policies
+from trunkline.ledger.usage import period_end, period_start
+from trunkline.policy.guard import Spending
+from trunkline.policy.prices import PriceBook
+from trunkline.policy.rules import BudgetRule, LimitRule, Mark, Rulebook
+
+if TYPE_CHECKING:
+    from trunkline.ledger.policies import Period
+    from trunkline.ledger.store import Store
+    from trunkline.server.wiring import Wiring
+    from trunkline.settings import Settings
+
+MICROS: Final = 1_000_000
+WEBHOOK_TIMEOUT_S: Final = 10.0
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+
+def rulebook(settings: Settings, stored: Policies) -> Rulebook:
+    """All limits and budgets: the file's, then the store's, which win where both name the same subject."""
+    limits = []
+    for rule in settings.limits:
+        scope, subject = _subject({"key": rule.key, "team": rule.team, "model": rule.model})
+        amounts = (
+            rule.requests_per_minute,
+            rule.requests_per_day,
+            rule.tokens_per_minute,
+            rule.tokens_per_day,
+            rule.concurrent,
+        )
+        limits.append(LimitRule(scope, subject, *amounts))
+    for each in stored.limits:
+        amounts = (
+            each.requests_per_minute,
+            each.requests_per_day,
+            each.tokens_per_minute,
+            each.tokens_per_day,
+            each.concurrent,
+        )
+        limits.append(LimitRule(each.scope, each.subject, *amounts))
+    budgets = []
+    for budget in settings.budgets:
+        scope, subject = _subject({"key": budget.key, "team": budget.team, "provider": budget.provider})
+        unit: Any = "tokens" if budget.usd is None else "usd"
+        amount = budget.tokens if budget.usd is None else round(budget.usd * MICROS)
+        how = (budget.hard, budget.warn_at, budget.webhook)
+        budgets.append(BudgetRule(scope, subject, unit, amount or 1, budget.per, *how))
+    for kept in stored.budgets:
+        how = (kept.hard, kept.warn_at, kept.webhook)
+        budgets.append(BudgetRule(kept.scope, kept.subject, kept.unit, kept.amount, kept.per, *how))
+    return Rulebook(limits, budgets)
+
+
+def _subject(named: Mapping[str, str | None]) -> tuple[Any, str]:
+    for scope, subject in named.items():
+        if subject is not None:
+            return scope, subject
+    return "all", ""
+
+
+def price_book(wiring: Wiring) -> PriceBook:
+    """The prices of one configuration."""
+    catalog = wiring.catalog
+
+    def published(provider: str, model: str) -> Mapping[str, float] | None:
+        shelf = catalog.shelves.get(provider)
+        found = None if shelf is None else shelf.find(model)
+        return None if found is None else found.prices
+
+    return PriceBook(wiring.settings.prices, published, lambda: catalog.version)
+
+
+def period(per: str, now: float) -> tuple[int, float]:
+    """When the period of ``now`` began, and when it ends (Unix time, UTC)."""
+    known: Period = per  # type: ignore[assignment]
+    return period_start(known, now), period_end(known, now)
+
+
+class Spent:
+    """What was spent before this process began to count, read from the ledger."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._store: Store | None = None
+
+    async def __call__(self, mark: Mark, since: int) -> int:
+        """What the subject of a mark has spent since ``since``: micros or tokens.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        return await asyncio.to_thread(self._read, mark, since)
+
+    def _read(self, mark: Mark, since: int) -> int:
+        from trunkline.ledger.store import Store
+        from trunkline.ledger.usage import spent
+
+        if self._store is None:
+            self._store = Store(self._url)
+        micros, tokens = spent(self._store, mark.scope, mark.subject, since)
+        return micros if mark.what == "usd" else tokens
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._store is not None:
+            self._store.close()
+
+
+class Warnings:
+    """Budgets that come to their end: a log line, and a POST where a webhook is named."""
+
+    def __init__(self) -> None:
+        self._posts: set[asyncio.Task[None]] = set()
+
+    def __call__(self, spending: Spending) -> None:
+        """Warn of one budget."""
+        mark, rule, spent, _ = spending
+        unit = MICROS if mark.what == "usd" else 1
+        event = "budget_used_up" if spent >= rule.amount else "budget_warning"
+        told: dict[str, Any] = {
+            "scope": mark.scope,
+            "subject": mark.subject,
+            "unit": rule.unit,
+            "per": rule.per,
+            "spent": spent / unit,
+            "limit": rule.amount / unit,
+            "hard": rule.hard,
+        }
+        log.warning(event, **told)
+        if rule.webhook is not None:
+            task = asyncio.get_running_loop().create_task(_post(rule.webhook, {"event": event, **told}))
+            self._posts.add(task)
+            task.add_done_callback(self._posts.discard)
+
+    async def aclose(self) -> None:
+        """Let the posts under way end."""
+        await asyncio.gather(*self._posts, return_exceptions=True)
+
+
+async def _post(url: str, told: dict[str, Any]) -> None:
+    import httpx  # a tenth of a second, which no start waits for
+
+    try:
+        async with httpx.AsyncClient(timeout=WEBHOOK_TIMEOUT_S) as client:
+            (await client.post(url, json=told)).raise_for_status()
+    except httpx.HTTPError as error:
+        log.error("a budget's webhook failed", reason=type(error).__name__)

@@ -1,0 +1,143 @@
+"""What a call came to, as rows of the ledger: one for each attempt, the last of which is the request's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from trunkline.call import Attempt, Call, Outcome, Spent
+from trunkline.errors import redact
+from trunkline.ledger.rows import Ids, UsageRow
+
+MOST_PROMPT: Final = 256 * 1024
+"""Bytes of a request's body that are stored, where prompts are."""
+_USERS: Final = (b"x-openwebui-user-email", b"x-openwebui-user-id", b"x-openwebui-user-name")
+"""Headers in which Open WebUI names its user, the best first."""
+_LONGEST: Final = 200
+
+
+def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
+    """The rows of one call; ``offset`` makes Unix time of the pipeline's clock."""
+    call, status, ended = outcome
+    peek, key, candidate = call.peek, call.key, call.candidate
+    key_id, team_id = ("", "") if key is None else (key.id, key.team_id or "")
+    asked = None if peek is None else peek.model
+    user = _end_user(call)
+    error = call.error
+    streamed = peek is not None and peek.stream
+    rows: list[UsageRow] = []
+    for number, past in enumerate(call.past, start=1):
+        rows.append(_row_of_attempt(call, past, number, offset, ids, asked, user, (key_id, team_id)))
+    exchange = call.exchange
+    provider = "" if candidate is None else candidate.provider.name
+    model = "" if exchange is None else exchange.upstream_model
+    if not model and candidate is not None:
+        model = candidate.model
+    at = int((ended + offset) * 1000)
+    seconds, first_byte = outcome.seconds, outcome.first_byte
+    usage, estimated, cost, source = call.spent
+    busy = 0.0 if call.sent_at is None or exchange is None else ended - call.sent_at
+    rows.append(
+        UsageRow(
+            ids.next(at),
+            at,
+            call.request_id,
+            0 if exchange is None else call.attempts,
+            True,
+            key_id,
+            team_id,
+            user,
+            call.route,
+            provider,
+            None if candidate is None else candidate.upstream.name,
+            asked if asked is None else _short(redact(asked) if error is not None else asked),
+            _short(model),
+            call.front.dialect,
+            call.front.operation,
+            streamed,
+            status,
+            None if error is None else error.code,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cached_tokens or 0,
+            usage.reasoning_tokens or 0,
+            estimated,
+            cost,
+            source,
+            None if first_byte is None else first_byte * 1000,
+            seconds * 1000,
+            busy * 1000,
+            call.waited * 1000,
+            max(0, call.attempts - 1),
+            call.cached,
+            call.prompt,
+        )
+    )
+    return rows
+
+
+def _row_of_attempt(
+    call: Call,
+    past: Attempt,
+    number: int,
+    offset: float,
+    ids: Ids,
+    asked: str | None,
+    user: str | None,
+    whose: Sequence[str],
+) -> UsageRow:
+    at = int((past.ended + offset) * 1000)
+    spent: Spent = past.spent
+    milliseconds = (past.ended - past.began) * 1000
+    return UsageRow(
+        ids.next(at),
+        at,
+        call.request_id,
+        number,
+        False,
+        whose[0],
+        whose[1],
+        user,
+        call.route,
+        past.choice.provider.name,
+        past.choice.upstream.name,
+        asked if asked is None else _short(asked),
+        _short(past.choice.model),
+        call.front.dialect,
+        call.front.operation,
+        call.peek is not None and call.peek.stream,
+        past.failure.status,
+        past.failure.code,
+        spent.usage.prompt_tokens,
+        spent.usage.completion_tokens,
+        spent.usage.cached_tokens or 0,
+        spent.usage.reasoning_tokens or 0,
+        spent.estimated,
+        spent.cost,
+        spent.source,
+        None,
+        milliseconds,
+        milliseconds,
+        0.0,
+        0,
+        False,
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST]
+
+
+def _end_user(call: Call) -> str | None:
+    if call.peek is not None and call.peek.user:
+        return _clean(call.peek.user)
+    found = {name: value for name, value in call.headers if name in _USERS}
+    for name in _USERS:
+        if found.get(name):
+            return _clean(found[name].decode("latin-1"))
+    return None
+
+
+def _clean(text: str) -> str:
+    """Fit for a column: PostgreSQL takes no NUL."""
+    return _short(redact(text.replace("\0", "")))
