@@ -2,7 +2,8 @@
 
 Anthropic has three. Its older models take a budget of tokens, its newer ones an effort beside "adaptive",
 and its oldest do not think at all. Other vendors know efforts only, so that a budget is given with the effort
-that it comes nearest to. Which models are old is data; every other name is taken for a newer one.
+that it comes nearest to. Which models are old is data; every other Claude is taken for a newer one, and
+another vendor's model behind the same API for one that takes a budget.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def render_reasoning(reasoning: Reasoning | None, model: str, bound: int | None)
     """The fields ``thinking`` and ``output_config`` for ``model``; empty where nothing was said, or where the
     model, or the ``bound`` on its answer, leaves no room to think.
     """
-    if reasoning is None or model.startswith(UNTHINKING):
+    name = model.rpartition("/")[2].replace(".", "-")
+    if reasoning is None or name.startswith(UNTHINKING):
         return {}
     effort = reasoning.effort
     if effort == "none":
@@ -83,7 +85,7 @@ def render_reasoning(reasoning: Reasoning | None, model: str, bound: int | None)
     if effort is None and reasoning.max_tokens is None:
         return {}
     hidden = {"display": "omitted"} if reasoning.exclude else {}
-    if model.startswith(BUDGETED):
+    if name.startswith(BUDGETED) or not name.startswith("claude"):
         budget = reasoning.max_tokens or BUDGETS[effort or "medium"]
         budget = max(budget, LEAST_BUDGET)
         if bound is not None:
