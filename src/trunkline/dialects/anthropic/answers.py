@@ -154,7 +154,9 @@ class Stream:
         reason = stop_reason(end.reason, sequence, self._refused)
         delta = {"stop_reason": reason, "stop_sequence": sequence if reason == "stop_sequence" else None}
         said = b'"delta":' + _encode(delta) + b',"usage":' + _encode(usage_object(self._usage))
-        return out + _event(b"message_delta", said) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        return (
+            out + _event(b"message_delta", said) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        )
 
     def error(self, error: GatewayError) -> bytes:
         """The event that ends a stream that went wrong."""
@@ -180,7 +182,9 @@ class Stream:
         if event.text:
             out += self._head + b'{"type":"thinking_delta","thinking":' + _encode(event.text) + b"}}\n\n"
         if event.signature:
-            out += self._head + b'{"type":"signature_delta","signature":' + _encode(event.signature) + b"}}\n\n"
+            out += (
+                self._head + b'{"type":"signature_delta","signature":' + _encode(event.signature) + b"}}\n\n"
+            )
             out += self._close()  # a signature is the last that a block says
         return out
 
@@ -285,7 +289,7 @@ class Whole:
 
 
 def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
-    """Gathered calls as blocks. One that the answer's length cut short is left out: ``stop_reason`` says why."""
+    """Gathered calls as blocks; one that the answer's length cut short is left out, as ``stop_reason`` says."""
     blocks: list[dict[str, Any]] = []
     for _, call in sorted(choice.calls.items()):
         arguments = call.arguments.strip() or "{}"

@@ -64,13 +64,14 @@ class AnthropicBack:
             fields = _decode_fields(body)
         except UNREADABLE as error:
             raise CallerError(f"The request body is not a JSON object: {error}") from None
-        changes: dict[str, Any] = {}
+        named = {"temperature": fills.temperature, "max_tokens": fills.max_tokens}
+        changes: dict[str, Any] = {
+            name: value
+            for name, value in (dict(fills.fields) | named).items()
+            if value is not None and name not in fills.drop and _is_open(fields, name)
+        }
         if model != peek.model:
             changes["model"] = model
-        named = {"temperature": fills.temperature, "max_tokens": fills.max_tokens}
-        for name, value in (dict(fills.fields) | named).items():
-            if value is not None and bytes(fields.get(name, b"null")) == b"null":
-                changes[name] = value
         dropped = fills.drop & fields.keys()
         if not changes and not dropped:
             return body
@@ -84,3 +85,7 @@ class AnthropicBack:
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """The vendor's error answer as a value."""
         return read_error(status, headers, body, self.who)
+
+
+def _is_open(fields: dict[str, msgspec.Raw], name: str) -> bool:
+    return bytes(fields.get(name, b"null")) == b"null"

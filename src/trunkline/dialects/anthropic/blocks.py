@@ -72,10 +72,8 @@ def read_message(seen: wire.MessageIn, at: str) -> list[Message]:
         here = f"{at}.content[{i}]"
         if not isinstance(block, fitting):
             kind = block.__struct_config__.tag
-            raise CallerError(
-                f"Invalid '{here}.type': a block of type '{kind}' has no place in a message of role '{seen.role}'",
-                param=f"{here}.type",
-            )
+            problem = f"a block of type '{kind}' has no place in a message of role '{seen.role}'"
+            raise CallerError(f"Invalid '{here}.type': {problem}", param=f"{here}.type")
         match block:
             case wire.ToolResultBlock():
                 results.append(Message(role="tool", parts=(_result(block, here),)))
@@ -106,7 +104,9 @@ def _result(block: wire.ToolResultBlock, at: str) -> ToolResult:
     return ToolResult(id=block.tool_use_id, parts=tuple(parts), is_error=block.is_error is True)
 
 
-def _content(block: wire.TextBlock | wire.ImageBlock | wire.DocumentBlock, at: str) -> Text | Image | Document:
+def _content(
+    block: wire.TextBlock | wire.ImageBlock | wire.DocumentBlock, at: str
+) -> Text | Image | Document:
     match block:
         case wire.TextBlock():
             return _text(block)

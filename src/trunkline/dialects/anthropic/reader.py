@@ -67,14 +67,18 @@ class StreamReader:
         return self._read(payloads)
 
     def close(self) -> list[StreamEvent]:
-        """The body ended: complete if the terminal event was seen, else cut. What could not be read at the
-        very end was half a record."""
+        """The body ended: complete if the terminal event was seen, else cut."""
         if self.complete or self.error is not None:
             return []
         events = self._read(self._splitter.close())
-        if not self.complete and (self.error is None or self.error.kind is UPSTREAM_PROTOCOL):
-            self.error = truncated(self._who)
+        self._end()
         return events
+
+    def _end(self) -> None:
+        """Nothing more comes. What could not be read at the very end was half a record: a cut."""
+        cut = self.error is None or self.error.kind is UPSTREAM_PROTOCOL
+        if cut and not self.complete:
+            self.error = truncated(self._who)
 
     def _read(self, payloads: list[bytes]) -> list[StreamEvent]:
         out: list[StreamEvent] = []

@@ -30,6 +30,7 @@ from trunkline.model import (
     Thinking,
     Tool,
     ToolCall,
+    ToolChoice,
     ToolResult,
 )
 from trunkline.pairing import pair_tools
@@ -56,16 +57,18 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
     """
     if job.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
-    body: Body = {"model": model}
     bound = job.sampling.max_tokens if job.sampling.max_tokens is not None else fills.max_tokens
-    forced = job.tool_choice is not None and job.tool_choice.mode in ("required", "tool")
-    thinking = {} if forced else render_reasoning(job.reasoning, model, bound)
-    body["max_tokens"] = DEFAULT_MAX_TOKENS + room(job.reasoning if thinking else None) if bound is None else bound
+    turns = _turns(job.messages)
+    thinking = render_reasoning(job.reasoning, model, bound) if _may_think(job.tool_choice) else {}
+    if thinking.get("thinking", {}).get("type") == "enabled" and not _thought(turns):
+        thinking = {}
+    if bound is None:
+        bound = DEFAULT_MAX_TOKENS + room(job.reasoning if thinking else None)
+    body: Body = {"model": model, "max_tokens": bound}
     system = _system(job.messages)
     if system:
         body["system"] = system
-    body["messages"] = _turns(job.messages)
-    body |= thinking
+    body |= {"messages": turns} | thinking
     thinks = body.get("thinking", {}).get("type") in ("enabled", "adaptive")
     body |= _sampling(job.sampling, fills, thinks)
     body |= _tools(job)
@@ -79,6 +82,25 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
     for name in fills.drop:
         body.pop(name, None)
     return encode(body)
+
+
+def _may_think(choice: ToolChoice | None) -> bool:
+    """Whether the API takes a wish for thinking beside this one: it cannot think and be forced."""
+    return choice is None or choice.mode not in ("required", "tool")
+
+
+def _thought(turns: list[Body]) -> bool:
+    """Whether the turn that tool results go on with began with thinking: where a budget is given, the API
+    insists that it did, and other dialects' clients do not send it back."""
+    if not turns or not _answers_tools(turns[-1]):
+        return True
+    before = next((turn["content"] for turn in reversed(turns) if turn["role"] == "assistant"), None)
+    return before is None or isinstance(before, str) or before[0]["type"] == "thinking"
+
+
+def _answers_tools(turn: Body) -> bool:
+    content = turn["content"]
+    return not isinstance(content, str) and content[0]["type"] == "tool_result"
 
 
 def _sampling(sampling: Sampling, fills: Fills, thinks: bool) -> Body:
@@ -207,7 +229,9 @@ def _image(image: Image) -> Body:
     if image.url is not None:
         return {"type": "image", "source": {"type": "url", "url": image.url}}
     data = image.data or ""
-    kind = image.media_type or next((kind for sign, kind in _SIGNS.items() if data.startswith(sign)), "image/png")
+    kind = image.media_type or next(
+        (kind for sign, kind in _SIGNS.items() if data.startswith(sign)), "image/png"
+    )
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
 
 

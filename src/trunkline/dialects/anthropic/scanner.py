@@ -52,9 +52,9 @@ class StreamScanner:
         except ProviderError as error:
             self.error = error
             return b""
-        if data.startswith(_HEAD) and data.find(b"\n", len(_HEAD)) == len(data) - 2:
-            if self._is_ordinary(data[len(_HEAD) : -2]):
-                return data  # one event, as it mostly comes
+        one = data.startswith(_HEAD) and data.find(b"\n", len(_HEAD)) == len(data) - 2
+        if one and self._is_ordinary(data[len(_HEAD) : -2]):
+            return data  # as it mostly comes
         return self._look(data) if data else b""
 
     def close(self) -> bytes:
@@ -63,9 +63,14 @@ class StreamScanner:
             return b""
         rest = self._whole.close().strip(b"\r\n")
         out = self._look(rest + b"\n\n") if rest else b""
-        if not self.complete and (self.error is None or self.error.kind is UPSTREAM_PROTOCOL):
-            self.error = truncated(self._who)
+        self._end()
         return out
+
+    def _end(self) -> None:
+        """Nothing more comes. What could not be read at the very end was half a record: a cut."""
+        cut = self.error is None or self.error.kind is UPSTREAM_PROTOCOL
+        if cut and not self.complete:
+            self.error = truncated(self._who)
 
     def _look(self, data: bytes) -> bytes:
         """Event by event."""

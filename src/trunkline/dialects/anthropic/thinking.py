@@ -14,7 +14,14 @@ from typing import Any, Final
 from trunkline.dialects.anthropic import wire
 from trunkline.model import Effort, Reasoning
 
-UNTHINKING: Final = ("claude-2", "claude-instant", "claude-3-opus", "claude-3-sonnet", "claude-3-haiku", "claude-3-5")
+UNTHINKING: Final = (
+    "claude-2",
+    "claude-instant",
+    "claude-3-opus",
+    "claude-3-sonnet",
+    "claude-3-haiku",
+    "claude-3-5",
+)
 """Beginnings of the names of models that have no thinking."""
 
 BUDGETED: Final = (
@@ -90,7 +97,11 @@ def render_reasoning(reasoning: Reasoning | None, model: str, bound: int | None)
         budget = max(budget, LEAST_BUDGET)
         if bound is not None:
             budget = min(budget, bound - 1)
-        return {"thinking": {"type": "enabled", "budget_tokens": budget} | hidden} if budget >= LEAST_BUDGET else {}
+        return (
+            {"thinking": {"type": "enabled", "budget_tokens": budget} | hidden}
+            if budget >= LEAST_BUDGET
+            else {}
+        )
     effort = effort or nearest_effort(reasoning.max_tokens or 0)
     return {
         "thinking": {"type": "adaptive"} | hidden,

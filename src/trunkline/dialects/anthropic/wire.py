@@ -84,7 +84,9 @@ class ToolResultBlock(Incoming, tag_field="type", tag="tool_result"):
     is_error: bool | None = None
 
 
-Block = TextBlock | ImageBlock | DocumentBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock
+Block = (
+    TextBlock | ImageBlock | DocumentBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock
+)
 
 
 class MessageIn(Incoming):
