@@ -30,7 +30,6 @@ from trunkline.model import (
     Thinking,
     Tool,
     ToolCall,
-    ToolChoice,
     ToolResult,
 )
 from trunkline.pairing import pair_tools
@@ -59,17 +58,19 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
     bound = job.sampling.max_tokens if job.sampling.max_tokens is not None else fills.max_tokens
     turns = _turns(job.messages)
-    thinking = render_reasoning(job.reasoning, model, bound) if _may_think(job.tool_choice) else {}
-    if thinking.get("thinking", {}).get("type") == "enabled" and not _thought(turns):
-        thinking = {}
+    thinking = render_reasoning(job.reasoning, model, bound)
+    kind = thinking.get("thinking", {}).get("type")
+    forced = job.tool_choice is not None and job.tool_choice.mode in ("required", "tool")
+    thinks = kind == "adaptive" or (kind == "enabled" and _thought(turns))
+    if (forced or not thinks) and kind != "disabled":  # it cannot think and be forced
+        thinking, thinks = {}, False
     if bound is None:
-        bound = DEFAULT_MAX_TOKENS + room(job.reasoning if thinking else None)
+        bound = DEFAULT_MAX_TOKENS + room(job.reasoning if thinks else None)
     body: Body = {"model": model, "max_tokens": bound}
     system = _system(job.messages)
     if system:
         body["system"] = system
     body |= {"messages": turns} | thinking
-    thinks = body.get("thinking", {}).get("type") in ("enabled", "adaptive")
     body |= _sampling(job.sampling, fills, thinks)
     body |= _tools(job)
     if job.format is not None:
@@ -82,11 +83,6 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
     for name in fills.drop:
         body.pop(name, None)
     return encode(body)
-
-
-def _may_think(choice: ToolChoice | None) -> bool:
-    """Whether the API takes a wish for thinking beside this one: it cannot think and be forced."""
-    return choice is None or choice.mode not in ("required", "tool")
 
 
 def _thought(turns: list[Body]) -> bool:
