@@ -289,7 +289,7 @@ class Whole:
 
 
 def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
-    """Gathered calls as blocks; one that the answer's length cut short is left out, as ``stop_reason`` says."""
+    """Gathered calls as blocks; one that the answer's length cut short is left out: the reason says so."""
     blocks: list[dict[str, Any]] = []
     for _, call in sorted(choice.calls.items()):
         arguments = call.arguments.strip() or "{}"
