@@ -155,7 +155,7 @@ class _Events:
                     out.append(ThinkingDelta(block.thinking or "", signature=block.signature or None))
             case "tool_use":
                 ours = self._calls[index] = len(self._calls)
-                given = bytes(block.input) if block.input is not None else b""
+                given = bytes(block.input)
                 self._silent[index] = b"{}" if given in _EMPTY else given
                 out.append(ToolCallDelta(ours, block.id or None, block.name or ""))
             case _:

@@ -59,7 +59,7 @@ class BlockIn(Reply):
     signature: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = msgspec.Raw(b"")
 
 
 class DeltaIn(Reply):
