@@ -30,7 +30,7 @@ NOTHING = {
     "cache_read_input_tokens": 0,
     "output_tokens": 0,
 }
-HEAD = {
+HEAD: dict[str, Any] = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",

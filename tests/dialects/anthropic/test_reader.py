@@ -141,7 +141,7 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         + start(0, type="server_tool_use", id="srv", name="web_search", input={})
         + delta(0, "input_json_delta", partial_json="{}")
         + stop(0)
-        + start(1, type="web_search_tool_result", tool_use_id="srv", content=[])  # type: ignore[arg-type]
+        + start(1, type="web_search_tool_result", tool_use_id="srv", content=[])
         + stop(1)
         + start(2, type="text", text="")
         + event("content_block_delta", index=2, delta={"type": "citations_delta", "citation": {"url": "x"}})
