@@ -127,7 +127,8 @@ def test_a_last_event_without_its_blank_line() -> None:
 def test_a_stream_without_its_end_is_cut(at: int) -> None:
     made = scanner()
     out = made.feed(HELLO[:at]) + made.close()
-    assert (BEGIN + HELLO.removeprefix(BEGIN)).startswith(out)
+    assert HELLO.startswith(out)
+    assert out.endswith(b"\n\n") or not out
     assert not made.complete
     assert made.error is not None
     assert made.error.kind is UPSTREAM_TRUNCATED
