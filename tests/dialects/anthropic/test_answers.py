@@ -198,6 +198,69 @@ def test_streams(case: str) -> None:
     assert out.replace(PING, b"") == BEGIN + data
 
 
+GOLDEN = b"""event: message_start
+data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"up",\
+"content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,\
+"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
+
+event: content_block_start
+data: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"",\
+"signature":""}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm"}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"sig"}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":0}
+
+event: content_block_start
+data: {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"Hello"}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":1}
+
+event: content_block_start
+data: {"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"a","name":"f",\
+"input":{}}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{}"}}
+
+event: content_block_stop
+data: {"type":"content_block_stop","index":2}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},\
+"usage":{"input_tokens":3,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":5}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"""
+
+
+def test_the_golden_stream() -> None:
+    """Letter by letter, as the vendor's documentation writes its own."""
+    made = writer()
+    out = made.feed(
+        [
+            STARTED,
+            ThinkingDelta("Hm", signature="sig"),
+            TextDelta("Hello"),
+            call(0, "a", "f", "{}"),
+            Finished("tool_calls"),
+            Metered(Usage(prompt_tokens=3, completion_tokens=5)),
+        ]
+    )
+    assert (out + made.finish()).decode() == GOLDEN.decode()
+
+
 def test_nothing_is_sent_before_there_is_something_to_say() -> None:
     """Until then another upstream may be asked."""
     made = writer()

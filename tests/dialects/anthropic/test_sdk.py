@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import anthropic
 import pytest
-from anthropic.lib.streaming import MessageStreamEvent
 
 from tests.dialects.anthropic.samples import PING
 from trunkline.dialects.anthropic import MESSAGES
@@ -41,10 +41,9 @@ from trunkline.model import (
     Usage,
 )
 
-try:  # the SDK's HTTP client changed its name between two of its major versions
-    import httpx2 as http
-except ImportError:
-    import httpx as http
+http: Any = import_module(
+    anthropic.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
+)  # SDKs differ in whose they use
 
 
 class Gateway:
@@ -128,11 +127,10 @@ def test_a_whole_answer(client: anthropic.Anthropic, gateway: Gateway) -> None:
 
 def test_the_sdk_gathers_our_stream(client: anthropic.Anthropic, gateway: Gateway) -> None:
     gateway.events = EVENTS
-    seen: list[MessageStreamEvent] = []
+    kinds: list[str] = []
     with client.messages.stream(**ASK, thinking=THINK) as stream:
-        seen.extend(stream)
+        kinds.extend(event.type for event in stream)
         check(stream.get_final_message())
-    kinds = [event.type for event in seen]
     assert (kinds[0], kinds[-2], kinds[-1]) == ("message_start", "message_delta", "message_stop")
     assert kinds.count("content_block_start") == kinds.count("content_block_stop") == 4
     assert gateway.job is not None
