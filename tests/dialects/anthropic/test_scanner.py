@@ -238,3 +238,9 @@ def test_a_body_that_needs_no_change_is_the_same(fills: Fills) -> None:
 def test_a_body_that_is_no_object() -> None:
     with pytest.raises(CallerError):
         BACK.rewrite(b"[]", Peek(model="m", stream=False), "n", NO_FILLS)
+
+
+def test_what_opens_a_stream_is_counted_apart() -> None:
+    made = scanner()
+    made.feed(BEGIN + PING + start(0, type="text", text=""))
+    assert made.records == BACK.opening

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.dialects.anthropic.test_render import CALL_A, CLAUDE, HI, TOOL, chat, render, say

@@ -26,6 +26,8 @@ class AnthropicBack:
     """
 
     dialect = DIALECT
+    opening = 2
+    """``message_start`` and the first ``content_block_start``; a ping is not counted."""
 
     def __init__(self, who: str = "Anthropic") -> None:
         self.who = who
