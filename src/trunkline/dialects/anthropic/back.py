@@ -1,0 +1,93 @@
+"""The Messages API as upstreams speak it: requests out, answers and errors in, and the way past both."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from trunkline.dialects.anthropic import render
+from trunkline.dialects.anthropic.faults import UNREADABLE, read_error
+from trunkline.dialects.anthropic.reader import StreamReader, WholeReader
+from trunkline.dialects.anthropic.scanner import StreamScanner, WholeScanner
+from trunkline.dialects.anthropic.wire import DIALECT, PATH
+from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scanner
+from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
+from trunkline.model import ChatRequest, CompletionRequest, Job, Operation
+
+_decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class AnthropicBack:
+    """Anthropic's dialect as one upstream speaks it; satisfies ``dialects.base.Back``.
+
+    Args:
+        who: the upstream's name in error texts.
+    """
+
+    dialect = DIALECT
+    opening = 2
+    """``message_start`` and the first ``content_block_start``; a ping is not counted."""
+
+    def __init__(self, who: str = "Anthropic") -> None:
+        self.who = who
+
+    def target(self, operation: Operation, job: Job | None) -> str | None:
+        """The path below the base address (which ends in ``/v1``): chats have one, nothing else does."""
+        if isinstance(job, CompletionRequest) and job.templated:
+            operation = "chat"
+        return PATH if operation == "chat" else None
+
+    def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
+        """The body that asks ``model`` for ``job``.
+
+        Raises:
+            CallerError: the job is no chat, or holds content that the API has no field for.
+        """
+        if isinstance(job, CompletionRequest) and job.templated:
+            job = job.as_chat()
+        if not isinstance(job, ChatRequest):
+            raise CallerError(f"{self.who} takes chats only", UNSUPPORTED, param="model")
+        return render.messages(job, model, stream, fills)
+
+    def reader(self, job: Job, stream: bool) -> Reader:
+        """A reader for the answer to ``job``."""
+        return StreamReader(self.who) if stream else WholeReader(self.who)
+
+    def rewrite(self, body: bytes, peek: Peek, model: str, fills: Fills) -> bytes:
+        """The client's own bytes, changed only in the model and in what a setting fills in or drops.
+
+        Raises:
+            CallerError: the body is not a JSON object.
+        """
+        if model == peek.model and fills is NO_FILLS:
+            return body
+        try:
+            fields = _decode_fields(body)
+        except UNREADABLE as error:
+            raise CallerError(f"The request body is not a JSON object: {error}") from None
+        named = {"temperature": fills.temperature, "max_tokens": fills.max_tokens}
+        changes: dict[str, Any] = {
+            name: value
+            for name, value in (dict(fills.fields) | named).items()
+            if value is not None and name not in fills.drop and _is_open(fields, name)
+        }
+        if model != peek.model:
+            changes["model"] = model
+        dropped = fills.drop & fields.keys()
+        if not changes and not dropped:
+            return body
+        kept: dict[str, Any] = {name: value for name, value in fields.items() if name not in dropped}
+        return render.encode(kept | changes)
+
+    def scanner(self, operation: Operation, peek: Peek) -> Scanner:
+        """A scanner for an answer that passes through."""
+        return StreamScanner(self.who) if peek.stream else WholeScanner(self.who)
+
+    def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
+        """The vendor's error answer as a value."""
+        return read_error(status, headers, body, self.who)
+
+
+def _is_open(fields: dict[str, msgspec.Raw], name: str) -> bool:
+    return bytes(fields.get(name, b"null")) == b"null"

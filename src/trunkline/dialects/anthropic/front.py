@@ -1,0 +1,52 @@
+"""The Messages operation as a front: what Anthropic's clients may ask, and how they are answered."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trunkline.dialects.anthropic import incoming
+from trunkline.dialects.anthropic.answers import Stream, Whole
+from trunkline.dialects.anthropic.faults import error_body, stream_error
+from trunkline.dialects.anthropic.wire import DIALECT, SSE_TYPE
+from trunkline.dialects.base import Peek, Writer
+from trunkline.errors import INTERNAL, GatewayError
+from trunkline.model import ChatRequest, Job, Operation
+
+
+class AnthropicFront:
+    """``POST /v1/messages``; satisfies ``dialects.base.Front``."""
+
+    dialect = DIALECT
+    operation: Operation = "chat"
+    home: str | None = None
+    stream_type = SSE_TYPE
+
+    def peek(self, body: bytes) -> Peek:
+        """What routing needs of a request."""
+        return incoming.peek(body)
+
+    def parse(self, body: bytes) -> ChatRequest:
+        """A request in canonical form."""
+        return incoming.parse(body)
+
+    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
+        """A writer for one answer to ``job``. Ids that we make have Anthropic's own prefix, whatever the
+        provider's row says."""
+        if not isinstance(job, ChatRequest):
+            raise GatewayError("Anthropic's dialect answers chats only", INTERNAL)
+        return Stream(job, model) if job.stream else Whole(job, model)
+
+    def loaded(self, job: Job, model: str) -> bytes | None:
+        """Anthropic's API knows no loading."""
+        return None
+
+    def error(self, error: GatewayError) -> bytes:
+        """Anthropic's error envelope."""
+        return error_body(error)
+
+    def stream_error(self, error: GatewayError) -> bytes:
+        """The event that ends a stream that went wrong."""
+        return stream_error(error)
+
+
+MESSAGES: Final = AnthropicFront()

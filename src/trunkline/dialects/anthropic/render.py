@@ -1,0 +1,289 @@
+"""Canonical requests → bodies for Anthropic's Messages API.
+
+Content that the API has no field for is a clear 400; knobs that it lacks (seed, penalties, log probabilities,
+``strict`` tools) are left out. What it would refuse though the meaning is plain is put into the form that it
+takes: temperatures above 1, empty texts, ids with other characters, stop sequences of blanks, sampling knobs
+beside thinking, thinking beside a forced tool.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any, Final
+
+import msgspec
+
+from trunkline.dialects.anthropic.thinking import render_reasoning, room
+from trunkline.dialects.base import Fills
+from trunkline.errors import UNSUPPORTED, CallerError
+from trunkline.model import (
+    Audio,
+    ChatRequest,
+    Document,
+    Format,
+    Image,
+    Message,
+    Part,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from trunkline.pairing import pair_tools
+
+Body = dict[str, Any]
+
+DEFAULT_MAX_TOKENS: Final = 8192
+"""Bound on an answer where neither the request nor a setting gives one: the API insists on a bound, and every
+model that it serves today allows this one. Room to think comes on top."""
+
+_PLAIN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_SIGNS: Final = {"/9j/": "image/jpeg", "iVBOR": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+"""Beginnings of images in base64, for clients that do not say what they send."""
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
+    """The body that asks ``model`` for ``job``.
+
+    Raises:
+        CallerError: several answers, a JSON mode without a schema, audio, a file by id, an image in a system
+            prompt, or tool arguments that are no JSON object.
+    """
+    if job.sampling.n > 1:
+        raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
+    bound = job.sampling.max_tokens if job.sampling.max_tokens is not None else fills.max_tokens
+    turns = _turns(job.messages)
+    thinking = render_reasoning(job.reasoning, model, bound)
+    kind = thinking.get("thinking", {}).get("type")
+    forced = job.tool_choice is not None and job.tool_choice.mode in ("required", "tool")
+    thinks = kind == "adaptive" or (kind == "enabled" and _thought(turns))
+    if (forced or not thinks) and kind != "disabled":  # it cannot think and be forced
+        thinking, thinks = {}, False
+    if bound is None:
+        bound = DEFAULT_MAX_TOKENS + room(job.reasoning if thinks else None)
+    body: Body = {"model": model, "max_tokens": bound}
+    system = _system(job.messages)
+    if system:
+        body["system"] = system
+    body |= {"messages": turns} | thinking
+    body |= _sampling(job.sampling, fills, thinks)
+    body |= _tools(job)
+    if job.format is not None:
+        body["output_config"] = body.get("output_config", {}) | {"format": _format(job.format)}
+    if job.user is not None:
+        body["metadata"] = {"user_id": job.user}
+    if stream:
+        body["stream"] = True
+    body = dict(fills.fields) | body
+    for name in fills.drop:
+        body.pop(name, None)
+    return encode(body)
+
+
+def _thought(turns: list[Body]) -> bool:
+    """Whether the turn that tool results go on with began with thinking: where a budget is given, the API
+    insists that it did, and other dialects' clients do not send it back."""
+    if not turns or not _answers_tools(turns[-1]):
+        return True
+    before = next((turn["content"] for turn in reversed(turns) if turn["role"] == "assistant"), None)
+    return before is None or isinstance(before, str) or before[0]["type"] == "thinking"
+
+
+def _answers_tools(turn: Body) -> bool:
+    content = turn["content"]
+    return not isinstance(content, str) and content[0]["type"] == "tool_result"
+
+
+def _sampling(sampling: Sampling, fills: Fills, thinks: bool) -> Body:
+    body: Body = {}
+    temperature = sampling.temperature if sampling.temperature is not None else fills.temperature
+    if temperature is not None and not thinks:
+        body["temperature"] = min(temperature, 1.0)
+    neutral = sampling.top_p == 1 and "temperature" in body  # newer models refuse the two together
+    if sampling.top_p is not None and not neutral and (not thinks or sampling.top_p >= 0.95):
+        body["top_p"] = sampling.top_p
+    if sampling.top_k is not None and not thinks:
+        body["top_k"] = sampling.top_k
+    stop = [word for word in sampling.stop if word.strip()]
+    if stop:
+        body["stop_sequences"] = stop
+    return body
+
+
+def _tools(job: ChatRequest) -> Body:
+    if not job.tools:
+        return {}
+    body: Body = {"tools": [_tool(tool) for tool in job.tools]}
+    choice = job.tool_choice
+    alone = job.parallel_tool_calls is False
+    if choice is None and not alone:
+        return body
+    mode = "auto" if choice is None else choice.mode
+    wire: Body = {"type": {"required": "any"}.get(mode, mode)}
+    if choice is not None and mode == "tool":
+        wire["name"] = choice.name
+    if alone and mode != "none":
+        wire["disable_parallel_tool_use"] = True
+    return body | {"tool_choice": wire}
+
+
+def _tool(tool: Tool) -> Body:
+    wire: Body = {"name": tool.name}
+    if tool.description is not None:
+        wire["description"] = tool.description
+    wire["input_schema"] = {"type": "object"} | (tool.parameters or {"properties": {}})
+    return wire
+
+
+def _format(format: Format) -> Body:
+    if format.schema is None:
+        raise CallerError(
+            "Anthropic's API has no JSON mode without a schema: ask for a json_schema",
+            UNSUPPORTED,
+            param="response_format",
+        )
+    return {"type": "json_schema", "schema": format.schema}
+
+
+def _system(messages: tuple[Message, ...]) -> str | list[Body]:
+    """All system messages, wherever they stand; plain text where it is one piece of it."""
+    parts: list[Text] = []
+    for at, message in enumerate(messages):
+        if message.role != "system":
+            continue
+        for part in message.parts:
+            if not isinstance(part, Text):
+                raise _misplaced(part, "a system prompt", at)
+            if part.text.strip():
+                parts.append(part)
+    if len(parts) == 1 and not parts[0].cache:
+        return parts[0].text
+    return [_text(part) for part in parts]
+
+
+def _turns(messages: tuple[Message, ...]) -> list[Body]:
+    """The conversation with turns of one role in a row made one, a user's tool results before all else."""
+    turns: list[Body] = []
+    for at, message in enumerate(pair_tools(messages)):
+        if message.role == "system":
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        blocks = [block for part in message.parts if (block := _block(part, role, at)) is not None]
+        if not blocks:
+            continue
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        else:
+            turns.append({"role": role, "content": blocks})
+    for turn in turns:
+        content: list[Body] = turn["content"]
+        content.sort(key=lambda block: block["type"] != "tool_result")
+        if len(content) == 1 and content[0].keys() == {"type", "text"}:
+            turn["content"] = content[0]["text"]
+    return turns
+
+
+def _block(part: Part, role: str, at: int) -> Body | None:
+    """One part as a block; None for what is empty, and for thinking that the vendor has not signed."""
+    match part:
+        case Text():
+            return _text(part) if part.text.strip() else None
+        case Image() if role == "user":
+            return _image(part)
+        case Document() if role == "user":
+            return _document(part, at)
+        case ToolResult() if role == "user":
+            return _result(part)
+        case Thinking() if role == "assistant":
+            if not part.signature:
+                return None
+            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+        case ToolCall() if role == "assistant":
+            return _call(part, at)
+        case _:
+            raise _misplaced(part, f"a message of role '{role}'", at)
+
+
+def _misplaced(part: Part, where: str, at: int) -> CallerError:
+    kind = "Audio" if isinstance(part, Audio) else type(part).__name__
+    return CallerError(
+        f"{kind} cannot stand in {where} of Anthropic's API", UNSUPPORTED, param=f"messages[{at}].content"
+    )
+
+
+def _text(part: Text) -> Body:
+    wire: Body = {"type": "text", "text": part.text}
+    return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
+
+
+def _image(image: Image) -> Body:
+    if image.url is not None:
+        return {"type": "image", "source": {"type": "url", "url": image.url}}
+    data = image.data or ""
+    kind = image.media_type or next(
+        (kind for sign, kind in _SIGNS.items() if data.startswith(sign)), "image/png"
+    )
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
+
+
+def _document(document: Document, at: int) -> Body:
+    wire: Body = {"type": "document", "source": _source(document, f"messages[{at}].content")}
+    return wire | ({"title": document.name} if document.name else {})
+
+
+def _source(document: Document, param: str) -> Body:
+    if document.url is not None:
+        return {"type": "url", "url": document.url}
+    if document.data is None:
+        raise CallerError(
+            "A file by its id is known only to the vendor that it was uploaded to; send its data",
+            UNSUPPORTED,
+            param=param,
+        )
+    kind = document.media_type or "application/pdf"
+    if kind == "application/pdf":
+        return {"type": "base64", "media_type": kind, "data": document.data}
+    if not kind.startswith("text/"):
+        raise CallerError(
+            f"Anthropic takes documents as PDF or text, not as {kind}", UNSUPPORTED, param=param
+        )
+    try:
+        text = base64.b64decode(document.data, validate=True).decode()
+    except ValueError:
+        raise CallerError("The document is not base64 of UTF-8 text", param=param) from None
+    return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _call(call: ToolCall, at: int) -> Body:
+    arguments = call.arguments.strip() or "{}"
+    try:
+        fits = isinstance(msgspec.json.decode(arguments), dict)
+    except (ValueError, RecursionError):
+        fits = False
+    if not fits:
+        raise CallerError(
+            f"The arguments of the call of {call.name!r} are not a JSON object",
+            param=f"messages[{at}].tool_calls",
+        )
+    value = msgspec.Raw(arguments.encode())
+    return {"type": "tool_use", "id": _plain_id(call.id), "name": call.name, "input": value}
+
+
+def _result(result: ToolResult) -> Body:
+    wire: Body = {"type": "tool_result", "tool_use_id": _plain_id(result.id)}
+    parts = [part for part in result.parts if not isinstance(part, Text) or part.text.strip()]
+    if parts and all(isinstance(part, Text) and not part.cache for part in parts):
+        wire["content"] = "".join(part.text for part in parts if isinstance(part, Text))
+    elif parts:
+        wire["content"] = [_text(part) if isinstance(part, Text) else _image(part) for part in parts]
+    return wire | ({"is_error": True} if result.is_error else {})
+
+
+def _plain_id(id: str | None) -> str:
+    """A call's id in the only characters that the API takes."""
+    return _PLAIN_ID.sub("_", id or "")

@@ -1,0 +1,184 @@
+"""The structs that Messages requests are decoded with: names and types of Anthropic's published schema.
+
+Only types stand here, no meaning. Fields that no translation uses are left out: an unknown field is never
+an error, and what passes through keeps it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+DIALECT: Final = "anthropic"
+PATH: Final = "/messages"
+JSON_TYPE: Final = b"application/json"
+SSE_TYPE: Final = b"text/event-stream; charset=utf-8"
+
+AtLeastOne = msgspec.Meta(ge=1)
+NotNegative = msgspec.Meta(ge=0)
+NotEmpty = msgspec.Meta(min_length=1)
+
+
+class Incoming(msgspec.Struct):
+    """Base of what comes in."""
+
+
+class Base64Source(Incoming, tag_field="type", tag="base64"):
+    media_type: str
+    data: str
+
+
+class UrlSource(Incoming, tag_field="type", tag="url"):
+    url: str
+
+
+class FileSource(Incoming, tag_field="type", tag="file"):
+    file_id: str
+
+
+class PlainSource(Incoming, tag_field="type", tag="text"):
+    data: str
+
+
+class ContentSource(Incoming, tag_field="type", tag="content"):
+    content: Any = None
+
+
+class TextBlock(Incoming, tag_field="type", tag="text"):
+    text: str
+    cache_control: dict[str, Any] | None = None
+
+
+class ImageBlock(Incoming, tag_field="type", tag="image"):
+    source: Base64Source | UrlSource | FileSource
+
+
+class DocumentBlock(Incoming, tag_field="type", tag="document"):
+    source: Base64Source | UrlSource | FileSource | PlainSource | ContentSource
+    title: str | None = None
+    context: str | None = None
+
+
+class ThinkingBlock(Incoming, tag_field="type", tag="thinking"):
+    thinking: str
+    signature: str | None = None
+
+
+class RedactedBlock(Incoming, tag_field="type", tag="redacted_thinking"):
+    data: str
+
+
+class ToolUseBlock(Incoming, tag_field="type", tag="tool_use"):
+    id: str
+    name: str
+    input: dict[str, msgspec.Raw]
+
+
+ResultContent = list[TextBlock | ImageBlock | DocumentBlock]
+
+
+class ToolResultBlock(Incoming, tag_field="type", tag="tool_result"):
+    tool_use_id: str
+    content: str | ResultContent | None = None
+    is_error: bool | None = None
+
+
+Block = (
+    TextBlock | ImageBlock | DocumentBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock
+)
+
+
+class MessageIn(Incoming):
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class ToolIn(Incoming):
+    name: str
+    type: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class AutoChoice(Incoming, tag_field="type", tag="auto"):
+    disable_parallel_tool_use: bool | None = None
+
+
+class AnyChoice(Incoming, tag_field="type", tag="any"):
+    disable_parallel_tool_use: bool | None = None
+
+
+class NamedChoice(Incoming, tag_field="type", tag="tool"):
+    name: str
+    disable_parallel_tool_use: bool | None = None
+
+
+class NoChoice(Incoming, tag_field="type", tag="none"):
+    pass
+
+
+Display = Literal["summarized", "omitted"]
+
+
+class EnabledThinking(Incoming, tag_field="type", tag="enabled"):
+    budget_tokens: Annotated[int, AtLeastOne]
+    display: Display | None = None
+
+
+class AdaptiveThinking(Incoming, tag_field="type", tag="adaptive"):
+    display: Display | None = None
+
+
+class BetweenToolsThinking(Incoming, tag_field="type", tag="between_tools"):
+    display: Display | None = None
+
+
+class DisabledThinking(Incoming, tag_field="type", tag="disabled"):
+    pass
+
+
+ThinkingIn = EnabledThinking | AdaptiveThinking | BetweenToolsThinking | DisabledThinking
+
+
+class FormatIn(Incoming):
+    type: Literal["json_schema"]
+    schema: dict[str, Any]
+
+
+class OutputConfig(Incoming):
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: FormatIn | None = None
+
+
+class Metadata(Incoming):
+    user_id: str | None = None
+
+
+class Common(Incoming, kw_only=True):
+    """The fields that routing needs as much as translating does."""
+
+    model: str | None = None
+    max_tokens: Annotated[int, NotNegative]
+    stream: bool | None = None
+    metadata: Metadata | None = None
+
+
+class Peeked(Common, kw_only=True):
+    messages: Annotated[list[msgspec.Raw], NotEmpty]
+
+
+class Messages(Common, kw_only=True):
+    messages: Annotated[list[MessageIn], NotEmpty]
+    system: str | list[TextBlock] | None = None
+    stop_sequences: list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    tools: list[ToolIn] | None = None
+    tool_choice: AutoChoice | AnyChoice | NamedChoice | NoChoice | None = None
+    thinking: ThinkingIn | None = None
+    output_config: OutputConfig | None = None
+    output_format: FormatIn | None = None
+    mcp_servers: list[Any] | None = None

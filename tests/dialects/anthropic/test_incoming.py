@@ -1,0 +1,439 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.dialects.anthropic.samples import body
+from trunkline.dialects.anthropic import MESSAGES
+from trunkline.dialects.base import Peek
+from trunkline.errors import INVALID_JSON, INVALID_REQUEST, UNSUPPORTED, CallerError
+from trunkline.model import (
+    ChatRequest,
+    Document,
+    Format,
+    Image,
+    Message,
+    Reasoning,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+
+ASK: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+HI = Message(role="user", parts=(Text(text="Hi"),))
+PLAIN = ChatRequest(model="m", messages=(HI,), sampling=Sampling(max_tokens=9))
+PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBOR"}}
+WEB = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+USE = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"b": 1.0, "a": [None]}}
+SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
+CACHED = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+
+
+def sampled(**more: Any) -> ChatRequest:
+    return ChatRequest(model="m", messages=(HI,), sampling=Sampling(max_tokens=9, **more))
+
+
+def asked(**more: Any) -> ChatRequest:
+    return ChatRequest(model="m", messages=(HI,), sampling=Sampling(max_tokens=9), **more)
+
+
+FIELDS: list[tuple[dict[str, Any], ChatRequest]] = [
+    ({}, PLAIN),
+    ({"temperature": 0.5, "top_p": 0.9, "top_k": 5}, sampled(temperature=0.5, top_p=0.9, top_k=5)),
+    ({"temperature": 1}, sampled(temperature=1.0)),
+    ({"stop_sequences": ["a", "b"]}, sampled(stop=("a", "b"))),
+    ({"stop_sequences": []}, PLAIN),
+    ({"stream": True}, asked(stream=True, include_usage=True)),
+    ({"stream": False}, PLAIN),
+    ({"metadata": {"user_id": "u1", "other": 1}}, asked(user="u1")),
+    ({"metadata": {}}, PLAIN),
+    ({"metadata": None, "temperature": None, "tools": None, "thinking": None, "system": None}, PLAIN),
+    ({"service_tier": "auto", "container": "c", "cache_control": {}, "betas": [1], "mcp_servers": []}, PLAIN),
+    ({"thinking": {"type": "disabled"}}, asked(reasoning=Reasoning(effort="none"))),
+    ({"thinking": {"type": "adaptive"}}, asked(reasoning=Reasoning())),
+    ({"thinking": {"type": "between_tools"}}, asked(reasoning=Reasoning())),
+    (
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+        asked(reasoning=Reasoning(effort="low", max_tokens=2000)),
+    ),
+    (
+        {"thinking": {"type": "enabled", "budget_tokens": 10000, "display": "omitted"}},
+        asked(reasoning=Reasoning(effort="medium", max_tokens=10000, exclude=True)),
+    ),
+    (
+        {"thinking": {"type": "enabled", "budget_tokens": 31999, "display": "summarized"}},
+        asked(reasoning=Reasoning(effort="high", max_tokens=31999)),
+    ),
+    (
+        {"thinking": {"type": "enabled", "budget_tokens": 31999}, "output_config": {"effort": "low"}},
+        asked(reasoning=Reasoning(effort="low", max_tokens=31999)),
+    ),
+    (
+        {"thinking": {"type": "adaptive"}, "output_config": {"effort": "xhigh"}},
+        asked(reasoning=Reasoning(effort="xhigh")),
+    ),
+    ({"output_config": {"effort": "max"}}, asked(reasoning=Reasoning(effort="max", exclude=True))),
+    (
+        {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+        asked(format=Format(schema=SCHEMA)),
+    ),
+    ({"output_format": {"type": "json_schema", "schema": SCHEMA}}, asked(format=Format(schema=SCHEMA))),
+    (
+        {"tools": [{"name": "f", "description": "F", "input_schema": SCHEMA, "strict": True, **CACHED}]},
+        asked(tools=(Tool(name="f", description="F", parameters=SCHEMA, strict=True),)),
+    ),
+    (
+        {"tools": [{"type": "custom", "name": "f", "input_schema": SCHEMA}], "tool_choice": {"type": "auto"}},
+        asked(tools=(Tool(name="f", parameters=SCHEMA),), tool_choice=ToolChoice(mode="auto")),
+    ),
+    ({"tool_choice": {"type": "any"}}, asked(tool_choice=ToolChoice(mode="required"))),
+    ({"tool_choice": {"type": "none"}}, asked(tool_choice=ToolChoice(mode="none"))),
+    ({"tool_choice": {"type": "tool", "name": "f"}}, asked(tool_choice=ToolChoice(mode="tool", name="f"))),
+    (
+        {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+        asked(tool_choice=ToolChoice(mode="auto"), parallel_tool_calls=False),
+    ),
+    (
+        {"tool_choice": {"type": "any", "disable_parallel_tool_use": False}},
+        asked(tool_choice=ToolChoice(mode="required")),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "job"), FIELDS)
+def test_fields(fields: dict[str, Any], job: ChatRequest) -> None:
+    assert MESSAGES.parse(body(ASK | fields)) == job
+
+
+def user(*parts: Any) -> Message:
+    return Message(role="user", parts=parts)
+
+
+def result(id: str, *parts: Text | Image, is_error: bool = False) -> Message:
+    return Message(role="tool", parts=(ToolResult(id=id, parts=parts, is_error=is_error),))
+
+
+CONTENTS: list[tuple[str, Any, list[Message]]] = [
+    ("user", "Hi", [HI]),
+    ("user", "", [user()]),
+    ("user", [], [user()]),
+    ("assistant", "Ho", [Message(role="assistant", parts=(Text(text="Ho"),))]),
+    ("system", "Now", [Message(role="system", parts=(Text(text="Now"),))]),
+    ("system", [{"type": "text", "text": "Now"}], [Message(role="system", parts=(Text(text="Now"),))]),
+    (
+        "user",
+        [{"type": "text", "text": "a", **CACHED}, {"type": "text", "text": "b", "cache_control": None}],
+        [user(Text(text="a", cache=True), Text(text="b"))],
+    ),
+    (
+        "user",
+        [PNG | CACHED, WEB],
+        [user(Image(data="iVBOR", media_type="image/png"), Image(url="https://example.com/a.png"))],
+    ),
+    (
+        "user",
+        [
+            {
+                "type": "document",
+                "title": "A",
+                "citations": {"enabled": True},
+                "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"},
+            },
+            {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
+            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Hi"}},
+        ],
+        [
+            user(
+                Document(data="JVBE", media_type="application/pdf", name="A"),
+                Document(url="https://example.com/a.pdf"),
+                Document(data="SGk=", media_type="text/plain"),
+            )
+        ],
+    ),
+    (
+        "assistant",
+        [
+            {"type": "thinking", "thinking": "Hm", "signature": "sig"},
+            {"type": "redacted_thinking", "data": "xx"},
+            {"type": "thinking", "thinking": "m", "signature": ""},
+            {"type": "text", "text": "Ho"},
+            USE,
+            {"type": "tool_use", "id": "toolu_2", "name": "g", "input": {}},
+        ],
+        [
+            Message(
+                role="assistant",
+                parts=(
+                    Thinking(text="Hm", signature="sig"),
+                    Thinking(text="m"),
+                    Text(text="Ho"),
+                    ToolCall(id="toolu_1", name="f", arguments='{"b":1.0,"a":[null]}'),
+                    ToolCall(id="toolu_2", name="g", arguments="{}"),
+                ),
+            )
+        ],
+    ),
+    (
+        "user",
+        [
+            {"type": "text", "text": "And?"},
+            {"type": "tool_result", "tool_use_id": "a", "content": "42", "is_error": False, **CACHED},
+            {"type": "tool_result", "tool_use_id": "b", "is_error": True, "content": ""},
+            {"type": "tool_result", "tool_use_id": "c"},
+            {"type": "tool_result", "tool_use_id": "d", "content": [{"type": "text", "text": "x"}, PNG]},
+        ],
+        [
+            result("a", Text(text="42")),
+            result("b", is_error=True),
+            result("c"),
+            result("d", Text(text="x"), Image(data="iVBOR", media_type="image/png")),
+            user(Text(text="And?")),
+        ],
+    ),
+    (
+        "user",
+        [{"type": "tool_result", "tool_use_id": "a", "content": "42"}],
+        [result("a", Text(text="42"))],
+    ),
+]
+
+
+@pytest.mark.parametrize(("role", "content", "messages"), CONTENTS)
+def test_messages(role: str, content: Any, messages: list[Message]) -> None:
+    said = [ASK["messages"][0], {"role": role, "content": content}]
+    assert MESSAGES.parse(body(ASK | {"messages": said})).messages == (HI, *messages)
+
+
+@pytest.mark.parametrize(
+    ("system", "parts"),
+    [
+        ("Be brief", (Text(text="Be brief"),)),
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b", **CACHED}],
+         (Text(text="a"), Text(text="b", cache=True))),
+    ],
+)  # fmt: skip
+def test_the_system_prompt_comes_first(system: Any, parts: tuple[Text, ...]) -> None:
+    job = MESSAGES.parse(body(ASK | {"system": system}))
+    assert job.messages == (Message(role="system", parts=parts), HI)
+
+
+@pytest.mark.parametrize("system", ["", []])
+def test_an_empty_system_prompt_is_none(system: Any) -> None:
+    assert MESSAGES.parse(body(ASK | {"system": system})) == PLAIN
+
+
+PEEKS: list[tuple[dict[str, Any], Peek]] = [
+    ({}, Peek(model="m", stream=False, max_tokens=9)),
+    ({"stream": True}, Peek(model="m", stream=True, max_tokens=9)),
+    ({"stream": None, "max_tokens": 0}, Peek(model="m", stream=False, max_tokens=0)),
+    ({"model": None}, Peek(model=None, stream=False, max_tokens=9)),
+    ({"model": ""}, Peek(model=None, stream=False, max_tokens=9)),
+    ({"metadata": {"user_id": "u"}}, Peek(model="m", stream=False, max_tokens=9, user="u")),
+    ({"messages": [7], "tools": 7}, Peek(model="m", stream=False, max_tokens=9)),
+]
+
+
+@pytest.mark.parametrize(("fields", "peek"), PEEKS)
+def test_a_peek_reads_what_routing_needs(fields: dict[str, Any], peek: Peek) -> None:
+    assert MESSAGES.peek(body(ASK | fields)) == peek
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in ASK.items() if key != name}
+
+
+def said(*blocks: Any, role: str = "user") -> dict[str, Any]:
+    return ASK | {"messages": [{"role": role, "content": list(blocks)}]}
+
+
+BOTH: list[tuple[dict[str, Any], str]] = [
+    (without("messages"), "messages"),
+    (without("max_tokens"), "max_tokens"),
+    (ASK | {"messages": []}, "messages"),
+    (ASK | {"messages": "Hi"}, "messages"),
+    (ASK | {"messages": {"role": "user"}}, "messages"),
+    (ASK | {"max_tokens": None}, "max_tokens"),
+    (ASK | {"max_tokens": -1}, "max_tokens"),
+    (ASK | {"max_tokens": 1.5}, "max_tokens"),
+    (ASK | {"max_tokens": "9"}, "max_tokens"),
+    (ASK | {"model": 7}, "model"),
+    (ASK | {"stream": "yes"}, "stream"),
+    (ASK | {"metadata": "u"}, "metadata"),
+    (ASK | {"metadata": {"user_id": 7}}, "metadata.user_id"),
+]
+WRONG: list[tuple[dict[str, Any], str]] = [
+    *BOTH,
+    (ASK | {"system": 7}, "system"),
+    (ASK | {"system": [7]}, "system[0]"),
+    (ASK | {"system": [{"type": "text"}]}, "system[0].text"),
+    (ASK | {"stop_sequences": "a"}, "stop_sequences"),
+    (ASK | {"stop_sequences": [7]}, "stop_sequences[0]"),
+    (ASK | {"temperature": "hot"}, "temperature"),
+    (ASK | {"top_p": []}, "top_p"),
+    (ASK | {"top_k": 0.5}, "top_k"),
+    (ASK | {"tools": {}}, "tools"),
+    (ASK | {"tools": ["f"]}, "tools[0]"),
+    (ASK | {"tools": [{"input_schema": {}}]}, "tools[0].name"),
+    (ASK | {"tools": [{"name": "f"}]}, "tools[0].input_schema"),
+    (ASK | {"tools": [{"name": "f", "input_schema": "x"}]}, "tools[0].input_schema"),
+    (ASK | {"tools": [{"name": "f", "input_schema": {}, "description": 7}]}, "tools[0].description"),
+    (ASK | {"tool_choice": "auto"}, "tool_choice"),
+    (ASK | {"tool_choice": {}}, "tool_choice.type"),
+    (ASK | {"tool_choice": {"type": "required"}}, "tool_choice.type"),
+    (ASK | {"tool_choice": {"type": "tool"}}, "tool_choice.name"),
+    (
+        ASK | {"tool_choice": {"type": "any", "disable_parallel_tool_use": 1}},
+        "tool_choice.disable_parallel_tool_use",
+    ),
+    (ASK | {"thinking": True}, "thinking"),
+    (ASK | {"thinking": {"type": "loud"}}, "thinking.type"),
+    (ASK | {"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
+    (ASK | {"thinking": {"type": "enabled", "budget_tokens": 0}}, "thinking.budget_tokens"),
+    (ASK | {"thinking": {"type": "adaptive", "display": "all"}}, "thinking.display"),
+    (ASK | {"output_config": []}, "output_config"),
+    (ASK | {"output_config": {"effort": "huge"}}, "output_config.effort"),
+    (ASK | {"output_config": {"format": {"type": "xml"}}}, "output_config.format.type"),
+    (ASK | {"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
+    (ASK | {"mcp_servers": {}}, "mcp_servers"),
+    (ASK | {"messages": ["Hi"]}, "messages[0]"),
+    (ASK | {"messages": [{"content": "Hi"}]}, "messages[0].role"),
+    (ASK | {"messages": [{"role": "user"}]}, "messages[0].content"),
+    (ASK | {"messages": [{"role": "tool", "content": "Hi"}]}, "messages[0].role"),
+    (ASK | {"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
+    (ASK | {"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
+    (said("Hi"), "messages[0].content[0]"),
+    (said({"text": "Hi"}), "messages[0].content[0].type"),
+    (said({"type": "video"}), "messages[0].content[0].type"),
+    (said({"type": 7}), "messages[0].content[0].type"),
+    (said({"type": "text"}), "messages[0].content[0].text"),
+    (said({"type": "text", "text": 7}), "messages[0].content[0].text"),
+    (said({"type": "text", "text": "a", "cache_control": 7}), "messages[0].content[0].cache_control"),
+    (said({"type": "image"}), "messages[0].content[0].source"),
+    (said({"type": "image", "source": "x"}), "messages[0].content[0].source"),
+    (said({"type": "image", "source": {"type": "disk"}}), "messages[0].content[0].source.type"),
+    (
+        said({"type": "image", "source": {"type": "base64", "data": "x"}}),
+        "messages[0].content[0].source.media_type",
+    ),
+    (
+        said({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": 7}}),
+        "messages[0].content[0].source.data",
+    ),
+    (
+        said({"type": "image", "source": {"type": "url", "url": "file:///etc/passwd"}}),
+        "messages[0].content[0].source.url",
+    ),
+    (
+        said({"type": "document", "source": {"type": "url", "url": "a.pdf"}}),
+        "messages[0].content[0].source.url",
+    ),
+    (said({"type": "tool_result"}), "messages[0].content[0].tool_use_id"),
+    (
+        said({"type": "tool_result", "tool_use_id": "a", "content": 7}),
+        "messages[0].content[0].content",
+    ),
+    (
+        said({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "thinking"}]}),
+        "messages[0].content[0].content[0].type",
+    ),
+    (
+        said({"type": "tool_result", "tool_use_id": "a", "is_error": "no"}),
+        "messages[0].content[0].is_error",
+    ),
+    (said(USE), "messages[0].content[0].type"),
+    (said({"type": "thinking", "thinking": "x"}), "messages[0].content[0].type"),
+    (said(PNG, role="assistant"), "messages[0].content[0].type"),
+    (said(PNG, role="system"), "messages[0].content[0].type"),
+    (
+        said({"type": "tool_result", "tool_use_id": "a"}, role="assistant"),
+        "messages[0].content[0].type",
+    ),
+    (said({"type": "thinking"}, role="assistant"), "messages[0].content[0].thinking"),
+    (said({"type": "redacted_thinking"}, role="assistant"), "messages[0].content[0].data"),
+    (said(USE | {"id": None}, role="assistant"), "messages[0].content[0].id"),
+    (said(USE | {"name": 7}, role="assistant"), "messages[0].content[0].name"),
+    (said(USE | {"input": "{}"}, role="assistant"), "messages[0].content[0].input"),
+    (said(USE | {"input": [1]}, role="assistant"), "messages[0].content[0].input"),
+]
+
+
+@pytest.mark.parametrize(("fields", "param"), WRONG)
+def test_what_is_missing_or_wrong_is_named(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        MESSAGES.parse(body(fields))
+    assert (caught.value.status, caught.value.kind, caught.value.param) == (400, INVALID_REQUEST, param)
+    assert f"'{param}'" in caught.value.message
+
+
+@pytest.mark.parametrize(("fields", "param"), BOTH)
+def test_a_peek_names_it_too(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        MESSAGES.peek(body(fields))
+    assert (caught.value.kind, caught.value.param) == (INVALID_REQUEST, param)
+
+
+UNSENDABLE: list[tuple[dict[str, Any], str]] = [
+    (ASK | {"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
+    (ASK | {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
+    (said({"type": "server_tool_use", "id": "x"}, role="assistant"), "messages[0].content[0].type"),
+    (said({"type": "search_result", "title": "x"}), "messages[0].content[0].type"),
+    (said({"type": "image", "source": {"type": "file", "file_id": "f"}}), "messages[0].content[0].source"),
+    (said({"type": "document", "source": {"type": "file", "file_id": "f"}}), "messages[0].content[0].source"),
+    (
+        said({"type": "document", "source": {"type": "content", "content": "x"}}),
+        "messages[0].content[0].source",
+    ),
+    (
+        said({"type": "document", "context": "c", "source": {"type": "text", "data": "x"}}),
+        "messages[0].content[0].context",
+    ),
+    (
+        said(
+            {
+                "type": "tool_result",
+                "tool_use_id": "a",
+                "content": [{"type": "document", "source": {"type": "text", "data": "x"}}],
+            }
+        ),
+        "messages[0].content[0].content[0]",
+    ),
+    (
+        said({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "tool_reference"}]}),
+        "messages[0].content[0].content[0].type",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "param"), UNSENDABLE)
+def test_what_cannot_be_translated_is_refused(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        MESSAGES.parse(body(fields))
+    assert (caught.value.status, caught.value.kind, caught.value.param) == (400, UNSUPPORTED, param)
+
+
+@pytest.mark.parametrize("read", [MESSAGES.peek, MESSAGES.parse], ids=["peek", "parse"])
+@pytest.mark.parametrize(
+    ("data", "kind", "message"),
+    [
+        (b"", INVALID_JSON, "The request body is empty"),
+        (b" \n", INVALID_JSON, "The request body is empty"),
+        (b"{", INVALID_JSON, "The request body is not JSON"),
+        (b"model=m", INVALID_JSON, "The request body is not JSON"),
+        (b'{"model":NaN}', INVALID_JSON, "The request body is not JSON"),
+        (b'{"model":"\xff"}', INVALID_JSON, "The request body is not JSON"),
+        (b'{"x":' + b"[" * 100_000, INVALID_JSON, "The request body is not JSON"),
+        (b"[]", INVALID_REQUEST, "The request body is not a JSON object"),
+        (b"null", INVALID_REQUEST, "The request body is not a JSON object"),
+        (b'"text"', INVALID_REQUEST, "The request body is not a JSON object"),
+    ],
+)
+def test_a_body_that_is_no_json_object(read: Any, data: bytes, kind: object, message: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        read(data)
+    assert (caught.value.status, caught.value.kind, caught.value.param) == (400, kind, None)
+    assert caught.value.message.startswith(message)
