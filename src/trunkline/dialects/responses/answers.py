@@ -66,8 +66,8 @@ class Response:
     def name(self) -> None:
         """Give it its id, time and model: ours, unless the upstream named them."""
         known = self.output.started or Started()
-        id = known.id or ""
-        self._root = id.removeprefix("resp_") if id.startswith("resp_") else uuid.uuid4().hex
+        theirs = known.id or ""
+        self._root = theirs.removeprefix("resp_") if theirs.startswith("resp_") else uuid.uuid4().hex
         self._model = known.model or self._model
         self._created = known.created or int(time.time())
 
@@ -162,7 +162,7 @@ class Response:
             "truncation": "disabled",
             "usage": usage,
             "user": job.user,
-            "metadata": job.metadata,
+            "metadata": job.metadata or {},
         }
 
 

@@ -9,7 +9,7 @@ from trunkline.dialects.responses import requests, streaming
 from trunkline.dialects.responses.answers import Whole, error_body
 from trunkline.dialects.responses.requests import ResponsesRequest
 from trunkline.errors import GatewayError
-from trunkline.model import ChatRequest, Job, Operation
+from trunkline.model import Job, Operation
 
 
 class ResponsesFront(NamedTuple):
@@ -31,10 +31,8 @@ class ResponsesFront(NamedTuple):
         return requests.parse(body, self.stored)
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
-        """A writer for one answer to ``job``; a response's id has a prefix of its own."""
-        if not isinstance(job, ResponsesRequest):
-            stream = isinstance(job, ChatRequest) and job.stream
-            job = ResponsesRequest(model=model, messages=(), stream=stream)
+        """A writer for one answer to a job of ``parse``; a response's id has a prefix of its own."""
+        assert isinstance(job, ResponsesRequest)
         return streaming.Stream(job, model) if job.stream else Whole(job, model)
 
     def loaded(self, job: Job, model: str) -> bytes | None:

@@ -39,7 +39,7 @@ class Kind(NamedTuple):
     """Begins the names of its ``.delta`` and ``.done`` events."""
     part: str = "response.content_part"
     """Begins the names of its part's ``.added`` and ``.done`` events."""
-    index: str = "content_index"
+    counter: str = "content_index"
     """The field that counts parts of an item."""
 
 

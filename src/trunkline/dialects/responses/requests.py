@@ -34,7 +34,7 @@ class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
     """The response is to be kept; OpenAI's default is yes."""
     include: tuple[str, ...] = ()
     truncation: str | None = None
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
     summary: str | None = None
     """Reasoning is wanted as a summary."""
     verbosity: str | None = None
@@ -115,7 +115,7 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
         store=seen.store,
         include=include,
         truncation=seen.truncation,
-        metadata=seen.metadata or {},
+        metadata=seen.metadata,
         summary=asked.summary or asked.generate_summary,
         verbosity=text.verbosity,
         max_tool_calls=seen.max_tool_calls,

@@ -133,7 +133,7 @@ class Stream:
     def _place(self, part: Part) -> dict[str, Any]:
         """Where the part that is being told stands."""
         place: dict[str, Any] = {"item_id": self._response.item_id(self._at), "output_index": self._at}
-        return place | {part.kind.index: self._part} if part.kind.index else place
+        return place | {part.kind.counter: self._part} if part.kind.counter else place
 
     def _begin_part(self, out: list[bytes], part: Part) -> None:
         self._part_open, self._told = True, 0
