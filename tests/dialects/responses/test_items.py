@@ -59,7 +59,7 @@ def _answered(id: str) -> Message:
     return _said("tool", ToolResult(id=id, parts=(Text(text="1"),)))
 
 
-A, B = (ToolCall(id=id, name="f", arguments='{"x":1}') for id in "ab")
+A, B = (ToolCall(id=name, name="f", arguments='{"x":1}') for name in "ab")
 HI, HM = Text(text="Hi"), Thinking(text="Hm")
 
 TURNS: dict[str, tuple[list[Any], list[Message]]] = {

@@ -253,7 +253,9 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], param: str) -> None:
     assert f"'{param}'" in caught.value.message
 
 
-@pytest.mark.parametrize("data", [b"", b"  ", b"{", b"\xff", b'{"input": "\xff"}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"  ", b"{", b"\xff", b'{"input": "\xff"}', b'{"prompt": ' + b"[" * 100_000]
+)
 def test_what_is_no_json(data: bytes) -> None:
     for read in (RESPONSES.peek, RESPONSES.parse):
         with pytest.raises(CallerError) as caught:

@@ -44,9 +44,10 @@ def invalid(at: str, problem: str) -> CallerError:
     return CallerError(f"Invalid '{at}': {problem}", INVALID_REQUEST, param=at)
 
 
-def unsupported(what: str, at: str) -> CallerError:
+def unsupported(what: str, at: str, instead: str = "") -> CallerError:
     """A field asks for something that the gateway does not have, or cannot say to upstreams."""
-    return CallerError(f"{what} is not supported here ('{at}')", UNSUPPORTED, param=at)
+    hint = f"; {instead}" if instead else ""
+    return CallerError(f"{what} is not supported here ('{at}'){hint}", UNSUPPORTED, param=at)
 
 
 def _invalid(text: str, at: str) -> CallerError:

@@ -96,7 +96,7 @@ def _read_item(item: msgspec.Raw, at: str, turns: _Turns) -> None:
         case "reasoning":
             _reasoning(decode(_REASONING, item, at), turns)
         case "item_reference":
-            raise unsupported("A reference to an item of a stored response; send the item itself: it", at)
+            raise unsupported("A reference to an item of a stored response", at, "send the item itself")
         case _:
             raise unsupported(f"An input item of type '{kind}'", f"{at}.type")
 

@@ -85,8 +85,9 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
     _check(seen)
     if seen.previous_response_id is not None and not stored:
         raise unsupported(
-            "This gateway keeps no responses; send the whole conversation as input: a previous response",
+            "A previous response",
             "previous_response_id",
+            "this gateway keeps no responses: send the whole conversation as input",
         )
     include = tuple(seen.include or ())
     logprobs = True if wire.LOGPROBS in include else None
@@ -139,7 +140,7 @@ def _tool(raw: msgspec.Raw, at: str) -> Tool:
     if typed.type is None:
         raise missing(f"{at}.type")
     if typed.type != "function":
-        raise unsupported(f"The tool '{typed.type}', which OpenAI's own servers run,", f"{at}.type")
+        raise unsupported(f"A tool of type '{typed.type}'", f"{at}.type", "only functions are")
     spec = decode(_FUNCTION, raw, at)
     return Tool(name=spec.name, description=spec.description, parameters=spec.parameters, strict=spec.strict)
 
