@@ -265,7 +265,10 @@ def test_log_probabilities_for_those_who_ask() -> None:
     top = {"token": "h", "logprob": -1.5, "bytes": None}
     token = {"token": "Hé", "logprob": -0.5, "bytes": None, "top_logprobs": [top]}
     piece = TextDelta("Hé", 0, {"content": [token], "refusal": None})
-    odd: list[StreamEvent] = [TextDelta("", 0, shape) for shape in ({"tokens": ["x"]}, "x", {"content": [1]})]
+    odd: list[StreamEvent] = [
+        TextDelta("", 0, shape)
+        for shape in ({"tokens": ["x"]}, "x", {"content": [1]}, {"content": [{"token": 1}]})
+    ]
     asked = {"include": ["message.output_text.logprobs"]}
     expected = {
         "token": "Hé",

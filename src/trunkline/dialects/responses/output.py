@@ -198,20 +198,34 @@ def _is_object(part: Part) -> bool:
         return False
 
 
+class _Top(msgspec.Struct):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+    def wire(self) -> dict[str, Any]:
+        data = list(self.token.encode("utf-8", "replace")) if self.bytes is None else self.bytes
+        return {"token": self.token, "bytes": data, "logprob": self.logprob}
+
+
+class _Token(_Top, kw_only=True):
+    top_logprobs: list[_Top] | None = None
+
+
+class _Logprobs(msgspec.Struct):
+    """Chat's log probabilities of one piece."""
+
+    content: list[_Token] | None = None
+
+
 def read_logprobs(seen: Any) -> Sequence[dict[str, Any]]:
     """Chat's log probabilities of one piece in this dialect's form; what has another form is left out."""
-    found = seen.get("content") if isinstance(seen, dict) else None
-    if not isinstance(found, list):
+    if seen is None:
+        return ()
+    try:
+        found = msgspec.convert(seen, _Logprobs).content or ()
+    except msgspec.ValidationError:
         return ()
     return [
-        _token(each) | {"top_logprobs": [_token(top) for top in each.get("top_logprobs") or ()]}
-        for each in found
-        if isinstance(each, dict)
+        token.wire() | {"top_logprobs": [top.wire() for top in token.top_logprobs or ()]} for token in found
     ]
-
-
-def _token(seen: dict[str, Any]) -> dict[str, Any]:
-    token = seen.get("token") or ""
-    known = seen.get("bytes")
-    data = list(token.encode("utf-8", "replace")) if known is None else known
-    return {"token": token, "bytes": data, "logprob": seen.get("logprob") or 0.0}
