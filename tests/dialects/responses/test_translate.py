@@ -1,4 +1,4 @@
-"""A Responses client in front of upstreams that speak other dialects: what they are asked, and what it gets."""
+"""A Responses client in front of upstreams of other dialects: what they are asked, and what it gets."""
 
 from __future__ import annotations
 
