@@ -1,0 +1,52 @@
+"""The Responses API as a front: what clients may ask, and how they are answered."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from trunkline.dialects.base import Peek, Writer
+from trunkline.dialects.responses import requests, streaming
+from trunkline.dialects.responses.answers import Whole, error_body
+from trunkline.dialects.responses.requests import ResponsesRequest
+from trunkline.errors import GatewayError
+from trunkline.model import Job, Operation
+
+
+class ResponsesFront(NamedTuple):
+    """The dialect's one operation; satisfies ``dialects.base.Front``."""
+
+    stored: bool = False
+    """Whoever calls ``parse`` can look up a ``previous_response_id``."""
+    operation: Operation = "chat"
+    dialect: str = "responses"
+    stream_type: bytes = streaming.SSE_TYPE
+    home: str | None = None
+
+    def peek(self, body: bytes) -> Peek:
+        """What routing needs."""
+        return requests.peek(body)
+
+    def parse(self, body: bytes) -> ResponsesRequest:
+        """All of a request in canonical form."""
+        return requests.parse(body, self.stored)
+
+    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
+        """A writer for one answer to a job of ``parse``; a response's id has a prefix of its own."""
+        assert isinstance(job, ResponsesRequest)
+        return streaming.Stream(job, model) if job.stream else Whole(job, model)
+
+    def loaded(self, job: Job, model: str) -> bytes | None:
+        """OpenAI's API knows no loading."""
+        return None
+
+    def error(self, error: GatewayError) -> bytes:
+        """OpenAI's error envelope."""
+        return error_body(error)
+
+    def stream_error(self, error: GatewayError) -> bytes:
+        """The event that says what went wrong, for who does not have the writer: only that knows the event's
+        number and the response."""
+        return streaming.error_event(error, 0)
+
+
+RESPONSES: Final = ResponsesFront()

@@ -1,0 +1,167 @@
+"""OpenAI's own SDK against our bytes: what it sends is understood, and what it gets it can use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from trunkline.dialects.base import Front
+from trunkline.dialects.responses import RESPONSES, ResponsesRequest
+from trunkline.errors import (
+    INVALID_API_KEY,
+    MODEL_NOT_FOUND,
+    UPSTREAM_RATE_LIMIT,
+    UPSTREAM_TRUNCATED,
+    CallerError,
+    GatewayError,
+    ProviderError,
+)
+from trunkline.events import (
+    Finished,
+    Metered,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
+from trunkline.model import Message, Text, ToolChoice, Usage
+
+FRONT: Front = RESPONSES
+
+
+class Gateway:
+    """Answers every request with scripted events, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.events: list[StreamEvent] = []
+        self.error: GatewayError | None = None
+        self.job: ResponsesRequest | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/v1/responses"
+        body = request.read()
+        assert RESPONSES.peek(body).model == "llama"
+        self.job = RESPONSES.parse(body)
+        writer = RESPONSES.writer(self.job, "llama", "chatcmpl-")
+        if self.error is not None and not self.events:
+            return httpx.Response(self.error.status, content=RESPONSES.error(self.error))
+        content = writer.feed(self.events)
+        content += writer.error(self.error) if self.error is not None else writer.finish()
+        return httpx.Response(200, content=content, headers={"content-type": writer.content_type.decode()})
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    http: Any = httpx.Client(transport=httpx.MockTransport(gateway))  # SDKs differ in whose client they name
+    with openai.OpenAI(api_key="gw_x", base_url="http://gateway/v1", http_client=http, max_retries=0) as made:
+        yield made
+
+
+ASK: Any = {"model": "llama", "input": "Hi"}
+TOOL: Any = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False}
+HI = Message(role="user", parts=(Text(text="Hi"),))
+STARTED = Started("chatcmpl-1", "llama3.2", 1700000000)
+USAGE = Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=1)
+CALLS: list[StreamEvent] = [
+    STARTED,
+    ThinkingDelta("Hm"),
+    ToolCallDelta(0, "a", "f", '{"x"'),
+    ToolCallDelta(0, arguments=":1}"),
+    ToolCallDelta(1, "b", "g", "{}"),
+    Finished("tool_calls"),
+    Metered(USAGE),
+]
+
+
+def test_a_whole_answer(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = [STARTED, TextDelta("Hello"), Finished("length"), Metered(USAGE)]
+    answer = client.responses.create(**ASK, temperature=0.5, max_output_tokens=20)
+    assert (answer.output_text, answer.model, answer.created_at) == ("Hello", "llama3.2", 1700000000)
+    assert answer.incomplete_details is not None
+    assert (answer.status, answer.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    assert answer.usage is not None
+    assert (answer.usage.total_tokens, answer.usage.input_tokens_details.cached_tokens) == (5, 1)
+    assert gateway.job is not None
+    assert (gateway.job.messages, gateway.job.sampling.max_tokens) == ((HI,), 20)
+
+
+def test_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = [STARTED, TextDelta("Hel"), TextDelta("lo"), Finished("stop"), Metered(USAGE)]
+    with client.responses.create(**ASK, stream=True) as events:
+        seen = list(events)
+    assert "".join(event.delta for event in seen if event.type == "response.output_text.delta") == "Hello"
+    last = seen[-1]
+    assert last.type == "response.completed"
+    assert last.response.output_text == "Hello"
+    assert gateway.job is not None
+    assert gateway.job.stream
+
+
+def test_the_sdk_gathers_our_calls_and_sends_them_back(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = CALLS
+    with client.responses.stream(**ASK, tools=[TOOL], tool_choice="required") as stream:
+        stream.until_done()
+        answer = stream.get_final_response()
+    calls = [item for item in answer.output if item.type == "function_call"]
+    assert [(call.call_id, call.name, call.arguments) for call in calls] == [
+        ("a", "f", '{"x":1}'), ("b", "g", "{}")
+    ]  # fmt: skip
+    assert gateway.job is not None
+    assert gateway.job.tool_choice == ToolChoice(mode="required")
+    results = [{"type": "function_call_output", "call_id": call.call_id, "output": "1"} for call in calls]
+    sent: Any = [{"role": "user", "content": "Hi"}, *(item.to_dict() for item in answer.output), *results]
+    gateway.events = [STARTED, TextDelta("Done")]
+    assert client.responses.create(model="llama", input=sent, tools=[TOOL]).output_text == "Done"
+    assert [(message.role, len(message.parts)) for message in gateway.job.messages] == [
+        ("user", 1), ("assistant", 3), ("tool", 1), ("tool", 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (CallerError("Bad input", param="input"), openai.BadRequestError),
+        (CallerError("Who?", INVALID_API_KEY), openai.AuthenticationError),
+        (ProviderError("No 'x'", MODEL_NOT_FOUND, param="model"), openai.NotFoundError),
+        (ProviderError("Slow", UPSTREAM_RATE_LIMIT), openai.RateLimitError),
+        (ProviderError("Down"), openai.InternalServerError),
+    ],
+)
+def test_errors(
+    client: openai.OpenAI, gateway: Gateway, error: GatewayError, raised: type[openai.APIStatusError]
+) -> None:
+    gateway.error = error
+    with pytest.raises(raised) as caught:
+        client.responses.create(**ASK)
+    assert (caught.value.status_code, caught.value.code) == (error.status, error.code)
+    assert (caught.value.param, caught.value.type) == (error.param, error.kind.type)
+
+
+def test_an_error_in_the_middle_of_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
+    gateway.events = [STARTED, TextDelta("Hel")]
+    gateway.error = ProviderError("It was cut", UPSTREAM_TRUNCATED)
+    seen: list[str] = []
+    with client.responses.create(**ASK, stream=True) as events, pytest.raises(openai.APIError) as caught:
+        seen.extend(event.type for event in events)
+    assert (caught.value.message, caught.value.code) == ("It was cut", "upstream_truncated")
+    assert seen[-1] == "response.output_text.delta"
+
+
+def test_what_a_front_says_of_itself() -> None:
+    job = FRONT.parse(b'{"input":"Hi"}')
+    assert (FRONT.dialect, FRONT.operation, FRONT.home) == ("responses", "chat", None)
+    assert FRONT.loaded(job, "m") is None
+    assert FRONT.writer(job, "m", "x").content_type == b"application/json"
+    assert (
+        FRONT.writer(FRONT.parse(b'{"input":"Hi","stream":true}'), "m", "x").content_type == FRONT.stream_type
+    )
