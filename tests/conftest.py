@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from tests.services import Postgres, Redis, postgres_server, redis_server
 from trunkline.settings import Settings
 
 REQUIRE_ALL = os.environ.get("TRUNKLINE_REQUIRE_ALL") == "1"
@@ -51,3 +53,26 @@ def _refuse_skip(report: Report) -> Report:
         report.outcome = "failed"
         report.longrepr = f"{reason}\nTRUNKLINE_REQUIRE_ALL is set: nothing may be skipped here."
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server for this test process."""
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis server for this test process."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database: once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/trunkline.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.database()

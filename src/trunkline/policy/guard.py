@@ -276,26 +276,24 @@ class Guard:
     async def _take(
         self, ticket: Ticket, marks: Iterable[Marked], amounts: dict[str, int], now: float
     ) -> None:
-        for marked in marks:
-            mark = marked.mark
-            meter = self.meter(marked, now)
-            amount = amounts[mark.what]
-            wait = meter.take(amount, now)
-            if wait == ASK:
-                try:
-                    while wait == ASK:
-                        await asyncio.ensure_future(meter.refill(amount))
-                        wait = meter.take(amount, now)
-                except BaseException:
-                    self.release(ticket)
-                    raise
-            if wait != GRANTED:
-                self.release(ticket)
-                raise _exhausted(marked, meter, wait, now)
-            held = _Held(meter, mark, amount)
-            ticket.held.append(held)
-            if mark.what == "requests" or mark.what == "tokens":
-                ticket.shown.append(held)
+        try:
+            for marked in marks:
+                mark = marked.mark
+                meter = self.meter(marked, now)
+                amount = amounts[mark.what]
+                wait = meter.take(amount, now)
+                while wait == ASK:
+                    await asyncio.ensure_future(meter.refill(amount))
+                    wait = meter.take(amount, now)
+                if wait != GRANTED:
+                    raise _exhausted(marked, meter, wait, now)
+                held = _Held(meter, mark, amount)
+                ticket.held.append(held)
+                if mark.what == "requests" or mark.what == "tokens":
+                    ticket.shown.append(held)
+        except BaseException:
+            self.release(ticket)
+            raise
 
     def meter(self, marked: Marked, now: float) -> Meter:
         """The meter of a mark, for the period of ``now``."""

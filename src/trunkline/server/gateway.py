@@ -21,7 +21,9 @@ from trunkline.observe.metrics import Metrics, Present, UpstreamState
 from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.guard import Guard
+from trunkline.policy.leases import Sharing
 from trunkline.policy.prices import preload
+from trunkline.policy.rules import Marked
 from trunkline.routing.pools import Choice
 from trunkline.server.admit import Admission, RequestIds
 from trunkline.server.calls import Door, Held
@@ -29,6 +31,7 @@ from trunkline.server.errands import Errand
 from trunkline.server.policing import Spent, Warnings, period, price_book, rulebook
 from trunkline.server.records import Recorder
 from trunkline.server.reloading import Reloader
+from trunkline.server.sharing import RedisLeases
 from trunkline.server.wiring import Registry, Wiring
 from trunkline.settings import Exposure, Settings
 from trunkline.transport import Client
@@ -75,9 +78,18 @@ class Gateway:
         self.errands: set[Errand] = set()
         self._registry = registry
         self.wiring = Wiring(settings, self._client, registry=registry)
-        self._spent = None if ledger is None else Spent(settings.database_url.get_secret_value())
+        self._spent = None
+        if ledger is not None:
+            self._spent = Spent(settings.database_url.get_secret_value(), ledger)
+        self._sharing, self._leases = _share(settings, self._spent)
         self._warnings = Warnings()
-        self.guard = Guard(price_book(self.wiring), spent=self._spent, period=period, warn=self._warnings)
+        self.guard = Guard(
+            price_book(self.wiring),
+            make=None if self._sharing is None else self._sharing.make,
+            spent=self._spent,
+            period=period,
+            warn=self._warnings,
+        )
         self.pipeline = Pipeline(
             self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard
         )
@@ -117,6 +129,8 @@ class Gateway:
             preload()
         if self.ledger is not None:
             self.ledger.start()
+        if self._leases is not None and self._sharing is not None:
+            self._leases.start(self._sharing)
         if self.reloader is not None:
             self.reloader.start()
         if self._key_source is not None:
@@ -230,10 +244,25 @@ class Gateway:
         self.recorder.close()
         if self.ledger is not None:
             await asyncio.to_thread(self.ledger.close)
+        if self._leases is not None and self._sharing is not None:
+            await self._leases.aclose(self._sharing)
         if self._spent is not None:
             self._spent.close()
         await self._warnings.aclose()
         self.access_log.close()
+
+
+def _share(settings: Settings, spent: Spent | None) -> tuple[Sharing | None, RedisLeases | None]:
+    """What shares limits and budgets with other nodes, where Redis is configured."""
+    if settings.redis_url is None:
+        return None, None
+
+    async def before(marked: Marked, since: int) -> int:
+        return 0 if spent is None else await spent(marked.mark, since)
+
+    leases = RedisLeases(settings.redis_url.get_secret_value(), settings.redis_prefix)
+    closed, share = settings.redis_loss == "closed", settings.redis_local_share
+    return Sharing(leases, period, before, closed=closed, local_share=share), leases
 
 
 def _look(source: PolicyReader) -> Policies | None:

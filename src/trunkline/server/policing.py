@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from trunkline.errors import LIMITS_AWAY, GatewayError
+from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies
 from trunkline.ledger.usage import period_end, period_start
 from trunkline.policy.guard import Spending
@@ -17,11 +19,14 @@ from trunkline.policy.rules import BudgetRule, LimitRule, Mark, Rulebook
 if TYPE_CHECKING:
     from trunkline.ledger.policies import Period
     from trunkline.ledger.store import Store
+    from trunkline.ledger.writer import Ledger
     from trunkline.server.wiring import Wiring
     from trunkline.settings import Settings
 
 MICROS: Final = 1_000_000
 WEBHOOK_TIMEOUT_S: Final = 10.0
+REPLAY_S: Final = 10.0
+"""Seconds that a first look at a budget waits for usage that was left behind."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -89,22 +94,29 @@ def period(per: str, now: float) -> tuple[int, float]:
 class Spent:
     """What was spent before this process began to count, read from the ledger."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ledger: Ledger) -> None:
         self._url = url
+        self._ledger = ledger
         self._store: Store | None = None
 
     async def __call__(self, mark: Mark, since: int) -> int:
         """What the subject of a mark has spent since ``since``: micros or tokens.
 
         Raises:
-            StoreError: the database cannot be read.
+            GatewayError: 503, the database cannot be read.
         """
-        return await asyncio.to_thread(self._read, mark, since)
+        try:
+            return await asyncio.to_thread(self._read, mark, since)
+        except StoreError as error:
+            log.error("what was spent cannot be read", reason=str(error))
+            text = "Budgets cannot be checked now: the database is away"
+            raise GatewayError(text, LIMITS_AWAY, retry_after=1.0, advice="true") from None
 
     def _read(self, mark: Mark, since: int) -> int:
         from trunkline.ledger.store import Store
         from trunkline.ledger.usage import spent
 
+        self._ledger.ready.wait(REPLAY_S)  # what a killed process left behind counts too
         if self._store is None:
             self._store = Store(self._url)
         micros, tokens = spent(self._store, mark.scope, mark.subject, since)

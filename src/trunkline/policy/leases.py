@@ -1,0 +1,326 @@
+"""Limits and budgets that several nodes share: meters that lease small slices from a store all of them see.
+
+What is leased is gone for the others, so that nothing is ever granted twice: together the nodes never grant
+more than the limit, and what lies idle at a node (at most a slice: a hundredth of the limit, or one request)
+is given back after a second. A request that finds enough leased touches memory only; one that does not waits
+for one round trip. What a dead node had leased comes back when it has not been heard of for some seconds.
+
+While the store is away each node either refuses what is limited, or grants a stated share of every limit and
+of what was left of every budget.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol
+
+from trunkline.errors import LIMITS_AWAY, CallerError
+from trunkline.policy.meters import ASK, GRANTED, Left, Meter, Purse, Rate
+from trunkline.policy.rules import DAY, MINUTE, Marked
+
+IDLE_S: Final = 1.0
+"""Seconds after which what lies idle at a node is given back."""
+LOOK_EVERY_S: Final = 1.0
+"""Seconds between two looks at what all nodes have spent of a budget that is in use."""
+LOOK_FOR_S: Final = 3600.0
+"""Seconds after its last use for which a budget is looked at."""
+SLICE: Final = 100
+"""A slice is the hundredth part of a limit."""
+_PERIODS: Final = {"minute": MINUTE, "day": DAY}
+
+
+class Leased(NamedTuple):
+    """The store's answer to a node that wants more."""
+
+    granted: int
+    left: int
+    """What is left for others, as far as it is known."""
+    wait_s: float
+    """Seconds until the same may be granted, where it was not."""
+
+
+class Balance(NamedTuple):
+    """What the store knows of a budget."""
+
+    granted: int
+    spent: int
+    held: int
+    """By all nodes: leased, and not spent yet."""
+
+
+class AwayError(Exception):
+    """The store cannot be reached."""
+
+
+class LeaseStore(Protocol):
+    """The store that all nodes see. Raises AwayError from every method."""
+
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
+        """Lease between ``need`` and ``want`` of a rate, or nothing."""
+
+    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+        """Give back what was leased (or, below zero, owe what was used beyond it)."""
+
+    async def take_purse(
+        self, name: str, limit: int, need: int, want: int, *, seeded: bool
+    ) -> Balance | None:
+        """Lease between ``need`` and ``want`` of a budget, or nothing. None: nobody has said yet what was
+        spent; with ``seeded`` that counts as nothing."""
+
+    async def seed_purse(self, name: str, spent: int, ends: float) -> None:
+        """Say what was spent, if nobody has; it is forgotten some time after ``ends``."""
+
+    async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
+        """Report what was spent, and give back what is not held any more. None as above."""
+
+
+class Sharing:
+    """The shared meters of one node."""
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        period: Callable[[str, float], tuple[int, float]],
+        spent: Callable[[Marked, int], Awaitable[int]],
+        *,
+        closed: bool = False,
+        local_share: float = 0.1,
+    ) -> None:
+        """
+        Args:
+            store: what all nodes see.
+            period: when the period of a time began and ends.
+            spent: what a budget's subject has spent since a time, from the ledger.
+            closed: refuse what is limited while the store is away.
+            local_share: else grant this share of it.
+        """
+        self.store = store
+        self.period = period
+        self.spent = spent
+        self.closed = closed
+        self.local_share = local_share
+        self.away = False
+        """The store did not answer; whoever watches over it says when it does again."""
+        self._meters: list[SharedRate | SharedPurse] = []
+
+    def make(self, marked: Marked, now: float) -> Meter:
+        """The shared meter of a mark at a time."""
+        mark, amount, budget = marked
+        meter: SharedRate | SharedPurse
+        if budget is None and mark.what != "slots":
+            meter = SharedRate(self, mark.text, amount, _PERIODS[mark.per])
+        else:
+            meter = SharedPurse(self, marked, now)
+        self._meters.append(meter)
+        return meter
+
+    def refuse(self) -> None:
+        """While the store is away: raise CallerError, if that is what was chosen."""
+        if self.closed:
+            raise CallerError(
+                "Limits and budgets cannot be checked now: Redis is away (REDIS_LOSS=closed)",
+                LIMITS_AWAY,
+                retry_after=1.0,
+                advice="true",
+            )
+
+    async def tidy(self, *, all_of_it: bool = False) -> None:
+        """Report what was spent, and give back what lies idle (``all_of_it``: everything). Raises
+        AwayError."""
+        now = time.time()
+        for meter in list(self._meters):
+            await meter.tidy(now, all_of_it=all_of_it)
+            if isinstance(meter, SharedPurse) and meter.is_over(now):
+                self._meters.remove(meter)
+
+
+class SharedRate:
+    """A rate that nodes share."""
+
+    def __init__(self, sharing: Sharing, name: str, limit: int, per_s: float) -> None:
+        self.limit = limit
+        self._sharing = sharing
+        self._name = f"rate:{name}"
+        self._per_s = per_s
+        self._credit = 0
+        self._owed = 0
+        self._used_at = 0.0
+        self._denied_until = 0.0
+        self._known = Left(limit, limit, 0.0)
+        self._local = Rate(max(1, int(limit * sharing.local_share)), per_s)
+
+    def take(self, amount: int, now: float) -> float:
+        """See :class:`~trunkline.policy.meters.Meter`."""
+        self._used_at = now
+        if self._credit >= amount:
+            self._credit -= amount
+            return GRANTED
+        if self._sharing.away:
+            self._sharing.refuse()
+            return self._local.take(amount, now)
+        return self._denied_until - now if now < self._denied_until else ASK
+
+    async def refill(self, amount: int) -> None:
+        """Lease what is missing, and a slice where there is room."""
+        need = amount - self._credit
+        want = max(need, self.limit // SLICE)
+        try:
+            leased = await self._sharing.store.take_rate(self._name, self.limit, self._per_s, need, want)
+        except AwayError:
+            self._sharing.away = True
+            return
+        self._credit += leased.granted
+        if not leased.granted:
+            self._denied_until = time.time() + max(0.001, leased.wait_s)
+        reset = (self.limit - leased.left) * self._per_s / self.limit
+        self._known = Left(self.limit, max(0, leased.left), max(0.0, reset))
+
+    def settle(self, taken: int, used: int, now: float) -> None:
+        """See :class:`~trunkline.policy.meters.Meter`."""
+        if used < taken:
+            self._credit += taken - used
+        else:
+            self._owed += used - taken
+
+    def left(self, now: float) -> Left:
+        """What all nodes have left, as far as is known here."""
+        if self._sharing.away:
+            return self._local.left(now)
+        return self._known._replace(remaining=self._known.remaining + self._credit)
+
+    async def tidy(self, now: float, *, all_of_it: bool) -> None:
+        """See :meth:`Sharing.tidy`."""
+        amount = -self._owed
+        if self._credit and (all_of_it or now - self._used_at > IDLE_S):
+            amount += self._credit
+            self._credit = 0
+        self._owed = 0
+        if amount:
+            await self._sharing.store.give_rate(self._name, self.limit, self._per_s, amount)
+
+
+class SharedPurse(Purse):
+    """A budget, or a number of places, that nodes share. ``spent`` is what all of them have."""
+
+    def __init__(self, sharing: Sharing, marked: Marked, now: float) -> None:
+        begin, ends = (0, float("inf")) if marked.budget is None else sharing.period(marked.mark.per, now)
+        hard = marked.budget is None or marked.budget.hard
+        super().__init__(marked.amount, ends, hard=hard)
+        self._sharing = sharing
+        self._marked = marked
+        self._begin = begin
+        self._name = f"purse:{marked.mark.text}:{begin}"
+        self._places = marked.budget is None
+        self._credit = 0
+        self._unleased = 0
+        """Reserved, but not leased: while the store was away, or in a soft budget."""
+        self._alone = 0
+        """Spent while the store was away."""
+        self._to_report = 0
+        self._to_release = 0
+        self._used_at = 0.0
+        self._denied_until = 0.0
+        self._denied_for = 0
+        self._looked_at = 0.0
+
+    def take(self, amount: int, now: float) -> float:
+        """See :class:`~trunkline.policy.meters.Meter`."""
+        self._used_at = now
+        if not self.hard:
+            self._unleased += amount
+        elif self._credit >= amount:
+            self._credit -= amount
+        elif self._sharing.away:
+            self._sharing.refuse()
+            share = int((self.limit - self.spent) * self._sharing.local_share)
+            if self._unleased + self._alone + amount > max(share, 1 if self._places else 0):
+                return 1.0
+            self._unleased += amount
+        elif now < self._denied_until and amount >= self._denied_for:
+            return self._denied_until - now
+        else:
+            return ASK
+        self.reserved += amount
+        return GRANTED
+
+    async def refill(self, amount: int) -> None:
+        """Lease what is missing, and a slice where there is room."""
+        need = amount - self._credit
+        want = need if self._places else max(need, self.limit // SLICE)
+        store = self._sharing.store
+        try:
+            balance = await store.take_purse(self._name, self.limit, need, want, seeded=self._places)
+            if balance is None:
+                before = await self._sharing.spent(self._marked, self._begin)
+                await store.seed_purse(self._name, before, self.ends)
+                balance = await store.take_purse(self._name, self.limit, need, want, seeded=True)
+        except AwayError:
+            self._sharing.away = True
+            return
+        if balance is None:
+            return
+        self._alone = 0
+        self._note(balance)
+        self._credit += balance.granted
+        if not balance.granted:
+            now = time.time()
+            self._denied_until = now + 0.05
+            self._denied_for = amount
+            if not self._places and self.spent + amount > self.limit:
+                self._denied_until = min(now + 1.0, self.ends)
+
+    def settle(self, taken: int, used: int, now: float) -> None:
+        """See :class:`~trunkline.policy.meters.Meter`."""
+        if self._places:
+            used = 0
+        self.reserved -= taken
+        self._to_report += used
+        self.spent += used
+        unleased = min(taken, self._unleased)
+        self._unleased -= unleased
+        if self._sharing.away:
+            self._alone += used
+        leased = taken - unleased
+        room = (1 if self._places else max(1, self.limit // SLICE)) - self._credit
+        kept = min(max(0, leased - used), max(0, room))
+        self._credit += kept
+        self._to_release += leased - kept
+
+    def left(self, now: float) -> Left:
+        """What all nodes have left, as far as is known here."""
+        taken = self.reserved if self._places else self.spent + self.reserved
+        return Left(self.limit, max(0, self.limit - taken), max(0.0, self.ends - now))
+
+    def is_over(self, now: float) -> bool:
+        """Its period has ended, and nothing of it is under way."""
+        return now > self.ends + IDLE_S and not (self.reserved or self._to_report or self._to_release)
+
+    async def tidy(self, now: float, *, all_of_it: bool) -> None:
+        """See :meth:`Sharing.tidy`."""
+        if self._credit and (all_of_it or now - self._used_at > IDLE_S):
+            self._to_release += self._credit
+            self._credit = 0
+        spent, released = self._to_report, self._to_release
+        if not spent and not released and not self._is_stale(now):
+            return
+        self._looked_at = now
+        self._to_report = self._to_release = 0
+        try:
+            balance = await self._sharing.store.settle_purse(self._name, spent, released)
+            if balance is None:  # the store has forgotten; the ledger has what was spent
+                before = await self._sharing.spent(self._marked, self._begin)
+                await self._sharing.store.seed_purse(self._name, before, self.ends)
+        except BaseException:
+            self._to_report += spent
+            self._to_release += released
+            raise
+        if balance is not None:
+            self._note(balance)
+
+    def _is_stale(self, now: float) -> bool:
+        """Others may have spent since the last look, and somebody here may want to know."""
+        return now - self._looked_at > LOOK_EVERY_S and now - self._used_at < LOOK_FOR_S
+
+    def _note(self, balance: Balance) -> None:
+        self.spent = balance.spent + self._to_report

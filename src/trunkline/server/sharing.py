@@ -1,0 +1,231 @@
+"""Redis (or Valkey) as the store of leases: every step is one script, which Redis runs without interruption.
+
+Times are Redis's own. A node is alive while it says so every few seconds; what a dead one held counts no
+more. Satisfies ``policy.leases.LeaseStore``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import structlog
+
+from trunkline.policy.leases import AwayError, Balance, Leased, Sharing
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+ALIVE_S: Final = 8.0
+"""Seconds after which a node that has said nothing is dead."""
+BEAT_S: Final = 2.0
+TIDY_S: Final = 0.05
+"""Seconds between two reports of what was spent."""
+BACK_S: Final = 0.5
+"""Seconds between two looks whether Redis is back."""
+TIMEOUT_S: Final = 1.0
+"""Seconds that Redis gets to answer."""
+_CONNECTIONS: Final = 8
+_KEPT_S: Final = 86400
+"""Seconds for which a budget is kept after its period."""
+
+log: Final = structlog.stdlib.get_logger(__name__)
+T = TypeVar("T")
+
+_NOW: Final = "local t = redis.call('TIME') local now = t[1] * 1000 + t[2] / 1000\n"
+
+_TAKE_RATE: Final = (
+    _NOW
+    + """
+local limit, per, need, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local interval = per / limit
+local full = tonumber(redis.call('GET', KEYS[1]) or now)
+if full < now then full = now end
+local free = math.floor((per - (full - now)) / interval + 0.000001)
+local granted = 0
+if free >= need then granted = math.min(want, free)
+elseif need > limit and full <= now then granted = need end
+if granted > 0 then
+  full = full + granted * interval
+  redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now) + 1000)
+  return {granted, free - granted, 0}
+end
+return {0, free, math.ceil((math.min(need, limit) - free) * interval)}
+"""
+)
+
+_GIVE_RATE: Final = (
+    _NOW
+    + """
+local limit, per, amount = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local full = tonumber(redis.call('GET', KEYS[1]) or now)
+if full < now then full = now end
+full = full - amount * per / limit
+if full <= now then redis.call('DEL', KEYS[1]) return 0 end
+redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now) + 1000)
+return 0
+"""
+)
+
+_TAKE_PURSE: Final = (
+    _NOW
+    + """
+local node, limit, need, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local spent = redis.call('HGET', KEYS[1], 's')
+if not spent then
+  if ARGV[5] == '0' then return {-1, 0, 0} end
+  spent = 0
+end
+local held = 0
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 2) == 'n:' then
+    local who = string.sub(fields[i], 3)
+    local seen = redis.call('ZSCORE', KEYS[2], who)
+    if who ~= node and (not seen or tonumber(seen) < now - tonumber(ARGV[6])) then
+      redis.call('HDEL', KEYS[1], fields[i])
+    else
+      held = held + tonumber(fields[i + 1])
+    end
+  end
+end
+local free = limit - tonumber(spent) - held
+local granted = 0
+if free >= need then
+  granted = math.min(want, free)
+  redis.call('HINCRBY', KEYS[1], 'n:' .. node, granted)
+end
+return {granted, tonumber(spent), held + granted}
+"""
+)
+
+_SEED_PURSE: Final = """
+redis.call('HSETNX', KEYS[1], 's', ARGV[1])
+if ARGV[2] ~= '0' then redis.call('EXPIREAT', KEYS[1], ARGV[2]) end
+return 0
+"""
+
+_SETTLE_PURSE: Final = """
+if redis.call('HEXISTS', KEYS[1], 's') == 0 then
+  if ARGV[4] == '0' then return {-1, 0} end
+  redis.call('HSET', KEYS[1], 's', 0)
+end
+local spent = redis.call('HINCRBY', KEYS[1], 's', ARGV[2])
+local held = redis.call('HINCRBY', KEYS[1], 'n:' .. ARGV[1], -tonumber(ARGV[3]))
+if held <= 0 then redis.call('HDEL', KEYS[1], 'n:' .. ARGV[1]) held = 0 end
+return {spent, held}
+"""
+
+
+class RedisLeases:
+    """See the module. ``start`` begins the heartbeat, ``aclose`` ends it."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        """``prefix`` begins all names in Redis."""
+        import redis.asyncio as client
+
+        pool = client.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+        )
+        self._redis: Redis = client.Redis.from_pool(pool)
+        self._prefix = prefix
+        self.node = secrets.token_hex(6)
+        names = {
+            "take_rate": _TAKE_RATE,
+            "give_rate": _GIVE_RATE,
+            "take_purse": _TAKE_PURSE,
+            "seed_purse": _SEED_PURSE,
+            "settle_purse": _SETTLE_PURSE,
+        }
+        self._scripts = {name: self._redis.register_script(text) for name, text in names.items()}
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
+        """See the Protocol."""
+        granted, left, wait = await self._run("take_rate", [name], limit, per_s * 1000, need, want)
+        return Leased(granted, left, wait / 1000)
+
+    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+        """See the Protocol."""
+        await self._run("give_rate", [name], limit, per_s * 1000, amount)
+
+    async def take_purse(
+        self, name: str, limit: int, need: int, want: int, *, seeded: bool
+    ) -> Balance | None:
+        """See the Protocol."""
+        granted, spent, held = await self._run(
+            "take_purse", [name, "nodes"], self.node, limit, need, want, int(seeded), ALIVE_S * 1000
+        )
+        return None if granted < 0 else Balance(granted, spent, held)
+
+    async def seed_purse(self, name: str, spent: int, ends: float) -> None:
+        """See the Protocol."""
+        await self._run("seed_purse", [name], spent, 0 if ends == float("inf") else int(ends) + _KEPT_S)
+
+    async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
+        """See the Protocol."""
+        places = int(":slots:" in f"{name}:")
+        total, held = await self._run("settle_purse", [name], self.node, spent, released, places)
+        return None if total < 0 else Balance(0, total, held)
+
+    async def beat(self) -> None:
+        """Say that this node is alive."""
+        seconds, micros = await self._guarded(self._redis.time())
+        now = seconds * 1000 + micros // 1000
+        await self._guarded(self._redis.zadd(f"{self._prefix}:nodes", {self.node: now}))
+
+    async def _run(self, script: str, names: list[str], *arguments: str | int | float) -> Any:
+        keys = [f"{self._prefix}:{name}" for name in names]
+        return await self._guarded(self._scripts[script](keys=keys, args=arguments))
+
+    async def _guarded(self, asking: Awaitable[T]) -> T:
+        from redis.exceptions import RedisError
+
+        try:
+            return await asking
+        except (RedisError, OSError) as error:
+            raise AwayError(type(error).__name__) from None
+
+    def start(self, sharing: Sharing) -> None:
+        """Say again and again that this node is alive, and tidy up what it shares."""
+        self._keeper = asyncio.get_running_loop().create_task(self._keep(sharing))
+
+    async def _keep(self, sharing: Sharing) -> None:
+        loop = asyncio.get_running_loop()
+        beaten, lost = -BEAT_S, False
+        while True:
+            try:
+                if sharing.away:  # connections from before are dead, and must not be found so one by one
+                    await self._redis.connection_pool.disconnect(inuse_connections=False)
+                if loop.time() - beaten >= BEAT_S or sharing.away:
+                    await self.beat()
+                    beaten = loop.time()
+                await sharing.tidy()
+                if lost:
+                    log.info("Redis answers again")
+                lost = sharing.away = False
+            except AwayError as error:
+                if not lost:
+                    log.error("Redis is away", reason=str(error), closed=sharing.closed)
+                lost = sharing.away = True
+            except Exception:
+                log.exception("limits could not be shared")
+            await asyncio.sleep(TIDY_S if not lost else BACK_S)
+
+    async def aclose(self, sharing: Sharing) -> None:
+        """Report the rest and stop; what this node held is free at once."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        try:
+            await sharing.tidy(all_of_it=True)
+            await self._guarded(self._redis.zrem(f"{self._prefix}:nodes", self.node))
+        except AwayError as error:
+            log.warning("Redis was not told that this node ends", reason=str(error))
+        await self._redis.aclose()

@@ -1,0 +1,148 @@
+"""PostgreSQL and Redis for tests: started on free ports in temporary folders, one of each a test process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+START_S = 60.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when something listens on ``port``."""
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        assert process.poll() is None, "the server ended"
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=1):
+                return
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError("the server did not start")
+
+
+class Redis:
+    """A Redis server that can be stopped and started again, empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--appendonly", "no", "--dir", str(self.folder)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self.port, self._process)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[Redis]:
+    """Redis, until the block is left; skips the test where it is not installed."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    server = Redis(folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Postgres:
+    """A PostgreSQL cluster that can be stopped and started again."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._programs = programs
+        self._as: list[str] = []
+        if os.geteuid() == 0:  # PostgreSQL does not run as root
+            self._as = ["runuser", "-u", "postgres", "--"]
+            shutil.chown(folder, "postgres")
+            for parent in folder.parents[:-2]:
+                parent.chmod(parent.stat().st_mode | 0o011)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._count = 0
+
+    def make(self) -> None:
+        """Make the cluster's files."""
+        command = [*self._as, str(self._programs / "initdb"), "-D", f"{self.folder}/d", "-A", "trust"]
+        command += ["-U", "tests", "--no-sync", "-E", "UTF8", "--locale=C"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+
+    def start(self) -> None:
+        command = [*self._as, str(self._programs / "postgres"), "-D", f"{self.folder}/d"]
+        for option in (f"port={self.port}", "listen_addresses=127.0.0.1", "fsync=off", "max_connections=50"):
+            command += ["-c", option]
+        command += ["-c", f"unix_socket_directories={self.folder}"]
+        self._process = subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for(self.port, self._process)
+        end = time.monotonic() + START_S
+        while subprocess.run(
+            [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
+        ).returncode:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """At once, as a crash would."""
+        pid = self.folder / "d" / "postmaster.pid"
+        if self._process is not None:
+            if pid.exists():
+                os.kill(int(pid.read_text().splitlines()[0]), signal.SIGQUIT)
+            self._process.wait()
+            self._process = None
+
+    def database(self) -> str:
+        """The address of a database that nobody else uses."""
+        self._count += 1
+        name = f"t{os.getpid()}_{self._count}"
+        command = [str(self._programs / "psql"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tests"]
+        subprocess.run([*command, "-d", "postgres", "-c", f"CREATE DATABASE {name}"], check=True)
+        return f"postgresql://tests@127.0.0.1:{self.port}/{name}"
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[Postgres]:
+    """PostgreSQL, until the block is left; skips the test where it is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [
+        Path(path) for path in (shutil.which("initdb"),) if path
+    ]
+    if not found:
+        pytest.skip("PostgreSQL is not installed")
+    server = Postgres(folder, found[-1].parent)
+    server.make()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
