@@ -11,6 +11,7 @@ of what was left of every budget.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
@@ -135,11 +136,42 @@ class Sharing:
                 self._meters.remove(meter)
 
 
+class _Queue:
+    """Requests that wait for one lease together: each asks for its own part, and all for one round trip."""
+
+    def __init__(self, lease: Callable[[int, int], Awaitable[None]]) -> None:
+        """``lease`` is called with the least and the sum of what is waited for."""
+        self._lease = lease
+        self._wanted: list[int] = []
+        self._gathering: asyncio.Future[None] | None = None
+        self._flying: asyncio.Future[None] | None = None
+
+    async def join(self, amount: int) -> None:
+        """Wait for a lease that counts ``amount`` in, or for the end of one that does not: then ask again."""
+        if self._flying is not None and self._gathering is None:
+            await asyncio.shield(self._flying)
+            return
+        self._wanted.append(amount)
+        if self._gathering is None:
+            self._gathering = asyncio.ensure_future(self._fly())
+        await asyncio.shield(self._gathering)
+
+    async def _fly(self) -> None:
+        await asyncio.sleep(0)  # whoever comes in this turn of the loop comes along
+        wanted, self._wanted = self._wanted, []
+        self._flying, self._gathering = self._gathering, None
+        try:
+            await self._lease(min(wanted), sum(wanted))
+        finally:
+            self._flying = None
+
+
 class SharedRate:
     """A rate that nodes share."""
 
     def __init__(self, sharing: Sharing, name: str, limit: int, per_s: float) -> None:
         self.limit = limit
+        self._queue = _Queue(self._lease)
         self._sharing = sharing
         self._name = f"rate:{name}"
         self._per_s = per_s
@@ -163,8 +195,11 @@ class SharedRate:
 
     async def refill(self, amount: int) -> None:
         """Lease what is missing, and a slice where there is room."""
-        need = amount - self._credit
-        want = max(need, self.limit // SLICE)
+        await self._queue.join(amount)
+
+    async def _lease(self, least: int, all_of_it: int) -> None:
+        need = max(1, least - self._credit)
+        want = max(need, all_of_it - self._credit, self.limit // SLICE)
         try:
             leased = await self._sharing.store.take_rate(self._name, self.limit, self._per_s, need, want)
         except AwayError:
@@ -208,6 +243,7 @@ class SharedPurse(Purse):
         hard = marked.budget is None or marked.budget.hard
         super().__init__(marked.amount, ends, hard=hard)
         self._sharing = sharing
+        self._queue = _Queue(self._lease)
         self._marked = marked
         self._begin = begin
         self._name = f"purse:{marked.mark.text}:{begin}"
@@ -246,8 +282,11 @@ class SharedPurse(Purse):
 
     async def refill(self, amount: int) -> None:
         """Lease what is missing, and a slice where there is room."""
-        need = amount - self._credit
-        want = need if self._places else max(need, self.limit // SLICE)
+        await self._queue.join(amount)
+
+    async def _lease(self, least: int, all_of_it: int) -> None:
+        need = max(1, least - self._credit)
+        want = max(need, all_of_it - self._credit, 0 if self._places else self.limit // SLICE)
         store = self._sharing.store
         try:
             balance = await store.take_purse(self._name, self.limit, need, want, seeded=self._places)
@@ -266,8 +305,8 @@ class SharedPurse(Purse):
         if not balance.granted:
             now = time.time()
             self._denied_until = now + 0.05
-            self._denied_for = amount
-            if not self._places and self.spent + amount > self.limit:
+            self._denied_for = least
+            if not self._places and self.spent + least > self.limit:
                 self._denied_until = min(now + 1.0, self.ends)
 
     def settle(self, taken: int, used: int, now: float) -> None:

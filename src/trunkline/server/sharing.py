@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
+from trunkline.errors import redact
 from trunkline.policy.leases import AwayError, Balance, Leased, Sharing
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ _TAKE_PURSE: Final = (
     _NOW
     + """
 local node, limit, need, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+redis.call('ZADD', KEYS[2], now, node)
 local spent = redis.call('HGET', KEYS[1], 's')
 if not spent then
   if ARGV[5] == '0' then return {-1, 0, 0} end
@@ -113,7 +115,7 @@ if redis.call('HEXISTS', KEYS[1], 's') == 0 then
   redis.call('HSET', KEYS[1], 's', 0)
 end
 local spent = redis.call('HINCRBY', KEYS[1], 's', ARGV[2])
-local held = redis.call('HINCRBY', KEYS[1], 'n:' .. ARGV[1], -tonumber(ARGV[3]))
+local held = redis.call('HINCRBY', KEYS[1], 'n:' .. ARGV[1], ARGV[3])
 if held <= 0 then redis.call('HDEL', KEYS[1], 'n:' .. ARGV[1]) held = 0 end
 return {spent, held}
 """
@@ -171,7 +173,7 @@ class RedisLeases:
     async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
         """See the Protocol."""
         places = int(":slots:" in f"{name}:")
-        total, held = await self._run("settle_purse", [name], self.node, spent, released, places)
+        total, held = await self._run("settle_purse", [name], self.node, spent, -released, places)
         return None if total < 0 else Balance(0, total, held)
 
     async def beat(self) -> None:
@@ -190,7 +192,7 @@ class RedisLeases:
         try:
             return await asking
         except (RedisError, OSError) as error:
-            raise AwayError(type(error).__name__) from None
+            raise AwayError(redact(f"{type(error).__name__}: {error}")) from None
 
     def start(self, sharing: Sharing) -> None:
         """Say again and again that this node is alive, and tidy up what it shares."""
