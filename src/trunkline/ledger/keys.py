@@ -192,7 +192,8 @@ class KeyStore:
         if len(found) != 1:
             count = "several active keys" if found else "no active key"
             raise StoreError(
-                f"{redact(which)!r} is the id, name or prefix of {count}; see `trunkline keys list`"
+                f"{redact(which)!r} is the id, name or prefix of {count}; see `trunkline keys list`",
+                "wrong" if found else "missing",
             )
         return found[0]
 
@@ -201,12 +202,14 @@ class KeyStore:
 
         unknown = [name for name in fields if name not in CHANGEABLE]
         if unknown:
-            raise StoreError(f"a key has no field {unknown[0]!r} that can be set")
+            raise StoreError(f"a key has no field {unknown[0]!r} that can be set", "wrong")
         team = fields.get("team_id")
         if team is not None:
             known = connection.execute(teams.select().where(teams.c.id == team)).first()
             if known is None:
-                raise StoreError(f"there is no team with the id {redact(team)!r}; see `trunkline teams list`")
+                raise StoreError(
+                    f"there is no team with the id {redact(team)!r}; see `trunkline teams list`", "missing"
+                )
 
     def _update(self, connection: Connection, number: str, fields: dict[str, Any]) -> None:
         if fields:
@@ -222,13 +225,15 @@ class KeyStore:
 def _checked_name(name: str) -> str:
     name = name.strip()
     if not name or len(name) > 200 or not name.isprintable():
-        raise StoreError("a key needs a name of 1 to 200 printable characters")
+        raise StoreError("a key needs a name of 1 to 200 printable characters", "wrong")
     return name
 
 
 def _check_unique(known: Records, name: str) -> None:
     if any(record.name == name for record in known if record.revoked_at is None):
-        raise StoreError(f"there is a key named {name!r} already; choose another name, or revoke that one")
+        raise StoreError(
+            f"there is a key named {name!r} already; choose another name, or revoke that one", "taken"
+        )
 
 
 def _columns(fields: dict[str, Any]) -> dict[str, Any]:

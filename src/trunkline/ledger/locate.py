@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal, TypeAlias
+
+Why: TypeAlias = Literal["away", "missing", "taken", "wrong"]
 
 
 class StoreError(Exception):
     """The store cannot do what was asked; the text says why, without the address's password."""
+
+    def __init__(self, message: str, why: Why = "away") -> None:
+        """``why``: the database fails; what is named is not there, or is already; it makes no sense."""
+        super().__init__(message)
+        self.why = why
 
 
 def sqlite_file(url: str) -> Path | None:

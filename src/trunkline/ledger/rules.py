@@ -49,7 +49,7 @@ class RuleStore:
     def set_limit(self, scope: str, subject: str, **amounts: int | None) -> StoredLimit:
         """Make the limit of a subject, or give the one that it has other amounts."""
         if not any(amounts.values()):
-            raise StoreError("a limit must limit something; give it an amount")
+            raise StoreError("a limit must limit something; give it an amount", "wrong")
         fields = dict.fromkeys(
             ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "concurrent")
         )
@@ -87,7 +87,7 @@ class RuleStore:
         with self._store.change() as connection:
             gone = connection.execute(table.delete().where(table.c.id == number))
             if not gone.rowcount:
-                raise StoreError(f"there is no {sort} with the id {redact(number)!r}")
+                raise StoreError(f"there is no {sort} with the id {redact(number)!r}", "missing")
             audit.note(connection, self._actor, f"{sort}.remove", number)
 
     def _rows(self, sort: Sort) -> list[dict[str, Any]]:
@@ -107,7 +107,9 @@ class RuleStore:
                 connection.execute(table.insert().values(id=number, **fields))
             else:
                 connection.execute(table.update().where(*same).values(**fields))
-            audit.note(connection, self._actor, f"{sort}.set", number, fields)
+            # A webhook's address is a secret: whoever knows it can post there.
+            told = {name: value for name, value in fields.items() if name != "webhook"}
+            audit.note(connection, self._actor, f"{sort}.set", number, told)
         return {"id": number, **fields}
 
     def _check_subject(self, connection: Connection, scope: str, subject: str) -> None:
@@ -117,7 +119,7 @@ class RuleStore:
             return
         table = keys if scope == "key" else teams
         if connection.execute(table.select().where(table.c.id == subject)).first() is None:
-            raise StoreError(f"there is no {scope} with the id {redact(subject)!r}")
+            raise StoreError(f"there is no {scope} with the id {redact(subject)!r}", "missing")
 
 
 def _table(sort: Sort) -> Table:

@@ -69,7 +69,7 @@ class TeamStore:
         for team in self.list():
             if which in (team.id, team.name):
                 return team
-        raise StoreError(f"there is no team {redact(which)!r}; see `trunkline teams list`")
+        raise StoreError(f"there is no team {redact(which)!r}; see `trunkline teams list`", "missing")
 
     def change(self, which: str, **fields: Any) -> Team:
         """Give a team other fields."""
@@ -95,7 +95,9 @@ class TeamStore:
                 self._keys.c.team_id == team.id, self._keys.c.revoked_at.is_(None)
             )
             if connection.execute(members).first() is not None:
-                raise StoreError(f"team {team.name!r} still has keys; revoke them, or give them another team")
+                raise StoreError(
+                    f"team {team.name!r} still has keys; revoke them, or give them another team", "taken"
+                )
             for table in (limits, budgets):
                 connection.execute(table.delete().where(table.c.scope == "team", table.c.subject == team.id))
             connection.execute(self._table.delete().where(self._table.c.id == team.id))
@@ -104,20 +106,20 @@ class TeamStore:
 
     def _check_unique(self, connection: Connection, name: str) -> None:
         if connection.execute(self._table.select().where(self._table.c.name == name)).first() is not None:
-            raise StoreError(f"there is a team named {name!r} already; choose another name")
+            raise StoreError(f"there is a team named {name!r} already; choose another name", "taken")
 
 
 def _known(fields: dict[str, Any]) -> dict[str, Any]:
     unknown = [name for name in fields if name not in CHANGEABLE]
     if unknown:
-        raise StoreError(f"a team has no field {unknown[0]!r} that can be set")
+        raise StoreError(f"a team has no field {unknown[0]!r} that can be set", "wrong")
     return fields
 
 
 def _checked_name(name: str) -> str:
     name = name.strip()
     if not name or len(name) > 200 or not name.isprintable():
-        raise StoreError("a team needs a name of 1 to 200 printable characters")
+        raise StoreError("a team needs a name of 1 to 200 printable characters", "wrong")
     return name
 
 

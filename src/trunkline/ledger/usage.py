@@ -210,4 +210,6 @@ def moment(text: str, now: float | None = None) -> float:
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        raise StoreError(f"{text!r} is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d") from None
+        raise StoreError(
+            f"{text!r} is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d", "wrong"
+        ) from None

@@ -1,4 +1,4 @@
-"""FastAPI beside the data plane: documentation now, administration with it.
+"""FastAPI beside the data plane: the admin API and its documentation.
 
 Imported when it is first asked for something: the data plane must be ready before a second has passed, and
 FastAPI's import alone takes half of one.
@@ -24,6 +24,7 @@ from trunkline.errors import (
     GatewayError,
 )
 from trunkline.policy.auth import ApiKey, redact_path
+from trunkline.server.admin import people, rules, watching
 
 if TYPE_CHECKING:
     from trunkline.server.gateway import Gateway
@@ -38,6 +39,8 @@ def make_fastapi(gateway: Gateway) -> FastAPI:
         redoc_url=None,
     )
     app.state.gateway = gateway
+    for router in (people.router, rules.router, watching.router):
+        app.include_router(router)
     app.add_exception_handler(GatewayError, _gateway_error)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -35,6 +35,9 @@ from trunkline.server.sharing import RedisLeases
 from trunkline.server.wiring import Registry, Wiring
 from trunkline.settings import Exposure, Settings
 from trunkline.transport import Client
+
+if TYPE_CHECKING:
+    from trunkline.ledger.store import Store
 
 RETIRE_S: Final = 0.5
 """Seconds between two looks whether the requests of an old configuration have ended."""
@@ -81,6 +84,7 @@ class Gateway:
         self._spent = None
         if ledger is not None:
             self._spent = Spent(settings.database_url.get_secret_value(), ledger)
+        self._store: Store | None = None
         self._sharing, self._leases = _share(settings, self._spent)
         self._warnings = Warnings()
         self.guard = Guard(
@@ -177,6 +181,23 @@ class Gateway:
             except Exception as error:  # the store is away: what was read last still holds
                 log.error("the key store cannot be read", reason=type(error).__name__)
 
+    async def look_at_policies(self) -> None:
+        """Read the store's policies now: somebody has changed them here."""
+        if self._key_source is not None:
+            self.take_policies(await _load(self._key_source))
+
+    def store(self) -> Store:
+        """The database, opened when it is first asked for. Slow: for threads.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        from trunkline.ledger.store import Store
+
+        if self._store is None:
+            self._store = Store(self.settings.database_url.get_secret_value())
+        return self._store
+
     def take_policies(self, found: Policies) -> None:
         """From the next request on, these keys, teams, limits and budgets of the store."""
         self.policies = found
@@ -248,6 +269,8 @@ class Gateway:
             await self._leases.aclose(self._sharing)
         if self._spent is not None:
             self._spent.close()
+        if self._store is not None:
+            self._store.close()
         await self._warnings.aclose()
         self.access_log.close()
 

@@ -13,7 +13,7 @@ from trunkline.routing.explain import explain
 from trunkline.routing.live import Live
 from trunkline.server.errands import Visit
 from trunkline.server.pages import JSON, Headers, Page, list_models
-from trunkline.settings import BUILT_IN_PROVIDERS, SettingsError
+from trunkline.settings import BUILT_IN_PROVIDERS
 
 if TYPE_CHECKING:
     from trunkline.server.gateway import Gateway
@@ -83,22 +83,6 @@ async def explained(visit: Visit, only: str | None = None) -> Page:
             local_only=local_only,
         )
     )
-
-
-async def reload(visit: Visit) -> Page:
-    """``POST /admin/v1/reload``: read the configuration anew and take it over.
-
-    Raises:
-        CallerError: 400, it is refused, and why; 404, there is nothing to read.
-    """
-    reloader = visit.gateway.reloader
-    if reloader is None:
-        raise CallerError("This gateway was not started from a configuration file", NOT_FOUND)
-    try:
-        found = await reloader.reload()
-    except SettingsError as error:
-        raise CallerError(f"The configuration is refused; the old one stays: {error}") from None
-    return _page({"changed": found.changed, "at_next_start": found.at_next_start})
 
 
 def providers_object(gateway: Gateway) -> dict[str, Any]:

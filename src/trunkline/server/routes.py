@@ -116,7 +116,6 @@ OWN: Final[Mapping[str, Methods]] = {
     "/health/ready": _page(pages.ready, open=True),
     "/health/detailed": _page(providers.detailed, open=True),
     "/metrics": _page(pages.metrics),
-    "/admin/v1/reload": {"POST": Do(providers.reload, admin=True, render=openai.error_body)},
 }
 """The gateway's own paths."""
 
