@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 import trunkline
+from trunkline.cli.store_app import STORE_APPS, Config
 
 app = typer.Typer(
     help="Trunkline: one port that speaks OpenAI, Ollama and Anthropic, in front of every model you have.",
@@ -19,13 +20,9 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-keys_app = typer.Typer(help="Make, list and revoke keys.", rich_markup_mode=None)
-app.add_typer(keys_app, name="keys")
+for name, part in STORE_APPS.items():
+    app.add_typer(part, name=name)
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="Configuration file. Default: trunkline.yaml, if it is there."),
-]
 Host = Annotated[
     str | None,
     typer.Option(help="Address to listen on (HOST). Default: 0.0.0.0 with keys required, else 127.0.0.1."),
@@ -85,12 +82,6 @@ def _root(
     if version:
         _version()
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-@keys_app.callback(invoke_without_command=True)
-def _keys(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -275,60 +266,3 @@ def _mock(
         run(shape, host, port, script, model, announce=typer.echo)
     except (OSError, ValueError) as error:  # no such shape or file, a mistake in the script, a taken port
         raise typer.BadParameter(str(error)) from None
-
-
-@keys_app.command("create")
-def _create(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="What the key is for; unique among the active keys.")
-    ],
-    role: Annotated[
-        Literal["admin", "member"] | None,
-        typer.Option(help="What it may do. Default: member. The first key is always an admin's."),
-    ] = None,
-    config: Config = None,
-) -> None:
-    """Make a key, and print it this once. A running gateway takes it within 2 seconds.
-
-    The key alone goes to standard output.
-
-    \b
-    Examples:
-      trunkline keys create laptop
-      KEY=$(trunkline keys create ci --role member)
-    """
-    from trunkline.cli.keys import create
-
-    create(config, name, role)
-
-
-@keys_app.command("list")
-def _list(
-    every: Annotated[bool, typer.Option("--all", help="Show revoked keys too.")] = False,
-    config: Config = None,
-) -> None:
-    """List the keys. Where standard output is no terminal, tab-separated.
-
-    \b
-    Example:
-      trunkline keys list --all
-    """
-    from trunkline.cli.keys import show
-
-    show(config, every=every)
-
-
-@keys_app.command("revoke")
-def _revoke(
-    which: Annotated[str, typer.Argument(metavar="KEY", help="The key's id, name or prefix.")],
-    config: Config = None,
-) -> None:
-    """Revoke a key. A running gateway refuses it within 2 seconds.
-
-    \b
-    Example:
-      trunkline keys revoke laptop
-    """
-    from trunkline.cli.keys import revoke
-
-    revoke(config, which)

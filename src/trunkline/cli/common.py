@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.settings import SettingsWarning, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyStore
@@ -43,7 +43,7 @@ def open_store(settings: Settings) -> KeyStore:
     return KeyStore(settings.database_url.get_secret_value())
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table for a person; tab-separated where the output goes to a program."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
@@ -51,8 +51,9 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     Console().print(table)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from trunkline.cli.common import note, read_settings, say, show_table
+from trunkline.cli.common import note, read_settings, say, show_rows
 from trunkline.errors import GatewayError
 from trunkline.observe.setup import configure_logging
 from trunkline.settings import Exposure, SettingsError
@@ -58,7 +58,7 @@ def show(config: Path | None, model: str, *, operation: str, as_json: bool) -> i
         return 0
     if told["route"]:
         say(f"route {told['route']}, by {told['strategy'][0]}")
-    show_table(_COLUMNS, [_row(each) for each in told["candidates"]])
+    show_rows(_COLUMNS, [_row(each) for each in told["candidates"]])
     for other in told["others"]:
         say(f"not asked: {other['provider']}: {other['reason']}")
     return 0
@@ -87,7 +87,7 @@ def replay(config: Path | None, log: Path) -> int:
     if not changes:
         say(f"{requests} requests, {len(lines)} kinds: all go where they went.")
         return 0
-    show_table(("requests", "asked for", "went to", "would go to"), changes)
+    show_rows(("requests", "asked for", "went to", "would go to"), changes)
     moved = sum(int(change[0]) for change in changes)
     say(f"{moved} of {requests} requests would go elsewhere.")
     return 1

@@ -1,35 +1,72 @@
-"""``trunkline keys``: the key store by hand."""
+"""``trunkline keys``: the store of keys by hand."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from trunkline.cli.common import note, open_store, read_settings, say, show_table
+import msgspec
+
+from trunkline.cli.common import note, open_store, read_settings, say, show_rows
+from trunkline.cli.rules import set_rules
+from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyRecord
+    from trunkline.ledger.policies import Role
+    from trunkline.ledger.store import Store
 
-_COLUMNS = ("id", "name", "role", "key", "created", "revoked")
 
-
-def create(config: Path | None, name: str, role: Literal["admin", "member", "read-only"] | None) -> None:
-    """Make a key and print it."""
+def create(
+    config: Path | None,
+    name: str,
+    role: Role | None,
+    fields: dict[str, Any],
+    amounts: dict[str, int | None],
+    budgets: Sequence[str],
+) -> None:
+    """Make a key, with its limits and budgets, and print it."""
     settings, _ = read_settings(config)
-    with open_store(settings) as store:
-        record, text = store.create(name, role)
+    with open_store(settings) as keys:
+        record, text = keys.create(name, role, **_resolved(keys.store, fields))
+        set_rules(keys.store, "key", record.id, amounts, budgets)
     first = " (the first key is always an admin's)" if record.role == "admin" != role else ""
     note(f"made the {record.role} key {record.name!r}{first}; it is not shown again:")
     say(text)
 
 
-def show(config: Path | None, *, every: bool) -> None:
-    """Print the keys as a table, or tab-separated."""
+def show(config: Path | None, *, every: bool, as_json: bool = False) -> None:
+    """Print the keys as a table, as JSON, or tab-separated."""
     settings, _ = read_settings(config)
     with open_store(settings) as store:
-        rows = [_row(record) for record in (store.list() if every else store.active())]
-    show_table(_COLUMNS, rows)
+        records = store.list() if every else store.active()
+    if as_json:
+        rows = [_shown(record) for record in records]
+        say(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        return
+    show_rows(("id", "name", "role", "key", "created", "last used", "ends", "revoked"), map(_row, records))
+
+
+def change(config: Path | None, which: str, fields: dict[str, Any]) -> None:
+    """Change a key's fields."""
+    settings, _ = read_settings(config)
+    with open_store(settings) as keys:
+        record = keys.change(which, **_resolved(keys.store, fields))
+    note(f"changed the {record.role} key {record.name!r} ({record.prefix}…)")
+
+
+def rotate(config: Path | None, which: str, grace: str) -> None:
+    """Give a key another text, and print it."""
+    settings, _ = read_settings(config)
+    with open_store(settings) as keys:
+        record, text = keys.rotate(which, _span(grace))
+    note(
+        f"the key {record.name!r} has another text, which is not shown again; the old one works for {grace}:"
+    )
+    say(text)
 
 
 def revoke(config: Path | None, which: str) -> None:
@@ -40,7 +77,40 @@ def revoke(config: Path | None, which: str) -> None:
     note(f"revoked the {record.role} key {record.name!r} ({record.prefix}…)")
 
 
+def _resolved(store: Store, fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields as the store has them: a team's id, a time."""
+    from trunkline.ledger.teams import TeamStore
+
+    found = dict(fields)
+    if "team" in found:
+        found["team_id"] = TeamStore(store).find(found.pop("team")).id
+    if "expires" in found:
+        found["expires_at"] = _later(found.pop("expires"))
+    return found
+
+
+def _later(text: str) -> datetime:
+    """``30d`` is so long from now; anything else is a date."""
+    from trunkline.ledger.usage import moment
+
+    if text[-1:] in "mhdw" and text[:-1].isdecimal():
+        return datetime.now(UTC) + _span(text)
+    return datetime.fromtimestamp(moment(text), UTC)
+
+
+def _span(text: str) -> timedelta:
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    if text[-1:] not in units or not text[:-1].isdecimal():
+        raise StoreError(f"{text!r} is no length of time; write 24h or 7d", "wrong")
+    return timedelta(**{units[text[-1]]: int(text[:-1])})
+
+
+def _shown(record: KeyRecord) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(record)
+    return {name: value for name, value in fields.items() if "hash" not in name}
+
+
 def _row(record: KeyRecord) -> tuple[str, ...]:
-    times = (record.created_at, record.revoked_at)
-    created, revoked = ("" if time is None else time.strftime("%Y-%m-%d %H:%M") for time in times)
-    return record.id, record.name, record.role, f"{record.prefix}…", created, revoked
+    times = (record.created_at, record.last_used_at, record.expires_at, record.revoked_at)
+    shown = ("" if time is None else time.strftime("%Y-%m-%d %H:%M") for time in times)
+    return record.id, record.name, record.role, f"{record.prefix}…", *shown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline.cli.common import note, read_settings, say, show_table
+from trunkline.cli.common import note, read_settings, say, show_rows
 from trunkline.observe.setup import configure_logging
 from trunkline.settings import Exposure
 
@@ -27,7 +27,7 @@ def show(config: Path | None, *, provider: str | None, as_json: bool) -> int:
     if as_json:
         say(msgspec.json.encode(models).decode())
     else:
-        show_table(_COLUMNS, [_row(model) for model in models])
+        show_rows(_COLUMNS, [_row(model) for model in models])
     for name in silent:
         note(f"provider {name!r} did not say which models it has; `trunkline check` shows its address")
     return 1 if silent else 0

@@ -1,0 +1,51 @@
+"""``trunkline db``: the database itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from trunkline.cli.common import note, read_settings, say, show_rows
+from trunkline.errors import redact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def upgrade(config: Path | None) -> None:
+    """Bring the tables up to date."""
+    from trunkline.ledger import migrate
+    from trunkline.ledger.store import Store
+
+    settings, _ = read_settings(config)
+    with Store(settings.database_url.get_secret_value(), migrate=False) as store:
+        before = migrate.upgrade(store.engine)
+    if before == migrate.HEAD:
+        note(f"the database is up to date ({migrate.HEAD})")
+    else:
+        note(f"the database went from {before or 'nothing'} to {migrate.HEAD}")
+
+
+def status(config: Path | None, *, as_json: bool) -> None:
+    """Print where the database is and what is in it."""
+    from sqlalchemy import func, select
+
+    from trunkline.ledger import migrate, tables
+    from trunkline.ledger.store import Store
+
+    settings, _ = read_settings(config)
+    url = settings.database_url.get_secret_value()
+    with Store(url, migrate=False) as store, store.begin() as connection:
+        at = migrate.current(connection)
+        found: dict[str, str | int] = {"database": redact(url), "tables": at or "none"}
+        if at == migrate.HEAD:
+            for table in (tables.keys, tables.teams, tables.limits, tables.budgets, tables.usage):
+                count = connection.execute(select(func.count()).select_from(table)).scalar_one()
+                found[table.name] = count
+    if as_json:
+        say(msgspec.json.encode(found).decode())
+    else:
+        show_rows(("what", "value"), ((name, str(value)) for name, value in found.items()))
+    if at != migrate.HEAD:
+        note(f"`trunkline db upgrade` brings its tables to {migrate.HEAD}; `serve` does so by itself")

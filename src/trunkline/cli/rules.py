@@ -1,0 +1,191 @@
+"""``trunkline limits`` and ``budgets``."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trunkline.cli.common import note, open_store, read_settings, say, show_rows
+from trunkline.ledger.locate import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from trunkline.ledger.keys import KeyStore
+    from trunkline.ledger.rules import Sort
+    from trunkline.ledger.store import Store
+
+_AMOUNT = re.compile(r"(?P<dollars>\$?[0-9]+(?:\.[0-9]+)?|[0-9]+ *tokens)/(?P<per>day|week|month|total)")
+
+
+def amount_of(text: str) -> tuple[str, int, str]:
+    """Unit, amount and period of ``10/month`` or ``5000tokens/day``. Raises StoreError if it is none."""
+    from trunkline.ledger.rules import MICROS
+
+    match = _AMOUNT.fullmatch(text.strip().lower())
+    if match is None:
+        raise StoreError(
+            f"{text!r} is no budget; write 10/month, 2.5/day, 500000tokens/week or 100/total", "wrong"
+        )
+    said = match["dollars"]
+    if said.endswith("tokens"):
+        amount = int(said.removesuffix("tokens"))
+        unit = "tokens"
+    else:
+        amount, unit = round(float(said.lstrip("$")) * MICROS), "usd"
+    if amount < 1:
+        raise StoreError(f"{text!r} is a budget of nothing", "wrong")
+    return unit, amount, match["per"]
+
+
+def set_rules(
+    store: Store, scope: str, subject: str, amounts: dict[str, int | None], budgets: Sequence[str]
+) -> None:
+    """The limit and the budgets of what was just made."""
+    from trunkline.ledger.rules import RuleStore
+
+    rules = RuleStore(store)
+    if any(amounts.values()):
+        rules.set_limit(scope, subject, **amounts)
+    for text in budgets:
+        rules.set_budget(scope, subject, *amount_of(text))
+
+
+def set_limit(config: Path | None, subject: str, amounts: dict[str, int | None]) -> None:
+    """Set a limit."""
+    from trunkline.ledger.rules import RuleStore
+
+    settings, _ = read_settings(config)
+    with open_store(settings) as keys:
+        scope, who = _subject(keys, subject, ("key", "team", "model"))
+        limit = RuleStore(keys.store).set_limit(scope, who, **amounts)
+    note(f"set the limit {limit.id} of {subject}")
+
+
+def set_budget(
+    config: Path | None, subject: str, amount: str, *, hard: bool, warn_at: float, webhook: str | None
+) -> None:
+    """Set a budget."""
+    from trunkline.ledger.rules import RuleStore
+
+    if webhook is not None and not webhook.startswith(("http://", "https://")):
+        raise StoreError("a webhook is an http:// or https:// address", "wrong")
+    settings, _ = read_settings(config)
+    unit, number, per = amount_of(amount)
+    with open_store(settings) as keys:
+        scope, who = _subject(keys, subject, ("key", "team", "provider"))
+        budget = RuleStore(keys.store).set_budget(
+            scope, who, unit, number, per, hard=hard, warn_at=warn_at, webhook=webhook
+        )
+    note(f"set the budget {budget.id} of {subject}")
+
+
+def show_limits(config: Path | None, *, as_json: bool) -> None:
+    """Print the limits."""
+    from trunkline.ledger.rules import RuleStore
+
+    settings, _ = read_settings(config)
+    with open_store(settings) as keys:
+        names = _names(keys)
+        found = [msgspec.structs.asdict(each) for each in RuleStore(keys.store).limits()]
+    if as_json:
+        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return
+    amounts = (
+        "requests_per_minute",
+        "requests_per_day",
+        "tokens_per_minute",
+        "tokens_per_day",
+        "concurrent",
+    )
+    show_rows(
+        ("id", "subject", "rpm", "rpd", "tpm", "tpd", "concurrent"),
+        (
+            (each["id"], _named(each, names), *("" if each[a] is None else str(each[a]) for a in amounts))
+            for each in found
+        ),
+    )
+
+
+def show_budgets(config: Path | None, *, as_json: bool) -> None:
+    """Print the budgets, and what the ledger says is spent of them."""
+    from trunkline.ledger.rules import MICROS, RuleStore
+    from trunkline.ledger.usage import period_start, spent
+
+    settings, _ = read_settings(config)
+    found: list[dict[str, Any]] = []
+    with open_store(settings) as keys:
+        names = _names(keys)
+        for each in RuleStore(keys.store).budgets():
+            unit = MICROS if each.unit == "usd" else 1
+            used = None
+            if each.subject != "*":
+                micros, tokens = spent(
+                    keys.store, each.scope, each.subject, period_start(each.per, time.time())
+                )
+                used = (micros if each.unit == "usd" else tokens) / unit
+            fields = msgspec.structs.asdict(each) | {"amount": each.amount / unit, "spent": used}
+            fields["webhook"] = each.webhook is not None
+            found.append(fields)
+    if as_json:
+        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return
+    show_rows(
+        ("id", "subject", "amount", "spent", "per", "kind"),
+        (
+            (
+                each["id"],
+                _named(each, names),
+                _money(each["amount"], each["unit"]),
+                "" if each["spent"] is None else _money(each["spent"], each["unit"]),
+                each["per"],
+                "hard" if each["hard"] else "soft",
+            )
+            for each in found
+        ),
+    )
+
+
+def remove(config: Path | None, sort: Sort, number: str) -> None:
+    """Remove a limit or budget."""
+    from trunkline.ledger.rules import RuleStore
+
+    settings, _ = read_settings(config)
+    with open_store(settings) as keys:
+        RuleStore(keys.store).remove(sort, number)
+    note(f"removed the {sort} {number}")
+
+
+def _subject(keys: KeyStore, text: str, scopes: Sequence[str]) -> tuple[str, str]:
+    """Scope and id of ``key:laptop``, ``team:*``, ``model:openai/*`` or ``all``."""
+    from trunkline.ledger.teams import TeamStore
+
+    if text == "all":
+        return "all", ""
+    scope, colon, named = text.partition(":")
+    if not colon or not named or scope not in scopes:
+        raise StoreError(f"{text!r} is no subject; write {':…, '.join(scopes)}:… or all", "wrong")
+    if named == "*" or scope in ("model", "provider"):
+        return scope, named
+    return scope, keys.find(named).id if scope == "key" else TeamStore(keys.store).find(named).id
+
+
+def _names(keys: KeyStore) -> dict[str, str]:
+    from trunkline.ledger.teams import TeamStore
+
+    teams = {team.id: team.name for team in TeamStore(keys.store).list()}
+    return teams | {record.id: record.name for record in keys.list()}
+
+
+def _named(rule: dict[str, Any], names: dict[str, str]) -> str:
+    if rule["scope"] == "all":
+        return "all"
+    return f"{rule['scope']}:{names.get(rule['subject'], rule['subject'])}"
+
+
+def _money(amount: float, unit: str) -> str:
+    return f"${amount:g}" if unit == "usd" else f"{amount:g} tokens"

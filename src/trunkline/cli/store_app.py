@@ -1,0 +1,411 @@
+"""The commands that work on the store: keys, teams, limits, budgets, usage, db. For others see ``app``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file. Default: trunkline.yaml, if it is there."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Role = Annotated[
+    Literal["admin", "member", "read-only"] | None,
+    typer.Option(help="What it may do. Default: member. The first key is always an admin's."),
+]
+Owner = Annotated[str | None, typer.Option(help="Whose it is.")]
+TeamName = Annotated[str | None, typer.Option("--team", help="Its team, by name or id.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A word to find it by; may be repeated.")]
+Expires = Annotated[str | None, typer.Option(help="When it ends: 2027-01-31, or 30d from now.")]
+Models = Annotated[
+    list[str] | None, typer.Option("--model", help="Pattern of models it may use; may be repeated.")
+]
+Providers = Annotated[
+    list[str] | None, typer.Option("--provider", help="A provider it may use; may be repeated.")
+]
+LocalOnly = Annotated[
+    bool | None, typer.Option("--local-only/--not-local-only", help="Never use a provider that is not local.")
+]
+Priority = Annotated[
+    Literal["high", "normal", "low"] | None, typer.Option(help="Who goes first when requests must wait.")
+]
+Rpm = Annotated[int | None, typer.Option("--rpm", min=1, help="Requests per minute.")]
+Rpd = Annotated[int | None, typer.Option("--rpd", min=1, help="Requests per day.")]
+Tpm = Annotated[int | None, typer.Option("--tpm", min=1, help="Tokens per minute.")]
+Tpd = Annotated[int | None, typer.Option("--tpd", min=1, help="Tokens per day.")]
+Concurrent = Annotated[int | None, typer.Option(min=1, help="Requests under way at once.")]
+Budgets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget", help="Hard budget: 10/month, 2.5/day, 500000tokens/week, 100/total; may be repeated."
+    ),
+]
+Which = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, name or prefix.")]
+
+
+def _part(help_text: str) -> typer.Typer:
+    part = typer.Typer(help=help_text, rich_markup_mode=None)
+
+    @part.callback(invoke_without_command=True)
+    def _help(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            typer.echo(context.get_help())
+
+    return part
+
+
+keys_app = _part("Make, list, change, rotate and revoke keys.")
+teams_app = _part("Make, list and remove teams.")
+limits_app = _part("Set, list and remove limits.")
+budgets_app = _part("Set, list and remove budgets.")
+usage_app = _part("See what was used, and export it.")
+db_app = _part("Look after the database.")
+STORE_APPS = {
+    "keys": keys_app,
+    "teams": teams_app,
+    "limits": limits_app,
+    "budgets": budgets_app,
+    "usage": usage_app,
+    "db": db_app,
+}
+
+
+@keys_app.command("create")
+def _create(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What the key is for; unique among the active keys.")
+    ],
+    role: Role = None,
+    owner: Owner = None,
+    team: TeamName = None,
+    tag: Tags = None,
+    expires: Expires = None,
+    model: Models = None,
+    provider: Providers = None,
+    local_only: LocalOnly = None,
+    priority: Priority = None,
+    rpm: Rpm = None,
+    rpd: Rpd = None,
+    tpm: Tpm = None,
+    tpd: Tpd = None,
+    concurrent: Concurrent = None,
+    budget: Budgets = None,
+    config: Config = None,
+) -> None:
+    """Make a key, and print it this once. A running gateway takes it within 2 seconds.
+
+    The key alone goes to standard output.
+
+    \b
+    Examples:
+      trunkline keys create laptop
+      trunkline keys create ci --team research --rpm 60 --budget 10/month --model 'ollama/*'
+      KEY=$(trunkline keys create bot --expires 30d)
+    """
+    from trunkline.cli.keys import create
+
+    fields = _fields(owner, team, tag, expires, model, provider, local_only, priority)
+    create(config, name, role, fields, _amounts(rpm, rpd, tpm, tpd, concurrent), budget or [])
+
+
+@keys_app.command("list")
+def _list(
+    every: Annotated[bool, typer.Option("--all", help="Show revoked keys too.")] = False,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """List the keys. Where standard output is no terminal, tab-separated.
+
+    \b
+    Example:
+      trunkline keys list --all
+    """
+    from trunkline.cli.keys import show
+
+    show(config, every=every, as_json=as_json)
+
+
+@keys_app.command("change")
+def _change(
+    which: Which,
+    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    role: Role = None,
+    owner: Owner = None,
+    team: TeamName = None,
+    tag: Tags = None,
+    expires: Expires = None,
+    model: Models = None,
+    provider: Providers = None,
+    local_only: LocalOnly = None,
+    priority: Priority = None,
+    config: Config = None,
+) -> None:
+    """Change what is said of a key; what is not given stays.
+
+    \b
+    Example:
+      trunkline keys change laptop --model 'ollama/*' --model 'openai/gpt-4o*'
+    """
+    from trunkline.cli.keys import change
+
+    fields = _fields(owner, team, tag, expires, model, provider, local_only, priority)
+    fields |= {name: value for name, value in {"name": name, "role": role}.items() if value is not None}
+    change(config, which, fields)
+
+
+@keys_app.command("rotate")
+def _rotate(
+    which: Which,
+    grace: Annotated[str, typer.Option(help="How long the old text still works: 24h, 7d, 0m.")] = "24h",
+    config: Config = None,
+) -> None:
+    """Give a key another text, and print it this once.
+
+    \b
+    Example:
+      trunkline keys rotate laptop --grace 7d
+    """
+    from trunkline.cli.keys import rotate
+
+    rotate(config, which, grace)
+
+
+@keys_app.command("revoke")
+def _revoke(which: Which, config: Config = None) -> None:
+    """Revoke a key. A running gateway refuses it within 2 seconds.
+
+    \b
+    Example:
+      trunkline keys revoke laptop
+    """
+    from trunkline.cli.keys import revoke
+
+    revoke(config, which)
+
+
+@teams_app.command("create")
+def _create_team(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    model: Models = None,
+    provider: Providers = None,
+    local_only: LocalOnly = None,
+    rpm: Rpm = None,
+    rpd: Rpd = None,
+    tpm: Tpm = None,
+    tpd: Tpd = None,
+    concurrent: Concurrent = None,
+    budget: Budgets = None,
+    config: Config = None,
+) -> None:
+    """Make a team. Its limits and budgets hold for all of its keys together.
+
+    \b
+    Example:
+      trunkline teams create research --tpm 200000 --budget 50/month
+    """
+    from trunkline.cli.teams import create
+
+    fields = _fields(None, None, None, None, model, provider, local_only, None)
+    create(config, name, fields, _amounts(rpm, rpd, tpm, tpd, concurrent), budget or [])
+
+
+@teams_app.command("list")
+def _list_teams(as_json: Json = False, config: Config = None) -> None:
+    """List the teams."""
+    from trunkline.cli.teams import show
+
+    show(config, as_json=as_json)
+
+
+@teams_app.command("remove")
+def _remove_team(which: Annotated[str, typer.Argument(metavar="TEAM")], config: Config = None) -> None:
+    """Remove a team that no key is in, with its limits and budgets."""
+    from trunkline.cli.teams import remove
+
+    remove(config, which)
+
+
+Subject = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUBJECT",
+        help="key:NAME, team:NAME (* is each by itself), model:PATTERN or provider:NAME; or all.",
+    ),
+]
+
+
+@limits_app.command("set")
+def _set_limit(
+    subject: Subject,
+    rpm: Rpm = None,
+    rpd: Rpd = None,
+    tpm: Tpm = None,
+    tpd: Tpd = None,
+    concurrent: Concurrent = None,
+    config: Config = None,
+) -> None:
+    """Set the limit of a subject, in place of the one it has.
+
+    \b
+    Examples:
+      trunkline limits set key:laptop --rpm 60 --concurrent 4
+      trunkline limits set 'model:openai/*' --tpm 1000000
+    """
+    from trunkline.cli.rules import set_limit
+
+    set_limit(config, subject, _amounts(rpm, rpd, tpm, tpd, concurrent))
+
+
+@limits_app.command("list")
+def _list_limits(as_json: Json = False, config: Config = None) -> None:
+    """List the limits in the store; trunkline.yaml may hold more."""
+    from trunkline.cli.rules import show_limits
+
+    show_limits(config, as_json=as_json)
+
+
+@limits_app.command("remove")
+def _remove_limit(number: Annotated[str, typer.Argument(metavar="ID")], config: Config = None) -> None:
+    """Remove a limit by its id."""
+    from trunkline.cli.rules import remove
+
+    remove(config, "limit", number)
+
+
+@budgets_app.command("set")
+def _set_budget(
+    subject: Subject,
+    amount: Annotated[
+        str, typer.Argument(metavar="AMOUNT", help="10/month, 2.5/day, 500000tokens/week, 100/total.")
+    ],
+    soft: Annotated[bool, typer.Option("--soft", help="Only warn; never refuse.")] = False,
+    warn_at: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Share of it at which a warning goes out.")
+    ] = 0.8,
+    webhook: Annotated[str | None, typer.Option(help="Where warnings are posted to.")] = None,
+    config: Config = None,
+) -> None:
+    """Set a budget, in place of the one that the subject has in this unit and period.
+
+    \b
+    Examples:
+      trunkline budgets set team:research 50/month
+      trunkline budgets set provider:openrouter 20/day --soft --webhook https://chat.example.org/hook
+    """
+    from trunkline.cli.rules import set_budget
+
+    set_budget(config, subject, amount, hard=not soft, warn_at=warn_at, webhook=webhook)
+
+
+@budgets_app.command("list")
+def _list_budgets(as_json: Json = False, config: Config = None) -> None:
+    """List the budgets in the store and what is spent of them; trunkline.yaml may hold more."""
+    from trunkline.cli.rules import show_budgets
+
+    show_budgets(config, as_json=as_json)
+
+
+@budgets_app.command("remove")
+def _remove_budget(number: Annotated[str, typer.Argument(metavar="ID")], config: Config = None) -> None:
+    """Remove a budget by its id."""
+    from trunkline.cli.rules import remove
+
+    remove(config, "budget", number)
+
+
+@usage_app.command("show")
+def _usage(
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="key, team, provider, model, day or hour; may be repeated."),
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="2026-11-01, or 7d ago. Default: 30d.")] = "30d",
+    until: Annotated[str | None, typer.Option(help="Excluded.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only this key's, by name or id.")] = None,
+    team: Annotated[str | None, typer.Option(help="Only this team's, by name or id.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model's, as the provider calls it.")] = None,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    config: Config = None,
+) -> None:
+    """Sum up usage: requests, tokens, cost.
+
+    \b
+    Examples:
+      trunkline usage show --by key --by model --since 7d
+      trunkline usage show --by day --csv > usage.csv
+    """
+    from trunkline.cli.usage import show
+
+    wanted = {"key": key, "team": team, "provider": provider, "model": model}
+    show(config, by or ["provider", "model"], since, until, wanted, as_json=as_json, as_csv=as_csv)
+
+
+@usage_app.command("requests")
+def _requests(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    since: Annotated[str | None, typer.Option(help="2026-11-01, or 1h ago.")] = None,
+    key: Annotated[str | None, typer.Option(help="Only this key's, by name or id.")] = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """List single requests, the newest first."""
+    from trunkline.cli.usage import show_requests
+
+    show_requests(config, since, key, limit, as_json=as_json)
+
+
+@db_app.command("upgrade")
+def _upgrade(config: Config = None) -> None:
+    """Bring the database's tables up to date. `serve` does so by itself; one process at a time does it."""
+    from trunkline.cli.db import upgrade
+
+    upgrade(config)
+
+
+@db_app.command("status")
+def _status(as_json: Json = False, config: Config = None) -> None:
+    """Say where the database is, and how much is in it."""
+    from trunkline.cli.db import status
+
+    status(config, as_json=as_json)
+
+
+def _fields(
+    owner: str | None,
+    team: str | None,
+    tags: list[str] | None,
+    expires: str | None,
+    models: list[str] | None,
+    providers: list[str] | None,
+    local_only: bool | None,
+    priority: str | None,
+) -> dict[str, object]:
+    """What was said of a key or a team."""
+    said = {
+        "owner": owner,
+        "team": team,
+        "tags": None if not tags else tuple(tags),
+        "expires": expires,
+        "models": None if not models else tuple(models),
+        "providers": None if not providers else tuple(providers),
+        "local_only": local_only,
+        "priority": priority,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _amounts(
+    rpm: int | None, rpd: int | None, tpm: int | None, tpd: int | None, concurrent: int | None
+) -> dict[str, int | None]:
+    return {
+        "requests_per_minute": rpm,
+        "requests_per_day": rpd,
+        "tokens_per_minute": tpm,
+        "tokens_per_day": tpd,
+        "concurrent": concurrent,
+    }

@@ -1,0 +1,67 @@
+"""``trunkline teams``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from trunkline.cli.common import note, open_store, read_settings, say, show_rows
+from trunkline.cli.rules import set_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def create(
+    config: Path | None,
+    name: str,
+    fields: dict[str, Any],
+    amounts: dict[str, int | None],
+    budgets: Sequence[str],
+) -> None:
+    """Make a team, with its limits and budgets."""
+    from trunkline.ledger.teams import TeamStore
+
+    settings, _ = read_settings(config)
+    with open_store(settings) as keys:
+        team = TeamStore(keys.store).create(name, **fields)
+        set_rules(keys.store, "team", team.id, amounts, budgets)
+    note(f"made the team {team.name!r} ({team.id})")
+
+
+def show(config: Path | None, *, as_json: bool) -> None:
+    """Print the teams and how many keys each has."""
+    from trunkline.ledger.teams import TeamStore
+
+    settings, _ = read_settings(config)
+    with open_store(settings) as keys:
+        teams = TeamStore(keys.store).list()
+        active = keys.active()
+    if as_json:
+        say(msgspec.json.format(msgspec.json.encode(teams), indent=2).decode())
+        return
+    show_rows(
+        ("id", "name", "keys", "models", "providers"),
+        (
+            (
+                team.id,
+                team.name,
+                str(sum(key.team_id == team.id for key in active)),
+                ", ".join(team.models or ()) or "all",
+                ", ".join(team.providers or ()) or "all",
+            )
+            for team in teams
+        ),
+    )
+
+
+def remove(config: Path | None, which: str) -> None:
+    """Remove a team."""
+    from trunkline.ledger.teams import TeamStore
+
+    settings, _ = read_settings(config)
+    with open_store(settings) as keys:
+        team = TeamStore(keys.store).remove(which)
+    note(f"removed the team {team.name!r}")
