@@ -24,10 +24,10 @@ def test_listing_and_revoking(run: Run) -> None:
     run("keys", "create", "b")
     assert run("keys", "revoke", "a").err.startswith("trunkline: revoked the admin key 'a' (gw_")
     header, *rows = (line.split("\t") for line in run("keys", "list").out.splitlines())
-    assert header == ["id", "name", "role", "key", "created", "revoked"]
-    assert [(row[1], row[2], row[5]) for row in rows] == [("b", "member", "")]
+    assert header == ["id", "name", "role", "key", "created", "last used", "ends", "revoked"]
+    assert [(row[1], row[2], row[7]) for row in rows] == [("b", "member", "")]
     everyone = [line.split("\t") for line in run("keys", "list", "--all").out.splitlines()[1:]]
-    assert [(row[1], bool(row[5])) for row in everyone] == [("a", True), ("b", False)]
+    assert [(row[1], bool(row[7])) for row in everyone] == [("a", True), ("b", False)]
     done = run("keys", "revoke", "a")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "no active key" in done.err
