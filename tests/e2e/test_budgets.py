@@ -75,7 +75,8 @@ async def in_ledger(folder: Path, requests: int) -> int:
     try:
         await until(lambda: sum(row["requests"] for row in sums(store)) == requests)
         (row,) = sums(store)
-        return round(row["cost_usd"] * 1_000_000)
+        micros: int = round(row["cost_usd"] * 1_000_000)
+        return micros
     finally:
         store.close()
 

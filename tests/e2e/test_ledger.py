@@ -46,7 +46,7 @@ class Process(NamedTuple):
 def running(folder: Path, mock: MockUpstream, port: int, **env: str) -> Iterator[Process]:
     """``trunkline serve`` on a port, from when it answers; killed at the end if it still runs."""
     (folder / "trunkline.yaml").write_text(
-        f"providers:\n  up: {{type: openai-compatible, url: '{mock.base_url}', models: [mock-model], local: false}}\n"
+        f"providers: {{up: {{type: openai-compatible, url: '{mock.base_url}', local: false}}}}\n"
         "prices: {'up/*': {input: 3, output: 7}}\n"
         "budgets: [{usd: 1000, per: day}]\n"
         "ollama_enabled: false\n"

@@ -72,6 +72,15 @@ class Admission:
             FORBIDDEN,
         )
 
+    def check_may_ask(self, key: ApiKey | None) -> None:
+        """Refuse questions to models by a key that may read only.
+
+        Raises:
+            CallerError: 403.
+        """
+        if key is not None and key.role == "read-only":
+            raise CallerError("This key may read only; it may not use models", FORBIDDEN)
+
     def check_length(self, length: int) -> None:
         """Refuse a body that is too large.
 

@@ -119,6 +119,8 @@ class Door:
                 streams = entry.streams
                 if entry.admin:
                     admission.check_admin(key)
+            elif isinstance(entry, Ask):
+                admission.check_may_ask(key)
             if length is not None and not streams:
                 admission.check_length(length)
             if isinstance(entry, Refuse):
@@ -199,7 +201,8 @@ class Door:
         entry = opened.entry
         assert isinstance(entry, Tell)
         try:
-            page = entry.answer(self._gateway, opened.request_headers, **entry.arguments)
+            whose = {"key": opened.key} if entry.personal else {}
+            page = entry.answer(self._gateway, opened.request_headers, **entry.arguments, **whose)
         except GatewayError as error:
             self.refuse(opened, responder, error)
         else:

@@ -5,7 +5,7 @@ Pure functions of the gateway's state; each returns a :class:`Page`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
 from trunkline.providers.base import ModelInfo
 
 if TYPE_CHECKING:
+    from trunkline.policy.auth import ApiKey
     from trunkline.server.gateway import Gateway
 
 JSON: Final = b"application/json"
@@ -61,22 +62,40 @@ def metrics(gateway: Gateway, headers: Headers) -> Page:
     return Page(gateway.metrics.as_text(), b"text/plain; version=0.0.4; charset=utf-8")
 
 
-def list_models(gateway: Gateway, headers: Headers, only: str | None = None) -> Page:
-    """OpenAI's list of models: of all providers, or of one."""
-    wanted = [only] if only else list(gateway.catalog.shelves)
+def list_models(
+    gateway: Gateway, headers: Headers, only: str | None = None, key: ApiKey | None = None
+) -> Page:
+    """OpenAI's list of models: of all providers, or of one; of those that the key may use."""
     data = [
         model_object(gateway, provider, model, pinned=only is not None)
-        for provider in wanted
-        for model in gateway.catalog.shelves[provider].models.values()
+        for provider, model in models_for(gateway, key, only)
     ]
     return _json({"object": "list", "data": data})
 
 
-def show_model(gateway: Gateway, headers: Headers, model: str, only: str | None = None) -> Page:
+def models_for(
+    gateway: Gateway, key: ApiKey | None, only: str | None = None
+) -> Iterator[tuple[str, ModelInfo]]:
+    """The models that a key may use, each with its provider's name."""
+    for provider in [only] if only else list(gateway.catalog.shelves):
+        if key is not None and not key.may_ask(provider):
+            continue
+        for model in gateway.catalog.shelves[provider].models.values():
+            if key is None or key.may_use((model.id, f"{provider}/{model.id}")):
+                yield provider, model
+
+
+def show_model(
+    gateway: Gateway, headers: Headers, model: str, only: str | None = None, key: ApiKey | None = None
+) -> Page:
     """One model, under any of the names that a request may call it by."""
     target = gateway.router.resolver.resolve(model, only)[0]
     found = gateway.catalog.shelves[target.provider.name].find(target.model)
-    if found is None:
+    known = found is not None
+    if found is not None and key is not None:
+        place = target.provider.name
+        known = key.may_ask(place) and key.may_use((model, found.id, f"{place}/{found.id}"))
+    if found is None or not known:
         raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
     return _json(model_object(gateway, target.provider.name, found, pinned=only is not None))
 

@@ -56,6 +56,8 @@ class Tell(NamedTuple):
     """Needs no key."""
     arguments: Mapping[str, str] = {}
     render: Render = openai.error_body
+    personal: bool = False
+    """Tells each key its own: ``answer`` is given the key too."""
 
     def pinned(self, provider: str) -> Tell:
         """The same, of one provider."""
@@ -93,10 +95,14 @@ Methods: TypeAlias = Mapping[str, Ask | Tell | Do]
 
 
 def _page(
-    answer: Callable[..., pages.Page], *, open: bool = False, render: Render = openai.error_body
+    answer: Callable[..., pages.Page],
+    *,
+    open: bool = False,
+    render: Render = openai.error_body,
+    personal: bool = False,
 ) -> Methods:
     """A page is there for GET, and for HEAD as well (RFC 9110, 9.3.2)."""
-    tell = Tell(answer, open, render=render)
+    tell = Tell(answer, open, render=render, personal=personal)
     return {"GET": tell, "HEAD": tell}
 
 
@@ -104,8 +110,8 @@ def _errand(run: Run, render: Render = ollama.error_body) -> Methods:
     return {"GET": Do(run, render=render), "HEAD": Do(run, render=render)}
 
 
-def _told(answer: Callable[..., pages.Page], *, open: bool = False) -> Methods:
-    return _page(answer, open=open, render=ollama.error_body)
+def _told(answer: Callable[..., pages.Page], *, open: bool = False, personal: bool = False) -> Methods:
+    return _page(answer, open=open, render=ollama.error_body, personal=personal)
 
 
 OWN: Final[Mapping[str, Methods]] = {
@@ -126,7 +132,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/chat/completions": {"POST": Ask(openai.CHAT)},
     "/v1/completions": {"POST": Ask(openai.COMPLETIONS)},
     "/v1/embeddings": {"POST": Ask(openai.EMBEDDINGS)},
-    "/v1/models": _page(pages.list_models),
+    "/v1/models": _page(pages.list_models, personal=True),
     "/v1/providers": _page(providers.list_providers),
     "/v1/providers/health-check": {"POST": Do(providers.check_health, render=openai.error_body)},
     "/v1/explain": _errand(providers.explained, openai.error_body),
@@ -136,7 +142,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/api/embeddings": {"POST": Ask(ollama.EMBEDDINGS)},
     "/api/version": _told(native.version, open=True),
     "/api/status": _told(native.status),
-    "/api/tags": _told(native.tags),
+    "/api/tags": _told(native.tags, personal=True),
     "/api/ps": _errand(native.ps),
     "/api/show": {"POST": Do(native.show)},
     "/api/me": {"POST": Do(native.me)},
@@ -149,7 +155,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
 """The dialects' paths; each is there once more below the name of every provider."""
 
 PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
-    "/v1/models/": ("model", _page(pages.show_model)),
+    "/v1/models/": ("model", _page(pages.show_model, personal=True)),
     "/v1/providers/": ("rest", _page(providers.provider_models)),
     "/api/blobs/": (
         "digest",

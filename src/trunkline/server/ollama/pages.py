@@ -15,9 +15,10 @@ from trunkline.errors import INVALID_JSON, MODEL_NOT_FOUND, CallerError, Gateway
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.server.errands import Visit
 from trunkline.server.ollama import cards, fleet
-from trunkline.server.pages import JSON, Headers, Page
+from trunkline.server.pages import JSON, Headers, Page, models_for
 
 if TYPE_CHECKING:
+    from trunkline.policy.auth import ApiKey
     from trunkline.server.gateway import Gateway
 
 API_VERSION: Final = "0.33.0"
@@ -65,8 +66,8 @@ def status(gateway: Gateway, headers: Headers, only: str | None = None) -> Page:
     return page({"cloud": {"disabled": False, "source": "none"}})
 
 
-def tags(gateway: Gateway, headers: Headers, only: str | None = None) -> Page:
-    """Every model that a request may ask for, of all providers or of one."""
+def tags(gateway: Gateway, headers: Headers, only: str | None = None, key: ApiKey | None = None) -> Page:
+    """Every model that the key may ask for, of all providers or of one."""
     found = [
         cards.tag_entry(
             model.id if only else gateway.router.public_id(name, model.id),
@@ -75,8 +76,7 @@ def tags(gateway: Gateway, headers: Headers, only: str | None = None) -> Page:
             model,
             gateway.started_at,
         )
-        for name in ([only] if only else gateway.providers)
-        for model in gateway.catalog.shelves[name].models.values()
+        for name, model in models_for(gateway, key, only)
     ]
     return page({"models": cards.newest_first(found)})
 
