@@ -17,10 +17,10 @@ from trunkline.ledger.policies import Policies
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog
-from trunkline.observe.metrics import Metrics, Present, UpstreamState
+from trunkline.observe.metrics import BudgetState, LedgerState, Metrics, Present, UpstreamState
 from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
-from trunkline.policy.guard import Guard
+from trunkline.policy.guard import Guard, Spending
 from trunkline.policy.leases import Sharing
 from trunkline.policy.prices import preload
 from trunkline.policy.rules import Marked
@@ -28,7 +28,7 @@ from trunkline.routing.pools import Choice
 from trunkline.server.admit import Admission, RequestIds
 from trunkline.server.calls import Door, Held
 from trunkline.server.errands import Errand
-from trunkline.server.policing import Spent, Warnings, period, price_book, rulebook
+from trunkline.server.policing import MICROS, Spent, Warnings, period, price_book, rulebook
 from trunkline.server.records import Recorder
 from trunkline.server.reloading import Reloader
 from trunkline.server.sharing import RedisLeases
@@ -214,6 +214,10 @@ class Gateway:
                 for name, provider in self.providers.items()
                 for upstream, live in self.router.lives(provider)
             ],
+            [_budget_state(each) for each in self.guard.spendings()],
+            LedgerState()
+            if self.ledger is None
+            else LedgerState(self.ledger.waiting, self.ledger.lost, self.ledger.away),
         )
 
     async def find(self, model: str, only: str | None = None) -> list[Choice]:
@@ -273,6 +277,12 @@ class Gateway:
             self._store.close()
         await self._warnings.aclose()
         self.access_log.close()
+
+
+def _budget_state(spending: Spending) -> BudgetState:
+    mark, rule, spent, _ = spending
+    unit = MICROS if rule.unit == "usd" else 1
+    return BudgetState(mark.scope, mark.subject, rule.unit, rule.per, rule.amount / unit, spent / unit)
 
 
 def _share(settings: Settings, spent: Spent | None) -> tuple[Sharing | None, RedisLeases | None]:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from trunkline.call import Outcome
+from trunkline.call import Call, Outcome
 from trunkline.errors import GatewayError, redact
 from trunkline.ledger.rows import Ids
 from trunkline.ledger.writer import Ledger
@@ -82,7 +82,17 @@ class Recorder:
         provider = None if candidate is None else candidate.provider.name
         if call.waited:
             self._metrics.queue_waits.add(call.waited)
-        self._metrics.count(call.front.operation, provider, status, seconds, first_byte, usage)
+        self._metrics.count(
+            call.front.operation,
+            provider,
+            status,
+            seconds,
+            first_byte,
+            usage,
+            call.spent.cost,
+            _overhead(call, outcome),
+            max(0, call.attempts - 1),
+        )
         self._log.emit(
             RequestLine(
                 timestamp=ended + offset,
@@ -126,3 +136,13 @@ class Recorder:
                 latency_ms=round(seconds * 1000, 3),
             )
         )
+
+
+def _overhead(call: Call, outcome: Outcome) -> float | None:
+    """Seconds that the request spent in the gateway itself, if an upstream was asked."""
+    if call.sent_at is None:
+        return None
+    upstream = sum(past.ended - past.began for past in call.past)
+    if call.exchange is not None:
+        upstream += outcome.ended - call.sent_at
+    return max(0.0, outcome.seconds - upstream - call.waited)

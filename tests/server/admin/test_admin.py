@@ -173,7 +173,7 @@ async def test_usage_by_everything(house: House) -> None:
         await good(house.member.post("/v1/chat/completions", json=chat(user="=SUM(A1)")))
     await good(house.member.post("/v1/chat/completions", json=chat("nothing")), 404)
     async with asyncio.timeout(GUARD):
-        while [row["requests"] for row in (await good(house.admin.get("/admin/v1/usage")))["data"]] != [4]:
+        while [row["requests"] for row in (await good(house.admin.get("/admin/v1/usage")))["data"]] != [4]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     query = "by=key&by=provider&by=model&by=day&by=team&by=hour&since=1h"
     rows = (await good(house.admin.get(f"/admin/v1/usage?{query}")))["data"]
