@@ -15,7 +15,7 @@ from trunkline.dialects.base import Front, Peek
 from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
-from trunkline.policy.guard import Ticket
+from trunkline.policy.tickets import Ticket
 from trunkline.providers.base import Flight
 from trunkline.routing.pools import Choice
 from trunkline.routing.queue import Waiter
@@ -276,7 +276,7 @@ class Call:
 
     def _lines(self, content_type: bytes) -> Lines:
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
-        if self.ticket is not None and self.ticket.shown:
+        if self.ticket is not None:
             lines += self.ticket.lines()
         if self.candidate is None:
             return lines

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -29,8 +29,9 @@ from trunkline.errors import (
 )
 from trunkline.model import Usage
 from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
-from trunkline.policy.guard import Guard, Ticket
+from trunkline.policy.guard import Guard
 from trunkline.policy.prices import reported
+from trunkline.policy.tickets import AskError, Ticket
 from trunkline.routing.pools import Choice, Pool, Tier
 from trunkline.routing.queue import FairQueue, Waiter
 from trunkline.routing.retries import RetryBudget, pause
@@ -44,6 +45,7 @@ FIRST_LOOK_S: Final = 3.0
 _TICK_S: Final = 0.2
 """Seconds between two looks whether an upstream has recovered that requests wait for."""
 _now: Final = time.perf_counter
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class Patience(NamedTuple):
@@ -134,11 +136,14 @@ class Pipeline:
             choices = await asyncio.ensure_future(self.router.holders_first(list(pool)))
             pool = Pool([Tier(choices, in_order, Memory())])
         call.route = pool.route
-        barred: set[str] = set()
+        barred: Set[str] = _NOBODY
         if self.guard is not None:
-            operation = peek.operation or call.front.operation
-            asked = peek.model or pool.tiers[0].choices[0].model
-            ticket = await self.guard.admit(call.key, peek, operation, asked, body, list(pool))
+            asked = peek.model or pool.choices[0].model
+            wish = (call.key, peek, peek.operation or call.front.operation, asked, body, pool.choices)
+            try:
+                ticket = self.guard.admit_now(*wish)
+            except AskError:
+                ticket = await self.guard.admit(*wish)
             if ticket is not None:
                 call.ticket = ticket
                 barred = ticket.barred
@@ -151,12 +156,12 @@ class Pipeline:
         local_only = call.key is not None and call.key.local_only
         return self.router.pool(model, peek.operation or call.front.operation, call.only, local_only)
 
-    async def _try(self, call: Call, body: bytes, peek: Peek, pool: Pool, barred: set[str]) -> None:
+    async def _try(self, call: Call, body: bytes, peek: Peek, pool: Pool, barred: Set[str]) -> None:
         """One attempt after another, until one has begun to answer or none is left. Raises the last
         failure."""
         tries: _Tries | None = None
         choice = pool.only
-        if choice is not None and choice.is_free:  # nothing to choose, nothing to wait for
+        if choice is not None and not barred and choice.is_free:  # nothing to choose, nothing to wait for
             _enter(choice)
         else:
             tries = _Tries()
@@ -377,7 +382,7 @@ class Pipeline:
         """Give back what the call has not used of limits and budgets; tell the observers what it came to."""
         if call.ticket is not None and self.guard is not None:
             used = [(each.choice.provider.name, each.spent.usage, each.spent.cost) for each in call.past]
-            if call.candidate is not None:
+            if call.candidate is not None and call.spent is not NOTHING:
                 used.append((call.candidate.provider.name, call.spent.usage, call.spent.cost))
             self.guard.settle(call.ticket, used)
         status = CLIENT_GONE.status if call.gone and not call.answered else call.status

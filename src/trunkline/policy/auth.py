@@ -54,10 +54,13 @@ class ApiKey(msgspec.Struct, frozen=True):
     fills: Fills = NO_FILLS
     """What is added to its requests."""
 
-    @property
-    def is_restricted(self) -> bool:
-        """It may not use everything, or its requests are added to."""
-        return bool(self.models or self.providers or self.fills is not NO_FILLS)
+    restricted: bool = False
+    """It may not use everything, or its requests are added to."""
+
+    def __post_init__(self) -> None:
+        bound = bool(self.models or self.providers or self.fills is not NO_FILLS)
+        if bound != self.restricted:
+            msgspec.structs.force_setattr(self, "restricted", bound)
 
     def may_use(self, names: Sequence[str]) -> bool:
         """Whether it may use the model that has these names."""

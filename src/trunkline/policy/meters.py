@@ -11,6 +11,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 
+from trunkline.policy.rules import Marked
+
 ASK: Final = -1.0
 """The answer of a meter that does not know enough: await its ``refill`` and take again."""
 GRANTED: Final = 0.0
@@ -28,7 +30,12 @@ class Left(NamedTuple):
 class Meter(Protocol):
     """A limit or a budget at one moment."""
 
-    limit: int
+    @property
+    def limit(self) -> int:
+        """How much there is in all; may be set anew."""
+
+    @limit.setter
+    def limit(self, limit: int) -> None: ...
 
     def take(self, amount: int, now: float) -> float:
         """Take ``amount``: :data:`GRANTED`, :data:`ASK`, or the seconds after which to try again (infinity
@@ -54,35 +61,48 @@ class _Knowing:
 class Rate(_Knowing):
     """So much in a time, by GCRA: at most ``limit`` at once, refilled evenly over ``per_s`` seconds."""
 
-    __slots__ = ("_full_at", "limit", "per_s")
+    __slots__ = ("_full_at", "_interval", "_limit", "per_s")
 
     def __init__(self, limit: int, per_s: float) -> None:
-        self.limit = limit
         self.per_s = per_s
+        self.limit = limit
         self._full_at = -math.inf
         """When all of it will be there again: GCRA's theoretical arrival time."""
+
+    @property
+    def limit(self) -> int:
+        """So much."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._interval = self.per_s / limit
 
     def take(self, amount: int, now: float) -> float:
         """See :class:`Meter`. More than the whole limit is granted when all of it is there: it would never
         be otherwise."""
-        interval = self.per_s / self.limit
-        full_at = max(self._full_at, now)
-        then = full_at + amount * interval
+        full_at = self._full_at
+        if full_at < now:
+            full_at = now
+        then = full_at + amount * self._interval
         over = then - now - self.per_s
-        if over > 1e-9 * self.per_s and (amount <= self.limit or full_at > now):
-            return over if amount <= self.limit else full_at - now
+        if over > 1e-6 and (amount <= self._limit or full_at > now):
+            return over if amount <= self._limit else full_at - now
         self._full_at = then
         return GRANTED
 
     def settle(self, taken: int, used: int, now: float) -> None:
         """See :class:`Meter`."""
-        self._full_at += (used - taken) * self.per_s / self.limit
+        self._full_at += (used - taken) * self._interval
 
     def left(self, now: float) -> Left:
         """See :class:`Meter`."""
-        reset = max(0.0, self._full_at - now)
-        remaining = math.floor(self.limit * (1 - reset / self.per_s) + 1e-6)
-        return Left(self.limit, max(0, remaining), reset)
+        reset = self._full_at - now
+        if reset <= 0.0:
+            return Left(self._limit, self._limit, 0.0)
+        remaining = int(self._limit - reset / self._interval + 1e-6)
+        return Left(self._limit, max(0, remaining), reset)
 
 
 class Slots(_Knowing):
@@ -113,7 +133,7 @@ class Slots(_Knowing):
 class Purse:
     """So much in a period: what is spent, and what running requests have reserved."""
 
-    __slots__ = ("_load", "ends", "hard", "known", "limit", "reserved", "spent", "warned")
+    __slots__ = ("_load", "alarm", "ends", "hard", "known", "limit", "marked", "reserved", "spent")
 
     def __init__(
         self,
@@ -130,10 +150,24 @@ class Purse:
         self.hard = hard
         self.spent = 0
         self.reserved = 0
-        self.warned = 0.0
-        """The share of the limit at which the last warning went out."""
+        self.alarm: float = math.inf
+        """What is spent when the next warning is due."""
+        self.marked: Marked | None = None
+        """Whose it is."""
         self.known = load is None
         self._load = load
+
+    def watch(self, marked: Marked, warn_at: float) -> None:
+        """Say whose it is, and the share of the limit at which a warning is due."""
+        if self.marked is None or self.marked != marked:
+            self.marked = marked
+            first = self.limit * warn_at
+            self.alarm = first if self.spent < first else self.limit if self.spent < self.limit else math.inf
+
+    def ring(self) -> Marked | None:
+        """The alarm was reached: whose it is; the next one is at the limit, and then there is none."""
+        self.alarm = self.limit if self.spent < self.limit else math.inf
+        return self.marked
 
     def take(self, amount: int, now: float) -> float:
         """See :class:`Meter`."""

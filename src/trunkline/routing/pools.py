@@ -113,13 +113,15 @@ class Tier(NamedTuple):
 class Pool:
     """All choices for one name."""
 
-    __slots__ = ("fallback", "only", "route", "tiers")
+    __slots__ = ("choices", "fallback", "only", "route", "tiers")
 
     def __init__(self, tiers: Sequence[Tier], *, fallback: bool = True, route: str | None = None) -> None:
         """``fallback``: after a failure, another provider may be asked. ``route``: our own name for it."""
         self.route = route
         self.tiers = tuple(tier for tier in tiers if tier.choices)
         self.fallback = fallback
+        self.choices = tuple(choice for tier in self.tiers for choice in tier.choices)
+        """All of them, tier by tier."""
         single = len(self.tiers) == 1 and len(self.tiers[0].choices) == 1
         self.only = self.tiers[0].choices[0] if single else None
         if self.only is not None:
@@ -127,7 +129,7 @@ class Pool:
 
     def __iter__(self) -> Iterator[Choice]:
         """All choices, tier by tier."""
-        return (choice for tier in self.tiers for choice in tier.choices)
+        return iter(self.choices)
 
     def pick(self, question: Question, tried: Collection[str] = ()) -> Choice | None:
         """The upstream to ask now, of those not ``tried``; None if there is none with room."""

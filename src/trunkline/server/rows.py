@@ -13,6 +13,7 @@ MOST_PROMPT: Final = 256 * 1024
 """Bytes of a request's body that are stored, where prompts are."""
 _USERS: Final = (b"x-openwebui-user-email", b"x-openwebui-user-id", b"x-openwebui-user-name")
 """Headers in which Open WebUI names its user, the best first."""
+_OPEN_WEBUI: Final = b"x-openwebui-"
 _LONGEST: Final = 200
 
 
@@ -131,11 +132,11 @@ def _short(text: str) -> str:
 def _end_user(call: Call) -> str | None:
     if call.peek is not None and call.peek.user:
         return _clean(call.peek.user)
-    found = {name: value for name, value in call.headers if name in _USERS}
-    for name in _USERS:
-        if found.get(name):
-            return _clean(found[name].decode("latin-1"))
-    return None
+    found = [(name, value) for name, value in call.headers if name[:12] == _OPEN_WEBUI and value]
+    if not found:
+        return None
+    said = dict(found)
+    return next((_clean(said[name].decode("latin-1")) for name in _USERS if name in said), None)
 
 
 def _clean(text: str) -> str:
