@@ -39,6 +39,7 @@ class Played:
     error: GatewayError | None = None
     complete = False
     progress = 0
+    pieces = 0
     usage: Usage | None = Usage(prompt_tokens=3, completion_tokens=5)
     model: str | None = None
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.ledger.keys import KeyStore, Role
+from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError, driver_url, sqlite_file
+from trunkline.ledger.policies import Role
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
-from trunkline.ledger.rows import COLUMNS, Ids, UsageRow, add_up, id_at
+from trunkline.ledger.rows import COLUMNS, Ids, UsageRow, by_day, by_hour, id_at
 from trunkline.ledger.store import Store
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SEEN_EVERY_S: Final = 60.0
 """Seconds between two notes of when a key was last used."""
 _FORGET: Final = 10_000
 """Rows that are deleted in one transaction."""
-_SPANS: Final = (("usage_hourly", "hour", 3600), ("usage_daily", "day", 86400))
+_TABLES: Final = (("usage_hourly", "hour"), ("usage_daily", "day"))
 
 
 class Recording:
@@ -31,9 +31,7 @@ class Recording:
         mark = "?" if self._store.engine.dialect.name == "sqlite" else "%s"
         self._insert = _insert("usage", COLUMNS, mark)
         self._insert_prompt = _insert("prompts", ("usage_id", "body"), mark)
-        self._sums = [
-            (span, _upsert(table, (since, *PLACE), (*SUMS, *TIMES), mark)) for table, since, span in _SPANS
-        ]
+        self._sums = [_upsert(table, (since, *PLACE), (*SUMS, *TIMES), mark) for table, since in _TABLES]
         self._ids = Ids()
         self._seen: dict[str, int] = {}
 
@@ -54,8 +52,9 @@ class Recording:
             prompts = [(row.id, row.prompt) for row in rows if row.prompt is not None]
             if prompts:
                 connection.exec_driver_sql(self._insert_prompt, prompts)
-            for span, statement in self._sums:
-                connection.exec_driver_sql(statement, add_up(rows, span))
+            hours = by_hour(rows)
+            for statement, sums in zip(self._sums, (hours, by_day(hours)), strict=True):
+                connection.exec_driver_sql(statement, sums)
             self._note_use(connection, rows)
 
     def _has(self, number: int) -> bool:

@@ -78,16 +78,18 @@ def id_at(at_ms: int) -> int:
     return (at_ms // 10) << 25
 
 
+Sum = tuple[int | float | str, ...]
+"""A row of a table of sums."""
 Place = tuple[int, str, str, str, str]
 """Beginning of the time, key, team, provider, model."""
 
 
-def add_up(rows: Iterable[UsageRow], span_s: int) -> list[tuple[int | float | str, ...]]:
-    """Sums of the rows by spans of ``span_s`` seconds and place, as rows of the tables of sums, sorted: two
-    processes that add to the same sums then wait for each other in the same order."""
+def by_hour(rows: Iterable[UsageRow]) -> list[Sum]:
+    """Sums of the rows by hour and place, as rows of the tables of sums, sorted: two processes that add to
+    the same sums then wait for each other in the same order."""
     found: dict[Place, list[float]] = {}
     for row in rows:
-        place = (row.at // 1000 // span_s * span_s, row.key_id, row.team_id, row.provider, row.model)
+        place = (row.at // 3_600_000 * 3600, row.key_id, row.team_id, row.provider, row.model)
         sums = found.get(place)
         if sums is None:
             sums = found[place] = [0] * (len(SUMS) + len(TIMES))
@@ -106,4 +108,15 @@ def add_up(rows: Iterable[UsageRow], span_s: int) -> list[tuple[int | float | st
         else:
             sums[8] += row.cost_micros
         sums[11] += row.upstream_ms
+    return [(*place, *sums) for place, sums in sorted(found.items())]
+
+
+def by_day(hours: Iterable[Sum]) -> list[Sum]:
+    """Sums by day of sums by hour."""
+    found: dict[Place, list[float]] = {}
+    for each in hours:
+        place: Place = (int(each[0]) // 86400 * 86400, *each[1:5])  # type: ignore[assignment]
+        known = found.get(place)
+        more: list[float] = list(each[5:])  # type: ignore[arg-type]
+        found[place] = more if known is None else [a + b for a, b in zip(known, more, strict=True)]
     return [(*place, *sums) for place, sums in sorted(found.items())]

@@ -125,4 +125,5 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     """WAL lets others read while one writes, and needs no wait for the disk at each commit."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint=8000")
     connection.execute("PRAGMA busy_timeout=10000")

@@ -28,7 +28,16 @@ from trunkline.policy.estimates import prompt_tokens
 from trunkline.policy.meters import ASK, GRANTED, Meter, Purse, Rate, Slots
 from trunkline.policy.prices import PriceBook, Priced
 from trunkline.policy.rules import DAY, MINUTE, BudgetRule, Caller, Mark, Marked, Rulebook, What
-from trunkline.policy.tickets import CODES, MONEY, REQUESTS, AskError, Plan, Ticket, exhausted
+from trunkline.policy.tickets import (
+    CODES,
+    MONEY,
+    REQUESTS,
+    AskError,
+    Plan,
+    Ticket,
+    exhausted,
+    limit_lines,
+)
 
 _PERIODS: Final = {"minute": MINUTE, "day": DAY}
 _MOST_PLANS: Final = 10_000
@@ -199,10 +208,11 @@ class Guard:
         plan.meters = [(self.meter(marked, now), CODES[marked.mark.what]) for marked in plan.marks]
         for marked in plan.marks:
             plan.ends = min(plan.ends, self._meters[marked.mark][1])
-        limits = [
-            (what.encode(), [meter for meter, code in plan.meters if code == CODES[what]]) for what in _SHOWN
+        plan.shown = [
+            (limit_lines(what.encode(), meter.limit), meter)
+            for what in _SHOWN
+            if (meter := _narrowest(plan, CODES[what])) is not None
         ]
-        plan.shown = [(name, meters) for name, meters in limits if meters]
 
     def _completion(self, ticket: Ticket, plan: Plan | None, peek: Peek, operation: Operation) -> int:
         """Tokens that the answers may have at most; the bound goes with the request where it has none."""
@@ -365,6 +375,12 @@ class Guard:
 def _give_back(meters: Sequence[tuple[Meter, int]], amounts: Sequence[int], now: float) -> None:
     for meter, code in meters:
         meter.settle(amounts[code], 0, now)
+
+
+def _narrowest(plan: Plan, code: int) -> Meter | None:
+    """The meter that headers tell of: the one with the smallest limit."""
+    found = [meter for meter, what in plan.meters if what == code]
+    return min(found, key=lambda meter: meter.limit, default=None)
 
 
 _SHOWN: Final[tuple[What, ...]] = ("requests", "tokens")

@@ -179,7 +179,7 @@ class SharedRate:
         self._owed = 0
         self._used_at = 0.0
         self._denied_until = 0.0
-        self._known = Left(limit, limit, 0.0)
+        self._known: Left = (limit, 0.0)
         self._local = Rate(max(1, int(limit * sharing.local_share)), per_s)
 
     def take(self, amount: int, now: float) -> float:
@@ -209,7 +209,7 @@ class SharedRate:
         if not leased.granted:
             self._denied_until = time.time() + max(0.001, leased.wait_s)
         reset = (self.limit - leased.left) * self._per_s / self.limit
-        self._known = Left(self.limit, max(0, leased.left), max(0.0, reset))
+        self._known = max(0, leased.left), max(0.0, reset)
 
     def settle(self, taken: int, used: int, now: float) -> None:
         """See :class:`~trunkline.policy.meters.Meter`."""
@@ -222,7 +222,7 @@ class SharedRate:
         """What all nodes have left, as far as is known here."""
         if self._sharing.away:
             return self._local.left(now)
-        return self._known._replace(remaining=self._known.remaining + self._credit)
+        return self._known[0] + self._credit, self._known[1]
 
     async def tidy(self, now: float, *, all_of_it: bool) -> None:
         """See :meth:`Sharing.tidy`."""
@@ -329,7 +329,7 @@ class SharedPurse(Purse):
     def left(self, now: float) -> Left:
         """What all nodes have left, as far as is known here."""
         taken = self.reserved if self._places else self.spent + self.reserved
-        return Left(self.limit, max(0, self.limit - taken), max(0.0, self.ends - now))
+        return max(0, self.limit - taken), max(0.0, self.ends - now)
 
     def is_over(self, now: float) -> bool:
         """Its period has ended, and nothing of it is under way."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from trunkline.policy.rules import Marked
 
@@ -18,13 +18,8 @@ ASK: Final = -1.0
 GRANTED: Final = 0.0
 
 
-class Left(NamedTuple):
-    """What is left of a limit, for headers."""
-
-    limit: int
-    remaining: int
-    reset_s: float
-    """Seconds until all of it is there again."""
+Left: TypeAlias = tuple[int, float]
+"""What is left of a limit, and the seconds until all of it is there again."""
 
 
 class Meter(Protocol):
@@ -100,9 +95,9 @@ class Rate(_Knowing):
         """See :class:`Meter`."""
         reset = self._full_at - now
         if reset <= 0.0:
-            return Left(self._limit, self._limit, 0.0)
+            return self._limit, 0.0
         remaining = int(self._limit - reset / self._interval + 1e-6)
-        return Left(self._limit, max(0, remaining), reset)
+        return (max(0, remaining)), reset
 
 
 class Slots(_Knowing):
@@ -127,7 +122,7 @@ class Slots(_Knowing):
 
     def left(self, now: float) -> Left:
         """See :class:`Meter`."""
-        return Left(self.limit, max(0, self.limit - self.taken), 0.0)
+        return max(0, self.limit - self.taken), 0.0
 
 
 class Purse:
@@ -194,4 +189,4 @@ class Purse:
     def left(self, now: float) -> Left:
         """See :class:`Meter`."""
         remaining = max(0, self.limit - self.spent - self.reserved)
-        return Left(self.limit, remaining, max(0.0, self.ends - now))
+        return remaining, max(0.0, self.ends - now)

@@ -29,8 +29,9 @@ class Plan:
         self.ends = -math.inf
         """When the first of the periods ends, and the meters must be looked up anew."""
         self.meters: Sequence[tuple[Meter, int]] = ()
-        self.shown: Sequence[tuple[bytes, Sequence[Meter]]] = ()
-        """Limits that headers tell of: of requests, and of tokens."""
+        self.shown: Sequence[tuple[bytes, Meter]] = ()
+        """Limits that headers tell of, of requests and of tokens: the header lines but for what is left, and
+        the meter that knows that."""
 
 
 SLOTS, REQUESTS, TOKENS, MONEY, USED = range(5)
@@ -69,20 +70,23 @@ class Ticket:
         if self.plan is None or not self.plan.shown:
             return b""
         now, found = time.time(), b""
-        for name, meters in self.plan.shown:
-            left = meters[0].left(now)
-            for meter in meters[1:]:
-                other = meter.left(now)
-                if other.remaining * left.limit < left.remaining * other.limit:
-                    left = other
-            found += _RATELIMIT % (name, left[0], name, left[1], name, duration(left[2]))
+        for lines, meter in self.plan.shown:
+            remaining, reset = meter.left(now)
+            found += lines % (remaining, duration(reset))
         return found
 
 
+def limit_lines(what: bytes, limit: int) -> bytes:
+    """The header lines of a limit, but for what is left of it and when all of it will be there again."""
+    return b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n" % (
+        what,
+        limit,
+        what,
+        what,
+    )
+
+
 NOBODY: Final[frozenset[str]] = frozenset()
-_RATELIMIT: Final = (
-    b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n"
-)
 
 
 class AskError(Exception):

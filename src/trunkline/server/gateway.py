@@ -129,8 +129,7 @@ class Gateway:
         self.recorder.start(asyncio.get_running_loop())
         self.access_log.start(asyncio.get_running_loop())
         self.wiring.start()
-        if any(not provider.local for provider in self.providers.values()):
-            preload()
+        preload(provider.kind for provider in self.providers.values())
         if self.ledger is not None:
             self.ledger.start()
         if self._leases is not None and self._sharing is not None:

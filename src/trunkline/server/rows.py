@@ -22,20 +22,27 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
     call, status, ended = outcome
     peek, key, candidate = call.peek, call.key, call.candidate
     key_id, team_id = ("", "") if key is None else (key.id, key.team_id or "")
-    asked = None if peek is None else peek.model
-    user = _end_user(call)
+    asked, streamed, user = None, False, None
+    if peek is not None:
+        asked, streamed, user = peek.model, peek.stream, peek.user
+        if asked is not None and len(asked) > _LONGEST:
+            asked = asked[:_LONGEST]
+    user = _clean(user) if user else _end_user(call)
     error = call.error
-    streamed = peek is not None and peek.stream
     rows: list[UsageRow] = []
-    for number, past in enumerate(call.past, start=1):
-        rows.append(_row_of_attempt(call, past, number, offset, ids, asked, user, (key_id, team_id)))
+    if call.past:
+        whose = key_id, team_id
+        rows += [
+            _row_of_attempt(call, past, number, offset, ids, asked, user, whose)
+            for number, past in enumerate(call.past, start=1)
+        ]
     exchange = call.exchange
     provider = "" if candidate is None else candidate.provider.name
     model = "" if exchange is None else exchange.upstream_model
     if not model and candidate is not None:
         model = candidate.model
     at = int((ended + offset) * 1000)
-    seconds, first_byte = outcome.seconds, outcome.first_byte
+    began, first_byte = call.began, call.first_byte_at
     usage, estimated, cost, source = call.spent
     busy = 0.0 if call.sent_at is None or exchange is None else ended - call.sent_at
     rows.append(
@@ -51,8 +58,8 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
             call.route,
             provider,
             None if candidate is None else candidate.upstream.name,
-            asked if asked is None else _short(redact(asked) if error is not None else asked),
-            _short(model),
+            asked if error is None or asked is None else redact(asked),
+            model if len(model) <= _LONGEST else model[:_LONGEST],
             call.front.dialect,
             call.front.operation,
             streamed,
@@ -65,8 +72,8 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
             estimated,
             cost,
             source,
-            None if first_byte is None else first_byte * 1000,
-            seconds * 1000,
+            None if first_byte is None else (first_byte - began) * 1000,
+            (ended - began) * 1000,
             busy * 1000,
             call.waited * 1000,
             max(0, call.attempts - 1),
@@ -102,8 +109,8 @@ def _row_of_attempt(
         call.route,
         past.choice.provider.name,
         past.choice.upstream.name,
-        asked if asked is None else _short(asked),
-        _short(past.choice.model),
+        asked,
+        past.choice.model[:_LONGEST],
         call.front.dialect,
         call.front.operation,
         call.peek is not None and call.peek.stream,
@@ -125,13 +132,8 @@ def _row_of_attempt(
     )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[:_LONGEST]
-
-
 def _end_user(call: Call) -> str | None:
-    if call.peek is not None and call.peek.user:
-        return _clean(call.peek.user)
+    """Open WebUI's user, where it names one."""
     found = [(name, value) for name, value in call.headers if name[:12] == _OPEN_WEBUI and value]
     if not found:
         return None
@@ -141,4 +143,4 @@ def _end_user(call: Call) -> str | None:
 
 def _clean(text: str) -> str:
     """Fit for a column: PostgreSQL takes no NUL."""
-    return _short(redact(text.replace("\0", "")))
+    return redact(text.replace("\0", ""))[:_LONGEST]

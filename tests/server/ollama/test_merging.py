@@ -100,7 +100,7 @@ async def test_the_same_failure_everywhere_is_told_once() -> None:
 
 
 async def test_leaving_early_ends_the_work() -> None:
-    ended = []
+    ended: list[str] = []
 
     async def work(name: str) -> AsyncGenerator[Line, None]:
         try:
