@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+import msgspec
+
 from trunkline.dialects.base import Front, Peek
 from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
 from trunkline.exchange import Exchange
@@ -60,6 +62,19 @@ class Spent(NamedTuple):
 NOTHING: Final = Spent(Usage(), False, 0, None)
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that a client once got, to be given again."""
+
+    streaming: bool
+    content_type: bytes
+    lines: Lines
+    """Header lines that say who answered."""
+    body: bytes
+    provider: str
+    model: str
+    """The model that the upstream was asked for."""
+
+
 class Attempt(NamedTuple):
     """An attempt that failed, and that another one followed."""
 
@@ -98,7 +113,7 @@ class Call:
         "answered",
         "attempts",
         "began",
-        "cached",
+        "cache",
         "candidate",
         "client",
         "error",
@@ -108,6 +123,7 @@ class Call:
         "front",
         "gone",
         "headers",
+        "kept",
         "key",
         "only",
         "past",
@@ -156,8 +172,10 @@ class Call:
         self.past: list[Attempt] = []
         self.sent_at: float | None = None
         """When the current attempt was sent."""
-        self.cached = False
-        """It was answered from the cache of answers."""
+        self.cache = ""
+        """What the cache of answers had, where it was asked: ``hit`` or ``miss``."""
+        self.kept: Kept | None = None
+        """What it was answered with, if that was in the cache."""
         self.prompt: str | None = None
         """The request's body, where prompts are stored."""
         self.route: str | None = None
@@ -264,6 +282,19 @@ class Call:
         self.flight = candidate.provider.open(exchange, candidate.upstream, self)
         return await attempt
 
+    def replay(self, kept: Kept) -> None:
+        """Answer with what somebody was answered before."""
+        self.kept, self.cache = kept, "hit"
+        self.started = self.answered = True
+        self.status = 200
+        self.first_byte_at = _now()
+        if not kept.streaming:
+            self.responder.send(200, self._lines(kept.content_type), kept.body)
+            return
+        self.responder.start(200, self._lines(kept.content_type) + _STREAM_LINES)
+        self.responder.write(kept.body)
+        self.responder.finish()
+
     def refuse(self, error: GatewayError) -> None:
         """Answer with an error; if an answer has begun already, it was ended by :meth:`fail`."""
         self.error = error
@@ -278,8 +309,10 @@ class Call:
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
         if self.ticket is not None:
             lines += self.ticket.lines()
+        if self.cache:
+            lines += b"x-trunkline-cache: %b\r\n" % self.cache.encode()
         if self.candidate is None:
-            return lines
+            return lines if self.kept is None else lines + self.kept.lines
         return b"%b%bx-trunkline-attempts: %d\r\n" % (lines, self.candidate.lines, self.attempts)
 
     @property
@@ -300,6 +333,8 @@ class Call:
     def model(self) -> str | None:
         """The upstream's own name for the model."""
         if self.exchange is None:
+            if self.kept is not None:
+                return self.kept.model
             return None if self.peek is None else self.peek.model
         return self.exchange.model or self.exchange.upstream_model
 

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from trunkline.cache import Cache
 from trunkline.call import GONE, NOTHING, Attempt, Call, Outcome, Spent
 from trunkline.dialects.base import Peek
 from trunkline.errors import (
@@ -81,10 +82,12 @@ class Pipeline:
         observers: Sequence[Callable[[Outcome], None]] = (),
         patience: Patience = Patience(),  # noqa: B008 - immutable
         guard: Guard | None = None,
+        cache: Cache | None = None,
     ) -> None:
         """``observers`` are told what every call came to; they must be quick and must not raise. Without a
-        ``guard`` nothing is limited, and nothing has a price."""
+        ``guard`` nothing is limited, and nothing has a price; without a ``cache`` all is asked anew."""
         self.guard = guard
+        self.cache = cache
         self.router = router
         self.patience = patience
         self.queue = FairQueue(_enter, patience.queue_limit)
@@ -149,7 +152,12 @@ class Pipeline:
                 barred = ticket.barred
                 if call.gone:
                     raise GONE
-        await self._try(call, body, peek, pool, barred)
+        cache = self.cache
+        if cache is None or (name := cache.name_of(call, body)) is None:
+            await self._try(call, body, peek, pool, barred)
+        elif not await asyncio.ensure_future(cache.answer(call, name)):
+            await self._try(call, body, peek, pool, barred)
+            cache.keep(name, call)
 
     def _pool(self, call: Call, peek: Peek) -> Pool:
         model = peek.model or self.router.default_model(call.only or call.front.home)

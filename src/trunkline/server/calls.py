@@ -18,6 +18,7 @@ from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
 from trunkline.server.pages import TEXT, Page
 from trunkline.server.routes import Ask, Do, Entry, Refuse, Tell
+from trunkline.server.rows import MOST_PROMPT
 
 if TYPE_CHECKING:
     from trunkline.pipe import Pipe
@@ -89,6 +90,7 @@ class Door:
         """The gateway's configuration has changed."""
         self._find = self._gateway.routes.find
         self._key_in_path = self._gateway.settings.allow_key_in_path
+        self._store_prompts = self._gateway.settings.store_prompts
 
     def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> Opened | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
@@ -163,6 +165,8 @@ class Door:
             None if client is None else client[0],
             opened.request_headers,
         )
+        if self._store_prompts:
+            call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
         steps.run(self._gateway.pipeline.serve(call, body))
         return call
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from trunkline import __version__
+from trunkline.cache import Answers, Cache, Memory
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.ledger.policies import Policies
 from trunkline.ledger.reader import PolicyReader
@@ -26,6 +27,7 @@ from trunkline.policy.prices import preload
 from trunkline.policy.rules import Marked
 from trunkline.routing.pools import Choice
 from trunkline.server.admit import Admission, RequestIds
+from trunkline.server.answers import RedisAnswers, cache_rule
 from trunkline.server.calls import Door, Held
 from trunkline.server.errands import Errand
 from trunkline.server.policing import MICROS, Spent, Warnings, period, price_book, rulebook
@@ -94,8 +96,9 @@ class Gateway:
             period=period,
             warn=self._warnings,
         )
+        self.cache = Cache(_answers(settings), time.time)
         self.pipeline = Pipeline(
-            self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard
+            self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard, self.cache
         )
         self.door = Door(self)
         self._take(self.wiring)
@@ -121,6 +124,7 @@ class Gateway:
         self.guard.configure(
             rulebook(wiring.settings, self.policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
+        self.cache.configure(cache_rule(wiring.settings))
         self.pipeline.rewire(wiring.router, wiring.patience)
         self.door.rewire()
 
@@ -274,6 +278,8 @@ class Gateway:
             self._spent.close()
         if self._store is not None:
             self._store.close()
+        if isinstance(self.cache.answers, RedisAnswers):
+            await self.cache.answers.aclose()
         await self._warnings.aclose()
         self.access_log.close()
 
@@ -295,6 +301,13 @@ def _share(settings: Settings, spent: Spent | None) -> tuple[Sharing | None, Red
     leases = RedisLeases(settings.redis_url.get_secret_value(), settings.redis_prefix)
     closed, share = settings.redis_loss == "closed", settings.redis_local_share
     return Sharing(leases, period, before, closed=closed, local_share=share), leases
+
+
+def _answers(settings: Settings) -> Answers:
+    """Where answers are kept: all nodes share them, where Redis is configured."""
+    if settings.redis_url is None:
+        return Memory(settings.cache.max_bytes)
+    return RedisAnswers(settings.redis_url.get_secret_value(), settings.redis_prefix)
 
 
 def _look(source: PolicyReader) -> Policies | None:
