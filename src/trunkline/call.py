@@ -249,7 +249,8 @@ class Call:
     def fail(self, error: GatewayError) -> None:
         """The attempt failed. Before the first byte another may follow; after it, an error event ends all."""
         if self.started:
-            self.responder.write(self.front.stream_error(error))
+            assert self.exchange is not None
+            self.responder.write(self.exchange.fail(error))
             self.responder.finish()
             self.answered = True
         self._end_attempt(error)
@@ -277,6 +278,7 @@ class Call:
         self.attempts += 1
         if self.gone:
             return GONE
+        exchange.said(self.headers)
         self.sent_at = _now()
         attempt = self._attempt = Turn()
         self.flight = candidate.provider.open(exchange, candidate.upstream, self)
@@ -303,10 +305,12 @@ class Call:
         self.started = self.answered = True
         self.status = error.status
         lines = self._lines(b"application/json") + error_lines(error)
-        self.responder.send(error.status, lines, self.front.error(error))
+        self.responder.send(error.status, lines, error.body or self.front.error(error))
 
     def _lines(self, content_type: bytes) -> Lines:
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
+        if self.front.manners.id_header is not None:
+            lines += b"%b: %b\r\n" % (self.front.manners.id_header, self.request_id.encode())
         if self.ticket is not None:
             lines += self.ticket.lines()
         if self.cache:

@@ -71,6 +71,8 @@ class Opened(NamedTuple):
     def lines(self, content_type: bytes) -> Lines:
         """Headers of an answer that the gateway gives by itself."""
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
+        if isinstance(self.entry, Ask) and self.entry.front.manners.id_header is not None:
+            lines += b"%b: %b\r\n" % (self.entry.front.manners.id_header, self.request_id.encode())
         if isinstance(self.entry, Refuse) and self.entry.allow:
             lines += b"allow: %b\r\n" % self.entry.allow
         return lines

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-from trunkline.dialects import ollama, openai
+from trunkline.dialects import anthropic, ollama, openai, responses
 from trunkline.dialects.base import Front
 from trunkline.errors import (
     METHOD_NOT_ALLOWED,
@@ -21,7 +21,7 @@ from trunkline.errors import (
     GatewayError,
 )
 from trunkline.policy.auth import redact_path
-from trunkline.server import pages, providers
+from trunkline.server import messages, pages, providers
 from trunkline.server.errands import Run
 from trunkline.server.ollama import manage
 from trunkline.server.ollama import pages as native
@@ -125,14 +125,21 @@ OWN: Final[Mapping[str, Methods]] = {
 }
 """The gateway's own paths."""
 
-SURFACES: Final[Mapping[str, Render]] = {"/v1": openai.error_body, "/api": ollama.error_body}
-"""Where the dialects' paths lie, and the shape of errors there."""
+SURFACES: Final[Mapping[str, Render]] = {
+    "/v1/messages": anthropic.error_body,
+    "/v1": openai.error_body,
+    "/api": ollama.error_body,
+}
+"""Where the dialects' paths lie, and the shape of errors there; of two that fit, the first."""
 
 DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/chat/completions": {"POST": Ask(openai.CHAT)},
     "/v1/completions": {"POST": Ask(openai.COMPLETIONS)},
     "/v1/embeddings": {"POST": Ask(openai.EMBEDDINGS)},
-    "/v1/models": _page(pages.list_models, personal=True),
+    "/v1/responses": {"POST": Ask(responses.RESPONSES)},
+    "/v1/messages": {"POST": Ask(anthropic.MESSAGES)},
+    "/v1/messages/count_tokens": {"POST": Do(messages.count_tokens, render=anthropic.error_body)},
+    "/v1/models": _page(messages.list_models, personal=True),
     "/v1/providers": _page(providers.list_providers),
     "/v1/providers/health-check": {"POST": Do(providers.check_health, render=openai.error_body)},
     "/v1/explain": _errand(providers.explained, openai.error_body),
@@ -155,7 +162,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
 """The dialects' paths; each is there once more below the name of every provider."""
 
 PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
-    "/v1/models/": ("model", _page(pages.show_model, personal=True)),
+    "/v1/models/": ("model", _page(messages.show_model, personal=True)),
     "/v1/providers/": ("rest", _page(providers.provider_models)),
     "/api/blobs/": (
         "digest",

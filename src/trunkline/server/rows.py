@@ -80,7 +80,7 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
             call.waited * 1000,
             max(0, call.attempts - 1),
             call.kept is not None,
-            None if call.prompt is None else redact(call.prompt),
+            None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
         )
     )
     return rows

@@ -124,6 +124,11 @@ class ProviderConfig(Section):
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments for a Python provider.")
     drop: tuple[str, ...] = Field(default=(), description="Request fields never to send to it.")
+    speaks: tuple[Literal["anthropic", "responses"], ...] | None = Field(
+        default=None,
+        description="APIs that it has besides its own, and is asked in as requests come: anthropic "
+        "(/v1/messages), responses. Default: what is known of its type.",
+    )
     models: tuple[str, ...] = Field(
         default=(), description="Its models, where it has no endpoint that lists them."
     )

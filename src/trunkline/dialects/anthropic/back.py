@@ -23,20 +23,22 @@ class AnthropicBack:
 
     Args:
         who: the upstream's name in error texts.
+        base: what stands before the path below the provider's base address.
     """
 
     dialect = DIALECT
     opening = 2
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
 
-    def __init__(self, who: str = "Anthropic") -> None:
+    def __init__(self, who: str = "Anthropic", base: str = "") -> None:
         self.who = who
+        self.base = base
 
     def target(self, operation: Operation, job: Job | None) -> str | None:
-        """The path below the base address (which ends in ``/v1``): chats have one, nothing else does."""
+        """The path below the base address: chats have one, nothing else does."""
         if isinstance(job, CompletionRequest) and job.templated:
             operation = "chat"
-        return PATH if operation == "chat" else None
+        return self.base + PATH if operation == "chat" else None
 
     def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
         """The body that asks ``model`` for ``job``.
