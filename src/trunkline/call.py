@@ -110,6 +110,7 @@ class Call:
 
     __slots__ = (
         "_attempt",
+        "_heard",
         "answered",
         "attempts",
         "began",
@@ -198,6 +199,8 @@ class Call:
         self.gone = False
         self.status = 0
         self.error: GatewayError | None = None
+        self._heard = -1
+        """The attempt's progress at the last :meth:`beat`."""
         self._attempt: Turn[GatewayError | None] | None = None
 
     # The server's side
@@ -220,6 +223,15 @@ class Call:
         """The client has caught up."""
         if self.flight is not None:
             self.flight.resume()
+
+    def beat(self) -> None:
+        """To be called every few seconds: a word to a client who would hear nothing from one to the next."""
+        exchange, ping = self.exchange, self.front.manners.ping
+        if not ping or exchange is None or not self.started or self.answered:
+            return
+        if exchange.progress == self._heard:
+            self.responder.write(ping)
+        self._heard = exchange.progress
 
     # The provider's side: an ``Outlet``
 

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 RETIRE_S: Final = 0.5
 """Seconds between two looks whether the requests of an old configuration have ended."""
 
+BEAT_S: Final = 10.0
+"""Seconds of silence in a stream after which clients that may give up hear a word."""
+
 KEY_REFRESH_S: Final = 1.0
 """Seconds between two looks at the key store: a revoked key is dead within two of them."""
 
@@ -104,7 +107,7 @@ class Gateway:
         self._take(self.wiring)
         self.reloader: Reloader | None = None
         """Takes over changed settings, where whoever started the gateway has said how to read them."""
-        self._keeper: asyncio.Task[None] | None = None
+        self._keepers: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
 
     def _take(self, wiring: Wiring) -> None:
@@ -140,8 +143,10 @@ class Gateway:
             self._leases.start(self._sharing)
         if self.reloader is not None:
             self.reloader.start()
+        loop = asyncio.get_running_loop()
+        self._keepers.append(loop.create_task(self._keep_awake()))
         if self._key_source is not None:
-            self._keeper = asyncio.get_running_loop().create_task(self._keep_keys(self._key_source))
+            self._keepers.append(loop.create_task(self._keep_keys(self._key_source)))
 
     async def rewire(self, settings: Settings) -> None:
         """Take over other settings, without a moment in which a request would find neither the old nor the
@@ -183,6 +188,12 @@ class Gateway:
                     self.take_policies(found)
             except Exception as error:  # the store is away: what was read last still holds
                 log.error("the key store cannot be read", reason=type(error).__name__)
+
+    async def _keep_awake(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for call in list(self.pipeline.active):
+                call.beat()
 
     async def look_at_policies(self) -> None:
         """Read the store's policies now: somebody has changed them here."""
@@ -251,9 +262,9 @@ class Gateway:
     async def aclose(self) -> None:
         """End what is running and close what is open."""
         self.stopping = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
         if self._key_source is not None:
             self._key_source.close()
         if self.reloader is not None:

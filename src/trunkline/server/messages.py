@@ -13,6 +13,7 @@ from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
 from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
 from trunkline.providers.wire import WireProvider
 from trunkline.server import pages
+from trunkline.server.ollama.pages import fields_of
 from trunkline.server.pages import Headers, Page, models_for
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ async def count_tokens(visit: Visit, only: str | None = None) -> Page:
         CallerError: the request is none, or nobody has its model.
         ProviderError: the upstream could not say.
     """
-    peek = MESSAGES.peek(visit.body)
-    _check(visit.body)
+    whole = msgspec.json.encode({"max_tokens": 1, **fields_of(visit.body)})  # the one thing that it may lack
+    peek = MESSAGES.peek(whole)
+    MESSAGES.parse(whole)
     model = peek.model or visit.gateway.router.default_model(only)
     choices = await visit.gateway.find(model, only)
     if visit.key is not None:
@@ -94,9 +96,3 @@ async def count_tokens(visit: Visit, only: str | None = None) -> Page:
         answer = await provider.get_json(choice.upstream, path + _COUNT, body)
         return Page(msgspec.json.encode(answer))
     return Page(msgspec.json.encode({"input_tokens": prompt_tokens(visit.body, USUAL_BYTES)}))
-
-
-def _check(body: bytes) -> None:
-    """The request is one that could be asked, but for the bound on its answer."""
-    fields = msgspec.json.decode(body)
-    MESSAGES.parse(msgspec.json.encode({"max_tokens": 1, **fields}))
