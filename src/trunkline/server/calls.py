@@ -125,6 +125,8 @@ class Door:
                     admission.check_admin(key)
             elif isinstance(entry, Ask):
                 admission.check_may_ask(key)
+                if entry.admin:
+                    admission.check_admin(key)
             if length is not None and not streams:
                 admission.check_length(length)
             if isinstance(entry, Refuse):

@@ -37,6 +37,8 @@ class Ask(NamedTuple):
     front: Front
     only: str | None = None
     """The provider that the path names."""
+    admin: bool = False
+    """Needs an admin's key."""
 
     def render(self, error: GatewayError) -> bytes:
         """An error's body in the front's dialect."""
@@ -161,6 +163,13 @@ DIALECTS: Final[Mapping[str, Methods]] = {
 }
 """The dialects' paths; each is there once more below the name of every provider."""
 
+OTHERS: Final[Mapping[str, Methods]] = {
+    f"/v1{path}": {method: Ask(openai.OtherFront(path, method), admin=path == "/files") for method in methods}
+    for path, methods in openai.OTHERS.items()
+}
+"""OpenAI's other paths, for providers that have them; each is there below every provider's name, too. Files
+are an admin's: upstream they belong to the provider's key, and so to everybody here."""
+
 PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
     "/v1/models/": ("model", _page(messages.show_model, personal=True)),
     "/v1/providers/": ("rest", _page(providers.provider_models)),
@@ -175,6 +184,9 @@ PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
 """Beginnings of paths whose rest is an argument, and what that is called."""
 
 
+_SURFACE: Final[Mapping[str, Methods]] = {**DIALECTS, **OTHERS}
+
+
 class Routes:
     """Looks up paths; made once per configuration."""
 
@@ -185,7 +197,7 @@ class Routes:
             for method, entry in methods.items():
                 public = path == "/metrics" and metrics_public
                 self._exact[method, path] = Tell(pages.metrics, open=True) if public else entry
-        for path, methods in DIALECTS.items():
+        for path, methods in _SURFACE.items():
             for method, entry in methods.items():
                 self._exact[method, path] = entry
                 for provider in names:
@@ -205,8 +217,14 @@ class Routes:
         if only is not None and only not in self._providers:
             text = f"Provider '{only}' not configured"
             return Refuse(CallerError(text, PROVIDER_NOT_CONFIGURED), render=render)
-        if rest in DIALECTS:
-            return _wrong_method(method, path, DIALECTS[rest], render)
+        if rest in _SURFACE:
+            return _wrong_method(method, path, _SURFACE[rest], render)
+        if openai.FILE.fullmatch(rest[3:]):
+            asks = {each: Ask(openai.OtherFront(rest[3:], each), admin=True) for each in openai.FILE_METHODS}
+            ask = asks.get(method)
+            if ask is None:
+                return _wrong_method(method, path, asks, render)
+            return ask if only is None else ask.pinned(only)
         for beginning, (argument, methods) in PATTERNS.items():
             value = rest.removeprefix(beginning)
             if value and value != rest:
