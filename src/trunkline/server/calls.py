@@ -17,6 +17,7 @@ from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
 from trunkline.server.pages import TEXT, Page
+from trunkline.server.responses import DIALECT
 from trunkline.server.routes import Ask, Do, Entry, Refuse, Tell
 from trunkline.server.rows import MOST_PROMPT
 
@@ -93,6 +94,7 @@ class Door:
         self._find = self._gateway.routes.find
         self._key_in_path = self._gateway.settings.allow_key_in_path
         self._store_prompts = self._gateway.settings.store_prompts
+        self._keeps_responses = self._gateway.settings.responses.store
 
     def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> Opened | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
@@ -171,7 +173,10 @@ class Door:
         )
         if self._store_prompts:
             call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
-        steps.run(self._gateway.pipeline.serve(call, body))
+        serve = self._gateway.pipeline.serve
+        if self._keeps_responses and entry.front.dialect == DIALECT:
+            serve = self._gateway.responses.serve
+        steps.run(serve(call, body))
         return call
 
     def enter_streaming(self, opened: Opened, responder: Responder, pieces: Pipe) -> Held:

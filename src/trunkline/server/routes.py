@@ -22,6 +22,7 @@ from trunkline.errors import (
 )
 from trunkline.policy.auth import redact_path
 from trunkline.server import messages, pages, providers
+from trunkline.server import responses as kept
 from trunkline.server.errands import Run
 from trunkline.server.ollama import manage
 from trunkline.server.ollama import pages as native
@@ -172,6 +173,13 @@ are an admin's: upstream they belong to the provider's key, and so to everybody 
 
 PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
     "/v1/models/": ("model", _page(messages.show_model, personal=True)),
+    "/v1/responses/": (
+        "number",
+        {
+            "GET": Do(kept.show, render=openai.error_body),
+            "DELETE": Do(kept.delete, render=openai.error_body),
+        },
+    ),
     "/v1/providers/": ("rest", _page(providers.provider_models)),
     "/api/blobs/": (
         "digest",
@@ -190,7 +198,10 @@ _SURFACE: Final[Mapping[str, Methods]] = {**DIALECTS, **OTHERS}
 class Routes:
     """Looks up paths; made once per configuration."""
 
-    def __init__(self, names: Collection[str], *, metrics_public: bool = False) -> None:
+    def __init__(
+        self, names: Collection[str], *, metrics_public: bool = False, keeps_responses: bool = False
+    ) -> None:
+        """Of the providers ``names``; ``keeps_responses``: a request may go on from an earlier one."""
         self._providers = frozenset(names)
         self._exact: dict[tuple[str, str], Entry] = {}
         for path, methods in OWN.items():
@@ -199,6 +210,8 @@ class Routes:
                 self._exact[method, path] = Tell(pages.metrics, open=True) if public else entry
         for path, methods in _SURFACE.items():
             for method, entry in methods.items():
+                if keeps_responses and isinstance(entry, Ask) and entry.front is responses.RESPONSES:
+                    entry = entry._replace(front=responses.ResponsesFront(stored=True))
                 self._exact[method, path] = entry
                 for provider in names:
                     self._exact[method, f"/{provider}{path}"] = entry.pinned(provider)

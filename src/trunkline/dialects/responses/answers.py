@@ -152,7 +152,7 @@ class Response:
                 "summary": job.summary,
             },
             "safety_identifier": job.safety_identifier,
-            "store": False,
+            "store": job.kept,
             "temperature": sampling.temperature,
             "text": text,
             "tool_choice": _tool_choice(job.tool_choice),

@@ -32,6 +32,8 @@ class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
     """The kept response that ``messages`` go on from."""
     store: bool | None = None
     """The response is to be kept; OpenAI's default is yes."""
+    kept: bool = False
+    """It will be."""
     include: tuple[str, ...] = ()
     truncation: str | None = None
     metadata: dict[str, str] | None = None
@@ -114,6 +116,7 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
         instructions=seen.instructions,
         previous_response_id=seen.previous_response_id,
         store=seen.store,
+        kept=stored and seen.store is not False,
         include=include,
         truncation=seen.truncation,
         metadata=seen.metadata,
