@@ -126,9 +126,9 @@ async def test_what_there_is(mock: MockUpstream) -> None:
 async def test_what_is_refused(
     mock: MockUpstream, changes: dict[str, Any], kind: type[anthropic.APIStatusError], word: str
 ) -> None:
+    asked: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": HELLO}
     async with asking(mock) as found:
         with pytest.raises(kind) as caught:
-            asked: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": HELLO}
             await found.messages.create(**asked | changes)
     assert caught.value.request_id
     assert isinstance(caught.value.body, dict)
