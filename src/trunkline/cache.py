@@ -116,9 +116,8 @@ class Cache:
         wanted = self.rule.enabled
         if call.route is not None:
             wanted = self.rule.routes.get(call.route, wanted)
-        for name, value in call.headers:
-            if name == HEADER:
-                wanted = _WISHES.get(value.strip().lower(), wanted)
+        if call.cache_wish is not None:
+            wanted = _WISHES.get(call.cache_wish.strip().lower(), wanted)
         if not wanted:
             return None
         whose = "" if self.rule.shared or call.key is None else call.key.id

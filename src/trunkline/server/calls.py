@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from trunkline import steps
+from trunkline.cache import HEADER
 from trunkline.call import Call, Lines, Responder, error_lines
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
@@ -63,6 +64,8 @@ class Opened(NamedTuple):
     query: bytes = b""
     length: int | None = None
     """Bytes of the body, if the client has said how many."""
+    cache: bytes | None = None
+    """What a header says of the cache of answers."""
 
     @property
     def streams(self) -> bool:
@@ -149,6 +152,7 @@ class Door:
             b"expect" in said,
             query,
             length,
+            said.get(HEADER),
         )
 
     def enter(
@@ -171,6 +175,7 @@ class Door:
             None if client is None else client[0],
             opened.request_headers,
         )
+        call.cache_wish = opened.cache
         if self._store_prompts:
             call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
         serve = self._gateway.pipeline.serve
