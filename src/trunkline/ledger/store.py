@@ -54,7 +54,11 @@ class Store:
             if self.engine.dialect.name == "sqlite":
                 event.listen(self.engine, "connect", _prepare_sqlite)
             if migrate:
-                upgrade(self.engine)
+                try:
+                    upgrade(self.engine)
+                except BaseException:
+                    self.engine.dispose()
+                    raise
         except ModuleNotFoundError as error:
             extra = "; pip install 'trunkline[postgres]'" if error.name == "psycopg" else ""
             raise StoreError(
