@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
 from trunkline.ledger.rows import UsageRow, id_at
+from trunkline.ledger.store import Store
+
+GUARD_S: Final = 30.0
+"""Seconds after which what is waited for never comes."""
 
 DAY: Final = 86_400
 NOON: Final = int(datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp())
@@ -85,3 +90,22 @@ def grouped(rows: Iterable[UsageRow], by: Iterable[str]) -> dict[tuple[Any, ...]
         times = {"hour": second - second % 3600, "day": second - second % DAY}
         found[tuple(times[name] if name in times else getattr(each, name) for name in names)].append(each)
     return found
+
+
+def poll(look: Callable[[], object]) -> None:
+    """Return when ``look`` finds something."""
+    deadline = time.monotonic() + GUARD_S
+    while not look():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.002)
+
+
+def until_blocked(store: Store) -> None:
+    """Return when somebody waits for another one's lock in this PostgreSQL database."""
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    def look() -> bool:
+        with store.begin() as connection:
+            return connection.exec_driver_sql(query).first() is not None
+
+    poll(look)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import Table
 
 from trunkline.ledger import tables
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
@@ -17,16 +18,13 @@ def test_a_row_of_usage_has_the_tables_columns_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(("table", "since"), [(tables.usage_hourly, "hour"), (tables.usage_daily, "day")])
-def test_tables_of_sums_have_their_place_and_then_the_sums(table: tables.Table, since: str) -> None:
+def test_tables_of_sums_have_their_place_and_then_the_sums(table: Table, since: str) -> None:
     assert tuple(table.columns.keys()) == (since, *PLACE, *SUMS, *TIMES)
     assert tuple(table.primary_key.columns.keys()) == (since, *PLACE)
 
 
 def test_nothing_of_a_ledger_imports_sqlalchemy_before_a_store_is_opened() -> None:
-    modules = ("audit", "columns", "journal", "keys", "migrate", "policies", "reader", "recording", "rows")
-    modules += ("rules", "store", "teams", "usage", "writer")
-    code = (
-        f"import sys, importlib\nfor name in {modules!r}: importlib.import_module('trunkline.ledger.' + name)"
-    )
-    code += "\nsys.exit('sqlalchemy' in sys.modules)"
+    names = "audit columns journal keys migrate policies reader recording rows rules store teams usage writer"
+    imports = "\n".join(f"import trunkline.ledger.{name}" for name in names.split())
+    code = f"import sys\n{imports}\nsys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
