@@ -202,7 +202,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("keys", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("ck_keys_role"), type_="check")
-        batch_op.create_check_constraint(batch_op.f("ck_keys_role"), "role IN ('admin', 'member', 'read-only')")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_keys_role"), "role IN ('admin', 'member', 'read-only')"
+        )
         batch_op.add_column(sa.Column("owner", sa.String(length=200), nullable=True))
         batch_op.add_column(sa.Column("team_id", sa.String(length=32), nullable=True, comment="of teams.id"))
         batch_op.add_column(
