@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -97,6 +98,24 @@ def test_what_was_taken_over_and_let_go_is_found_again(journal: Journal, take: l
     assert journal.orphans() == []
     assert list(journal.folder.iterdir()) == []
     take.clear()
+
+
+def test_a_segment_that_begins_is_not_taken_for_one_left_behind(
+    journal: Journal, take: list[Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks between the making of its file and the lock on it."""
+    flock = fcntl.flock
+    looked: list[list[Segment]] = []
+
+    def look_first(fd: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        looked.append(journal.orphans())
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", look_first)
+    take.append(journal.begin())
+    assert looked == [[]]
+    assert journal.orphans() == []
 
 
 def test_other_files_are_nobodys_business(journal: Journal) -> None:
