@@ -93,18 +93,19 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 LONG_AGO = NOON - 40 * DAY
+USED: list[tuple[float, str, str, str, str, dict[str, Any]]] = [
+    (LONG_AGO, "k1", "t1", "up", "m1", {"cost_micros": 7_000_000}),
+    (LONG_AGO + 3600, "k2", "t1", "up", "m2", {"cost_micros": None, "cost_source": None}),
+    (NOON - DAY - 1, "k1", "t1", "up", "m1", {}),
+    (NOON - 3600, "k1", "t1", "other", "m1", {"status": 502, "last": False}),
+    (NOON - 3599, "k1", "t1", "up", "m1", {"attempt": 2, "prompt_tokens": 1_000_000}),
+    (NOON, "k2", "t2", "up", "m2", {"cost_micros": 3_000_000, "reasoning_tokens": 50}),
+    (NOON + 1, "", "", "", "", {"attempt": 0, "status": 429, "cost_micros": 0}),
+    (NOON + 3600, "k1", "t1", "up", "m1", {"cached": True, "duration_ms": 0.125}),
+]
 ROWS = [
     row(at, key_id=key, team_id=team, provider=provider, model=model, **more)
-    for at, key, team, provider, model, more in [
-        (LONG_AGO, "k1", "t1", "up", "m1", {"cost_micros": 7_000_000}),
-        (LONG_AGO + 3600, "k2", "t1", "up", "m2", {"cost_micros": None, "cost_source": None}),
-        (NOON - DAY - 1, "k1", "t1", "up", "m1", {}),
-        (NOON - 3600, "k1", "t1", "other", "m1", {"status": 502, "last": False}),
-        (NOON - 3599, "k1", "t1", "up", "m1", {"attempt": 2, "prompt_tokens": 1_000_000}),
-        (NOON, "k2", "t2", "up", "m2", {"cost_micros": 3_000_000, "reasoning_tokens": 50}),
-        (NOON + 1, "", "", "", "", {"attempt": 0, "status": 429, "cost_micros": 0}),
-        (NOON + 3600, "k1", "t1", "up", "m1", {"cached": True, "duration_ms": 0.125}),
-    ]
+    for at, key, team, provider, model, more in USED
 ]
 FIELD = {"key": "key_id", "team": "team_id"}
 
@@ -166,7 +167,7 @@ def test_sums_are_those_of_the_rows(filled: Store, by: tuple[Group, ...]) -> Non
         ((), {"key": "nobody"}),
     ],
 )
-def test_sums_of_a_part(filled: Store, by: tuple[Group, ...], wanted: dict[str, str]) -> None:
+def test_sums_of_a_part(filled: Store, by: tuple[Group, ...], wanted: dict[str, Any]) -> None:
     rows = [
         each
         for each in ROWS
