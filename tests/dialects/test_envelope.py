@@ -25,6 +25,11 @@ ANSWERS: dict[str, tuple[int, object, Kind, str, str | None, str | None]] = {
         {"error": {"message": "Quota", "code": "insufficient_quota"}},
         errors.UPSTREAM_CREDIT, "Acme answered 429: Quota", None, "upstream_credit",
     ),
+    "OpenAI, no credit, told by its type": (
+        429,
+        {"error": {"message": "Quota", "type": "insufficient_quota", "code": "credit_balance_exhausted"}},
+        errors.UPSTREAM_CREDIT, "Acme answered 429: Quota", None, "upstream_credit",
+    ),
     "OpenRouter, unknown model": (
         400,
         {"error": {"message": "x/y is not a valid model ID", "code": 400}},

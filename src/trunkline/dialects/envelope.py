@@ -34,7 +34,7 @@ _KINDS: Final[dict[str, Kind]] = {
     "model_not_found": MODEL_NOT_FOUND,
     "insufficient_quota": UPSTREAM_CREDIT,
 }
-"""Vendors' own codes that say more than the status does."""
+"""Vendors' own codes, and types, that say more than the status does."""
 
 
 def read_detail(body: bytes) -> Detail:
@@ -90,7 +90,7 @@ class Detail(msgspec.Struct):
         """The error that this is, at ``status``."""
         if self.flagged:
             return CallerError(redact(self.message), FORBIDDEN)
-        kind = _KINDS.get(self.code or "")
+        kind = _KINDS.get(self.code or "") or _KINDS.get(self.type or "")
         if status == 400 and "not a valid model" in self.message:  # OpenRouter's words
             kind = MODEL_NOT_FOUND
         code = self.code if status in (400, 422) and kind is None else None

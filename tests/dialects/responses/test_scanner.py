@@ -150,7 +150,7 @@ BROKEN: dict[str, tuple[bytes, Kind, str]] = {
         "Too long",
     ),
     "with the envelope": (
-        event("error", **said(None), error=said("insufficient_quota", type="insufficient_quota")),
+        event("error", error=said("credit_balance_exhausted", type="insufficient_quota")),
         errors.UPSTREAM_CREDIT,
         "Acme answered 429: Oh",
     ),

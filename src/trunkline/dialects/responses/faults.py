@@ -18,6 +18,7 @@ from trunkline.errors import NOT_FOUND, UPSTREAM_ERROR, CallerError, GatewayErro
 _STATUSES: Final[Mapping[str, int]] = {
     "rate_limit_exceeded": 429,
     "insufficient_quota": 429,
+    "too_many_requests": 429,
     "model_not_found": 404,
     "invalid_api_key": 401,
     "context_length_exceeded": 400,
