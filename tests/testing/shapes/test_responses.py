@@ -336,6 +336,18 @@ async def test_a_vendor_without_the_api(shape: str) -> None:
         assert (await client.post(f"{root}/v1/responses", json={"input": "x"})).status_code == 404
 
 
+async def test_a_quirk_gives_a_vendor_the_api() -> None:
+    async with playing("vllm", quirks={"responses": "nested"}) as client:
+        answer = await client.post("/responses", json={"model": "mock-model", "input": "x"})
+    assert answer.json()["output"][0]["content"][0]["text"] == "mock-model heard: x"
+
+
+async def test_an_answer_of_ones_own() -> None:
+    async with playing("openai", Script(body={"own": 1}, status=202, headers={"x-own": "1"})) as client:
+        answer = await client.post("/responses", json={"model": "gpt-4o", "input": "x"})
+    assert (answer.status_code, answer.json(), answer.headers["x-own"]) == (202, {"own": 1}, "1")
+
+
 async def test_other_methods() -> None:
     async with playing("openai") as client:
         assert (await client.get("/responses")).status_code == 405
