@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.openai.faults import find_error, malformed, truncated
-from trunkline.dialects.openai.replies import UNREADABLE, Chunk, UsageIn, decode_chunk
+from trunkline.dialects.envelope import UNREADABLE, malformed, truncated
+from trunkline.dialects.openai.faults import find_error
+from trunkline.dialects.openai.replies import Chunk, UsageIn, decode_chunk
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.framing import SSEForwarder, is_heartbeat, payload, split_events
 from trunkline.model import Usage

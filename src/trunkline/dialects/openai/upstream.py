@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 import msgspec
 
 from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.envelope import read_error
 from trunkline.dialects.openai.counting import CountingScanner
-from trunkline.dialects.openai.faults import read_error
 from trunkline.dialects.openai.others import AnyScanner, is_form, renamed
 from trunkline.dialects.openai.reading import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.openai.scanning import JSONScanner, SSEScanner
