@@ -17,6 +17,7 @@ import msgspec
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
 from trunkline.dialects.openai import ENDPOINTS, OpenAIBack, Quirks
+from trunkline.dialects.responses import ResponsesBack
 from trunkline.providers.base import ModelInfo
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
@@ -131,6 +132,7 @@ OPENAI: Final = Row(
     title="OpenAI",
     url="https://api.openai.com/v1",
     quirks=Quirks(who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset()),
+    speaks=("responses",),
     read_models=plain_model,
 )
 
@@ -146,7 +148,7 @@ OPENROUTER: Final = Row(
         ask_usage=False,
         routes=True,
     ),
-    speaks=("anthropic",),
+    speaks=("anthropic", "responses"),
     headers={"X-Title": "Trunkline"},
     other_lists=("/embeddings/models",),
     vendor_ids=True,
@@ -199,7 +201,7 @@ ROWS: Final[Mapping[str, Row]] = {
 """Every row by its type's name."""
 
 
-def other_backs(who: str, speaks: Iterable[str], base: str = "") -> list[Back]:
-    """The dialects ``speaks`` as an upstream has them below ``base``."""
-    made: Mapping[str, Callable[[str, str], Back]] = {"anthropic": AnthropicBack}
-    return [made[dialect](who, base) for dialect in speaks]
+def other_backs(who: str, speaks: Iterable[str], base: str = "", *, routes: bool = False) -> list[Back]:
+    """The dialects ``speaks`` as an upstream has them below ``base``; ``routes``: it is OpenRouter."""
+    made = {"anthropic": AnthropicBack, "responses": ResponsesBack}
+    return [made[dialect](who, base, routes=routes) for dialect in speaks]

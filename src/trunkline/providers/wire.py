@@ -263,7 +263,11 @@ class RowProvider(WireProvider):
         ]
         who = row.title if row.url else f"Provider '{name}'"
         back = row.back(who)
-        others = other_backs(who, row.speaks if speaks is None else speaks)
+        others = other_backs(
+            who,
+            row.speaks if speaks is None else speaks,
+            routes=row.quirks is not None and row.quirks.routes,
+        )
         super().__init__(
             name, row.kind, back, urls, rules=rules, id_prefix=row.id_prefix, other_backs=others, **more
         )
