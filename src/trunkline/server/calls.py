@@ -13,6 +13,7 @@ from trunkline import steps
 from trunkline.call import Call, Lines, Responder, error_lines
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
+from trunkline.observe.traces import HEADER, trace_of
 from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
@@ -63,6 +64,8 @@ class Opened(NamedTuple):
     query: bytes = b""
     length: int | None = None
     """Bytes of the body, if the client has said how many."""
+    traceparent: bytes | None = None
+    """Where the client's request stands in a trace (W3C Trace Context)."""
 
     @property
     def streams(self) -> bool:
@@ -88,6 +91,7 @@ class Door:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._traces = gateway.tracer is not None
 
     def rewire(self) -> None:
         """The gateway's configuration has changed."""
@@ -149,6 +153,7 @@ class Door:
             b"expect" in said,
             query,
             length,
+            said.get(HEADER),
         )
 
     def enter(
@@ -171,6 +176,8 @@ class Door:
             None if client is None else client[0],
             opened.request_headers,
         )
+        if self._traces or opened.traceparent is not None:
+            call.trace = trace_of(opened.traceparent, self._traces)
         if self._store_prompts:
             call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
         serve = self._gateway.pipeline.serve
