@@ -116,12 +116,14 @@ async def test_variables_are_filled_from_what_a_gateway_has() -> None:
         assert variable["definition"] == variable["query"]["query"]
 
 
-async def test_everything_that_a_gateway_tells_is_shown() -> None:
+async def test_everything_that_a_gateway_tells_is_shown_and_described() -> None:
     """A histogram is shown if any of its samples is."""
     asked = set().union(*(read(expression).metrics for _, expression, _ in QUERIES))
     shown = {re.sub(r"_(bucket|sum|count)$", "", name) for name in asked}
     told = {re.sub(r"_(bucket|sum|count)$", "", name) for name in await exposed()}
     assert told - shown == set()
+    described = re.findall(r"`(\w+)`", (ROOT / "docs" / "observability.md").read_text())
+    assert told - set(described) == set()
 
 
 def test_panels_have_a_place_and_the_chosen_source() -> None:
