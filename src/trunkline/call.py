@@ -17,6 +17,7 @@ from trunkline.dialects.base import Front, Peek
 from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
+from trunkline.observe.traces import Passed, Trace
 from trunkline.policy.tickets import Ticket
 from trunkline.providers.base import Flight
 from trunkline.routing.pools import Choice
@@ -141,6 +142,7 @@ class Call:
         "started",
         "status",
         "ticket",
+        "trace",
         "waited",
         "waiter",
     )
@@ -188,6 +190,8 @@ class Call:
         """What it has taken of limits and budgets."""
         self.spent = NOTHING
         """What its last attempt used, once it is settled."""
+        self.trace: Trace | Passed | None = None
+        """Its place in a trace, if it has one."""
         self.probe = False
         """The current attempt tries whether its upstream is well again."""
         self.waiter: Waiter | None = None
@@ -294,10 +298,17 @@ class Call:
         if self.gone:
             return GONE
         exchange.said(self.headers)
+        trace = self.trace
+        if trace is not None:
+            exchange.headers = (*exchange.headers, trace.depart())
         self.sent_at = _now()
         attempt = self._attempt = Turn()
         self.flight = candidate.provider.open(exchange, candidate.upstream, self)
-        return await attempt
+        if trace is None:
+            return await attempt
+        failure = await attempt
+        trace.land(_now(), failure)
+        return failure
 
     def replay(self, kept: Kept) -> None:
         """Answer with what somebody was answered before."""

@@ -349,10 +349,11 @@ class _Landing:
     def resume(self) -> None: ...
 
 
-def _overlaid(own: Headers, others: Headers) -> tuple[tuple[bytes, bytes], ...]:
-    """``own`` without those that ``others`` replace, and these."""
+def _overlaid(own: Headers, others: Headers) -> list[tuple[bytes, bytes]]:
+    """``own`` without those that ``others`` replace, and these. A list: it is of one request, and not worth
+    being kept encoded."""
     names = {name for name, _ in others}
-    return (*(pair for pair in own if pair[0] not in names), *others)
+    return [*(pair for pair in own if pair[0] not in names), *others]
 
 
 def _merge(fills: Sequence[Fills]) -> Fills:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from trunkline import steps
-from trunkline.cache import HEADER
+from trunkline.cache import HEADER as CACHE
 from trunkline.call import Call, Lines, Responder, error_lines
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
+from trunkline.observe.traces import HEADER as TRACE
+from trunkline.observe.traces import trace_of
 from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
@@ -66,6 +68,8 @@ class Opened(NamedTuple):
     """Bytes of the body, if the client has said how many."""
     cache: bytes | None = None
     """What a header says of the cache of answers."""
+    traceparent: bytes | None = None
+    """Where the client's request stands in a trace (W3C Trace Context)."""
 
     @property
     def streams(self) -> bool:
@@ -91,6 +95,7 @@ class Door:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._traces = gateway.tracer is not None
 
     def rewire(self) -> None:
         """The gateway's configuration has changed."""
@@ -152,7 +157,8 @@ class Door:
             b"expect" in said,
             query,
             length,
-            said.get(HEADER),
+            said.get(CACHE),
+            said.get(TRACE),
         )
 
     def enter(
@@ -176,6 +182,8 @@ class Door:
             opened.request_headers,
         )
         call.cache_wish = opened.cache
+        if self._traces or opened.traceparent is not None:
+            call.trace = trace_of(opened.traceparent, self._traces)
         if self._store_prompts:
             call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
         serve = self._gateway.pipeline.serve

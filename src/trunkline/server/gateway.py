@@ -19,6 +19,7 @@ from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog
 from trunkline.observe.metrics import BudgetState, LedgerState, Metrics, Present, UpstreamState
+from trunkline.observe.traces import Tracer
 from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.guard import Guard, Spending
@@ -69,7 +70,8 @@ class Gateway:
         ``registry`` holds providers that a program has made. Without a ``ledger`` usage is not written down.
 
         Raises:
-            SettingsError: a provider cannot be made, or the models filter cannot be read.
+            SettingsError: a provider cannot be made, the models filter cannot be read, or what traces need
+                is not installed.
         """
         self.where = where
         self.version = __version__
@@ -82,7 +84,10 @@ class Gateway:
         self.ledger = ledger
         self.metrics = Metrics(self._present)
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
-        self.recorder = Recorder(self.metrics, self.access_log, ledger)
+        self.tracer = None
+        if settings.otel_endpoint is not None:
+            self.tracer = Tracer(settings.otel_endpoint, __version__)
+        self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
         self.request_ids = RequestIds()
         self.errands: set[Errand] = set()
         self._registry = registry
@@ -136,6 +141,8 @@ class Gateway:
 
     async def start(self) -> None:
         """Begin discovery and the watch over the key store."""
+        if self.tracer is not None:
+            self.tracer.start()
         self.recorder.start(asyncio.get_running_loop())
         self.access_log.start(asyncio.get_running_loop())
         self.wiring.start()
@@ -284,6 +291,8 @@ class Gateway:
             await provider.aclose()
         await self._client.aclose()
         self.recorder.close()
+        if self.tracer is not None:
+            await asyncio.to_thread(self.tracer.close)
         if self.ledger is not None:
             await asyncio.to_thread(self.ledger.close)
         if self._leases is not None and self._sharing is not None:
