@@ -128,6 +128,7 @@ class Call:
         "headers",
         "kept",
         "key",
+        "landed_at",
         "only",
         "past",
         "path",
@@ -176,6 +177,8 @@ class Call:
         self.past: list[Attempt] = []
         self.sent_at: float | None = None
         """When the current attempt was sent."""
+        self.landed_at: float | None = None
+        """When it ended."""
         self.cache_wish: bytes | None = None
         """What a header says of the cache of answers: ``on`` or ``off``."""
         self.cache = ""

@@ -260,6 +260,7 @@ class Pipeline:
         if outlook is not None:
             job = outlook.begin(choice.model, choice.resident, choice.size, sent)
         failure: GatewayError | None = GONE
+        call.sent_at = None
         try:
             preparation = provider.preparation(call.front, body)
             if preparation is not None:
@@ -270,7 +271,7 @@ class Pipeline:
                 exchange = provider.exchange(call.front, body, peek, choice.model, call.ticket.fills)
             failure = await call.attempt(choice, exchange)
         finally:
-            now = _now()
+            now = call.landed_at = _now()
             _leave(choice)
             if failure is None:
                 if live.breaker.failures:

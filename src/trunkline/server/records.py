@@ -155,5 +155,5 @@ def _overhead(call: Call, outcome: Outcome) -> float | None:
         return None
     upstream = sum(past.ended - past.began for past in call.past)
     if call.exchange is not None:
-        upstream += outcome.ended - call.sent_at
+        upstream += (call.landed_at or outcome.ended) - call.sent_at
     return max(0.0, outcome.seconds - upstream - call.waited)

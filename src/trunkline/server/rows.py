@@ -46,7 +46,7 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
     at = int((ended + offset) * 1000)
     began, first_byte = call.began, call.first_byte_at
     usage, estimated, cost, source = call.spent
-    busy = 0.0 if call.sent_at is None or exchange is None else ended - call.sent_at
+    busy = 0.0 if call.sent_at is None or exchange is None else (call.landed_at or ended) - call.sent_at
     rows.append(
         UsageRow(
             ids.next(at),
