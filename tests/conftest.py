@@ -11,10 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from tests.services import Postgres, Redis, postgres_server, redis_server
 from trunkline.settings import Settings
+
+hypothesis.settings.register_profile("full", max_examples=2500, deadline=None)
+"""What ``make test-full`` generates for each property."""
 
 REQUIRE_ALL = os.environ.get("TRUNKLINE_REQUIRE_ALL") == "1"
 
