@@ -69,7 +69,7 @@ def test_what_is_right_passes(block: dict[str, Any]) -> None:
         (inline(media_type=None), "content.0.image.source.base64.media_type: Field required"),
         (
             inline(media_type="image/bmp"),
-            "content.0.image.source.base64.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif'",
+            "content.0.image.source.base64.media_type: Input should be 'image/jpeg', 'image/png', ",
         ),
         (inline(data=f"data:image/png;base64,{_PNG}"), "content.0.image.source.base64.data: Invalid base64"),
         (inline(data=None), "content.0.image.source.base64.data: Field required"),
