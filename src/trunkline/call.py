@@ -115,6 +115,7 @@ class Call:
         "attempts",
         "began",
         "cache",
+        "cache_wish",
         "candidate",
         "client",
         "error",
@@ -173,6 +174,8 @@ class Call:
         self.past: list[Attempt] = []
         self.sent_at: float | None = None
         """When the current attempt was sent."""
+        self.cache_wish: bytes | None = None
+        """What a header says of the cache of answers: ``on`` or ``off``."""
         self.cache = ""
         """What the cache of answers had, where it was asked: ``hit`` or ``miss``."""
         self.kept: Kept | None = None

@@ -16,7 +16,7 @@ import msgspec
 
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
-from trunkline.dialects.openai import OpenAIBack, Quirks
+from trunkline.dialects.openai import ENDPOINTS, OpenAIBack, Quirks
 from trunkline.providers.base import ModelInfo
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
@@ -139,7 +139,12 @@ OPENROUTER: Final = Row(
     title="OpenRouter",
     url="https://openrouter.ai/api/v1",
     quirks=Quirks(
-        who="OpenRouter", reasoning="object", history_reasoning="reasoning", ask_usage=False, routes=True
+        who="OpenRouter",
+        endpoints={each: path for each, path in ENDPOINTS.items() if each != "other"},
+        reasoning="object",
+        history_reasoning="reasoning",
+        ask_usage=False,
+        routes=True,
     ),
     speaks=("anthropic",),
     headers={"X-Title": "Trunkline"},

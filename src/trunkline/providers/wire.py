@@ -18,8 +18,9 @@ import msgspec
 
 from trunkline import transport
 from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.openai import OtherFront
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Ready, Translate
+from trunkline.exchange import Exchange, PassThrough, Ready, Relay, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import Flight, ModelInfo, Outlet, Upstream
 from trunkline.providers.library import LibraryFace
@@ -118,6 +119,8 @@ class WireProvider(LibraryFace):
     ) -> Exchange:
         """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
         nothing to ask."""
+        if isinstance(front, OtherFront):
+            return Relay(front, self.back, body, peek, model, self.name)
         fills = self.fills_for(model)
         if wanted is not NO_FILLS:
             fills = _bounded(_merge([wanted, fills]), wanted.max_tokens)
@@ -156,7 +159,7 @@ class WireProvider(LibraryFace):
         place = self._places[upstream.name]
         request = UpstreamRequest(
             place.origin,
-            b"POST",
+            exchange.method,
             place.path + exchange.target().encode(),
             place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
             exchange.request(),

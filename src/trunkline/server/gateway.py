@@ -33,6 +33,7 @@ from trunkline.server.errands import Errand
 from trunkline.server.policing import MICROS, Spent, Warnings, period, price_book, rulebook
 from trunkline.server.records import Recorder
 from trunkline.server.reloading import Reloader
+from trunkline.server.responses import Responses
 from trunkline.server.sharing import RedisLeases
 from trunkline.server.wiring import Registry, Wiring
 from trunkline.settings import Exposure, Settings
@@ -103,6 +104,7 @@ class Gateway:
         self.pipeline = Pipeline(
             self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard, self.cache
         )
+        self.responses = Responses(_answers(settings), self.pipeline, settings.responses)
         self.door = Door(self)
         self._take(self.wiring)
         self.reloader: Reloader | None = None
@@ -128,6 +130,7 @@ class Gateway:
             rulebook(wiring.settings, self.policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
         self.cache.configure(cache_rule(wiring.settings))
+        self.responses.configure(wiring.settings.responses)
         self.pipeline.rewire(wiring.router, wiring.patience)
         self.door.rewire()
 
@@ -289,8 +292,9 @@ class Gateway:
             self._spent.close()
         if self._store is not None:
             self._store.close()
-        if isinstance(self.cache.answers, RedisAnswers):
-            await self.cache.answers.aclose()
+        for answers in (self.cache.answers, self.responses.answers):
+            if isinstance(answers, RedisAnswers):
+                await answers.aclose()
         await self._warnings.aclose()
         self.access_log.close()
 

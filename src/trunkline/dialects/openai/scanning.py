@@ -114,7 +114,8 @@ class SSEScanner:
         if self.complete or self.error is not None:
             return b""
         rest = self._whole.close().strip(b"\r\n")
-        out = self._look(rest + b"\n\n") if rest else b""
+        says = any(payload(event) for event in split_events(rest))  # more than half of its head
+        out = self._look(rest + b"\n\n") if says else b""
         self._end()
         return out
 
