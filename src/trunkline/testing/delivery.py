@@ -22,7 +22,7 @@ class Mark(Enum):
     """What a record of an answer is for."""
 
     START = auto()
-    """Opens the stream without content (OpenAI's role chunk, a comment)."""
+    """Opens the stream or frames a part of it, without content (OpenAI's role chunk, a comment)."""
     CONTENT = auto()
     """Carries text, thinking or a tool call; a whole answer's body."""
     FINISH = auto()
