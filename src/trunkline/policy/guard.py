@@ -17,6 +17,7 @@ import msgspec
 
 from trunkline.dialects.base import Peek
 from trunkline.errors import (
+    LIMITED,
     MODEL_NOT_ALLOWED,
     NO_PRICE,
     CallerError,
@@ -185,7 +186,12 @@ class Guard:
             money = self._most(ticket, plan, candidates, operation) if plan.money else 0
             both = prompt + completion
             coming = both if peek.max_tokens else prompt
-            self._take(ticket.taken, plan.meters, (1, 1, coming, money, both), plan.marks, now)
+            try:
+                self._take(ticket.taken, plan.meters, (1, 1, coming, money, both), plan.marks, now)
+            except CallerError as error:
+                if error.status == LIMITED.status:  # the call never gets this ticket, but is told what is left
+                    error.lines = ticket.lines()
+                raise
         return ticket
 
     def _plan(self, key: ApiKey | None, model: str, candidates: Sequence[Candidate]) -> Plan | None:
