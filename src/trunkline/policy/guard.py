@@ -99,7 +99,8 @@ class Guard:
         self._warn = warn
         self._meters: dict[Mark, tuple[Meter, float]] = {}
         """And when its period ends."""
-        self._plans: dict[tuple[str, str], Plan | None] = {}
+        self._plans: dict[tuple[str, str], tuple[Sequence[Candidate], Plan | None]] = {}
+        """By key and model, and the candidates that each was made for."""
 
     def configure(self, rules: Rulebook, prices: PriceBook, max_tokens: int) -> None:
         """Take other rules and prices. What was counted stays counted."""
@@ -196,8 +197,9 @@ class Guard:
 
     def _plan(self, key: ApiKey | None, model: str, candidates: Sequence[Candidate]) -> Plan | None:
         place = "" if key is None else key.id, model
-        if place in self._plans:
-            return self._plans[place]
+        kept = self._plans.get(place)
+        if kept is not None and kept[0] is candidates:
+            return kept[1]
         if len(self._plans) > _MOST_PLANS:
             self._plans.clear()
         caller = Caller()
@@ -205,7 +207,8 @@ class Guard:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
         names = {name for each in candidates for name in _names(model, each)}
         marks = self.rules.of(caller, [name.lower() for name in names])
-        plan = self._plans[place] = Plan(marks) if marks else None
+        plan = Plan(marks) if marks else None
+        self._plans[place] = candidates, plan
         return plan
 
     def _renew(self, plan: Plan, now: float) -> None:
@@ -296,6 +299,7 @@ class Guard:
             meter = self._make(marked, now)
             self._meters[marked.mark] = meter, ends
         if isinstance(meter, Purse) and marked.budget is not None:
+            meter.hard = marked.budget.hard
             meter.watch(marked, marked.budget.warn_at)
         return meter
 
