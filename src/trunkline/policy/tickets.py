@@ -119,11 +119,13 @@ def exhausted(marked: Marked, wait: float) -> CallerError:
 
 
 def duration(seconds: float) -> bytes:
-    """As OpenAI writes them: 20ms, 1.5s, 6m0s, 2h0m0s."""
-    if seconds < 1:
-        return b"%dms" % math.ceil(seconds * 1000)
-    if seconds < 60:
-        return b"%gs" % (math.ceil(seconds * 100) / 100)
-    minutes, rest = divmod(math.ceil(seconds), 60)
+    """As OpenAI writes them: 0s, 20ms, 1.5s, 6m0s, 2h0m0s."""
+    thousandths = math.ceil(seconds * 1000 - 1e-6)
+    if thousandths < 1000:
+        return b"%dms" % thousandths if thousandths > 0 else b"0s"
+    hundredths = math.ceil(seconds * 100 - 1e-6)
+    if hundredths < 6000:
+        return b"%gs" % (hundredths / 100)
+    minutes, rest = divmod(math.ceil(seconds - 1e-6), 60)
     hours, minutes = divmod(minutes, 60)
     return b"%dh%dm%ds" % (hours, minutes, rest) if hours else b"%dm%ds" % (minutes, rest)
