@@ -170,7 +170,6 @@ class SharedRate:
     """A rate that nodes share."""
 
     def __init__(self, sharing: Sharing, name: str, limit: int, per_s: float) -> None:
-        self.limit = limit
         self._queue = _Queue(self._lease)
         self._sharing = sharing
         self._name = f"rate:{name}"
@@ -180,7 +179,18 @@ class SharedRate:
         self._used_at = 0.0
         self._denied_until = 0.0
         self._known: Left = (limit, 0.0)
-        self._local = Rate(max(1, int(limit * sharing.local_share)), per_s)
+        self._local = Rate(1, per_s)
+        self.limit = limit
+
+    @property
+    def limit(self) -> int:
+        """Of all nodes together."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._local.limit = max(1, int(limit * self._sharing.local_share))
 
     def take(self, amount: int, now: float) -> float:
         """See :class:`~trunkline.policy.meters.Meter`."""
@@ -245,6 +255,7 @@ class SharedPurse(Purse):
         self._sharing = sharing
         self._queue = _Queue(self._lease)
         self._marked = marked
+        self.known = False
         self._begin = begin
         self._name = f"purse:{marked.mark.text}:{begin}"
         self._places = marked.budget is None
@@ -264,6 +275,8 @@ class SharedPurse(Purse):
         """See :class:`~trunkline.policy.meters.Meter`."""
         self._used_at = now
         if not self.hard:
+            if not (self.known or self._sharing.away):
+                return ASK
             self._unleased += amount
         elif self._credit >= amount:
             self._credit -= amount
@@ -274,6 +287,8 @@ class SharedPurse(Purse):
                 return 1.0
             self._unleased += amount
         elif now < self._denied_until and amount >= self._denied_for:
+            if not self._places and self.spent + amount > self.limit:
+                return max(0.001, self.ends - now)
             return self._denied_until - now
         else:
             return ASK
@@ -285,8 +300,10 @@ class SharedPurse(Purse):
         await self._queue.join(amount)
 
     async def _lease(self, least: int, all_of_it: int) -> None:
-        need = max(1, least - self._credit)
-        want = max(need, all_of_it - self._credit, 0 if self._places else self.limit // SLICE)
+        need = want = 0  # a soft one only asks what was spent
+        if self.hard:
+            need = max(1, least - self._credit)
+            want = max(need, all_of_it - self._credit, 0 if self._places else self.limit // SLICE)
         store = self._sharing.store
         try:
             balance = await store.take_purse(self._name, self.limit, need, want, seeded=self._places)
@@ -302,7 +319,7 @@ class SharedPurse(Purse):
         self._alone = 0
         self._note(balance)
         self._credit += balance.granted
-        if not balance.granted:
+        if need and not balance.granted:
             now = time.time()
             self._denied_until = now + 0.05
             self._denied_for = least
@@ -362,4 +379,5 @@ class SharedPurse(Purse):
         return now - self._looked_at > LOOK_EVERY_S and now - self._used_at < LOOK_FOR_S
 
     def _note(self, balance: Balance) -> None:
+        self.known = True
         self.spent = balance.spent + self._to_report
