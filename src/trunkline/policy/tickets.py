@@ -110,7 +110,9 @@ def exhausted(marked: Marked, wait: float) -> CallerError:
             text = f"Rate limit of {whose}: {amount} {mark.what} per {mark.per}"
         text += f". Try again in {duration(wait).decode()}."
         return CallerError(text, LIMITED, retry_after=wait, advice="true" if wait <= MINUTE else "false")
-    shown = f"${amount / 1_000_000:g}" if budget.unit == "usd" else f"{amount} tokens"
+    shown = f"{amount} tokens"
+    if budget.unit == "usd":
+        shown = f"${amount / 1_000_000:.6f}".rstrip("0").rstrip(".")
     period = "in all" if budget.per == "total" else f"a {budget.per}"
     text = f"The budget of {whose} is used up: {shown} {period}"
     soon = wait <= MINUTE
