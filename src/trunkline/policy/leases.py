@@ -26,6 +26,8 @@ LOOK_EVERY_S: Final = 1.0
 """Seconds between two looks at what all nodes have spent of a budget that is in use."""
 LOOK_FOR_S: Final = 3600.0
 """Seconds after its last use for which a budget is looked at."""
+DENIED_S: Final = 0.5
+"""Seconds for which a refusal is not asked about again: meanwhile others may have given something back."""
 SLICE: Final = 100
 """A slice is the hundredth part of a limit."""
 _PERIODS: Final = {"minute": MINUTE, "day": DAY}
@@ -178,6 +180,9 @@ class SharedRate:
         self._owed = 0
         self._used_at = 0.0
         self._denied_until = 0.0
+        self._denied_for = 0
+        self._free_at = 0.0
+        """When there is enough again of what was denied."""
         self._known: Left = (limit, 0.0)
         self._local = Rate(1, per_s)
         self.limit = limit
@@ -201,7 +206,9 @@ class SharedRate:
         if self._sharing.away:
             self._sharing.refuse()
             return self._local.take(amount, now)
-        return self._denied_until - now if now < self._denied_until else ASK
+        if now < self._denied_until and amount >= self._denied_for:
+            return max(0.001, self._free_at - now)
+        return ASK
 
     async def refill(self, amount: int) -> None:
         """Lease what is missing, and a slice where there is room."""
@@ -217,7 +224,9 @@ class SharedRate:
             return
         self._credit += leased.granted
         if not leased.granted:
-            self._denied_until = time.time() + max(0.001, leased.wait_s)
+            now, wait = time.time(), max(0.001, leased.wait_s)
+            self._free_at, self._denied_until = now + wait, now + min(wait, DENIED_S)
+            self._denied_for = least
         reset = (self.limit - leased.left) * self._per_s / self.limit
         self._known = max(0, leased.left), max(0.0, reset)
 
@@ -242,7 +251,11 @@ class SharedRate:
             self._credit = 0
         self._owed = 0
         if amount:
-            await self._sharing.store.give_rate(self._name, self.limit, self._per_s, amount)
+            try:
+                await self._sharing.store.give_rate(self._name, self.limit, self._per_s, amount)
+            except BaseException:
+                self._owed -= amount
+                raise
 
 
 class SharedPurse(Purse):
@@ -280,6 +293,9 @@ class SharedPurse(Purse):
             self._unleased += amount
         elif self._credit >= amount:
             self._credit -= amount
+        elif self._credit + self._to_release - self._to_report >= amount:
+            self._to_release -= amount - self._credit  # the store does not know of it yet: it is still held
+            self._credit = 0
         elif self._sharing.away:
             self._sharing.refuse()
             share = int((self.limit - self.spent) * self._sharing.local_share)
