@@ -42,7 +42,6 @@ from trunkline.policy.guard import Spending
 from trunkline.policy.rules import BudgetRule, LimitRule, Mark
 from trunkline.policy.tickets import AskError, Ticket
 
-
 # Budgets
 
 
