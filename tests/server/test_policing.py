@@ -1,4 +1,4 @@
-"""Rules and prices as settings and store say them, what was spent before, warnings; and refusals on the wire."""
+"""Rules and prices as settings and store say them, what was spent before, warnings, refusals on the wire."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def ready() -> Any:
 
 
 def row(ids: Ids, at: int, key: str, cost: int, tokens: int) -> UsageRow:
-    values: dict[str, Any] = {name: "" for name in UsageRow.__struct_fields__}
+    values: dict[str, Any] = dict.fromkeys(UsageRow.__struct_fields__, "")
     values |= {name: 0 for name in values if name.endswith(("_ms", "_tokens"))}
     values |= {"id": ids.next(at * 1000), "at": at * 1000, "request_id": "r", "attempt": 1, "last": True}
     values |= {"key_id": key, "provider": "up", "status": 200, "retries": 0, "cached": False}
