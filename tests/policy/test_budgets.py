@@ -118,6 +118,14 @@ def test_without_any_price_a_hard_budget_refuses() -> None:
     admit(guard)
 
 
+def test_what_has_no_tokens_has_no_price() -> None:
+    other = Ask(operation="other")
+    assert refused(make_guard(budget()), other).kind is NO_PRICE
+    guard = make_guard(budget(hard=False))
+    ticket = admit(guard, other)
+    assert (ticket.prompt, ticket.completion, spent(guard)) == (0, 0, [(0, 0)])
+
+
 def test_ways_without_a_price_are_barred_where_others_have_one() -> None:
     guard = make_guard(budget())
     assert admit(guard, Ask(ways=(UNPRICED, UP))).barred == {"fog/m"}

@@ -223,6 +223,7 @@ def test_a_ticket_is_settled_once() -> None:
         (0, 1, "chat", PROMPT),
         (None, 1, "embeddings", PROMPT),
         (5, 1, "embeddings", PROMPT),
+        (None, 1, "other", 0),  # pictures and sounds have no tokens that one could count
     ],
 )
 @pytest.mark.usefixtures("clock")
