@@ -190,7 +190,7 @@ class Guard:
             try:
                 self._take(ticket.taken, plan.meters, (1, 1, coming, money, both), plan.marks, now)
             except CallerError as error:
-                if error.status == LIMITED.status:  # the call never gets this ticket, but is told what is left
+                if error.status == LIMITED.status:  # the call gets no ticket, but is told what is left
                     error.lines = ticket.lines()
                 raise
         return ticket
