@@ -373,10 +373,10 @@ class Call:
 
 
 def error_lines(error: GatewayError) -> Lines:
-    """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3)."""
+    """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3), and those that it brings."""
     lines = b"www-authenticate: Bearer\r\n" if error.status == 401 else b""
     if error.retry_after is not None:
         lines += b"retry-after: %d\r\n" % max(1, math.ceil(error.retry_after))
     if error.advice is not None:
         lines += b"x-should-retry: %b\r\n" % error.advice.encode()
-    return lines
+    return lines + error.lines

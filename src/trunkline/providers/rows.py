@@ -8,6 +8,7 @@ Facts: each vendor's API reference, as gathered in the project's notes; the fiel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -91,9 +92,11 @@ def openrouter_model(item: Mapping[str, Any]) -> ModelInfo:
     prices = {}
     for name, text in (item.get("pricing") or {}).items():
         try:
-            prices[name] = float(text)
+            price = float(text)
         except (TypeError, ValueError):
             continue
+        if 0 <= price < math.inf:  # -1 stands for "it depends", at models that choose among others
+            prices[name] = price
     base = plain_model(item)
     return ModelInfo(
         id=base.id,
