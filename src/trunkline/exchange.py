@@ -14,6 +14,8 @@ from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
 from trunkline.dialects.openai import OtherFront
 from trunkline.errors import (
     UNSUPPORTED,
+    UPSTREAM_AUTH,
+    UPSTREAM_CREDIT,
     UPSTREAM_PROTOCOL,
     CallerError,
     GatewayError,
@@ -26,6 +28,10 @@ from trunkline.model import Job, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
 """Bytes of an upstream's error answer that are read; what follows is not waited for."""
+
+
+_OURS: Final = (UPSTREAM_AUTH, UPSTREAM_CREDIT)
+"""Failures that are no business of the client's: our key, our account."""
 
 
 class Exchange(Protocol):
@@ -188,7 +194,8 @@ class PassThrough(_Carried):
     def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
         super()._finish_error(failed)
         error = self.error
-        if self.front.manners.keeps_errors and error is not None and error.status == failed[0]:
+        if self.front.manners.keeps_errors and error is not None and error.kind not in _OURS:
+            error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
 

@@ -55,6 +55,9 @@ _DEFAULTS: Final[dict[str, Any]] = {
 class ResponsesShape:
     """The corner of a vendor's API where responses are made; empty if the vendor has none."""
 
+    key_header = ""
+    decisive_headers: tuple[bytes, ...] = ()
+
     def __init__(
         self,
         vendor: Vendor,
