@@ -141,7 +141,11 @@ def test_a_living_process_keeps_its_segments_and_a_killed_one_leaves_them(
 ) -> None:
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(journal.folder)], stdin=pipe, stdout=pipe, text=True
+        [sys.executable, "-c", HOLD, str(journal.folder)],
+        stdin=pipe,
+        stdout=pipe,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )
     with process:
         try:

@@ -58,7 +58,19 @@ DEFAULT_OLLAMA_URL = f"http://localhost:{values.OLLAMA_PORT}"
 """Where Ollama is looked for when nobody said where it is."""
 
 FILE_ONLY = frozenset(
-    {"providers", "routes", "aliases", "models", "keys", "limits", "budgets", "prices", "cache", "server"}
+    {
+        "providers",
+        "routes",
+        "aliases",
+        "models",
+        "keys",
+        "limits",
+        "budgets",
+        "prices",
+        "cache",
+        "responses",
+        "server",
+    }
 )
 """Settings that are sections of the file and have no name in the environment."""
 
