@@ -98,7 +98,12 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
         Row("parallel_tools", "Several calls at once"),
         Row("tool_ids", "Ids of calls"),
         Row("tool_text", "Text beside a call"),
-        Row("tool_deltas", "Arguments in pieces", lacks={_L: "calls come whole"}),
+        Row(
+            "tool_deltas",
+            "Arguments in pieces",
+            lacks={_L: "calls come whole"},
+            silent={_L: "calls come whole"},
+        ),
         Row("tool_results", "Tool results"),
         Row(
             "tool_errors",
@@ -129,6 +134,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "tool_choice_none",
             "Tool choice: none",
             lacks=_NO_CHOICE,
+            losses={_L: Cell("kept", "no tool is offered, which is the same by OpenAI's reference")},
         ),
         Row(
             "parallel_off",
