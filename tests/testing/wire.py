@@ -13,8 +13,9 @@ from trunkline.testing import MockUpstream
 
 MESSAGES = [{"role": "user", "content": "tell me a story"}]
 
-PATHS = {"ollama": "/api/chat", "openrouter": "/api/v1/chat/completions"}
+PATHS = {"ollama": "/api/chat", "anthropic": "/v1/messages", "openrouter": "/api/v1/chat/completions"}
 MODELS = {
+    "anthropic": "claude-haiku-4-5",
     "ollama": "llama3.2",
     "openai": "gpt-4o",
     "openrouter": "openai/gpt-4o",
@@ -80,7 +81,10 @@ def chat_request(mock: MockUpstream, *, stream: bool, close: bool = True, **fiel
     """The bytes of a chat request in the mock's shape."""
     name = mock.shape.name
     body = {"model": MODELS.get(name, "mock-model"), "messages": MESSAGES, "stream": stream, **fields}
-    return request(PATHS.get(name, "/v1/chat/completions"), body, close=close)
+    headers = {"anthropic-version": "2023-06-01"} if name == "anthropic" else {}
+    if name == "anthropic":
+        body.setdefault("max_tokens", 1000)
+    return request(PATHS.get(name, "/v1/chat/completions"), body, headers=headers, close=close)
 
 
 async def exchange(mock: MockUpstream, sent: bytes) -> tuple[bytes, str]:
@@ -123,5 +127,6 @@ def said(events: list[Any]) -> str:
         if isinstance(event, dict):
             for choice in event.get("choices", ()):
                 text += choice["delta"].get("content") or ""
+            text += event.get("delta", {}).get("text") or ""
             text += event.get("message", {}).get("content") or ""
     return text

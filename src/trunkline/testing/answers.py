@@ -83,6 +83,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     cached: int
     reasoning: int
     has_usage: bool
+    stopped_by: str = ""
+    """The stop sequence that ended the text."""
 
     @property
     def text(self) -> str:
@@ -156,9 +158,9 @@ def compose(ask: Ask, script: Script) -> Answer:
     else:
         chunks = _pieces(_default_text(ask), script.chunk_size)
     chunks *= script.repeat
-    finish = "tool_calls" if calls else "stop"
+    finish, stopped_by = "tool_calls" if calls else "stop", ""
     if script.obey_limits if script.obey_limits is not None else script.text is None:
-        chunks, cut = _obey(chunks, ask, script.chunk_size)
+        chunks, stopped_by, cut = _obey(chunks, ask, script.chunk_size)
         finish = "length" if cut else finish
     thinking = () if ask.think is False else _pieces(script.thinking or "", script.chunk_size)
     usage = script.usage
@@ -176,6 +178,7 @@ def compose(ask: Ask, script: Script) -> Answer:
         cached=usage.cached if usage else 0,
         reasoning=thought if usage is None or usage.reasoning is None else usage.reasoning,
         has_usage=usage is not None,
+        stopped_by=stopped_by,
     )
 
 
@@ -204,13 +207,15 @@ def _default_text(ask: Ask) -> str:
     return text
 
 
-def _obey(chunks: tuple[str, ...], ask: Ask, size: int | None) -> tuple[tuple[str, ...], bool]:
-    """Cut at the first stop sequence, then at the limit; whether the limit cut something off."""
+def _obey(chunks: tuple[str, ...], ask: Ask, size: int | None) -> tuple[tuple[str, ...], str, bool]:
+    """Cut at the first stop sequence, then at the limit; which sequence, and whether the limit cut."""
     text = "".join(chunks)
-    ends = [end for end in (text.find(word) for word in ask.stop if word) if end >= 0]
+    ends = [(end, word) for word in ask.stop if word and (end := text.find(word)) >= 0]
+    stopped_by = ""
     if ends:
-        text = text[: min(ends)]
+        end, stopped_by = min(ends)
+        text = text[:end]
         chunks = _pieces(text, size)
     if ask.limit is None or count_words(text) <= ask.limit:
-        return chunks, False
-    return _pieces("".join(_WORD.findall(text)[: ask.limit]), size), True
+        return chunks, stopped_by, False
+    return _pieces("".join(_WORD.findall(text)[: ask.limit]), size), "", True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -32,6 +32,10 @@ class _Kept(NamedTuple):
     """The mock's script when it was made: under another one it is stale."""
     steps: tuple[Step, ...]
     reply: Reply
+
+
+_Key: TypeAlias = tuple[str, str, bytes, bool, bool, tuple[tuple[bytes, bytes], ...]]
+"""What decides a model's answer: method, target, body, the connection's two flags, headers."""
 
 
 class _ActiveRule:
@@ -81,7 +85,7 @@ class Player:
         self.requests: deque[Recorded] = deque(maxlen=record)
         """What was asked, oldest first."""
         self._rules = [_ActiveRule(rule) for rule in rules]
-        self._kept: dict[tuple[str, str, bytes, bool, bool], _Kept] = {}
+        self._kept: dict[_Key, _Kept] = {}
 
     def on(
         self,
@@ -122,7 +126,9 @@ class Player:
     def plan(self, request: Recorded, *, keep_alive: bool, old_peer: bool) -> Iterator[Step]:
         """The steps of the answer to ``request``."""
         self.requests.append(request)
-        key = (request.method, request.target, request.body, keep_alive, old_peer)
+        decisive = self.shape.decisive_headers
+        headers = tuple(pair for pair in request.raw_headers if pair[0] in decisive) if decisive else ()
+        key = (request.method, request.target, request.body, keep_alive, old_peer, headers)
         kept = self._kept.get(key)
         if kept is None or kept.script is not self.script or not self._is_plain(request):
             steps, reply = self._fresh(request, key)
@@ -140,9 +146,7 @@ class Player:
             return False
         return all(name != _SCRIPT_HEADER for name, _ in request.raw_headers)
 
-    def _fresh(
-        self, request: Recorded, key: tuple[str, str, bytes, bool, bool]
-    ) -> tuple[Iterator[Step], Reply]:
+    def _fresh(self, request: Recorded, key: _Key) -> tuple[Iterator[Step], Reply]:
         shape = self.shape.at(request.path)
         try:
             reply, script = self._answer(shape, request)
@@ -150,7 +154,7 @@ class Player:
             reply, script = shape.refuse(refusal), PLAIN
         except Exception as error:  # a body so odd that no check foresaw it: say so, do not fall silent
             reply, script = shape.error(500, f"The mock cannot answer this: {error!r}", None), PLAIN
-        _, _, _, keep_alive, old_peer = key
+        _, _, _, keep_alive, old_peer, _ = key
         framing = framing_of(
             reply, keep_alive=keep_alive, old_peer=old_peer, bodiless=request.method == "HEAD"
         )
@@ -171,8 +175,9 @@ class Player:
         """The vendor's answer, and the script that it follows."""
         path, _, query = request.target.partition("?")
         if self.require_key is not None and path != "/":
-            given = request.headers.get("authorization", "")
-            if given != f"Bearer {self.require_key}":
+            headers = request.headers
+            own = headers.get(shape.key_header) if shape.key_header else None
+            if own != self.require_key and headers.get("authorization") != f"Bearer {self.require_key}":
                 raise _unauthorised(shape)
         route, rest = shape.find(request.method, path)
         data = shape.read(request.body) if route.reads else {}

@@ -6,7 +6,9 @@ from typing import Final
 
 import msgspec
 
-from trunkline.testing.script import Scenario, as_models
+from trunkline.testing.script import MockModel, Scenario, as_models
+from trunkline.testing.shapes.anthropic import DEFAULT_MODELS as CLAUDES
+from trunkline.testing.shapes.anthropic import AnthropicShape
 from trunkline.testing.shapes.base import Call, Catalog, RefusalError, Shape
 from trunkline.testing.shapes.ollama import OllamaShape
 from trunkline.testing.shapes.ollama_store import DEFAULT_MODELS, OllamaStore
@@ -15,7 +17,7 @@ from trunkline.testing.shapes.vendors import VENDORS, Vendor
 
 __all__ = ["SHAPES", "Call", "RefusalError", "Shape", "make_shape"]
 
-SHAPES: Final[tuple[str, ...]] = ("ollama", *VENDORS)
+SHAPES: Final[tuple[str, ...]] = ("ollama", "anthropic", *VENDORS)
 """Names of the shapes."""
 
 
@@ -26,9 +28,11 @@ def make_shape(name: str, scenario: Scenario) -> Shape:
         ValueError: there is no such shape, or no such quirk.
     """
     models = None if scenario.models is None else as_models(scenario.models)
+    if name in ("ollama", "anthropic") and scenario.quirks:
+        raise ValueError(f"the {name} shape has no quirks to set")
+    if name == "anthropic":
+        return AnthropicShape(_catalog(CLAUDES if models is None else models, scenario))
     if name == "ollama":
-        if scenario.quirks:
-            raise ValueError("the ollama shape has no quirks to set")
         return OllamaShape(
             OllamaStore(
                 DEFAULT_MODELS if models is None else models,
@@ -40,9 +44,8 @@ def make_shape(name: str, scenario: Scenario) -> Shape:
         raise ValueError(f"unknown shape {name!r}; there are: {', '.join(SHAPES)}")
     fields = {field: getattr(VENDORS[name], field) for field in Vendor.__struct_fields__}
     vendor = msgspec.convert({**fields, **scenario.quirks}, Vendor)
-    catalog = Catalog(
-        vendor.models if models is None else models,
-        any_model=scenario.any_model,
-        list_magic=scenario.list_magic,
-    )
-    return OpenAIShape(vendor, catalog)
+    return OpenAIShape(vendor, _catalog(vendor.models if models is None else models, scenario))
+
+
+def _catalog(models: tuple[MockModel, ...], scenario: Scenario) -> Catalog:
+    return Catalog(models, any_model=scenario.any_model, list_magic=scenario.list_magic)

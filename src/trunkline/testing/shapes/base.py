@@ -142,6 +142,14 @@ class Shape(Voice, Protocol):
     def catalog(self) -> Catalog:
         """Its models."""
 
+    @property
+    def key_header(self) -> str:
+        """The header that carries a key besides ``authorization``; empty if there is none."""
+
+    @property
+    def decisive_headers(self) -> tuple[bytes, ...]:
+        """Lower-case names of the headers that the answer to a request depends on."""
+
     def at(self, path: str) -> Shape:
         """The shape that answers under ``path``: itself, or one that lives in a corner of it."""
 

@@ -60,6 +60,8 @@ class OllamaShape:
     name = "ollama"
     base_path = ""
     heartbeat = b"\n"
+    key_header = ""
+    decisive_headers: tuple[bytes, ...] = ()
 
     def __init__(self, store: OllamaStore) -> None:
         self.store = store

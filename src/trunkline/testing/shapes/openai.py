@@ -66,6 +66,9 @@ _LIMIT_HEADERS = {
 class OpenAIShape:
     """A server of one vendor's row."""
 
+    key_header = ""
+    decisive_headers: tuple[bytes, ...] = ()
+
     def __init__(self, vendor: Vendor, catalog: Catalog) -> None:
         self.vendor = vendor
         self.catalog = catalog
