@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from trunkline.testing.shapes.anthropic_forms import signature
+
 Turn: TypeAlias = tuple[Any, ...]
 """One piece of a conversation: its kind, and what it says."""
 
@@ -35,7 +37,8 @@ RESULTS: Final = ("Sunny", "Noon")
 BROKEN: Final = "The station does not answer"
 
 THOUGHT: Final = "They greet me, so I greet them."
-SIGNATURE: Final = "EqoBCkgIARABGAIiQHNpZ25hdHVyZQ=="
+SIGNATURE: Final = signature(THOUGHT)
+"""The mock looks at it."""
 BUDGET: Final = 5000
 
 STOP: Final = "END"
@@ -49,10 +52,13 @@ PENALTIES: Final = (0.5, 0.25)
 USER: Final = "user-7"
 LOGPROBS: Final = (("Good", -0.25), (" day", -0.5))
 UNKNOWN: Final = {"keep": ["me", 1]}
-UNKNOWN_FIELD: Final = "x_unknown"
+UNKNOWN_FIELD: Final = "context_management"
+"""A field that the gateway knows in no dialect; Anthropic's servers take it with a header (`BETA`)."""
+BETA: Final = b"anthropic-beta: context-management-2025-06-27\r\n"
 WORLD: Final = "Grüße, 世界! 👩‍🚀 ¡Olé!"
 COUNTS: Final = {"prompt": 11, "completion": 7, "cached": 5, "reasoning": 3}
-COMPLAINT: Final = "The mock will have none of it"
+COMPLAINT: Final = "model 'mystery' not found"
+"""What every error says; by these words Ollama tells a missing model from a wrong address."""
 WAIT: Final = 7
 
 

@@ -6,16 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tests.dialects.anthropic.samples import delta, end, event, start, stop
-from tests.fidelity.values import (
-    ANSWER,
-    COUNTS,
-    SIGNATURE,
-    STOP,
-    THOUGHT,
-    UNKNOWN,
-    UNKNOWN_FIELD,
-    Turn,
-)
+from tests.fidelity.values import ANSWER, UNKNOWN, UNKNOWN_FIELD, Turn
 from trunkline.testing import Script
 
 SHAPE: Final = "anthropic"
@@ -123,55 +114,20 @@ SENT: Final[Mapping[str, Callable[[dict[str, Any]], Any]]] = {
 }
 """Single fields of a request."""
 
-_USAGE: Final = {
-    "input_tokens": COUNTS["prompt"] - COUNTS["cached"],
-    "cache_creation_input_tokens": 0,
-    "cache_read_input_tokens": COUNTS["cached"],
-    "output_tokens": COUNTS["completion"],
-    "output_tokens_details": {"thinking_tokens": COUNTS["reasoning"]},
-}
+_USAGE: Final = {"input_tokens": 1, "output_tokens": 1}
 
 
-def _message(content: list[Any], reason: str | None, sequence: str | None, **more: Any) -> dict[str, Any]:
-    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "content": content}
-    return head | {"stop_reason": reason, "stop_sequence": sequence, "usage": _USAGE} | more
-
-
-def _answer(
-    stream: bool,
-    *,
-    signed: bool = False,
-    reason: str = "end_turn",
-    sequence: str | None = None,
-    **more: Any,
-) -> Script:
-    thought = {"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE}
-    text = {"type": "text", "text": ANSWER}
-    if not stream:
-        return Script(body=_message([thought, text] if signed else [text], reason, sequence, **more))
-    out = event("message_start", message=_message([], None, None, **more))
-    if signed:
-        out += start(0, type="thinking", thinking="", signature="")
-        out += delta(0, "thinking_delta", thinking=THOUGHT)
-        out += delta(0, "signature_delta", signature=SIGNATURE) + stop(0)
-    at = int(signed)
-    out += start(at, type="text", text="") + delta(at, "text_delta", text=ANSWER) + stop(at)
-    out += end(reason, sequence, output_tokens=COUNTS["completion"]) + event("message_stop")
-    return Script(body=out.decode())
+def _message(**fields: Any) -> dict[str, Any]:
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "usage": _USAGE}
+    return head | {UNKNOWN_FIELD: UNKNOWN, "stop_reason": None, "stop_sequence": None} | fields
 
 
 def script(feature: str, stream: bool) -> Script | None:
     """The answer to a feature of which the mock's own scripts cannot say what is needed."""
-    match feature:
-        case "thinking_signature":
-            return _answer(stream, signed=True)
-        case "finish_stop_sequence":
-            return _answer(stream, reason="stop_sequence", sequence=STOP)
-        case "usage_cached" | "usage_reasoning":
-            return _answer(stream)
-        case "unknown":
-            return _answer(stream, **{UNKNOWN_FIELD: UNKNOWN})
-        case _:
-            return None
-
-
+    if feature != "unknown":
+        return None
+    if not stream:
+        return Script(body=_message(content=[{"type": "text", "text": ANSWER}], stop_reason="end_turn"))
+    said = start(0, type="text", text="") + delta(0, "text_delta", text=ANSWER) + stop(0)
+    opening = event("message_start", message=_message(content=[]))
+    return Script(body=(opening + said + end(output_tokens=1) + event("message_stop")).decode())

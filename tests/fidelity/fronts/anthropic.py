@@ -44,6 +44,13 @@ REASONS: Final = {
     "refusal": "content_filter",
 }
 
+ERRORS: Final = {
+    400: "invalid_request_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    502: "api_error",
+}
+
 
 def base(model: str, stream: bool) -> dict[str, Any]:
     """A request that says hello; a bound on the answer is required."""
@@ -57,9 +64,7 @@ def _tool(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]
 
 def _turns(*contents: Any) -> dict[str, Any]:
     roles = ("user", "assistant")
-    return {
-        "messages": [{"role": roles[at % 2], "content": content} for at, content in enumerate(contents)]
-    }
+    return {"messages": [{"role": roles[at % 2], "content": content} for at, content in enumerate(contents)]}
 
 
 def _image(**source: str) -> dict[str, Any]:
@@ -227,5 +232,5 @@ def complaint(answer: Answer) -> str:
     """The text of an error answer, which must be Anthropic's envelope."""
     body = answer.json
     assert body["type"] == "error"
-    assert body["error"]["type"].endswith("_error") or body["error"]["type"] == "request_too_large"
+    assert body["error"]["type"] == ERRORS[answer.status]
     return str(body["error"]["message"])

@@ -39,6 +39,13 @@ from tests.gateways import Answer, events
 
 PATH: Final = "/v1/chat/completions"
 
+ERRORS: Final = {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    429: "rate_limit_error",
+    502: "upstream_error",
+}
+
 
 def base(model: str, stream: bool) -> dict[str, Any]:
     """A request that says hello."""
@@ -53,9 +60,7 @@ def _tool(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]
 
 def _turns(*contents: Any) -> dict[str, Any]:
     roles = ("user", "assistant")
-    return {
-        "messages": [{"role": roles[at % 2], "content": content} for at, content in enumerate(contents)]
-    }
+    return {"messages": [{"role": roles[at % 2], "content": content} for at, content in enumerate(contents)]}
 
 
 def _call(call_id: str, name: str, arguments: dict[str, str]) -> dict[str, Any]:
@@ -192,5 +197,5 @@ def _usage(usage: dict[str, Any]) -> dict[str, int | None]:
 def complaint(answer: Answer) -> str:
     """The text of an error answer, which must be OpenAI's envelope."""
     error = answer.error
-    assert error["type"]
+    assert error["type"] == ERRORS[answer.status]
     return str(error["message"])

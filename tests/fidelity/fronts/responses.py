@@ -38,6 +38,13 @@ SIGNED: Final = "signature:"
 """Begins the ``encrypted_content`` that holds a signature, as the gateway gives it to its clients."""
 _CUT: Final = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
+ERRORS: Final = {
+    400: "invalid_request_error",
+    404: "invalid_request_error",
+    429: "rate_limit_error",
+    502: "upstream_error",
+}
+
 
 def base(model: str, stream: bool) -> dict[str, Any]:
     """A request that says hello."""
@@ -211,5 +218,5 @@ def _last(answer: Answer, heard: Heard) -> dict[str, Any]:
 def complaint(answer: Answer) -> str:
     """The text of an error answer, which must be OpenAI's envelope."""
     error = answer.error
-    assert error["type"]
+    assert error["type"] == ERRORS[answer.status]
     return str(error["message"])
