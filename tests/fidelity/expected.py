@@ -45,11 +45,15 @@ class Row(NamedTuple):
     def cell(self, front: str, back: str) -> Cell:
         """What is expected of it there."""
         if front in self.lacks:
-            return Cell("-", f"no such field in front: {self.lacks[front]}")
+            return Cell("-", _because("no such field in front", self.lacks[front]))
         if back in self.silent:
-            return Cell("-", f"nothing to keep: {self.silent[back]}")
+            return Cell("-", _because("nothing to keep", self.silent[back]))
         loss = self.losses.get(back, KEPT)
         return loss if isinstance(loss, Cell) else loss.get(front, KEPT)
+
+
+def _because(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else what
 
 
 def about(note: str) -> Cell:
@@ -89,7 +93,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
         Row(
             "image_url",
             "Images by URL",
-            lacks={_L: "images are base64"},
+            lacks={_L: "Ollama's images are base64"},
             losses={_L: refused("Ollama takes base64 only; `FETCH_IMAGE_URLS` has them fetched")},
         ),
     ),
@@ -101,15 +105,17 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
         Row(
             "tool_deltas",
             "Arguments in pieces",
-            lacks={_L: "calls come whole"},
-            silent={_L: "calls come whole"},
+            lacks={_L: "Ollama's calls come whole"},
+            silent={_L: "Ollama's calls come whole"},
         ),
         Row("tool_results", "Tool results"),
         Row(
             "tool_errors",
             "Tool results that are errors",
-            lacks=dict.fromkeys(("openai", _R, _L), "a result says no more than its content"),
-            losses=dict.fromkeys(("openai", _L), about("no field: the result's text begins with `Error:`")),
+            lacks=dict.fromkeys(("openai", _R, _L), "a result is its content only"),
+            losses=dict.fromkeys(
+                ("openai", _L), about("no field for it: the result's text begins with `Error:`")
+            ),
         ),
         Row(
             "tool_images",
@@ -122,13 +128,13 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "tool_choice_required",
             "Tool choice: required",
             lacks=_NO_CHOICE,
-            losses={_L: about("no tool choice: the model may call, and need not")},
+            losses={_L: about("Ollama has no tool choice: the model may call, and need not")},
         ),
         Row(
             "tool_choice_named",
             "Tool choice: one by name",
             lacks=_NO_CHOICE,
-            losses={_L: about("no tool choice: no other tool is offered")},
+            losses={_L: about("Ollama has no tool choice: no other tool is offered")},
         ),
         Row(
             "tool_choice_none",
@@ -139,8 +145,8 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
         Row(
             "parallel_off",
             "One call at a time",
-            lacks={_L: "Ollama has no such switch"},
-            losses={_L: dropped("no such switch")},
+            lacks={_L: ""},
+            losses={_L: dropped("Ollama has no such switch")},
         ),
     ),
     "Thinking": (
@@ -190,47 +196,47 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
     ),
     "Sampling": (
         Row("max_tokens", "Bound on the answer"),
-        Row("stop", "Stop sequences", lacks={_R: "Responses have no `stop`"}),
+        Row("stop", "Stop sequences", lacks={_R: ""}),
         Row(
             "seed",
             "Seed",
-            lacks=dict.fromkeys((_R, _A), "no such field"),
-            losses={_A: dropped("no seed")},
+            lacks=dict.fromkeys((_R, _A), ""),
+            losses={_A: dropped("Anthropic has no seed")},
         ),
         Row("temperature", "Temperature up to 1"),
         Row(
             "temperature_high",
             "Temperature above 1",
-            lacks={_A: "it ends at 1"},
-            losses={_A: about("it ends at 1: 1 is sent")},
+            lacks={_A: "temperatures end at 1"},
+            losses={_A: about("Anthropic's temperatures end at 1: 1 is sent")},
         ),
         Row("top_p", "`top_p`"),
-        Row("top_k", "`top_k`", lacks={_R: "no such field"}),
+        Row("top_k", "`top_k`", lacks={_R: ""}),
         Row(
             "penalties",
             "Presence and frequency penalties",
-            lacks=dict.fromkeys((_R, _A), "no such fields"),
-            losses={_A: dropped("no penalties")},
+            lacks=dict.fromkeys((_R, _A), ""),
+            losses={_A: dropped("Anthropic has no penalties")},
         ),
         Row(
             "logprobs",
             "Log probabilities",
-            lacks={_A: "no such field"},
-            losses={_A: dropped("no log probabilities")},
+            lacks={_A: ""},
+            losses={_A: dropped("Anthropic has no log probabilities")},
         ),
         Row(
             "n",
             "Several answers",
             lacks=dict.fromkeys((_R, _A, _L), "one answer a request"),
-            losses=dict.fromkeys((_A, _L), refused("one answer a request")),
+            losses=dict.fromkeys((_A, _L), refused("one answer a request is all that it gives")),
         ),
     ),
     "Accounts": (
         Row(
             "user",
             "The end user's id",
-            lacks={_L: "no such field"},
-            losses={_L: dropped("no such field")},
+            lacks={_L: ""},
+            losses={_L: dropped("Ollama has no such field")},
         ),
         Row("usage", "Tokens of prompt and answer"),
         Row("usage_cached", "Cached tokens", lacks=_NO_COUNTS, silent=_NO_COUNTS),
@@ -241,8 +247,8 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
         Row(
             "finish_stop_sequence",
             "Finished: which stop sequence",
-            lacks=dict.fromkeys(("openai", _R, _L), "does not tell them apart"),
-            silent=dict.fromkeys(("openai", _L), "does not tell them apart"),
+            lacks=dict.fromkeys(("openai", _R, _L), "the dialect does not say which"),
+            silent=dict.fromkeys(("openai", _L), "the dialect does not say which"),
         ),
         Row("finish_length", "Finished: the bound was reached"),
         Row("finish_tool_calls", "Finished: tools are called"),
