@@ -76,12 +76,7 @@ _R, _A, _L = "responses", "anthropic", "ollama"
 _NO_CHOICE: Final = {_L: "Ollama's requests have no tool choice"}
 _NO_COUNTS: Final = {_L: "Ollama's answers count prompt and answer only"}
 _STRANGE: Final = "an unknown field of one dialect means nothing in another"
-_UNSIGNED: Final = dropped("Anthropic takes thinking only with its own signature, which {} cannot carry")
 _NO_HISTORY: Final = dropped("OpenAI's messages have no field for earlier thinking")
-
-
-def _unsigned(front: str) -> Cell:
-    return _UNSIGNED._replace(note=_UNSIGNED.note.format(front))
 
 
 GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
@@ -175,13 +170,17 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "Of earlier turns",
             losses={
                 "openai": dict.fromkeys((_R, _A, _L), _NO_HISTORY),
-                _A: {"openai": _unsigned("OpenAI's chat"), _L: _unsigned("Ollama's API")},
+                _A: {
+                    _L: dropped(
+                        "Anthropic takes thinking only as it signed it, and Ollama's has no signature"
+                    )
+                },
             },
         ),
         Row(
             "thinking_signature",
             "Its signature",
-            lacks=dict.fromkeys(("openai", _L), "thinking is text only"),
+            lacks={_L: "Ollama's thinking is text only"},
             silent=dict.fromkeys(("openai", _L), "only Anthropic signs"),
         ),
     ),

@@ -22,6 +22,7 @@ from tests.fidelity.values import (
     ROME,
     SCHEMA,
     SEED,
+    SIGNATURE,
     STOP,
     SYSTEM,
     TEMPERATURE,
@@ -111,10 +112,16 @@ ASKS: Final[dict[str, dict[str, Any]]] = {
     "thinking_turns": {
         "messages": [
             {"role": "user", "content": FIRST[0]},
-            {"role": "assistant", "reasoning_content": THOUGHT, "content": FIRST[1]},
+            {
+                "role": "assistant",
+                "content": FIRST[1],
+                "reasoning_content": THOUGHT,
+                "reasoning_details": [{"type": "reasoning.text", "text": THOUGHT, "signature": SIGNATURE}],
+            },
             {"role": "user", "content": FIRST[2]},
         ],
     },
+    "thinking_signature": {"reasoning_effort": "medium"},
     "json_mode": {"response_format": {"type": "json_object"}},
     "json_schema": {
         "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
@@ -169,6 +176,9 @@ def _gather(records: Sequence[dict[str, Any]], key: str) -> Heard:
             said, at = choice[key], choice["index"]
             texts[at] = texts.get(at, "") + (said.get("content") or "") + (said.get("refusal") or "")
             heard.thinking += said.get("reasoning_content") or said.get("reasoning") or ""
+            for detail in said.get("reasoning_details") or ():
+                heard.signature = detail["signature"]
+                assert detail["text"] == heard.thinking
             heard.reason = choice.get("finish_reason") or heard.reason
             tokens = (choice.get("logprobs") or {}).get("content") or ()
             heard.logprobs += tuple((token["token"], token["logprob"]) for token in tokens)
