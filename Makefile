@@ -84,6 +84,10 @@ test: $(VENV)/.has-test ## Run the tests
 test-cov: COVERAGE = --cov
 test-cov: test ## Run the tests and measure which branches they take
 
+.PHONY: test-full
+test-full: $(VENV)/.has-test ## Generate 2,500 examples for each property of the dialects, instead of 100
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --hypothesis-profile=full tests/dialects $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.has-dev ## Check style, formatting and who may import whom
 	$(BIN)/ruff check .

@@ -38,12 +38,12 @@ def upstream(mock: MockUpstream, **more: Any) -> ProviderConfig:
     """The section of a provider that is ``mock``; its models are listed, so that nothing is discovered."""
     config: dict[str, Any] = {"type": mock.shape.name if mock.shape.name in _KINDS else "openai-compatible"}
     config |= {"url": mock.base_url, "models": ("gpt-4o",)}
-    if config["type"] in ("openrouter", "cerebras", "openai"):
+    if config["type"] in ("openrouter", "cerebras", "openai", "anthropic"):
         config["api_key"] = ("sk-upstream-secret",)
     return ProviderConfig(**config | more)
 
 
-_KINDS = ("openai", "openrouter", "cerebras", "ollama")
+_KINDS = ("openai", "openrouter", "cerebras", "anthropic", "ollama")
 
 
 def make_gateway(

@@ -41,6 +41,7 @@ class Played:
     progress = 0
     pieces = 0
     headers: Sequence[tuple[bytes, bytes]] = ()
+    method = b"POST"
     usage: Usage | None = Usage(prompt_tokens=3, completion_tokens=5)
     model: str | None = None
 

@@ -32,6 +32,9 @@ class Answers(Protocol):
     def keep(self, name: str, kept: Kept, ttl_s: float, now: float) -> None:
         """Keep an answer for ``ttl_s`` seconds."""
 
+    async def drop(self, name: str) -> None:
+        """Forget an answer, if it is there."""
+
     def resize(self, most_bytes: int) -> None:
         """From now on, this much memory."""
 
@@ -62,6 +65,11 @@ class Memory:
         self._kept[name] = now + ttl_s, kept
         self.bytes += _size(kept)
         self._shrink()
+
+    async def drop(self, name: str) -> None:
+        """See :class:`Answers`."""
+        if name in self._kept:
+            self._drop(name)
 
     def resize(self, most_bytes: int) -> None:
         """See :class:`Answers`."""
@@ -108,9 +116,8 @@ class Cache:
         wanted = self.rule.enabled
         if call.route is not None:
             wanted = self.rule.routes.get(call.route, wanted)
-        for name, value in call.headers:
-            if name == HEADER:
-                wanted = _WISHES.get(value.strip().lower(), wanted)
+        if call.cache_wish is not None:
+            wanted = _WISHES.get(call.cache_wish.strip().lower(), wanted)
         if not wanted:
             return None
         whose = "" if self.rule.shared or call.key is None else call.key.id

@@ -17,6 +17,7 @@ from trunkline.dialects.base import Front, Peek
 from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
+from trunkline.observe.traces import Passed, Trace
 from trunkline.policy.tickets import Ticket
 from trunkline.providers.base import Flight
 from trunkline.routing.pools import Choice
@@ -115,6 +116,7 @@ class Call:
         "attempts",
         "began",
         "cache",
+        "cache_wish",
         "candidate",
         "client",
         "error",
@@ -126,6 +128,7 @@ class Call:
         "headers",
         "kept",
         "key",
+        "landed_at",
         "only",
         "past",
         "path",
@@ -140,6 +143,7 @@ class Call:
         "started",
         "status",
         "ticket",
+        "trace",
         "waited",
         "waiter",
     )
@@ -173,6 +177,10 @@ class Call:
         self.past: list[Attempt] = []
         self.sent_at: float | None = None
         """When the current attempt was sent."""
+        self.landed_at: float | None = None
+        """When it ended."""
+        self.cache_wish: bytes | None = None
+        """What a header says of the cache of answers: ``on`` or ``off``."""
         self.cache = ""
         """What the cache of answers had, where it was asked: ``hit`` or ``miss``."""
         self.kept: Kept | None = None
@@ -185,6 +193,8 @@ class Call:
         """What it has taken of limits and budgets."""
         self.spent = NOTHING
         """What its last attempt used, once it is settled."""
+        self.trace: Trace | Passed | None = None
+        """Its place in a trace, if it has one."""
         self.probe = False
         """The current attempt tries whether its upstream is well again."""
         self.waiter: Waiter | None = None
@@ -291,10 +301,17 @@ class Call:
         if self.gone:
             return GONE
         exchange.said(self.headers)
+        trace = self.trace
+        if trace is not None:
+            exchange.headers = (*exchange.headers, trace.depart())
         self.sent_at = _now()
         attempt = self._attempt = Turn()
         self.flight = candidate.provider.open(exchange, candidate.upstream, self)
-        return await attempt
+        if trace is None:
+            return await attempt
+        failure = await attempt
+        trace.land(_now(), failure)
+        return failure
 
     def replay(self, kept: Kept) -> None:
         """Answer with what somebody was answered before."""
@@ -356,10 +373,10 @@ class Call:
 
 
 def error_lines(error: GatewayError) -> Lines:
-    """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3)."""
+    """Headers that an error's status calls for (RFC 9110: 11.6.1 and 10.2.3), and those that it brings."""
     lines = b"www-authenticate: Bearer\r\n" if error.status == 401 else b""
     if error.retry_after is not None:
         lines += b"retry-after: %d\r\n" % max(1, math.ceil(error.retry_after))
     if error.advice is not None:
         lines += b"x-should-retry: %b\r\n" % error.advice.encode()
-    return lines
+    return lines + error.lines

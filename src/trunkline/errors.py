@@ -113,6 +113,8 @@ class GatewayError(Exception):
         self.body: bytes | None = None
         """The upstream's own words, where a client of its dialect is to have them."""
         """What ``x-should-retry`` tells clients: ``true``, ``false``, or nothing."""
+        self.lines = b""
+        """Further header lines of the answer, each ended by CRLF: what is left of a limit that refuses."""
 
     def __str__(self) -> str:
         return self.message

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from trunkline.dialects.base import Back, Fills, Front, Headers, Peek
+from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.openai import OtherFront
 from trunkline.errors import (
     UNSUPPORTED,
+    UPSTREAM_AUTH,
+    UPSTREAM_CREDIT,
     UPSTREAM_PROTOCOL,
     CallerError,
     GatewayError,
@@ -25,6 +28,10 @@ from trunkline.model import Job, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
 """Bytes of an upstream's error answer that are read; what follows is not waited for."""
+
+
+_OURS: Final = (UPSTREAM_AUTH, UPSTREAM_CREDIT)
+"""Failures that are no business of the client's: our key, our account."""
 
 
 class Exchange(Protocol):
@@ -45,6 +52,8 @@ class Exchange(Protocol):
     usage: Usage | None
     model: str | None
     """The upstream's own name for the model, once it was seen."""
+    method: bytes
+    """Of the request."""
     headers: Headers
     """Request headers that the upstream is to be sent, in place of the provider's own of that name."""
     pieces: int
@@ -88,6 +97,7 @@ class _Carried:
         self.model: str | None = None
         self.pieces = 0
         self.headers: Headers = ()
+        self.method = b"POST"
         self._failed: tuple[int, Headers] | None = None
         self._error_body = b""
 
@@ -184,9 +194,25 @@ class PassThrough(_Carried):
     def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
         super()._finish_error(failed)
         error = self.error
-        if self.front.manners.keeps_errors and error is not None and error.status == failed[0]:
+        if self.front.manners.keeps_errors and error is not None and error.kind not in _OURS:
+            error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
+
+
+class Relay(PassThrough):
+    """A path that nobody translates: any method, any content, both ways."""
+
+    def __init__(self, front: OtherFront, back: Back, body: bytes, peek: Peek, model: str, who: str) -> None:
+        super().__init__(front, back, body, peek, model, NO_FILLS, who)
+        self.method = front.method.encode()
+        self._target += front.path
+
+    def head(self, status: int, headers: Headers) -> None:
+        """See :class:`Exchange`; the content is of the type that the upstream says."""
+        super().head(status, headers)
+        found = (value for name, value in headers if name == b"content-type")
+        self.content_type = next(found, b"application/octet-stream")
 
 
 class Ready(_Carried):

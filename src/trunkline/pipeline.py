@@ -160,6 +160,8 @@ class Pipeline:
             cache.keep(name, call)
 
     def _pool(self, call: Call, peek: Peek) -> Pool:
+        if peek.model is None and call.front.operation == "other":
+            return self.router.nameless(call.only, call.key is not None and call.key.local_only)
         model = peek.model or self.router.default_model(call.only or call.front.home)
         local_only = call.key is not None and call.key.local_only
         return self.router.pool(model, peek.operation or call.front.operation, call.only, local_only)
@@ -258,6 +260,7 @@ class Pipeline:
         if outlook is not None:
             job = outlook.begin(choice.model, choice.resident, choice.size, sent)
         failure: GatewayError | None = GONE
+        call.sent_at = None
         try:
             preparation = provider.preparation(call.front, body)
             if preparation is not None:
@@ -268,7 +271,7 @@ class Pipeline:
                 exchange = provider.exchange(call.front, body, peek, choice.model, call.ticket.fills)
             failure = await call.attempt(choice, exchange)
         finally:
-            now = _now()
+            now = call.landed_at = _now()
             _leave(choice)
             if failure is None:
                 if live.breaker.failures:
@@ -368,6 +371,9 @@ class Pipeline:
         """What the attempt that has ended used, and what that costs."""
         exchange, choice = call.exchange, call.candidate
         if exchange is None or choice is None or self.guard is None:
+            return
+        if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost
+            call.spent = Spent(Usage(), False, None, None)
             return
         usage, estimated = exchange.usage, False
         if usage is None:

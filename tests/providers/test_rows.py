@@ -173,6 +173,8 @@ def test_what_openrouter_says_of_a_model() -> None:
     ("item", "length", "capabilities"),
     [
         ({"id": "openrouter/auto"}, None, ("completion",)),
+        ({"id": "a/b", "pricing": {"prompt": "-1", "completion": "-1", "x": "NaN"}}, None, ("completion",)),
+        ({"id": "a/b", "pricing": {"prompt": "Infinity"}}, None, ("completion",)),
         ({"id": "a/b", "top_provider": {"context_length": 7}}, 7, ("completion",)),
         ({"id": "a/b", "architecture": {"output_modalities": ["embeddings"]}}, None, ("embedding",)),
         (

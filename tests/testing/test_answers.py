@@ -51,6 +51,22 @@ def test_the_default_answer_obeys_the_limit() -> None:
     assert (answer.chunks, answer.finish_reason, answer.completion) == (("m ", "heard: ", "a "), "length", 3)
 
 
+@pytest.mark.parametrize(
+    ("stop", "limit", "text", "stopped_by"),
+    [
+        (("c", "b"), None, "m heard: a ", "b"),
+        (("bc", "b"), None, "m heard: a ", "b"),
+        (("z",), None, "m heard: a bc", ""),
+        (("b",), 2, "m heard: ", ""),
+    ],
+)
+def test_the_answer_knows_what_stopped_it(
+    stop: tuple[str, ...], limit: int | None, text: str, stopped_by: str
+) -> None:
+    answer = compose(ask(last="a bc", stop=stop, limit=limit), Script())
+    assert (answer.text, answer.stopped_by) == (text, stopped_by)
+
+
 def test_a_limit_that_is_not_reached_changes_nothing() -> None:
     assert compose(ask(last="a", limit=3), Script()).finish_reason == "stop"
 

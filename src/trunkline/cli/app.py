@@ -246,7 +246,7 @@ def _schema() -> None:
 @app.command("mock")
 def _mock(
     shape: Annotated[
-        str, typer.Option(help="Whom to play: ollama, openai, openrouter, cerebras, vllm, …")
+        str, typer.Option(help="Whom to play: ollama, openai, anthropic, openrouter, cerebras, vllm …")
     ] = "openai",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8001,

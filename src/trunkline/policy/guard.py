@@ -17,6 +17,7 @@ import msgspec
 
 from trunkline.dialects.base import Peek
 from trunkline.errors import (
+    LIMITED,
     MODEL_NOT_ALLOWED,
     NO_PRICE,
     CallerError,
@@ -98,7 +99,8 @@ class Guard:
         self._warn = warn
         self._meters: dict[Mark, tuple[Meter, float]] = {}
         """And when its period ends."""
-        self._plans: dict[tuple[str, str], Plan | None] = {}
+        self._plans: dict[tuple[str, str], tuple[Sequence[Candidate], Plan | None]] = {}
+        """By key and model, and the candidates that each was made for."""
 
     def configure(self, rules: Rulebook, prices: PriceBook, max_tokens: int) -> None:
         """Take other rules and prices. What was counted stays counted."""
@@ -175,23 +177,29 @@ class Guard:
             _check_access(key, model, candidates, ticket)
         if plan is None and not rules.guards_providers:
             return ticket
-        prompt = ticket.prompt = prompt_tokens(body)
+        prompt = ticket.prompt = 0 if operation == "other" else prompt_tokens(body)
         completion = ticket.completion = self._completion(ticket, plan, peek, operation)
         if plan is not None:
             ticket.plan = plan
             now = time.time()
             if now >= plan.ends:
                 self._renew(plan, now)
-            money = self._most(ticket, plan, candidates) if plan.money else 0
+            money = self._most(ticket, plan, candidates, operation) if plan.money else 0
             both = prompt + completion
             coming = both if peek.max_tokens else prompt
-            self._take(ticket.taken, plan.meters, (1, 1, coming, money, both), plan.marks, now)
+            try:
+                self._take(ticket.taken, plan.meters, (1, 1, coming, money, both), plan.marks, now)
+            except CallerError as error:
+                if error.status == LIMITED.status:  # the call gets no ticket, but is told what is left
+                    error.lines = ticket.lines()
+                raise
         return ticket
 
     def _plan(self, key: ApiKey | None, model: str, candidates: Sequence[Candidate]) -> Plan | None:
         place = "" if key is None else key.id, model
-        if place in self._plans:
-            return self._plans[place]
+        kept = self._plans.get(place)
+        if kept is not None and kept[0] is candidates:
+            return kept[1]
         if len(self._plans) > _MOST_PLANS:
             self._plans.clear()
         caller = Caller()
@@ -199,7 +207,8 @@ class Guard:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
         names = {name for each in candidates for name in _names(model, each)}
         marks = self.rules.of(caller, [name.lower() for name in names])
-        plan = self._plans[place] = Plan(marks) if marks else None
+        plan = Plan(marks) if marks else None
+        self._plans[place] = candidates, plan
         return plan
 
     def _renew(self, plan: Plan, now: float) -> None:
@@ -216,7 +225,7 @@ class Guard:
 
     def _completion(self, ticket: Ticket, plan: Plan | None, peek: Peek, operation: Operation) -> int:
         """Tokens that the answers may have at most; the bound goes with the request where it has none."""
-        if operation == "embeddings":
+        if operation in ("embeddings", "other"):
             return 0
         bound = peek.max_tokens
         if bound is None:
@@ -225,7 +234,7 @@ class Guard:
                 ticket.fills = msgspec.structs.replace(ticket.fills, max_tokens=bound)
         return bound if peek.n <= 1 else bound * peek.n
 
-    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate]) -> int:
+    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate], operation: Operation) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
         most, priced = 0, False
@@ -233,7 +242,7 @@ class Guard:
         for each in candidates:
             if each.key in ticket.barred:
                 continue
-            rates = self.prices.rates(each.provider, each.model)
+            rates = None if operation == "other" else self.prices.rates(each.provider, each.model)
             if rates is None:
                 barred.add(each.key)
                 continue
@@ -290,6 +299,7 @@ class Guard:
             meter = self._make(marked, now)
             self._meters[marked.mark] = meter, ends
         if isinstance(meter, Purse) and marked.budget is not None:
+            meter.hard = marked.budget.hard
             meter.watch(marked, marked.budget.warn_at)
         return meter
 

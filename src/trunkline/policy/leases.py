@@ -26,6 +26,8 @@ LOOK_EVERY_S: Final = 1.0
 """Seconds between two looks at what all nodes have spent of a budget that is in use."""
 LOOK_FOR_S: Final = 3600.0
 """Seconds after its last use for which a budget is looked at."""
+DENIED_S: Final = 0.5
+"""Seconds for which a refusal is not asked about again: meanwhile others may have given something back."""
 SLICE: Final = 100
 """A slice is the hundredth part of a limit."""
 _PERIODS: Final = {"minute": MINUTE, "day": DAY}
@@ -170,7 +172,6 @@ class SharedRate:
     """A rate that nodes share."""
 
     def __init__(self, sharing: Sharing, name: str, limit: int, per_s: float) -> None:
-        self.limit = limit
         self._queue = _Queue(self._lease)
         self._sharing = sharing
         self._name = f"rate:{name}"
@@ -179,8 +180,22 @@ class SharedRate:
         self._owed = 0
         self._used_at = 0.0
         self._denied_until = 0.0
+        self._denied_for = 0
+        self._free_at = 0.0
+        """When there is enough again of what was denied."""
         self._known: Left = (limit, 0.0)
-        self._local = Rate(max(1, int(limit * sharing.local_share)), per_s)
+        self._local = Rate(1, per_s)
+        self.limit = limit
+
+    @property
+    def limit(self) -> int:
+        """Of all nodes together."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._local.limit = max(1, int(limit * self._sharing.local_share))
 
     def take(self, amount: int, now: float) -> float:
         """See :class:`~trunkline.policy.meters.Meter`."""
@@ -191,7 +206,9 @@ class SharedRate:
         if self._sharing.away:
             self._sharing.refuse()
             return self._local.take(amount, now)
-        return self._denied_until - now if now < self._denied_until else ASK
+        if now < self._denied_until and amount >= self._denied_for:
+            return max(0.001, self._free_at - now)
+        return ASK
 
     async def refill(self, amount: int) -> None:
         """Lease what is missing, and a slice where there is room."""
@@ -207,7 +224,9 @@ class SharedRate:
             return
         self._credit += leased.granted
         if not leased.granted:
-            self._denied_until = time.time() + max(0.001, leased.wait_s)
+            now, wait = time.time(), max(0.001, leased.wait_s)
+            self._free_at, self._denied_until = now + wait, now + min(wait, DENIED_S)
+            self._denied_for = least
         reset = (self.limit - leased.left) * self._per_s / self.limit
         self._known = max(0, leased.left), max(0.0, reset)
 
@@ -232,7 +251,11 @@ class SharedRate:
             self._credit = 0
         self._owed = 0
         if amount:
-            await self._sharing.store.give_rate(self._name, self.limit, self._per_s, amount)
+            try:
+                await self._sharing.store.give_rate(self._name, self.limit, self._per_s, amount)
+            except BaseException:
+                self._owed -= amount
+                raise
 
 
 class SharedPurse(Purse):
@@ -245,6 +268,7 @@ class SharedPurse(Purse):
         self._sharing = sharing
         self._queue = _Queue(self._lease)
         self._marked = marked
+        self.known = False
         self._begin = begin
         self._name = f"purse:{marked.mark.text}:{begin}"
         self._places = marked.budget is None
@@ -264,9 +288,14 @@ class SharedPurse(Purse):
         """See :class:`~trunkline.policy.meters.Meter`."""
         self._used_at = now
         if not self.hard:
+            if not (self.known or self._sharing.away):
+                return ASK
             self._unleased += amount
         elif self._credit >= amount:
             self._credit -= amount
+        elif self._credit + self._to_release - self._to_report >= amount:
+            self._to_release -= amount - self._credit  # the store does not know of it yet: it is still held
+            self._credit = 0
         elif self._sharing.away:
             self._sharing.refuse()
             share = int((self.limit - self.spent) * self._sharing.local_share)
@@ -274,6 +303,8 @@ class SharedPurse(Purse):
                 return 1.0
             self._unleased += amount
         elif now < self._denied_until and amount >= self._denied_for:
+            if not self._places and self.spent + amount > self.limit:
+                return max(0.001, self.ends - now)
             return self._denied_until - now
         else:
             return ASK
@@ -285,8 +316,10 @@ class SharedPurse(Purse):
         await self._queue.join(amount)
 
     async def _lease(self, least: int, all_of_it: int) -> None:
-        need = max(1, least - self._credit)
-        want = max(need, all_of_it - self._credit, 0 if self._places else self.limit // SLICE)
+        need = want = 0  # a soft one only asks what was spent
+        if self.hard:
+            need = max(1, least - self._credit)
+            want = max(need, all_of_it - self._credit, 0 if self._places else self.limit // SLICE)
         store = self._sharing.store
         try:
             balance = await store.take_purse(self._name, self.limit, need, want, seeded=self._places)
@@ -302,7 +335,7 @@ class SharedPurse(Purse):
         self._alone = 0
         self._note(balance)
         self._credit += balance.granted
-        if not balance.granted:
+        if need and not balance.granted:
             now = time.time()
             self._denied_until = now + 0.05
             self._denied_for = least
@@ -362,4 +395,5 @@ class SharedPurse(Purse):
         return now - self._looked_at > LOOK_EVERY_S and now - self._used_at < LOOK_FOR_S
 
     def _note(self, balance: Balance) -> None:
+        self.known = True
         self.spent = balance.spent + self._to_report

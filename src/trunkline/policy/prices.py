@@ -62,7 +62,7 @@ class Rates(NamedTuple):
     request: int = 0
     """For each request."""
     above: tuple[int, Rates] | None = None
-    """Other rates, for requests whose prompt is longer than so many tokens."""
+    """Other rates, for requests whose prompt is longer than so many tokens; they may have others above."""
 
     def cost(self, usage: Usage) -> int:
         """The micros of one answer."""
@@ -83,12 +83,11 @@ class Rates(NamedTuple):
 
     def most(self, prompt: int, completion: int) -> int:
         """Micros that a request costs at most, with a prompt and an answer of so many tokens."""
-        dearest = self
         if self.above is not None and prompt > self.above[0]:
-            dearest = self.above[1]
-        dear_input = max(dearest.input, dearest.cached, dearest.cache_write)
-        dear_output = max(dearest.output, dearest.reasoning)
-        return -(-(prompt * dear_input + completion * dear_output + dearest.request) // _FINE)
+            return self.above[1].most(prompt, completion)
+        dear_input = max(self.input, self.cached, self.cache_write)
+        dear_output = max(self.output, self.reasoning)
+        return -(-(prompt * dear_input + completion * dear_output + self.request) // _FINE)
 
 
 FREE: Final = Rates("local")
@@ -206,12 +205,12 @@ def _of_genai(kind: str, model: str) -> Rates | None:
     except (LookupError, ValueError):
         return None
     steps = {tier.start for price in vars(prices).values() for tier in getattr(price, "tiers", ())}
+    above: tuple[int, Rates] | None = None
+    for start in sorted(steps, reverse=True):
+        higher = _of_prices(prices, start + 1)
+        above = above if higher is None else (start, higher._replace(above=above))
     rates = _of_prices(prices, 0)
-    if rates is None or not steps:
-        return rates
-    first = min(steps)
-    above = _of_prices(prices, first + 1)
-    return rates if above is None else rates._replace(above=(first, above))
+    return None if rates is None else rates._replace(above=above)
 
 
 def _of_prices(prices: Any, prompt: int) -> Rates | None:

@@ -108,12 +108,13 @@ class Rulebook:
         return list(found.values())
 
     def of_provider(self, name: str) -> list[Marked]:
-        """The budgets of a provider."""
-        return [
+        """The budgets of a provider; of two for the same period, the later one."""
+        found = [
             _mark_of_budget(rule, name)
             for rule in self._budgets
             if rule.scope == "provider" and rule.subject == name
         ]
+        return list({marked.mark: marked for marked in found}.values())
 
     def all_budgets(self) -> list[BudgetRule]:
         """Every budget, for listings."""

@@ -110,7 +110,9 @@ def exhausted(marked: Marked, wait: float) -> CallerError:
             text = f"Rate limit of {whose}: {amount} {mark.what} per {mark.per}"
         text += f". Try again in {duration(wait).decode()}."
         return CallerError(text, LIMITED, retry_after=wait, advice="true" if wait <= MINUTE else "false")
-    shown = f"${amount / 1_000_000:g}" if budget.unit == "usd" else f"{amount} tokens"
+    shown = f"{amount} tokens"
+    if budget.unit == "usd":
+        shown = f"${amount / 1_000_000:.6f}".rstrip("0").rstrip(".")
     period = "in all" if budget.per == "total" else f"a {budget.per}"
     text = f"The budget of {whose} is used up: {shown} {period}"
     soon = wait <= MINUTE
@@ -119,11 +121,13 @@ def exhausted(marked: Marked, wait: float) -> CallerError:
 
 
 def duration(seconds: float) -> bytes:
-    """As OpenAI writes them: 20ms, 1.5s, 6m0s, 2h0m0s."""
-    if seconds < 1:
-        return b"%dms" % math.ceil(seconds * 1000)
-    if seconds < 60:
-        return b"%gs" % (math.ceil(seconds * 100) / 100)
-    minutes, rest = divmod(math.ceil(seconds), 60)
+    """As OpenAI writes them: 0s, 20ms, 1.5s, 6m0s, 2h0m0s."""
+    thousandths = math.ceil(seconds * 1000 - 1e-6)
+    if thousandths < 1000:
+        return b"%dms" % thousandths if thousandths > 0 else b"0s"
+    hundredths = math.ceil(seconds * 100 - 1e-6)
+    if hundredths < 6000:
+        return b"%gs" % (hundredths / 100)
+    minutes, rest = divmod(math.ceil(seconds - 1e-6), 60)
     hours, minutes = divmod(minutes, 60)
     return b"%dh%dm%ds" % (hours, minutes, rest) if hours else b"%dm%ds" % (minutes, rest)

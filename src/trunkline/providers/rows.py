@@ -8,6 +8,7 @@ Facts: each vendor's API reference, as gathered in the project's notes; the fiel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -16,7 +17,8 @@ import msgspec
 
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
-from trunkline.dialects.openai import OpenAIBack, Quirks
+from trunkline.dialects.openai import ENDPOINTS, OpenAIBack, Quirks
+from trunkline.dialects.responses import ResponsesBack
 from trunkline.providers.base import ModelInfo
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
@@ -90,9 +92,11 @@ def openrouter_model(item: Mapping[str, Any]) -> ModelInfo:
     prices = {}
     for name, text in (item.get("pricing") or {}).items():
         try:
-            prices[name] = float(text)
+            price = float(text)
         except (TypeError, ValueError):
             continue
+        if 0 <= price < math.inf:  # -1 stands for "it depends", at models that choose among others
+            prices[name] = price
     base = plain_model(item)
     return ModelInfo(
         id=base.id,
@@ -131,6 +135,7 @@ OPENAI: Final = Row(
     title="OpenAI",
     url="https://api.openai.com/v1",
     quirks=Quirks(who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset()),
+    speaks=("responses",),
     read_models=plain_model,
 )
 
@@ -139,9 +144,14 @@ OPENROUTER: Final = Row(
     title="OpenRouter",
     url="https://openrouter.ai/api/v1",
     quirks=Quirks(
-        who="OpenRouter", reasoning="object", history_reasoning="reasoning", ask_usage=False, routes=True
+        who="OpenRouter",
+        endpoints={each: path for each, path in ENDPOINTS.items() if each != "other"},
+        reasoning="object",
+        history_reasoning="reasoning",
+        ask_usage=False,
+        routes=True,
     ),
-    speaks=("anthropic",),
+    speaks=("anthropic", "responses"),
     headers={"X-Title": "Trunkline"},
     other_lists=("/embeddings/models",),
     vendor_ids=True,
@@ -194,7 +204,7 @@ ROWS: Final[Mapping[str, Row]] = {
 """Every row by its type's name."""
 
 
-def other_backs(who: str, speaks: Iterable[str], base: str = "") -> list[Back]:
-    """The dialects ``speaks`` as an upstream has them below ``base``."""
-    made: Mapping[str, Callable[[str, str], Back]] = {"anthropic": AnthropicBack}
-    return [made[dialect](who, base) for dialect in speaks]
+def other_backs(who: str, speaks: Iterable[str], base: str = "", *, routes: bool = False) -> list[Back]:
+    """The dialects ``speaks`` as an upstream has them below ``base``; ``routes``: it is OpenRouter."""
+    made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
+    return [made[dialect](who, base, routes=routes) for dialect in speaks]

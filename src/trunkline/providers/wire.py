@@ -18,8 +18,9 @@ import msgspec
 
 from trunkline import transport
 from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.openai import OtherFront
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Ready, Translate
+from trunkline.exchange import Exchange, PassThrough, Ready, Relay, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import Flight, ModelInfo, Outlet, Upstream
 from trunkline.providers.library import LibraryFace
@@ -118,6 +119,8 @@ class WireProvider(LibraryFace):
     ) -> Exchange:
         """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
         nothing to ask."""
+        if isinstance(front, OtherFront):
+            return Relay(front, self.back, body, peek, model, self.name)
         fills = self.fills_for(model)
         if wanted is not NO_FILLS:
             fills = _bounded(_merge([wanted, fills]), wanted.max_tokens)
@@ -156,7 +159,7 @@ class WireProvider(LibraryFace):
         place = self._places[upstream.name]
         request = UpstreamRequest(
             place.origin,
-            b"POST",
+            exchange.method,
             place.path + exchange.target().encode(),
             place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
             exchange.request(),
@@ -260,7 +263,11 @@ class RowProvider(WireProvider):
         ]
         who = row.title if row.url else f"Provider '{name}'"
         back = row.back(who)
-        others = other_backs(who, row.speaks if speaks is None else speaks)
+        others = other_backs(
+            who,
+            row.speaks if speaks is None else speaks,
+            routes=row.quirks is not None and row.quirks.routes,
+        )
         super().__init__(
             name, row.kind, back, urls, rules=rules, id_prefix=row.id_prefix, other_backs=others, **more
         )
@@ -342,10 +349,11 @@ class _Landing:
     def resume(self) -> None: ...
 
 
-def _overlaid(own: Headers, others: Headers) -> tuple[tuple[bytes, bytes], ...]:
-    """``own`` without those that ``others`` replace, and these."""
+def _overlaid(own: Headers, others: Headers) -> list[tuple[bytes, bytes]]:
+    """``own`` without those that ``others`` replace, and these. A list: it is of one request, and not worth
+    being kept encoded."""
     names = {name for name, _ in others}
-    return (*(pair for pair in own if pair[0] not in names), *others)
+    return [*(pair for pair in own if pair[0] not in names), *others]
 
 
 def _merge(fills: Sequence[Fills]) -> Fills:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -82,6 +83,15 @@ class RedisAnswers:
             await self._redis.set(f"{self._prefix}:answer:{name}", self._encode(kept), px=milliseconds)
         except (RedisError, OSError) as error:
             self._failed(error, now)
+
+    async def drop(self, name: str) -> None:
+        """See the Protocol."""
+        from redis.exceptions import RedisError
+
+        try:
+            await self._redis.delete(f"{self._prefix}:answer:{name}")
+        except (RedisError, OSError) as error:
+            self._failed(error, time.time())
 
     def resize(self, most_bytes: int) -> None:
         """Redis's own settings bound its memory."""

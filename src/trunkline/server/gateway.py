@@ -19,6 +19,7 @@ from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog
 from trunkline.observe.metrics import BudgetState, LedgerState, Metrics, Present, UpstreamState
+from trunkline.observe.traces import Tracer
 from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.guard import Guard, Spending
@@ -33,6 +34,7 @@ from trunkline.server.errands import Errand
 from trunkline.server.policing import MICROS, Spent, Warnings, period, price_book, rulebook
 from trunkline.server.records import Recorder
 from trunkline.server.reloading import Reloader
+from trunkline.server.responses import Responses
 from trunkline.server.sharing import RedisLeases
 from trunkline.server.wiring import Registry, Wiring
 from trunkline.settings import Exposure, Settings
@@ -68,7 +70,8 @@ class Gateway:
         ``registry`` holds providers that a program has made. Without a ``ledger`` usage is not written down.
 
         Raises:
-            SettingsError: a provider cannot be made, or the models filter cannot be read.
+            SettingsError: a provider cannot be made, the models filter cannot be read, or what traces need
+                is not installed.
         """
         self.where = where
         self.version = __version__
@@ -81,7 +84,10 @@ class Gateway:
         self.ledger = ledger
         self.metrics = Metrics(self._present)
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
-        self.recorder = Recorder(self.metrics, self.access_log, ledger)
+        self.tracer = None
+        if settings.otel_endpoint is not None:
+            self.tracer = Tracer(settings.otel_endpoint, __version__)
+        self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
         self.request_ids = RequestIds()
         self.errands: set[Errand] = set()
         self._registry = registry
@@ -103,6 +109,7 @@ class Gateway:
         self.pipeline = Pipeline(
             self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard, self.cache
         )
+        self.responses = Responses(_answers(settings), self.pipeline, settings.responses)
         self.door = Door(self)
         self._take(self.wiring)
         self.reloader: Reloader | None = None
@@ -128,11 +135,14 @@ class Gateway:
             rulebook(wiring.settings, self.policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
         self.cache.configure(cache_rule(wiring.settings))
+        self.responses.configure(wiring.settings.responses)
         self.pipeline.rewire(wiring.router, wiring.patience)
         self.door.rewire()
 
     async def start(self) -> None:
         """Begin discovery and the watch over the key store."""
+        if self.tracer is not None:
+            self.tracer.start()
         self.recorder.start(asyncio.get_running_loop())
         self.access_log.start(asyncio.get_running_loop())
         self.wiring.start()
@@ -281,6 +291,8 @@ class Gateway:
             await provider.aclose()
         await self._client.aclose()
         self.recorder.close()
+        if self.tracer is not None:
+            await asyncio.to_thread(self.tracer.close)
         if self.ledger is not None:
             await asyncio.to_thread(self.ledger.close)
         if self._leases is not None and self._sharing is not None:
@@ -289,8 +301,9 @@ class Gateway:
             self._spent.close()
         if self._store is not None:
             self._store.close()
-        if isinstance(self.cache.answers, RedisAnswers):
-            await self.cache.answers.aclose()
+        for answers in (self.cache.answers, self.responses.answers):
+            if isinstance(answers, RedisAnswers):
+                await answers.aclose()
         await self._warnings.aclose()
         self.access_log.close()
 

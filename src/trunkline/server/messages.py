@@ -18,7 +18,6 @@ from trunkline.server.pages import Headers, Page, models_for
 
 if TYPE_CHECKING:
     from trunkline.policy.auth import ApiKey
-    from trunkline.providers.base import ModelInfo
     from trunkline.server.errands import Visit
     from trunkline.server.gateway import Gateway
 
@@ -34,7 +33,7 @@ def list_models(
     if not _is_theirs(headers):
         return pages.list_models(gateway, headers, only, key)
     data = [
-        _model(model, model.id if only else gateway.router.public_id(provider, model.id))
+        _object(pages.model_object(gateway, provider, model, pinned=only is not None))
         for provider, model in models_for(gateway, key, only)
     ]
     ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
@@ -48,21 +47,29 @@ def show_model(
     page = pages.show_model(gateway, headers, model, only, key)
     if not _is_theirs(headers):
         return page
-    found = msgspec.json.decode(page.body)
-    return Page(msgspec.json.encode(_object(found["id"], found["created"])))
+    return Page(msgspec.json.encode(_object(msgspec.json.decode(page.body))))
 
 
 def _is_theirs(headers: Headers) -> bool:
     return any(name == VERSION for name, _ in headers)
 
 
-def _model(model: ModelInfo, public_id: str) -> dict[str, Any]:
-    return _object(public_id, model.created or 0)
-
-
-def _object(public_id: str, created: int) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"type": "model", "id": public_id, "display_name": public_id, "created_at": moment}
+def _object(model: dict[str, Any]) -> dict[str, Any]:
+    """Anthropic's object (ModelInfo in its SDK) of a model that has OpenAI's; unknown ages are the epoch."""
+    created = datetime.fromtimestamp(model["created"], UTC)
+    return {
+        "type": "model",
+        "id": model["id"],
+        "display_name": model["id"],
+        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lifecycle": "active",
+        "deprecated_at": None,
+        "retires_at": None,
+        "line": None,
+        "capabilities": None,
+        "max_input_tokens": model.get("context_length"),
+        "max_tokens": model.get("max_output_tokens"),
+    }
 
 
 async def count_tokens(visit: Visit, only: str | None = None) -> Page:

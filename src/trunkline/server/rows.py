@@ -15,6 +15,7 @@ _USERS: Final = (b"x-openwebui-user-email", b"x-openwebui-user-id", b"x-openwebu
 """Headers in which Open WebUI names its user, the best first."""
 _OPEN_WEBUI: Final = b"x-openwebui-"
 _LONGEST: Final = 200
+_LONGEST_CODE: Final = 64
 
 
 def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
@@ -25,8 +26,10 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
     asked, streamed, user = None, False, None
     if peek is not None:
         asked, streamed, user = peek.model, peek.stream, peek.user
-        if asked is not None and len(asked) > _LONGEST:
-            asked = asked[:_LONGEST]
+        if asked is not None:
+            asked = _fit(asked)
+            if call.error is not None or call.past:  # what nobody knows may be anything
+                asked = redact(asked)
     user = _clean(user) if user else _end_user(call)
     error = call.error
     rows: list[UsageRow] = []
@@ -46,7 +49,7 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
     at = int((ended + offset) * 1000)
     began, first_byte = call.began, call.first_byte_at
     usage, estimated, cost, source = call.spent
-    busy = 0.0 if call.sent_at is None or exchange is None else ended - call.sent_at
+    busy = 0.0 if call.sent_at is None or exchange is None else (call.landed_at or ended) - call.sent_at
     rows.append(
         UsageRow(
             ids.next(at),
@@ -60,13 +63,13 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
             call.route,
             provider,
             None if candidate is None else candidate.upstream.name,
-            asked if error is None or asked is None else redact(asked),
-            model if len(model) <= _LONGEST else model[:_LONGEST],
+            asked,
+            _fit(model),
             call.front.dialect,
             call.front.operation,
             streamed,
             status,
-            None if error is None else error.code,
+            None if error is None else _fit(error.code, _LONGEST_CODE),
             usage.prompt_tokens,
             usage.completion_tokens,
             usage.cached_tokens or 0,
@@ -112,12 +115,12 @@ def _row_of_attempt(
         past.choice.provider.name,
         past.choice.upstream.name,
         asked,
-        past.choice.model[:_LONGEST],
+        _fit(past.choice.model),
         call.front.dialect,
         call.front.operation,
         call.peek is not None and call.peek.stream,
         past.failure.status,
-        past.failure.code,
+        _fit(past.failure.code, _LONGEST_CODE),
         spent.usage.prompt_tokens,
         spent.usage.completion_tokens,
         spent.usage.cached_tokens or 0,
@@ -144,5 +147,13 @@ def _end_user(call: Call) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Fit for a column: PostgreSQL takes no NUL."""
+    """Fit for a column, and without secrets."""
     return redact(text.replace("\0", ""))[:_LONGEST]
+
+
+def _fit(text: str, longest: int = _LONGEST) -> str:
+    """Fit for a column: PostgreSQL takes neither NUL nor more characters than were agreed, and one row that
+    it does not take keeps out all others."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text if len(text) <= longest else text[:longest]

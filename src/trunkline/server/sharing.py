@@ -147,6 +147,7 @@ class RedisLeases:
         }
         self._scripts = {name: self._redis.register_script(text) for name, text in names.items()}
         self._keeper: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
         """See the Protocol."""
@@ -201,7 +202,7 @@ class RedisLeases:
     async def _keep(self, sharing: Sharing) -> None:
         loop = asyncio.get_running_loop()
         beaten, lost = -BEAT_S, False
-        while True:
+        while not self._closing:
             try:
                 if sharing.away:  # connections from before are dead, and must not be found so one by one
                     await self._redis.connection_pool.disconnect(inuse_connections=False)
@@ -222,6 +223,7 @@ class RedisLeases:
 
     async def aclose(self, sharing: Sharing) -> None:
         """Report the rest and stop; what this node held is free at once."""
+        self._closing = True  # Redis's client may swallow the cancellation
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)

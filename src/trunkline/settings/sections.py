@@ -290,6 +290,16 @@ class CacheRule(Section):
     shared: bool = Field(default=False, description="One key's answers may be given to another.")
 
 
+class ResponsesRule(Section):
+    """Responses that are kept for ``previous_response_id``, in memory or Redis."""
+
+    store: bool = Field(default=False, description="Keep them, unless a request says store: false.")
+    ttl_s: Seconds = Field(default=86400, description="Seconds for which one is kept.")
+    max_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1, description="Most bytes of them in memory; the oldest go first."
+    )
+
+
 class Tls(Section):
     """The certificate that the gateway serves HTTPS with."""
 

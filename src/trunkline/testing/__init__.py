@@ -1,7 +1,7 @@
 """A scriptable mock upstream, for tests of gateways and of clients: see ``docs/mock.md``.
 
-It plays Ollama, OpenAI, OpenRouter, Cerebras and servers of OpenAI's API, answers as scripted, misbehaves
-as scripted, and remembers what it was asked::
+It plays Ollama, OpenAI, Anthropic, OpenRouter, Cerebras and servers of OpenAI's API, answers as scripted,
+misbehaves as scripted, and remembers what it was asked::
 
     async with MockUpstream("ollama", Script(text="Hello!")) as mock:
         ...  # point something at mock.base_url

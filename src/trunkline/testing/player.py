@@ -81,7 +81,7 @@ class Player:
         self.scripts = deque(scripts)
         """Answers of the next requests to models; each is used once."""
         self.require_key = require_key
-        """The only bearer key accepted; ``None``: none is asked for."""
+        """The only key accepted, in the vendor's header; ``None``: none is asked for."""
         self.requests: deque[Recorded] = deque(maxlen=record)
         """What was asked, oldest first."""
         self._rules = [_ActiveRule(rule) for rule in rules]

@@ -137,7 +137,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     early_head: bool = False
     """Send the response head before ``delay_first_s``, not after it."""
     comments: int = 1
-    """Heartbeat comments before the first chunk, in shapes that have them (OpenRouter)."""
+    """Heartbeats before the first chunk, where the vendor has them (OpenRouter comments, Anthropic pings)."""
     dimensions: int = 8
     """Length of an embedding, when the request does not name one."""
     cost: float | None = None
@@ -211,7 +211,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     list_magic: bool = False
     """Also list the magic names of ``docs/mock.md`` (they are served in any case)."""
     require_key: str | None = None
-    """The only bearer key accepted; ``None``: none is asked for."""
+    """The only key accepted, in the vendor's header; ``None``: none is asked for."""
     quirks: dict[str, Any] = {}
     """Fields of the shape's vendor row to replace (OpenAI-like shapes)."""
 

@@ -30,8 +30,8 @@ class MockUpstream(Player):
         models: What it has; plain names can do everything. ``None``: the shape's own.
         any_model: Serve names that are not listed.
         list_magic: List the magic names, too.
-        require_key: The only bearer key accepted.
-        quirks: Fields of the vendor's row to replace (not for ``ollama``).
+        require_key: The only key accepted, as a bearer or in the vendor's own header.
+        quirks: Fields of the vendor's row to replace (OpenAI-like shapes).
         host, port: Where to listen; port 0 takes a free one, and keeps it across restarts.
         record: How many requests to remember; ``None``: all.
 

@@ -13,7 +13,7 @@ from trunkline.testing import Fault, FaultKind, MockUpstream, Script
 
 from ..wire import body_of, chat_request, events_of, exchange, said
 
-_VENDORS = ("ollama", "openai", "openrouter", "cerebras")
+_VENDORS = ("ollama", "openai", "anthropic", "openrouter", "cerebras")
 _TEXT = "one two three"
 
 
@@ -141,6 +141,8 @@ async def test_an_error_in_mid_stream_in_each_vendors_form() -> None:
         "param": None,
         "code": None,
     }
+    assert last["anthropic"][-1]["type"] == "error"
+    assert last["anthropic"][-1]["error"] == {"type": "api_error", "message": "boom"}
     assert last["cerebras"][-1]["status_code"] == 502
     assert last["cerebras"][-1]["error"]["message"] == "boom"
     chunk = last["openrouter"][-1]
@@ -164,9 +166,10 @@ async def test_an_error_inside_a_200() -> None:
     assert choice["error"] == {"code": 502, "message": "boom"}
     assert choice["finish_reason"] == "error"
     assert msgspec.json.decode(body_of(await whole("ollama", fault))) == {"error": "boom"}
-    for shape in ("openai", "cerebras"):
+    for shape in ("openai", "cerebras", "anthropic"):
         assert msgspec.json.decode(body_of(await whole(shape, fault)))["error"]["message"] == "boom"
-    assert events_of(await streamed("openai", fault))[0]["error"]["message"] == "boom"
+    for shape in ("openai", "anthropic"):
+        assert events_of(await streamed(shape, fault))[0]["error"]["message"] == "boom"
     assert events_of(await streamed("openrouter", fault)) == [
         {
             "error": {"code": 502, "message": "boom"},
@@ -206,7 +209,8 @@ async def test_a_cut_line_is_half_a_record_in_a_whole_message(shape: str) -> Non
 )
 async def test_one_record_is_damaged(shape: str, kind: FaultKind, error: type[Exception]) -> None:
     got = await streamed(shape, Fault(kind, after=1))
-    payloads = [line.removeprefix(b"data: ") for line in body_of(got).splitlines() if line[:1] not in b":"]
+    lines = [line for line in body_of(got).splitlines() if line.startswith((b"data: ", b"{"))]
+    payloads = [line.removeprefix(b"data: ") for line in lines]
     damaged = 0
     for payload in payloads:
         if payload != b"[DONE]":
@@ -226,12 +230,15 @@ async def test_a_stream_without_its_end() -> None:
     assert said(events) == _TEXT
     assert [event["choices"][0]["finish_reason"] for event in events] == [None] * 4
     assert not any(event["done"] for event in events_of(await streamed("ollama", Fault("no_done"))))
+    assert events_of(await streamed("anthropic", Fault("no_done")))[-1]["type"] == "content_block_stop"
 
 
 async def test_a_stream_without_only_the_marker() -> None:
     events = events_of(await streamed("openai", Fault("missing_done_marker")))
     assert events[-1]["choices"][0]["finish_reason"] == "stop"
     assert events_of(await streamed("ollama", Fault("missing_done_marker")))[-1]["done"]
+    last = events_of(await streamed("anthropic", Fault("missing_done_marker")))[-1]
+    assert (last["type"], last["delta"]["stop_reason"]) == ("message_delta", "end_turn")
 
 
 async def test_an_uninvited_gzip_is_correct() -> None:

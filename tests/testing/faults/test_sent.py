@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from trunkline.testing import FAULT_KINDS, Fault, FaultKind, MockUpstream, Script
+from trunkline.testing import FAULT_KINDS, Fault, FaultKind, MockUpstream, Script, ToolCall
 from trunkline.testing.faults import PLANS, REWRITES
 
 from ..wire import body_of, chat_request, connected, events_of, exchange, said
@@ -35,7 +35,7 @@ async def test_no_byte_at_all(kind: FaultKind, ending: str, stream: bool) -> Non
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("reset_after", "reset"), ("close_after", "closed")])
-@pytest.mark.parametrize("shape", ["openai", "ollama", "openrouter", "cerebras"])
+@pytest.mark.parametrize("shape", ["openai", "ollama", "anthropic", "openrouter", "cerebras"])
 async def test_a_stream_breaks_off(kind: FaultKind, ending: str, shape: str) -> None:
     got, how = await outcome(Fault(kind, after=2), shape=shape)
     assert how == ending
@@ -107,7 +107,14 @@ async def test_a_bad_chunk_size(stream: bool) -> None:
     assert got.endswith(b"0\r\n\r\n")
 
 
-@pytest.mark.parametrize(("shape", "beat"), [("openai", b": keep-alive\n\n"), ("ollama", b"\n")])
+@pytest.mark.parametrize(
+    ("shape", "beat"),
+    [
+        ("openai", b": keep-alive\n\n"),
+        ("ollama", b"\n"),
+        ("anthropic", b'event: ping\ndata: {"type":"ping"}\n\n'),
+    ],
+)
 async def test_comments_for_ever(shape: str, beat: bytes) -> None:
     script = Script(fault=Fault("comments_only", delay_s=0.001))
     async with MockUpstream(shape, script) as mock:
@@ -136,6 +143,24 @@ async def test_a_huge_stream_is_complete_and_counted() -> None:
         assert events[-2]["choices"][0]["finish_reason"] == "stop"
         assert mock.tokens[0].completion == len(said(events).split())
         assert mock.calls[0].chunks == len(events) - 3
+
+
+async def test_a_huge_stream_of_several_blocks_is_in_order() -> None:
+    script = Script(text=_TEXT, thinking="hm", tool_calls=(ToolCall("f"),), fault=Fault("huge", size=100_000))
+    async with MockUpstream("anthropic", script) as mock:
+        got, _ = await exchange(mock, chat_request(mock, stream=True))
+    events = events_of(got)
+    assert len(got) > 100_000
+    assert said(events) == ""
+    assert [(event["type"], event["index"]) for event in events if "content_block" in event["type"]][-6:] == [
+        ("content_block_delta", 0),
+        ("content_block_stop", 0),
+        ("content_block_start", 1),
+        ("content_block_stop", 1),
+        ("content_block_start", 2),
+        ("content_block_stop", 2),
+    ]
+    assert [event["type"] for event in events[-2:]] == ["message_delta", "message_stop"]
 
 
 async def test_a_huge_whole_answer_is_complete() -> None:
@@ -177,7 +202,7 @@ async def test_an_answer_that_nobody_asked_for(stream: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", ["trickle", "split_every_byte"])
-@pytest.mark.parametrize("shape", ["openai", "ollama"])
+@pytest.mark.parametrize("shape", ["openai", "ollama", "anthropic"])
 async def test_byte_by_byte_the_answer_is_complete(kind: FaultKind, shape: str) -> None:
     async with MockUpstream(shape, Script(text="a b", fault=Fault(kind, delay_s=0))) as mock:
         got, _ = await exchange(mock, chat_request(mock, stream=True))

@@ -72,8 +72,9 @@ def error_body(error: GatewayError, request_id: str | None = None) -> bytes:
 
 
 def stream_error(error: GatewayError) -> bytes:
-    """The event that Anthropic's SDKs raise on; they know it by its name."""
-    return b"event: error\ndata: " + error_body(error) + b"\n\n"
+    """The event that Anthropic's SDKs raise on; they know it by its name. An upstream's own words are kept."""
+    said = error.body if error.body and b"\n" not in error.body else error_body(error)
+    return b"event: error\ndata: " + said + b"\n\n"
 
 
 def said_error(detail: Any, who: str) -> GatewayError:

@@ -14,7 +14,7 @@ import msgspec
 from trunkline.dialects.anthropic.faults import UNREADABLE, malformed, said_error, truncated
 from trunkline.dialects.anthropic.reader import read_message
 from trunkline.dialects.anthropic.replies import MessageIn, UsageIn, decode_record
-from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
+from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError, redact_body
 from trunkline.framing import SSEForwarder, is_heartbeat, payload, split_events
 from trunkline.model import Usage
 
@@ -107,6 +107,7 @@ class StreamScanner:
             return False
         if record.error is not None or record.type == "error":
             self.error = said_error(record.error, self._who)
+            self.error.body = redact_body(said)
             return False
         if record.type == "ping":
             return self.records > 0

@@ -124,7 +124,7 @@ def _filler(unit: bytes, size: int, framing: Framing) -> Iterator[Write]:
 
 
 def _huge(job: Job) -> Iterator[Step]:
-    """A stream whose content is repeated, or a whole answer followed by white space, up to ``size``."""
+    """A stream whose first content is repeated, or a whole answer followed by white space, up to ``size``."""
     framing = _open_ended(job)
     reply, size = job.reply, job.fault.size or 200 * MEGABYTE
     if not reply.streamed:
@@ -140,7 +140,7 @@ def _huge(job: Job) -> Iterator[Step]:
     block = Write(chunk(content.data * count, framing), content.tokens * count, count)
     for _ in range(size // (len(content.data) * count) + 1):
         yield block
-    closing = tuple(frame for frame in reply.frames if frame.mark in (Mark.FINISH, Mark.USAGE, Mark.DONE))
+    closing = tuple(frame for frame in reply.frames[len(start) :] if frame.mark is not Mark.CONTENT)
     yield from records(replaced(reply, closing), job.script, framing)
     yield end(framing)
 

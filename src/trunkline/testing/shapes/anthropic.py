@@ -48,6 +48,7 @@ _CREATED: Final = "2025-01-01T00:00:00Z"
 _VERSION: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _LARGEST: Final = 32 * 1024 * 1024
 _MOST_TOKENS: Final = 64_000
+_CAPABILITIES: Final = ("completion", "thinking", "vision")
 _PAGE: Final = 20
 _LIMIT_HEADERS: Final = (
     ("anthropic-ratelimit-requests-limit", "4000"),
@@ -160,7 +161,7 @@ class AnthropicShape:
         headers = (("request-id", request_id(answer.seed)), *_LIMIT_HEADERS)
         if call.data.get("stream"):
             return Reply(
-                frames=stream(answer, omit_thinking=omit),
+                frames=stream(answer, omit_thinking=omit, pings=script.comments),
                 content_type="text/event-stream; charset=utf-8",
                 headers=(("cache-control", "no-cache"), *headers),
                 streamed=True,
@@ -218,20 +219,27 @@ def _page(entries: list[dict[str, Any]], given: dict[str, str]) -> tuple[list[di
 
 
 def _entry(model: MockModel) -> dict[str, Any]:
-    def can(capability: str) -> dict[str, Any]:
-        return {"supported": capability in model.capabilities}
-
+    able = {name: {"supported": name in model.capabilities} for name in _CAPABILITIES}
+    thinks, always, never = able["thinking"], {"supported": True}, {"supported": False}
     return {
         "type": "model",
         "id": model.name,
-        "display_name": model.name.replace("-", " ").title(),
+        "display_name": re.sub(r"(\d)-(\d)(?!\d)", r"\1.\2", model.name).replace("-", " ").title(),
         "created_at": _CREATED,
+        "lifecycle": "active",
         "max_input_tokens": model.context_length,
         "max_tokens": min(_MOST_TOKENS, model.context_length),
-        "lifecycle": "active",
         "capabilities": {
-            "image_input": can("vision"),
-            "structured_outputs": can("completion"),
-            "thinking": can("thinking"),
+            **dict.fromkeys(("batch", "citations", "code_execution"), never),
+            "context_management": never,
+            "effort": {**thinks, **dict.fromkeys(("low", "medium", "high", "xhigh", "max"), thinks)},
+            "image_input": able["vision"],
+            "pdf_input": able["vision"],
+            "server_tools": {**never, "code_execution": never, "web_search": never},
+            "structured_outputs": able["completion"],
+            "thinking": {
+                **thinks,
+                "types": {"adaptive": thinks, "between_tools": thinks, "disabled": always, "enabled": thinks},
+            },
         },
     }

@@ -86,6 +86,7 @@ _THINKING: Final = {
     "between_tools": {"type"},
 }
 _EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+_TIERS: Final = ("auto", "standard_only")
 _LEAST_BUDGET: Final = 1024
 _CACHE_POINTS: Final = 4
 
@@ -103,6 +104,8 @@ def check_message(call: Call) -> None:
     if data.get("top_k") is not None and number(data["top_k"], "top_k", whole=True) < 0:
         raise complain("top_k: Input should be greater than or equal to 0")
     typed(data.get("stream"), bool, "stream", optional=True)
+    if data.get("service_tier") is not None:
+        one_of(data["service_tier"], _TIERS, "service_tier")
     metadata = typed(data.get("metadata"), dict, "metadata", optional=True)
     known(metadata or {}, {"user_id"}, "metadata")
     for index, word in enumerate(
@@ -171,6 +174,8 @@ def _check_choice(data: dict[str, Any], tools: list[str]) -> None:
     choice = _tagged(data, "tool_choice", _CHOICES)
     if choice is None:
         return
+    single = choice.get("disable_parallel_tool_use")
+    typed(single, bool, f"tool_choice.{choice['type']}.disable_parallel_tool_use", optional=True)
     if not tools:
         raise complain("tool_choice may only be specified while providing tools.")
     if choice["type"] == "tool":
@@ -218,7 +223,7 @@ def _tagged(data: dict[str, Any], name: str, kinds: dict[str, set[str]]) -> dict
     if value is None:
         return None
     kind = value.get("type")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise wrong_tag(kind, kinds, name)
     known(value, kinds[kind], f"{name}.{kind}")
     return value

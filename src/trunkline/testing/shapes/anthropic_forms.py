@@ -56,7 +56,7 @@ def whole(answer: Answer, *, omit_thinking: bool = False) -> dict[str, Any]:
     return _message(answer, content, _ending(answer), _usage(answer, answer.completion, details=True))
 
 
-def stream(answer: Answer, *, omit_thinking: bool = False) -> tuple[Frame, ...]:
+def stream(answer: Answer, *, omit_thinking: bool = False, pings: int = 1) -> tuple[Frame, ...]:
     """The events of the message."""
     opening = _message(answer, [], dict.fromkeys(_ending(answer)), _usage(answer, 1))
     closing: dict[str, Any] = {"delta": _ending(answer)}
@@ -64,13 +64,13 @@ def stream(answer: Answer, *, omit_thinking: bool = False) -> tuple[Frame, ...]:
         closing["usage"] = _totals(answer)
     return (
         Frame(event("message_start", {"message": opening}), Mark.START),
-        *_blocks(answer, omit_thinking=omit_thinking),
+        *_blocks(answer, omit_thinking=omit_thinking, pings=pings),
         Frame(event("message_delta", closing), Mark.FINISH),
         Frame(event("message_stop", {}), Mark.DONE),
     )
 
 
-def _blocks(answer: Answer, *, omit_thinking: bool) -> Iterator[Frame]:
+def _blocks(answer: Answer, *, omit_thinking: bool, pings: int) -> Iterator[Frame]:
     """Every block's events; the vendor pings after the first one's start."""
     blocks: list[tuple[dict[str, Any], list[tuple[dict[str, Any], str]]]] = []
     if answer.thinking:
@@ -92,7 +92,7 @@ def _blocks(answer: Answer, *, omit_thinking: bool) -> Iterator[Frame]:
         opening = event("content_block_start", {"index": index, "content_block": block})
         yield Frame(opening, Mark.START)
         if index == 0:
-            yield Frame(PING, Mark.START)
+            yield from [Frame(PING, Mark.START)] * pings
         for delta, text in deltas:
             data = event("content_block_delta", {"index": index, "delta": delta})
             yield Frame(data, Mark.CONTENT, next(shares)) if text else Frame(data, Mark.START)

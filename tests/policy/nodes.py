@@ -1,0 +1,134 @@
+"""Nodes that count limits and budgets, each by itself or together on a Redis."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+
+from trunkline.policy.guard import Guard
+from trunkline.policy.leases import AwayError, Balance, Leased, LeaseStore, Sharing
+from trunkline.policy.meters import ASK, GRANTED, Meter
+from trunkline.policy.prices import PriceBook
+from trunkline.policy.rules import BudgetRule, Mark, Marked
+from trunkline.server.sharing import RedisLeases
+
+
+def rate(limit: int, per: str = "day", what: Any = "requests") -> Marked:
+    return Marked(Mark("key", "k", what, per), limit)
+
+
+def slots(limit: int) -> Marked:
+    return Marked(Mark("key", "k", "slots", ""), limit)
+
+
+def budget(limit: int, *, hard: bool = True) -> Marked:
+    rule = BudgetRule("key", "*", "tokens", limit, "day", hard=hard)
+    return Marked(Mark("key", "k", "used", "day"), limit, rule)
+
+
+class Node:
+    """One node. ``before`` is what its ledger says was spent before; periods end at ``ends``."""
+
+    def __init__(self, store: LeaseStore | None = None, *, ends: float = math.inf, **more: Any) -> None:
+        self.before = 0
+        self.looks = 0
+        """How often the ledger was asked."""
+        self.sharing: Sharing | None = None
+        make: Callable[[Marked, float], Meter]
+        if store is None:
+            guard = Guard(
+                PriceBook({}, lambda *_: None), spent=self._spent, period=lambda per, now: (0, ends)
+            )
+            make = guard.make_local
+        else:
+            self.sharing = Sharing(store, lambda per, now: (0, ends), self._spent, **more)
+            make = self.sharing.make
+        self._make = make
+
+    async def _spent(self, marked: Any, since: int) -> int:
+        self.looks += 1
+        return self.before
+
+    def make(self, marked: Marked) -> Meter:
+        return self._make(marked, time.time())
+
+    async def tidy(self, *, all_of_it: bool = True) -> None:
+        """Report and give back, if there is anybody to share with."""
+        if self.sharing is not None:
+            await self.sharing.tidy(all_of_it=all_of_it)
+
+
+async def take(meter: Meter, amount: int = 1) -> float:
+    """As the guard does: asks until the meter knows."""
+    while True:
+        wait = meter.take(amount, time.time())
+        if wait != ASK:
+            return wait
+        await meter.refill(amount)
+
+
+async def take_all(meter: Meter, amount: int = 1, most: int = 10_000) -> int:
+    """How many times ``amount`` is granted, one after another."""
+    for count in range(most):
+        if await take(meter, amount) != GRANTED:
+            return count
+    raise AssertionError("it never ends")
+
+
+class Watched:
+    """A store whose calls are counted, and that can be lost without any server's dying."""
+
+    def __init__(self, store: LeaseStore) -> None:
+        self._store = store
+        self.calls: list[str] = []
+        self.lost = False
+
+    def _note(self, call: str) -> None:
+        if self.lost:
+            raise AwayError("lost")
+        self.calls.append(call)
+
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
+        self._note("take_rate")
+        return await self._store.take_rate(name, limit, per_s, need, want)
+
+    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+        self._note("give_rate")
+        await self._store.give_rate(name, limit, per_s, amount)
+
+    async def take_purse(
+        self, name: str, limit: int, need: int, want: int, *, seeded: bool
+    ) -> Balance | None:
+        self._note("take_purse")
+        return await self._store.take_purse(name, limit, need, want, seeded=seeded)
+
+    async def seed_purse(self, name: str, spent: int, ends: float) -> None:
+        self._note("seed_purse")
+        await self._store.seed_purse(name, spent, ends)
+
+    async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
+        self._note("settle_purse")
+        return await self._store.settle_purse(name, spent, released)
+
+
+class Cluster:
+    """Nodes on one Redis, under a prefix that nobody else has."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.prefix = f"t{secrets.token_hex(8)}"
+        self.stores: list[RedisLeases] = []
+
+    def store(self) -> RedisLeases:
+        self.stores.append(RedisLeases(self.url, self.prefix))
+        return self.stores[-1]
+
+    def node(self, **more: Any) -> Node:
+        return Node(self.store(), **more)
+
+    async def aclose(self) -> None:
+        for store in self.stores:
+            await store._redis.aclose()

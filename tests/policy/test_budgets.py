@@ -1,0 +1,351 @@
+"""Budgets: hard, soft, of providers, in their periods, and with what was spent before."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.policy.guarding import (
+    ANSWER,
+    COST,
+    DEAR,
+    KEY,
+    PROMPT,
+    UNPRICED,
+    UP,
+    Ask,
+    Place,
+    Way,
+    admit,
+    budget,
+    configure,
+    headers,
+    make_guard,
+    refused,
+    spent,
+    used,
+)
+from trunkline.errors import (
+    BUDGET_EXCEEDED,
+    LIMITS_AWAY,
+    NO_PRICE,
+    CallerError,
+    GatewayError,
+    Kind,
+)
+from trunkline.model import Usage
+from trunkline.policy.guard import Spending
+from trunkline.policy.rules import BudgetRule, LimitRule, Mark
+from trunkline.policy.tickets import AskError, Ticket
+
+# Budgets
+
+
+@pytest.mark.parametrize(("unit", "each"), [("usd", COST), ("tokens", PROMPT + ANSWER)])
+@pytest.mark.parametrize("scope", ["key", "team", "all"])
+@pytest.mark.parametrize("rest", [0, 1, 29])
+def test_a_hard_budget_for_n_admits_n(unit: Any, each: int, scope: Any, rest: int) -> None:
+    guard = make_guard(budget(7 * each + rest, unit, scope))
+    tickets = [admit(guard) for _ in range(7)]
+    error = refused(guard)
+    assert (error.kind, error.status, error.retry_after) == (BUDGET_EXCEEDED, 429, 1.0)
+    for ticket in tickets:
+        guard.settle(ticket, [used(PROMPT, ANSWER)])
+    assert spent(guard) == [(7 * each, 0)]
+    error = refused(guard)
+    assert (error.retry_after, error.advice) == (None, "false")  # there is no next period
+
+
+def test_what_was_not_used_may_be_used_by_others() -> None:
+    guard = make_guard(budget(COST + 5))
+    for _ in range(6):
+        guard.settle(admit(guard), [used(1, 1, 1)])
+    assert spent(guard) == [(6, 0)]
+    assert refused(guard).kind is BUDGET_EXCEEDED
+
+
+def test_an_attempt_of_unknown_cost_counts_its_tokens_only() -> None:
+    guard = make_guard(budget(), budget(1000, "tokens", "all"))
+    guard.settle(admit(guard), [("up", Usage(prompt_tokens=3, completion_tokens=4), None), used(1, 1)])
+    assert spent(guard) == [(10, 0), (9, 0)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "max_tokens", "operation", "bound"),
+    [
+        ([budget()], None, "chat", ANSWER),
+        ([budget(1000, "tokens")], None, "completions", ANSWER),
+        ([budget(scope="provider")], None, "chat", ANSWER),
+        ([budget()], 5, "chat", None),
+        ([budget(hard=False)], None, "chat", None),
+        ([LimitRule("all", "", 5)], None, "chat", None),
+        ([budget()], None, "embeddings", None),
+    ],
+)
+def test_the_bound_that_is_reserved_is_written_into_the_request(
+    rules: list[Any], max_tokens: int | None, operation: Any, bound: int | None
+) -> None:
+    guard = make_guard(*rules)
+    ticket = admit(guard, Ask(max_tokens=max_tokens, operation=operation))
+    assert ticket.fills.max_tokens == bound
+
+
+def test_each_of_several_answers_may_be_as_long_as_the_bound() -> None:
+    guard = make_guard(budget())
+    ticket = admit(guard, Ask(max_tokens=None, n=3))
+    assert (ticket.completion, ticket.fills.max_tokens) == (3 * ANSWER, ANSWER)
+    assert spent(guard) == [(0, PROMPT * 3 + 3 * ANSWER * 7)]
+
+
+def test_the_dearest_way_is_reserved_for() -> None:
+    guard = make_guard(budget(100 * COST))
+    admit(guard, Ask(ways=(UP, DEAR)))
+    assert spent(guard) == [(0, 10 * COST)]
+    key = msgspec.structs.replace(KEY, providers=(frozenset({"up"}),))
+    admit(guard, Ask(key, ways=(UP, DEAR)))  # who may not go there need not pay for it
+    assert spent(guard) == [(0, 11 * COST)]
+
+
+def test_without_any_price_a_hard_budget_refuses() -> None:
+    guard = make_guard(budget(), LimitRule("all", "", 1))
+    error = refused(guard, Ask(ways=(UNPRICED,)))
+    assert (error.kind, error.status, error.param) == (NO_PRICE, 403, "model")
+    assert "prices" in error.message
+    admit(guard)
+
+
+def test_what_has_no_tokens_has_no_price() -> None:
+    other = Ask(operation="other")
+    assert refused(make_guard(budget()), other).kind is NO_PRICE
+    guard = make_guard(budget(hard=False))
+    ticket = admit(guard, other)
+    assert (ticket.prompt, ticket.completion, spent(guard)) == (0, 0, [(0, 0)])
+
+
+def test_ways_without_a_price_are_barred_where_others_have_one() -> None:
+    guard = make_guard(budget())
+    assert admit(guard, Ask(ways=(UNPRICED, UP))).barred == {"fog/m"}
+    key = msgspec.structs.replace(KEY, providers=(frozenset({"up", "fog"}),))
+    assert admit(guard, Ask(key, ways=(UNPRICED, UP, DEAR))).barred == {"fog/m", "dear/m"}
+
+
+@pytest.mark.parametrize("rule", [budget(hard=False), budget(1000, "tokens")], ids=["soft", "tokens"])
+def test_other_budgets_do_without_prices(rule: BudgetRule) -> None:
+    guard = make_guard(rule)
+    ticket = admit(guard, Ask(ways=(UNPRICED,)))
+    assert ticket.barred == frozenset()
+    guard.settle(ticket, [("fog", Usage(prompt_tokens=3, completion_tokens=4), None)])
+    assert spent(guard) == [(0 if rule.unit == "usd" else 7, 0)]
+
+
+def test_local_models_cost_nothing() -> None:
+    guard = make_guard(budget(1))
+    cellar = Way(Place("cellar", "ollama", local=True), "m")
+    for _ in range(3):
+        guard.settle(admit(guard, Ask(ways=(cellar,))), [used(100, 100, 0, "cellar")])
+    assert spent(guard) == [(0, 0)]
+
+
+@pytest.mark.parametrize("scope", ["key", "provider"])
+async def test_a_soft_budget_refuses_nobody_and_warns_once(scope: Any) -> None:
+    warned: list[Spending] = []
+    guard = make_guard(budget(100, scope=scope, hard=False, warn_at=0.5), warn=warned.append)
+    for _ in range(15):
+        ticket = admit(guard)
+        assert await guard.enter(ticket, UP.provider, "m") is None
+        guard.settle(ticket, [used(1, 1)])
+    assert [(each.spent, each.rule.amount) for each in warned] == [(50, 100), (100, 100)]
+    assert {each.mark.scope for each in warned} == {scope}
+    assert spent(guard) == [(150, 0)]
+
+
+def test_a_hard_budget_warns_as_well() -> None:
+    warned: list[Spending] = []
+    guard = make_guard(budget(COST + 10, warn_at=0.9), warn=warned.append)
+    guard.settle(admit(guard), [])
+    assert warned == []
+    guard.settle(admit(guard), [used(PROMPT, ANSWER)])
+    assert [each.spent for each in warned] == [COST]
+    assert refused(guard).kind is BUDGET_EXCEEDED
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("ends", [2000.0, 1000.5])
+def test_a_used_up_period_ends(clock: list[float], ends: float) -> None:
+    def period(per: str, now: float) -> tuple[int, float]:
+        return (0, ends) if now < ends else (int(ends), ends + 1000)
+
+    guard = make_guard(budget(COST, per="day"), period=period)
+    ticket = admit(guard)
+    guard.settle(ticket, [used(PROMPT, ANSWER)])
+    error = refused(guard)
+    assert error.retry_after == ends - 1000
+    assert error.advice == ("true" if ends == 1000.5 else "false")
+    clock[0] = ends
+    late = admit(guard)
+    assert spent(guard) == [(0, COST)]
+    guard.settle(late, [])
+    assert spent(guard) == [(0, 0)]
+
+
+def test_what_began_in_one_period_is_settled_in_it(clock: list[float]) -> None:
+    def period(per: str, now: float) -> tuple[int, float]:
+        return int(now // 1000 * 1000), now // 1000 * 1000 + 1000
+
+    guard = make_guard(budget(COST, per="day"), period=period)
+    before = admit(guard)
+    clock[0] = 2000.0
+    after = admit(guard)
+    guard.settle(before, [used(PROMPT, ANSWER)])
+    assert spent(guard) == [(0, COST)]
+    guard.settle(after, [used(1, 0)])
+    assert spent(guard) == [(3, 0)]
+
+
+# What must be learned first
+
+
+async def test_what_was_spent_before_counts() -> None:
+    asked: list[tuple[Mark, int]] = []
+
+    async def before(mark: Mark, since: int) -> int:
+        asked.append((mark, since))
+        return 2 * COST
+
+    guard = make_guard(
+        LimitRule("key", "*", requests_per_day=3),
+        budget(3 * COST, per="month"),
+        spent=before,
+        period=lambda per, now: (77, math.inf),
+    )
+    with pytest.raises(AskError):
+        Ask().now(guard)
+    ticket = await Ask().wait(guard)
+    assert ticket is not None
+    assert asked == [(Mark("key", "1", "usd", "month"), 77)]
+    assert spent(guard) == [(2 * COST, COST)]
+    assert refused(guard).kind is BUDGET_EXCEEDED
+    guard.settle(ticket, [])
+    assert headers(admit(guard))["x-ratelimit-remaining-requests"] == "1"  # asking twice counted once
+
+
+async def test_many_at_once_wait_for_one_budget_and_share_it() -> None:
+    answer = asyncio.Event()
+
+    async def before(mark: Mark, since: int) -> int:
+        await answer.wait()
+        return 0
+
+    guard = make_guard(budget(5 * COST), spent=before)
+    asking = [asyncio.create_task(Ask().wait(guard)) for _ in range(20)]
+    await asyncio.sleep(0)
+    answer.set()
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert sum(isinstance(each, Ticket) for each in found) == 5
+    assert {type(each) for each in found} == {Ticket, CallerError}
+    assert spent(guard) == [(0, 5 * COST)]
+
+
+async def test_a_ledger_that_is_away_lets_nobody_in_and_takes_nothing() -> None:
+    away = True
+
+    async def before(mark: Mark, since: int) -> int:
+        if away:
+            raise GatewayError("away", LIMITS_AWAY)
+        return 0
+
+    guard = make_guard(LimitRule("key", "*", concurrent=1), budget(), spent=before)
+    with pytest.raises(GatewayError) as caught:
+        await Ask().wait(guard)
+    assert caught.value.kind is LIMITS_AWAY
+    assert spent(guard) == [(0, 0)]
+    away = False
+    assert await Ask().wait(guard) is not None
+
+
+async def test_who_goes_while_waiting_has_taken_nothing() -> None:
+    looking = asyncio.Event()
+
+    async def before(mark: Mark, since: int) -> int:
+        looking.set()
+        await asyncio.Event().wait()
+        return 0
+
+    guard = make_guard(LimitRule("key", "*", concurrent=1), budget(), spent=before)
+    task = asyncio.create_task(Ask().wait(guard))
+    await looking.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert spent(guard) == [(0, 0)]
+    configure(guard, LimitRule("key", "*", concurrent=1))
+    admit(guard)
+
+
+# At providers
+
+
+async def test_a_providers_budget_is_taken_when_it_is_asked() -> None:
+    guard = make_guard(budget(2 * COST, scope="provider"))
+    first, second = admit(guard), admit(guard)
+    assert list(spent(guard)) == []
+    for ticket in (first, second):
+        assert await guard.enter(ticket, UP.provider, "m") is None
+    assert await guard.enter(admit(guard), DEAR.provider, "m") is None
+    third = admit(guard)
+    refusal = await guard.enter(third, UP.provider, "m")
+    assert refusal is not None
+    assert (refusal.kind, refusal.kind.failover, refusal.provider) == (BUDGET_EXCEEDED, True, "up")
+    assert (refusal.retry_after, third.at_providers) == (1.0, [])
+    guard.settle(first, [used(PROMPT, ANSWER)])
+    guard.settle(second, [])
+    assert spent(guard) == [(COST, 0)]
+    assert await guard.enter(third, UP.provider, "m") is None
+    guard.settle(third, [used(1, 1), used(500, 500, provider="dear")])  # what others did costs it nothing
+    assert spent(guard) == [(COST + 10, 0)]
+
+
+async def test_a_provider_that_is_asked_twice_is_charged_once() -> None:
+    guard = make_guard(
+        budget(10 * COST, scope="provider", per="day"), budget(1000, "tokens", "provider", per="month")
+    )
+    ticket = admit(guard)
+    for _ in range(2):
+        assert await guard.enter(ticket, UP.provider, "m") is None
+    assert spent(guard) == [(0, 2 * COST), (0, 2 * (PROMPT + ANSWER))]
+    guard.settle(ticket, [used(PROMPT, 0), used(PROMPT, 5)])
+    assert spent(guard) == [(2 * PROMPT * 3 + 5 * 7, 0), (2 * PROMPT + 5, 0)]
+    guard.settle(ticket, [used(1, 1)])
+    assert spent(guard) == [(2 * PROMPT * 3 + 5 * 7, 0), (2 * PROMPT + 5, 0)]
+
+
+async def test_of_a_providers_budgets_all_or_none_are_taken() -> None:
+    guard = make_guard(
+        budget(10 * COST, scope="provider", per="day"), budget(PROMPT, "tokens", "provider", per="month")
+    )
+    assert await guard.enter(admit(guard), UP.provider, "m") is not None
+    assert spent(guard) == [(0, 0), (0, 0)]
+
+
+@pytest.mark.parametrize(("unit", "kind"), [("usd", NO_PRICE), ("tokens", None)])
+async def test_a_provider_without_prices(unit: Any, kind: Kind | None) -> None:
+    guard = make_guard(BudgetRule("provider", "fog", unit, 1000, "day"))
+    ticket = admit(guard, Ask(ways=(UNPRICED, UP)))
+    refusal = await guard.enter(ticket, UNPRICED.provider, "m")
+    assert (None if refusal is None else refusal.kind) == kind
+    assert refusal is None or refusal.provider == "fog"
+
+
+async def test_what_a_provider_was_paid_before_counts() -> None:
+    async def before(mark: Mark, since: int) -> int:
+        return COST
+
+    guard = make_guard(budget(2 * COST, scope="provider"), spent=before)
+    assert await guard.enter(admit(guard), UP.provider, "m") is None
+    refusal = await guard.enter(admit(guard), UP.provider, "m")
+    assert refusal is not None
+    assert spent(guard) == [(COST, COST)]

@@ -1,0 +1,329 @@
+"""Coming in, being sent on, and what is left behind: on every path it balances."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.policy.guarding import (
+    ANSWER,
+    BODY,
+    COST,
+    DEAR,
+    KEY,
+    PROMPT,
+    UP,
+    Ask,
+    admit,
+    budget,
+    configure,
+    headers,
+    make_guard,
+    prices,
+    refused,
+    spent,
+    used,
+)
+from trunkline.dialects.base import Fills
+from trunkline.errors import (
+    BUDGET_EXCEEDED,
+    LIMITED,
+    MODEL_NOT_ALLOWED,
+    NO_PRICE,
+    CallerError,
+    Kind,
+)
+from trunkline.policy.rules import BudgetRule, LimitRule
+
+DAY = 86400.0
+
+
+# Who needs no ticket
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [(), (LimitRule("key", "otto", 1),), (LimitRule("model", "other", 1),), (budget(scope="team"),)],
+    ids=["no rules", "another key", "another model", "no team"],
+)
+def test_who_is_under_nothing_gets_no_ticket(rules: Sequence[Any]) -> None:
+    key = msgspec.structs.replace(KEY, team_id=None, team_name=None)
+    guard = make_guard(*rules)
+    assert [Ask(key).now(guard) for _ in range(3)] == [None] * 3
+    assert Ask(None).now(guard) is None
+
+
+def test_without_keys_the_gateways_own_limits_hold() -> None:
+    guard = make_guard(LimitRule("all", "", 1))
+    admit(guard, Ask(None))
+    assert refused(guard, Ask(None)).kind is LIMITED
+
+
+# Access
+
+
+@pytest.mark.parametrize(
+    ("models", "providers", "barred"),
+    [
+        ((), (), None),
+        ((("m",),), (), set()),
+        ((("up/*",),), (), {"dear/m"}),
+        ((("*",), ("dear/m",)), (), {"up/m"}),
+        ((), (frozenset({"up"}),), {"dear/m"}),
+        ((), (frozenset({"up", "dear"}), frozenset({"dear"})), {"up/m"}),
+        ((("up/*",),), (frozenset({"dear"}),), "all"),
+        ((("other",),), (), "all"),
+        ((), (frozenset({"other"}),), "all"),
+    ],
+)
+@pytest.mark.parametrize("limited", [False, True])
+def test_what_a_key_may_use(models: Any, providers: Any, barred: Any, limited: bool) -> None:
+    guard = make_guard(*[LimitRule("all", "", 5)] * limited)
+    ask = Ask(msgspec.structs.replace(KEY, models=models, providers=providers), ways=(UP, DEAR))
+    if barred == "all":
+        error = refused(guard, ask)
+        assert (error.kind, error.status, error.param) == (MODEL_NOT_ALLOWED, 403, "model")
+        assert headers(error) == {}
+        return
+    ticket = ask.now(guard)
+    assert (None if ticket is None else ticket.barred) == (
+        barred if barred is not None or not limited else set()
+    )
+
+
+def test_who_is_not_let_in_takes_nothing() -> None:
+    guard = make_guard(LimitRule("all", "", 1))
+    assert refused(guard, Ask(msgspec.structs.replace(KEY, models=(("other",),)))).status == 403
+    admit(guard)
+
+
+def test_what_a_key_adds_goes_with_the_request() -> None:
+    fills = Fills(routing={"zdr": True})
+    key = msgspec.structs.replace(KEY, fills=fills)
+    assert admit(make_guard(), Ask(key)).fills is fills
+    bounded = admit(make_guard(budget()), Ask(key, max_tokens=None)).fills
+    assert (bounded.routing, bounded.max_tokens) == ({"zdr": True}, ANSWER)
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("rule", "admitted", "wait", "advice"),
+    [
+        (LimitRule("key", "*", requests_per_minute=4), 4, 15.0, "true"),
+        (LimitRule("key", "1", requests_per_day=2), 2, DAY / 2, "false"),
+        (LimitRule("team", "red", tokens_per_minute=3 * (PROMPT + ANSWER)), 3, 20.0, "true"),
+        (LimitRule("model", "up/*", tokens_per_day=2 * (PROMPT + ANSWER) + 1), 2, None, "false"),
+        (LimitRule("all", "", concurrent=3), 3, 1.0, "true"),
+        (LimitRule("all", "", requests_per_minute=2, requests_per_day=9, concurrent=5), 2, 30.0, "true"),
+    ],
+)
+@pytest.mark.usefixtures("clock")
+def test_a_limit_admits_so_many(rule: LimitRule, admitted: int, wait: float | None, advice: str) -> None:
+    guard = make_guard(rule)
+    tickets = [admit(guard) for _ in range(admitted)]
+    error = refused(guard)
+    assert (error.kind, error.status, error.advice) == (LIMITED, 429, advice)
+    assert error.retry_after is not None
+    assert wait is None or error.retry_after == pytest.approx(wait)
+    assert len({id(ticket) for ticket in tickets}) == admitted
+
+
+def test_after_the_wait_that_it_was_told_a_request_comes_in(clock: list[float]) -> None:
+    guard = make_guard(
+        LimitRule("key", "*", requests_per_minute=3), LimitRule("all", "", tokens_per_minute=100)
+    )
+    waited = 0.0
+    for _ in range(30):
+        try:
+            admit(guard)
+        except CallerError as error:
+            pause = error.retry_after or 0.0
+            clock[0] += pause
+            waited += pause
+            admit(guard)
+    assert waited > 60
+
+
+RULES: list[LimitRule | BudgetRule] = [
+    LimitRule("all", "", requests_per_minute=100),
+    LimitRule("model", "m", tokens_per_minute=10_000),
+    LimitRule("team", "*", concurrent=100),
+    budget(),
+    budget(10_000, "tokens", "team"),
+]
+BLOCKS = [
+    (LimitRule("key", "*", requests_per_minute=1), LIMITED),
+    (LimitRule("key", "*", tokens_per_minute=30), LIMITED),
+    (LimitRule("key", "*", concurrent=1), LIMITED),
+    (budget(COST, scope="all"), BUDGET_EXCEEDED),
+    (budget(30, "tokens", "all"), BUDGET_EXCEEDED),
+]
+
+
+@pytest.mark.parametrize(("block", "kind"), BLOCKS)
+@pytest.mark.usefixtures("clock")
+def test_a_refusal_takes_nothing_at_all(block: Any, kind: Kind) -> None:
+    guard = make_guard(*RULES, block)
+    ticket = admit(guard)
+
+    def state() -> list[float]:
+        return [part for meter, _ in guard._meters.values() for part in meter.left(time.time())]
+
+    before = state()
+    assert len(before) == 2 * (len(RULES) + 1)
+    for _ in range(3):
+        assert refused(guard).kind is kind
+    assert state() == pytest.approx(before)
+    guard.settle(ticket, [])
+
+
+@pytest.mark.usefixtures("clock")
+def test_what_was_taken_is_given_back() -> None:
+    """Requests stay counted; everything else goes by what was used."""
+    rules: list[LimitRule | BudgetRule] = [
+        LimitRule("key", "*", 10, tokens_per_minute=1000, concurrent=1),
+        budget(),
+        budget(100, "tokens", "all"),
+    ]
+    guard = make_guard(*rules)
+    for _ in range(3):
+        ticket = admit(guard)
+        guard.settle(ticket, [used(PROMPT, 2)])
+    assert headers(admit(guard))["x-ratelimit-remaining-requests"] == "6"
+    assert headers(refused(guard))["x-ratelimit-remaining-tokens"] == str(1000 - 3 * 12 - (PROMPT + ANSWER))
+    assert spent(guard) == [(3 * (PROMPT * 3 + 2 * 7), COST), (36, PROMPT + ANSWER)]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_ticket_is_settled_once() -> None:
+    guard = make_guard(LimitRule("key", "*", concurrent=2), budget())
+    ticket, other = admit(guard), admit(guard)
+    for _ in range(3):
+        guard.settle(ticket, [used(1, 1)])
+    assert spent(guard) == [(10, COST)]
+    admit(guard)
+    assert refused(guard).kind is LIMITED
+    guard.settle(other, [])
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "n", "operation", "reserved"),
+    [
+        (ANSWER, 1, "chat", PROMPT + ANSWER),
+        (5, 1, "chat", PROMPT + 5),
+        (5, 3, "completions", PROMPT + 15),
+        (None, 1, "chat", PROMPT),  # a limit of tokens does not bound the answer
+        (0, 1, "chat", PROMPT),
+        (None, 1, "embeddings", PROMPT),
+        (5, 1, "embeddings", PROMPT),
+        (None, 1, "other", 0),  # pictures and sounds have no tokens that one could count
+    ],
+)
+@pytest.mark.usefixtures("clock")
+def test_tokens_that_count_before_an_answer(
+    max_tokens: int | None, n: int, operation: Any, reserved: int
+) -> None:
+    guard = make_guard(LimitRule("all", "", tokens_per_minute=1000))
+    ticket = admit(guard, Ask(max_tokens=max_tokens, n=n, operation=operation))
+    assert headers(ticket)["x-ratelimit-remaining-tokens"] == str(1000 - reserved)
+    assert ticket.fills.max_tokens is None
+    guard.settle(ticket, [used(PROMPT, 400), used(50, 0, provider="other")])
+    assert headers(ticket)["x-ratelimit-remaining-tokens"] == str(1000 - PROMPT - 400 - 50)
+
+
+@pytest.mark.usefixtures("clock")
+def test_headers_tell_of_the_narrowest_limits() -> None:
+    guard = make_guard(
+        LimitRule("key", "*", requests_per_minute=10, tokens_per_day=5000),
+        LimitRule("all", "", requests_per_day=7, tokens_per_minute=9000),
+    )
+    assert headers(admit(guard)) == {
+        "x-ratelimit-limit-requests": "7",
+        "x-ratelimit-remaining-requests": "6",
+        "x-ratelimit-reset-requests": "3h25m43s",
+        "x-ratelimit-limit-tokens": "5000",
+        "x-ratelimit-remaining-tokens": "4970",
+        "x-ratelimit-reset-tokens": "8m39s",
+    }
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_refusal_has_the_headers_that_an_answer_has() -> None:
+    guard = make_guard(LimitRule("all", "", requests_per_minute=1, tokens_per_minute=600))
+    granted = headers(admit(guard))
+    assert headers(refused(guard)) == granted
+    assert granted["x-ratelimit-remaining-requests"] == "0"
+    assert granted["x-ratelimit-reset-requests"] == "1m0s"
+
+
+@pytest.mark.usefixtures("clock")
+def test_who_is_only_under_a_budget_gets_no_headers() -> None:
+    guard = make_guard(budget(COST))
+    assert headers(admit(guard)) == {}
+    assert headers(refused(guard)) == {}
+
+
+# Other rules
+
+
+def test_a_reload_keeps_what_was_counted() -> None:
+    guard = make_guard(LimitRule("key", "*", concurrent=1), budget(2 * COST))
+    admit(guard)
+    assert refused(guard).kind is LIMITED
+    configure(guard, LimitRule("key", "*", concurrent=3), budget(2 * COST))
+    admit(guard)
+    assert refused(guard).kind is BUDGET_EXCEEDED
+    configure(guard, LimitRule("key", "*", concurrent=3), budget(3 * COST))
+    admit(guard)
+    assert refused(guard).kind is LIMITED
+
+
+def test_a_budget_becomes_soft_and_hard_again() -> None:
+    guard = make_guard(budget(COST))
+    admit(guard)
+    refused(guard)
+    configure(guard, budget(COST, hard=False))
+    admit(guard)
+    configure(guard, budget(COST))
+    refused(guard)
+
+
+def test_prices_of_a_reload_hold_from_the_next_request_on() -> None:
+    guard = make_guard(budget())
+    admit(guard)
+    guard.configure(guard.rules, prices({}), 7)
+    assert refused(guard).kind is NO_PRICE
+    assert guard.max_tokens == 7
+
+
+def test_a_limit_on_a_providers_models_holds_whoever_asked_first() -> None:
+    """The same key and name, at first at another provider: by its path, or before it was discovered."""
+    guard = make_guard(LimitRule("model", "up/*", requests_per_day=1))
+    elsewhere = Ask(ways=(DEAR,))
+    assert elsewhere.now(guard) is None
+    admit(guard)
+    assert refused(guard).kind is LIMITED
+    assert elsewhere.now(guard) is None
+
+
+def test_spendings_are_those_of_the_present(clock: list[float]) -> None:
+    guard = make_guard(
+        LimitRule("all", "", 5),
+        budget(per="day"),
+        budget(99, "tokens", "all", per="total"),
+        period=lambda per, now: (0, 2000.0 if per == "day" else math.inf),
+    )
+    assert guard.spendings() == []
+    admit(guard)
+    found = {each.mark.text: (each.rule.amount, each.reserved) for each in guard.spendings()}
+    assert found == {"key:1:usd:day": (10 * COST, COST), "all:used:total": (99, PROMPT + ANSWER)}
+    clock[0] = 2000.0
+    assert [each.mark.text for each in guard.spendings()] == ["all:used:total"]
+    assert len(BODY) == 3 * PROMPT

@@ -1,0 +1,431 @@
+"""Limits and budgets counted in memory and, by leases, on a Redis: the same is granted."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from tests.policy.nodes import Cluster, Node, Watched, budget, rate, slots, take, take_all
+from tests.services import Redis
+from trunkline.errors import LIMITS_AWAY, CallerError, GatewayError
+from trunkline.policy.leases import IDLE_S, SharedPurse
+from trunkline.policy.meters import GRANTED, Meter
+from trunkline.policy.rules import Marked
+
+DAY = 86400.0
+
+
+@pytest.fixture
+async def cluster(redis: Redis) -> AsyncIterator[Cluster]:
+    made = Cluster(redis.url)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def make_node(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Node]]:
+    """Makes a node: one that counts by itself, or one that leases."""
+    if request.param == "memory":
+        yield lambda **more: Node(None, **more)
+        return
+    made = Cluster(request.getfixturevalue("redis").url)
+    yield made.node
+    await made.aclose()
+
+
+MakeNode = Callable[..., Node]
+
+
+# The same on both
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100, 250])
+async def test_a_rate_grants_its_limit(make_node: MakeNode, limit: int) -> None:
+    meter = make_node().make(rate(limit))
+    assert await take_all(meter) == limit
+    assert await take(meter) == pytest.approx(DAY / limit, rel=0.05)
+    assert meter.left(time.time())[0] == 0
+
+
+async def test_a_rate_grants_large_pieces_and_then_small_ones(make_node: MakeNode) -> None:
+    """A large one that is refused does not stand in the way of a small one."""
+    meter = make_node().make(rate(100, what="tokens"))
+    assert await take_all(meter, 30) == 3
+    assert await take(meter, 30) == pytest.approx(20 * DAY / 100, rel=0.05)
+    assert await take(meter, 4) == GRANTED
+    assert await take(meter, 30) > 0
+    assert await take_all(meter) == 6
+
+
+async def test_a_rate_grants_more_than_all_of_it_when_all_is_there(make_node: MakeNode) -> None:
+    meter = make_node().make(rate(10, what="tokens"))
+    assert await take(meter, 25) == GRANTED
+    assert await take(meter, 1) > DAY
+    fresh = make_node().make(Marked(rate(10).mark._replace(subject="other"), 10))
+    assert await take(fresh, 1) == GRANTED
+    assert 0 < await take(fresh, 25) <= DAY
+
+
+async def test_many_at_once_get_just_the_limit(make_node: MakeNode) -> None:
+    for marked in (rate(100), budget(100), slots(100)):
+        meter = make_node().make(marked)
+        found = await asyncio.gather(*(take(meter) for _ in range(300)))
+        assert found.count(GRANTED) == 100
+
+
+@pytest.mark.parametrize(("used", "left"), [(0, 100), (10, 90), (60, 40), (75, 25)])
+async def test_a_rate_goes_by_what_was_used(make_node: MakeNode, used: int, left: int) -> None:
+    node = make_node()
+    meter = node.make(rate(100, what="tokens"))
+    assert await take(meter, 60) == GRANTED
+    meter.settle(60, used, time.time())
+    await node.tidy()
+    assert await take_all(meter) == left
+
+
+async def test_slots_are_taken_and_given_back(make_node: MakeNode) -> None:
+    meter = make_node().make(slots(3))
+    for _ in range(5):
+        assert await take_all(meter) == 3
+        assert meter.left(time.time())[0] == 0
+        for _ in range(3):
+            meter.settle(1, 0, 0.0)
+        assert meter.left(time.time())[0] == 3
+
+
+@pytest.mark.parametrize("each", [1, 7, 300])
+@pytest.mark.parametrize("count", [1, 12])
+async def test_a_purse_for_n_admits_n(make_node: MakeNode, each: int, count: int) -> None:
+    node = make_node()
+    meter = node.make(budget(each * count))
+    assert await take_all(meter, each) == count
+    for _ in range(count):
+        meter.settle(each, each, 0.0)
+    await node.tidy()
+    assert await take_all(meter) == 0
+    assert meter.left(time.time())[0] == 0
+
+
+async def test_a_purse_counts_what_was_spent_before(make_node: MakeNode) -> None:
+    node = make_node()
+    node.before = 40
+    meter = node.make(budget(100))
+    assert await take_all(meter, 10) == 6
+    assert node.looks == 1
+
+
+async def test_a_purse_that_is_used_up_says_when_its_period_ends(make_node: MakeNode) -> None:
+    node = make_node(ends=time.time() + 5000)
+    meter = node.make(budget(10))
+    assert await take(meter, 10) == GRANTED
+    assert await take(meter, 10) <= 1.0  # it may be given back
+    meter.settle(10, 10, 0.0)
+    await node.tidy()
+    later = node.make(budget(10)) if node.sharing else meter
+    assert 4000 < await take(later, 1) <= 5000
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_purse_always_balances(make_node: MakeNode, seed: int) -> None:
+    rng = random.Random(seed)
+    node = make_node()
+    meter: Any = node.make(budget(1000))
+    reserved: list[int] = []
+    spent = 0
+    for _ in range(120):
+        if rng.random() < 0.6:
+            amount = rng.randint(1, 120)
+            if await take(meter, amount) == GRANTED:
+                reserved.append(amount)
+                assert spent + sum(reserved) <= 1000
+        elif reserved:
+            taken = reserved.pop(rng.randrange(len(reserved)))
+            used = rng.randint(0, taken)
+            meter.settle(taken, used, 0.0)
+            spent += used
+        if rng.random() < 0.2:
+            await node.tidy(all_of_it=rng.random() < 0.5)
+        assert (meter.spent, meter.reserved) == (spent, sum(reserved))
+    for taken in reserved:
+        meter.settle(taken, 0, 0.0)
+    await node.tidy()
+    fresh = node.make(budget(1000)) if node.sharing else meter
+    assert await take_all(fresh) == 1000 - spent
+
+
+async def test_a_soft_purse_grants_everything_and_counts(make_node: MakeNode) -> None:
+    node = make_node()
+    node.before = 5
+    meter: Any = node.make(budget(10, hard=False))
+    for _ in range(5):
+        assert await take(meter, 30) == GRANTED
+        meter.settle(30, 7, 0.0)
+    assert (meter.spent, meter.reserved) == (5 + 35, 0)
+    await node.tidy()
+    assert meter.spent == 40
+    assert meter.left(time.time())[0] == 0
+
+
+async def test_a_limit_that_is_set_anew(make_node: MakeNode) -> None:
+    for marked in (budget(10), slots(10)):
+        meter = make_node().make(marked)
+        assert await take(meter, 10) == GRANTED
+        meter.limit = 20
+        assert meter.limit == 20
+        assert await take(meter, 10) == GRANTED
+        assert await take(meter) > 0
+
+
+# Leases
+
+
+async def test_what_is_leased_is_taken_without_asking(cluster: Cluster) -> None:
+    for marked in (rate(1000), budget(1000)):
+        store = Watched(cluster.store())
+        meter = Node(store).make(marked)
+        assert await take(meter) == GRANTED
+        store.calls.clear()
+        for _ in range(9):
+            assert meter.take(1, time.time()) == GRANTED
+        assert store.calls == []
+        assert await take(meter) == GRANTED
+        assert len(store.calls) == 1
+
+
+async def test_those_who_wait_together_ask_together(cluster: Cluster) -> None:
+    for marked in (rate(1000, what="tokens"), budget(1000), slots(1000)):
+        store = Watched(cluster.store())
+        meter = Node(store).make(marked)
+        await take(meter, 1)
+        store.calls.clear()
+        assert await asyncio.gather(*(take(meter, 1) for _ in range(300))) == [GRANTED] * 300
+        assert len(store.calls) <= 2
+
+
+@pytest.mark.parametrize("marked", [rate(1000), budget(1000)], ids=["rate", "purse"])
+async def test_what_lies_idle_is_given_back(cluster: Cluster, marked: Marked) -> None:
+    one, other = cluster.node(), cluster.node()
+    mine: Any = one.make(marked)
+    theirs = other.make(marked)
+    assert await take(mine) == GRANTED
+    assert await take_all(theirs) == 990
+    await mine.tidy(time.time() + IDLE_S / 2, all_of_it=False)
+    await other.tidy(all_of_it=False)
+    assert mine.take(1, time.time()) == GRANTED
+    await mine.tidy(time.time() + IDLE_S * 2, all_of_it=False)
+    again = other.make(marked)
+    assert await take_all(again) == 8
+
+
+@pytest.mark.parametrize("limit", [3, 5, 100, 1000])
+@pytest.mark.parametrize("kind", [rate, budget, slots])
+async def test_three_nodes_grant_the_limit_together(
+    cluster: Cluster, kind: Callable[[int], Marked], limit: int
+) -> None:
+    nodes = [cluster.node() for _ in range(3)]
+    meters = [node.make(kind(limit)) for node in nodes]
+    rng = random.Random(limit)
+    found = await asyncio.gather(*(take(rng.choice(meters)) for _ in range(2 * limit)))
+    granted = found.count(GRANTED)
+    assert limit - 2 * max(1, limit // 100) <= granted <= limit
+    for node in nodes:
+        await node.tidy()
+    granted += await take_all(cluster.node().make(kind(limit)))
+    assert granted == limit
+
+
+async def test_three_nodes_spend_one_budget(cluster: Cluster) -> None:
+    nodes = [cluster.node() for _ in range(3)]
+    meters: list[Any] = [node.make(budget(1000)) for node in nodes]
+    rng, spent = random.Random(1), 0
+    for _ in range(150):
+        at = rng.randrange(3)
+        estimate = rng.randint(1, 40)
+        if await take(meters[at], estimate) == GRANTED:
+            used = rng.randint(0, estimate)
+            meters[at].settle(estimate, used, 0.0)
+            spent += used
+        if rng.random() < 0.3:
+            await nodes[at].tidy(all_of_it=False)
+        assert spent <= 1000
+    assert spent > 900
+    for turn in (1, 2):  # the second time all know what all have reported
+        for meter in meters:
+            await meter.tidy(time.time() + 2 * turn, all_of_it=True)
+    assert [(meter.spent, meter.reserved) for meter in meters] == [(spent, 0)] * 3
+    assert [meter.left(time.time())[0] for meter in meters] == [1000 - spent] * 3
+    assert await take_all(cluster.node().make(budget(1000))) == 1000 - spent
+
+
+async def test_the_first_node_asks_the_ledger_for_all(cluster: Cluster) -> None:
+    one, other = cluster.node(), cluster.node()
+    one.before = other.before = 30
+    assert await take(one.make(budget(100)), 50) == GRANTED
+    assert await take(other.make(budget(100)), 21) > 0
+    assert (one.looks, other.looks) == (1, 0)
+
+
+async def test_a_soft_budget_loses_nothing_before_the_ledger_has_it(cluster: Cluster) -> None:
+    """The ledger hears of a request later than Redis does."""
+    node = cluster.node()
+    meter = node.make(budget(10, hard=False))
+    assert await take(meter, 5) == GRANTED
+    meter.settle(5, 4, 0.0)
+    await node.tidy()
+    other: Any = cluster.node().make(budget(10, hard=False))
+    await take(other)
+    assert other.spent == 4
+
+
+# While the store is away
+
+
+async def lost(cluster: Cluster, **more: Any) -> tuple[Watched, Node]:
+    store = Watched(cluster.store())
+    return store, Node(store, **more)
+
+
+@pytest.mark.parametrize("marked", [rate(1000), budget(1000), slots(10)], ids=["rate", "purse", "slots"])
+async def test_closed_while_it_is_away(cluster: Cluster, marked: Marked) -> None:
+    store, node = await lost(cluster, closed=True)
+    meter = node.make(marked)
+    assert await take(meter) == GRANTED
+    store.lost = True
+    for _ in range(0 if marked.mark.what == "slots" else 9):  # what was leased before
+        assert await take(meter) == GRANTED
+    with pytest.raises(CallerError, match="Redis is away") as caught:
+        await take(meter)
+    error = caught.value
+    assert (error.kind, error.status, error.retry_after, error.advice) == (LIMITS_AWAY, 503, 1.0, "true")
+    store.lost = False
+    assert node.sharing is not None
+    node.sharing.away = False
+    assert await take(meter) == GRANTED
+
+
+@pytest.mark.parametrize(
+    ("marked", "share", "granted"),
+    [
+        (rate(1000), 0.1, 100),
+        (rate(5), 0.1, 1),
+        (budget(1000), 0.1, 100),
+        (budget(5), 0.1, 0),
+        (budget(5, hard=False), 0.1, 50),
+        (slots(10), 0.5, 5),
+        (slots(3), 0.1, 1),
+    ],
+)
+async def test_a_share_while_it_is_away(cluster: Cluster, marked: Marked, share: float, granted: int) -> None:
+    store, node = await lost(cluster, local_share=share)
+    meter = node.make(marked)
+    store.lost = True
+    found = [await take(meter) for _ in range(200 if granted > 50 else 50)]
+    assert found.count(GRANTED) == granted
+    assert node.sharing is not None
+    assert node.sharing.away
+
+
+async def test_a_share_of_a_limit_that_is_set_anew(cluster: Cluster) -> None:
+    store, node = await lost(cluster, local_share=0.1)
+    meter = node.make(rate(1000))
+    meter.limit = 200
+    store.lost = True
+    assert await take_all(meter) == 20
+    assert meter.left(time.time())[0] == 0
+
+
+async def test_a_share_is_of_what_was_left(cluster: Cluster) -> None:
+    store, node = await lost(cluster, local_share=0.5)
+    meter = node.make(budget(100))
+    assert await take(meter, 60) == GRANTED
+    meter.settle(60, 60, 0.0)
+    await node.tidy()
+    store.lost = True
+    assert await take_all(meter) == 20
+
+
+async def test_what_was_spent_meanwhile_is_reported_afterwards(cluster: Cluster) -> None:
+    store, node = await lost(cluster, local_share=0.5)
+    meter: Any = node.make(budget(100))
+    assert await take(meter, 10) == GRANTED
+    store.lost = True
+    assert await take(meter, 20) == GRANTED
+    meter.settle(20, 15, 0.0)
+    meter.settle(10, 10, 0.0)
+    with pytest.raises(Exception, match="lost"):
+        await node.tidy()
+    assert (meter.spent, meter.reserved) == (25, 0)
+    store.lost = False
+    assert node.sharing is not None
+    node.sharing.away = False
+    await node.tidy()
+    other: Any = cluster.node().make(budget(100))
+    assert await take_all(other) == 75
+    assert other.spent == 25
+
+
+async def test_what_a_rate_owes_is_paid_afterwards(cluster: Cluster) -> None:
+    store, node = await lost(cluster)
+    meter = node.make(rate(100, what="tokens"))
+    assert await take(meter, 10) == GRANTED
+    meter.settle(10, 40, 0.0)
+    store.lost = True
+    with pytest.raises(Exception, match="lost"):
+        await node.tidy()
+    store.lost = False
+    await node.tidy()
+    assert await take_all(cluster.node().make(rate(100, what="tokens"))) == 60
+
+
+async def test_a_store_that_has_forgotten_is_told_by_the_ledger(cluster: Cluster) -> None:
+    node = cluster.node()
+    meter: Any = node.make(budget(100))
+    assert await take(meter, 30) == GRANTED
+    meter.settle(30, 30, 0.0)
+    await node.tidy()
+    assert meter.spent == 30
+    await cluster.stores[0]._redis.delete(f"{cluster.prefix}:{meter._name}")
+    node.before = 30
+    await meter.tidy(time.time() + 2, all_of_it=True)
+    other: Any = cluster.node().make(budget(100))
+    assert await take_all(other) == 70
+
+
+async def test_a_ledger_that_is_away_is_an_error_for_all_who_wait(cluster: Cluster) -> None:
+    node = cluster.node()
+    away = True
+
+    async def spent(marked: Marked, since: int) -> int:
+        if away:
+            raise GatewayError("the database is away", LIMITS_AWAY)
+        return 0
+
+    assert node.sharing is not None
+    node.sharing.spent = spent
+    meter: Meter = node.make(budget(10))
+    found = await asyncio.gather(*(take(meter) for _ in range(3)), return_exceptions=True)
+    assert [str(each) for each in found] == ["the database is away"] * 3
+    away = False
+    assert await take_all(meter) == 10
+
+
+# Meters that are not needed any more
+
+
+async def test_a_purse_goes_when_its_period_is_over_and_all_is_reported(cluster: Cluster) -> None:
+    node = cluster.node(ends=time.time() - 10)
+    assert node.sharing is not None
+    meter = node.make(budget(100))
+    assert isinstance(meter, SharedPurse)
+    keeps = node.make(rate(5))
+    assert await take(meter, 5) == GRANTED
+    await node.tidy()
+    assert node.sharing._meters == [meter, keeps]
+    meter.settle(5, 5, 0.0)
+    await node.tidy()
+    assert node.sharing._meters == [keeps]
