@@ -94,7 +94,8 @@ def _ended(heard: Heard) -> Any:
 
 def _failure(heard: Heard) -> Any:
     told = heard.error is not None and COMPLAINT.removeprefix("model ") in heard.error
-    return (heard.status, told, heard.retry_after)
+    status = 502 if heard.status == 500 else heard.status  # Anthropic's clients see Anthropic's own
+    return (status, told, heard.retry_after)
 
 
 class Feature(NamedTuple):

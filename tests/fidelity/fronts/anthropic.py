@@ -48,6 +48,7 @@ ERRORS: Final = {
     400: "invalid_request_error",
     404: "not_found_error",
     429: "rate_limit_error",
+    500: "api_error",
     502: "api_error",
 }
 
