@@ -118,7 +118,12 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             lacks={"openai": "a tool's message holds text only"},
             losses={"openai": about("a tool's message holds text only: a user's message brings the images")},
         ),
-        Row("tool_choice_auto", "Tool choice: auto", lacks=_NO_CHOICE),
+        Row(
+            "tool_choice_auto",
+            "Tool choice: auto",
+            lacks=_NO_CHOICE,
+            losses={_L: Cell("kept", "nothing is said: it is all that Ollama does")},
+        ),
         Row(
             "tool_choice_required",
             "Tool choice: required",
@@ -153,7 +158,10 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
                 "openai": {
                     _A: dropped("levels only, and none was said: the model's own default"),
                     _L: about("levels only: medium"),
-                }
+                },
+                _L: {
+                    _A: Cell("kept", "nothing is said: Ollama's models that can think do, unless told not to")
+                },
             },
         ),
         Row("thinking_effort", "Asked for by level"),
