@@ -54,7 +54,8 @@ client gets a 400 in its own dialect that says so |
 | – | no cell, and not counted: the client's dialect has no such thing ("no such field in front"), or the \
 upstream never says it ("nothing to keep") |
 
-**{kept} of {counted} cells are kept, {percent}**; {others}.
+**{kept} of {counted} cells are kept, {percent}**; {others}. Without the pairs that pass \
+through it is {between}.
 
 | Upstream | {heads} |
 |---|{rule}
@@ -70,6 +71,7 @@ def render() -> str:
     others = "{} are approximated, {} dropped, {} refused".format(
         *(kinds[kind] for kind in ("approximated", "dropped", "refused"))
     )
+    between = {key: cell for key, cell in COUNTED.items() if key[0] != key[1]}
     fronts = [f"{_NAMES[front]} ({_PATHS[front]})" for front in FRONTS]
     heads, rule = " | ".join(_NAMES[front] for front in FRONTS), "---|" * len(FRONTS)
     page = _INTRODUCTION.format(
@@ -78,6 +80,7 @@ def render() -> str:
         counted=len(COUNTED),
         percent=f"{share(COUNTED):.1%}",
         others=others,
+        between=f"{_share(between)}, {share(between):.1%}",
         heads=heads,
         rule=rule,
         shares="\n".join(_shares(back) for back in BACKS),
