@@ -113,17 +113,40 @@ class Call:
 class Choice:
     """One of the answers while it is being folded."""
 
-    __slots__ = ("calls", "logprobs", "reason", "refusal", "signature", "stop_sequence", "text", "thinking")
+    __slots__ = (
+        "_unsigned",
+        "calls",
+        "logprobs",
+        "reason",
+        "refusal",
+        "signature",
+        "signed",
+        "stop_sequence",
+        "text",
+        "thinking",
+    )
 
     def __init__(self) -> None:
         self.text: list[str] = []
         self.refusal: list[str] = []
         self.thinking: list[str] = []
         self.signature: str | None = None
+        """The last one."""
+        self.signed: list[tuple[str, str]] = []
+        """Each signature, and the thinking that it signs before it."""
+        self._unsigned = 0
         self.calls: dict[int, Call] = {}
         self.logprobs: list[Any] = []
         self.reason: FinishReason | None = None
         self.stop_sequence: str | None = None
+
+    def think(self, text: str, signature: str | None) -> None:
+        """Take in more reasoning, and the signature that ends a piece of it."""
+        self.thinking.append(text)
+        if signature:
+            self.signature = signature
+            self.signed.append(("".join(self.thinking[self._unsigned :]), signature))
+            self._unsigned = len(self.thinking)
 
 
 class Answer:
@@ -170,8 +193,7 @@ class Answer:
             case RefusalDelta():
                 choice.refusal.append(event.text)
             case ThinkingDelta():
-                choice.thinking.append(event.text)
-                choice.signature = event.signature or choice.signature
+                choice.think(event.text, event.signature)
             case ToolCallDelta():
                 call = choice.calls.get(event.index)
                 if call is None:

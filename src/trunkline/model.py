@@ -80,6 +80,15 @@ class ToolResult(Value, frozen=True):
     name: str | None = None
     is_error: bool = False
 
+    @property
+    def text(self) -> str:
+        """The text parts, joined; beginning with ``Error`` if it is one, for dialects that have no other way
+        of saying so."""
+        text = "".join(part.text for part in self.parts if isinstance(part, Text))
+        if not self.is_error or text[:5].lower() == "error":
+            return text
+        return f"Error: {text}" if text else "Error"
+
 
 Part: TypeAlias = Text | Image | Audio | Document | Thinking | ToolCall | ToolResult
 
@@ -130,6 +139,8 @@ class Reasoning(Value, frozen=True):
     effort: Effort | None = None
     max_tokens: int | None = None
     exclude: bool | None = None
+    any_level: bool = False
+    """No level was said: ``effort`` is the one to say where one must be said."""
 
 
 class Sampling(Value, frozen=True):

@@ -147,7 +147,7 @@ def _chat(fields: dict[str, Any]) -> ChatRequest:
         ),
         pytest.param(
             {"think": True},
-            {"reasoning": Reasoning(effort="medium"), "extras": {"think": True}},
+            {"reasoning": Reasoning(effort="medium", any_level=True), "extras": {"think": True}},
             id="think",
         ),
         pytest.param({"think": False}, {"reasoning": Reasoning(effort="none")}, id="do not think"),

@@ -245,6 +245,13 @@ def test_a_tool_result_with_an_image_and_words_beside_it() -> None:
     ]
 
 
+def test_a_tool_result_that_is_an_error() -> None:
+    result = ToolResult(id="c9", name="f", parts=(Text(text="Too far"),), is_error=True)
+    assert _chat(messages=(_said("tool", result),))["messages"] == [
+        {"role": "tool", "content": "Error: Too far", "tool_call_id": "c9", "tool_name": "f"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

@@ -144,12 +144,42 @@ def test_finish_reasons(reason: FinishReason) -> None:
 
 
 def test_thinking_goes_under_both_names() -> None:
-    events: list[StreamEvent] = [STARTED, ThinkingDelta("Hm", signature="s"), ThinkingDelta(""), *TEXT[1:]]
+    events: list[StreamEvent] = [STARTED, ThinkingDelta("Hm"), ThinkingDelta(""), *TEXT[1:]]
     assert deltas(stream(events))[1] == {"reasoning": "Hm", "reasoning_content": "Hm"}
     assert len(stream(events)) == 5
     message = whole(events)["choices"][0]["message"]
     assert (message["reasoning"], message["reasoning_content"], message["content"]) == ("Hm", "Hm", "Hello")
     assert "reasoning" not in whole(TEXT)["choices"][0]["message"]
+
+
+def test_a_signature_comes_with_all_that_it_signs() -> None:
+    thoughts = [
+        ThinkingDelta("H"),
+        ThinkingDelta("m"),
+        ThinkingDelta("", signature="s"),
+        ThinkingDelta("Ha", signature="t"),
+    ]
+    signed = [
+        {
+            "type": "reasoning.text",
+            "text": text,
+            "signature": signature,
+            "format": "anthropic-claude-v1",
+            "index": at,
+        }
+        for at, (text, signature) in enumerate([("Hm", "s"), ("Ha", "t")])
+    ]
+    events: list[StreamEvent] = [STARTED, *thoughts, *TEXT[1:]]
+    message = whole(events)["choices"][0]["message"]
+    assert message["reasoning_details"] == signed
+    assert message["reasoning"] == "HmHa"
+    told = [
+        detail
+        for delta in deltas(stream(events))
+        if isinstance(delta, dict)
+        for detail in delta.get("reasoning_details", ())
+    ]
+    assert told == signed
 
 
 def test_tool_calls() -> None:

@@ -46,6 +46,36 @@ ROLES: dict[str, tuple[dict[str, Any], Message]] = {
         {"role": "assistant", "reasoning_content": "Hm", "content": "Hello"},
         Message(role="assistant", parts=(Thinking(text="Hm"), Text(text="Hello"))),
     ),
+    "assistant thinks, signed": (
+        {
+            "role": "assistant",
+            "reasoning": "HmHa",
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "Hm", "signature": "s", "index": 0, "format": "x"},
+                {"type": "reasoning.text", "text": "Ho", "signature": None},
+                {"type": "reasoning.encrypted", "data": "AA", "signature": "u"},
+                {"type": "reasoning.text", "signature": "t"},
+            ],
+            "content": "Hello",
+        },
+        Message(
+            role="assistant",
+            parts=(
+                Thinking(text="Hm", signature="s"),
+                Thinking(text="", signature="t"),
+                Text(text="Hello"),
+            ),
+        ),
+    ),
+    "assistant thinks, and nobody signed it": (
+        {
+            "role": "assistant",
+            "reasoning": "Hm",
+            "reasoning_details": [{"type": "reasoning.text", "text": "Hm"}],
+            "content": "Hello",
+        },
+        Message(role="assistant", parts=(Thinking(text="Hm"), Text(text="Hello"))),
+    ),
     "assistant calls": (
         {
             "role": "assistant",

@@ -164,6 +164,71 @@ def test_lost_tool_ids_are_paired_again() -> None:
     assert told[1]["content"] is None
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("No such city", "Error: No such city"), ("Error 404", "Error 404"), ("", "Error")],
+)
+def test_a_result_that_is_an_error_says_so(said: str, told: str) -> None:
+    result = ToolResult(id="a", parts=(Text(text=said),), is_error=True)
+    messages = render(chat(HI, Message(role="tool", parts=(result,))))["messages"]
+    assert messages[1]["content"] == told
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        ((), [{"role": "user", "content": []}]),
+        ((HI,), [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]),
+        (
+            (Message(role="user", parts=(Text(text="a"), Image(url="http://x/y"))),),
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "a"},
+                        {"type": "image_url", "image_url": {"url": "http://x/y"}},
+                    ],
+                }
+            ],
+        ),
+        (
+            (Message(role="assistant", parts=(Text(text="a"),)), HI),
+            [
+                {"role": "user", "content": []},
+                {"role": "assistant", "content": "a"},
+                {"role": "user", "content": "Hi"},
+            ],
+        ),
+    ],
+    ids=["nothing", "words", "parts", "an answer"],
+)
+def test_images_that_tools_returned_follow_all_results(
+    after: tuple[Message, ...], told: list[dict[str, Any]]
+) -> None:
+    calls = tuple(ToolCall(id=each, name=f"see_{each}", arguments="{}") for each in "abc")
+    results = (
+        ToolResult(id="a", parts=(Text(text="A cat"), Image(data="AA=="))),
+        ToolResult(id="b", parts=(Text(text="4"),)),
+        ToolResult(id="c", parts=(Image(url="http://x/y"),)),
+    )
+    turns = [Message(role="tool", parts=(result,)) for result in results]
+    messages = render(chat(HI, Message(role="assistant", parts=calls), *turns, *after))["messages"]
+    assert messages[2:5] == [
+        {"role": "tool", "tool_call_id": "a", "content": "A cat"},
+        {"role": "tool", "tool_call_id": "b", "content": "4"},
+        {"role": "tool", "tool_call_id": "c", "content": "See the images that follow."},
+    ]
+    shown = messages[5]["content"][:4]
+    del messages[5]["content"][:4]
+    assert messages[5:] == told
+    assert shown == [
+        {"type": "text", "text": "Returned by the tool see_a:"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+        {"type": "text", "text": "Returned by the tool see_c:"},
+        {"type": "image_url", "image_url": {"url": "http://x/y"}},
+    ]
+
+
 PARTS: list[tuple[Part, dict[str, Any]]] = [
     (Text(text="a", cache=True), {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}),
     (Image(url="http://x/y"), {"type": "image_url", "image_url": {"url": "http://x/y"}}),
@@ -192,7 +257,6 @@ def test_parts(part: Part, expected: dict[str, Any]) -> None:
         chat(Message(role="user", parts=(Thinking(text="Hm"),))),
         chat(Message(role="user", parts=(ToolCall(id="a", name="f", arguments="{}"),))),
         chat(Message(role="assistant", parts=(Image(url="http://x/y"),))),
-        chat(Message(role="tool", parts=(ToolResult(id="a", parts=(Image(data="AA"),)),))),
         CompletionRequest(model="m", prompts=("p",), images=(Image(data="AA"),)),
         CompletionRequest(model="m", prompts=("p",), system="s"),
     ],

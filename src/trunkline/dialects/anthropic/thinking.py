@@ -102,11 +102,11 @@ def render_reasoning(reasoning: Reasoning | None, model: str, bound: int | None)
             if budget >= LEAST_BUDGET
             else {}
         )
+    thinking = {"thinking": {"type": "adaptive"} | hidden}
+    if reasoning.any_level:
+        return thinking
     effort = effort or nearest_effort(reasoning.max_tokens or 0)
-    return {
-        "thinking": {"type": "adaptive"} | hidden,
-        "output_config": {"effort": _ADAPTIVE.get(effort, effort)},
-    }
+    return thinking | {"output_config": {"effort": _ADAPTIVE.get(effort, effort)}}
 
 
 def room(reasoning: Reasoning | None) -> int:

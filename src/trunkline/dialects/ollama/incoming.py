@@ -315,7 +315,7 @@ def _load(keep_alive: int | float | str | None) -> Loading:
 
 def _reasoning(seen: _Answering) -> Reasoning | None:
     effort = values.think(seen.think)
-    return None if effort is None else Reasoning(effort=effort)
+    return None if effort is None else Reasoning(effort=effort, any_level=seen.think is True)
 
 
 def _message(seen: _Message, at: str) -> Message:

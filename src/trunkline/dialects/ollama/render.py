@@ -2,7 +2,8 @@
 
 Content that Ollama has no field for is a clear 400; knobs that it lacks (``parallel_tool_calls``, ``user``,
 tool names on messages) are left out. A forced tool choice is approximated: ``none`` offers no tools, a named
-tool is the only one offered, and ``required`` is sent as ``auto``, for Ollama cannot force a call.
+tool is the only one offered, and ``required`` is sent as ``auto``, for Ollama cannot force a call. A tool's
+result that is an error begins with that word.
 """
 
 from __future__ import annotations
@@ -188,9 +189,8 @@ def _message(at: int, message: Message) -> Iterator[Body]:
 
 
 def _result(at: int, result: ToolResult) -> Body:
-    text = "".join(part.text for part in result.parts if isinstance(part, Text))
     images = [_image(part, f"messages[{at}].content") for part in result.parts if isinstance(part, Image)]
-    body: Body = {"role": "tool", "content": text, "tool_call_id": result.id}
+    body: Body = {"role": "tool", "content": result.text, "tool_call_id": result.id}
     if result.name:
         body["tool_name"] = result.name
     if images:

@@ -74,6 +74,12 @@ def usage_object(usage: Usage | None) -> dict[str, Any]:
     return seen
 
 
+def reasoning_detail(text: str, signature: str, index: int) -> dict[str, Any]:
+    """Signed reasoning, in the form that OpenRouter has for it: it goes back as it came."""
+    detail = {"type": "reasoning.text", "text": text, "signature": signature}
+    return detail | {"format": "anthropic-claude-v1", "index": index}
+
+
 class _Named:
     """What all of one answer's objects share: id, time and model, ours unless the upstream named them."""
 
@@ -103,6 +109,10 @@ class ChatStream(_Named):
         self._include_usage = job.include_usage
         self._usage: Usage | None = None
         self._opened: set[int] = set()
+        self._thoughts: dict[int, list[str]] = {}
+        """Of each choice, what is not signed yet."""
+        self._signed: dict[int, int] = {}
+        """Of each choice, how many signatures came."""
         self._prefix = b""
         self._tail = b',"usage":null}\n\n' if job.include_usage else b"}\n\n"
 
@@ -117,12 +127,7 @@ class ChatStream(_Named):
                 delta = b'{"content":' + _encode(event.text) + b"}"
                 return self._delta(event.choice, delta, event.logprobs)
             case ThinkingDelta():
-                if not event.text:
-                    return b""
-                text = _encode(event.text)
-                return self._delta(
-                    event.choice, b'{"reasoning":' + text + b',"reasoning_content":' + text + b"}"
-                )
+                return self._think(event)
             case ToolCallDelta():
                 return self._delta(event.choice, _encode({"tool_calls": [_call_delta(event)]}))
             case RefusalDelta():
@@ -139,6 +144,22 @@ class ChatStream(_Named):
                 return b""
             case _:
                 return b""
+
+    def _think(self, event: ThinkingDelta) -> bytes:
+        """More reasoning; its signature comes with all of what it signs."""
+        thought = self._thoughts.setdefault(event.choice, [])
+        out = b""
+        if event.text:
+            thought.append(event.text)
+            text = _encode(event.text)
+            out = self._delta(event.choice, b'{"reasoning":' + text + b',"reasoning_content":' + text + b"}")
+        if event.signature:
+            number = self._signed.get(event.choice, 0)
+            detail = reasoning_detail("".join(thought), event.signature, number)
+            out += self._delta(event.choice, _encode({"reasoning_details": [detail]}))
+            self._signed[event.choice] = number + 1
+            thought.clear()
+        return out
 
     def _name(self, started: Started | None) -> None:
         self.name(started)
@@ -315,6 +336,10 @@ def _chat_choice(index: int, choice: Choice) -> dict[str, Any]:
     }
     if choice.thinking:
         message["reasoning"] = message["reasoning_content"] = "".join(choice.thinking)
+    if choice.signed:
+        message["reasoning_details"] = [
+            reasoning_detail(text, signature, at) for at, (text, signature) in enumerate(choice.signed)
+        ]
     if calls:
         message["tool_calls"] = calls
     return {

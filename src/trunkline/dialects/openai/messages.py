@@ -60,10 +60,7 @@ def _result(seen: wire.MessageIn, at: str) -> ToolResult:
 def _assistant(seen: wire.MessageIn, at: str) -> tuple[Part, ...]:
     if seen.audio is not None:
         raise unsupported("An earlier answer's audio", f"{at}.audio")
-    parts: list[Part] = []
-    thinking = seen.reasoning or seen.reasoning_content
-    if thinking:
-        parts.append(Thinking(text=thinking))
+    parts: list[Part] = [*_thinking(seen)]
     parts.extend(_parts(seen.content, at))
     if seen.refusal:
         parts.append(Text(text=seen.refusal))
@@ -71,6 +68,17 @@ def _assistant(seen: wire.MessageIn, at: str) -> tuple[Part, ...]:
     if seen.function_call is not None:
         parts.append(_call(wire.ToolCallIn(function=seen.function_call), at))
     return tuple(parts)
+
+
+def _thinking(seen: wire.MessageIn) -> list[Thinking]:
+    """Earlier reasoning: as its vendor signed it, where the client has kept that."""
+    signed = [
+        Thinking(text=detail.text or "", signature=detail.signature)
+        for detail in seen.reasoning_details or ()
+        if detail.type == "reasoning.text" and detail.signature
+    ]
+    plain = seen.reasoning or seen.reasoning_content
+    return signed or ([Thinking(text=plain)] if plain else [])
 
 
 def _call(call: wire.ToolCallIn, at: str) -> ToolCall:

@@ -5,7 +5,7 @@ How one vendor's server differs from another's is data (:class:`Quirks`), given 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -133,9 +133,7 @@ class OpenAIBack:
         return [(name, value) for name, value in filling.items() if value is not None]
 
     def _chat(self, job: ChatRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "messages": [wire for message in pair_tools(job.messages) for wire in self._messages(message)]
-        }
+        body: dict[str, Any] = {"messages": self._messages(pair_tools(job.messages))}
         body |= self._sampling(job.sampling)
         _put(body, "logprobs", job.sampling.logprobs)
         _put(body, "top_logprobs", job.sampling.top_logprobs)
@@ -192,9 +190,28 @@ class OpenAIBack:
         _put(wire, "exclude", reasoning.exclude)
         return {"reasoning": wire} if wire else {}
 
-    def _messages(self, message: Message) -> list[dict[str, Any]]:
-        if message.role == "tool":
-            return [_tool_result(part) for part in message.parts if isinstance(part, ToolResult)]
+    def _messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """All turns. A tool's message holds text only: images that tools returned are shown by the user, as
+        soon as all results are there, since nothing may stand between them."""
+        wires: list[dict[str, Any]] = []
+        shown: list[dict[str, Any]] = []
+        for message in messages:
+            if message.role == "tool":
+                results = [part for part in message.parts if isinstance(part, ToolResult)]
+                wires += map(_tool_result, results)
+                shown += [part for result in results for part in _images(result)]
+                continue
+            wire = self._message(message)
+            if shown and message.role == "user":
+                said = wire["content"]
+                wire["content"] = shown + ([_text(said)] if isinstance(said, str) else said)
+            elif shown:
+                wires.append({"role": "user", "content": shown})
+            shown = []
+            wires.append(wire)
+        return [*wires, {"role": "user", "content": shown}] if shown else wires
+
+    def _message(self, message: Message) -> dict[str, Any]:
         wire: dict[str, Any] = {"role": message.role}
         if message.role == "assistant":
             wire |= self._assistant(message)
@@ -203,7 +220,7 @@ class OpenAIBack:
         else:
             wire["content"] = [_content(part) for part in message.parts]
         _put(wire, "name", message.name)
-        return [wire]
+        return wire
 
     def _assistant(self, message: Message) -> dict[str, Any]:
         thinking, calls = "", []
@@ -290,7 +307,7 @@ def _put(body: dict[str, Any], name: str, value: Any) -> None:
 def _content(part: Part) -> dict[str, Any]:
     match part:
         case Text():
-            wire: dict[str, Any] = {"type": "text", "text": part.text}
+            wire = _text(part.text)
             return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
         case Image():
             url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
@@ -325,10 +342,18 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
 
 
 def _tool_result(result: ToolResult) -> dict[str, Any]:
-    if any(isinstance(part, Image) for part in result.parts):
-        raise CallerError("OpenAI's chat API takes text only as a tool's result, not images", UNSUPPORTED)
-    text = "".join(part.text for part in result.parts if isinstance(part, Text))
+    text = result.text or ("See the images that follow." if _images(result) else "")
     return {"role": "tool", "tool_call_id": result.id, "content": text}
+
+
+def _images(result: ToolResult) -> list[dict[str, Any]]:
+    """A tool's images, with a word of where they come from."""
+    found = [_content(part) for part in result.parts if isinstance(part, Image)]
+    return [_text(f"Returned by the tool {result.name or 'call'}:"), *found] if found else []
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The structs that OpenAI's requests are decoded with: names and types of its published schema.
 
 Only types stand here, no meaning. Fields that no translation uses are left out: an unknown field is never
-an error, and what passes through keeps it. ``top_k``, ``min_p`` and ``reasoning`` are OpenRouter's and
-vLLM's additions.
+an error, and what passes through keeps it. ``top_k``, ``min_p``, ``reasoning`` and ``reasoning_details`` are
+OpenRouter's and vLLM's additions.
 """
 
 from __future__ import annotations
@@ -114,6 +114,12 @@ class ToolCallIn(Incoming):
     type: str = "function"
 
 
+class ReasoningDetail(Incoming):
+    type: str = ""
+    text: str | None = None
+    signature: str | None = None
+
+
 class MessageIn(Incoming):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | PartsIn | None = None
@@ -125,6 +131,7 @@ class MessageIn(Incoming):
     audio: dict[str, Any] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
 
 
 class FunctionSpec(Incoming):
