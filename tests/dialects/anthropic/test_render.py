@@ -158,6 +158,7 @@ TURNS: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
     ((say("user", "a", "", " \n", "b"),), [user([text("a"), text("b")])]),
     ((HI, say("assistant"), say("user", "?")), [user([text("Hi"), text("?")])]),
     ((HI, say("assistant", "")), [user("Hi")]),
+    ((say("user", "Hi "), say("assistant", "So \n")), [user("Hi "), model("So")]),
     (
         (say("user", Text(text="a", cache=True)),),
         [user([text("a") | {"cache_control": {"type": "ephemeral"}}])],
@@ -180,7 +181,7 @@ TURNS: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
                     for kind, data in [
                         ("image/png", "iVBORw0"),
                         ("image/jpeg", "/9j/4"),
-                        ("image/webp", "R0lGOD"),
+                        ("image/gif", "R0lGOD"),
                         ("image/png", "????"),
                     ]
                 ]

@@ -42,7 +42,7 @@ model that it serves today allows this one. Room to think comes on top."""
 
 _PLAIN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _SIGNS: Final = {"/9j/": "image/jpeg", "iVBOR": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
-"""Beginnings of images in base64, for clients that do not say what they send."""
+"""Beginnings of images in base64: the API refuses one that is not of the type which it is said to be."""
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -183,6 +183,8 @@ def _turns(messages: tuple[Message, ...]) -> list[Body]:
     for turn in turns:
         content: list[Body] = turn["content"]
         content.sort(key=lambda block: block["type"] != "tool_result")
+        if turn is turns[-1] and turn["role"] == "assistant" and content[-1]["type"] == "text":
+            content[-1]["text"] = content[-1]["text"].rstrip()  # the API refuses a beginning that ends in blanks
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
             turn["content"] = content[0]["text"]
     return turns
@@ -225,9 +227,8 @@ def _image(image: Image) -> Body:
     if image.url is not None:
         return {"type": "image", "source": {"type": "url", "url": image.url}}
     data = image.data or ""
-    kind = image.media_type or next(
-        (kind for sign, kind in _SIGNS.items() if data.startswith(sign)), "image/png"
-    )
+    told = image.media_type or "image/png"
+    kind = next((kind for sign, kind in _SIGNS.items() if data.startswith(sign)), told)
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
 
 
