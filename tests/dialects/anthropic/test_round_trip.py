@@ -52,7 +52,8 @@ texts = st.builds(Text, text=words, cache=st.booleans())
 ended = st.builds(Text, text=words.map(str.rstrip), cache=st.booleans())
 """What a conversation may end in: the API takes no answer's beginning that ends in blanks."""
 images: st.SearchStrategy[Image] = st.one_of(
-    st.builds(Image, data=base64, media_type=st.sampled_from(["image/png", "image/webp"])),
+    st.builds(Image, data=base64.map("iVBOR".__add__), media_type=st.just("image/png")),
+    st.builds(Image, data=base64.map("UklGR".__add__), media_type=st.just("image/webp")),
     st.builds(Image, url=st.just("https://example.com/a.png")),
 )
 parts: st.SearchStrategy[Part] = st.one_of(

@@ -184,7 +184,7 @@ def _turns(messages: tuple[Message, ...]) -> list[Body]:
         content: list[Body] = turn["content"]
         content.sort(key=lambda block: block["type"] != "tool_result")
         if turn is turns[-1] and turn["role"] == "assistant" and content[-1]["type"] == "text":
-            content[-1]["text"] = content[-1]["text"].rstrip()  # the API refuses a beginning that ends in blanks
+            content[-1]["text"] = content[-1]["text"].rstrip()  # blanks at its end are refused
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
             turn["content"] = content[0]["text"]
     return turns
