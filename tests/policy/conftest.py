@@ -1,10 +1,12 @@
-"""A clock for tests of limits."""
+"""A clock for tests of limits, and nodes that do not die of a slow machine."""
 
 from __future__ import annotations
 
 import time
 
 import pytest
+
+from trunkline.server import sharing
 
 
 @pytest.fixture
@@ -13,3 +15,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
     monkeypatch.setattr(time, "time", lambda: now[0])
     return now
+
+
+@pytest.fixture(autouse=True)
+def _long_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These nodes have no heartbeat, and would be dead to the others after some seconds."""
+    monkeypatch.setattr(sharing, "ALIVE_S", 3600.0)
