@@ -107,8 +107,9 @@ type-check: $(VENV)/.has-dev ## Check types, strictly
 check-all: lint type-check test-cov ## All of the checks above
 
 .PHONY: bench
-bench: $(VENV)/.has-dev ## Measure against nginx and write bench/RESULTS.md
+bench: $(VENV)/.has-dev ## Measure against nginx and write bench/RESULTS.md; then what limits and the ledger cost
 	@$(BIN)/python -m bench $(ARGS)
+	@$(if $(ARGS),,$(BIN)/python -m bench.governance)
 
 # ----------------------------------------------------------------------------------------- container
 
