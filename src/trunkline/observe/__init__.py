@@ -1,1 +1,1 @@
-"""What the gateway tells of itself: logs (and metrics). May be used from anywhere and knows nobody."""
+"""What the gateway tells of itself: logs, metrics and traces. May be used from anywhere and knows nobody."""
