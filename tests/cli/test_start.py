@@ -91,7 +91,6 @@ def test_options_that_are_not_given_leave_the_environment_alone(run: Run, starts
         ),
         ("--dev", {"OLLAMA_BASE_URL": "ftp://x"}, "OLLAMA_BASE_URL: 'ftp://x' must begin with http"),
         ("--dev --workers 2", {}, "WORKERS: 2 workers must share"),
-        ("--dev --workers 2", {"REDIS_URL": "redis://h"}, "WORKERS: this version serves with one process"),
     ],
 )
 def test_a_start_that_is_refused(

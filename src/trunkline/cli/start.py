@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,21 +99,33 @@ def _run(
     try:
         where = exposure(settings, bool(settings.api_keys) or bool(reader.load().keys))
         check_self_loop(settings, where)
-        if settings.workers > 1:
-            raise SettingsError("WORKERS: this version serves with one process; set WORKERS=1")
+        from trunkline.server.workers import is_worker
+
+        if is_worker():
+            from trunkline.server.run import run
+
+            return run(settings, where, reader, _open_ledger(settings, url), load=load, files=[path])
         if where.open_network:
             log.warning("anybody on the network may use this gateway", host=where.host)
         if ollama_dropped(settings):
             log.warning("Ollama is left out: its default address is this gateway; set OLLAMA_BASE_URL")
-        from trunkline.server.run import run
+        from trunkline.server.run import run, run_workers
 
         announce = None if on_ready is None else partial(on_ready, where)
+        if settings.workers > 1:
+            return run_workers(settings, where, _again(), announce)
         return run(
             settings, where, reader, _open_ledger(settings, url), on_ready=announce, load=load, files=[path]
         )
     finally:
         signal.signal(signal.SIGTERM, before)
         reader.close()
+
+
+def _again() -> list[str]:
+    """The command that starts a worker: this one, without what ``up`` does besides."""
+    words = ["serve" if word == "up" else word for word in sys.argv[1:2]] + sys.argv[2:]
+    return [sys.executable, "-m", "trunkline", *words]
 
 
 def _open_ledger(settings: Settings, url: str) -> Ledger:

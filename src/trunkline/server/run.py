@@ -15,6 +15,7 @@ import uvicorn
 
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
+from trunkline.server import workers
 from trunkline.server.asgi import GatewayApp
 from trunkline.server.gateway import Gateway
 from trunkline.server.protocol import TESTED, bind, is_tested
@@ -57,7 +58,7 @@ def run(
         OSError: an address cannot be bound.
     """
     gateway = Gateway(settings, exposure, key_source, ledger=ledger)
-    sockets = [_listen(exposure.host, port) for port in exposure.ports]
+    sockets = workers.inherited() if workers.is_worker() else listen(exposure)
     if load is not None:
         gateway.reloader = Reloader(gateway, load, files)
     server = _Server(make_config(gateway, settings), gateway.reloader, on_ready, _urls(settings, sockets))
@@ -65,6 +66,41 @@ def run(
         runner.run(server.serve(sockets))
     log.info("stopped")
     return 0 if server.started else 1
+
+
+def run_workers(
+    settings: Settings,
+    exposure: Exposure,
+    command: Sequence[str],
+    on_ready: Callable[[list[str]], None] | None = None,
+) -> int:
+    """Like :func:`run`, with several processes, each of which ``command`` starts.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
+    sockets = listen(exposure)
+    urls = _urls(settings, sockets)
+
+    def ready() -> None:
+        log.info("listening", urls=urls, workers=settings.workers)
+        if on_ready is not None:
+            on_ready(urls)
+
+    try:
+        return workers.supervise(command, settings.workers, sockets, ready)
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def listen(exposure: Exposure) -> list[socket.socket]:
+    """The sockets that clients connect to.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
+    return [_listen(exposure.host, port) for port in exposure.ports]
 
 
 def make_config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
@@ -146,7 +182,10 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             _settle_the_collector()
-            log.info("listening", urls=self._urls)
+            if workers.is_worker():
+                workers.report_ready(asyncio.get_running_loop())
+            else:
+                log.info("listening", urls=self._urls)
             if self._reloader is not None and hasattr(signal, "SIGHUP"):
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reloader.ask)
             if self._on_ready is not None:
