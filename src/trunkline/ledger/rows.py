@@ -78,6 +78,10 @@ def id_at(at_ms: int) -> int:
     return (at_ms // 10) << 25
 
 
+HOUR_OF_IDS: Final = id_at(3_600_000)
+"""What numbers grow by in an hour."""
+
+
 Sum = tuple[int | float | str, ...]
 """A row of a table of sums."""
 Place = tuple[int, str, str, str, str]
@@ -86,10 +90,13 @@ Place = tuple[int, str, str, str, str]
 
 def by_hour(rows: Iterable[UsageRow]) -> list[Sum]:
     """Sums of the rows by hour and place, as rows of the tables of sums, sorted: two processes that add to
-    the same sums then wait for each other in the same order."""
+    the same sums then wait for each other in the same order.
+
+    The hour is that of a row's number, which for an attempt that another one followed is when the request
+    ended: sums say exactly among which numbers their rows are."""
     found: dict[Place, list[float]] = {}
     for row in rows:
-        place = (row.at // 3_600_000 * 3600, row.key_id, row.team_id, row.provider, row.model)
+        place = (row.id // HOUR_OF_IDS * 3600, row.key_id, row.team_id, row.provider, row.model)
         sums = found.get(place)
         if sums is None:
             sums = found[place] = [0] * (len(SUMS) + len(TIMES))

@@ -7,7 +7,7 @@ requests reads some thousands of rows.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -160,21 +160,34 @@ def requests(
     """Single attempts, the newest first; ``before`` the one with this id, to page on."""
     from sqlalchemy import select
 
+    from trunkline.ledger.stretches import stretches
     from trunkline.ledger.tables import usage
 
-    query = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.id.desc()).limit(limit)
-    if since is not None:
-        query = query.where(usage.c.id >= id_at(int(since * 1000)))
-    if until is not None:
-        query = query.where(usage.c.id < id_at(int(until * 1000)))
-    if before is not None:
-        query = query.where(usage.c.id < before)
-    wanted = {"key_id": key, "team_id": team, "provider": provider, "model": model, "request_id": request_id}
-    for column, value in wanted.items():
-        if value is not None:
-            query = query.where(usage.c[column] == value)
+    first = None if since is None else id_at(int(since * 1000))
+    ends = [] if until is None else [id_at(int(until * 1000))]
+    beyond = min(ends if before is None else [*ends, before], default=None)
+    query = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.id.desc())
+    values = zip(PLACE, (key, team, provider, model), strict=True)
+    place = {column: value for column, value in values if value is not None}
+    for column, value in place.items():
+        query = query.where(usage.c[column] == value)
+    if request_id is not None:
+        query = query.where(usage.c.request_id == request_id)
+    found: list[dict[str, Any]] = []
     with store.begin() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        parts: Iterable[tuple[int | None, int | None]] = [(first, beyond)]
+        if place and request_id is None:
+            parts = stretches(connection, place, first, beyond)
+        for low, high in parts:
+            part = query.limit(limit - len(found))
+            if low is not None:
+                part = part.where(usage.c.id >= low)
+            if high is not None:
+                part = part.where(usage.c.id < high)
+            found += map(dict, connection.execute(part).mappings())
+            if len(found) >= limit:
+                break
+    return found
 
 
 def spent(store: Store, scope: str, subject: str, since: int) -> tuple[int, int]:
