@@ -40,13 +40,15 @@ PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
 FORGOTTEN_DAYS: Final = 40
 NOBODY: Final = "nobody"
-_SPANS: Final = (1, 7, 30, 400)
+_SPANS: Final = (1, 7, 30, DAYS)
+_EXPORTS: Final = (("hour",), ("key", "model", "day"))
+"""Groups of which the longest span has so many sums that no page shows them."""
 _BATCHES: Final = ((5000, 20), (100, 200))
 """Rows in a transaction, and how many of them: as many as the writer takes at most, and as a gateway with
 500 requests a second has."""
 
 
-Wanted: TypeAlias = Mapping[str, str]
+Wanted: TypeAlias = Mapping[str, Any]
 """Of each sort of filter (key, team, provider, model), what it asks for."""
 
 
@@ -55,6 +57,8 @@ class Question(NamedTuple):
 
     title: str
     ask: Callable[[Store], object]
+    goal: bool = True
+    """It is a page; what makes a file of the whole ledger may take its time."""
 
 
 class Timed(Store):
@@ -155,7 +159,7 @@ def _sum(title: str, by: Sequence[Group], number: int | None, **wanted: Any) -> 
         since = None if number is None else time.time() - number * DAY_S
         return usage.sums(store, by=by, since=since, **wanted)
 
-    return Question(title, ask)
+    return Question(title, ask, goal=number != max(_SPANS) or tuple(by) not in _EXPORTS)
 
 
 def _requests(busy: Wanted, rare: Wanted, request_id: str) -> Iterator[Question]:
@@ -163,18 +167,25 @@ def _requests(busy: Wanted, rare: Wanted, request_id: str) -> Iterator[Question]
     yield _listed(f"requests, the newest {LARGEST_PAGE}", limit=LARGEST_PAGE)
     yield _listed("requests of a day in the middle", since=time.time() - 200 * DAY_S, until=-199)
     for name in busy:
-        yield _listed(f"requests of a busy {name}", **{name: busy[name]})
-        yield _listed(f"requests of a {name} that is rare", **{name: rare[name]})
-        yield _listed(f"requests of a {name} that nobody has", **{name: NOBODY})
-        yield _listed(f"requests of a {name} that is rare, 7 days", since=-7, **{name: rare[name]})
-    yield _listed("requests of a busy key with a model it never had", key=busy["key"], model=rare["model"])
-    yield _listed("requests of a busy key with a rare provider", key=busy["key"], provider=rare["provider"])
-    yield _listed("one request by its id", request_id=request_id)
-    yield _listed("one request by an id that is not there", request_id=NOBODY)
+        ones, others, nobody = ({name: each} for each in (busy[name], rare[name], NOBODY))
+        yield _listed(f"requests of a busy {name}", ones)
+        yield _listed(f"requests of a {name} that is rare", others)
+        yield _listed(f"requests of a {name} that nobody has", nobody)
+        yield _listed(f"requests of a {name} that is rare, 7 days", others, since=-7)
+    yield _listed("requests of a busy key, a rare model", {"key": busy["key"], "model": rare["model"]})
+    both = {"key": busy["key"], "provider": rare["provider"]}
+    yield _listed("requests of a busy key, a rare provider", both)
+    yield _listed("one request by its id", {"request_id": request_id})
+    yield _listed("one request by an id that is not there", {"request_id": NOBODY})
 
 
 def _listed(
-    title: str, *, since: float | None = None, until: float | None = None, limit: int = PAGE, **wanted: Any
+    title: str,
+    wanted: Wanted | None = None,
+    *,
+    since: float | None = None,
+    until: float | None = None,
+    limit: int = PAGE,
 ) -> Question:
     """``since`` and ``until``: Unix times, or days before now where they are negative."""
 
@@ -182,7 +193,7 @@ def _listed(
         return days_ago if days_ago is None or days_ago > 0 else time.time() + days_ago * DAY_S
 
     def ask(store: Store) -> object:
-        return usage.requests(store, since=moment(since), until=moment(until), limit=limit, **wanted)
+        return usage.requests(store, since=moment(since), until=moment(until), limit=limit, **wanted or {})
 
     return Question(title, ask)
 
@@ -206,18 +217,18 @@ def _count(store: Store) -> object:
         return connection.execute(select(func.count()).select_from(tables.usage)).scalar_one()
 
 
-def worst(url: str, question: Question) -> tuple[float, int]:
-    """Seconds of the slowest of three times; and how many rows came."""
-    slowest, found = 0.0, 0
+def times(url: str, question: Question) -> tuple[list[float], int]:
+    """Seconds of each time, the first with nothing of a SQLite file in memory; and how many rows came."""
+    seconds, found = [], 0
     for number in range(ROUNDS):
         if number == 0:
             _evict(url)
         with Store(url, migrate=False) as store:
             began = time.perf_counter()
             answer = question.ask(store)
-            slowest = max(slowest, time.perf_counter() - began)
+            seconds.append(time.perf_counter() - began)
         found = len(answer) if isinstance(answer, list) else 1
-    return slowest, found
+    return seconds, found
 
 
 def _evict(url: str) -> None:
@@ -307,12 +318,14 @@ def measure(url: str, given: argparse.Namespace) -> bool:
             )
     print(f"{rows:,} rows, {hours:,} hourly sums, {whole_days:,} daily sums: {size(url) / 2**30:.2f} GB")
     slow = 0
-    print(f"the worst of {ROUNDS}, in ms; the goal is {GOAL_S:g} s")
+    print(f"in ms: the first time, the worst of {ROUNDS}; the goal is {GOAL_S:g} s")
     for question in questions(world, some):
-        seconds, found = worst(url, question)
-        slow += seconds > GOAL_S
-        verdict = "met" if seconds <= GOAL_S else "MISSED"
-        print(f"  {question.title:<52}{found:>8,} rows{seconds * 1000:>10.1f}  {verdict}", flush=True)
+        seconds, found = times(url, question)
+        missed = question.goal and max(seconds) > GOAL_S
+        slow += missed
+        verdict = "MISSED" if missed else "met" if question.goal else "an export, no goal"
+        ms = "".join(f"{each * 1000:>10.1f}" for each in (seconds[0], max(seconds)))
+        print(f"  {question.title:<46}{found:>8,} rows{ms}  {verdict}", flush=True)
     print("writing")
     write(url, world)
     print(f"forgetting the first {FORGOTTEN_DAYS} days (a key was last used on the first {GIVEN_UP_DAYS})")

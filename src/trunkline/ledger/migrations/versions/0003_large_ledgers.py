@@ -1,4 +1,4 @@
-"""Ledgers of millions of rows: requests are found by their ids, and SQLite keeps sums in the order of time."""
+"""Ledgers of millions of rows: requests are found by their ids; SQLite keeps sums in the order of time."""
 
 from __future__ import annotations
 
