@@ -14,7 +14,7 @@ from trunkline.ledger.recording import Recording
 from trunkline.ledger.rows import HOUR_OF_IDS, UsageRow, id_at
 from trunkline.ledger.store import Store
 from trunkline.ledger.stretches import stretches
-from trunkline.ledger.usage import requests
+from trunkline.ledger.usage import requests, sums
 
 HOUR = 3_600_000
 NOON = 1_700_049_600_000
@@ -89,9 +89,9 @@ def test_only_the_hours_are_read_in_which_there_was_something(url: str, store: S
     rows = [row(0, NOON - HOUR * each, common) for each in range(3500)]
     write(url, rows + [row(1, at, rare) for at in moments])
     with store.begin() as connection:
-        found = list(stretches(connection, {"key_id": "seldom"}, None, None))
-        assert not list(stretches(connection, {"key_id": "nobody"}, None, None))
-        assert not list(stretches(connection, {"key_id": "seldom", "model": "other"}, None, None))
+        found = list(stretches(connection, {"key_id": "seldom"}, 0, 2**63 - 1))
+        assert not list(stretches(connection, {"key_id": "nobody"}, 0, 2**63 - 1))
+        assert not list(stretches(connection, {"key_id": "seldom", "model": "other"}, 0, 2**63 - 1))
     lengths = [(beyond - first) // HOUR_OF_IDS for first, beyond in found]
     assert lengths == [2, 1, 1]  # neighbours are one stretch
     assert all(any(first <= id_at(at) < beyond for first, beyond in found) for at in moments)
@@ -106,12 +106,24 @@ def test_rows_that_were_forgotten_are_not_looked_for(url: str, store: Store, gon
         recording.forget(NOON - 10 * 24 * HOUR)
         recording.close()
     with store.begin() as connection:
-        assert len(list(stretches(connection, {"key_id": "k"}, None, None))) == (11 if gone else 100)
+        assert len(list(stretches(connection, {"key_id": "k"}, 0, 2**63 - 1))) == (11 if gone else 100)
+
+
+@pytest.mark.parametrize("until", [-62_135_596_800, 0, 253_402_300_799])
+@pytest.mark.parametrize("since", [-62_135_596_800, 0, 253_402_300_799])
+@pytest.mark.parametrize("wanted", [{}, {"key": "k"}])
+def test_times_may_be_beyond_all_calendars(
+    url: str, store: Store, since: float, until: float, wanted: dict[str, Any]
+) -> None:
+    write(url, [row(0, NOON, ("k", "t", "p", "m"))])
+    inside = since <= 0 and until > 0
+    assert len(requests(store, since=since, until=until, **wanted)) == inside
+    assert len(sums(store, since=since, until=until, **wanted)) == inside
 
 
 def test_an_empty_ledger_has_nothing_to_look_through(store: Store) -> None:
     with store.begin() as connection:
-        assert not list(stretches(connection, {"key_id": "k"}, None, None))
+        assert not list(stretches(connection, {"key_id": "k"}, 0, 2**63 - 1))
 
 
 def test_a_request_is_found_through_an_index(store: Store) -> None:

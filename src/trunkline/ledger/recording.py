@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
-from trunkline.ledger.rows import COLUMNS, Ids, UsageRow, by_day, by_hour, id_at
+from trunkline.ledger.rows import COLUMNS, Ids, UsageRow, by_day, by_hour, by_month, id_at
 from trunkline.ledger.store import Store
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ SEEN_EVERY_S: Final = 60.0
 """Seconds between two notes of when a key was last used."""
 _FORGET: Final = 10_000
 """Rows that are deleted in one transaction."""
-_TABLES: Final = (("usage_hourly", "hour"), ("usage_daily", "day"))
+_TABLES: Final = (("usage_hourly", "hour"), ("usage_daily", "day"), ("usage_monthly", "month"))
 
 
 class Recording:
@@ -53,7 +53,8 @@ class Recording:
             if prompts:
                 connection.exec_driver_sql(self._insert_prompt, prompts)
             hours = by_hour(rows)
-            for statement, sums in zip(self._sums, (hours, by_day(hours)), strict=True):
+            days = by_day(hours)
+            for statement, sums in zip(self._sums, (hours, days, by_month(days)), strict=True):
                 connection.exec_driver_sql(statement, sums)
             self._note_use(connection, rows)
 

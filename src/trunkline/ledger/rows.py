@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -120,9 +122,25 @@ def by_hour(rows: Iterable[UsageRow]) -> list[Sum]:
 
 def by_day(hours: Iterable[Sum]) -> list[Sum]:
     """Sums by day of sums by hour."""
+    return _added(hours, lambda hour: hour // 86400 * 86400)
+
+
+def by_month(days: Iterable[Sum]) -> list[Sum]:
+    """Sums by month of sums by day."""
+    return _added(days, month_start)
+
+
+@lru_cache(64)
+def month_start(moment: int) -> int:
+    """Unix time at which the month of ``moment`` (Unix time) began, in UTC."""
+    day = datetime.fromtimestamp(moment, UTC)
+    return moment // 86400 * 86400 - (day.day - 1) * 86400
+
+
+def _added(sums: Iterable[Sum], begin: Callable[[int], int]) -> list[Sum]:
     found: dict[Place, list[float]] = {}
-    for each in hours:
-        place: Place = (int(each[0]) // 86400 * 86400, *each[1:5])  # type: ignore[assignment]
+    for each in sums:
+        place: Place = (begin(int(each[0])), *each[1:5])  # type: ignore[assignment]
         known = found.get(place)
         more: list[float] = list(each[5:])  # type: ignore[arg-type]
         found[place] = more if known is None else [a + b for a, b in zip(known, more, strict=True)]

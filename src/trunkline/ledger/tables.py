@@ -177,6 +177,7 @@ def _sums(name: str, since: str) -> Table:
 
 usage_hourly: Final = _sums("usage_hourly", "hour")
 usage_daily: Final = _sums("usage_daily", "day")
+usage_monthly: Final = _sums("usage_monthly", "month")
 
 audit: Final = Table(
     "audit",
