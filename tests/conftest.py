@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import pytest
@@ -56,9 +57,10 @@ def _refuse_skip(report: Report) -> Report:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for this test process."""
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+    # not below pytest's own folder: its mode, which PostgreSQL's user must get past, is every run's to set
+    with TemporaryDirectory(prefix="postgres") as folder, postgres_server(Path(folder)) as server:
         yield server
 
 

@@ -130,6 +130,11 @@ class Postgres:
         subprocess.run([*command, "-d", "postgres", "-c", f"CREATE DATABASE {name}"], check=True)
         return f"postgresql://tests@127.0.0.1:{self.port}/{name}"
 
+    def dump(self, url: str) -> bytes:
+        """Everything in one database, as text."""
+        command = [str(self._programs / "pg_dump"), "--inserts", url]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
 
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[Postgres]:

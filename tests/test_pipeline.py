@@ -40,6 +40,8 @@ class Played:
     complete = False
     progress = 0
     pieces = 0
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    method = b"POST"
     usage: Usage | None = Usage(prompt_tokens=3, completion_tokens=5)
     model: str | None = None
 
@@ -62,6 +64,12 @@ class Played:
 
     def finish(self) -> bytes:
         raise NotImplementedError
+
+    def fail(self, error: GatewayError) -> bytes:
+        return openai.CHAT.stream_error(error)
+
+    def said(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.headers = headers
 
 
 class Attempt:

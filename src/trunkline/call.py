@@ -11,10 +11,13 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
+import msgspec
+
 from trunkline.dialects.base import Front, Peek
 from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
+from trunkline.observe.traces import Passed, Trace
 from trunkline.policy.tickets import Ticket
 from trunkline.providers.base import Flight
 from trunkline.routing.pools import Choice
@@ -60,6 +63,19 @@ class Spent(NamedTuple):
 NOTHING: Final = Spent(Usage(), False, 0, None)
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that a client once got, to be given again."""
+
+    streaming: bool
+    content_type: bytes
+    lines: Lines
+    """Header lines that say who answered."""
+    body: bytes
+    provider: str
+    model: str
+    """The model that the upstream was asked for."""
+
+
 class Attempt(NamedTuple):
     """An attempt that failed, and that another one followed."""
 
@@ -95,10 +111,12 @@ class Call:
 
     __slots__ = (
         "_attempt",
+        "_heard",
         "answered",
         "attempts",
         "began",
-        "cached",
+        "cache",
+        "cache_wish",
         "candidate",
         "client",
         "error",
@@ -108,7 +126,9 @@ class Call:
         "front",
         "gone",
         "headers",
+        "kept",
         "key",
+        "landed_at",
         "only",
         "past",
         "path",
@@ -123,6 +143,7 @@ class Call:
         "started",
         "status",
         "ticket",
+        "trace",
         "waited",
         "waiter",
     )
@@ -156,8 +177,14 @@ class Call:
         self.past: list[Attempt] = []
         self.sent_at: float | None = None
         """When the current attempt was sent."""
-        self.cached = False
-        """It was answered from the cache of answers."""
+        self.landed_at: float | None = None
+        """When it ended."""
+        self.cache_wish: bytes | None = None
+        """What a header says of the cache of answers: ``on`` or ``off``."""
+        self.cache = ""
+        """What the cache of answers had, where it was asked: ``hit`` or ``miss``."""
+        self.kept: Kept | None = None
+        """What it was answered with, if that was in the cache."""
         self.prompt: str | None = None
         """The request's body, where prompts are stored."""
         self.route: str | None = None
@@ -166,6 +193,8 @@ class Call:
         """What it has taken of limits and budgets."""
         self.spent = NOTHING
         """What its last attempt used, once it is settled."""
+        self.trace: Trace | Passed | None = None
+        """Its place in a trace, if it has one."""
         self.probe = False
         """The current attempt tries whether its upstream is well again."""
         self.waiter: Waiter | None = None
@@ -180,6 +209,8 @@ class Call:
         self.gone = False
         self.status = 0
         self.error: GatewayError | None = None
+        self._heard = -1
+        """The attempt's progress at the last :meth:`beat`."""
         self._attempt: Turn[GatewayError | None] | None = None
 
     # The server's side
@@ -202,6 +233,15 @@ class Call:
         """The client has caught up."""
         if self.flight is not None:
             self.flight.resume()
+
+    def beat(self) -> None:
+        """To be called every few seconds: a word to a client who would hear nothing from one to the next."""
+        exchange, ping = self.exchange, self.front.manners.ping
+        if not ping or exchange is None or not self.started or self.answered:
+            return
+        if exchange.progress == self._heard:
+            self.responder.write(ping)
+        self._heard = exchange.progress
 
     # The provider's side: an ``Outlet``
 
@@ -231,7 +271,8 @@ class Call:
     def fail(self, error: GatewayError) -> None:
         """The attempt failed. Before the first byte another may follow; after it, an error event ends all."""
         if self.started:
-            self.responder.write(self.front.stream_error(error))
+            assert self.exchange is not None
+            self.responder.write(self.exchange.fail(error))
             self.responder.finish()
             self.answered = True
         self._end_attempt(error)
@@ -259,10 +300,31 @@ class Call:
         self.attempts += 1
         if self.gone:
             return GONE
+        exchange.said(self.headers)
+        trace = self.trace
+        if trace is not None:
+            exchange.headers = (*exchange.headers, trace.depart())
         self.sent_at = _now()
         attempt = self._attempt = Turn()
         self.flight = candidate.provider.open(exchange, candidate.upstream, self)
-        return await attempt
+        if trace is None:
+            return await attempt
+        failure = await attempt
+        trace.land(_now(), failure)
+        return failure
+
+    def replay(self, kept: Kept) -> None:
+        """Answer with what somebody was answered before."""
+        self.kept, self.cache = kept, "hit"
+        self.started = self.answered = True
+        self.status = 200
+        self.first_byte_at = _now()
+        if not kept.streaming:
+            self.responder.send(200, self._lines(kept.content_type), kept.body)
+            return
+        self.responder.start(200, self._lines(kept.content_type) + _STREAM_LINES)
+        self.responder.write(kept.body)
+        self.responder.finish()
 
     def refuse(self, error: GatewayError) -> None:
         """Answer with an error; if an answer has begun already, it was ended by :meth:`fail`."""
@@ -272,14 +334,18 @@ class Call:
         self.started = self.answered = True
         self.status = error.status
         lines = self._lines(b"application/json") + error_lines(error)
-        self.responder.send(error.status, lines, self.front.error(error))
+        self.responder.send(error.status, lines, error.body or self.front.error(error))
 
     def _lines(self, content_type: bytes) -> Lines:
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
+        if self.front.manners.id_header is not None:
+            lines += b"%b: %b\r\n" % (self.front.manners.id_header, self.request_id.encode())
         if self.ticket is not None:
             lines += self.ticket.lines()
+        if self.cache:
+            lines += b"x-trunkline-cache: %b\r\n" % self.cache.encode()
         if self.candidate is None:
-            return lines
+            return lines if self.kept is None else lines + self.kept.lines
         return b"%b%bx-trunkline-attempts: %d\r\n" % (lines, self.candidate.lines, self.attempts)
 
     @property
@@ -300,6 +366,8 @@ class Call:
     def model(self) -> str | None:
         """The upstream's own name for the model."""
         if self.exchange is None:
+            if self.kept is not None:
+                return self.kept.model
             return None if self.peek is None else self.peek.model
         return self.exchange.model or self.exchange.upstream_model
 

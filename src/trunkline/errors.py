@@ -110,6 +110,8 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         """Seconds after which a retry makes sense, if anybody said so."""
         self.advice = advice
+        self.body: bytes | None = None
+        """The upstream's own words, where a client of its dialect is to have them."""
         """What ``x-should-retry`` tells clients: ``true``, ``false``, or nothing."""
 
     def __str__(self) -> str:
@@ -142,6 +144,12 @@ _SECRETS: Final = re.compile(
     r"|(?<=key=)[^\s&\"',;]{6,}|(?<=token=)[^\s&\"',;]{6,}"  # in a query
     r"|(?<=://)[^/\s\"']+@"  # user:password@ in an address; the password may hold an @
 )
+
+
+def redact_body(body: bytes) -> bytes:
+    """``body`` likewise, and whole."""
+    text = body.decode("utf-8", "replace")
+    return redact(text, len(text)).encode()
 
 
 def redact(text: str, limit: int = 2000) -> str:

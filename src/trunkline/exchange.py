@@ -10,8 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from trunkline.dialects.base import Back, Fills, Front, Headers, Peek
-from trunkline.errors import UNSUPPORTED, UPSTREAM_PROTOCOL, CallerError, GatewayError, ProviderError
+from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.openai import OtherFront
+from trunkline.errors import (
+    UNSUPPORTED,
+    UPSTREAM_PROTOCOL,
+    CallerError,
+    GatewayError,
+    ProviderError,
+    redact_body,
+)
 from trunkline.events import Metered, Started, StreamEvent, TextDelta, ThinkingDelta, ToolCallDelta
 from trunkline.framing import is_heartbeat
 from trunkline.model import Job, Usage
@@ -38,6 +46,10 @@ class Exchange(Protocol):
     usage: Usage | None
     model: str | None
     """The upstream's own name for the model, once it was seen."""
+    method: bytes
+    """Of the request."""
+    headers: Headers
+    """Request headers that the upstream is to be sent, in place of the provider's own of that name."""
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
@@ -56,6 +68,12 @@ class Exchange(Protocol):
     def finish(self) -> bytes:
         """The upstream's body ended cleanly: last bytes for the client. Sets ``error`` if it fell short."""
 
+    def fail(self, error: GatewayError) -> bytes:
+        """Last bytes of an answer that has begun and cannot go on."""
+
+    def said(self, headers: Headers) -> None:
+        """The client's request headers."""
+
 
 class _Carried:
     """What both exchanges share: where to ask, and error answers gathered up to a limit."""
@@ -72,6 +90,8 @@ class _Carried:
         self.usage: Usage | None = None
         self.model: str | None = None
         self.pieces = 0
+        self.headers: Headers = ()
+        self.method = b"POST"
         self._failed: tuple[int, Headers] | None = None
         self._error_body = b""
 
@@ -79,6 +99,13 @@ class _Carried:
         """The upstream's status and headers; anything but a 2xx makes the body an error's."""
         if not 200 <= status < 300:
             self._failed = (status, headers)
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The dialect's error event."""
+        return self.front.stream_error(error)
+
+    def said(self, headers: Headers) -> None:
+        """Nothing of it goes on: another dialect's headers mean nothing to the upstream."""
 
     def _gather_error(self, failed: tuple[int, Headers], data: bytes) -> bytes:
         self.progress += 1
@@ -129,6 +156,12 @@ class PassThrough(_Carried):
         body, self._body = self._body, b""
         return self.back.rewrite(body, self._peek, self.upstream_model, self._fills)
 
+    def said(self, headers: Headers) -> None:
+        """Those of the dialect go on."""
+        passes = self.front.manners.passes
+        if passes:
+            self.headers = [pair for pair in headers if pair[0] in passes]
+
     def feed(self, data: bytes) -> bytes:
         """The upstream's bytes, as far as they are whole records."""
         if self._failed is not None:
@@ -149,8 +182,30 @@ class PassThrough(_Carried):
         """All that is known so far: the client may leave at any time, and what it used is settled then."""
         scanner = self._scanner
         self.progress, self.complete, self.error = scanner.records, scanner.complete, scanner.error
-        self.pieces = scanner.records - self._opening
+        self.pieces = max(0, scanner.records - self._opening)
         self.usage, self.model = scanner.usage, scanner.model
+
+    def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
+        super()._finish_error(failed)
+        error = self.error
+        if self.front.manners.keeps_errors and error is not None and error.status == failed[0]:
+            error.body = redact_body(self._error_body)
+        return b""
+
+
+class Relay(PassThrough):
+    """A path that nobody translates: any method, any content, both ways."""
+
+    def __init__(self, front: OtherFront, back: Back, body: bytes, peek: Peek, model: str, who: str) -> None:
+        super().__init__(front, back, body, peek, model, NO_FILLS, who)
+        self.method = front.method.encode()
+        self._target += front.path
+
+    def head(self, status: int, headers: Headers) -> None:
+        """See :class:`Exchange`; the content is of the type that the upstream says."""
+        super().head(status, headers)
+        found = (value for name, value in headers if name == b"content-type")
+        self.content_type = next(found, b"application/octet-stream")
 
 
 class Ready(_Carried):
@@ -241,6 +296,10 @@ class Translate(_Carried):
         elif self.error is None:
             self.error = ProviderError("The upstream's answer has no end", UPSTREAM_PROTOCOL)
         return out
+
+    def fail(self, error: GatewayError) -> bytes:
+        """What the writer says: it knows what it has said before."""
+        return self._writer.error(error)
 
     def _write(self, events: Sequence[StreamEvent]) -> bytes:
         if not events:

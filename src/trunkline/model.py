@@ -16,7 +16,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
-Operation: TypeAlias = Literal["chat", "completions", "embeddings"]
+Operation: TypeAlias = Literal["chat", "completions", "embeddings", "other"]
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 

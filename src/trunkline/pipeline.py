@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from trunkline.cache import Cache
 from trunkline.call import GONE, NOTHING, Attempt, Call, Outcome, Spent
 from trunkline.dialects.base import Peek
 from trunkline.errors import (
@@ -81,10 +82,12 @@ class Pipeline:
         observers: Sequence[Callable[[Outcome], None]] = (),
         patience: Patience = Patience(),  # noqa: B008 - immutable
         guard: Guard | None = None,
+        cache: Cache | None = None,
     ) -> None:
         """``observers`` are told what every call came to; they must be quick and must not raise. Without a
-        ``guard`` nothing is limited, and nothing has a price."""
+        ``guard`` nothing is limited, and nothing has a price; without a ``cache`` all is asked anew."""
         self.guard = guard
+        self.cache = cache
         self.router = router
         self.patience = patience
         self.queue = FairQueue(_enter, patience.queue_limit)
@@ -149,9 +152,16 @@ class Pipeline:
                 barred = ticket.barred
                 if call.gone:
                     raise GONE
-        await self._try(call, body, peek, pool, barred)
+        cache = self.cache
+        if cache is None or (name := cache.name_of(call, body)) is None:
+            await self._try(call, body, peek, pool, barred)
+        elif not await asyncio.ensure_future(cache.answer(call, name)):
+            await self._try(call, body, peek, pool, barred)
+            cache.keep(name, call)
 
     def _pool(self, call: Call, peek: Peek) -> Pool:
+        if peek.model is None and call.front.operation == "other":
+            return self.router.nameless(call.only, call.key is not None and call.key.local_only)
         model = peek.model or self.router.default_model(call.only or call.front.home)
         local_only = call.key is not None and call.key.local_only
         return self.router.pool(model, peek.operation or call.front.operation, call.only, local_only)
@@ -250,6 +260,7 @@ class Pipeline:
         if outlook is not None:
             job = outlook.begin(choice.model, choice.resident, choice.size, sent)
         failure: GatewayError | None = GONE
+        call.sent_at = None
         try:
             preparation = provider.preparation(call.front, body)
             if preparation is not None:
@@ -260,7 +271,7 @@ class Pipeline:
                 exchange = provider.exchange(call.front, body, peek, choice.model, call.ticket.fills)
             failure = await call.attempt(choice, exchange)
         finally:
-            now = _now()
+            now = call.landed_at = _now()
             _leave(choice)
             if failure is None:
                 if live.breaker.failures:
@@ -360,6 +371,9 @@ class Pipeline:
         """What the attempt that has ended used, and what that costs."""
         exchange, choice = call.exchange, call.candidate
         if exchange is None or choice is None or self.guard is None:
+            return
+        if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost
+            call.spent = Spent(Usage(), False, None, None)
             return
         usage, estimated = exchange.usage, False
         if usage is None:

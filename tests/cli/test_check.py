@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,15 @@ def test_the_defaults(run: Run) -> None:
     assert "keys       2 in ALLOWED_API_KEYS, 0 in the store" in done.out
     assert "preferred  auto (openrouter is not configured); fallback is on" in done.out
     assert "provider   ollama: http://localhost:11434; local" in done.out
+
+
+def test_traces_without_their_packages(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"ALLOWED_API_KEYS": "a", "OTEL_ENDPOINT": "http://localhost:4318"}
+    assert run("check", **settings).code == 0
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
+    done = run("check", **settings)
+    assert (done.code, done.out) == (2, "")
+    assert "pip install 'trunkline[otel]'" in done.err
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,29 @@
 import re
-import sqlite3
 import stat
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from trunkline.ledger.keys import KeyStore
-from trunkline.ledger.locate import StoreError, driver_url, sqlite_file
+from trunkline.ledger.locate import StoreError, Why, driver_url, sqlite_file
 from trunkline.ledger.policies import Role
+from trunkline.ledger.tables import metadata
+from trunkline.ledger.teams import TeamStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[KeyStore]:
-    with KeyStore(f"sqlite:///{tmp_path}/k.db") as opened:
+def store(database: str) -> Iterator[KeyStore]:
+    with KeyStore(database) as opened:
         yield opened
 
 
-def test_a_key_is_given_once_and_stored_hashed(store: KeyStore, tmp_path: Path) -> None:
+def test_a_key_is_given_once_and_stored_hashed(store: KeyStore) -> None:
     before = datetime.now(UTC)
     record, text = store.create("laptop")
     assert re.fullmatch(r"gw_[A-Za-z0-9_-]{43}", text)
@@ -31,7 +34,17 @@ def test_a_key_is_given_once_and_stored_hashed(store: KeyStore, tmp_path: Path) 
     assert text not in repr(record)
     assert record.hash not in repr(record)
     assert store.list() == [record]
-    assert not any(text.encode() in path.read_bytes() for path in tmp_path.iterdir())
+    with store.store.begin() as connection:
+        for table in metadata.sorted_tables:
+            assert text not in repr(connection.execute(table.select()).all())
+
+
+def test_the_file_holds_no_key(tmp_path: Path) -> None:
+    with KeyStore(f"sqlite:///{tmp_path}/k.db") as store:
+        record, text = store.create("laptop")
+        files = [path.read_bytes() for path in tmp_path.iterdir()]
+    assert any(record.hash.encode() in content for content in files)
+    assert not any(text.encode() in content for content in files)
 
 
 @pytest.mark.parametrize("asked", [None, "member", "admin"])
@@ -82,18 +95,129 @@ def test_what_means_several_keys_revokes_none(store: KeyStore) -> None:
     assert len(store.active()) == 2
 
 
-def test_the_file_is_its_owners_alone(store: KeyStore, tmp_path: Path) -> None:
-    store.create("a")
-    files = list(tmp_path.iterdir())
-    assert files
-    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+FIELDS: dict[str, Any] = {
+    "owner": "Zoë",
+    "tags": ("a", "b"),
+    "expires_at": datetime(2030, 1, 1, 12, 30, 0, 123_456, tzinfo=UTC),
+    "models": ("gpt-*", "llama3.2"),
+    "providers": ("up",),
+    "local_only": True,
+    "priority": "high",
+    "data_collection": "deny",
+    "zdr": False,
+}
 
 
-def test_a_store_is_opened_again_as_it_was(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/k.db"
-    with KeyStore(url) as store:
-        record, _ = store.create("a")
-    with KeyStore(url) as store:
+def test_what_is_said_of_a_key_is_stored(store: KeyStore) -> None:
+    team = TeamStore(store.store).create("sales")
+    fields = FIELDS | {"team_id": team.id}
+    record, _ = store.create("laptop", **fields)
+    assert {name: getattr(record, name) for name in fields} == fields
+    assert store.list() == [record]
+    plain, _ = store.create("plain")
+    assert {name: getattr(store.find("plain"), name) for name in fields} == {
+        **dict.fromkeys(fields),
+        "tags": (),
+        "local_only": False,
+        "priority": "normal",
+    }
+    assert store.find("plain") == plain
+
+
+@pytest.mark.parametrize("field", [*FIELDS, "role", "name"])
+def test_a_field_is_changed_alone_and_taken_back(store: KeyStore, field: str) -> None:
+    record, _ = store.create("laptop")
+    other, _ = store.create("other")
+    value = FIELDS.get(field, "read-only" if field == "role" else "desk")
+    changed = store.change(record.id, **{field: value})
+    assert changed == msgspec.structs.replace(record, **{field: value})
+    assert store.list() == [changed, other]
+    assert store.change(record.id, **{field: getattr(record, field)}) == record
+    assert store.list() == [record, other]
+
+
+@pytest.mark.parametrize(
+    ("work", "problem", "why"),
+    [
+        (lambda store: store.change("a", name="b"), "there is a key named 'b' already", "taken"),
+        (lambda store: store.change("a", name=" "), "a key needs a name", "wrong"),
+        (lambda store: store.change("a", hash="x"), "no field 'hash' that can be set", "wrong"),
+        (lambda store: store.create("c", revoked_at=None), "no field 'revoked_at'", "wrong"),
+        (lambda store: store.change("a", team_id="x"), "no team with the id 'x'", "missing"),
+        (lambda store: store.create("c", team_id="x"), "no team with the id 'x'", "missing"),
+        (lambda store: store.change("gone", zdr=True), "of no active key", "missing"),
+        (lambda store: store.rotate("gone"), "of no active key", "missing"),
+        (lambda store: store.find("nobody"), "of no active key", "missing"),
+    ],
+)
+def test_what_makes_no_sense_changes_nothing(
+    store: KeyStore, work: Callable[[KeyStore], object], problem: str, why: Why
+) -> None:
+    for name in ("a", "b", "gone"):
+        store.create(name)
+    store.revoke("gone")
+    before = store.list()
+    with pytest.raises(StoreError, match=problem) as caught:
+        work(store)
+    assert caught.value.why == why
+    assert store.list() == before
+
+
+def test_a_key_may_be_given_its_own_name_and_that_of_a_revoked_one(store: KeyStore) -> None:
+    record, _ = store.create("a")
+    store.create("b")
+    store.revoke("b")
+    assert store.change("a", name=" a ") == record
+    assert store.change("a", name="b").name == "b"
+
+
+@pytest.mark.parametrize("way", ["id", "name", "prefix", "text"])
+def test_a_key_is_found_by_what_people_have_of_it(store: KeyStore, way: str) -> None:
+    record, text = store.create("laptop")
+    store.create("other")
+    assert store.find(text if way == "text" else str(getattr(record, way))) == record
+
+
+@pytest.mark.parametrize("grace", [timedelta(0), timedelta(hours=1)])
+def test_a_rotated_key_has_another_text_and_the_old_one_for_a_while(
+    store: KeyStore, grace: timedelta
+) -> None:
+    record, old = store.create("laptop", owner="Zoë", tags=("x",))
+    before = datetime.now(UTC)
+    rotated, new = store.rotate("laptop", grace)
+    after = datetime.now(UTC)
+    assert rotated.hash == sha256(new.encode()).hexdigest()
+    assert new.startswith(rotated.prefix)
+    assert new != old
+    if grace:
+        assert rotated.old_hash == record.hash
+        assert rotated.old_hash_until is not None
+        assert before + grace <= rotated.old_hash_until <= after + grace
+    else:
+        assert (rotated.old_hash, rotated.old_hash_until) == (None, None)
+    own = ("hash", "prefix", "old_hash", "old_hash_until")
+    assert rotated == msgspec.structs.replace(record, **{name: getattr(rotated, name) for name in own})
+    assert store.list() == [rotated]
+    assert store.find(new) == rotated
+    with pytest.raises(StoreError, match="of no active key"):
+        store.find(old)
+    again, _ = store.rotate("laptop")
+    assert (again.old_hash, again.old_hash_until) == (None, None)
+    assert store.list() == [again]
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    with KeyStore(f"sqlite:///{tmp_path}/k.db") as store:
+        store.create("a")
+        files = list(tmp_path.iterdir())
+        assert files
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+def test_a_store_is_opened_again_as_it_was(database: str) -> None:
+    with KeyStore(database) as store:
+        record, _ = store.create("a", **FIELDS)
+    with KeyStore(database) as store:
         assert store.list() == [record]
         assert store.create("b")[0].role == "member"
 
@@ -125,11 +249,10 @@ def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
         KeyStore(f"sqlite:///{path}")
 
 
-def test_a_store_that_fails_later_says_so(store: KeyStore, tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "k.db")
-    connection.execute("DROP TABLE keys")
-    connection.close()
-    with pytest.raises(StoreError, match="no such table"):
+def test_a_store_that_fails_later_says_so(store: KeyStore) -> None:
+    with store.store.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE keys")
+    with pytest.raises(StoreError, match=r"the store cannot be used: .*(no such table|does not exist)"):
         store.list()
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from trunkline.dialects.anthropic import MESSAGES
 from trunkline.dialects.base import Fills
-from trunkline.dialects.openai import CHAT, OpenAIBack
+from trunkline.dialects.openai import CHAT
 from trunkline.model import ChatRequest, Message, Operation, Reasoning, Sampling, Text, Thinking
 from trunkline.providers.base import ModelInfo
 from trunkline.providers.rows import (
@@ -35,7 +36,7 @@ JOB = ChatRequest(
 
 
 def rendered(row: Row, fills: Fills | None = None) -> dict[str, Any]:
-    body = OpenAIBack(row.quirks).render(JOB, "up", True, fills or Fills())
+    body = row.back(row.title).render(JOB, "up", True, fills or Fills())
     told: dict[str, Any] = msgspec.json.decode(body)
     return told
 
@@ -46,11 +47,13 @@ def test_every_row_is_a_provider(kind: str) -> None:
     assert row.kind == kind
     assert row.title
     assert row.url is None or (row.url.startswith("https://") and not row.url.endswith("/"))
-    assert OpenAIBack(row.quirks).target("chat", None) is not None
+    back = row.back(row.title)
+    assert back.target("chat", None) is not None
     told = rendered(row)
     assert (told["model"], told["stream"]) == ("up", True)
-    assert told[row.quirks.max_tokens] == 9
-    assert CHAT.peek(OpenAIBack(row.quirks).render(JOB, "up", True, Fills())).max_tokens == 9
+    assert told["max_tokens" if row.quirks is None else row.quirks.max_tokens] == 9
+    front = MESSAGES if row.quirks is None else CHAT
+    assert front.peek(back.render(JOB, "up", True, Fills())).max_tokens == 9
     assert row.read_models({"id": "a/b"}).id == "a/b"
 
 
@@ -81,7 +84,7 @@ def test_every_row_is_a_provider(kind: str) -> None:
         ),
         (
             COMPATIBLE,
-            "The upstream",
+            "The OpenAI-compatible server",
             None,
             {"chat", "completions", "embeddings"},
             {"max_tokens": 9, "reasoning_effort": "low", "frequency_penalty": 0.5, "top_k": 4}
@@ -92,8 +95,8 @@ def test_every_row_is_a_provider(kind: str) -> None:
 def test_what_each_vendor_is_asked(
     row: Row, who: str, url: str | None, operations: set[Operation], fields: dict[str, Any]
 ) -> None:
-    assert (row.url, row.quirks.who) == (url, who)
-    back = OpenAIBack(row.quirks)
+    assert (row.url, row.title) == (url, who)
+    back = row.back(who)
     every: tuple[Operation, ...] = ("chat", "completions", "embeddings")
     assert {operation for operation in every if back.target(operation, None)} == operations
     told = rendered(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.server import pages
+from trunkline.server import messages
 from trunkline.server.ollama import manage
 from trunkline.server.ollama import pages as native
 from trunkline.server.routes import DIALECTS, OWN, Ask, Do, Refuse, Routes, Tell
@@ -95,10 +95,10 @@ def test_metrics_for_everybody() -> None:
 @pytest.mark.parametrize(
     ("path", "page", "arguments"),
     [
-        ("/vllm/v1/models", pages.list_models, {"only": "vllm"}),
-        ("/v1/models/gpt-4o", pages.show_model, {"model": "gpt-4o"}),
-        ("/v1/models/openai/gpt-4o", pages.show_model, {"model": "openai/gpt-4o"}),
-        ("/vllm/v1/models/a/b", pages.show_model, {"model": "a/b", "only": "vllm"}),
+        ("/vllm/v1/models", messages.list_models, {"only": "vllm"}),
+        ("/v1/models/gpt-4o", messages.show_model, {"model": "gpt-4o"}),
+        ("/v1/models/openai/gpt-4o", messages.show_model, {"model": "openai/gpt-4o"}),
+        ("/vllm/v1/models/a/b", messages.show_model, {"model": "a/b", "only": "vllm"}),
     ],
 )
 def test_models(path: str, page: object, arguments: dict[str, str]) -> None:

@@ -39,12 +39,16 @@ def check(config: Path | None) -> None:
 
 def _try_parts(settings: Settings) -> None:
     """Make what a start would make of files and classes, for the errors that this may raise."""
+    from trunkline import __version__
+    from trunkline.observe.traces import Tracer
     from trunkline.policy.filters import ModelFilter
     from trunkline.providers.build import build_providers
 
     build_providers(settings)
     if settings.models_filter is not None:
         ModelFilter.load(settings.models_filter)
+    if settings.otel_endpoint is not None:
+        Tracer(settings.otel_endpoint, __version__)
 
 
 def _report(settings: Settings, where: Exposure, stored: int) -> Iterator[str]:

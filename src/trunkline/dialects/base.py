@@ -57,6 +57,22 @@ class Fills(msgspec.Struct, frozen=True, kw_only=True):
 NO_FILLS = Fills()
 
 
+class Manners(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dialect's clients expect beside the bytes of an answer."""
+
+    id_header: bytes | None = None
+    """Header in which they look for the request's id, besides ``x-request-id``."""
+    passes: frozenset[bytes] = frozenset()
+    """Their headers that go on to an upstream, with a request that passes through."""
+    keeps_errors: bool = False
+    """They look for error bodies of an upstream of their dialect as it wrote them."""
+    ping: bytes = b""
+    """An event that says nothing, for those who give up in silence."""
+
+
+PLAIN = Manners()
+
+
 class Writer(Protocol):
     """Canonical events → the bytes of one answer in the client's dialect. One per attempt."""
 
@@ -90,6 +106,10 @@ class Front(Protocol):
     @property
     def stream_type(self) -> bytes:
         """Content type of a streamed answer."""
+
+    @property
+    def manners(self) -> Manners:
+        """What its clients expect beside the bytes of an answer."""
 
     def peek(self, body: bytes) -> Peek:
         """Read what routing needs.

@@ -33,7 +33,7 @@ Batch = Sequence[UsageRow]
 class Segment:
     """One file of batches, open and locked."""
 
-    __slots__ = ("_fd", "closed", "cold", "path", "pending", "size")
+    __slots__ = ("_fd", "closed", "cold", "path", "pending", "size", "whole")
 
     def __init__(self, path: Path, fd: int, *, cold: bool = False) -> None:
         self.path = path
@@ -43,6 +43,8 @@ class Segment:
         """Nothing more is appended."""
         self.cold = cold
         """Its batches are to be read from the file: memory does not have them (any more)."""
+        self.whole = True
+        """Its file has all of its batches."""
         self.pending: deque[Batch] = deque()
         """Batches that are not in the database yet."""
 
@@ -90,8 +92,14 @@ class Journal:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}{_SUFFIX}"
         path = self.folder / name
-        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new = path.with_suffix(".new")  # nobody takes it for one left behind before it is locked
+        fd = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            new.rename(path)
+        except OSError:
+            os.close(fd)
+            raise
         return Segment(path, fd)
 
     def orphans(self) -> list[Segment]:

@@ -56,7 +56,8 @@ class Recording:
             days = by_day(hours)
             for statement, sums in zip(self._sums, (hours, days, by_month(days)), strict=True):
                 connection.exec_driver_sql(statement, sums)
-            self._note_use(connection, rows)
+            used = self._note_use(connection, rows)
+        self._seen.update(used)
 
     def _has(self, number: int) -> bool:
         from sqlalchemy import select
@@ -81,17 +82,19 @@ class Recording:
             while row.id in taken:
                 row.id = self._ids.next(row.at)
 
-    def _note_use(self, connection: Connection, rows: Sequence[UsageRow]) -> None:
+    def _note_use(self, connection: Connection, rows: Sequence[UsageRow]) -> dict[str, int]:
+        """When which keys were used, as far as it is written down. In the order of the keys: two processes
+        then never each wait for the other."""
         from sqlalchemy import update
 
         from trunkline.ledger.tables import keys
 
         used = {row.key_id: row.at for row in rows if row.key_id}
-        for key, at in used.items():
-            if at - self._seen.get(key, 0) >= SEEN_EVERY_S * 1000:
-                self._seen[key] = at
-                moment = datetime.fromtimestamp(at / 1000, UTC)
-                connection.execute(update(keys).where(keys.c.id == key).values(last_used_at=moment))
+        due = {key: at for key, at in used.items() if at - self._seen.get(key, 0) >= SEEN_EVERY_S * 1000}
+        for key, at in sorted(due.items()):
+            moment = datetime.fromtimestamp(at / 1000, UTC)
+            connection.execute(update(keys).where(keys.c.id == key).values(last_used_at=moment))
+        return due
 
     def forget(self, before_ms: int) -> int:
         """Delete single requests that ended before (Unix time in milliseconds); the sums stay. Returns how

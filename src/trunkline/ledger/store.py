@@ -7,6 +7,8 @@ writer. No error text of it holds the address's password.
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S: Final = 5
 """Seconds that PostgreSQL gets to take a connection."""
+BUSY_S: Final = 10
+"""Seconds to wait for others that write to a SQLite file."""
+_RAISE: Final = (
+    "INSERT INTO revision (id, number) VALUES (1, 1) "
+    "ON CONFLICT (id) DO UPDATE SET number = revision.number + 1"
+)
 
 
 class Store:
@@ -54,7 +62,11 @@ class Store:
             if self.engine.dialect.name == "sqlite":
                 event.listen(self.engine, "connect", _prepare_sqlite)
             if migrate:
-                upgrade(self.engine)
+                try:
+                    upgrade(self.engine)
+                except BaseException:
+                    self.engine.dispose()
+                    raise
         except ModuleNotFoundError as error:
             extra = "; pip install 'trunkline[postgres]'" if error.name == "psycopg" else ""
             raise StoreError(
@@ -89,14 +101,8 @@ class Store:
     @contextmanager
     def change(self) -> Iterator[Connection]:
         """A transaction that changes keys, teams, limits or budgets: running gateways look for it."""
-        from sqlalchemy import insert, update
-
-        from trunkline.ledger.tables import revision
-
         with self.begin() as connection:
-            raised = connection.execute(update(revision).values(number=revision.c.number + 1))
-            if not raised.rowcount:
-                connection.execute(insert(revision).values(id=1, number=1))
+            connection.exec_driver_sql(_RAISE)  # whoever else changes something waits here
             yield connection
 
 
@@ -123,7 +129,20 @@ def _make(path: Path) -> None:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     """WAL lets others read while one writes, and needs no wait for the disk at each commit."""
-    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=8000")
-    connection.execute("PRAGMA busy_timeout=10000")
+
+
+def _use_wal(connection: Any) -> None:
+    """The switch is the one thing for which SQLite does not wait by itself while another process is at it."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(0.01)

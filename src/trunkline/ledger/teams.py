@@ -76,9 +76,10 @@ class TeamStore:
         team = self.find(which)
         fields = _known(fields)
         with self._store.change() as connection:
-            if "name" in fields and fields["name"] != team.name:
+            if "name" in fields:
                 fields["name"] = _checked_name(fields["name"])
-                self._check_unique(connection, fields["name"])
+                if fields["name"] != team.name:
+                    self._check_unique(connection, fields["name"])
             if fields:
                 there = self._table.c.id == team.id
                 connection.execute(self._table.update().where(there).values(**_columns(fields)))

@@ -76,7 +76,7 @@ def sums(
     Args:
         by: what to group by; nothing gives one sum of all.
         since: Unix time, rounded down to the hour (to the day, if more than a week is asked for).
-        until: Unix time, excluded.
+        until: Unix time, excluded; rounded up to the hour (or day) in the same way.
         key, team, provider, model: only these; key and team by id.
     """
     from sqlalchemy import func, select, union_all

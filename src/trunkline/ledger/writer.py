@@ -7,6 +7,7 @@ memory does not. What a process leaves behind when it is killed, the next one fi
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -58,7 +59,7 @@ class Ledger:
         self._closing = False
         self._deadline = 0.0
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self._complained = 0.0
+        self._complained = -math.inf
         self._held = 0
         self.away = False
         """The database did not take the last batch."""
@@ -86,6 +87,9 @@ class Ledger:
     def put(self, rows: Sequence[UsageRow]) -> None:
         """Take a batch. Never waits for the database, never raises."""
         with self._lock:
+            if not self._segments:  # closed
+                self.lost += len(rows)
+                return
             segment = self._segments[-1]
             try:
                 if segment.size > SEGMENT_BYTES:
@@ -96,6 +100,7 @@ class Ledger:
                 if self._held > MOST_HELD:
                     self.lost += len(rows)
                     return
+                segment.whole = False
             segment.pending.append(rows)
             self._held += len(rows)
         self._wake.set()
@@ -103,7 +108,7 @@ class Ledger:
     def _rotate(self, full: Segment) -> Segment:
         new = self._journal.begin()
         full.closed = True
-        if len(self._segments) > 1:  # the writer is not there yet: it will read the file
+        if len(self._segments) > 1 and full.whole:  # the writer is not there yet: it will read the file
             full.cold = True
             self._held -= sum(map(len, full.pending))
             full.pending.clear()
@@ -124,17 +129,18 @@ class Ledger:
         if self._thread.ident is not None:
             self._thread.join(timeout_s + 1.0)
         if not self._thread.is_alive():
-            for segment in self._segments:
-                if segment.cold or segment.pending:
-                    segment.close()
-                else:
-                    segment.remove()
-            self._segments.clear()
+            with self._lock:
+                for segment in self._segments:
+                    if segment.cold or segment.pending:
+                        segment.close()
+                    else:
+                        segment.remove()
+                self._segments.clear()
 
     # The writer's thread
 
     def _run(self) -> None:
-        looked = cleaned = 0.0
+        looked = cleaned = -math.inf
         while True:
             now = time.monotonic()
             try:
@@ -194,7 +200,7 @@ class Ledger:
         while True:
             with self._lock:
                 segment = self._segments[0]
-                batches = [] if segment.cold else _take(segment)
+                batches = [] if segment.cold else _some(segment)
                 done = not segment.cold and not batches
                 if done and not segment.closed:
                     return
@@ -210,14 +216,11 @@ class Ledger:
                 segment.remove()
 
     def _write(self, store: Recording, segment: Segment, batches: list[Batch]) -> None:
-        try:
-            store.write(batches, again=self.away)
-        except BaseException:
-            with self._lock:
-                segment.pending.extendleft(reversed(batches))
-            raise
+        store.write(batches, again=self.away)
         with self._lock:
-            self._held -= sum(map(len, batches))
+            for batch in batches:
+                segment.pending.popleft()
+                self._held -= len(batch)
 
     def _clean(self) -> None:
         if self._retention_days and self._store is not None:
@@ -225,10 +228,13 @@ class Ledger:
             self._store.forget(before)
 
 
-def _take(segment: Segment) -> list[Batch]:
-    taken: list[Batch] = []
+def _some(segment: Segment) -> list[Batch]:
+    """The first of its batches, for one transaction. They stay pending until they are in the database."""
+    some: list[Batch] = []
     rows = 0
-    while segment.pending and rows < MOST_ROWS:
-        taken.append(segment.pending.popleft())
-        rows += len(taken[-1])
-    return taken
+    for batch in segment.pending:
+        if rows >= MOST_ROWS:
+            break
+        some.append(batch)
+        rows += len(batch)
+    return some

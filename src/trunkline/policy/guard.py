@@ -175,14 +175,14 @@ class Guard:
             _check_access(key, model, candidates, ticket)
         if plan is None and not rules.guards_providers:
             return ticket
-        prompt = ticket.prompt = prompt_tokens(body)
+        prompt = ticket.prompt = 0 if operation == "other" else prompt_tokens(body)
         completion = ticket.completion = self._completion(ticket, plan, peek, operation)
         if plan is not None:
             ticket.plan = plan
             now = time.time()
             if now >= plan.ends:
                 self._renew(plan, now)
-            money = self._most(ticket, plan, candidates) if plan.money else 0
+            money = self._most(ticket, plan, candidates, operation) if plan.money else 0
             both = prompt + completion
             coming = both if peek.max_tokens else prompt
             self._take(ticket.taken, plan.meters, (1, 1, coming, money, both), plan.marks, now)
@@ -216,7 +216,7 @@ class Guard:
 
     def _completion(self, ticket: Ticket, plan: Plan | None, peek: Peek, operation: Operation) -> int:
         """Tokens that the answers may have at most; the bound goes with the request where it has none."""
-        if operation == "embeddings":
+        if operation in ("embeddings", "other"):
             return 0
         bound = peek.max_tokens
         if bound is None:
@@ -225,7 +225,7 @@ class Guard:
                 ticket.fills = msgspec.structs.replace(ticket.fills, max_tokens=bound)
         return bound if peek.n <= 1 else bound * peek.n
 
-    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate]) -> int:
+    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate], operation: Operation) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
         most, priced = 0, False
@@ -233,7 +233,7 @@ class Guard:
         for each in candidates:
             if each.key in ticket.barred:
                 continue
-            rates = self.prices.rates(each.provider, each.model)
+            rates = None if operation == "other" else self.prices.rates(each.provider, each.model)
             if rates is None:
                 barred.add(each.key)
                 continue

@@ -71,6 +71,7 @@ def _build(
                 images=images,
                 rules=_rules(name, settings),
                 local=config.local is not False,
+                speaks=config.speaks or (),
                 **_common(config, {}, max_retries=view.max_retries, owns_client=owns),
             )
         row = ROWS[kind]
@@ -83,6 +84,7 @@ def _build(
             row,
             [url + row.path for url in config.addresses],
             drop=config.drop,
+            speaks=config.speaks,
             client=client,
             timeouts=_timeouts(config),
             local=bool(config.local),

@@ -28,7 +28,7 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 
 def mentions_image_url(body: bytes) -> bool:
     """Whether the body may hold an image by http(s) URL; cheap, and never wrongly False."""
-    return b'"image_url"' in body and b"http" in body
+    return b"http" in body and (b'"image_url"' in body or b'"image"' in body)
 
 
 def is_public(address: str) -> bool:
@@ -65,32 +65,40 @@ class ImageFetcher:
         self._client = Client(limits=Limits(per_origin=8), proxy=ProxyConfig(), dial=self._guarded_address)
 
     async def inline(self, body: bytes) -> bytes:
-        """An OpenAI chat body with every http(s) image replaced by a ``data:`` URL.
+        """A chat's body, in any dialect, with every http(s) image replaced by one by value.
 
         Raises:
             CallerError: an image cannot be had, naming the field.
         """
         try:
             request = msgspec.json.decode(body)
-            messages = request["messages"]
-        except (msgspec.DecodeError, KeyError, TypeError):
+        except (msgspec.DecodeError, RecursionError):
             return body  # the dialect's own parser says what is wrong with it
-        for i, message in enumerate(messages if isinstance(messages, list) else ()):
-            content = message.get("content") if isinstance(message, dict) else None
-            for j, part in enumerate(content if isinstance(content, list) else ()):
-                if isinstance(part, dict):
-                    await self._inline_part(part, f"messages[{i}].content[{j}].image_url.url")
+        if not isinstance(request, dict):
+            return body
+        for name in ("messages", "input"):
+            await self._inline(request.get(name), name)
         return msgspec.json.encode(request)
 
-    async def _inline_part(self, part: dict[str, Any], param: str) -> None:
-        image = part.get("image_url")
-        if isinstance(image, str):
-            image = part["image_url"] = {"url": image}
-        if not isinstance(image, dict):
+    async def _inline(self, value: Any, param: str) -> None:
+        """Look for images in a message, its parts, and what is in them."""
+        if isinstance(value, list):
+            for number, each in enumerate(value):
+                await self._inline(each, f"{param}[{number}]")
+        if not isinstance(value, dict):
             return
-        url = image.get("url")
-        if isinstance(url, str) and url.startswith(("http://", "https://")):
-            image["url"] = await self.fetch(url, param)
+        for name in ("content", "output"):
+            await self._inline(value.get(name), f"{param}.{name}")
+        image, source = value.get("image_url"), value.get("source")
+        if isinstance(image, dict) and _is_remote(image.get("url")):
+            image["url"] = await self.fetch(image["url"], f"{param}.image_url.url")
+        elif _is_remote(image):  # the Responses API's part has no more than that
+            found = await self.fetch(str(image), f"{param}.image_url")
+            value["image_url"] = found if value.get("type") == "input_image" else {"url": found}
+        elif value.get("type") == "image" and isinstance(source, dict) and _is_remote(source.get("url")):
+            found = await self.fetch(source["url"], f"{param}.source.url")
+            kind, _, data = found.removeprefix("data:").partition(";base64,")
+            value["source"] = {"type": "base64", "media_type": kind, "data": data}
 
     async def fetch(self, url: str, param: str | None = None) -> str:
         """The image at ``url`` as a ``data:`` URL.
@@ -151,6 +159,10 @@ class ImageFetcher:
 
 class _NotPublicError(OSError):
     """The guard's refusal, on its way through the transport."""
+
+
+def _is_remote(url: object) -> bool:
+    return isinstance(url, str) and url.startswith(("http://", "https://"))
 
 
 def _refused(why: str, param: str | None) -> CallerError:

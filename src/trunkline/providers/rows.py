@@ -1,32 +1,44 @@
 """Providers that are only data: address, key, headers and quirks. A new one is one row and one test.
 
+A row's own dialect is what its vendor is asked in; clients of the dialects that it ``speaks`` besides are
+passed through.
+
 Facts: each vendor's API reference, as gathered in the project's notes; the fields of a row say which quirk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.openai import Quirks
+from trunkline.dialects.anthropic import AnthropicBack
+from trunkline.dialects.base import Back
+from trunkline.dialects.openai import ENDPOINTS, OpenAIBack, Quirks
+from trunkline.dialects.responses import ResponsesBack
 from trunkline.providers.base import ModelInfo
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One OpenAI-compatible vendor."""
+    """One vendor."""
 
     kind: str
     title: str
     """Its name in texts for people."""
     url: str | None = None
     """Base address, unless the settings give one."""
-    quirks: Quirks
+    quirks: Quirks | None
+    """What its dialect of OpenAI's API is like; None is a vendor who is asked in Anthropic's."""
+    speaks: tuple[str, ...] = ()
+    """Dialects that it has besides its own."""
     path: str = ""
-    """Where the OpenAI-compatible API lies below the vendor's base address."""
+    """Where the API lies below the vendor's base address."""
+    list_path: str = "/models"
+    """Where its models are listed."""
     headers: Mapping[str, str] = {}
     """Sent with every request."""
     key_headers: Mapping[str, str] = msgspec.field(default_factory=lambda: BEARER)
@@ -42,6 +54,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     id_prefix: str = "chatcmpl-"
     read_models: Callable[[Mapping[str, Any]], ModelInfo]
     """One item of its ``/models`` list → what it says."""
+
+    def back(self, who: str) -> Back:
+        """The dialect that it is asked in; ``who`` is its name in error texts."""
+        if self.quirks is None:
+            return AnthropicBack(who)
+        return OpenAIBack(msgspec.structs.replace(self.quirks, who=who))
 
 
 def plain_model(item: Mapping[str, Any]) -> ModelInfo:
@@ -88,11 +106,33 @@ def openrouter_model(item: Mapping[str, Any]) -> ModelInfo:
     )
 
 
+def anthropic_model(item: Mapping[str, Any]) -> ModelInfo:
+    """Anthropic's item: ``created_at`` in RFC 3339, and lengths and capabilities where they are told."""
+    created = item.get("created_at")
+    length, most = item.get("max_input_tokens"), item.get("max_tokens")
+    return ModelInfo(
+        id=str(item["id"]),
+        created=_moment(created) if isinstance(created, str) else None,
+        owner="anthropic",
+        context_length=length if isinstance(length, int) else None,
+        max_output=most if isinstance(most, int) else None,
+        capabilities=("completion", "tools", "vision"),
+    )
+
+
+def _moment(text: str) -> int | None:
+    try:
+        return max(0, int(datetime.fromisoformat(text).timestamp()))
+    except (ValueError, OverflowError):
+        return None
+
+
 OPENAI: Final = Row(
     kind="openai",
     title="OpenAI",
     url="https://api.openai.com/v1",
     quirks=Quirks(who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset()),
+    speaks=("responses",),
     read_models=plain_model,
 )
 
@@ -101,8 +141,14 @@ OPENROUTER: Final = Row(
     title="OpenRouter",
     url="https://openrouter.ai/api/v1",
     quirks=Quirks(
-        who="OpenRouter", reasoning="object", history_reasoning="reasoning", ask_usage=False, routes=True
+        who="OpenRouter",
+        endpoints={each: path for each, path in ENDPOINTS.items() if each != "other"},
+        reasoning="object",
+        history_reasoning="reasoning",
+        ask_usage=False,
+        routes=True,
     ),
+    speaks=("anthropic", "responses"),
     headers={"X-Title": "Trunkline"},
     other_lists=("/embeddings/models",),
     vendor_ids=True,
@@ -134,17 +180,12 @@ ANTHROPIC: Final = Row(
     title="Anthropic",
     path="/v1",
     url="https://api.anthropic.com",
-    quirks=Quirks(
-        who="Anthropic",
-        endpoints={"chat": "/chat/completions"},
-        reasoning="none",
-        knobs=frozenset(),
-    ),
+    quirks=None,
     headers={"anthropic-version": "2023-06-01"},
-    key_headers={"authorization": "Bearer ", "x-api-key": ""},
-    read_models=plain_model,
+    key_headers={"x-api-key": ""},
+    list_path="/models?limit=1000",
+    read_models=anthropic_model,
 )
-"""By its OpenAI-compatible endpoint, which knows neither seeds, penalties nor prompt caching."""
 
 COMPATIBLE: Final = Row(
     kind="openai-compatible",
@@ -158,3 +199,9 @@ ROWS: Final[Mapping[str, Row]] = {
     row.kind: row for row in (OPENAI, OPENROUTER, CEREBRAS, ANTHROPIC, COMPATIBLE)
 }
 """Every row by its type's name."""
+
+
+def other_backs(who: str, speaks: Iterable[str], base: str = "", *, routes: bool = False) -> list[Back]:
+    """The dialects ``speaks`` as an upstream has them below ``base``; ``routes``: it is OpenRouter."""
+    made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
+    return [made[dialect](who, base, routes=routes) for dialect in speaks]

@@ -18,13 +18,13 @@ import msgspec
 
 from trunkline import transport
 from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
-from trunkline.dialects.openai import OpenAIBack
+from trunkline.dialects.openai import OtherFront
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Ready, Translate
+from trunkline.exchange import Exchange, PassThrough, Ready, Relay, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import Flight, ModelInfo, Outlet, Upstream
 from trunkline.providers.library import LibraryFace
-from trunkline.providers.rows import Row
+from trunkline.providers.rows import Row, other_backs
 from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
 
 MAX_WHOLE_BODY: Final = 256 * 1024 * 1024
@@ -77,9 +77,11 @@ class WireProvider(LibraryFace):
         id_prefix: str = "chatcmpl-",
         streaming: bool = True,
         owns_client: bool = True,
+        other_backs: Sequence[Back] = (),
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
-        one more upstream of every address."""
+        one more upstream of every address. ``other_backs`` are dialects that the upstreams have besides
+        their own: what comes in one of them is passed through."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -87,6 +89,7 @@ class WireProvider(LibraryFace):
         self.max_concurrent = max_concurrent
         self.max_retries = max_retries
         self.back = back
+        self._backs = {each.dialect: each for each in (*other_backs, back)}
         self.client = client
         self._owns_client = owns_client
         self.timeouts = timeouts or Timeouts()
@@ -116,11 +119,14 @@ class WireProvider(LibraryFace):
     ) -> Exchange:
         """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
         nothing to ask."""
+        if isinstance(front, OtherFront):
+            return Relay(front, self.back, body, peek, model, self.name)
         fills = self.fills_for(model)
         if wanted is not NO_FILLS:
             fills = _bounded(_merge([wanted, fills]), wanted.max_tokens)
-        if front.dialect == self.back.dialect and (self._streaming or not peek.stream):
-            return PassThrough(front, self.back, body, peek, model, fills, self.name)
+        back = self._backs.get(front.dialect)
+        if back is not None and (self._streaming or not peek.stream):
+            return PassThrough(front, back, body, peek, model, fills, self.name)
         job = front.parse(body)
         if not self.loads_models and (answer := front.loaded(job, model)) is not None:
             return Ready(front, self.back, model, answer)
@@ -153,9 +159,9 @@ class WireProvider(LibraryFace):
         place = self._places[upstream.name]
         request = UpstreamRequest(
             place.origin,
-            b"POST",
+            exchange.method,
             place.path + exchange.target().encode(),
-            place.headers,
+            place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
             exchange.request(),
             self.timeouts_for(exchange, upstream),
             0 if exchange.streaming else MAX_WHOLE_BODY,
@@ -240,22 +246,36 @@ class RowProvider(WireProvider):
     """A provider that is a row of data."""
 
     def __init__(
-        self, name: str, row: Row, urls: Sequence[str], *, drop: Sequence[str] = (), **more: Any
+        self,
+        name: str,
+        row: Row,
+        urls: Sequence[str],
+        *,
+        drop: Sequence[str] = (),
+        speaks: Sequence[str] | None = None,
+        **more: Any,
     ) -> None:
+        """``speaks`` are the dialects that it has besides its own, where that is not what the row says."""
         rules = [
             *(Rule(pattern, Fills(drop=fields)) for pattern, fields in row.drop.items()),
             *([Rule("*", Fills(drop=frozenset(drop)))] if drop else []),
             *more.pop("rules", ()),
         ]
-        quirks = row.quirks if row.url else msgspec.structs.replace(row.quirks, who=f"Provider '{name}'")
+        who = row.title if row.url else f"Provider '{name}'"
+        back = row.back(who)
+        others = other_backs(
+            who,
+            row.speaks if speaks is None else speaks,
+            routes=row.quirks is not None and row.quirks.routes,
+        )
         super().__init__(
-            name, row.kind, OpenAIBack(quirks), urls, rules=rules, id_prefix=row.id_prefix, **more
+            name, row.kind, back, urls, rules=rules, id_prefix=row.id_prefix, other_backs=others, **more
         )
         self.row = row
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /models``, and the vendor's other lists, if it has some and they can be had."""
-        items = await self._list(upstream, "/models")
+        items = await self._list(upstream, self.row.list_path)
         for path in self.row.other_lists:
             with suppress(ProviderError):
                 items += await self._list(upstream, path)
@@ -327,6 +347,13 @@ class _Landing:
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
+
+
+def _overlaid(own: Headers, others: Headers) -> list[tuple[bytes, bytes]]:
+    """``own`` without those that ``others`` replace, and these. A list: it is of one request, and not worth
+    being kept encoded."""
+    names = {name for name, _ in others}
+    return [*(pair for pair in own if pair[0] not in names), *others]
 
 
 def _merge(fills: Sequence[Fills]) -> Fills:

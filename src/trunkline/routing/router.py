@@ -12,7 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from trunkline.errors import FORBIDDEN, UNSUPPORTED, UPSTREAM_UNREACHABLE, CallerError, GatewayError
+from trunkline.errors import (
+    FORBIDDEN,
+    NOT_FOUND,
+    UNSUPPORTED,
+    UPSTREAM_UNREACHABLE,
+    CallerError,
+    GatewayError,
+)
 from trunkline.model import Operation
 from trunkline.providers.base import ModelInfo, Provider, Upstream
 from trunkline.routing.catalog import Catalog
@@ -102,6 +109,20 @@ class Router:
                 self._pools[question] = pool
         return pool
 
+    def nameless(self, only: str | None, local_only: bool) -> Pool:
+        """Who takes those paths of OpenAI's API that need no model: the provider that the path of the request
+        names, else the preferred one, else the first that has them.
+
+        Raises:
+            CallerError: 404, nobody has them.
+        """
+        named = [only] if only else [self.rules.preferred, *self.resolver.providers]
+        for name in named:
+            provider = self.resolver.providers.get(name)
+            if provider is not None and provider.supports("other") and (provider.local or not local_only):
+                return Pool([self._tier_of_provider(Target(provider, ""))])
+        raise CallerError("No provider here has this path of OpenAI's API", NOT_FOUND, provider=only)
+
     def candidates(
         self, model: str | None, operation: Operation | None, only: str | None = None, now: float = 0.0
     ) -> list[Choice]:
@@ -142,6 +163,13 @@ class Router:
         able = [each for each in targets if operation is None or each.provider.supports(operation)]
         if not able:
             target = targets[0]
+            if operation == "other":
+                raise CallerError(
+                    f"Provider '{target.provider.name}' does not have this path of OpenAI's API",
+                    NOT_FOUND,
+                    param="model",
+                    provider=target.provider.name,
+                )
             raise CallerError(
                 f"Provider '{target.provider.name}' has no {operation} endpoint for model '{target.model}'",
                 UNSUPPORTED,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -27,12 +28,14 @@ class _Message(msgspec.Struct):
 class _Opening(msgspec.Struct):
     model: str | None = None
     system: msgspec.Raw = msgspec.Raw(b"")
+    instructions: msgspec.Raw = msgspec.Raw(b"")
     messages: list[_Message] | None = None
     prompt: msgspec.Raw = msgspec.Raw(b"")
     input: msgspec.Raw = msgspec.Raw(b"")
 
 
 _decode: Final = msgspec.json.Decoder(_Opening).decode
+_decode_items: Final = msgspec.json.Decoder(list[_Message]).decode
 
 
 def session_of(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes | None:
@@ -49,12 +52,16 @@ def session_of(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes | N
         opening = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    parts = [bytes(opening.system)]
-    for message in opening.messages or ():
+    parts = [bytes(opening.system), bytes(opening.instructions)]
+    messages, said = opening.messages or [], bytes(opening.input)
+    if said.startswith(b"[{"):  # the Responses API's items, of which messages are some
+        with suppress(msgspec.DecodeError):
+            messages, said = _decode_items(said), b""
+    for message in messages:
         parts.append(bytes(message.content))
         if message.role == "user":
             break
-    parts += [bytes(text)[:_PROMPT] for text in (opening.prompt, opening.input)]
+    parts += [bytes(text)[:_PROMPT] for text in (bytes(opening.prompt), said)]
     return _digest([opening.model or "", parts]) if any(parts) else None
 
 

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from trunkline import steps
+from trunkline.cache import HEADER as CACHE
 from trunkline.call import Call, Lines, Responder, error_lines
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
+from trunkline.observe.traces import HEADER as TRACE
+from trunkline.observe.traces import trace_of
 from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
 from trunkline.server.pages import TEXT, Page
+from trunkline.server.responses import DIALECT
 from trunkline.server.routes import Ask, Do, Entry, Refuse, Tell
+from trunkline.server.rows import MOST_PROMPT
 
 if TYPE_CHECKING:
     from trunkline.pipe import Pipe
@@ -61,6 +66,10 @@ class Opened(NamedTuple):
     query: bytes = b""
     length: int | None = None
     """Bytes of the body, if the client has said how many."""
+    cache: bytes | None = None
+    """What a header says of the cache of answers."""
+    traceparent: bytes | None = None
+    """Where the client's request stands in a trace (W3C Trace Context)."""
 
     @property
     def streams(self) -> bool:
@@ -70,6 +79,8 @@ class Opened(NamedTuple):
     def lines(self, content_type: bytes) -> Lines:
         """Headers of an answer that the gateway gives by itself."""
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
+        if isinstance(self.entry, Ask) and self.entry.front.manners.id_header is not None:
+            lines += b"%b: %b\r\n" % (self.entry.front.manners.id_header, self.request_id.encode())
         if isinstance(self.entry, Refuse) and self.entry.allow:
             lines += b"allow: %b\r\n" % self.entry.allow
         return lines
@@ -84,11 +95,14 @@ class Door:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._traces = gateway.tracer is not None
 
     def rewire(self) -> None:
         """The gateway's configuration has changed."""
         self._find = self._gateway.routes.find
         self._key_in_path = self._gateway.settings.allow_key_in_path
+        self._store_prompts = self._gateway.settings.store_prompts
+        self._keeps_responses = self._gateway.settings.responses.store
 
     def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> Opened | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
@@ -121,6 +135,8 @@ class Door:
                     admission.check_admin(key)
             elif isinstance(entry, Ask):
                 admission.check_may_ask(key)
+                if entry.admin:
+                    admission.check_admin(key)
             if length is not None and not streams:
                 admission.check_length(length)
             if isinstance(entry, Refuse):
@@ -141,6 +157,8 @@ class Door:
             b"expect" in said,
             query,
             length,
+            said.get(CACHE),
+            said.get(TRACE),
         )
 
     def enter(
@@ -163,7 +181,15 @@ class Door:
             None if client is None else client[0],
             opened.request_headers,
         )
-        steps.run(self._gateway.pipeline.serve(call, body))
+        call.cache_wish = opened.cache
+        if self._traces or opened.traceparent is not None:
+            call.trace = trace_of(opened.traceparent, self._traces)
+        if self._store_prompts:
+            call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
+        serve = self._gateway.pipeline.serve
+        if self._keeps_responses and entry.front.dialect == DIALECT:
+            serve = self._gateway.responses.serve
+        steps.run(serve(call, body))
         return call
 
     def enter_streaming(self, opened: Opened, responder: Responder, pieces: Pipe) -> Held:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from trunkline import __version__
+from trunkline.cache import Answers, Cache, Memory
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.ledger.policies import Policies
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog
 from trunkline.observe.metrics import BudgetState, LedgerState, Metrics, Present, UpstreamState
+from trunkline.observe.traces import Tracer
 from trunkline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.guard import Guard, Spending
@@ -26,11 +28,13 @@ from trunkline.policy.prices import preload
 from trunkline.policy.rules import Marked
 from trunkline.routing.pools import Choice
 from trunkline.server.admit import Admission, RequestIds
+from trunkline.server.answers import RedisAnswers, cache_rule
 from trunkline.server.calls import Door, Held
 from trunkline.server.errands import Errand
 from trunkline.server.policing import MICROS, Spent, Warnings, period, price_book, rulebook
 from trunkline.server.records import Recorder
 from trunkline.server.reloading import Reloader
+from trunkline.server.responses import Responses
 from trunkline.server.sharing import RedisLeases
 from trunkline.server.wiring import Registry, Wiring
 from trunkline.settings import Exposure, Settings
@@ -41,6 +45,9 @@ if TYPE_CHECKING:
 
 RETIRE_S: Final = 0.5
 """Seconds between two looks whether the requests of an old configuration have ended."""
+
+BEAT_S: Final = 10.0
+"""Seconds of silence in a stream after which clients that may give up hear a word."""
 
 KEY_REFRESH_S: Final = 1.0
 """Seconds between two looks at the key store: a revoked key is dead within two of them."""
@@ -63,7 +70,8 @@ class Gateway:
         ``registry`` holds providers that a program has made. Without a ``ledger`` usage is not written down.
 
         Raises:
-            SettingsError: a provider cannot be made, or the models filter cannot be read.
+            SettingsError: a provider cannot be made, the models filter cannot be read, or what traces need
+                is not installed.
         """
         self.where = where
         self.version = __version__
@@ -76,7 +84,10 @@ class Gateway:
         self.ledger = ledger
         self.metrics = Metrics(self._present)
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
-        self.recorder = Recorder(self.metrics, self.access_log, ledger)
+        self.tracer = None
+        if settings.otel_endpoint is not None:
+            self.tracer = Tracer(settings.otel_endpoint, __version__)
+        self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
         self.request_ids = RequestIds()
         self.errands: set[Errand] = set()
         self._registry = registry
@@ -94,14 +105,16 @@ class Gateway:
             period=period,
             warn=self._warnings,
         )
+        self.cache = Cache(_answers(settings), time.time)
         self.pipeline = Pipeline(
-            self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard
+            self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard, self.cache
         )
+        self.responses = Responses(_answers(settings), self.pipeline, settings.responses)
         self.door = Door(self)
         self._take(self.wiring)
         self.reloader: Reloader | None = None
         """Takes over changed settings, where whoever started the gateway has said how to read them."""
-        self._keeper: asyncio.Task[None] | None = None
+        self._keepers: list[asyncio.Task[None]] = []
         self._retiring: set[asyncio.Task[None]] = set()
 
     def _take(self, wiring: Wiring) -> None:
@@ -121,11 +134,15 @@ class Gateway:
         self.guard.configure(
             rulebook(wiring.settings, self.policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
+        self.cache.configure(cache_rule(wiring.settings))
+        self.responses.configure(wiring.settings.responses)
         self.pipeline.rewire(wiring.router, wiring.patience)
         self.door.rewire()
 
     async def start(self) -> None:
         """Begin discovery and the watch over the key store."""
+        if self.tracer is not None:
+            self.tracer.start()
         self.recorder.start(asyncio.get_running_loop())
         self.access_log.start(asyncio.get_running_loop())
         self.wiring.start()
@@ -136,8 +153,10 @@ class Gateway:
             self._leases.start(self._sharing)
         if self.reloader is not None:
             self.reloader.start()
+        loop = asyncio.get_running_loop()
+        self._keepers.append(loop.create_task(self._keep_awake()))
         if self._key_source is not None:
-            self._keeper = asyncio.get_running_loop().create_task(self._keep_keys(self._key_source))
+            self._keepers.append(loop.create_task(self._keep_keys(self._key_source)))
 
     async def rewire(self, settings: Settings) -> None:
         """Take over other settings, without a moment in which a request would find neither the old nor the
@@ -179,6 +198,12 @@ class Gateway:
                     self.take_policies(found)
             except Exception as error:  # the store is away: what was read last still holds
                 log.error("the key store cannot be read", reason=type(error).__name__)
+
+    async def _keep_awake(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for call in list(self.pipeline.active):
+                call.beat()
 
     async def look_at_policies(self) -> None:
         """Read the store's policies now: somebody has changed them here."""
@@ -247,9 +272,9 @@ class Gateway:
     async def aclose(self) -> None:
         """End what is running and close what is open."""
         self.stopping = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
         if self._key_source is not None:
             self._key_source.close()
         if self.reloader is not None:
@@ -266,6 +291,8 @@ class Gateway:
             await provider.aclose()
         await self._client.aclose()
         self.recorder.close()
+        if self.tracer is not None:
+            await asyncio.to_thread(self.tracer.close)
         if self.ledger is not None:
             await asyncio.to_thread(self.ledger.close)
         if self._leases is not None and self._sharing is not None:
@@ -274,6 +301,9 @@ class Gateway:
             self._spent.close()
         if self._store is not None:
             self._store.close()
+        for answers in (self.cache.answers, self.responses.answers):
+            if isinstance(answers, RedisAnswers):
+                await answers.aclose()
         await self._warnings.aclose()
         self.access_log.close()
 
@@ -295,6 +325,13 @@ def _share(settings: Settings, spent: Spent | None) -> tuple[Sharing | None, Red
     leases = RedisLeases(settings.redis_url.get_secret_value(), settings.redis_prefix)
     closed, share = settings.redis_loss == "closed", settings.redis_local_share
     return Sharing(leases, period, before, closed=closed, local_share=share), leases
+
+
+def _answers(settings: Settings) -> Answers:
+    """Where answers are kept: all nodes share them, where Redis is configured."""
+    if settings.redis_url is None:
+        return Memory(settings.cache.max_bytes)
+    return RedisAnswers(settings.redis_url.get_secret_value(), settings.redis_prefix)
 
 
 def _look(source: PolicyReader) -> Policies | None:

@@ -1,4 +1,4 @@
-"""What every call came to, written down: one log line and the counters."""
+"""What every call came to, written down: one log line, the counters, the ledger's rows, and spans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from trunkline.ledger.rows import Ids
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog, RequestLine
 from trunkline.observe.metrics import Metrics
+from trunkline.observe.traces import Tracer
 from trunkline.server.rows import rows_of
+from trunkline.server.spans import spans_of
 
 if TYPE_CHECKING:
     from trunkline.server.calls import Opened
@@ -31,8 +33,15 @@ class Recorder:
     """The pipeline's observer. A call that ends only puts itself into a list; the list is worked off a few
     times a second, or when it has grown, so that the work of many calls is done in one go."""
 
-    def __init__(self, metrics: Metrics, access_log: AccessLog, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        access_log: AccessLog,
+        ledger: Ledger | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._metrics = metrics
+        self._tracer = tracer
         self._ledger = ledger
         self._ids = Ids()
         self._log = access_log
@@ -63,6 +72,8 @@ class Recorder:
             self._note(outcome, offset)
         if self._ledger is not None and pending:
             self._ledger.put([row for each in pending for row in rows_of(each, offset, self._ids)])
+        if self._tracer is not None:
+            self._tracer.put(span for each in pending for span in spans_of(each, offset))
 
     def close(self) -> None:
         """Note the rest, and every later call at once."""
@@ -144,5 +155,5 @@ def _overhead(call: Call, outcome: Outcome) -> float | None:
         return None
     upstream = sum(past.ended - past.began for past in call.past)
     if call.exchange is not None:
-        upstream += outcome.ended - call.sent_at
+        upstream += (call.landed_at or outcome.ended) - call.sent_at
     return max(0.0, outcome.seconds - upstream - call.waited)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-from trunkline.dialects import ollama, openai
+from trunkline.dialects import anthropic, ollama, openai, responses
 from trunkline.dialects.base import Front
 from trunkline.errors import (
     METHOD_NOT_ALLOWED,
@@ -21,7 +21,8 @@ from trunkline.errors import (
     GatewayError,
 )
 from trunkline.policy.auth import redact_path
-from trunkline.server import pages, providers
+from trunkline.server import messages, pages, providers
+from trunkline.server import responses as kept
 from trunkline.server.errands import Run
 from trunkline.server.ollama import manage
 from trunkline.server.ollama import pages as native
@@ -37,6 +38,8 @@ class Ask(NamedTuple):
     front: Front
     only: str | None = None
     """The provider that the path names."""
+    admin: bool = False
+    """Needs an admin's key."""
 
     def render(self, error: GatewayError) -> bytes:
         """An error's body in the front's dialect."""
@@ -125,14 +128,21 @@ OWN: Final[Mapping[str, Methods]] = {
 }
 """The gateway's own paths."""
 
-SURFACES: Final[Mapping[str, Render]] = {"/v1": openai.error_body, "/api": ollama.error_body}
-"""Where the dialects' paths lie, and the shape of errors there."""
+SURFACES: Final[Mapping[str, Render]] = {
+    "/v1/messages": anthropic.error_body,
+    "/v1": openai.error_body,
+    "/api": ollama.error_body,
+}
+"""Where the dialects' paths lie, and the shape of errors there; of two that fit, the first."""
 
 DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/chat/completions": {"POST": Ask(openai.CHAT)},
     "/v1/completions": {"POST": Ask(openai.COMPLETIONS)},
     "/v1/embeddings": {"POST": Ask(openai.EMBEDDINGS)},
-    "/v1/models": _page(pages.list_models, personal=True),
+    "/v1/responses": {"POST": Ask(responses.RESPONSES)},
+    "/v1/messages": {"POST": Ask(anthropic.MESSAGES)},
+    "/v1/messages/count_tokens": {"POST": Do(messages.count_tokens, render=anthropic.error_body)},
+    "/v1/models": _page(messages.list_models, personal=True),
     "/v1/providers": _page(providers.list_providers),
     "/v1/providers/health-check": {"POST": Do(providers.check_health, render=openai.error_body)},
     "/v1/explain": _errand(providers.explained, openai.error_body),
@@ -154,8 +164,22 @@ DIALECTS: Final[Mapping[str, Methods]] = {
 }
 """The dialects' paths; each is there once more below the name of every provider."""
 
+OTHERS: Final[Mapping[str, Methods]] = {
+    f"/v1{path}": {method: Ask(openai.OtherFront(path, method), admin=path == "/files") for method in methods}
+    for path, methods in openai.OTHERS.items()
+}
+"""OpenAI's other paths, for providers that have them; each is there below every provider's name, too. Files
+are an admin's: upstream they belong to the provider's key, and so to everybody here."""
+
 PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
-    "/v1/models/": ("model", _page(pages.show_model, personal=True)),
+    "/v1/models/": ("model", _page(messages.show_model, personal=True)),
+    "/v1/responses/": (
+        "number",
+        {
+            "GET": Do(kept.show, render=openai.error_body),
+            "DELETE": Do(kept.delete, render=openai.error_body),
+        },
+    ),
     "/v1/providers/": ("rest", _page(providers.provider_models)),
     "/api/blobs/": (
         "digest",
@@ -168,18 +192,26 @@ PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
 """Beginnings of paths whose rest is an argument, and what that is called."""
 
 
+_SURFACE: Final[Mapping[str, Methods]] = {**DIALECTS, **OTHERS}
+
+
 class Routes:
     """Looks up paths; made once per configuration."""
 
-    def __init__(self, names: Collection[str], *, metrics_public: bool = False) -> None:
+    def __init__(
+        self, names: Collection[str], *, metrics_public: bool = False, keeps_responses: bool = False
+    ) -> None:
+        """Of the providers ``names``; ``keeps_responses``: a request may go on from an earlier one."""
         self._providers = frozenset(names)
         self._exact: dict[tuple[str, str], Entry] = {}
         for path, methods in OWN.items():
             for method, entry in methods.items():
                 public = path == "/metrics" and metrics_public
                 self._exact[method, path] = Tell(pages.metrics, open=True) if public else entry
-        for path, methods in DIALECTS.items():
+        for path, methods in _SURFACE.items():
             for method, entry in methods.items():
+                if keeps_responses and isinstance(entry, Ask) and entry.front is responses.RESPONSES:
+                    entry = entry._replace(front=responses.ResponsesFront(stored=True))
                 self._exact[method, path] = entry
                 for provider in names:
                     self._exact[method, f"/{provider}{path}"] = entry.pinned(provider)
@@ -198,8 +230,14 @@ class Routes:
         if only is not None and only not in self._providers:
             text = f"Provider '{only}' not configured"
             return Refuse(CallerError(text, PROVIDER_NOT_CONFIGURED), render=render)
-        if rest in DIALECTS:
-            return _wrong_method(method, path, DIALECTS[rest], render)
+        if rest in _SURFACE:
+            return _wrong_method(method, path, _SURFACE[rest], render)
+        if openai.FILE.fullmatch(rest[3:]):
+            asks = {each: Ask(openai.OtherFront(rest[3:], each), admin=True) for each in openai.FILE_METHODS}
+            ask = asks.get(method)
+            if ask is None:
+                return _wrong_method(method, path, asks, render)
+            return ask if only is None else ask.pinned(only)
         for beginning, (argument, methods) in PATTERNS.items():
             value = rest.removeprefix(beginning)
             if value and value != rest:

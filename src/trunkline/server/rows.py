@@ -39,12 +39,14 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
     exchange = call.exchange
     provider = "" if candidate is None else candidate.provider.name
     model = "" if exchange is None else exchange.upstream_model
+    if call.kept is not None:
+        provider, model = call.kept.provider, call.kept.model
     if not model and candidate is not None:
         model = candidate.model
     at = int((ended + offset) * 1000)
     began, first_byte = call.began, call.first_byte_at
     usage, estimated, cost, source = call.spent
-    busy = 0.0 if call.sent_at is None or exchange is None else ended - call.sent_at
+    busy = 0.0 if call.sent_at is None or exchange is None else (call.landed_at or ended) - call.sent_at
     rows.append(
         UsageRow(
             ids.next(at),
@@ -77,8 +79,8 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
             busy * 1000,
             call.waited * 1000,
             max(0, call.attempts - 1),
-            call.cached,
-            call.prompt,
+            call.kept is not None,
+            None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
         )
     )
     return rows

@@ -91,7 +91,11 @@ class Wiring:
         self.router = Router(
             self.providers, self.catalog, _rules(settings, self.configured, registry), breaker
         )
-        self.routes = Routes(self.providers, metrics_public=settings.metrics_public)
+        self.routes = Routes(
+            self.providers,
+            metrics_public=settings.metrics_public,
+            keeps_responses=settings.responses.store,
+        )
         self.patience = Patience(settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s)
         if before is not None:
             self.router.inherit(before.router)

@@ -26,6 +26,7 @@ from trunkline.settings.sections import (
     Price,
     ProviderConfig,
     ProviderName,
+    ResponsesRule,
     Route,
     Seconds,
     Server,
@@ -288,6 +289,9 @@ class Settings(BaseSettings):
         default={}, description="Prices by model pattern; they win over published ones."
     )
     cache: CacheRule = Field(default=CacheRule(), description="The cache of answers.")
+    responses: ResponsesRule = Field(
+        default=ResponsesRule(), description="Responses that are kept for later turns."
+    )
     server: Server = Field(default=Server(), description="TLS and proxies in front of the gateway.")
 
     @classmethod

@@ -124,6 +124,11 @@ class ProviderConfig(Section):
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments for a Python provider.")
     drop: tuple[str, ...] = Field(default=(), description="Request fields never to send to it.")
+    speaks: tuple[Literal["anthropic", "responses"], ...] | None = Field(
+        default=None,
+        description="APIs that it has besides its own, and is asked in as requests come: anthropic "
+        "(/v1/messages), responses. Default: what is known of its type.",
+    )
     models: tuple[str, ...] = Field(
         default=(), description="Its models, where it has no endpoint that lists them."
     )
@@ -283,6 +288,16 @@ class CacheRule(Section):
         default=64 * 1024 * 1024, ge=1, description="Most bytes of answers in memory; the oldest go first."
     )
     shared: bool = Field(default=False, description="One key's answers may be given to another.")
+
+
+class ResponsesRule(Section):
+    """Responses that are kept for ``previous_response_id``, in memory or Redis."""
+
+    store: bool = Field(default=False, description="Keep them, unless a request says store: false.")
+    ttl_s: Seconds = Field(default=86400, description="Seconds for which one is kept.")
+    max_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1, description="Most bytes of them in memory; the oldest go first."
+    )
 
 
 class Tls(Section):

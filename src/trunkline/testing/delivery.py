@@ -54,6 +54,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Silence before the answer that the server itself needs (a model being loaded)."""
     lasting: bool = True
     """The same request gets the same answer again, whatever the server has done in between."""
+    told: int = 0
+    """Records of it that the peer gets before an error in mid-stream; a shape that numbers them asks."""
     effect: Callable[[], None] | None = None
     """What answering changes in the server's state; run once per answer."""
 

@@ -144,7 +144,9 @@ def test_what_follows_the_terminal_marker_is_nobodys() -> None:
         (b"data: [DONE]", DONE),
         (b"data: [DONE]\r\n", DONE),
         (b"data: [DO", b""),
-        (b": bye", b": bye\n\n"),
+        (b": bye", b""),
+        (b"dat", b""),
+        (b"data:", b""),
         (b"", b""),
     ],
 )

@@ -10,7 +10,8 @@ import pytest
 from trunkline.dialects.base import Peek
 from trunkline.dialects.responses import RESPONSES, ResponsesFront, ResponsesRequest
 from trunkline.errors import INVALID_JSON, INVALID_REQUEST, UNSUPPORTED, CallerError
-from trunkline.model import Format, Message, Reasoning, Sampling, Text, Tool, ToolChoice
+from trunkline.events import Finished, StreamEvent, ToolCallDelta
+from trunkline.model import Format, Message, Reasoning, Sampling, Text, Tool, ToolCall, ToolChoice
 
 body = msgspec.json.encode
 
@@ -165,7 +166,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "background": ({"background": True}, "background"),
     "conversation": ({"conversation": "conv_1"}, "conversation"),
     "prompt": ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-    "web search": ({"tools": [TOOL, {"type": "web_search"}]}, "tools[1].type"),
+    "web search": ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
     "file search": ({"tools": [{"type": "file_search", "vector_store_ids": []}]}, "tools[0].type"),
     "mcp": ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0].type"),
     "code": ({"tools": [{"type": "code_interpreter", "container": {}}]}, "tools[0].type"),
@@ -278,3 +279,31 @@ def test_what_must_be_there_is_missed_before_routing() -> None:
     with pytest.raises(CallerError) as caught:
         RESPONSES.peek(body({"prompt": {"id": "pmpt_1"}}))
     assert caught.value.param == "prompt"
+
+
+def test_a_tool_that_only_openai_could_run_is_left_out_beside_others() -> None:
+    tools = [{"type": "web_search"}, TOOL, {"type": "namespace", "name": "n", "tools": [{"type": "custom"}]}]
+    assert RESPONSES.parse(body({**ASK, "tools": tools})).tools == (F,)
+
+
+def test_tools_of_a_namespace() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "namespace": "n", "arguments": "{}"}
+    request = RESPONSES.parse(
+        body({"model": "m", "input": [call], "tools": [{"type": "namespace", "name": "n", "tools": [TOOL]}]})
+    )
+    assert [tool.name for tool in request.tools] == ["n__f"]
+    assert request.messages == (
+        Message(role="assistant", parts=(ToolCall(id="c", name="n__f", arguments="{}"),)),
+    )
+    events: list[StreamEvent] = [
+        ToolCallDelta(index=0, id="d", name="n__f", arguments="{}"),
+        Finished(reason="tool_calls"),
+    ]
+    writer = RESPONSES.writer(request, "m", "")
+    writer.feed(events)
+    (item,) = msgspec.json.decode(writer.finish())["output"]
+    assert (item["namespace"], item["name"], item["call_id"]) == ("n", "f", "d")
+    streamed = RESPONSES.writer(msgspec.structs.replace(request, stream=True), "m", "")
+    said = streamed.feed(events) + streamed.finish()
+    assert said.count(b'"namespace":"n","name":"f"') == 3
+    assert b"n__f" not in said.replace(b'"name":"n__f","description"', b"")

@@ -198,3 +198,10 @@ async def test_what_runs(house: House) -> None:
     assert await good(house.admin.get("/admin/v1/routes")) == {"data": []}
     refused = await good(house.admin.post("/admin/v1/reload"), 404)
     assert "configuration file" in refused["error"]["message"]
+
+
+async def test_a_key_that_may_use_nothing_is_not_made(house: House) -> None:
+    """An empty list would be read as no rule at all; null is how to say that."""
+    for name in ("models", "providers"):
+        answer = await house.admin.post("/admin/v1/keys", json={"name": "none", name: []})
+        assert answer.status_code == 422

@@ -15,6 +15,7 @@ from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scan
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import ChatRequest, CompletionRequest, Job, Operation
 
+_decode: Final = msgspec.json.Decoder().decode
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -23,20 +24,24 @@ class AnthropicBack:
 
     Args:
         who: the upstream's name in error texts.
+        base: what stands before the path below the provider's base address.
+        routes: it takes OpenRouter's ``provider`` object.
     """
 
     dialect = DIALECT
     opening = 2
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
 
-    def __init__(self, who: str = "Anthropic") -> None:
+    def __init__(self, who: str = "Anthropic", base: str = "", *, routes: bool = False) -> None:
         self.who = who
+        self.base = base
+        self.routes = routes
 
     def target(self, operation: Operation, job: Job | None) -> str | None:
-        """The path below the base address (which ends in ``/v1``): chats have one, nothing else does."""
+        """The path below the base address: chats have one, nothing else does."""
         if isinstance(job, CompletionRequest) and job.templated:
             operation = "chat"
-        return PATH if operation == "chat" else None
+        return self.base + PATH if operation == "chat" else None
 
     def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
         """The body that asks ``model`` for ``job``.
@@ -74,6 +79,9 @@ class AnthropicBack:
         }
         if model != peek.model:
             changes["model"] = model
+        if fills.routing and self.routes:
+            wishes = _decode(fields.get("provider") or b"null")
+            changes["provider"] = {**(wishes if isinstance(wishes, dict) else {}), **fills.routing}
         dropped = fills.drop & fields.keys()
         if not changes and not dropped:
             return body

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from trunkline.dialects.anthropic import incoming
-from trunkline.dialects.anthropic.answers import Stream, Whole
+from trunkline.dialects.anthropic.answers import PING, Stream, Whole
 from trunkline.dialects.anthropic.faults import error_body, stream_error
 from trunkline.dialects.anthropic.wire import DIALECT, SSE_TYPE
-from trunkline.dialects.base import Peek, Writer
+from trunkline.dialects.base import Manners, Peek, Writer
 from trunkline.errors import INTERNAL, GatewayError
 from trunkline.model import ChatRequest, Job, Operation
 
@@ -20,6 +20,12 @@ class AnthropicFront:
     operation: Operation = "chat"
     home: str | None = None
     stream_type = SSE_TYPE
+    manners = Manners(
+        id_header=b"request-id",
+        passes=frozenset({b"anthropic-version", b"anthropic-beta"}),
+        keeps_errors=True,
+        ping=PING,
+    )
 
     def peek(self, body: bytes) -> Peek:
         """What routing needs of a request."""

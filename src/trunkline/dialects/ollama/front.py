@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from trunkline.dialects.base import Peek, Writer
+from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
 from trunkline.dialects.ollama import answers, incoming
 from trunkline.dialects.ollama.answers import Clocks, Form
 from trunkline.dialects.ollama.wire import DIALECT, NDJSON_TYPE
@@ -21,6 +21,7 @@ class OllamaFront:
 
     home = DIALECT
     stream_type = NDJSON_TYPE
+    manners: Manners = PLAIN
 
     def __init__(
         self,

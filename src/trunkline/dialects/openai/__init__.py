@@ -2,12 +2,26 @@
 
 ``requests`` and ``messages`` parse what clients ask (with the structs of ``wire``), ``answers`` writes what
 they get, ``upstream`` renders what we ask, ``reading`` reads what upstreams answer, ``scanning`` watches what
-passes through unchanged, ``faults`` knows their errors; these three share the structs of ``replies``. Facts:
-OpenAI's published OpenAPI document and SDKs, and OpenRouter's, Cerebras's and vLLM's documentation for what
-differs.
+passes through unchanged, ``faults`` knows their errors; these three share the structs of ``replies``.
+``others`` relays the paths that nobody translates. Facts: OpenAI's published OpenAPI document and SDKs, and
+OpenRouter's, Cerebras's and vLLM's documentation for what differs.
 """
 
 from trunkline.dialects.openai.front import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIFront, error_body
-from trunkline.dialects.openai.upstream import OpenAIBack, Quirks
+from trunkline.dialects.openai.others import FILE, FILE_METHODS, OTHERS, OtherFront
+from trunkline.dialects.openai.upstream import ENDPOINTS, OpenAIBack, Quirks
 
-__all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "OpenAIBack", "OpenAIFront", "Quirks", "error_body"]
+__all__ = [
+    "CHAT",
+    "COMPLETIONS",
+    "EMBEDDINGS",
+    "ENDPOINTS",
+    "FILE",
+    "FILE_METHODS",
+    "OTHERS",
+    "OpenAIBack",
+    "OpenAIFront",
+    "OtherFront",
+    "Quirks",
+    "error_body",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from trunkline.dialects.base import Peek, Writer
+from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
 from trunkline.dialects.openai import answers, requests
 from trunkline.dialects.openai.answers import error_body
 from trunkline.errors import GatewayError
@@ -23,6 +23,7 @@ class OpenAIFront(NamedTuple):
     dialect: str = "openai"
     stream_type: bytes = answers.SSE_TYPE
     home: str | None = None
+    manners: Manners = PLAIN
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to ``job``."""

@@ -14,9 +14,9 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.openai.faults import find_error, malformed, truncated
+from trunkline.dialects.envelope import UNREADABLE, malformed, truncated
+from trunkline.dialects.openai.faults import find_error
 from trunkline.dialects.openai.replies import (
-    UNREADABLE,
     CallPiece,
     ChoicePiece,
     Chunk,

@@ -12,9 +12,6 @@ import msgspec
 
 from trunkline.model import Usage
 
-UNREADABLE: Final = (ValueError, RecursionError)
-"""What decoding raises: not JSON, not UTF-8 or of another shape; nested without end."""
-
 
 class Reply(msgspec.Struct):
     """Base of what upstreams send."""

@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.openai.faults import find_error, malformed, truncated
-from trunkline.dialects.openai.replies import UNREADABLE, Chunk, UsageIn, decode_chunk
+from trunkline.dialects.envelope import UNREADABLE, malformed, truncated
+from trunkline.dialects.openai.faults import find_error
+from trunkline.dialects.openai.replies import Chunk, UsageIn, decode_chunk
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.framing import SSEForwarder, is_heartbeat, payload, split_events
 from trunkline.model import Usage
@@ -114,7 +115,8 @@ class SSEScanner:
         if self.complete or self.error is not None:
             return b""
         rest = self._whole.close().strip(b"\r\n")
-        out = self._look(rest + b"\n\n") if rest else b""
+        says = any(payload(event) for event in split_events(rest))  # more than half of its head
+        out = self._look(rest + b"\n\n") if says else b""
         self._end()
         return out
 

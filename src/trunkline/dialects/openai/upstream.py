@@ -11,8 +11,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.envelope import read_error
 from trunkline.dialects.openai.counting import CountingScanner
-from trunkline.dialects.openai.faults import read_error
+from trunkline.dialects.openai.others import AnyScanner, is_form, renamed
 from trunkline.dialects.openai.reading import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.openai.scanning import JSONScanner, SSEScanner
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
@@ -43,7 +44,9 @@ ENDPOINTS: Final[Mapping[Operation, str]] = {
     "chat": "/chat/completions",
     "completions": "/completions",
     "embeddings": "/embeddings",
+    "other": "",
 }
+"""Paths of the operations; ``other`` stands for every other path."""
 EXTRA_KNOBS: Final = frozenset({"top_k", "min_p", "repetition_penalty"})
 """Sampling fields that OpenAI does not have and many compatible servers do."""
 
@@ -234,8 +237,10 @@ class OpenAIBack:
         ``stream_options.include_usage`` is added where usage would be missing; the scanner then drops the
         chunk that the client did not ask for.
         """
+        if is_form(body) or not body:
+            return body if model == peek.model or peek.model is None else renamed(body, model)
         ask = peek.stream and self.quirks.ask_usage and not peek.include_usage
-        if not ask and model == peek.model and fills is NO_FILLS:
+        if not ask and model in (peek.model, "") and fills is NO_FILLS:
             return body
         fields = _RAW.decode(body)
         if model != peek.model:
@@ -256,6 +261,8 @@ class OpenAIBack:
 
     def scanner(self, operation: Operation, peek: Peek) -> Scanner:
         """A scanner for an answer that passes through."""
+        if operation == "other":
+            return AnyScanner()
         if peek.stream:
             scanner = SSEScanner if self.quirks.counts_calls else CountingScanner
             return scanner(self.quirks.who, self.quirks.ask_usage and not peek.include_usage)

@@ -1,13 +1,15 @@
-"""OpenAI's Responses API (``POST /v1/responses``), as clients speak it to us.
+"""OpenAI's Responses API (``POST /v1/responses``), as clients speak it to us, and past us to upstreams.
 
 ``requests`` and ``items`` parse what clients ask (with the structs of ``wire``, checked by ``checks``),
 ``output`` folds events into the answer's items, ``answers`` writes them as a whole response and ``streaming``
-as a stream. There is no back: upstreams are asked in the dialect that they have. Facts: OpenAI's published
-OpenAPI document and SDK.
+as a stream; ``front`` puts these together. Nothing is translated into this dialect: ``back`` is for what
+passes through, ``scanner`` watches that (with the structs of ``replies``) and ``faults`` knows upstreams'
+errors. Facts: OpenAI's published OpenAPI document and SDK.
 """
 
 from trunkline.dialects.responses.answers import error_body
+from trunkline.dialects.responses.back import ResponsesBack
 from trunkline.dialects.responses.front import RESPONSES, ResponsesFront
 from trunkline.dialects.responses.requests import ResponsesRequest
 
-__all__ = ["RESPONSES", "ResponsesFront", "ResponsesRequest", "error_body"]
+__all__ = ["RESPONSES", "ResponsesBack", "ResponsesFront", "ResponsesRequest", "error_body"]

@@ -90,9 +90,14 @@ class Response:
             case "function_call":
                 return wire | {
                     "call_id": item.call_id or f"call_{self._root}{index:02x}",
-                    "name": item.name,
+                    **self.called(item),
                     "arguments": "" if status == "in_progress" else item.parts[0].text,
                 }
+
+    def called(self, item: Item) -> dict[str, str]:
+        """The name of the function that a call is for, and its namespace if it has one."""
+        place = self._job.spaces.get(item.name)
+        return {"name": item.name} if place is None else place._asdict()
 
     def ending(self, index: int) -> Status:
         """The status of the item at ``index`` once the answer is there: what was cut short is the last."""
@@ -152,7 +157,7 @@ class Response:
                 "summary": job.summary,
             },
             "safety_identifier": job.safety_identifier,
-            "store": False,
+            "store": job.kept,
             "temperature": sampling.temperature,
             "text": text,
             "tool_choice": _tool_choice(job.tool_choice),

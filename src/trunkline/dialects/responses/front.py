@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from trunkline.dialects.base import Peek, Writer
+from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
 from trunkline.dialects.responses import requests, streaming
 from trunkline.dialects.responses.answers import Whole, error_body
 from trunkline.dialects.responses.requests import ResponsesRequest
@@ -21,6 +21,7 @@ class ResponsesFront(NamedTuple):
     dialect: str = "responses"
     stream_type: bytes = streaming.SSE_TYPE
     home: str | None = None
+    manners: Manners = PLAIN
 
     def peek(self, body: bytes) -> Peek:
         """What routing needs."""

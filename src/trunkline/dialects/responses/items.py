@@ -15,6 +15,7 @@ import msgspec
 
 from trunkline.dialects.responses import wire
 from trunkline.dialects.responses.checks import decode, invalid, missing, unsupported
+from trunkline.dialects.responses.tools import flat_name
 from trunkline.model import (
     Audio,
     Document,
@@ -89,7 +90,8 @@ def _read_item(item: msgspec.Raw, at: str, turns: _Turns) -> None:
             _message(decode(_MESSAGE, item, at), at, turns)
         case "function_call":
             call = decode(_CALL, item, at)
-            turns.add(ToolCall(id=call.call_id, name=call.name, arguments=call.arguments or "{}"))
+            name = flat_name(call.namespace, call.name)
+            turns.add(ToolCall(id=call.call_id, name=name, arguments=call.arguments or "{}"))
         case "function_call_output":
             result = decode(_RESULT, item, at)
             turns.say("tool", (ToolResult(id=result.call_id, parts=_result(result, at)),))

@@ -1,12 +1,13 @@
 """Requests of Responses clients: bytes → what routing needs, and bytes → canonical.
 
 The gateway keeps no responses: what refers to a kept one is refused in words that say so, unless whoever
-asks can look it up. Tools that OpenAI's own servers would run are refused as well. A knob that no upstream
+asks can look it up. A knob that no upstream
 has (``truncation``, ``verbosity``) is taken and does nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -15,12 +16,11 @@ from trunkline.dialects.base import Peek
 from trunkline.dialects.responses import wire
 from trunkline.dialects.responses.checks import decode, missing, unsupported
 from trunkline.dialects.responses.items import read_input
-from trunkline.model import ChatRequest, Format, Reasoning, Sampling, Tool, ToolChoice
+from trunkline.dialects.responses.tools import Place, read_tools
+from trunkline.model import ChatRequest, Format, Reasoning, Sampling
 
 _PEEK: Final = msgspec.json.Decoder(wire.Common)
 _ASKED: Final = msgspec.json.Decoder(wire.Asked)
-_TYPED: Final = msgspec.json.Decoder(wire.Typed)
-_FUNCTION: Final = msgspec.json.Decoder(wire.FunctionTool)
 
 
 class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
@@ -32,6 +32,10 @@ class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
     """The kept response that ``messages`` go on from."""
     store: bool | None = None
     """The response is to be kept; OpenAI's default is yes."""
+    kept: bool = False
+    """It will be."""
+    spaces: Mapping[str, Place] = {}
+    """Where tools that lie in a namespace do, by the name that upstreams know them by."""
     include: tuple[str, ...] = ()
     truncation: str | None = None
     metadata: dict[str, str] | None = None
@@ -90,6 +94,7 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
             "this gateway keeps no responses: send the whole conversation as input",
         )
     include = tuple(seen.include or ())
+    toolbox = read_tools(seen.tools or (), seen.tool_choice)
     logprobs = True if wire.LOGPROBS in include else None
     asked = seen.reasoning or wire.ReasoningIn()
     text = seen.text or wire.TextIn()
@@ -103,8 +108,8 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
             logprobs=logprobs,
             top_logprobs=seen.top_logprobs if logprobs else None,
         ),
-        tools=_tools(seen),
-        tool_choice=_tool_choice(seen.tool_choice),
+        tools=toolbox.tools,
+        tool_choice=toolbox.choice,
         parallel_tool_calls=seen.parallel_tool_calls,
         format=_format(text.format),
         reasoning=None if asked.effort is None else Reasoning(effort=asked.effort),
@@ -114,6 +119,8 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
         instructions=seen.instructions,
         previous_response_id=seen.previous_response_id,
         store=seen.store,
+        spaces=toolbox.spaces,
+        kept=stored and seen.store is not False,
         include=include,
         truncation=seen.truncation,
         metadata=seen.metadata,
@@ -123,44 +130,6 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
         prompt_cache_key=seen.prompt_cache_key,
         safety_identifier=seen.safety_identifier,
     )
-
-
-def _tools(seen: wire.Asked) -> tuple[Tool, ...]:
-    """The functions that the model may call; of those, the ones that ``tool_choice`` allows."""
-    tools = [_tool(raw, f"tools[{index}]") for index, raw in enumerate(seen.tools or ())]
-    choice = seen.tool_choice
-    if isinstance(choice, wire.Choice) and choice.type == "allowed_tools":
-        allowed = {tool.name for tool in choice.tools or () if tool.type == "function"}
-        tools = [tool for tool in tools if tool.name in allowed]
-    return tuple(tools)
-
-
-def _tool(raw: msgspec.Raw, at: str) -> Tool:
-    typed = decode(_TYPED, raw, at)
-    if typed.type is None:
-        raise missing(f"{at}.type")
-    if typed.type != "function":
-        raise unsupported(f"A tool of type '{typed.type}'", f"{at}.type", "only functions are")
-    spec = decode(_FUNCTION, raw, at)
-    return Tool(name=spec.name, description=spec.description, parameters=spec.parameters, strict=spec.strict)
-
-
-def _tool_choice(seen: str | wire.Choice | None) -> ToolChoice | None:
-    match seen:
-        case None:
-            return None
-        case wire.Choice(type="function"):
-            if seen.name is None:
-                raise missing("tool_choice.name")
-            return ToolChoice(mode="tool", name=seen.name)
-        case wire.Choice(type="allowed_tools"):
-            if seen.mode is None or seen.tools is None:
-                raise missing("tool_choice.mode" if seen.mode is None else "tool_choice.tools")
-            return ToolChoice(mode=seen.mode)
-        case wire.Choice():
-            raise unsupported(f"A tool choice of type '{seen.type}'", "tool_choice.type")
-        case word:
-            return ToolChoice(mode=word)  # type: ignore[arg-type]
 
 
 def _format(seen: wire.FormatIn | None) -> Format | None:

@@ -162,7 +162,7 @@ class Stream:
         if part.kind is TEXT:
             said["logprobs"] = [each for piece in part.logprobs for each in piece]
         if item.type == "function_call":
-            said["name"] = item.name
+            said["name"] = self._response.called(item)["name"]
         self._say(out, f"{part.kind.event}.done", place | said)
         if part.kind.part:
             self._say(out, f"{part.kind.part}.done", place | {"part": render_part(part)})

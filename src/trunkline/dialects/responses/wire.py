@@ -155,6 +155,7 @@ class CallItem(Incoming):
     call_id: Annotated[str, NotEmpty]
     name: str
     arguments: str
+    namespace: str | None = None
 
 
 class ResultItem(Incoming):
@@ -177,3 +178,8 @@ class FunctionTool(Incoming):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+
+
+class NamespaceTool(Incoming):
+    name: Annotated[str, NotEmpty]
+    tools: list[msgspec.Raw]

@@ -21,6 +21,7 @@ from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
 from trunkline.providers.ollama.discovery import Card, tagged
+from trunkline.providers.rows import other_backs
 from trunkline.providers.wire import Rule, WireProvider
 from trunkline.transport import Client, Timeouts
 
@@ -52,11 +53,13 @@ class OllamaProvider(WireProvider):
         images: ImageFetcher | None = None,
         rules: Sequence[Rule] = (),
         local: bool = True,
+        speaks: Sequence[str] = (),
         **more: Any,
     ) -> None:
         """``load_timeout`` is how many seconds a model that is known not to be loaded gets to its first
         byte; ``temperature`` and ``max_tokens`` fill what a request leaves open; ``images`` fetches images
-        by URL, which are refused without it; ``more`` is :class:`.WireProvider`'s.
+        by URL, which are refused without it; ``speaks`` are dialects that the servers have besides their
+        own (``anthropic`` from 0.14 on); ``more`` is :class:`.WireProvider`'s.
 
         Raises:
             ValueError: an address is none.
@@ -73,6 +76,7 @@ class OllamaProvider(WireProvider):
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
+            other_backs=other_backs("Ollama", speaks, "/v1"),
             **more,
         )
         self._images = images

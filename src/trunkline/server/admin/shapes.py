@@ -24,6 +24,8 @@ Name = Annotated[
 Amount = Annotated[int, Field(ge=1, le=MOST)]
 Role = Literal["admin", "member", "read-only"]
 Period = Literal["day", "week", "month", "total"]
+Some = Annotated[list[Text], Field(min_length=1)]
+"""A list that allows something; null allows all."""
 
 
 class Closed(BaseModel):
@@ -39,8 +41,8 @@ class KeyFields(Closed):
     team: Text | None = Field(default=None, description="Id or name of its team.")
     tags: list[Text] = Field(default=[], max_length=50)
     expires_at: datetime | None = Field(default=None, description="When it ends; UTC where no zone is said.")
-    models: list[Text] | None = Field(default=None, description="Patterns of the models it may use.")
-    providers: list[Text] | None = Field(default=None, description="Providers it may use.")
+    models: Some | None = Field(default=None, description="Patterns of the models it may use.")
+    providers: Some | None = Field(default=None, description="Providers it may use.")
     local_only: bool = Field(default=False, description="Never use a provider that is not local.")
     priority: Literal["high", "normal", "low"] = "normal"
     data_collection: Literal["allow", "deny"] | None = Field(default=None, description="OpenRouter's.")
@@ -102,8 +104,8 @@ class NewTeam(Closed):
     """A team to be made."""
 
     name: Name
-    models: list[Text] | None = Field(default=None, description="Patterns of the models its keys may use.")
-    providers: list[Text] | None = Field(default=None, description="Providers its keys may use.")
+    models: Some | None = Field(default=None, description="Patterns of the models its keys may use.")
+    providers: Some | None = Field(default=None, description="Providers its keys may use.")
     local_only: bool = False
 
 
@@ -111,8 +113,8 @@ class TeamChange(Closed):
     """Fields to change; those that are left out stay."""
 
     name: Name | None = None
-    models: list[Text] | None = None
-    providers: list[Text] | None = None
+    models: Some | None = None
+    providers: Some | None = None
     local_only: bool | None = None
 
 

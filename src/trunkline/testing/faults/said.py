@@ -60,8 +60,10 @@ def _error_midstream(job: Job) -> Reply:
         return _status(job)
     fault = job.fault
     status = fault.status or _DEFAULT_STATUS
-    record = job.voice.midstream_error(job.reply, status, fault.message, fault.code)
-    return replaced(job.reply, (*upto(job.reply.frames, fault.after), Frame(record, Mark.FINISH)))
+    kept = upto(job.reply.frames, fault.after)
+    begun = msgspec.structs.replace(job.reply, told=len(kept))
+    record = job.voice.midstream_error(begun, status, fault.message, fault.code)
+    return replaced(job.reply, (*kept, Frame(record, Mark.FINISH)))
 
 
 def _cut_line(job: Job) -> Reply:

@@ -1,7 +1,8 @@
 """OpenAI's API, and those of the vendors that speak it: routes, answers, streams, listings.
 
 One class plays a :class:`Vendor` row. What may be asked is :mod:`.openai_checks`, how a request is read
-:mod:`.openai_asks`, how errors look :mod:`.openai_errors`; here is how answers look.
+:mod:`.openai_asks`, how errors look :mod:`.openai_errors`; here is how answers look. The Responses API lives
+in a corner of it: :mod:`.responses`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ from trunkline.testing.shapes.base import (
     sse,
 )
 from trunkline.testing.shapes.openai_asks import chat_ask, completion_ask, prompts_of
-from trunkline.testing.shapes.openai_checks import check_chat, check_common, check_embeddings
+from trunkline.testing.shapes.openai_checks import (
+    check_chat,
+    check_common,
+    check_embeddings,
+    read_object,
+)
 from trunkline.testing.shapes.openai_errors import (
     body_in_200,
     error_reply,
@@ -36,6 +42,7 @@ from trunkline.testing.shapes.openai_errors import (
     refusal_reply,
 )
 from trunkline.testing.shapes.openai_forms import ChatForm, Form, TextForm
+from trunkline.testing.shapes.responses import ResponsesShape
 from trunkline.testing.shapes.vendors import Vendor
 
 _CREATED = 1_735_689_600
@@ -86,10 +93,11 @@ class OpenAIShape:
         if vendor.health:
             exact["/health"] = {"GET": Route(self._health)}
         self._routes = Routes(exact, prefixes)
+        self._responses = ResponsesShape(vendor, catalog, self._need, self._headers)
 
     def at(self, path: str) -> Shape:
-        """This one, whatever the path."""
-        return self
+        """This one, but for the Responses API, whose answers and errors look otherwise."""
+        return self._responses if path in self._responses.paths else self
 
     def find(self, method: str, path: str) -> tuple[Route, str]:
         """The route of a request."""
@@ -97,12 +105,7 @@ class OpenAIShape:
 
     def read(self, body: bytes) -> dict[str, Any]:
         """The body's JSON object."""
-        try:
-            return msgspec.json.decode(body, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise RefusalError(
-                400, "We could not parse the JSON body of your request. The API expects a JSON object."
-            ) from None
+        return read_object(body)
 
     # Errors: the vendor's voice.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from trunkline.testing.shapes.base import RefusalError
 from trunkline.testing.shapes.vendors import Vendor
 
@@ -32,8 +34,18 @@ _JSON_NAMES: Final = {
 }
 
 
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that ``body`` is."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise RefusalError(
+            400, "We could not parse the JSON body of your request. The API expects a JSON object."
+        ) from None
+
+
 def check_common(data: dict[str, Any], vendor: Vendor) -> None:
-    """Fields that chat and text completions share."""
+    """Fields that chats, text completions and responses share."""
     require(data, "model", str)
     for name in vendor.rejects:
         if name in data:
@@ -43,7 +55,7 @@ def check_common(data: dict[str, Any], vendor: Vendor) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _wrong_type(name, "a decimal", value)
+            raise wrong_type(name, "a decimal", value)
         if not low <= value <= high:
             raise RefusalError(
                 400,
@@ -54,9 +66,9 @@ def check_common(data: dict[str, Any], vendor: Vendor) -> None:
     for name in _COUNTS:
         value = data.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise _wrong_type(name, "an integer", value)
+            raise wrong_type(name, "an integer", value)
     if not isinstance(data.get("stream"), bool | None):
-        raise _wrong_type("stream", "a boolean", data["stream"])
+        raise wrong_type("stream", "a boolean", data["stream"])
     _check_stop(data.get("stop"))
     _check_stream_options(data)
 
@@ -64,14 +76,14 @@ def check_common(data: dict[str, Any], vendor: Vendor) -> None:
 def _check_stop(stop: Any) -> None:
     words = stop if isinstance(stop, list) else [stop]
     if stop is not None and not all(isinstance(word, str) for word in words):
-        raise _wrong_type("stop", "a string or an array of strings", stop)
+        raise wrong_type("stop", "a string or an array of strings", stop)
 
 
 def _check_stream_options(data: dict[str, Any]) -> None:
     if data.get("stream_options") is None:
         return
     if not isinstance(data["stream_options"], dict):
-        raise _wrong_type("stream_options", "an object", data["stream_options"])
+        raise wrong_type("stream_options", "an object", data["stream_options"])
     if not data.get("stream"):
         raise RefusalError(
             400,
@@ -88,13 +100,13 @@ def check_chat(data: dict[str, Any], vendor: Vendor) -> None:
         raise RefusalError(400, "Invalid 'messages': empty array.", param="messages", code="empty_array")
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
-            raise _wrong_type(f"messages[{index}]", "an object", message)
+            raise wrong_type(f"messages[{index}]", "an object", message)
         _check_message(message, f"messages[{index}]")
     _check_pairing(messages)
     for index, tool in enumerate(data.get("tools") or ()):
         function = tool.get("function") if isinstance(tool, dict) else None
         if tool.get("type") == "function" and not (isinstance(function, dict) and function.get("name")):
-            raise _missing(f"tools[{index}].function.name")
+            raise missing(f"tools[{index}].function.name")
 
 
 def _check_message(message: dict[str, Any], where: str) -> None:
@@ -115,24 +127,24 @@ def _check_message(message: dict[str, Any], where: str) -> None:
         for index, part in enumerate(content):
             _check_part(part, f"{where}.content[{index}]")
     elif not isinstance(content, str | None):
-        raise _wrong_type(f"{where}.content", "a string or an array of objects", content)
+        raise wrong_type(f"{where}.content", "a string or an array of objects", content)
     if not isinstance(calls, list | None):
-        raise _wrong_type(f"{where}.tool_calls", "an array", calls)
+        raise wrong_type(f"{where}.tool_calls", "an array", calls)
     for index, call in enumerate(calls or ()):
         _check_call(call, f"{where}.tool_calls[{index}]")
 
 
 def _check_part(part: Any, where: str) -> None:
     if not isinstance(part, dict):
-        raise _wrong_type(where, "an object", part)
+        raise wrong_type(where, "an object", part)
     if "type" not in part:
-        raise _missing(f"{where}.type")
+        raise missing(f"{where}.type")
     if part["type"] == "text" and not isinstance(part.get("text"), str):
-        raise _wrong_type(f"{where}.text", "a string", part.get("text"))
+        raise wrong_type(f"{where}.text", "a string", part.get("text"))
     if part["type"] == "image_url":
         image = part.get("image_url")
         if not isinstance(image, dict):
-            raise _wrong_type(f"{where}.image_url", "an object", image)
+            raise wrong_type(f"{where}.image_url", "an object", image)
         url = image.get("url")
         if not isinstance(url, str) or not url.startswith(("data:image/", "http://", "https://")):
             raise RefusalError(
@@ -142,15 +154,15 @@ def _check_part(part: Any, where: str) -> None:
 
 def _check_call(call: Any, where: str) -> None:
     if not isinstance(call, dict):
-        raise _wrong_type(where, "an object", call)
+        raise wrong_type(where, "an object", call)
     for name in ("id", "type", "function"):
         if not call.get(name):
-            raise _missing(f"{where}.{name}")
+            raise missing(f"{where}.{name}")
     function = call["function"]
     if not isinstance(function, dict) or not function.get("name"):
-        raise _missing(f"{where}.function.name")
+        raise missing(f"{where}.function.name")
     if not isinstance(function.get("arguments"), str):
-        raise _wrong_type(f"{where}.function.arguments", "a string", function.get("arguments"))
+        raise wrong_type(f"{where}.function.arguments", "a string", function.get("arguments"))
 
 
 def _check_pairing(messages: list[dict[str, Any]]) -> None:
@@ -159,7 +171,7 @@ def _check_pairing(messages: list[dict[str, Any]]) -> None:
     for index, message in enumerate(messages):
         if message["role"] == "tool":
             if message.get("tool_call_id") is None:
-                raise _missing(f"messages[{index}].tool_call_id")
+                raise missing(f"messages[{index}].tool_call_id")
             if message["tool_call_id"] not in waiting:
                 raise RefusalError(
                     400,
@@ -192,9 +204,9 @@ def check_embeddings(data: dict[str, Any]) -> list[Any]:
     require(data, "model", str)
     given = data.get("input")
     if given is None or given in ("", []):
-        raise _missing("input")
+        raise missing("input")
     if not isinstance(given, str | list):
-        raise _wrong_type("input", "a string or an array", given)
+        raise wrong_type("input", "a string or an array", given)
     if data.get("encoding_format") not in (None, "float", "base64"):
         raise RefusalError(400, "Invalid value for 'encoding_format'.", param="encoding_format")
     if isinstance(given, str) or isinstance(given[0], int):
@@ -206,19 +218,21 @@ def require(data: dict[str, Any], name: str, kind: type) -> Any:
     """``data[name]``, which must be there and of that type."""
     value = data.get(name)
     if value is None:
-        raise _missing(name)
+        raise missing(name)
     if not isinstance(value, kind):
-        raise _wrong_type(name, _JSON_NAMES[kind], value)
+        raise wrong_type(name, _JSON_NAMES[kind], value)
     return value
 
 
-def _missing(param: str) -> RefusalError:
+def missing(param: str) -> RefusalError:
+    """A required field is not there."""
     return RefusalError(
         400, f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
     )
 
 
-def _wrong_type(param: str, expected: str, value: Any) -> RefusalError:
+def wrong_type(param: str, expected: str, value: Any) -> RefusalError:
+    """A field is of another type than ``expected``."""
     got = _JSON_NAMES[type(value)]
     return RefusalError(
         400,

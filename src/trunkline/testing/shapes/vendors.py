@@ -64,6 +64,11 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     id_header: str = ""
     """Response header that carries an id of the request or the answer."""
     health: bool = False
+    responses: Literal["", "nested", "flat"] = ""
+    """Whether it has the Responses API, and if so, the form of that API's error event: OpenAI documents a
+    flat one and sends one with its envelope inside."""
+    least_output_tokens: int = 1
+    """Of the Responses API's ``max_output_tokens``."""
 
 
 _OLLAMA_ONLY: Final = ("options", "keep_alive", "think", "format", "num_ctx", "num_predict")
@@ -152,6 +157,8 @@ _ROWS: Final = (
         rejects=(*_OLLAMA_ONLY, "top_k", "min_p", "repeat_penalty", "repetition_penalty"),
         limit_headers="openai",
         id_header="x-request-id",
+        responses="nested",
+        least_output_tokens=16,
     ),
     Vendor(
         name="openrouter",
@@ -235,7 +242,12 @@ _ROWS: Final = (
         id_header="x-request-id",
     ),
     Vendor(
-        name="generic", models=_OWN_MODELS, reasoning="reasoning_content", errors=_OPENAI_ERRORS, health=True
+        name="generic",
+        models=_OWN_MODELS,
+        reasoning="reasoning_content",
+        errors=_OPENAI_ERRORS,
+        health=True,
+        responses="flat",
     ),
     Vendor(
         name="vllm",

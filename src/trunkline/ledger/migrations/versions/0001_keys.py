@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), comment="null while the key may come in"),
         sa.PrimaryKeyConstraint("id", name="pk_keys"),
         sa.UniqueConstraint("hash", name="uq_keys_hash"),
-        sa.CheckConstraint("role IN ('admin', 'member')", name="ck_keys_role"),
+        sa.CheckConstraint("role IN ('admin', 'member')", name=op.f("ck_keys_role")),
     )
 
 

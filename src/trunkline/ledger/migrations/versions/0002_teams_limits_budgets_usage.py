@@ -48,9 +48,9 @@ def upgrade() -> None:
         sa.Column("hard", sa.Boolean(), nullable=False),
         sa.Column("warn_at", sa.Double(), nullable=False),
         sa.Column("webhook", sa.Text(), nullable=True),
-        sa.CheckConstraint("per IN ('day', 'week', 'month', 'total')", name="ck_budgets_per"),
-        sa.CheckConstraint("scope IN ('key', 'team', 'provider', 'all')", name="ck_budgets_scope"),
-        sa.CheckConstraint("unit IN ('usd', 'tokens')", name="ck_budgets_unit"),
+        sa.CheckConstraint("per IN ('day', 'week', 'month', 'total')", name=op.f("ck_budgets_per")),
+        sa.CheckConstraint("scope IN ('key', 'team', 'provider', 'all')", name=op.f("ck_budgets_scope")),
+        sa.CheckConstraint("unit IN ('usd', 'tokens')", name=op.f("ck_budgets_unit")),
         sa.PrimaryKeyConstraint("id", name="pk_budgets"),
         sa.UniqueConstraint("scope", "subject", "unit", "per", name="uq_budgets_scope"),
     )
@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.Column("tokens_per_minute", sa.BigInteger(), nullable=True),
         sa.Column("tokens_per_day", sa.BigInteger(), nullable=True),
         sa.Column("concurrent", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("scope IN ('key', 'team', 'model', 'all')", name="ck_limits_scope"),
+        sa.CheckConstraint("scope IN ('key', 'team', 'model', 'all')", name=op.f("ck_limits_scope")),
         sa.PrimaryKeyConstraint("id", name="pk_limits"),
         sa.UniqueConstraint("scope", "subject", name="uq_limits_scope"),
     )
@@ -201,8 +201,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hour", "key_id", "team_id", "provider", "model", name="pk_usage_hourly"),
     )
     with op.batch_alter_table("keys", schema=None) as batch_op:
-        batch_op.drop_constraint("ck_keys_role", type_="check")
-        batch_op.create_check_constraint("ck_keys_role", "role IN ('admin', 'member', 'read-only')")
+        batch_op.drop_constraint(batch_op.f("ck_keys_role"), type_="check")
+        batch_op.create_check_constraint(
+            batch_op.f("ck_keys_role"), "role IN ('admin', 'member', 'read-only')"
+        )
         batch_op.add_column(sa.Column("owner", sa.String(length=200), nullable=True))
         batch_op.add_column(sa.Column("team_id", sa.String(length=32), nullable=True, comment="of teams.id"))
         batch_op.add_column(
@@ -252,8 +254,8 @@ def downgrade() -> None:
     """Back to keys alone. What was recorded is lost."""
     op.execute("UPDATE keys SET role = 'member' WHERE role = 'read-only'")
     with op.batch_alter_table("keys", schema=None) as batch_op:
-        batch_op.drop_constraint("ck_keys_role", type_="check")
-        batch_op.create_check_constraint("ck_keys_role", "role IN ('admin', 'member')")
+        batch_op.drop_constraint(batch_op.f("ck_keys_role"), type_="check")
+        batch_op.create_check_constraint(batch_op.f("ck_keys_role"), "role IN ('admin', 'member')")
         batch_op.drop_column("last_used_at")
         batch_op.drop_column("old_hash_until")
         batch_op.drop_column("old_hash")

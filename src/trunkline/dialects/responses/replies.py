@@ -1,0 +1,89 @@
+"""The structs that upstreams' responses and their streams' events are decoded with.
+
+Only what must be known of an answer that passes through: everything may be missing, and whatever else there
+is goes by unread. Only types stand here, no meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from trunkline.model import Usage
+
+
+class Reply(msgspec.Struct):
+    """Base of what upstreams send."""
+
+
+class InputDetails(Reply):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class OutputDetails(Reply):
+    reasoning_tokens: int | None = None
+
+
+class UsageIn(Reply):
+    """The usage object; ``cost`` is OpenRouter's."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: InputDetails | None = None
+    output_tokens_details: OutputDetails | None = None
+    cost: float | None = None
+
+    def canonical(self) -> Usage:
+        """The same as canonical usage."""
+        prompt = self.input_tokens_details or InputDetails()
+        answer = self.output_tokens_details or OutputDetails()
+        return Usage(
+            prompt_tokens=self.input_tokens or 0,
+            completion_tokens=self.output_tokens or 0,
+            cached_tokens=prompt.cached_tokens,
+            cache_write_tokens=prompt.cache_write_tokens,
+            reasoning_tokens=answer.reasoning_tokens,
+            cost=self.cost,
+        )
+
+
+class ResponseIn(Reply):
+    """A response object: whole, or as the events of a stream carry it."""
+
+    model: str | None = None
+    status: str | None = None
+    output: list[msgspec.Raw] | None = None
+    usage: UsageIn | None = None
+    error: Any = None
+
+
+class Record(Reply):
+    """An event of a stream."""
+
+    type: str | None = None
+    response: ResponseIn | None = None
+    error: Any = None
+    message: Any = None
+    """This and the next two: the error itself, which an ``error`` event holds flat."""
+    code: Any = None
+    param: Any = None
+
+
+class Ordinary(Reply, gc=False):
+    """An event that brings content and nothing else that must be known."""
+
+    type: Literal[
+        "response.output_text.delta",
+        "response.function_call_arguments.delta",
+        "response.reasoning_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.refusal.delta",
+    ]
+    error: None = None
+
+
+decode_response: Final = msgspec.json.Decoder(ResponseIn).decode
+decode_record: Final = msgspec.json.Decoder(Record).decode
+decode_ordinary: Final = msgspec.json.Decoder(Ordinary).decode

@@ -1,0 +1,180 @@
+"""Kept responses: what ``previous_response_id`` goes on from, and what ``/v1/responses/{id}`` shows.
+
+Off unless the settings say otherwise. What is kept is the response as its client got it and, beside it, all
+of the conversation's input up to there, so that a later turn can be sent whole to any upstream. Only the key
+that asked can see it. Facts: OpenAI's published OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from trunkline.cache import Answers, Tape
+from trunkline.call import Call, Kept
+from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
+from trunkline.pipeline import Pipeline
+from trunkline.server.pages import JSON, Page
+
+if TYPE_CHECKING:
+    from trunkline.policy.auth import ApiKey
+    from trunkline.server.errands import Visit
+    from trunkline.settings.sections import ResponsesRule
+
+DIALECT: Final = "responses"
+_SHARE: Final = 16
+"""One response may fill this part of the memory at most."""
+_LAST: Final = frozenset({"response.completed", "response.incomplete"})
+_KEPT_FIELDS: Final = {
+    "message": ("type", "role", "content"),
+    "function_call": ("type", "call_id", "name", "arguments"),
+    "reasoning": ("type", "summary", "content", "encrypted_content"),
+}
+"""What of an item of an output goes back as input. Ids do not: they are their server's."""
+
+_decode: Final = msgspec.json.decode
+_encode: Final = msgspec.json.encode
+
+
+class Responses:
+    """The kept responses of a gateway, and the way of requests that are to be kept."""
+
+    def __init__(self, answers: Answers, pipeline: Pipeline, rule: ResponsesRule) -> None:
+        self.answers = answers
+        self._pipeline = pipeline
+        self.configure(rule)
+
+    def configure(self, rule: ResponsesRule) -> None:
+        """From the next request on, this rule."""
+        self.rule = rule
+        self.answers.resize(rule.max_bytes)
+
+    async def serve(self, call: Call, body: bytes) -> None:
+        """Like :meth:`.Pipeline.serve`, with what went before in front of the request's input."""
+        try:
+            call.peek = call.front.peek(body)
+            fields = _decode(body)
+            before = await asyncio.ensure_future(self._before(call, fields))
+        except GatewayError as error:
+            call.refuse(error)
+            self._pipeline.settle(call)
+            return
+        items = [*before, *_items(fields.get("input"))]
+        if before:
+            body = _encode({**fields, "input": items})
+        if fields.get("store") is False:
+            await self._pipeline.serve(call, body)
+            return
+        tape = Tape(call.responder, self.rule.max_bytes // _SHARE)
+        call.responder = tape
+        await self._pipeline.serve(call, body)
+        if call.error is None and call.status == 200 and not call.gone and not tape.full:
+            self._keep(call, tape, items)
+
+    async def _before(self, call: Call, fields: dict[str, Any]) -> list[Any]:
+        """The items of the conversation up to this request."""
+        previous = fields.get("previous_response_id")
+        if previous is None:
+            return []
+        response = await self._find(call.key, str(previous))
+        items = await self.answers.find(_name(call.key, f"{previous}:input"), time.time())
+        if response is None or items is None:
+            raise CallerError(
+                f"Previous response with id '{redact(str(previous), 100)}' not found",
+                INVALID_REQUEST,
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        said = (_again(item) for item in _decode(response.body).get("output", ()))
+        return [*_decode(items.body), *(item for item in said if item is not None)]
+
+    def _keep(self, call: Call, tape: Tape, items: list[Any]) -> None:
+        body = b"".join(tape.pieces)
+        response = _last_of(body) if tape.streaming else body
+        if response is None:
+            return
+        number = _decode(response).get("id")
+        now = time.time()
+        for name, data in ((f"{number}", response), (f"{number}:input", _encode(items))):
+            kept = Kept(
+                streaming=False, content_type=JSON, lines=b"", body=data, provider="", model=call.model or ""
+            )
+            self.answers.keep(_name(call.key, name), kept, self.rule.ttl_s, now)
+
+    async def _find(self, key: ApiKey | None, number: str) -> Kept | None:
+        return await self.answers.find(_name(key, number), time.time())
+
+    async def show(self, key: ApiKey | None, number: str) -> Page:
+        """A kept response.
+
+        Raises:
+            CallerError: 404.
+        """
+        found = await self._find(key, number)
+        if found is None:
+            raise _missing(number)
+        return Page(found.body)
+
+    async def delete(self, key: ApiKey | None, number: str) -> Page:
+        """Forget a kept response.
+
+        Raises:
+            CallerError: 404.
+        """
+        await self.show(key, number)
+        for name in (number, f"{number}:input"):
+            await self.answers.drop(_name(key, name))
+        return Page(_encode({"id": number, "object": "response", "deleted": True}))
+
+
+async def show(visit: Visit, number: str, only: str | None = None) -> Page:
+    """``GET /v1/responses/{id}``."""
+    return await _kept(visit, number).show(visit.key, number)
+
+
+async def delete(visit: Visit, number: str, only: str | None = None) -> Page:
+    """``DELETE /v1/responses/{id}``."""
+    return await _kept(visit, number).delete(visit.key, number)
+
+
+def _kept(visit: Visit, number: str) -> Responses:
+    if not visit.gateway.settings.responses.store:
+        text = "This gateway keeps no responses; `responses: {store: true}` in trunkline.yaml would"
+        raise CallerError(text, NOT_FOUND)
+    return visit.gateway.responses
+
+
+def _missing(number: str) -> CallerError:
+    return CallerError(f"Response with id '{redact(number, 100)}' not found", NOT_FOUND)
+
+
+def _name(key: ApiKey | None, number: str) -> str:
+    return f"response:{'' if key is None else key.id}:{number}"
+
+
+def _items(given: Any) -> list[Any]:
+    """Input as items; a text is a message of the user's."""
+    if isinstance(given, list):
+        return given
+    return [{"type": "message", "role": "user", "content": given}]
+
+
+def _again(item: dict[str, Any]) -> dict[str, Any] | None:
+    """An item of an output as input; None for what means nothing there."""
+    names = _KEPT_FIELDS.get(str(item.get("type")))
+    if names is None or (item.get("type") == "reasoning" and not item.get("encrypted_content")):
+        return None
+    return {name: item[name] for name in names if name in item}
+
+
+def _last_of(stream: bytes) -> bytes | None:
+    """The response in the last event of a stream."""
+    for line in reversed(stream.split(b"\n")):
+        if line.startswith(b"data: {"):
+            event = _decode(line[6:], type=dict[str, msgspec.Raw])
+            if _decode(event.get("type", b"null")) in _LAST and "response" in event:
+                return bytes(event["response"])
+    return None

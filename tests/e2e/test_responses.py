@@ -1,0 +1,132 @@
+"""The Responses API as OpenAI's own client uses it, with and without responses that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import openai
+import pytest
+from pydantic import SecretStr
+
+from tests.gateways import BEARER, GUARD, KEY, make_settings, post, serving, upstream
+from trunkline.settings.sections import ResponsesRule
+from trunkline.testing import MockUpstream, Script, ToolCall
+
+OTHER = "gw_" + "o" * 43
+KEEPING = ResponsesRule(store=True)
+
+
+@pytest.fixture
+async def mock() -> AsyncIterator[MockUpstream]:
+    async with MockUpstream("generic", Script(text="384,400 km"), models=["gpt-4o"]) as running:
+        yield running
+
+
+@asynccontextmanager
+async def clients(mock: MockUpstream, **more: Any) -> AsyncIterator[list[openai.AsyncOpenAI]]:
+    """Of two keys."""
+    keys = (SecretStr(KEY), SecretStr(OTHER))
+    how = make_settings(allowed_api_keys=keys, providers={"plain": upstream(mock)}, **more)
+    async with serving(how) as node:
+        url = f"{node.url}/v1"
+        made = [
+            openai.AsyncOpenAI(
+                base_url=url, api_key=key, max_retries=0, timeout=GUARD, _strict_response_validation=True
+            )
+            for key in (KEY, OTHER)
+        ]
+        try:
+            yield made
+        finally:
+            for each in made:
+                await each.close()
+
+
+def texts(mock: MockUpstream) -> list[tuple[str, str]]:
+    """The messages of the last request to the upstream."""
+    body = mock.calls[-1].json
+    return [(message["role"], message["content"]) for message in body["messages"]]
+
+
+async def test_a_response_and_a_stream_of_it(mock: MockUpstream) -> None:
+    async with clients(mock) as (client, _):
+        response = await client.responses.create(model="gpt-4o", input="How far?", instructions="Be brief.")
+        assert response.output_text == "384,400 km"
+        assert response.status == "completed"
+        assert texts(mock) == [("system", "Be brief."), ("user", "How far?")]
+        async with client.responses.stream(model="gpt-4o", input="How far?") as stream:
+            seen = [event.sequence_number async for event in stream]
+            final = await stream.get_final_response()
+        assert final.output_text == "384,400 km"
+        assert seen == list(range(len(seen)))
+
+
+async def test_without_a_store_nothing_is_kept(mock: MockUpstream) -> None:
+    async with clients(mock) as (client, _):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        with pytest.raises(openai.BadRequestError, match="keeps no responses"):
+            await client.responses.create(model="gpt-4o", input="And?", previous_response_id=first.id)
+        with pytest.raises(openai.NotFoundError, match="keeps no responses"):
+            await client.responses.retrieve(first.id)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_conversation_goes_on_from_a_kept_response(mock: MockUpstream, streamed: bool) -> None:
+    async with clients(mock, responses=KEEPING) as (client, _):
+        if streamed:
+            async with client.responses.stream(model="gpt-4o", input="How far?") as stream:
+                number = (await stream.get_final_response()).id
+        else:
+            number = (await client.responses.create(model="gpt-4o", input="How far?")).id
+        second = await client.responses.create(model="gpt-4o", input="In miles?", previous_response_id=number)
+        assert texts(mock) == [("user", "How far?"), ("assistant", "384,400 km"), ("user", "In miles?")]
+        assert second.previous_response_id == number
+        await client.responses.create(model="gpt-4o", input="Sure?", previous_response_id=second.id)
+        assert [role for role, _ in texts(mock)] == ["user", "assistant", "user", "assistant", "user"]
+        assert (await client.responses.retrieve(number)).output_text == "384,400 km"
+
+
+async def test_a_tools_result_finds_its_call(mock: MockUpstream) -> None:
+    tool = {"type": "function", "name": "far", "parameters": {"type": "object"}, "strict": False}
+    mock.script = Script(tool_calls=(ToolCall("far", {"to": "moon"}),), text="")
+    async with clients(mock, responses=KEEPING) as (client, _):
+        first = await client.responses.create(model="gpt-4o", input="How far?", tools=[tool])  # type: ignore[list-item]
+        call = next(item for item in first.output if item.type == "function_call")
+        mock.script = Script(text="Far.")
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "384400"}
+        await client.responses.create(model="gpt-4o", input=[result], previous_response_id=first.id)  # type: ignore[list-item]
+    messages = mock.calls[-1].json["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool"]
+    assert messages[1]["tool_calls"][0]["id"] == messages[2]["tool_call_id"] == call.call_id
+
+
+async def test_it_is_its_keys_alone(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, other):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        with pytest.raises(openai.NotFoundError):
+            await other.responses.retrieve(first.id)
+        with pytest.raises(openai.NotFoundError):
+            await other.responses.delete(first.id)
+        with pytest.raises(openai.BadRequestError, match="not found"):
+            await other.responses.create(model="gpt-4o", input="And?", previous_response_id=first.id)
+    assert len(mock.calls) == 1
+
+
+async def test_it_is_not_kept_if_it_is_not_to_be_or_deleted(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, _):
+        silent = await client.responses.create(model="gpt-4o", input="How far?", store=False)
+        kept = await client.responses.create(model="gpt-4o", input="How far?")
+        await client.responses.delete(kept.id)
+        for number in (silent.id, kept.id, "resp_nobody"):
+            with pytest.raises(openai.NotFoundError, match="not found"):
+                await client.responses.retrieve(number)
+
+
+async def test_a_bad_request_is_refused_as_ever(mock: MockUpstream) -> None:
+    how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
+    async with serving(how) as node:
+        answer = await node.ask(post(b"{", BEARER, path="/v1/responses"))
+        assert answer.status == 400
+        assert answer.error["type"] == "invalid_request_error"
