@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,11 @@ SEEN_EVERY_S: Final = 60.0
 _FORGET: Final = 10_000
 """Rows that are deleted in one transaction."""
 _TABLES: Final = (("usage_hourly", "hour"), ("usage_daily", "day"), ("usage_monthly", "month"))
+
+
+def _rest() -> bool:
+    time.sleep(0.05)
+    return True
 
 
 class Recording:
@@ -96,9 +101,9 @@ class Recording:
             connection.execute(update(keys).where(keys.c.id == key).values(last_used_at=moment))
         return due
 
-    def forget(self, before_ms: int) -> int:
+    def forget(self, before_ms: int, go_on: Callable[[], bool] = _rest) -> int:
         """Delete single requests that ended before (Unix time in milliseconds); the sums stay. Returns how
-        many rows went."""
+        many rows went. ``go_on`` is asked between two transactions, and may let others write."""
         from sqlalchemy import delete, select
 
         from trunkline.ledger.tables import prompts, usage
@@ -112,9 +117,8 @@ class Recording:
                     connection.execute(delete(usage).where(usage.c.id <= numbers[-1]))
                     connection.execute(delete(prompts).where(prompts.c.usage_id <= numbers[-1]))
             gone += len(numbers)
-            if len(numbers) < _FORGET:
+            if len(numbers) < _FORGET or not go_on():
                 return gone
-            time.sleep(0.05)  # others want to write too
 
 
 def _insert(table: str, columns: Sequence[str], mark: str) -> str:
