@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,32 +31,17 @@ def row(number: int, at: int, place: tuple[str, str, str, str], ended: int | Non
     return UsageRow(**fields | {"estimated": False, "streamed": False, "cached": False, "prompt": None})
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/l.db"
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    with Store(url) as opened:
-        yield opened
-
-
-def write(url: str, rows: list[UsageRow]) -> None:
-    recording = Recording(url)
-    recording.write([rows])
-    recording.close()
-
-
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_is_asked_for_it_is_what_reading_all_rows_finds(url: str, store: Store, seed: int) -> None:
+def test_whatever_is_asked_for_it_is_what_reading_all_rows_finds(
+    store: Store, recording: Recording, seed: int
+) -> None:
     some = random.Random(seed)
     rows = []
     for number in range(300):
         at = NOON - round(some.random() ** 3 * 200 * 24 * HOUR)
         place = (f"k{min(some.randrange(40), 30)}", f"t{some.randrange(3)}", f"p{some.randrange(3)}", "m")
         rows.append(row(number, at, place, ended=at + some.choice([0, 0, 5 * HOUR])))
-    write(url, rows)
+    recording.write([rows])
     newest = sorted(rows, key=lambda each: -each.id)
     for _ in range(60):
         wanted = {name: some.choice(rows) for name in some.sample(FILTERS, some.randrange(1, 4))}
@@ -83,11 +67,11 @@ def test_whatever_is_asked_for_it_is_what_reading_all_rows_finds(url: str, store
         assert [each["id"] for each in found] == expected[:limit], (values, asked, limit)
 
 
-def test_only_the_hours_are_read_in_which_there_was_something(url: str, store: Store) -> None:
+def test_only_the_hours_are_read_in_which_there_was_something(store: Store, recording: Recording) -> None:
     common, rare = ("often", "t", "p", "m"), ("seldom", "t", "p", "m")
     moments = [NOON - HOUR * each for each in (1, 2, 900, 3000)]
     rows = [row(0, NOON - HOUR * each, common) for each in range(3500)]
-    write(url, rows + [row(1, at, rare) for at in moments])
+    recording.write([rows + [row(1, at, rare) for at in moments]])
     with store.begin() as connection:
         found = list(stretches(connection, {"key_id": "seldom"}, 0, 2**63 - 1))
         assert not list(stretches(connection, {"key_id": "nobody"}, 0, 2**63 - 1))
@@ -98,13 +82,11 @@ def test_only_the_hours_are_read_in_which_there_was_something(url: str, store: S
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_rows_that_were_forgotten_are_not_looked_for(url: str, store: Store, gone: bool) -> None:
+def test_rows_that_were_forgotten_are_not_looked_for(store: Store, recording: Recording, gone: bool) -> None:
     place = ("k", "t", "p", "m")
-    write(url, [row(each, NOON - each * 24 * HOUR, place) for each in range(100)])
+    recording.write([[row(each, NOON - each * 24 * HOUR, place) for each in range(100)]])
     if gone:
-        recording = Recording(url)
         recording.forget(NOON - 10 * 24 * HOUR)
-        recording.close()
     with store.begin() as connection:
         assert len(list(stretches(connection, {"key_id": "k"}, 0, 2**63 - 1))) == (11 if gone else 100)
 
@@ -113,9 +95,9 @@ def test_rows_that_were_forgotten_are_not_looked_for(url: str, store: Store, gon
 @pytest.mark.parametrize("since", [-62_135_596_800, 0, 253_402_300_799])
 @pytest.mark.parametrize("wanted", [{}, {"key": "k"}])
 def test_times_may_be_beyond_all_calendars(
-    url: str, store: Store, since: float, until: float, wanted: dict[str, Any]
+    store: Store, recording: Recording, since: float, until: float, wanted: dict[str, Any]
 ) -> None:
-    write(url, [row(0, NOON, ("k", "t", "p", "m"))])
+    recording.write([[row(0, NOON, ("k", "t", "p", "m"))]])
     inside = since <= 0 and until > 0
     assert len(requests(store, since=since, until=until, **wanted)) == inside
     assert len(sums(store, since=since, until=until, **wanted)) == inside
@@ -126,8 +108,8 @@ def test_an_empty_ledger_has_nothing_to_look_through(store: Store) -> None:
         assert not list(stretches(connection, {"key_id": "k"}, 0, 2**63 - 1))
 
 
-def test_a_request_is_found_through_an_index(store: Store) -> None:
-    with store.begin() as connection:
+def test_a_request_is_found_through_an_index(tmp_path: Path) -> None:
+    with Store(f"sqlite:///{tmp_path}/l.db") as store, store.begin() as connection:
         query = "EXPLAIN QUERY PLAN SELECT * FROM usage WHERE request_id = 'r' ORDER BY id DESC LIMIT 100"
         (plan,) = connection.exec_driver_sql(query).all()
     assert plan[3] == "SEARCH usage USING INDEX ix_usage_request_id (request_id=?)"
