@@ -140,7 +140,7 @@ def questions(world: World, request_id: str) -> Iterator[Question]:
     yield from _sums(busy)
     yield from _requests(busy, rare, request_id)
     yield from _budgets(busy)
-    yield Question("how many rows there are (db status)", _count)
+    yield Question("how many rows there are (db status)", _count, goal=False)
 
 
 def _sums(busy: Wanted) -> Iterator[Question]:
@@ -312,18 +312,18 @@ def measure(url: str, given: argparse.Namespace) -> bool:
     with Store(url) as store:
         some = usage.requests(store, until=time.time() - 100 * DAY_S, limit=1)[0]["request_id"]
         with store.begin() as connection:
-            hours, whole_days = (
-                connection.execute(select(func.count()).select_from(table)).scalar_one()
-                for table in (tables.usage_hourly, tables.usage_daily)
-            )
-    print(f"{rows:,} rows, {hours:,} hourly sums, {whole_days:,} daily sums: {size(url) / 2**30:.2f} GB")
+            counts = [
+                f"{connection.execute(select(func.count()).select_from(table)).scalar_one():,} {table.name}"
+                for table in (tables.usage_hourly, tables.usage_daily, tables.usage_monthly)
+            ]
+    print(f"{rows:,} usage, {', '.join(counts)}: {size(url) / 2**30:.2f} GB")
     slow = 0
     print(f"in ms: the first time, the worst of {ROUNDS}; the goal is {GOAL_S:g} s")
     for question in questions(world, some):
         seconds, found = times(url, question)
         missed = question.goal and max(seconds) > GOAL_S
         slow += missed
-        verdict = "MISSED" if missed else "met" if question.goal else "an export, no goal"
+        verdict = "MISSED" if missed else "met" if question.goal else "no page, no goal"
         ms = "".join(f"{each * 1000:>10.1f}" for each in (seconds[0], max(seconds)))
         print(f"  {question.title:<46}{found:>8,} rows{ms}  {verdict}", flush=True)
     print("writing")

@@ -139,8 +139,7 @@ def _sums_of(part: Part, by: Sequence[Group], place: Mapping[str, str]) -> Selec
         if each in _COLUMN:
             groups.append(table.c[_COLUMN[each]].label(each))
         else:
-            size = 3600 if each == "hour" else _DAY
-            groups.append((moment - moment % size).label(each))
+            groups.append((moment if moment.name == each else moment - moment % _DAY).label(each))
     query = select(*groups, *(func.sum(table.c[name]).label(name) for name in (*SUMS, *TIMES)))
     if begin is not None:
         query = query.where(moment >= begin)
