@@ -1,4 +1,4 @@
-"""An opened store, once in each kind of database."""
+"""An opened store, and what writes usage into it, once in each kind of database."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from trunkline.ledger.recording import Recording
 from trunkline.ledger.store import Store
 
 
@@ -13,3 +14,10 @@ from trunkline.ledger.store import Store
 def store(database: str) -> Iterator[Store]:
     with Store(database) as opened:
         yield opened
+
+
+@pytest.fixture
+def recording(database: str) -> Iterator[Recording]:
+    opened = Recording(database)
+    yield opened
+    opened.close()

@@ -82,12 +82,17 @@ def counted(rows: Iterable[UsageRow]) -> dict[str, float]:
 
 
 def grouped(rows: Iterable[UsageRow], by: Iterable[str]) -> dict[tuple[Any, ...], list[UsageRow]]:
-    """Rows by fields of theirs, or by ``hour`` and ``day`` (when it began)."""
+    """Rows by fields of theirs, or by ``hour``, ``day`` and ``month`` (when it began)."""
     names = tuple(by)
     found: dict[tuple[Any, ...], list[UsageRow]] = defaultdict(list)
     for each in rows:
         second = each.at // 1000
-        times = {"hour": second - second % 3600, "day": second - second % DAY}
+        month = datetime.fromtimestamp(second, UTC).replace(day=1, hour=0, minute=0, second=0)
+        times = {
+            "hour": second - second % 3600,
+            "day": second - second % DAY,
+            "month": int(month.timestamp()),
+        }
         found[tuple(times[name] if name in times else getattr(each, name) for name in names)].append(each)
     return found
 

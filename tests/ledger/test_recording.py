@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,15 +19,8 @@ from trunkline.ledger import tables
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.rows import UsageRow, by_day, by_hour
+from trunkline.ledger.rows import UsageRow, by_day, by_hour, by_month
 from trunkline.ledger.store import Store
-
-
-@pytest.fixture
-def recording(database: str) -> Iterator[Recording]:
-    opened = Recording(database)
-    yield opened
-    opened.close()
 
 
 def everything(store: Store, table: sa.Table) -> list[tuple[Any, ...]]:
@@ -45,6 +38,7 @@ def holds(store: Store, rows: Sequence[UsageRow], *, summed: Sequence[UsageRow] 
     hours = by_hour(rows if summed is None else summed)
     assert everything(store, tables.usage_hourly) == hours
     assert everything(store, tables.usage_daily) == by_day(hours)
+    assert everything(store, tables.usage_monthly) == by_month(by_day(hours))
 
 
 def test_rows_and_their_sums_and_prompts_are_there(store: Store, recording: Recording) -> None:
@@ -189,3 +183,14 @@ def test_single_requests_are_forgotten_and_their_sums_stay(
     assert recording.forget(NOON * 1000) == 3
     holds(store, new, summed=old + new)
     assert recording.forget(NOON * 1000) == 0
+
+
+def test_forgetting_ends_where_it_is_told_to(
+    store: Store, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.ledger.recording._FORGET", 2)
+    rows = [row(NOON + each) for each in range(6)]
+    recording.write([rows])
+    going = iter([True, False])
+    assert recording.forget((NOON + 5) * 1000, lambda: next(going)) == 4
+    holds(store, rows[4:], summed=rows)

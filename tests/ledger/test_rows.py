@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.ledger.making import NOON, counted, grouped, row
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
-from trunkline.ledger.rows import Ids, Sum, UsageRow, by_day, by_hour, id_at
+from trunkline.ledger.rows import Ids, Sum, UsageRow, by_day, by_hour, by_month, id_at
 
 MOMENT_MS = NOON * 1000
 
@@ -84,6 +85,22 @@ def test_sums_are_those_of_a_plain_count(rows: list[UsageRow]) -> None:
     hours = by_hour(rows)
     assert hours == naive(rows, "hour")
     assert by_day(hours) == naive(rows, "day")
+    assert by_month(by_day(hours)) == naive(rows, "month")
+
+
+def test_a_month_begins_with_its_first_day() -> None:
+    moments = ["2026-10-31T23:59:59", "2026-11-01T00:00:00", "2026-11-30T23:59:59", "2028-02-29T12:00:00"]
+    rows = [row(datetime.fromisoformat(f"{each}+00:00").timestamp()) for each in moments]
+    months = by_month(by_day(by_hour(rows)))
+    begins = [datetime.fromtimestamp(int(each[0]), UTC).strftime("%Y-%m-%dT%X") for each in months]
+    assert begins == ["2026-10-01T00:00:00", "2026-11-01T00:00:00", "2028-02-01T00:00:00"]
+    assert [each[5] for each in months] == [1, 2, 1]
+
+
+def test_an_attempt_counts_where_its_number_is() -> None:
+    number = row(NOON + 7200).id
+    ((hour, *_),) = by_hour([row(NOON, id=number, last=False)])
+    assert hour == NOON + 7200
 
 
 def test_an_hour_begins_with_its_first_millisecond() -> None:

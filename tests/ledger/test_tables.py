@@ -17,7 +17,10 @@ def test_a_row_of_usage_has_the_tables_columns_in_their_order() -> None:
     assert tuple(tables.usage.columns.keys()) == COLUMNS
 
 
-@pytest.mark.parametrize(("table", "since"), [(tables.usage_hourly, "hour"), (tables.usage_daily, "day")])
+@pytest.mark.parametrize(
+    ("table", "since"),
+    [(tables.usage_hourly, "hour"), (tables.usage_daily, "day"), (tables.usage_monthly, "month")],
+)
 def test_tables_of_sums_have_their_place_and_then_the_sums(table: Table, since: str) -> None:
     assert tuple(table.columns.keys()) == (since, *PLACE, *SUMS, *TIMES)
     assert tuple(table.primary_key.columns.keys()) == (since, *PLACE)

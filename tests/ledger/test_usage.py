@@ -194,6 +194,32 @@ def test_sums_of_a_time_are_by_the_hour_for_a_week_and_else_by_the_day(
     assert told(sums(filled, since=since, until=until), ()) == expected_sums(rows, ())
 
 
+BOUNDS = [
+    unix(each)
+    for each in (
+        *("2026-09-15", "2026-09-30", "2026-10-01", "2026-10-02", "2026-10-31", "2026-11-01"),
+        *("2026-11-20", "2026-12-01", "2026-12-31", "2027-01-01", "2027-01-02", "2027-02-10"),
+    )
+]
+
+
+def test_sums_of_months_and_of_what_is_around_them(store: Store, recording: Recording) -> None:
+    last = int(BOUNDS[-1])
+    rows = [row(at, key_id=f"k{at // DAY % 3}") for at in range(int(BOUNDS[0]), last, 23 * 3600)]
+    recording.write([rows])
+    for since in (None, *BOUNDS):
+        for until in (None, *BOUNDS):
+            inside = [
+                each
+                for each in rows
+                if (since is None or each.at >= since * 1000) and (until is None or each.at < until * 1000)
+            ]
+            found = sums(store, by=["key"], since=since, until=until)
+            assert told(found, ["key"]) == expected_sums(inside, ["key"]), (since, until)
+        inside = [each for each in rows if each.key_id == "k1" and each.at >= (since or 0) * 1000]
+        assert spent(store, "key", "k1", int(since or 0)) == (100 * len(inside), 15 * len(inside))
+
+
 def test_the_dearest_comes_first_and_times_in_their_order(filled: Store) -> None:
     assert [each["key"] for each in sums(filled, by=["key"])] == ["k1", "k2", ""]
     assert [each["model"] for each in sums(filled, by=["model"])] == ["m1", "m2", ""]

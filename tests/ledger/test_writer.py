@@ -238,11 +238,41 @@ def test_old_requests_are_forgotten_and_their_sums_stay(begin: Callable[..., Led
     done.close()
     ledger = begin(retention_days=2)
     ledger.start()
-    assert ledger.ready.wait(GUARD_S)
     with Store(database) as store:
+        poll(lambda: len(requests(store)) == 2)
         found = [each["request_id"] for each in requests(store)]
         assert found == [rows[3].request_id, rows[2].request_id]
         assert sums(store)[0]["requests"] == 4
+
+
+def test_a_long_clean_up_holds_nothing_else_up(
+    begin: Callable[..., Ledger], database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.ledger.recording._FORGET", 1)
+    fresh = [row(time.time()) for _ in range(3)]
+    ready: list[bool] = []
+    written: list[bool] = []
+    forget = Recording.forget
+
+    def watched(self: Recording, before_ms: int, go_on: Callable[[], bool]) -> int:
+        def between() -> bool:
+            ready.append(ledger.ready.is_set())
+            ledger.put([fresh[len(written)]])
+            going = go_on()
+            with Store(database) as store:
+                written.append(bool(requests(store, request_id=fresh[len(written)].request_id)))
+            return going
+
+        return forget(self, before_ms, between)
+
+    monkeypatch.setattr(Recording, "forget", watched)
+    done = Recording(database)
+    done.write([[row() for _ in fresh]])
+    done.close()
+    ledger = begin(retention_days=1)
+    ledger.start()
+    poll(lambda: len(written) == len(fresh))
+    assert ready == written == [True] * len(fresh)
 
 
 def test_many_rows_are_written_in_several_transactions(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration. A test holds it to the folder's."""
 
 _LOCK: Final = 7_283_150_601

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
-from trunkline.ledger.rows import COLUMNS, Ids, UsageRow, by_day, by_hour, id_at
+from trunkline.ledger.rows import COLUMNS, Ids, UsageRow, by_day, by_hour, by_month, id_at
 from trunkline.ledger.store import Store
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ SEEN_EVERY_S: Final = 60.0
 """Seconds between two notes of when a key was last used."""
 _FORGET: Final = 10_000
 """Rows that are deleted in one transaction."""
-_TABLES: Final = (("usage_hourly", "hour"), ("usage_daily", "day"))
+_TABLES: Final = (("usage_hourly", "hour"), ("usage_daily", "day"), ("usage_monthly", "month"))
+
+
+def _rest() -> bool:
+    time.sleep(0.05)
+    return True
 
 
 class Recording:
@@ -53,7 +58,8 @@ class Recording:
             if prompts:
                 connection.exec_driver_sql(self._insert_prompt, prompts)
             hours = by_hour(rows)
-            for statement, sums in zip(self._sums, (hours, by_day(hours)), strict=True):
+            days = by_day(hours)
+            for statement, sums in zip(self._sums, (hours, days, by_month(days)), strict=True):
                 connection.exec_driver_sql(statement, sums)
             used = self._note_use(connection, rows)
         self._seen.update(used)
@@ -95,9 +101,9 @@ class Recording:
             connection.execute(update(keys).where(keys.c.id == key).values(last_used_at=moment))
         return due
 
-    def forget(self, before_ms: int) -> int:
+    def forget(self, before_ms: int, go_on: Callable[[], bool] = _rest) -> int:
         """Delete single requests that ended before (Unix time in milliseconds); the sums stay. Returns how
-        many rows went."""
+        many rows went. ``go_on`` is asked between two transactions, and may let others write."""
         from sqlalchemy import delete, select
 
         from trunkline.ledger.tables import prompts, usage
@@ -111,9 +117,8 @@ class Recording:
                     connection.execute(delete(usage).where(usage.c.id <= numbers[-1]))
                     connection.execute(delete(prompts).where(prompts.c.usage_id <= numbers[-1]))
             gone += len(numbers)
-            if len(numbers) < _FORGET:
+            if len(numbers) < _FORGET or not go_on():
                 return gone
-            time.sleep(0.05)  # others want to write too
 
 
 def _insert(table: str, columns: Sequence[str], mark: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -78,6 +80,10 @@ def id_at(at_ms: int) -> int:
     return (at_ms // 10) << 25
 
 
+HOUR_OF_IDS: Final = id_at(3_600_000)
+"""What numbers grow by in an hour."""
+
+
 Sum = tuple[int | float | str, ...]
 """A row of a table of sums."""
 Place = tuple[int, str, str, str, str]
@@ -86,10 +92,13 @@ Place = tuple[int, str, str, str, str]
 
 def by_hour(rows: Iterable[UsageRow]) -> list[Sum]:
     """Sums of the rows by hour and place, as rows of the tables of sums, sorted: two processes that add to
-    the same sums then wait for each other in the same order."""
+    the same sums then wait for each other in the same order.
+
+    The hour is that of a row's number, which for an attempt that another one followed is when the request
+    ended: sums say exactly among which numbers their rows are."""
     found: dict[Place, list[float]] = {}
     for row in rows:
-        place = (row.at // 3_600_000 * 3600, row.key_id, row.team_id, row.provider, row.model)
+        place = (row.id // HOUR_OF_IDS * 3600, row.key_id, row.team_id, row.provider, row.model)
         sums = found.get(place)
         if sums is None:
             sums = found[place] = [0] * (len(SUMS) + len(TIMES))
@@ -113,9 +122,25 @@ def by_hour(rows: Iterable[UsageRow]) -> list[Sum]:
 
 def by_day(hours: Iterable[Sum]) -> list[Sum]:
     """Sums by day of sums by hour."""
+    return _added(hours, lambda hour: hour // 86400 * 86400)
+
+
+def by_month(days: Iterable[Sum]) -> list[Sum]:
+    """Sums by month of sums by day."""
+    return _added(days, month_start)
+
+
+@lru_cache(64)
+def month_start(moment: int) -> int:
+    """Unix time at which the month of ``moment`` (Unix time) began, in UTC."""
+    day = datetime.fromtimestamp(moment, UTC)
+    return moment // 86400 * 86400 - (day.day - 1) * 86400
+
+
+def _added(sums: Iterable[Sum], begin: Callable[[int], int]) -> list[Sum]:
     found: dict[Place, list[float]] = {}
-    for each in hours:
-        place: Place = (int(each[0]) // 86400 * 86400, *each[1:5])  # type: ignore[assignment]
+    for each in sums:
+        place: Place = (begin(int(each[0])), *each[1:5])  # type: ignore[assignment]
         known = found.get(place)
         more: list[float] = list(each[5:])  # type: ignore[arg-type]
         found[place] = more if known is None else [a + b for a, b in zip(known, more, strict=True)]

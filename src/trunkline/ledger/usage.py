@@ -1,23 +1,23 @@
 """What was used, read: sums by any of key, team, provider, model and time, single requests, and spendings.
 
-Sums come from the tables of sums, which are as exact as the rows and stay small: a page over ten million
-requests reads some thousands of rows.
+Sums come from the tables of sums, which are as exact as the rows and much smaller: those by month for whole
+months, those by day or hour for the rest.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Period
-from trunkline.ledger.rows import COLUMNS, id_at
+from trunkline.ledger.rows import COLUMNS, id_at, month_start
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection, Select, Table
     from sqlalchemy.sql.elements import ColumnElement
 
     from trunkline.ledger.store import Store
@@ -26,6 +26,11 @@ Group: TypeAlias = Literal["key", "team", "provider", "model", "day", "hour"]
 GROUPS: Final[tuple[Group, ...]] = ("key", "team", "provider", "model", "day", "hour")
 _COLUMN: Final = {"key": "key_id", "team": "team_id", "provider": "provider", "model": "model"}
 _DAY: Final = 86400
+_LAST_ID: Final = 2**63 - 1
+_FAR: Final = 32_503_680_000
+"""The year 3000: what is asked beyond it need not fit into a calendar."""
+Part: TypeAlias = "tuple[Table, float | None, float | None]"
+"""A table of sums, and from when and until when (excluded) its rows count."""
 
 
 def day_start(now: float) -> int:
@@ -74,39 +79,73 @@ def sums(
         until: Unix time, excluded; rounded up to the hour (or day) in the same way.
         key, team, provider, model: only these; key and team by id.
     """
-    from sqlalchemy import func, select
+    from sqlalchemy import func, select, union_all
 
     from trunkline.ledger import tables
 
     now = time.time()
     hourly = "hour" in by or (since is not None and (until or now) - since <= 7 * _DAY)
-    table = tables.usage_hourly if hourly else tables.usage_daily
     span = 3600 if hourly else _DAY
-    moment = table.c["hour" if hourly else "day"]
-    groups: list[ColumnElement[Any]] = []
-    for each in by:
-        if each in _COLUMN:
-            groups.append(table.c[_COLUMN[each]].label(each))
-        else:
-            size = 3600 if each == "hour" else _DAY
-            groups.append((moment - moment % size).label(each))
-    query = select(*groups, *(func.sum(table.c[name]).label(name) for name in (*SUMS, *TIMES)))
-    if since is not None:
-        query = query.where(moment >= int(since // span * span))
-    if until is not None:
-        query = query.where(moment < until)
-    for column, wanted in zip(PLACE, (key, team, provider, model), strict=True):
-        if wanted is not None:
-            query = query.where(table.c[column] == wanted)
+    first = None if since is None else int(since // span * span)
+    parts: list[Part] = [(tables.usage_hourly if hourly else tables.usage_daily, first, until)]
+    if not hourly and "day" not in by:
+        parts = _parts(first, until)
+    values = zip(PLACE, (key, team, provider, model), strict=True)
+    place = {column: value for column, value in values if value is not None}
+    found = union_all(*(_sums_of(part, by, place) for part in parts)).subquery()
+    groups = [found.c[each] for each in by]
+    query = select(*groups, *(func.sum(found.c[name]).label(name) for name in (*SUMS, *TIMES)))
     if groups:
-        times = [group for group, name in zip(groups, by, strict=True) if name in ("day", "hour")]
+        times = [found.c[each] for each in by if each in ("day", "hour")]
         query = query.group_by(*groups).order_by(
-            *times, func.sum(table.c.cost_micros).desc(), func.sum(table.c.requests).desc(), *groups
+            *times, func.sum(found.c.cost_micros).desc(), func.sum(found.c.requests).desc(), *groups
         )
     with store.begin() as connection:
         rows = connection.execute(query).mappings().all()
         names = _names(connection, by)
     return [_shown(dict(row), by, names) for row in rows if row["requests"] is not None]
+
+
+def _parts(since: int | None, until: float | None) -> list[Part]:
+    """What to add up for the days from ``since`` on that begin before ``until``."""
+    from trunkline.ledger.tables import usage_daily, usage_monthly
+
+    since = None if since is None or since <= 0 else min(since, _FAR)
+    first = None if since is None else month_start(since)
+    if since is not None and first != since:
+        first = int(period_end("month", since))
+    if until is None:
+        last = end = None
+    else:
+        end = max(0, min(-int(-until // _DAY) * _DAY, _FAR))
+        last = month_start(end)
+        if first is not None and first >= last:
+            return [(usage_daily, since, end)]
+    parts: list[Part] = [(usage_monthly, first, last)]
+    if since != first:
+        parts.append((usage_daily, since, first))
+    if end != last:
+        parts.append((usage_daily, last, end))
+    return parts
+
+
+def _sums_of(part: Part, by: Sequence[Group], place: Mapping[str, str]) -> Select[Any]:
+    from sqlalchemy import func, select
+
+    table, begin, end = part
+    moment = next(iter(table.c))
+    groups: list[ColumnElement[Any]] = []
+    for each in by:
+        if each in _COLUMN:
+            groups.append(table.c[_COLUMN[each]].label(each))
+        else:
+            groups.append((moment if moment.name == each else moment - moment % _DAY).label(each))
+    query = select(*groups, *(func.sum(table.c[name]).label(name) for name in (*SUMS, *TIMES)))
+    if begin is not None:
+        query = query.where(moment >= begin)
+    if end is not None:
+        query = query.where(moment < end)
+    return query.where(*(table.c[column] == value for column, value in place.items())).group_by(*groups)
 
 
 def _names(connection: Connection, by: Sequence[Group]) -> dict[str, dict[str, str]]:
@@ -160,36 +199,46 @@ def requests(
     """Single attempts, the newest first; ``before`` the one with this id, to page on."""
     from sqlalchemy import select
 
+    from trunkline.ledger.stretches import stretches
     from trunkline.ledger.tables import usage
 
-    query = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.id.desc()).limit(limit)
-    if since is not None:
-        query = query.where(usage.c.id >= id_at(int(since * 1000)))
-    if until is not None:
-        query = query.where(usage.c.id < id_at(int(until * 1000)))
-    if before is not None:
-        query = query.where(usage.c.id < before)
-    wanted = {"key_id": key, "team_id": team, "provider": provider, "model": model, "request_id": request_id}
-    for column, value in wanted.items():
-        if value is not None:
-            query = query.where(usage.c[column] == value)
+    first = 0 if since is None else _id_at(since)
+    beyond = min(_LAST_ID if until is None else _id_at(until), _LAST_ID if before is None else before)
+    query = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.id.desc())
+    values = zip(PLACE, (key, team, provider, model), strict=True)
+    place = {column: value for column, value in values if value is not None}
+    for column, value in place.items():
+        query = query.where(usage.c[column] == value)
+    if request_id is not None:
+        query = query.where(usage.c.request_id == request_id)
+    found: list[dict[str, Any]] = []
     with store.begin() as connection:
-        return [dict(row) for row in connection.execute(query).mappings()]
+        parts: Iterable[tuple[int, int]] = [(first, beyond)]
+        if place and request_id is None:
+            parts = stretches(connection, place, first, beyond)
+        for low, high in parts:
+            part = query.where(usage.c.id >= low, usage.c.id < high).limit(limit - len(found))
+            found += map(dict, connection.execute(part).mappings())
+            if len(found) >= limit:
+                break
+    return found
+
+
+def _id_at(moment: float) -> int:
+    return max(0, min(id_at(int(moment * 1000)), _LAST_ID))
 
 
 def spent(store: Store, scope: str, subject: str, since: int) -> tuple[int, int]:
     """What a key, team or provider (or all, under scope ``all``) has spent since the beginning of a day:
     millionths of a dollar, and tokens."""
-    from sqlalchemy import func, select
+    from sqlalchemy import func, select, union_all
 
-    from trunkline.ledger.tables import usage_daily as table
-
+    place = {} if scope == "all" else {_COLUMN[scope]: subject}
+    found = union_all(*(_sums_of(part, (), place) for part in _parts(since, None))).subquery()
     query = select(
-        func.coalesce(func.sum(table.c.cost_micros), 0),
-        func.coalesce(func.sum(table.c.prompt_tokens + table.c.completion_tokens), 0),
-    ).where(table.c.day >= since)
-    if scope != "all":
-        query = query.where(table.c[_COLUMN[scope]] == subject)
+        func.coalesce(func.sum(found.c.cost_micros), 0),
+        func.coalesce(func.sum(found.c.prompt_tokens + found.c.completion_tokens), 0),
+    )
     with store.begin() as connection:
         row = connection.execute(query).one()
     return int(row[0]), int(row[1])

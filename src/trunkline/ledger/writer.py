@@ -148,13 +148,13 @@ class Ledger:
                     looked = now
                     self._adopt()
                 self._drain()
-                if not self._closing and now - cleaned > 3600:
-                    cleaned = now
-                    self._clean()
                 if self.away:
                     self.away = False
                     log.info("the database takes usage again")
                 self.ready.set()
+                if not self._closing and now - cleaned > 3600:
+                    cleaned = now
+                    self._clean()
             except StoreError as error:
                 if not self.away:
                     self.away = True
@@ -225,7 +225,13 @@ class Ledger:
     def _clean(self) -> None:
         if self._retention_days and self._store is not None:
             before = int((time.time() - self._retention_days * 86400) * 1000)
-            self._store.forget(before)
+            self._store.forget(before, self._others_first)
+
+    def _others_first(self) -> bool:
+        """Between two transactions of a long clean-up: what has come meanwhile is written."""
+        time.sleep(0.05)  # other processes want to write too
+        self._drain()
+        return not self._closing
 
 
 def _some(segment: Segment) -> list[Batch]:
