@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import msgspec
-
 from trunkline.dialects.anthropic import render
-from trunkline.dialects.anthropic.faults import UNREADABLE, read_error
+from trunkline.dialects.anthropic.faults import read_error
 from trunkline.dialects.anthropic.reader import StreamReader, WholeReader
 from trunkline.dialects.anthropic.scanner import StreamScanner, WholeScanner
 from trunkline.dialects.anthropic.wire import DIALECT, PATH
-from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.splicing import rewritten
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import ChatRequest, CompletionRequest, Job, Operation
-
-_decode: Final = msgspec.json.Decoder().decode
-_decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class AnthropicBack:
@@ -65,28 +59,7 @@ class AnthropicBack:
         Raises:
             CallerError: the body is not a JSON object.
         """
-        if model == peek.model and fills is NO_FILLS:
-            return body
-        try:
-            fields = _decode_fields(body)
-        except UNREADABLE as error:
-            raise CallerError(f"The request body is not a JSON object: {error}") from None
-        named = {"temperature": fills.temperature, "max_tokens": fills.max_tokens}
-        changes: dict[str, Any] = {
-            name: value
-            for name, value in (dict(fills.fields) | named).items()
-            if value is not None and name not in fills.drop and _is_open(fields, name)
-        }
-        if model != peek.model:
-            changes["model"] = model
-        if fills.routing and self.routes:
-            wishes = _decode(fields.get("provider") or b"null")
-            changes["provider"] = {**(wishes if isinstance(wishes, dict) else {}), **fills.routing}
-        dropped = fills.drop & fields.keys()
-        if not changes and not dropped:
-            return body
-        kept: dict[str, Any] = {name: value for name, value in fields.items() if name not in dropped}
-        return render.encode(kept | changes)
+        return rewritten(body, peek, model, fills, bound="max_tokens", routes=self.routes)
 
     def scanner(self, operation: Operation, peek: Peek) -> Scanner:
         """A scanner for an answer that passes through."""
@@ -95,7 +68,3 @@ class AnthropicBack:
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """The vendor's error answer as a value."""
         return read_error(status, headers, body, self.who)
-
-
-def _is_open(fields: dict[str, msgspec.Raw], name: str) -> bool:
-    return bytes(fields.get(name, b"null")) == b"null"

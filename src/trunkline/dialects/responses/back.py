@@ -6,21 +6,16 @@ clients of other dialects are served.
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-import msgspec
-
-from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scanner
-from trunkline.dialects.envelope import UNREADABLE
+from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
 from trunkline.dialects.responses.faults import read_error
 from trunkline.dialects.responses.scanner import StreamScanner, WholeScanner
-from trunkline.errors import INTERNAL, CallerError, GatewayError
+from trunkline.dialects.splicing import rewritten
+from trunkline.errors import INTERNAL, GatewayError
 from trunkline.model import Job, Operation
 
 _PATH: Final = "/responses"
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder().decode
-_decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class ResponsesBack:
@@ -71,28 +66,7 @@ class ResponsesBack:
         Raises:
             CallerError: the body is not a JSON object.
         """
-        if model == peek.model and fills is NO_FILLS:
-            return body
-        try:
-            fields = _decode_fields(body)
-        except UNREADABLE as error:
-            raise CallerError(f"The request body is not a JSON object: {error}") from None
-        named = {"temperature": fills.temperature, "max_output_tokens": fills.max_tokens}
-        changes: dict[str, Any] = {
-            name: value
-            for name, value in (dict(fills.fields) | named).items()
-            if value is not None and name not in fills.drop and _is_open(fields, name)
-        }
-        if model != peek.model:
-            changes["model"] = model
-        if fills.routing and self.routes:
-            wishes = _decode(fields.get("provider") or b"null")
-            changes["provider"] = {**(wishes if isinstance(wishes, dict) else {}), **fills.routing}
-        dropped = fills.drop & fields.keys()
-        if not changes and not dropped:
-            return body
-        kept: dict[str, Any] = {name: value for name, value in fields.items() if name not in dropped}
-        return _encode(kept | changes)
+        return rewritten(body, peek, model, fills, bound="max_output_tokens", routes=self.routes)
 
     def scanner(self, operation: Operation, peek: Peek) -> Scanner:
         """A scanner for an answer that passes through."""
@@ -101,7 +75,3 @@ class ResponsesBack:
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """The vendor's error answer as a value."""
         return read_error(status, headers, body, self.who)
-
-
-def _is_open(fields: dict[str, msgspec.Raw], name: str) -> bool:
-    return bytes(fields.get(name, b"null")) == b"null"
