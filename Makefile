@@ -132,7 +132,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(VENV)/.has-dev ## Resolve the pins again; ARGS=--upgrade takes the newest versions
 	$(COMPILE) $(ARGS) -o requirements/dev.txt pyproject.toml --group dev requirements/build.in
 	$(COMPILE) -c requirements/dev.txt -o requirements/build.txt requirements/build.in
-	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml --all-extras
 	$(COMPILE) -c requirements/dev.txt -o requirements/test.txt pyproject.toml --group test --group engine
 
 .PHONY: help

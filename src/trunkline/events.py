@@ -119,7 +119,6 @@ class Choice:
         "logprobs",
         "reason",
         "refusal",
-        "signature",
         "signed",
         "stop_sequence",
         "text",
@@ -130,8 +129,6 @@ class Choice:
         self.text: list[str] = []
         self.refusal: list[str] = []
         self.thinking: list[str] = []
-        self.signature: str | None = None
-        """The last one."""
         self.signed: list[tuple[str, str]] = []
         """Each signature, and the thinking that it signs before it."""
         self._unsigned = 0
@@ -144,9 +141,13 @@ class Choice:
         """Take in more reasoning, and the signature that ends a piece of it."""
         self.thinking.append(text)
         if signature:
-            self.signature = signature
             self.signed.append(("".join(self.thinking[self._unsigned :]), signature))
             self._unsigned = len(self.thinking)
+
+    def thoughts(self) -> list[tuple[str, str]]:
+        """Each piece of reasoning with its signature, which is empty where the vendor gave none."""
+        rest = "".join(self.thinking[self._unsigned :])
+        return [*self.signed, (rest, "")] if rest else self.signed
 
 
 class Answer:

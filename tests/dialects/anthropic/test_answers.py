@@ -350,6 +350,17 @@ WHOLES: dict[str, tuple[list[StreamEvent], dict[str, Any]]] = {
             "stop_reason": "end_turn",
         },
     ),
+    "each thought under its own signature": (
+        [ThinkingDelta("a", signature="s1"), ThinkingDelta("b", signature="s2"), ThinkingDelta("c")],
+        {
+            "content": [
+                {"type": "thinking", "thinking": "a", "signature": "s1"},
+                {"type": "thinking", "thinking": "b", "signature": "s2"},
+                {"type": "thinking", "thinking": "c", "signature": ""},
+            ],
+            "stop_reason": "end_turn",
+        },
+    ),
     "a call cut by length": (
         [call(0, "a", "f", "{}"), call(1, "b", "g", '{"x'), Finished("length")],
         {

@@ -270,9 +270,9 @@ class Whole:
         answer = self._answer
         choice = answer.choices.get(0) or Choice()
         content: list[dict[str, Any]] = []
-        thinking, text = "".join(choice.thinking), "".join(choice.text) + "".join(choice.refusal)
-        if (thinking or choice.signature) and self._shows_thinking:
-            content.append({"type": "thinking", "thinking": thinking, "signature": choice.signature or ""})
+        if self._shows_thinking:
+            content += ({"type": "thinking", "thinking": said, "signature": by} for said, by in choice.thoughts())
+        text = "".join(choice.text) + "".join(choice.refusal)
         if text:
             content.append({"type": "text", "text": text})
         content += _tool_uses(choice)
