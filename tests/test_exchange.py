@@ -11,6 +11,7 @@ from tests.dialects.openai import samples
 from tests.dialects.openai.samples import DONE, HELLO, ROLE, STOP, chunk, record, text, usage_chunk
 from tests.feeding import ways
 from trunkline import errors
+from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
 from trunkline.dialects.base import NO_FILLS, Fills, Peek, Reader
 from trunkline.dialects.ollama import CHAT as OLLAMA_CHAT
 from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIBack, OpenAIFront, Quirks
@@ -347,3 +348,23 @@ def test_what_follows_the_end_is_nobodys() -> None:
     assert exchange.feed(HELLO).endswith(DONE)
     assert exchange.feed(text("more")) == b""
     assert exchange.finish() == b""
+
+
+QUERIES = {
+    b"": "/messages",
+    b"beta=true": "/messages?beta=true",
+    b"key=secret&beta=true&x": "/messages?beta=true",
+    b"beta=a%20b&beta=a b": "/messages?beta=a%20b",
+    b"beta=\xff": "/messages",
+    b"beta=a\r\nx": "/messages",
+    b"Beta=true": "/messages",
+}
+
+
+@pytest.mark.parametrize(("query", "target"), QUERIES.items())
+def test_of_a_query_only_what_the_dialect_knows_goes_on(query: bytes, target: str) -> None:
+    body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}'
+    passing = PassThrough(MESSAGES, AnthropicBack(), body, MESSAGES.peek(body), "m", NO_FILLS, "acme")
+    passing.said([(b"anthropic-beta", b"b"), (b"x-api-key", b"k")], query)
+    assert passing.target() == target
+    assert passing.headers == [(b"anthropic-beta", b"b")]

@@ -68,7 +68,7 @@ class Played:
     def fail(self, error: GatewayError) -> bytes:
         return openai.CHAT.stream_error(error)
 
-    def said(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def said(self, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> None:
         self.headers = headers
 
 

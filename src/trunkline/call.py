@@ -135,6 +135,7 @@ class Call:
         "peek",
         "probe",
         "prompt",
+        "query",
         "request_id",
         "responder",
         "route",
@@ -158,9 +159,11 @@ class Call:
         only: str | None = None,
         client: str | None = None,
         headers: Sequence[tuple[bytes, bytes]] = (),
+        query: bytes = b"",
     ) -> None:
         """``key`` is what admission found, ``only`` the provider that the path names, ``client`` the
-        peer's address, ``headers`` the request's, with names in lower case."""
+        peer's address, ``headers`` the request's, with names in lower case, ``query`` what stands behind
+        its path."""
         self.responder = responder
         self.front = front
         self.path = path
@@ -168,6 +171,7 @@ class Call:
         self.only = only
         self.client = client
         self.headers = headers
+        self.query = query
         self.key = key
         self.peek: Peek | None = None
         self.candidate: Choice | None = None
@@ -300,7 +304,7 @@ class Call:
         self.attempts += 1
         if self.gone:
             return GONE
-        exchange.said(self.headers)
+        exchange.said(self.headers, self.query)
         trace = self.trace
         if trace is not None:
             exchange.headers = (*exchange.headers, trace.depart())

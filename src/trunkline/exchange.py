@@ -7,6 +7,7 @@ takes what comes back, and returns what goes to the client. One is made per atte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -30,6 +31,8 @@ MAX_ERROR_BODY: Final = 256 * 1024
 """Bytes of an upstream's error answer that are read; what follows is not waited for."""
 
 
+_PARAMETER: Final = re.compile(rb"[\w%.~=-]+")
+"""One of a query, of the characters that need no thought."""
 _OURS: Final = (UPSTREAM_AUTH, UPSTREAM_CREDIT)
 """Failures that are no business of the client's: our key, our account."""
 
@@ -77,8 +80,8 @@ class Exchange(Protocol):
     def fail(self, error: GatewayError) -> bytes:
         """Last bytes of an answer that has begun and cannot go on."""
 
-    def said(self, headers: Headers) -> None:
-        """The client's request headers."""
+    def said(self, headers: Headers, query: bytes) -> None:
+        """The client's request headers, and the query of its address."""
 
 
 class _Carried:
@@ -110,8 +113,8 @@ class _Carried:
         """The dialect's error event."""
         return self.front.stream_error(error)
 
-    def said(self, headers: Headers) -> None:
-        """Nothing of it goes on: another dialect's headers mean nothing to the upstream."""
+    def said(self, headers: Headers, query: bytes) -> None:
+        """Nothing of it goes on: it means nothing to an upstream of another dialect."""
 
     def _gather_error(self, failed: tuple[int, Headers], data: bytes) -> bytes:
         self.progress += 1
@@ -162,11 +165,16 @@ class PassThrough(_Carried):
         body, self._body = self._body, b""
         return self.back.rewrite(body, self._peek, self.upstream_model, self._fills)
 
-    def said(self, headers: Headers) -> None:
-        """Those of the dialect go on."""
-        passes = self.front.manners.passes
-        if passes:
-            self.headers = [pair for pair in headers if pair[0] in passes]
+    def said(self, headers: Headers, query: bytes) -> None:
+        """What is of the dialect goes on."""
+        manners = self.front.manners
+        if manners.passes:
+            self.headers = [pair for pair in headers if pair[0] in manners.passes]
+        if query and manners.parameters:
+            named = [each for each in query.split(b"&") if each.partition(b"=")[0] in manners.parameters]
+            kept = [each.decode() for each in named if _PARAMETER.fullmatch(each)]
+            if kept:
+                self._target += "?" + "&".join(kept)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's bytes, as far as they are whole records."""

@@ -53,7 +53,7 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         method, path, _ = first.split(" ")
         self.seen.append(Seen(method, path, headers, body))
-        status, (kind, data) = 200, ANSWERS.get(path, ("application/json", b""))
+        status, (kind, data) = 200, ANSWERS.get(path.partition("?")[0], ("application/json", b""))
         if not data:
             status, data = 404, b'{"error": {"message": "no such thing", "type": "x", "param": null}}'
         lines = [f"HTTP/1.1 {status} X", f"content-type: {kind}", f"content-length: {len(data)}"]
@@ -128,13 +128,13 @@ async def test_images_and_moderations(upstream: Upstream) -> None:
 @pytest.mark.parametrize("path", ["/v1", "/openai/v1"])
 async def test_files(upstream: Upstream, path: str) -> None:
     async with client(upstream, path) as found:
-        assert (await found.files.list()).data == []
+        assert (await found.files.list(limit=5, after="file-0", extra_query={"key": KEY})).data == []
         await found.files.create(file=("a.jsonl", b"{}"), purpose="batch")
         assert (await found.files.delete("file-1")).deleted
         assert (await found.files.content("file-1")).content == b"\0\1\2"
     asked = [(seen.method, seen.path) for seen in upstream.seen]
     assert asked == [
-        ("GET", "/v1/files"),
+        ("GET", "/v1/files?after=file-0&limit=5"),
         ("POST", "/v1/files"),
         ("DELETE", "/v1/files/file-1"),
         ("GET", "/v1/files/file-1/content"),

@@ -64,6 +64,8 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     """Header in which they look for the request's id, besides ``x-request-id``."""
     passes: frozenset[bytes] = frozenset()
     """Their headers that go on to an upstream, with a request that passes through."""
+    parameters: frozenset[bytes] = frozenset()
+    """Of their address's query, what goes on likewise."""
     keeps_errors: bool = False
     """They look for error bodies of an upstream of their dialect as it wrote them."""
     ping: bytes = b""

@@ -180,6 +180,7 @@ class Door:
             entry.only,
             None if client is None else client[0],
             opened.request_headers,
+            opened.query,
         )
         call.cache_wish = opened.cache
         if self._traces or opened.traceparent is not None:

@@ -271,7 +271,9 @@ class Whole:
         choice = answer.choices.get(0) or Choice()
         content: list[dict[str, Any]] = []
         if self._shows_thinking:
-            content += ({"type": "thinking", "thinking": said, "signature": by} for said, by in choice.thoughts())
+            content += (
+                {"type": "thinking", "thinking": said, "signature": by} for said, by in choice.thoughts()
+            )
         text = "".join(choice.text) + "".join(choice.refusal)
         if text:
             content.append({"type": "text", "text": text})

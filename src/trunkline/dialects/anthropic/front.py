@@ -23,6 +23,7 @@ class AnthropicFront:
     manners = Manners(
         id_header=b"request-id",
         passes=frozenset({b"anthropic-version", b"anthropic-beta"}),
+        parameters=frozenset({b"beta"}),
         keeps_errors=True,
         ping=PING,
     )

@@ -17,7 +17,10 @@ from trunkline.dialects.openai import answers
 from trunkline.errors import INTERNAL, INVALID_JSON, CallerError, GatewayError
 from trunkline.model import Job, Operation, Usage
 
-_MANNERS: Final = Manners(passes=frozenset({b"content-type", b"accept", b"openai-beta"}))
+_MANNERS: Final = Manners(
+    passes=frozenset({b"content-type", b"accept", b"openai-beta"}),
+    parameters=frozenset({b"purpose", b"limit", b"order", b"after"}),
+)
 _MODEL_PART: Final = re.compile(
     rb'(\r\ncontent-disposition: *form-data; *name="?model"?(?:;[^\r\n]*)?\r\n'  # its head, begun
     rb"(?:[^\r\n]+\r\n)*\r\n)"  # and ended
