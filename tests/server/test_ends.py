@@ -464,6 +464,18 @@ async def test_a_key_in_the_path(serve: Serve, capfd: pytest.CaptureFixture[str]
     assert "gw_wrong" not in logged
 
 
+@pytest.mark.parametrize("trusted", [(), ("127.0.0.1",)])
+async def test_the_log_names_the_client_behind_a_trusted_proxy(
+    serve: Serve, capfd: pytest.CaptureFixture[str], trusted: tuple[str, ...]
+) -> None:
+    running = await serve(make_settings(server={"trusted_proxies": trusted}))
+    assert (await running.ask(post(chat(), BEARER, b"X-Forwarded-For: 1.2.3.4\r\n"))).status == 200
+    running.gateway.recorder.flush()
+    running.gateway.access_log.flush()
+    client = "1.2.3.4" if trusted else "127.0.0.1"
+    assert f'"client":"{client}"' in capfd.readouterr().err
+
+
 async def test_fastapi_stands_beside(running: Running, capfd: pytest.CaptureFixture[str]) -> None:
     wire = await running.connect()
     for path, status in (("/docs", 200), ("/openapi.json", 200), ("/nothing/here", 404)):

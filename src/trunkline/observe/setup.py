@@ -63,6 +63,7 @@ def configure_logging(level: str = "INFO", log_format: str = "json", stream: Tex
         logger.handlers, logger.propagate = [], True
     # What uvicorn says of its own coming and going, the gateway says in its own words.
     logging.getLogger("uvicorn").setLevel(level if level in ("DEBUG", "ERROR", "CRITICAL") else "WARNING")
+    logging.getLogger("alembic").setLevel("WARNING")
     # Requests have their own log: without a handler uvicorn writes none.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False

@@ -19,6 +19,7 @@ from trunkline.observe.traces import trace_of
 from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
+from trunkline.server.forwarded import Proxies
 from trunkline.server.pages import TEXT, Page
 from trunkline.server.responses import DIALECT
 from trunkline.server.routes import Ask, Do, Entry, Refuse, Tell
@@ -101,6 +102,8 @@ class Door:
         """The gateway's configuration has changed."""
         self._find = self._gateway.routes.find
         self._key_in_path = self._gateway.settings.allow_key_in_path
+        trusted = self._gateway.settings.server.trusted_proxies
+        self._proxies = Proxies(trusted) if trusted else None
         self._store_prompts = self._gateway.settings.store_prompts
         self._keeps_responses = self._gateway.settings.responses.store
 
@@ -171,6 +174,9 @@ class Door:
                 return self._do(entry, opened, responder, body)
             self._tell(opened, responder)
             return None
+        peer = None if client is None else client[0]
+        if self._proxies is not None and peer is not None:
+            peer = self._proxies.client(peer, opened.request_headers)
         call = Call(
             responder,
             entry.front,
@@ -178,7 +184,7 @@ class Door:
             opened.request_id,
             opened.key,
             entry.only,
-            None if client is None else client[0],
+            peer,
             opened.request_headers,
             opened.query,
         )
