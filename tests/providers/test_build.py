@@ -99,7 +99,10 @@ def test_a_type_from_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
         (ProviderConfig(python=f"{__name__}:NoProvider"), "has no chat_completions method"),
         (ProviderConfig(python=f"{__name__}:Mine", options={"word": "broken"}), "could not be made"),
         (ProviderConfig(type="parrot", url="http://127.0.0.1:1"), "no such type 'parrot'"),
-        (ProviderConfig(type="openai", url="http://127.0.0.1:1"), "needs a key"),
+        (
+            ProviderConfig(type="openai", url="http://127.0.0.1:1"),
+            "^provider .mine.: OpenAI needs a key; give",
+        ),
         (
             ProviderConfig(
                 type="openai-compatible", url="http://127.0.0.1:1", headers={"x": SecretStr("a\r\nb")}

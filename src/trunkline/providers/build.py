@@ -15,7 +15,7 @@ from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.rows import BEARER, ROWS
 from trunkline.providers.wire import RowProvider, Rule, encode_headers
-from trunkline.settings import ProviderConfig, Settings, SettingsError, resolve_providers
+from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
 
 ENTRY_POINTS: Final = "trunkline.providers"
@@ -76,9 +76,8 @@ def _build(
             )
         row = ROWS[kind]
         if row.needs_key and not config.api_key:
-            raise SettingsError(
-                f"provider {name!r}: {row.title} needs a key; set {name.upper()}_API_KEY or its api_key"
-            )
+            variable = f"set {name.upper()}_API_KEY, or " if name in BUILT_IN_PROVIDERS else ""
+            raise ValueError(f"{row.title} needs a key; {variable}give its section an api_key")
         return RowProvider(
             name,
             row,
