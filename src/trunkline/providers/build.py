@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Final
 
 from trunkline.dialects.base import Fills
@@ -97,12 +99,15 @@ def _build(
 
 
 def load_class(path: str) -> Any:
-    """The class at ``package.module:Name``.
+    """The class at ``package.module:Name``, in what is installed or else in the working directory.
 
     Raises:
         SettingsError: there is none, saying what failed.
     """
     module_name, _, attribute = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:  # a command has its own folder there instead; last, so that it hides nothing
+        sys.path.append(here)
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
