@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -75,11 +76,12 @@ def test_keys_alone_prints_its_help(run: Run) -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["serve", "--port", "abc"], "Invalid value for '--port'"),
         (["keys", "create"], "Missing argument 'NAME'"),
-        (["keys", "create", "x", "--role", "boss"], "'boss' is not one of"),
         (["serve", "--port", "70000"], "PORT: 70000 is too large"),
         (["serve", "--log-level", "loud"], "LOG_LEVEL: 'LOUD' is not one of"),
         (["serve", "--config", "none.yaml"], "none.yaml: there is no such file"),
+        (["keys", "create", "x", "--role", "boss"], "'--role': 'boss' is not one of"),
         (["mock", "--shape", "nope"], "unknown shape 'nope'"),
+        (["mock", "--script", "no.yaml"], "Invalid value: no.yaml cannot be read: No such file or directory"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, words: list[str], problem: str) -> None:
@@ -88,6 +90,16 @@ def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, words: list[str], pro
     assert done.err.startswith("trunkline: error: ")
     assert problem in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_one_line_of_the_mock(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("mock", "--port", str(port))
+    assert done.err == (
+        f"trunkline: error: Invalid value: cannot listen on 127.0.0.1 port {port} (Address already in use); "
+        "choose another\n"
+    )
 
 
 def test_two_mistakes_are_two_lines(run: Run) -> None:

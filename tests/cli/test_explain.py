@@ -48,6 +48,19 @@ def test_others_and_a_name_that_leads_nowhere(run: Run, tmp_path: Path) -> None:
     assert "nope" in done.err
 
 
+def test_a_target_that_its_provider_does_not_list(run: Run, tmp_path: Path) -> None:
+    with MockUpstream.in_thread("ollama") as mock:
+        config = tmp_path / "slip.yaml"
+        config.write_text(
+            f"ollama_base_url: {mock.base_url}\n"
+            "routes:\n  mine:\n    targets:\n"
+            "      - {provider: ollama, model: lama3.2}\n      - {provider: custom, model: custom}\n"
+        )
+        lines = run("explain", "mine", "--config", str(config)).out.splitlines()
+    unlisted = [line.split("\t")[3] for line in lines if line.endswith("; does not list the model")]
+    assert unlisted == ["lama3.2"]
+
+
 def _log(path: Path, *lines: object) -> str:
     path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
     return str(path)

@@ -62,7 +62,9 @@ def gateway(tmp_path: Path) -> Iterator[tuple[str, str]]:
         finally:
             process.kill()
             process.wait()
-    assert key[0] not in (tmp_path / "log").read_text(encoding="utf-8")
+    written = (tmp_path / "log").read_text(encoding="utf-8")
+    assert key[0] not in written
+    assert json.loads(written.splitlines()[-1])["event"] == "stopped"
 
 
 def test_keys_come_and_go_while_it_runs(gateway: tuple[str, str], tmp_path: Path) -> None:

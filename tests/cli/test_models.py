@@ -30,3 +30,9 @@ def test_a_provider_that_does_not_answer(run: Run, monkeypatch: pytest.MonkeyPat
     assert "custom" in done.out
     assert done.err.count("\n") == 1
     assert "provider 'ollama' did not say" in done.err
+
+
+def test_a_provider_that_there_is_not(run: Run) -> None:
+    done = run("models", "--provider", "olama")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "trunkline: error: there is no provider 'olama'; did you mean 'ollama'?\n"

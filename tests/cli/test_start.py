@@ -123,7 +123,11 @@ def test_a_start_with_a_warning(
 
 def test_init_writes_a_file_and_one_key(run: Run, tmp_path: Path) -> None:
     done = run("init")
-    assert (done.code, done.err) == (0, "trunkline: wrote trunkline.yaml\n")
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        "trunkline: wrote trunkline.yaml",
+        f"trunkline: made the store {tmp_path}/trunkline.db; a gateway must use the same one (DATABASE_URL)",
+    ]
     assert len(re.findall(r"^  gw_[\w-]{43}$", done.out, re.MULTILINE)) == 1
     file = tmp_path / "trunkline.yaml"
     assert file.read_text(encoding="utf-8") == CONFIG_TEMPLATE

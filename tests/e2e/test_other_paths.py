@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -71,20 +71,22 @@ async def upstream() -> AsyncIterator[Upstream]:
     server.close()
 
 
-def settings(upstream: Upstream, **more: Any) -> Any:
+def settings(upstream: Upstream, others: Mapping[str, ProviderConfig] | None = None, **more: Any) -> Any:
     provider = ProviderConfig(
         type="openai",
         url=upstream.url,
         api_key=(SecretStr(SECRET),),
         models=("tts-1", "whisper-1", "dall-e-3"),
     )
-    return make_settings(providers={"openai": provider}, **more)
+    return make_settings(providers={"openai": provider, **(others or {})}, **more)
 
 
 @asynccontextmanager
-async def client(upstream: Upstream, path: str = "/v1") -> AsyncIterator[openai.AsyncOpenAI]:
+async def client(
+    upstream: Upstream, path: str = "/v1", others: Mapping[str, ProviderConfig] | None = None
+) -> AsyncIterator[openai.AsyncOpenAI]:
     """OpenAI's client of a gateway that asks for no key: its callers are admins."""
-    how = settings(upstream, allowed_api_keys=(), development_mode=True, require_auth=False)
+    how = settings(upstream, others, allowed_api_keys=(), development_mode=True, require_auth=False)
     async with serving(how) as node:
         url = node.url + path
         async with openai.AsyncOpenAI(base_url=url, api_key=KEY, max_retries=0, timeout=GUARD) as found:
@@ -168,10 +170,18 @@ async def test_an_upstreams_error_is_told(upstream: Upstream) -> None:
     assert "no such thing" in caught.value.message
 
 
-async def test_elsewhere_there_is_nothing(upstream: Upstream) -> None:
-    async with client(upstream) as found:
+@pytest.mark.parametrize("model", ["custom", "fleet/llama3.2", "claude/claude-haiku-4-5"])
+async def test_a_provider_without_these_paths_says_so(upstream: Upstream, model: str) -> None:
+    others = {
+        "fleet": ProviderConfig(type="ollama", url="http://127.0.0.1:1"),
+        "claude": ProviderConfig(type="anthropic", url="http://127.0.0.1:1", api_key=(SecretStr(SECRET),)),
+    }
+    async with client(upstream, others=others) as found:
         with pytest.raises(openai.NotFoundError, match="does not have this path"):
-            await found.audio.speech.create(model="custom", voice="alloy", input="Hi")
+            await found.audio.speech.create(model=model, voice="alloy", input="Hi")
+
+
+async def test_without_openai_there_are_no_files() -> None:
     how = make_settings(allowed_api_keys=(), development_mode=True, require_auth=False)
     async with serving(how) as node:
         answer = await node.ask(get("/v1/files"))

@@ -15,7 +15,7 @@ from trunkline.observe.setup import configure_logging
 
 @pytest.fixture(autouse=True)
 def put_back() -> Iterator[None]:
-    names = ("", "uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access")
+    names = ("", "uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access", "alembic")
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     show = warnings.showwarning
@@ -75,6 +75,15 @@ def test_uvicorn_writes_no_access_log_of_its_own() -> None:
     configure_logging(stream=io.StringIO())
     assert not logging.getLogger("uvicorn.access").hasHandlers()
     assert logging.getLogger("uvicorn.error").hasHandlers()
+
+
+@pytest.mark.parametrize(("level", "heard"), [("INFO", False), ("DEBUG", True)])
+def test_alembic_is_heard_only_by_those_who_debug(level: str, heard: bool) -> None:
+    stream = io.StringIO()
+    configure_logging(level, stream=stream)
+    logging.getLogger("alembic.runtime.plugins").info("setup plugin")
+    logging.getLogger("alembic.runtime.plugins").warning("a warning")
+    assert [entry["event"] for entry in entries(stream)] == ["setup plugin"] * heard + ["a warning"]
 
 
 @pytest.mark.parametrize("before", ["", "import rich.console;"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,6 +93,18 @@ def test_a_type_from_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(made(providers={"bird": section})["bird"].inner, Mine)
 
 
+def test_a_class_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a command was started, which does not look there by itself."""
+    source = f"from {__name__} import Mine\n\n\nclass Shouting(Mine):\n    pass\n"
+    (tmp_path / "trunkline_shouting.py").write_text(source, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    found = made(providers={"shout": ProviderConfig(python="trunkline_shouting:Shouting")})
+    assert type(found["shout"].inner).__name__ == "Shouting"
+    assert sys.path[-1] == str(tmp_path)
+    monkeypatch.delitem(sys.modules, "trunkline_shouting")
+
+
 @pytest.mark.parametrize(
     ("section", "said"),
     [
@@ -99,7 +113,10 @@ def test_a_type_from_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
         (ProviderConfig(python=f"{__name__}:NoProvider"), "has no chat_completions method"),
         (ProviderConfig(python=f"{__name__}:Mine", options={"word": "broken"}), "could not be made"),
         (ProviderConfig(type="parrot", url="http://127.0.0.1:1"), "no such type 'parrot'"),
-        (ProviderConfig(type="openai", url="http://127.0.0.1:1"), "needs a key"),
+        (
+            ProviderConfig(type="openai", url="http://127.0.0.1:1"),
+            "^provider .mine.: OpenAI needs a key; give",
+        ),
         (
             ProviderConfig(
                 type="openai-compatible", url="http://127.0.0.1:1", headers={"x": SecretStr("a\r\nb")}

@@ -485,6 +485,15 @@ async def test_fastapi_stands_beside(running: Running, capfd: pytest.CaptureFixt
         assert answer.headers["x-request-id"] == "beside"
     assert answer.error["message"] == "There is nothing at /nothing/here"
     assert answer.error["code"] == "not_found"
+    for path, message in (
+        ("/chat/completions", "There is nothing at /chat/completions; did you mean /v1/chat/completions?"),
+        (
+            f"/key/{KEY}/api/tags",
+            "There is nothing at /key/***/api/tags: keys in the path need ALLOW_KEY_IN_PATH=true",
+        ),
+    ):
+        wire.send(get(path))
+        assert (await wire.answer()).error["message"] == message
     wire.send(post(chat(), BEARER))
     assert (await wire.answer()).status == 200
     await wire.close()

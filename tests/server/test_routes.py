@@ -74,7 +74,10 @@ def test_errands(method: str, path: str, run: object, arguments: dict[str, str])
         ("/api", b'{"error":"There is nothing at /api"}'),
         ("/api/nothing", b'{"error":"There is nothing at /api/nothing"}'),
         ("/vllm/api/nothing", b'{"error":"There is nothing at /vllm/api/nothing"}'),
-        ("/cerebras/api/tags", b'{"error":"Provider \'cerebras\' not configured"}'),
+        (
+            "/cerebras/api/tags",
+            b'{"error":"Provider \'cerebras\' not configured. Set CEREBRAS_API_KEY"}',
+        ),
         ("/api/tags", b'{"error":"POST is not allowed at /api/tags; use GET, HEAD"}'),
         ("/api/blobs/x", None),
     ],
@@ -122,7 +125,39 @@ def test_a_vendor_that_is_not_configured(path: str) -> None:
     entry = ROUTES.find("POST", path)
     assert isinstance(entry, Refuse)
     assert (entry.error.status, entry.error.code) == (404, "provider_not_configured")
-    assert f"Provider '{path.split('/')[1]}' not configured" in entry.error.message
+    name = path.split("/")[1]
+    assert entry.error.message == f"Provider '{name}' not configured. Set {name.upper()}_API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/v1/v1/messages", "/v1/messages"),
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/models", "/v1/models"),
+        ("/vllm/chat/completions", "/vllm/v1/chat/completions"),
+        ("/vllm/v1/v1/chat/completions", "/vllm/v1/chat/completions"),
+        ("/vlm/v1/chat/completions", "/vllm/v1/chat/completions"),
+        ("/nobody/v1/chat/completions", "/v1/chat/completions"),
+        ("/api/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1/api/tags", "/api/tags"),
+        ("/v1/chat/completion", "/v1/chat/completions"),
+        ("/v1/embeddings/", "/v1/embeddings"),
+        ("/moderations", "/v1/moderations"),
+        ("/", None),
+        ("//", None),
+        ("/v1", None),
+        ("/v1/nothing", None),
+        ("/vllm/v1/nothing", None),
+        ("/nothing/here", None),
+        (f"/{'a' * 128}/v1/models", None),
+    ],
+)
+def test_what_may_have_been_meant(path: str, meant: str | None) -> None:
+    hint = f"; did you mean {meant}?" if meant else ""
+    error = ROUTES.nothing_at(path)
+    assert (error.status, error.code) == (404, "not_found")
+    assert error.message == f"There is nothing at {path}{hint}"
 
 
 @pytest.mark.parametrize(

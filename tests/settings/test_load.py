@@ -176,6 +176,16 @@ def test_a_value_from_the_environment_is_not_expanded(tmp_path: Path) -> None:
         ({"file": "routes: {a: {targets: [{provider: ollama, model: ''}]}}"}, ["model: '' is empty"]),
         ({"file": "models: {a: {keep_alive: true}}"}, ["models.a: has a keep_alive that is no duration"]),
         ({"file": "models: {a: {option: {}}}"}, ["models.a.option: is no setting", "'options'"]),
+        ({"file": "limits: [{rpm: 60}]"}, ["limits.0.rpm: is no setting", "valid: concurrent, key, model, "]),
+        (
+            {"file": "limits: [{key: a, model: b, concurrent: 1}]"},
+            ["limits.0: names more than one of key, team and model; write one limit for each"],
+        ),
+        ({"file": "budgets: [{period: day, usd: 1}]"}, ["budgets.0.period: is no setting", "did you mean"]),
+        ({"file": "budgets: [{model: a, usd: 1}]"}, ["budgets.0.model: is no setting", "valid: hard, key, "]),
+        ({"file": "prices: {a: {inputs: 1}}"}, ["prices.a.inputs: is no setting", "'input'"]),
+        ({"file": "cache: {ttl: 1}"}, ["cache.ttl: is no setting", "'ttl_s'"]),
+        ({"file": "responses: {stor: true}"}, ["responses.stor: is no setting", "'store'"]),
         (
             {"file": "server: {tls: {cert: /nowhere}}"},
             ["server.tls.cert: '/nowhere'", "server.tls.key: is missing"],

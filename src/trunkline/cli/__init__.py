@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _explain(error: Exception) -> tuple[Sequence[str], int]:
     """The lines and the exit code for an error that is the user's to mend; raises any other again."""
     if format_usage := getattr(error, "format_message", None):  # typer's usage errors have no public base
-        return (" ".join(format_usage().split()),), 2
+        return (" ".join(format_usage().replace("Value error, ", "").split()),), 2
     from trunkline.ledger.locate import StoreError
     from trunkline.settings.problems import SettingsError
 

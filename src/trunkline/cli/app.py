@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -264,5 +265,10 @@ def _mock(
 
     try:
         run(shape, host, port, script, model, announce=typer.echo)
-    except (OSError, ValueError) as error:  # no such shape or file, a mistake in the script, a taken port
+    except OSError as error:
+        if error.filename is not None:  # of the script
+            raise typer.BadParameter(f"{error.filename} cannot be read: {error.strerror}") from None
+        reason = os.strerror(error.errno) if error.errno else error  # asyncio's own text repeats the address
+        raise typer.BadParameter(f"cannot listen on {host} port {port} ({reason}); choose another") from None
+    except ValueError as error:  # no such shape, a mistake in the script
         raise typer.BadParameter(str(error)) from None

@@ -6,7 +6,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from trunkline.settings import SettingsWarning, load_settings
+from trunkline.settings import BUILT_IN_PROVIDERS, SettingsWarning, load_settings
+from trunkline.settings.values import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,8 +40,23 @@ def read_settings(
 def open_store(settings: Settings) -> KeyStore:
     """The key store, which the caller closes."""
     from trunkline.ledger.keys import KeyStore
+    from trunkline.ledger.locate import sqlite_file
 
-    return KeyStore(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
+    file = sqlite_file(url)
+    new = file is not None and not file.exists()
+    store = KeyStore(url)
+    if new and file is not None:  # in a wrong folder that is the first sign of it
+        note(f"made the store {file.resolve()}; a gateway must use the same one (DATABASE_URL)")
+    return store
+
+
+def hint_at_providers(settings: Settings, named: Iterable[str] | None) -> None:
+    """A warning for each name that no provider has; it is none of our business if one is made later."""
+    known = {*BUILT_IN_PROVIDERS, *settings.providers}
+    for name in named or ():
+        if name not in known:
+            note(f"warning: there is no provider {name!r}; {suggest(name, known, 'there are')}")
 
 
 def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

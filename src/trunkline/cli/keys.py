@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline.cli.common import note, open_store, read_settings, say, show_rows
-from trunkline.cli.rules import set_rules
+from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say, show_rows
+from trunkline.cli.rules import amount_of, set_rules
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
@@ -30,9 +30,11 @@ def create(
 ) -> None:
     """Make a key, with its limits and budgets, and print it."""
     settings, _ = read_settings(config)
+    wanted = [amount_of(budget) for budget in budgets]  # a mistake here must not leave half a key behind
+    hint_at_providers(settings, fields.get("providers"))
     with open_store(settings) as keys:
         record, text = keys.create(name, role, **_resolved(keys.store, fields))
-        set_rules(keys.store, "key", record.id, amounts, budgets)
+        set_rules(keys.store, "key", record.id, amounts, wanted)
     first = " (the first key is always an admin's)" if record.role == "admin" != role else ""
     note(f"made the {record.role} key {record.name!r}{first}; it is not shown again:")
     say(text)
@@ -53,6 +55,7 @@ def show(config: Path | None, *, every: bool, as_json: bool = False) -> None:
 def change(config: Path | None, which: str, fields: dict[str, Any]) -> None:
     """Change a key's fields."""
     settings, _ = read_settings(config)
+    hint_at_providers(settings, fields.get("providers"))
     with open_store(settings) as keys:
         record = keys.change(which, **_resolved(keys.store, fields))
     note(f"changed the {record.role} key {record.name!r} ({record.prefix}…)")

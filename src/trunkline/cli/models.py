@@ -9,7 +9,8 @@ import msgspec
 
 from trunkline.cli.common import note, read_settings, say, show_rows
 from trunkline.observe.setup import configure_logging
-from trunkline.settings import Exposure
+from trunkline.settings import Exposure, SettingsError, resolve_providers
+from trunkline.settings.values import suggest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,9 @@ _COLUMNS = ("provider", "model", "context", "capabilities")
 def show(config: Path | None, *, provider: str | None, as_json: bool) -> int:
     """Print the models as a table, tab-separated, or as JSON; 1 if a provider did not answer."""
     settings, _ = read_settings(config)
+    known = resolve_providers(settings)
+    if provider is not None and provider not in known:
+        raise SettingsError(f"there is no provider {provider!r}; {suggest(provider, known, 'there are')}")
     configure_logging("ERROR", "console")  # what went wrong is said below, in a line
     models, silent = asyncio.run(_ask(settings, provider))
     if as_json:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from trunkline.cli.common import note, open_store, read_settings, say, show_rows
+from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say, show_rows
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from trunkline.ledger.rules import Sort
     from trunkline.ledger.store import Store
 
+Amount: TypeAlias = tuple[str, int, str]
+"""A budget's unit, amount (tokens or millionths of a dollar) and period."""
+
 _AMOUNT = re.compile(r"(?P<dollars>\$?[0-9]+(?:\.[0-9]+)?|[0-9]+ *tokens)/(?P<per>day|week|month|total)")
 
 
-def amount_of(text: str) -> tuple[str, int, str]:
-    """Unit, amount and period of ``10/month`` or ``5000tokens/day``. Raises StoreError if it is none."""
+def amount_of(text: str) -> Amount:
+    """What is meant by ``10/month`` or ``5000tokens/day``. Raises StoreError if it is none."""
     from trunkline.ledger.rules import MICROS
 
     match = _AMOUNT.fullmatch(text.strip().lower())
@@ -43,7 +46,7 @@ def amount_of(text: str) -> tuple[str, int, str]:
 
 
 def set_rules(
-    store: Store, scope: str, subject: str, amounts: dict[str, int | None], budgets: Sequence[str]
+    store: Store, scope: str, subject: str, amounts: dict[str, int | None], budgets: Sequence[Amount]
 ) -> None:
     """The limit and the budgets of what was just made."""
     from trunkline.ledger.rules import RuleStore
@@ -51,8 +54,8 @@ def set_rules(
     rules = RuleStore(store)
     if any(amounts.values()):
         rules.set_limit(scope, subject, **amounts)
-    for text in budgets:
-        rules.set_budget(scope, subject, *amount_of(text))
+    for budget in budgets:
+        rules.set_budget(scope, subject, *budget)
 
 
 def set_limit(config: Path | None, subject: str, amounts: dict[str, int | None]) -> None:
@@ -81,6 +84,7 @@ def set_budget(
         budget = RuleStore(keys.store).set_budget(
             scope, who, unit, number, per, hard=hard, warn_at=warn_at, webhook=webhook
         )
+    hint_at_providers(settings, [who] if scope == "provider" else None)
     note(f"set the budget {budget.id} of {subject}")
 
 

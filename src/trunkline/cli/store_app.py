@@ -14,7 +14,7 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Role = Annotated[
     Literal["admin", "member", "read-only"] | None,
-    typer.Option(help="What it may do. Default: member. The first key is always an admin's."),
+    typer.Option(help="What it may do. A new key is a member's; the first key is always an admin's."),
 ]
 Owner = Annotated[str | None, typer.Option(help="Whose it is.")]
 TeamName = Annotated[str | None, typer.Option("--team", help="Its team, by name or id.")]
@@ -143,11 +143,13 @@ def _change(
     priority: Priority = None,
     config: Config = None,
 ) -> None:
-    """Change what is said of a key; what is not given stays.
+    """Change what is said of a key; what is not given stays. Limits and budgets have commands of their own.
 
     \b
-    Example:
+    Examples:
       trunkline keys change laptop --model 'ollama/*' --model 'openai/gpt-4o*'
+      trunkline limits set key:laptop --rpm 60
+      trunkline budgets set key:laptop 10/month
     """
     from trunkline.cli.keys import change
 
@@ -228,18 +230,23 @@ def _remove_team(which: Annotated[str, typer.Argument(metavar="TEAM")], config: 
     remove(config, which)
 
 
-Subject = Annotated[
+LimitSubject = Annotated[
     str,
     typer.Argument(
-        metavar="SUBJECT",
-        help="key:NAME, team:NAME (* is each by itself), model:PATTERN or provider:NAME; or all.",
+        metavar="SUBJECT", help="key:NAME or team:NAME (* is each by itself), model:PATTERN; or all."
+    ),
+]
+BudgetSubject = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUBJECT", help="key:NAME or team:NAME (* is each by itself), provider:NAME; or all."
     ),
 ]
 
 
 @limits_app.command("set")
 def _set_limit(
-    subject: Subject,
+    subject: LimitSubject,
     rpm: Rpm = None,
     rpd: Rpd = None,
     tpm: Tpm = None,
@@ -277,7 +284,7 @@ def _remove_limit(number: Annotated[str, typer.Argument(metavar="ID")], config: 
 
 @budgets_app.command("set")
 def _set_budget(
-    subject: Subject,
+    subject: BudgetSubject,
     amount: Annotated[
         str, typer.Argument(metavar="AMOUNT", help="10/month, 2.5/day, 500000tokens/week, 100/total.")
     ],

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline.cli.common import note, open_store, read_settings, say, show_rows
-from trunkline.cli.rules import set_rules
+from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say, show_rows
+from trunkline.cli.rules import amount_of, set_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,11 @@ def create(
     from trunkline.ledger.teams import TeamStore
 
     settings, _ = read_settings(config)
+    wanted = [amount_of(budget) for budget in budgets]  # a mistake here must not leave half a team behind
+    hint_at_providers(settings, fields.get("providers"))
     with open_store(settings) as keys:
         team = TeamStore(keys.store).create(name, **fields)
-        set_rules(keys.store, "team", team.id, amounts, budgets)
+        set_rules(keys.store, "team", team.id, amounts, wanted)
     note(f"made the team {team.name!r} ({team.id})")
 
 

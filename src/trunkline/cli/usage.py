@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from trunkline.cli.common import open_store, read_settings, say, show_rows
+from trunkline.cli.common import note, open_store, read_settings, say, show_rows
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def _by_id(keys: KeyStore, wanted: dict[str, str | None]) -> dict[str, str | Non
     found = dict(wanted)
     if (key := found.get("key")) is not None:
         known = [record.id for record in keys.list() if key in (record.id, record.name)]
-        found["key"] = known[-1] if known else key
+        found["key"] = known[-1] if known else key  # one of ALLOWED_API_KEYS is in no store
+        if not known:
+            note(f"no key in the store has the id or name {key!r}")
     if (team := found.get("team")) is not None:
         found["team"] = TeamStore(keys.store).find(team).id
     return found

@@ -61,9 +61,10 @@ def configure_logging(level: str = "INFO", log_format: str = "json", stream: Tex
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # What uvicorn says of its own coming and going, the gateway says in its own words.
-    logging.getLogger("uvicorn").setLevel(level if level in ("DEBUG", "ERROR", "CRITICAL") else "WARNING")
-    logging.getLogger("alembic").setLevel("WARNING")
+    # What uvicorn says of its own coming and going, the gateway says in its own words; what alembic says of
+    # its parts when it makes a new database's tables means nothing to those who read this log.
+    for name in ("uvicorn", "alembic"):
+        logging.getLogger(name).setLevel(level if level in ("DEBUG", "ERROR", "CRITICAL") else "WARNING")
     # Requests have their own log: without a handler uvicorn writes none.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False

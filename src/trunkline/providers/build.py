@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Final
 
 from trunkline.dialects.base import Fills
@@ -15,7 +17,7 @@ from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.rows import BEARER, ROWS
 from trunkline.providers.wire import RowProvider, Rule, encode_headers
-from trunkline.settings import ProviderConfig, Settings, SettingsError, resolve_providers
+from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
 
 ENTRY_POINTS: Final = "trunkline.providers"
@@ -76,9 +78,8 @@ def _build(
             )
         row = ROWS[kind]
         if row.needs_key and not config.api_key:
-            raise SettingsError(
-                f"provider {name!r}: {row.title} needs a key; set {name.upper()}_API_KEY or its api_key"
-            )
+            variable = f"set {name.upper()}_API_KEY, or " if name in BUILT_IN_PROVIDERS else ""
+            raise ValueError(f"{row.title} needs a key; {variable}give its section an api_key")
         return RowProvider(
             name,
             row,
@@ -98,12 +99,15 @@ def _build(
 
 
 def load_class(path: str) -> Any:
-    """The class at ``package.module:Name``.
+    """The class at ``package.module:Name``, in what is installed or else in the working directory.
 
     Raises:
         SettingsError: there is none, saying what failed.
     """
     module_name, _, attribute = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:  # a command has its own folder there instead; last, so that it hides nothing
+        sys.path.append(here)
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:

@@ -43,6 +43,12 @@ def explain(
     told = [
         _tell(choice, places.get(choice.key), tier, now) for tier in pool.tiers for choice in tier.choices
     ]
+    for each in told:
+        shelf = router.catalog.shelves[each["provider"]]
+        if (
+            shelf.known and shelf.find(each["model"]) is None
+        ):  # a slip in a route, or a model yet to be pulled
+            each["reason"] += "; does not list the model"
     told.sort(key=lambda each: each["order"] or math.inf)
     return {
         "model": model,

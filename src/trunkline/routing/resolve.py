@@ -144,9 +144,7 @@ class Resolver:
         """
         provider = self.providers.get(name)
         if provider is None:
-            mend = _HOW_TO_CONFIGURE.get(name, f"Configure it under 'providers' as '{name}'")
-            text = f"Provider '{name}' not configured. {mend}"
-            raise CallerError(text, PROVIDER_NOT_CONFIGURED, param="model", provider=name)
+            raise CallerError(not_configured(name), PROVIDER_NOT_CONFIGURED, param="model", provider=name)
         return provider
 
     def _strip(self, model: str, provider: str) -> str:
@@ -238,3 +236,9 @@ _HOW_TO_CONFIGURE = {
     "openai": "Set OPENAI_API_KEY",
     "anthropic": "Set ANTHROPIC_API_KEY",
 }
+
+
+def not_configured(name: str) -> str:
+    """That there is no provider of that name, and what would make one."""
+    mend = _HOW_TO_CONFIGURE.get(name, f"Configure it under 'providers' as '{name}'")
+    return f"Provider '{name}' not configured. {mend}"

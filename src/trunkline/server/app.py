@@ -79,7 +79,11 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     path = redact_path(request.url.path)
     match error.status_code:
         case 404:
-            problem = CallerError(f"There is nothing at {path}", NOT_FOUND)
+            gateway: Gateway = request.app.state.gateway
+            problem = gateway.routes.nothing_at(request.url.path)
+            if request.url.path.startswith("/key/") and not gateway.settings.allow_key_in_path:
+                text = f"There is nothing at {path}: keys in the path need ALLOW_KEY_IN_PATH=true"
+                problem = CallerError(text, NOT_FOUND)
         case 405:
             problem = CallerError(f"{request.method} is not allowed at {path}", METHOD_NOT_ALLOWED)
         case status:

@@ -9,6 +9,7 @@ error is in that surface's own shape.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from typing import Final, NamedTuple, TypeAlias
 
 from trunkline.dialects import anthropic, ollama, openai, responses
@@ -21,6 +22,7 @@ from trunkline.errors import (
     GatewayError,
 )
 from trunkline.policy.auth import redact_path
+from trunkline.routing.resolve import not_configured
 from trunkline.server import messages, pages, providers
 from trunkline.server import responses as kept
 from trunkline.server.errands import Run
@@ -194,6 +196,9 @@ PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
 
 _SURFACE: Final[Mapping[str, Methods]] = {**DIALECTS, **OTHERS}
 
+_LONGEST_MISTAKE: Final = 128
+"""Characters of a path that a likeness is looked for in: nobody without a key shall have much of our time."""
+
 
 class Routes:
     """Looks up paths; made once per configuration."""
@@ -228,8 +233,7 @@ class Routes:
         if render is None:
             return None
         if only is not None and only not in self._providers:
-            text = f"Provider '{only}' not configured"
-            return Refuse(CallerError(text, PROVIDER_NOT_CONFIGURED), render=render)
+            return Refuse(CallerError(not_configured(only), PROVIDER_NOT_CONFIGURED), render=render)
         if rest in _SURFACE:
             return _wrong_method(method, path, _SURFACE[rest], render)
         if openai.FILE.fullmatch(rest[3:]):
@@ -246,7 +250,27 @@ class Routes:
                     return _wrong_method(method, path, methods, render)
                 entry = entry._replace(arguments={argument: value})
                 return entry if only is None else entry.pinned(only)
-        return Refuse(CallerError(f"There is nothing at {redact_path(path)}", NOT_FOUND), render=render)
+        return Refuse(self.nothing_at(path), render=render)
+
+    def nothing_at(self, path: str) -> CallerError:
+        """That there is nothing at ``path``, and which path may have been meant."""
+        meant = self._meant(path) if len(path) <= _LONGEST_MISTAKE else None
+        hint = f"; did you mean {meant}?" if meant else ""
+        return CallerError(f"There is nothing at {redact_path(path)}{hint}", NOT_FOUND)
+
+    def _meant(self, path: str) -> str | None:
+        """Mostly a base address has a /v1 too many or lacks one."""
+        first, _, rest = path[1:].rstrip("/").partition("/")
+        if f"/{rest}" in _SURFACE:
+            near = get_close_matches(first, self._providers, n=1)
+            return f"/{near[0]}/{rest}" if near else f"/{rest}"
+        pin, rest = (f"/{first}", f"/{rest}") if first in self._providers else ("", path.rstrip("/"))
+        ends = (rest[at:] for at, letter in enumerate(rest) if letter == "/")
+        close: list[str] = get_close_matches(rest, _SURFACE, n=1, cutoff=0.9)
+        for each in (f"/v1{rest}", *ends, *close):
+            if each in _SURFACE:
+                return pin + each
+        return None
 
     def _split(self, path: str) -> tuple[str | None, str, Render | None]:
         """(provider, path without it, the surface's errors), or no errors where it is on no surface."""

@@ -62,9 +62,12 @@ def run(
     if load is not None:
         gateway.reloader = Reloader(gateway, load, files)
     server = _Server(make_config(gateway, settings), gateway.reloader, on_ready, _urls(settings, sockets))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(server.serve(sockets))
-    log.info("stopped")
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(server.serve(sockets))
+    finally:  # uvicorn raises the signal that ended it again
+        if server.started:
+            log.info("stopped")
     return 0 if server.started else 1
 
 

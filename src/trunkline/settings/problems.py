@@ -68,6 +68,11 @@ _MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("routes", "*", "targets", "*"): sections.Target,
     ("models", "*"): sections.ModelDefaults,
     ("keys", "*"): sections.KeyPolicy,
+    ("limits", "*"): sections.LimitRule,
+    ("budgets", "*"): sections.BudgetRule,
+    ("prices", "*"): sections.Price,
+    ("cache",): sections.CacheRule,
+    ("responses",): sections.ResponsesRule,
     ("server",): sections.Server,
     ("server", "tls"): sections.Tls,
 }

@@ -228,6 +228,8 @@ class LimitRule(Section):
                 "limits nothing; give requests_per_minute, requests_per_day, tokens_per_minute, "
                 "tokens_per_day or concurrent"
             )
+        if sum(each is not None for each in (self.key, self.team, self.model)) > 1:
+            raise ValueError("names more than one of key, team and model; write one limit for each")
         return self
 
 

@@ -48,8 +48,8 @@ class OllamaBack:
     opening = 0
 
     def target(self, operation: Operation, job: Job | None) -> str | None:
-        """Path of the native endpoint."""
-        return PATHS[operation]
+        """Path of the native endpoint, if there is one."""
+        return PATHS.get(operation)
 
     def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
         """The body that asks ``model`` for ``job``; embeddings are never streamed.
