@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
@@ -22,9 +20,6 @@ HEAD: Final = "0003"
 
 _LOCK: Final = 7_283_150_601
 """Number of PostgreSQL's advisory lock, the same for all of Trunkline's processes."""
-
-
-log: Final = structlog.stdlib.get_logger(__name__)
 
 
 def current(connection: Connection) -> str | None:
@@ -52,6 +47,7 @@ def upgrade(engine: Engine) -> str | None:
             f"the database was made by a newer Trunkline (its tables are at {before}, "
             f"this version knows {HEAD}); install that version, or use another DATABASE_URL"
         )
+    import structlog
     from alembic import command
 
     with engine.connect() as connection:
@@ -69,7 +65,9 @@ def upgrade(engine: Engine) -> str | None:
             with connection.begin():
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
                 command.upgrade(_config(connection), "head")
-    log.info("the database's tables are up to date", before=before, now=HEAD)
+    structlog.stdlib.get_logger(__name__).info(
+        "the database's tables are up to date", before=before, now=HEAD
+    )
     return before
 
 
