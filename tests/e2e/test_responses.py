@@ -153,7 +153,7 @@ async def test_an_upstream_that_keeps_responses_too_is_told_the_conversation_onc
 
 
 async def test_what_a_client_has_to_answer_is_kept_with_what_it_needs() -> None:
-    calls = [
+    calls: list[dict[str, Any]] = [
         {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "*** Begin"},
         {"type": "shell_call", "call_id": "c2", "action": {"commands": ["ls"]}, "status": "completed"},
     ]

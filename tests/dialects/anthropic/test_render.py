@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -63,6 +64,11 @@ PLAIN = {
 FIELDS: list[tuple[ChatRequest, dict[str, Any]]] = [
     (chat(), {}),
     (chat(user="u1"), {"metadata": {"user_id": "u1"}}),
+    (chat(user=""), {}),
+    (chat(user="a@b.example"), {"metadata": {"user_id": sha256(b"a@b.example").hexdigest()}}),
+    (chat(user="0441234567"), {"metadata": {"user_id": sha256(b"0441234567").hexdigest()}}),
+    (chat(user="u" * 256), {"metadata": {"user_id": "u" * 256}}),
+    (chat(user="u" * 257), {"metadata": {"user_id": sha256(b"u" * 257).hexdigest()}}),
     (chat(sampling=Sampling(max_tokens=0)), {"max_tokens": 0}),
     (
         chat(sampling=Sampling(max_tokens=5, temperature=0.5, top_k=3, stop=("a", " \n", "b"))),

@@ -118,7 +118,7 @@ def requests(draw: st.DrawFn) -> ChatRequest:
         reasoning=draw(st.none() | st.just(Reasoning(effort="none"))),
         stream=stream,
         include_usage=stream,
-        user=draw(st.none() | some),
+        user=draw(st.none() | st.from_regex(r"[a-z][a-z0-9_.-]{0,20}", fullmatch=True)),
     )
 
 
