@@ -192,6 +192,13 @@ async def test_it_is_not_kept_if_it_is_not_to_be_or_deleted(mock: MockUpstream) 
                 await client.responses.retrieve(number)
 
 
+async def test_a_kept_response_is_not_told_again_as_a_stream(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, _):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        with pytest.raises(openai.BadRequestError, match="cannot be streamed"):
+            await client.responses.retrieve(first.id, stream=True)
+
+
 async def test_a_bad_request_is_refused_as_ever(mock: MockUpstream) -> None:
     how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
     async with serving(how) as node:

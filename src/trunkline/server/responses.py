@@ -140,7 +140,14 @@ class Responses:
 
 
 async def show(visit: Visit, number: str, only: str | None = None) -> Page:
-    """``GET /v1/responses/{id}``."""
+    """``GET /v1/responses/{id}``.
+
+    Raises:
+        CallerError: it is to be told as a stream, which the vendor does only of what ran in the background.
+    """
+    if visit.query.get("stream", "").lower() in ("true", "1"):
+        text = "This response cannot be streamed because it was not created with background=true."
+        raise CallerError(text, INVALID_REQUEST, param="stream")
     return await _kept(visit, number).show(visit.key, number)
 
 
