@@ -2,8 +2,9 @@
 
 Content that the API has no field for is a clear 400; knobs that it lacks (seed, penalties, log probabilities,
 ``strict`` tools) are left out. What it would refuse though the meaning is plain is put into the form that it
-takes: temperatures above 1, empty texts, ids with other characters, stop sequences of blanks, sampling knobs
-beside thinking, thinking beside a forced tool, users by their e-mail addresses.
+takes: sampling knobs of models that have none, temperatures above 1, empty texts, ids with other characters,
+stop sequences of blanks, sampling knobs beside thinking, thinking beside a forced tool, users by their e-mail
+addresses.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.thinking import render_reasoning, room
+from trunkline.dialects.anthropic.thinking import render_reasoning, room, takes_sampling
 from trunkline.dialects.base import Fills
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -73,7 +74,11 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
     if system:
         body["system"] = system
     body |= {"messages": turns} | thinking
-    body |= _sampling(job.sampling, fills, thinks)
+    if takes_sampling(model):
+        body |= _sampling(job.sampling, fills, thinks)
+    stop = [word for word in job.sampling.stop if word.strip()]
+    if stop:
+        body["stop_sequences"] = stop
     body |= _tools(job)
     if job.format is not None:
         body["output_config"] = body.get("output_config", {}) | {"format": _format(job.format)}
@@ -118,9 +123,6 @@ def _sampling(sampling: Sampling, fills: Fills, thinks: bool) -> Body:
         body["top_p"] = sampling.top_p
     if sampling.top_k is not None and not thinks:
         body["top_k"] = sampling.top_k
-    stop = [word for word in sampling.stop if word.strip()]
-    if stop:
-        body["stop_sequences"] = stop
     return body
 
 
