@@ -171,3 +171,41 @@ async def test_a_silent_stream_is_kept_awake(mock: MockUpstream, monkeypatch: py
                 if pings == 3:
                     break
     assert pings == 3
+
+
+SEARCH: Any = {"type": "web_search_20250305", "name": "web_search"}
+PAPER: Any = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "paper"}}
+READ: list[Any] = [
+    *HELLO,
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "read", "input": {}}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [PAPER]}]},
+]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"messages": HELLO, "tools": [SEARCH]},
+        {"messages": READ},
+        {
+            "messages": HELLO,
+            "extra_headers": {"anthropic-beta": "context-management-2025-06-27"},
+            "extra_body": {"context_management": {"edits": []}},
+        },
+    ],
+    ids=["servers-tool", "document-as-result", "beta-field"],
+)
+async def test_who_wrote_the_api_counts_all_that_it_takes(asked: dict[str, Any]) -> None:
+    async with MockUpstream("anthropic", models=["m"]) as mock, asking(mock) as found:
+        count = await found.messages.count_tokens(model="m", **asked)
+        assert count.input_tokens > 0
+    sent = mock.calls[-1]
+    assert sent.path == "/v1/messages/count_tokens"
+    assert sent.json["messages"] == asked["messages"]
+    assert sent.headers.get("anthropic-beta") == asked.get("extra_headers", {}).get("anthropic-beta")
+
+
+async def test_nobody_counts_what_cannot_be_sent(mock: MockUpstream) -> None:
+    async with asking(mock) as found:
+        with pytest.raises(anthropic.BadRequestError, match="web_search"):
+            await found.messages.count_tokens(model="m", messages=HELLO, tools=[SEARCH])

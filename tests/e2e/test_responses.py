@@ -102,6 +102,74 @@ async def test_a_tools_result_finds_its_call(mock: MockUpstream) -> None:
     assert messages[1]["tool_calls"][0]["id"] == messages[2]["tool_call_id"] == call.call_id
 
 
+async def test_a_call_of_a_tool_in_a_namespace_is_kept_with_it(mock: MockUpstream) -> None:
+    inner = {"type": "function", "name": "find", "parameters": {"type": "object"}, "strict": False}
+    space = {"type": "namespace", "name": "crm", "description": "Customers", "tools": [inner]}
+    mock.script = Script(tool_calls=(ToolCall("crm__find"),), text="")
+    async with clients(mock, responses=KEEPING) as (client, _):
+        first = await client.responses.create(model="gpt-4o", input="Who?", tools=[space])  # type: ignore[list-item]
+        call = next(item for item in first.output if item.type == "function_call")
+        assert (call.namespace, call.name) == ("crm", "find")
+        result = {"type": "function_call_output", "call_id": call.call_id, "output": "Ann"}
+        await client.responses.create(model="gpt-4o", input=[result], previous_response_id=first.id)  # type: ignore[list-item]
+    assert mock.calls[-1].json["messages"][1]["tool_calls"][0]["function"]["name"] == "crm__find"
+
+
+async def test_a_kept_response_goes_on_without_more_input(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, _):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        second = await client.responses.create(model="gpt-4o", previous_response_id=first.id)
+        assert second.previous_response_id == first.id
+        assert texts(mock) == [("user", "How far?"), ("assistant", "384,400 km")]
+        with pytest.raises(openai.BadRequestError, match="'input'"):
+            await client.responses.create(model="gpt-4o")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_upstream_that_keeps_responses_too_is_told_the_conversation_once(streamed: bool) -> None:
+    tool = {"type": "function", "name": "far", "parameters": {"type": "object"}, "strict": False}
+    script = Script(tool_calls=(ToolCall("far", {"to": "moon"}),), text="")
+    async with MockUpstream("openai", script, models=["gpt-4o"]) as mock:
+        async with clients(mock, responses=KEEPING) as (client, _):
+            first = await client.responses.create(model="gpt-4o", input="How far?", tools=[tool])  # type: ignore[list-item]
+            call = next(item for item in first.output if item.type == "function_call")
+            mock.script = Script(text="Far.")
+            result = {"type": "function_call_output", "call_id": call.call_id, "output": "384400"}
+            asked: Any = {"model": "gpt-4o", "input": [result], "previous_response_id": first.id}
+            if streamed:
+                async with client.responses.stream(**asked) as stream:
+                    second = await stream.get_final_response()
+            else:
+                second = await client.responses.create(**asked)
+            assert second.output_text == "Far."
+        assert mock.calls[-1].path == "/v1/responses"
+        sent = mock.calls[-1].json
+        assert "previous_response_id" not in sent
+        assert [item["type"] for item in sent["input"]] == [
+            "message",
+            "function_call",
+            "function_call_output",
+        ]
+
+
+async def test_what_a_client_has_to_answer_is_kept_with_what_it_needs() -> None:
+    calls: list[dict[str, Any]] = [
+        {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "*** Begin"},
+        {"type": "shell_call", "call_id": "c2", "action": {"commands": ["ls"]}, "status": "completed"},
+    ]
+    search = {"type": "web_search_call", "status": "completed", "action": {"type": "search"}}
+    output = [{"id": f"it_{at}", **item} for at, item in enumerate([*calls, search])]
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": output}
+    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
+        async with serving(how) as node:
+            for more in ({}, {"previous_response_id": "resp_1"}):
+                body = {"model": "gpt-4o", "input": "Mend it"} | more
+                assert (await node.ask(post(body, BEARER, path="/v1/responses"))).status == 200
+        again = mock.calls[-1].json["input"][1:-1]
+    assert again == calls
+
+
 async def test_it_is_its_keys_alone(mock: MockUpstream) -> None:
     async with clients(mock, responses=KEEPING) as (client, other):
         first = await client.responses.create(model="gpt-4o", input="How far?")
@@ -122,6 +190,13 @@ async def test_it_is_not_kept_if_it_is_not_to_be_or_deleted(mock: MockUpstream) 
         for number in (silent.id, kept.id, "resp_nobody"):
             with pytest.raises(openai.NotFoundError, match="not found"):
                 await client.responses.retrieve(number)
+
+
+async def test_a_kept_response_is_not_told_again_as_a_stream(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, _):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        with pytest.raises(openai.BadRequestError, match="cannot be streamed"):
+            await client.responses.retrieve(first.id, stream=True)
 
 
 async def test_a_bad_request_is_refused_as_ever(mock: MockUpstream) -> None:

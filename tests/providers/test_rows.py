@@ -123,6 +123,24 @@ async def test_what_cerebras_refuses_is_left_out(model: str, dropped: set[str], 
     await provider.aclose()
 
 
+@pytest.mark.parametrize(
+    ("model", "thinks"),
+    [
+        ("gpt-4o-mini", False),
+        ("gpt-4.1", False),
+        ("ft:gpt-4o-2024-08-06:acme::x", False),
+        ("gpt-3.5-turbo", False),
+        ("gpt-5-chat-latest", False),
+        ("gpt-5", True),
+        ("o4-mini", True),
+    ],
+)
+async def test_openais_models_that_do_not_think_are_not_told_how_much(model: str, thinks: bool) -> None:
+    provider = RowProvider("openai", OPENAI, [OPENAI.url or ""], client=Client())
+    assert ("reasoning_effort" not in provider.fills_for(model).drop) is thinks
+    await provider.aclose()
+
+
 def test_the_dropped_fields_do_not_reach_the_wire() -> None:
     assert "frequency_penalty" not in rendered(CEREBRAS, Fills(drop=CEREBRAS.drop["*"]))
 

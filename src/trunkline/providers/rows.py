@@ -136,6 +136,11 @@ OPENAI: Final = Row(
     url="https://api.openai.com/v1",
     quirks=Quirks(who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset()),
     speaks=("responses",),
+    drop={
+        f"{tuned}{model}": frozenset({"reasoning_effort"})
+        for tuned in ("", "ft:")
+        for model in ("gpt-3.5*", "gpt-4*", "chatgpt-4o*", "gpt-5-chat*")
+    },
     read_models=plain_model,
 )
 

@@ -110,6 +110,10 @@ class WireProvider(LibraryFace):
         """Whether the vendor has an endpoint for the operation."""
         return self.back.target(operation, None) is not None
 
+    def speaks(self, dialect: str) -> bool:
+        """Whether what comes in ``dialect`` is passed through."""
+        return dialect in self._backs
+
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Nothing to fetch: these providers take images by URL themselves."""
         return None
@@ -201,15 +205,19 @@ class WireProvider(LibraryFace):
             timeouts or self.timeouts,
         )
 
-    async def get_json(self, upstream: Upstream, path: str, body: bytes | None = None) -> Any:
-        """A small JSON document from one upstream (GET, or POST of ``body``).
+    async def get_json(
+        self, upstream: Upstream, path: str, body: bytes | None = None, headers: Headers = ()
+    ) -> Any:
+        """A small JSON document from one upstream (GET, or POST of ``body``); ``headers`` go in place of the
+        provider's own of that name.
 
         Raises:
             ProviderError: no answer, an error answer, or one that is not JSON.
         """
         request = self.request_to(upstream, "GET" if body is None else "POST", path, body)
+        sent = _overlaid(request.headers, headers) if headers else request.headers
         try:
-            answer = await self.client.fetch(replace(request, max_body=MAX_LISTING))
+            answer = await self.client.fetch(replace(request, headers=sent, max_body=MAX_LISTING))
             if answer.status >= 400:
                 raise self.back.read_error(answer.status, answer.headers, answer.body)
             return msgspec.json.decode(answer.body)

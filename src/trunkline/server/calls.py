@@ -208,7 +208,7 @@ class Door:
         self, entry: Do, opened: Opened, responder: Responder, body: bytes, pieces: Pipe | None = None
     ) -> Held:
         query = dict(parse_qsl(opened.query.decode("latin-1")))
-        visit = Visit(self._gateway, opened.key, query, body, pieces, opened.length)
+        visit = Visit(self._gateway, opened.key, query, body, pieces, opened.length, opened.request_headers)
         return Errand(visit, opened, responder, entry.run, entry.arguments)
 
     def turn_away(self, error: GatewayError) -> Opened:

@@ -18,7 +18,7 @@ import structlog
 
 from trunkline.call import Responder, error_lines
 from trunkline.errors import GatewayError
-from trunkline.server.pages import Page
+from trunkline.server.pages import Headers, Page
 
 if TYPE_CHECKING:
     from trunkline.pipe import Pipe
@@ -42,6 +42,8 @@ class Visit(NamedTuple):
     """The body, for an errand that takes it piece by piece."""
     length: int | None = None
     """Bytes of that body, if the client said how many."""
+    headers: Headers = ()
+    """Of the request."""
 
 
 class Progress(NamedTuple):

@@ -82,7 +82,6 @@ async def count_tokens(visit: Visit, only: str | None = None) -> Page:
     """
     whole = msgspec.json.encode({"max_tokens": 1, **fields_of(visit.body)})  # the one thing that it may lack
     peek = MESSAGES.peek(whole)
-    MESSAGES.parse(whole)
     model = peek.model or visit.gateway.router.default_model(only)
     choices = await visit.gateway.find(model, only)
     if visit.key is not None:
@@ -97,9 +96,12 @@ async def count_tokens(visit: Visit, only: str | None = None) -> Page:
         raise CallerError(text, MODEL_NOT_FOUND, param="model")
     choice = choices[0]
     provider = choice.provider
+    if not (isinstance(provider, WireProvider) and provider.speaks(MESSAGES.dialect)):
+        MESSAGES.parse(whole)
     if isinstance(provider, WireProvider) and isinstance(provider.back, AnthropicBack):
         body = provider.back.rewrite(visit.body, peek, choice.model, NO_FILLS)
         path = provider.back.target("chat", None) or ""
-        answer = await provider.get_json(choice.upstream, path + _COUNT, body)
+        said = [pair for pair in visit.headers if pair[0] in MESSAGES.manners.passes]
+        answer = await provider.get_json(choice.upstream, path + _COUNT, body, said)
         return Page(msgspec.json.encode(answer))
     return Page(msgspec.json.encode({"input_tokens": prompt_tokens(visit.body, USUAL_BYTES)}))

@@ -15,6 +15,7 @@ import msgspec
 
 from trunkline.cache import Answers, Tape
 from trunkline.call import Call, Kept
+from trunkline.dialects.responses import ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline import Pipeline
 from trunkline.server.pages import JSON, Page
@@ -29,11 +30,18 @@ _SHARE: Final = 16
 """One response may fill this part of the memory at most."""
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
 _KEPT_FIELDS: Final = {
-    "message": ("type", "role", "content"),
-    "function_call": ("type", "call_id", "name", "arguments"),
+    "message": ("type", "role", "content", "phase"),
+    "function_call": ("type", "call_id", "name", "namespace", "arguments"),
     "reasoning": ("type", "summary", "content", "encrypted_content"),
+    "custom_tool_call": ("type", "call_id", "name", "namespace", "input"),
+    "shell_call": ("type", "call_id", "action", "environment", "status"),
+    "apply_patch_call": ("type", "call_id", "operation", "status"),
+    "local_shell_call": ("type", "id", "call_id", "action", "status"),
+    "computer_call": ("type", "id", "call_id", "action", "actions", "pending_safety_checks", "status"),
+    "mcp_approval_request": ("type", "id", "server_label", "name", "arguments"),
 }
-"""What of an item of an output goes back as input. Ids do not: they are their server's."""
+"""What of an item of an output goes back as input: of words and thoughts, and of whatever a client has to
+answer. Ids do not, but where the item is none without: they are their server's."""
 
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode
@@ -63,7 +71,8 @@ class Responses:
             self._pipeline.settle(call)
             return
         items = [*before, *_items(fields.get("input"))]
-        if before:
+        if before:  # an upstream that keeps responses, too, must not put it there again
+            call.front = ResponsesFront(stored=True, previous=fields.pop("previous_response_id"))
             body = _encode({**fields, "input": items})
         if fields.get("store") is False:
             await self._pipeline.serve(call, body)
@@ -131,7 +140,14 @@ class Responses:
 
 
 async def show(visit: Visit, number: str, only: str | None = None) -> Page:
-    """``GET /v1/responses/{id}``."""
+    """``GET /v1/responses/{id}``.
+
+    Raises:
+        CallerError: it is to be told as a stream, which the vendor does only of what ran in the background.
+    """
+    if visit.query.get("stream", "").lower() in ("true", "1"):
+        text = "This response cannot be streamed because it was not created with background=true."
+        raise CallerError(text, INVALID_REQUEST, param="stream")
     return await _kept(visit, number).show(visit.key, number)
 
 
@@ -157,6 +173,8 @@ def _name(key: ApiKey | None, number: str) -> str:
 
 def _items(given: Any) -> list[Any]:
     """Input as items; a text is a message of the user's."""
+    if given is None:
+        return []
     if isinstance(given, list):
         return given
     return [{"type": "message", "role": "user", "content": given}]
@@ -167,7 +185,7 @@ def _again(item: dict[str, Any]) -> dict[str, Any] | None:
     names = _KEPT_FIELDS.get(str(item.get("type")))
     if names is None or (item.get("type") == "reasoning" and not item.get("encrypted_content")):
         return None
-    return {name: item[name] for name in names if name in item}
+    return {name: item[name] for name in names if item.get(name) is not None}
 
 
 def _last_of(stream: bytes) -> bytes | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ from trunkline.model import (
 )
 
 BACK = AnthropicBack("Acme")
-CLAUDE = "claude-sonnet-5"
+CLAUDE = "claude-sonnet-4-6"
 SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
 TOOL = Tool(name="f", description="F", parameters=SCHEMA, strict=True)
 WIRE_TOOL = {"name": "f", "description": "F", "input_schema": SCHEMA}
@@ -63,6 +64,11 @@ PLAIN = {
 FIELDS: list[tuple[ChatRequest, dict[str, Any]]] = [
     (chat(), {}),
     (chat(user="u1"), {"metadata": {"user_id": "u1"}}),
+    (chat(user=""), {}),
+    (chat(user="a@b.example"), {"metadata": {"user_id": sha256(b"a@b.example").hexdigest()}}),
+    (chat(user="0441234567"), {"metadata": {"user_id": sha256(b"0441234567").hexdigest()}}),
+    (chat(user="u" * 256), {"metadata": {"user_id": "u" * 256}}),
+    (chat(user="u" * 257), {"metadata": {"user_id": sha256(b"u" * 257).hexdigest()}}),
     (chat(sampling=Sampling(max_tokens=0)), {"max_tokens": 0}),
     (
         chat(sampling=Sampling(max_tokens=5, temperature=0.5, top_k=3, stop=("a", " \n", "b"))),
@@ -393,3 +399,28 @@ def test_what_cannot_be_sent_is_refused(job: ChatRequest, kind: Kind, param: str
     with pytest.raises(CallerError) as caught:
         render(job)
     assert (caught.value.status, caught.value.kind, caught.value.param) == (400, kind, param)
+
+
+@pytest.mark.parametrize(
+    ("model", "takes"),
+    [
+        ("claude-3-5-haiku-latest", True),
+        ("claude-opus-4-20250514", True),
+        ("claude-opus-4-6", True),
+        ("anthropic/claude-sonnet-4.6", True),
+        ("claude-haiku-4-5-20251001", True),
+        ("glm-5", True),
+        ("claude-opus-4-7", False),
+        ("anthropic/claude-opus-4.8", False),
+        ("claude-sonnet-5", False),
+        ("claude-haiku-5-5", False),
+        ("claude-fable-5-2", False),
+    ],
+)
+def test_knobs_go_only_to_models_that_have_them(model: str, takes: bool) -> None:
+    job = chat(sampling=Sampling(temperature=0.2, top_p=0.9, top_k=3, stop=("a",)))
+    body = render(job, model)
+    assert body["stop_sequences"] == ["a"]
+    knobs = {"temperature", "top_p", "top_k"}
+    assert body.keys() & knobs == (knobs if takes else set())
+    assert ("temperature" in render(chat(), model, fills=Fills(temperature=0.2))) is takes

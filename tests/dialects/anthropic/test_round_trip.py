@@ -108,7 +108,7 @@ def requests(draw: st.DrawFn) -> ChatRequest:
     choice = draw(st.none() | choices) if offered else None
     stream = draw(st.booleans())
     return ChatRequest(
-        model="claude-up",
+        model="claude-opus-4-6",
         messages=tuple(draw(turns())),
         sampling=draw(samplings),
         tools=offered,
@@ -118,14 +118,14 @@ def requests(draw: st.DrawFn) -> ChatRequest:
         reasoning=draw(st.none() | st.just(Reasoning(effort="none"))),
         stream=stream,
         include_usage=stream,
-        user=draw(st.none() | some),
+        user=draw(st.none() | st.from_regex(r"[a-z][a-z0-9_.-]{0,20}", fullmatch=True)),
     )
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(requests())
 def test_requests_survive(job: ChatRequest) -> None:
-    assert MESSAGES.parse(BACK.render(job, "claude-up", job.stream, NO_FILLS)) == job
+    assert MESSAGES.parse(BACK.render(job, "claude-opus-4-6", job.stream, NO_FILLS)) == job
 
 
 @settings(deadline=None)
@@ -136,7 +136,7 @@ def test_requests_survive(job: ChatRequest) -> None:
 )
 def test_reasoning_survives(effort: str, budget: int, hidden: bool | None) -> None:
     for name, reasoning in [
-        ("claude-up", Reasoning(effort=effort, exclude=hidden)),  # type: ignore[arg-type]
+        ("claude-opus-4-6", Reasoning(effort=effort, exclude=hidden)),  # type: ignore[arg-type]
         ("claude-opus-4-1", Reasoning(max_tokens=budget, exclude=hidden)),
     ]:
         job = ChatRequest(

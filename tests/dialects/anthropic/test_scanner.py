@@ -16,6 +16,7 @@ from tests.dialects.anthropic.samples import (
     event,
     message,
     start,
+    stop,
     text,
     tool,
 )
@@ -52,6 +53,7 @@ def scan(data: bytes) -> tuple[Scanner, bytes]:
     return made, outs.pop()
 
 
+ODD: dict[str, Any] = {"type": "hologram", "text": {"a": 1}, "id": 5, "thinking": [1]}
 CITED = {"type": "citations_delta", "citation": {"url": "x"}}
 UNCHANGED = {
     "plain": HELLO,
@@ -64,6 +66,12 @@ UNCHANGED = {
     "unknown events and deltas": BEGIN
     + event("weather", sky="blue")
     + event("content_block_delta", index=0, delta=CITED)
+    + end()
+    + DONE,
+    "unknown blocks and events whose fields have other types": BEGIN
+    + start(0, **ODD)
+    + stop(0)
+    + event("weather", message=1, index="a", usage=[], delta="rain")
     + end()
     + DONE,
     "words that look like more": BEGIN + text('"error" message_stop "usage":7') + end() + DONE,
@@ -171,12 +179,13 @@ def test_a_record_without_end_is_refused() -> None:
 WHOLE = body(message([{"type": "text", "text": 'an "error"'}], "end_turn", more=[1]))
 
 
-def test_a_whole_answer_goes_on_unchanged_at_its_end() -> None:
-    for pieces in ways(WHOLE):
+@pytest.mark.parametrize("data", [WHOLE, body(message([ODD]))], ids=["plain", "unknown-block"])
+def test_a_whole_answer_goes_on_unchanged_at_its_end(data: bytes) -> None:
+    for pieces in ways(data):
         made = scanner(stream=False)
         assert not any(made.feed(piece) for piece in pieces)
         assert 0 < made.records <= len(pieces)
-        assert made.close() == WHOLE
+        assert made.close() == data
         assert (made.complete, made.error, made.model) == (True, None, "up")
         assert made.usage == Usage(
             prompt_tokens=9, completion_tokens=1, cached_tokens=4, cache_write_tokens=2

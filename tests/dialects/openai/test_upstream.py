@@ -81,6 +81,7 @@ ASKED: dict[str, tuple[Job, dict[str, Any]]] = {
     ),
     "chat, effort": (chat(reasoning=Reasoning(effort="max", max_tokens=7)), {"reasoning_effort": "max"}),
     "chat, user": (chat(user="u"), {"user": "u"}),
+    "chat, long user": (chat(user="u" * 65), {"user": "u" * 64}),
     "completion": (
         CompletionRequest(model="m", prompts=("p",), suffix="s", echo=True, user="u"),
         {"prompt": "p", "suffix": "s", "user": "u"},

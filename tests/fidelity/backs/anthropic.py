@@ -11,7 +11,7 @@ from trunkline.testing import Script
 
 SHAPE: Final = "anthropic"
 TYPE: Final = "anthropic"
-MODEL: Final = "claude-opus-4-7"
+MODEL: Final = "claude-opus-4-6"
 
 
 def conversation(body: dict[str, Any]) -> list[Turn]:

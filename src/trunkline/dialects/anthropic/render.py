@@ -2,19 +2,21 @@
 
 Content that the API has no field for is a clear 400; knobs that it lacks (seed, penalties, log probabilities,
 ``strict`` tools) are left out. What it would refuse though the meaning is plain is put into the form that it
-takes: temperatures above 1, empty texts, ids with other characters, stop sequences of blanks, sampling knobs
-beside thinking, thinking beside a forced tool.
+takes: sampling knobs of models that have none, temperatures above 1, empty texts, ids with other characters,
+stop sequences of blanks, sampling knobs beside thinking, thinking beside a forced tool, users by their e-mail
+addresses.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.thinking import render_reasoning, room
+from trunkline.dialects.anthropic.thinking import render_reasoning, room, takes_sampling
 from trunkline.dialects.base import Fills
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -41,6 +43,7 @@ DEFAULT_MAX_TOKENS: Final = 8192
 model that it serves today allows this one. Room to think comes on top."""
 
 _PLAIN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_OPAQUE: Final = re.compile(r"(?=.*[A-Za-z])[\w.:|-]{1,256}", re.ASCII)
 _SIGNS: Final = {"/9j/": "image/jpeg", "iVBOR": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 """Beginnings of images in base64: the API refuses one that is not of the type which it is said to be."""
 
@@ -71,18 +74,29 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
     if system:
         body["system"] = system
     body |= {"messages": turns} | thinking
-    body |= _sampling(job.sampling, fills, thinks)
+    if takes_sampling(model):
+        body |= _sampling(job.sampling, fills, thinks)
+    stop = [word for word in job.sampling.stop if word.strip()]
+    if stop:
+        body["stop_sequences"] = stop
     body |= _tools(job)
     if job.format is not None:
         body["output_config"] = body.get("output_config", {}) | {"format": _format(job.format)}
-    if job.user is not None:
-        body["metadata"] = {"user_id": job.user}
+    if job.user:
+        body["metadata"] = {"user_id": _opaque(job.user)}
     if stream:
         body["stream"] = True
     body = dict(fills.fields) | body
     for name in fills.drop:
         body.pop(name, None)
     return encode(body)
+
+
+def _opaque(user: str) -> str:
+    """A user as the API takes them: by a name that tells nothing, and so not by an address or a number."""
+    if _OPAQUE.fullmatch(user):
+        return user
+    return hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
 
 
 def _thought(turns: list[Body]) -> bool:
@@ -109,9 +123,6 @@ def _sampling(sampling: Sampling, fills: Fills, thinks: bool) -> Body:
         body["top_p"] = sampling.top_p
     if sampling.top_k is not None and not thinks:
         body["top_k"] = sampling.top_k
-    stop = [word for word in sampling.stop if word.strip()]
-    if stop:
-        body["stop_sequences"] = stop
     return body
 
 

@@ -2,8 +2,9 @@
 
 Anthropic has three. Its older models take a budget of tokens, its newer ones an effort beside "adaptive",
 and its oldest do not think at all. Other vendors know efforts only, so that a budget is given with the effort
-that it comes nearest to. Which models are old is data; every other Claude is taken for a newer one, and
-another vendor's model behind the same API for one that takes a budget.
+that it comes nearest to. The newest, which think as they see fit, take no sampling knobs either. Which models
+are old is data; every other Claude is taken for a newer one, and another vendor's model behind the same API
+for one that takes a budget and knobs.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ BUDGETED: Final = (
     "claude-haiku-4-5",
 )
 """Beginnings of the names of models that take a budget and know no efforts."""
+
+SAMPLED: Final = (*UNTHINKING, *BUDGETED, "claude-opus-4-6", "claude-sonnet-4-6")
+"""Beginnings of the names of models that take sampling knobs; the newer ones refuse them all with a 400."""
 
 LEAST_BUDGET: Final = 1024
 """Tokens below which the API refuses a budget."""
@@ -83,7 +87,7 @@ def render_reasoning(reasoning: Reasoning | None, model: str, bound: int | None)
     """The fields ``thinking`` and ``output_config`` for ``model``; empty where nothing was said, or where the
     model, or the ``bound`` on its answer, leaves no room to think.
     """
-    name = model.rpartition("/")[2].replace(".", "-")
+    name = _short(model)
     if reasoning is None or name.startswith(UNTHINKING):
         return {}
     effort = reasoning.effort
@@ -107,6 +111,16 @@ def render_reasoning(reasoning: Reasoning | None, model: str, bound: int | None)
         return thinking
     effort = effort or nearest_effort(reasoning.max_tokens or 0)
     return thinking | {"output_config": {"effort": _ADAPTIVE.get(effort, effort)}}
+
+
+def takes_sampling(model: str) -> bool:
+    """Whether ``model`` may be told how to sample."""
+    name = _short(model)
+    return name.startswith(SAMPLED) or not name.startswith("claude")
+
+
+def _short(model: str) -> str:
+    return model.rpartition("/")[2].replace(".", "-")
 
 
 def room(reasoning: Reasoning | None) -> int:

@@ -51,6 +51,10 @@ EXTRA_KNOBS: Final = frozenset({"top_k", "min_p", "repetition_penalty"})
 """Sampling fields that OpenAI does not have and many compatible servers do."""
 
 
+MOST_USER: Final = 64
+"""Characters of ``user`` that OpenAI takes; other dialects' clients may send more (Claude Code does)."""
+
+
 class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """How one vendor's server differs from OpenAI's."""
 
@@ -143,7 +147,7 @@ class OpenAIBack:
             _put(body, "parallel_tool_calls", job.parallel_tool_calls)
         _put(body, "response_format", _format(job.format))
         body |= self._reasoning(job.reasoning)
-        _put(body, "user", job.user)
+        _put(body, "user", None if job.user is None else job.user[:MOST_USER])
         return body
 
     def _completion(self, job: CompletionRequest) -> dict[str, Any]:

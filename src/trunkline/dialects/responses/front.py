@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
 from trunkline.dialects.responses import requests, streaming
 from trunkline.dialects.responses.answers import Whole, error_body
@@ -17,6 +19,8 @@ class ResponsesFront(NamedTuple):
 
     stored: bool = False
     """Whoever calls ``parse`` can look up a ``previous_response_id``."""
+    previous: str | None = None
+    """The kept response that a request goes on from, if what went before it stands in its input already."""
     operation: Operation = "chat"
     dialect: str = "responses"
     stream_type: bytes = streaming.SSE_TYPE
@@ -29,7 +33,8 @@ class ResponsesFront(NamedTuple):
 
     def parse(self, body: bytes) -> ResponsesRequest:
         """All of a request in canonical form."""
-        return requests.parse(body, self.stored)
+        job = requests.parse(body, self.stored)
+        return job if self.previous is None else replace(job, previous_response_id=self.previous)
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to a job of ``parse``; a response's id has a prefix of its own."""

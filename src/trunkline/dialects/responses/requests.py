@@ -70,7 +70,7 @@ def _check(seen: wire.Common) -> None:
         raise unsupported("A stored conversation", "conversation")
     if seen.prompt is not None:
         raise unsupported("A stored prompt", "prompt")
-    if seen.input is None:
+    if seen.input is None and seen.previous_response_id is None:
         raise missing("input")
 
 
