@@ -55,7 +55,6 @@ class _Place(NamedTuple):
 class WireProvider(LibraryFace):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
-    lists_models = True
     loads_models = False
 
     def __init__(

@@ -134,7 +134,6 @@ class Live:
     __slots__ = (
         "breaker",
         "gate",
-        "last_failed_at",
         "last_failure",
         "latency",
         "name",
@@ -155,7 +154,6 @@ class Live:
         self.paused_until = -math.inf
         """It has said itself when to come again."""
         self.last_failure: GatewayError | None = None
-        self.last_failed_at: float | None = None
         self.sent = 0
         """Requests sent to it since the start."""
 
@@ -175,7 +173,6 @@ class Live:
     def failed(self, failure: GatewayError, probe: bool, now: float) -> None:
         """A request failed by its fault."""
         self.last_failure = failure
-        self.last_failed_at = now
         self.breaker.fail(probe, now)
         self.resting = self.resting or self.breaker.is_open
         if failure.retry_after is not None:
