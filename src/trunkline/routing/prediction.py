@@ -15,8 +15,8 @@ LOAD_S: Final = 8.0
 BYTES_PER_S: Final = 1e9
 """How fast a model is expected to be loaded."""
 DISPLACES: Final = 3.0
-"""What a load counts, in loads: it also delays those who come after, and takes the place of a model that
-will have to be loaded again. Without it a fleet thrashes: each load that looks cheap causes the next one."""
+"""How many times its own duration a load counts: it also delays the requests behind it, and puts out a model
+that will have to be loaded again. If it counted once, each load that looks cheap would cause the next one."""
 _RATE: Final = 0.3
 """Weight of a new measurement."""
 

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 
 DIALECT: Final = "responses"
 _SHARE: Final = 16
-"""One response may fill this part of the memory at most."""
+"""The largest response that is kept is the memory divided by this."""
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
 _KEPT_FIELDS: Final = {
     "message": ("type", "role", "content"),
     "function_call": ("type", "call_id", "name", "arguments"),
     "reasoning": ("type", "summary", "content", "encrypted_content"),
 }
-"""What of an item of an output goes back as input. Ids do not: they are their server's."""
+"""The fields of each type of output item that are sent back as input. Ids are not: they mean something only
+to the server that made them."""
 
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode
