@@ -207,7 +207,6 @@ class Call:
         """When the current attempt ended."""
         self.spent = NOTHING
         """What its last attempt used, once it is settled."""
-        self._attempt: Turn[GatewayError | None] | None = None
         self.past: list[Attempt] = []
         """The attempts before it, which failed."""
         self.waiter: Waiter | None = None
@@ -223,9 +222,11 @@ class Call:
         self.status = 0
         self.error: GatewayError | None = None
         self.first_byte_at: float | None = None
+
+        # What its own methods remember
         self._heard = -1
-        """The exchange's count of records at the last :meth:`beat`; the same again means that nothing
-        came."""
+        """The attempt's progress at the last :meth:`beat`."""
+        self._attempt: Turn[GatewayError | None] | None = None
 
     # The server's side
 

@@ -33,8 +33,7 @@ _KEPT_FIELDS: Final = {
     "function_call": ("type", "call_id", "name", "arguments"),
     "reasoning": ("type", "summary", "content", "encrypted_content"),
 }
-"""The fields of each type of output item that are sent back as input. Ids are not: they mean something only
-to the server that made them."""
+"""What of an item of an output goes back as input. Ids do not: they are their server's."""
 
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode
