@@ -4,7 +4,8 @@ What it is made of: ``gateway`` puts everything together from the settings; what
 replace is in ``wiring``. ``run`` listens, in several processes by ``workers``.
 
 How a request comes in: ``protocol`` with ``cycle`` (fast) and ``asgi`` (reference) are the two ends,
-``calls`` is what they share, ``routes`` says what stands at which path, ``admit`` checks who asks.
+``calls`` is what they share, ``routes`` says what stands at which path, ``admit`` checks who asks,
+``forwarded`` whom a trusted proxy speaks for.
 
 What there is to ask besides models' answers: ``pages`` and ``providers`` tell what the gateway knows itself,
 ``errands`` are what takes its time, ``ollama``, ``messages`` and ``responses`` are what clients of these
