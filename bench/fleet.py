@@ -144,7 +144,6 @@ class Fleet:
     name = kind = "ollama"
     local = True
     local_only = False
-    lists_models = True
     loads_models = True
     max_concurrent = None
     max_retries = 0

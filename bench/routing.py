@@ -28,7 +28,6 @@ class Listed:
 
     local = False
     local_only = False
-    lists_models = True
     loads_models = False
     max_concurrent = None
     max_retries = 0

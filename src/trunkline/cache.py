@@ -18,7 +18,7 @@ from trunkline.call import Call, Kept, Lines, Responder
 HEADER: Final = b"x-trunkline-cache"
 _WISHES: Final = {b"on": True, b"off": False}
 _SHARE: Final = 8
-"""An answer may fill this part of the memory at most."""
+"""The largest answer that is kept is the memory divided by this."""
 _OVERHEAD: Final = 512
 """Bytes that an entry takes beside its body."""
 
@@ -89,13 +89,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """When answers are cached, and for how long."""
 
     enabled: bool = False
-    """Where neither the route nor the request says."""
+    """Whether answers are cached where neither the route nor the request says."""
     ttl_s: float = 300.0
     max_bytes: int = 64 * 1024 * 1024
     shared: bool = False
     """One key's answers may be given to another."""
     routes: Mapping[str, bool] = {}
-    """What routes say, by name."""
+    """What routes say of caching, by their names."""
 
 
 class Cache:

@@ -53,11 +53,11 @@ class Spent(NamedTuple):
 
     usage: Usage
     estimated: bool
-    """The upstream did not say: it was counted here."""
+    """The upstream did not report its usage, so that it was estimated here."""
     cost: int | None
     """Millionths of a US dollar; None is unknown."""
     source: str | None
-    """Where the price is from."""
+    """Where the price is from: ``upstream``, or one of the sources that ``policy.prices`` names."""
 
 
 NOTHING: Final = Spent(Usage(), False, 0, None)
@@ -87,7 +87,7 @@ class Attempt(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a call came to, for logs, metrics and the ledger. What follows from it is derived later."""
+    """What a call came to, for logs, metrics and the ledger, which work out the details later."""
 
     call: Call
     status: int
@@ -164,6 +164,7 @@ class Call:
         """``key`` is what admission found, ``only`` the provider that the path names, ``client`` the
         peer's address, ``headers`` the request's, with names in lower case, ``query`` what stands behind
         its path."""
+        # The request
         self.responder = responder
         self.front = front
         self.path = path
@@ -174,45 +175,55 @@ class Call:
         self.query = query
         self.key = key
         self.peek: Peek | None = None
+        self.route: str | None = None
+        """The configured route that the model's name stands for, if it is one."""
+        self.prompt: str | None = None
+        """The request's body, where prompts are stored."""
+        self.trace: Trace | Passed | None = None
+        """Its place in a trace, if it has one."""
+        self.began = _now()
+
+        # What policy and the cache say of it
+        self.ticket: Ticket | None = None
+        """What it has taken of limits and budgets."""
+        self.cache_wish: bytes | None = None
+        """Value of the request's header ``x-trunkline-cache``: ``on`` or ``off``, if it was sent."""
+        self.cache = ""
+        """``hit`` or ``miss``; empty where the cache of answers was not asked."""
+        self.kept: Kept | None = None
+        """The cached answer that was given, on a ``hit``."""
+
+        # Its attempts, the current one first
+        self.attempts = 0
+        """How many were begun."""
         self.candidate: Choice | None = None
         self.exchange: Exchange | None = None
         self.flight: Flight | None = None
-        self.attempts = 0
-        self.past: list[Attempt] = []
+        self.probe = False
+        """The current attempt is the one that tries whether an upstream with an open breaker works again."""
         self.sent_at: float | None = None
         """When the current attempt was sent."""
         self.landed_at: float | None = None
-        """When it ended."""
-        self.cache_wish: bytes | None = None
-        """What a header says of the cache of answers: ``on`` or ``off``."""
-        self.cache = ""
-        """What the cache of answers had, where it was asked: ``hit`` or ``miss``."""
-        self.kept: Kept | None = None
-        """What it was answered with, if that was in the cache."""
-        self.prompt: str | None = None
-        """The request's body, where prompts are stored."""
-        self.route: str | None = None
-        """The route of ours that the model's name is."""
-        self.ticket: Ticket | None = None
-        """What it has taken of limits and budgets."""
+        """When the current attempt ended."""
         self.spent = NOTHING
         """What its last attempt used, once it is settled."""
-        self.trace: Trace | Passed | None = None
-        """Its place in a trace, if it has one."""
-        self.probe = False
-        """The current attempt tries whether its upstream is well again."""
+        self.past: list[Attempt] = []
+        """The attempts before it, which failed."""
         self.waiter: Waiter | None = None
-        """Its place in the line, while it waits for room."""
+        """Its place in the queue, while all upstreams that it may be put to are full."""
         self.waited = 0.0
-        """Seconds that it has waited for room."""
-        self.began = _now()
-        self.first_byte_at: float | None = None
+        """Seconds that it has spent in that queue, all its attempts together."""
+
+        # Its answer
         self.started = False
         """Something of the answer was sent: no other upstream may be asked any more."""
         self.answered = False
         self.gone = False
         self.status = 0
         self.error: GatewayError | None = None
+        self.first_byte_at: float | None = None
+
+        # What its own methods remember
         self._heard = -1
         """The attempt's progress at the last :meth:`beat`."""
         self._attempt: Turn[GatewayError | None] | None = None
@@ -239,7 +250,8 @@ class Call:
             self.flight.resume()
 
     def beat(self) -> None:
-        """To be called every few seconds: a word to a client who would hear nothing from one to the next."""
+        """Called every few seconds. Writes a ping if nothing was written since the last call, for clients
+        that give up on a silent stream."""
         exchange, ping = self.exchange, self.front.manners.ping
         if not ping or exchange is None or not self.started or self.answered:
             return

@@ -24,7 +24,7 @@ class Kind(NamedTuple):
     retry: bool = False
     """The same upstream may be asked again (after a pause, if it asked for one)."""
     once: bool = False
-    """Asked again once at most: what refuses twice refuses."""
+    """The same upstream may be asked again only once: one that refuses twice will go on refusing."""
     failover: bool = False
     """Another upstream may be asked, as long as no byte was sent to the client."""
     breaker: bool = False
@@ -83,7 +83,8 @@ KINDS: Final[dict[str, Kind]] = {
 
 
 class GatewayError(Exception):
-    """Anything that ends a request with an error. Itself: the gateway's own fault (500)."""
+    """Anything that ends a request with an error. Raised itself, and not one of its children, it is the
+    gateway's own fault (500)."""
 
     def __init__(
         self,
@@ -110,9 +111,9 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         """Seconds after which a retry makes sense, if anybody said so."""
         self.advice = advice
+        """Value of the header ``x-should-retry``, which OpenAI's SDKs obey: ``true``, ``false``, or none."""
         self.body: bytes | None = None
-        """The upstream's own words, where a client of its dialect is to have them."""
-        """What ``x-should-retry`` tells clients: ``true``, ``false``, or nothing."""
+        """The upstream's own error body, for a client who speaks its dialect and is to have it as it came."""
         self.lines = b""
         """Further header lines of the answer, each ended by CRLF: what is left of a limit that refuses."""
 
@@ -148,14 +149,14 @@ _SECRETS: Final = re.compile(
 )
 
 
-def redact_body(body: bytes) -> bytes:
-    """``body`` likewise, and whole."""
-    text = body.decode("utf-8", "replace")
-    return redact(text, len(text)).encode()
-
-
 def redact(text: str, limit: int = 2000) -> str:
     """``text`` without anything that looks like a key or an address's credentials, cut to ``limit``."""
     if len(text) > limit:
         text = text[:limit] + "…"
     return _SECRETS.sub(lambda match: "***@" if match.group().endswith("@") else "***", text)
+
+
+def redact_body(body: bytes) -> bytes:
+    """The text in ``body`` without secrets, as :func:`redact`, but not cut."""
+    text = body.decode("utf-8", "replace")
+    return redact(text, len(text)).encode()

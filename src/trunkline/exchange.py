@@ -32,9 +32,9 @@ MAX_ERROR_BODY: Final = 256 * 1024
 
 
 _PARAMETER: Final = re.compile(rb"[\w%.~=-]+")
-"""One of a query, of the characters that need no thought."""
+"""A parameter of a query that needs no escaping; others are not sent on."""
 _OURS: Final = (UPSTREAM_AUTH, UPSTREAM_CREDIT)
-"""Failures that are no business of the client's: our key, our account."""
+"""Failures whose texts are not for clients: they are about our key, or our account."""
 
 
 class Exchange(Protocol):

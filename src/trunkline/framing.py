@@ -162,8 +162,3 @@ def is_heartbeat(data: bytes) -> bool:
 def sse(payload: bytes) -> bytes:
     """``payload`` as one event."""
     return b"data: " + payload + b"\n\n"
-
-
-def sse_comment(text: bytes) -> bytes:
-    """A comment line: keeps a connection awake and says nothing."""
-    return b": " + text + b"\n\n"

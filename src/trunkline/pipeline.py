@@ -53,9 +53,11 @@ class Patience(NamedTuple):
     """How long and how often a request tries."""
 
     retry_deadline_s: float = 30.0
-    """From its arrival; no attempt begins later, except the first."""
+    """Seconds from a request's arrival after which no attempt is begun, except the first."""
     queue_limit: int = 1000
+    """Requests that may wait for room at an upstream."""
     queue_timeout_s: float = 30.0
+    """Seconds that each of them may wait."""
 
 
 class _Tries:
@@ -65,12 +67,13 @@ class _Tries:
 
     def __init__(self) -> None:
         self.failure: GatewayError | None = None
-        """The last."""
+        """The last failure."""
         self.barred: set[str] = set()
         """Choices that are not to be asked (again)."""
         self.again: set[str] = set()
-        """Those among them that it may help to ask again."""
+        """Those among the barred that may be asked again after a pause."""
         self.repeats = 0
+        """How many pauses there were."""
 
 
 class Pipeline:
@@ -99,7 +102,7 @@ class Pipeline:
         self._looks: set[asyncio.Future[None]] = set()
 
     def rewire(self, router: Router, patience: Patience) -> None:
-        """From the next request on, these. Who waits in the line goes on waiting there."""
+        """Use these from the next request on. Requests that wait in the queue go on waiting there."""
         self.router = router
         self.patience = patience
         self.queue.limit = patience.queue_limit
@@ -238,7 +241,8 @@ class Pipeline:
             tries.again.clear()
 
     def _note_failover(self, call: Call, choice: Choice, failure: GatewayError) -> None:
-        """The first is free; more of them are repeats, which the budget bounds."""
+        """Log that another upstream is asked after a failure. The first failover of a call is free; each
+        further one counts as a retry, and raises ``failure`` where the budget of retries is used up."""
         if call.attempts > 1 and not self.budget.take(_now()):
             raise failure
         log.warning(

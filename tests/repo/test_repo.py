@@ -16,6 +16,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "trunkline"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+ROOMS = sorted(
+    path.parent
+    for path in PACKAGE.rglob("__init__.py")
+    if path.parent != PACKAGE and "migrations" not in path.parts
+)
 
 MAX_LINES = 450
 """Of a module: what one can see at a glance, with some room."""
@@ -171,6 +176,24 @@ def test_a_module_says_what_it_is_and_can_be_seen_at_a_glance(module: Path) -> N
     source = module.read_text()
     assert ast.get_docstring(ast.parse(source)), "opens without a docstring"
     assert source.count("\n") <= MAX_LINES
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=shown)
+def test_a_room_says_what_each_of_its_modules_is_for(room: Path) -> None:
+    said = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
+    inside = {path.stem for path in room.glob("*.py")} | {
+        path.parent.name for path in room.glob("*/__init__.py")
+    }
+    modules = sorted(name for name in inside if not name.startswith("__"))
+    named = set(re.findall(r"`(\w+)`", said))
+    assert [name for name in modules if not {name, f"_{name.rpartition('_')[2]}"} & named] == []
+
+
+def test_the_map_of_the_house_has_every_room() -> None:
+    rooms = [path for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    links = set(LINK.findall((ROOT / "CONTRIBUTING.md").read_text()))
+    missing = [shown(room) for room in rooms if not room.name.startswith("__") and shown(room) not in links]
+    assert missing == []
 
 
 def test_test_modules_of_the_same_name_do_not_collide() -> None:

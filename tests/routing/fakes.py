@@ -21,7 +21,6 @@ class Fake:
         self.name = name
         self.kind = name
         self.local = name in ("ollama", "custom")
-        self.lists_models = True
         self.loads_models = False
         self.local_only = False
         self.max_concurrent: int | None = None

@@ -13,7 +13,6 @@ def test_before_anything_was_learned() -> None:
     assert outlook.wait("m", True, None, 0.0) == SERVICE_S
     assert outlook.wait("m", False, None, 0.0) == SERVICE_S + DISPLACES * LOAD_S
     assert outlook.load("m", int(BYTES_PER_S)) == 1.5
-    assert outlook.idle_for("m", 0.0) == float("inf")
 
 
 def test_services_and_loads_are_learned_and_shared_with_new_servers() -> None:
@@ -29,7 +28,6 @@ def test_services_and_loads_are_learned_and_shared_with_new_servers() -> None:
     assert outlook.load("m", None) == 4.0
     assert Outlook(fleet).service("m") == 1.0
     assert Outlook(fleet).load("m", None) == 4.0
-    assert outlook.idle_for("m", 20.0) == 10.0
 
 
 def test_what_is_under_way_counts_and_time_passes() -> None:

@@ -65,11 +65,11 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     passes: frozenset[bytes] = frozenset()
     """Their headers that go on to an upstream, with a request that passes through."""
     parameters: frozenset[bytes] = frozenset()
-    """Of their address's query, what goes on likewise."""
+    """Parameters of the query in their address that go on likewise."""
     keeps_errors: bool = False
-    """They look for error bodies of an upstream of their dialect as it wrote them."""
+    """They expect an upstream's error bodies as it wrote them, where it speaks their dialect."""
     ping: bytes = b""
-    """An event that says nothing, for those who give up in silence."""
+    """An event that says nothing, for clients that give up on a silent stream; empty where none do."""
 
 
 PLAIN = Manners()

@@ -1,7 +1,8 @@
 """OpenAI's error envelope, which servers of several dialects answer with, as a value.
 
 An envelope with an ``error`` inside, a flat one, plain text or HTML, whatever form a server gives it. Where
-else than in an error answer an error may stand, each dialect knows for itself.
+else than in an error answer an error may stand, each dialect knows for itself. Beside it stand the two errors
+of answers that no upstream has put into words: one that was cut off, and one that cannot be read.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class ProviderRegistry:
         self._configured: dict[str, Provider] | None = None
         self._default: str | None = None
         self.registered: dict[str, Provider] = {}
-        """What was registered by hand, by name."""
+        """The providers that the program has registered, by name."""
 
     @property
     def _providers(self) -> dict[str, Provider]:

@@ -1,19 +1,17 @@
-"""Counters of the gateway: plain numbers while requests run, Prometheus text when somebody asks.
+"""Counters of the gateway: plain numbers while requests run, JSON or Prometheus text when somebody asks.
 
 Counting touches dictionaries and lists only. Label sets are bounded: operations, configured providers and
-statuses, never a model or a key. Names and buckets follow OpenTelemetry's GenAI conventions where those have
-one.
+statuses, never a model or a key. Buckets follow OpenTelemetry's GenAI conventions where those have one;
+``prometheus`` gives the counters their names.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
-
     from trunkline.model import Usage
 
 DURATION_BUCKETS: Final = (
@@ -26,8 +24,13 @@ FIRST_BYTE_BUCKETS: Final = (
 )  # fmt: skip
 """Seconds; ``gen_ai.server.time_to_first_token``."""
 
+OVERHEAD_BUCKETS: Final = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+)  # fmt: skip
+"""Seconds that a request spent in the gateway itself."""
+
 _NOBODY: Final = "none"
-"""Provider label of a request that reached none."""
+"""Stands for the provider of a request that was put to none."""
 
 
 class Histogram:
@@ -119,20 +122,12 @@ class LedgerState(NamedTuple):
 
 
 class Present(NamedTuple):
-    """What is so at this moment, beside what is counted."""
+    """What is true at this moment (Prometheus's gauges), beside the counters, which only grow."""
 
     queue_depth: int = 0
     upstreams: Sequence[UpstreamState] = ()
     budgets: Sequence[BudgetState] = ()
     ledger: LedgerState = LedgerState()
-
-
-MOST_BUDGETS: Final = 100
-"""Budgets that have labels of their own: those that are nearest to their end."""
-OVERHEAD_BUCKETS: Final = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
-)  # fmt: skip
-"""Seconds that a request spent in the gateway itself."""
 
 
 class Metrics:
@@ -208,111 +203,6 @@ class Metrics:
 
     def as_text(self) -> bytes:
         """Prometheus's text format."""
-        from prometheus_client import CollectorRegistry, generate_latest
+        from trunkline.observe.prometheus import text_of
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self))
-        return generate_latest(registry)
-
-
-class _Collector:
-    """The counters as prometheus_client's metric families."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator[Metric]:
-        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-
-        found = list(self._metrics.series.items())
-        requests = CounterMetricFamily(
-            "trunkline_requests", "Requests that have ended", labels=["operation", "provider", "status"]
-        )
-        tokens = CounterMetricFamily(
-            "gen_ai_client_token_usage", "Tokens, as upstreams counted them", labels=[*_LABELS, "type"]
-        )
-        durations = HistogramMetricFamily(
-            "gen_ai_server_request_duration_seconds", "Whole requests", labels=_LABELS
-        )
-        first_bytes = HistogramMetricFamily(
-            "gen_ai_server_time_to_first_token_seconds", "First bytes of answers", labels=_LABELS
-        )
-        overheads = HistogramMetricFamily(
-            "trunkline_overhead_seconds", "Requests without what upstreams and queues took", labels=_LABELS
-        )
-        cost = CounterMetricFamily("trunkline_cost_usd", "Cost, where the price is known", labels=_LABELS)
-        unpriced = CounterMetricFamily(
-            "trunkline_unpriced_requests", "Requests whose price nobody knows", labels=_LABELS
-        )
-        retries = CounterMetricFamily("trunkline_retries", "Attempts after the first", labels=_LABELS)
-        for labels, series in found:
-            for status, count in series.statuses.items():
-                requests.add_metric([*labels, str(status)], count)
-            for sort, count in (
-                ("input", series.input_tokens),
-                ("output", series.output_tokens),
-                ("input_cached", series.cached_tokens),
-                ("output_reasoning", series.reasoning_tokens),
-            ):
-                tokens.add_metric([*labels, sort], count)
-            cost.add_metric(labels, series.cost_micros / 1_000_000)
-            unpriced.add_metric(labels, series.unpriced)
-            retries.add_metric(labels, series.retries)
-            for family, histogram in (
-                (durations, series.durations),
-                (first_bytes, series.first_bytes),
-                (overheads, series.overheads),
-            ):
-                family.add_metric(labels, histogram.cumulative(), histogram.total)
-        yield from (requests, tokens, cost, unpriced, retries, durations, first_bytes, overheads)
-        yield from self._present()
-        yield from self._policies()
-
-    def _policies(self) -> Iterator[Metric]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-        present = self._metrics.present()
-        labels = ("scope", "subject", "unit", "per")
-        limit = GaugeMetricFamily("trunkline_budget_limit", "Budgets, in dollars or tokens", labels=labels)
-        spent = GaugeMetricFamily("trunkline_budget_spent", "What is spent of them", labels=labels)
-        nearest = sorted(present.budgets, key=lambda each: each.spent / each.limit, reverse=True)
-        for each in nearest[:MOST_BUDGETS]:
-            limit.add_metric(each[:4], each.limit)
-            spent.add_metric(each[:4], each.spent)
-        waiting, lost, away = present.ledger
-        bytes_waiting = GaugeMetricFamily(
-            "trunkline_ledger_waiting_bytes",
-            "Usage that is on disk and not in the database yet",
-            value=waiting,
-        )
-        rows_lost = CounterMetricFamily(
-            "trunkline_ledger_lost_rows", "Usage that neither disk nor database took", value=lost
-        )
-        is_away = GaugeMetricFamily(
-            "trunkline_ledger_away", "1 while the database does not take usage", value=int(away)
-        )
-        yield from (limit, spent, bytes_waiting, rows_lost, is_away)
-
-    def _present(self) -> Iterator[Metric]:
-        from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
-
-        present = self._metrics.present()
-        waits = self._metrics.queue_waits
-        depth = GaugeMetricFamily("trunkline_queue_depth", "Requests that wait for room")
-        depth.add_metric([], present.queue_depth)
-        waited = HistogramMetricFamily("trunkline_queue_wait_seconds", "Waits for room, of those who waited")
-        waited.add_metric([], waits.cumulative(), waits.total)
-        labels = ("provider", "upstream")
-        breaker = GaugeMetricFamily(
-            "trunkline_upstream_breaker", "0 closed, 1 half-open, 2 open", labels=labels
-        )
-        in_flight = GaugeMetricFamily(
-            "trunkline_upstream_in_flight", "Requests under way at an upstream", labels=labels
-        )
-        for each in present.upstreams:
-            breaker.add_metric([each.provider, each.upstream], each.breaker)
-            in_flight.add_metric([each.provider, each.upstream], each.in_flight)
-        yield from (depth, waited, breaker, in_flight)
-
-
-_LABELS: Final = ("operation", "provider")
+        return text_of(self)

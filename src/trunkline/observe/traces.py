@@ -16,7 +16,7 @@ from trunkline.errors import GatewayError
 from trunkline.settings import SettingsError
 
 HEADER: Final = b"traceparent"
-"""Of W3C's Trace Context."""
+"""The header in which W3C Trace Context names a trace and the caller's span."""
 FLUSH_S: Final = 5.0
 """Seconds that the last spans may take when the gateway stops."""
 
@@ -41,7 +41,7 @@ class Passed:
         return HEADER, self._header
 
     def land(self, now: float, failure: GatewayError | None) -> None:
-        """Nobody asks when an attempt was over."""
+        """Nothing to note: the gateway makes no span of it."""
 
 
 class Trace:
@@ -92,7 +92,7 @@ def trace_of(header: bytes | None, on: bool) -> Trace | Passed | None:
 
 
 class Span(NamedTuple):
-    """Something that is over. Times are Unix time in seconds."""
+    """A finished span. Times are Unix time in seconds."""
 
     name: str
     trace_id: int
@@ -103,7 +103,7 @@ class Span(NamedTuple):
     attributes: Mapping[str, Value]
     failed: bool = False
     inside: bool = False
-    """It belongs to another span of this gateway: something that we asked, not something we were asked."""
+    """A client span, of an attempt at an upstream, inside the server span of the request."""
 
 
 class _Processor(Protocol):

@@ -124,8 +124,6 @@ class Provider(Protocol):
     local: bool
     local_only: bool
     """Its requests never fall over to a provider that is not local."""
-    lists_models: bool
-    """Whether :meth:`fetch_models` can be asked; otherwise its models are those of the settings."""
     loads_models: bool
     """Whether its models are brought into memory by request; elsewhere they are there already."""
     max_concurrent: int | None

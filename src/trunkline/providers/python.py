@@ -43,7 +43,6 @@ class PythonProvider:
     """Lends a ``ChatProvider`` the gateway's interface; satisfies ``base.Provider``."""
 
     kind = "python"
-    lists_models = False
     loads_models = False
     max_retries = 0
     """Code that has failed fails again."""

@@ -210,6 +210,7 @@ ROWS: Final[Mapping[str, Row]] = {
 
 
 def other_backs(who: str, speaks: Iterable[str], base: str = "", *, routes: bool = False) -> list[Back]:
-    """The dialects ``speaks`` as an upstream has them below ``base``; ``routes``: it is OpenRouter."""
+    """A back for each dialect that ``speaks`` names, whose paths lie below ``base``. ``routes``: it takes
+    OpenRouter's ``provider`` object."""
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
     return [made[dialect](who, base, routes=routes) for dialect in speaks]

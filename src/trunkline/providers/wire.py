@@ -55,7 +55,6 @@ class _Place(NamedTuple):
 class WireProvider(LibraryFace):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
-    lists_models = True
     loads_models = False
 
     def __init__(
@@ -358,14 +357,14 @@ class _Landing:
 
 
 def _overlaid(own: Headers, others: Headers) -> list[tuple[bytes, bytes]]:
-    """``own`` without those that ``others`` replace, and these. A list: it is of one request, and not worth
-    being kept encoded."""
+    """``own`` headers without those of the same name in ``others``, followed by ``others``. A list: it is
+    of one request, and not worth being kept encoded."""
     names = {name for name, _ in others}
     return [*(pair for pair in own if pair[0] not in names), *others]
 
 
 def _merge(fills: Sequence[Fills]) -> Fills:
-    """All of them in one; a later one wins where two say something of the same thing."""
+    """All fills in one. Where two of them fill in the same thing, the later one wins."""
     options: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     temperature = max_tokens = None

@@ -42,7 +42,6 @@ class Shelf:
         "_by_short",
         "_by_spelling",
         "by_upstream",
-        "fetched_at",
         "known",
         "looks",
         "models",
@@ -58,7 +57,6 @@ class Shelf:
         """Discovery has answered at least once, or the settings list the models."""
         self.stale = False
         """The last look failed; what is here is from an earlier one."""
-        self.fetched_at: float | None = None
         self.looks: dict[str, Look] = {}
         """The last look at each upstream, by its origin."""
         self._by_spelling: dict[str, ModelInfo] = {}
@@ -80,7 +78,6 @@ class Shelf:
             self._by_spelling[model.id.lower()] = model
         self.known = True
         self.stale = False
-        self.fetched_at = time.time()
 
     def find(self, name: str) -> ModelInfo | None:
         """The model of that name: as it is, with or without ``:latest``, or by its short name."""

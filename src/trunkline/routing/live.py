@@ -14,7 +14,7 @@ from trunkline.errors import GatewayError
 FAILURES: Final = 5
 """Failures in a row after which an upstream is left alone."""
 RECOVERY_S: Final = 10.0
-"""Seconds for which it is, before one request tries it again."""
+"""Seconds for which it is left alone, before one request tries it again."""
 LONGEST_PAUSE_S: Final = 300.0
 """Seconds for which an upstream's Retry-After keeps requests away, at most."""
 _LATENCY_TAU_S: Final = 10.0
@@ -31,23 +31,23 @@ class Breaker:
         self._threshold = threshold
         self._recovery_s = recovery_s
         self.failures = 0
-        """In a row."""
+        """Failures in a row."""
         self._until: float | None = None
         """When the next probe may go; None while closed."""
         self._probing = False
 
     @property
     def is_on(self) -> bool:
-        """It can open at all."""
+        """Whether it can open at all."""
         return self._threshold > 0
 
     @property
     def is_open(self) -> bool:
-        """Only probes get through."""
+        """Whether only probes get through."""
         return self._until is not None
 
     def state(self, now: float) -> int:
-        """0 closed, 1 half-open, 2 open."""
+        """As metrics show it: 0 closed, 1 half-open, 2 open."""
         return 0 if self._until is None else 1 if self.allows(now) else 2
 
     def allows(self, now: float) -> bool:
@@ -134,7 +134,6 @@ class Live:
     __slots__ = (
         "breaker",
         "gate",
-        "last_failed_at",
         "last_failure",
         "latency",
         "name",
@@ -151,11 +150,10 @@ class Live:
         self.latency = PeakEwma()
         """Seconds to the first byte of an answer."""
         self.resting = False
-        """It is paused, or its breaker is open; looked at anew by :meth:`may`."""
+        """Whether it was paused, or its breaker open, when last looked at; :meth:`may` looks again."""
         self.paused_until = -math.inf
-        """It has said itself when to come again."""
+        """The time before which the upstream itself has asked not to be asked (``Retry-After``)."""
         self.last_failure: GatewayError | None = None
-        self.last_failed_at: float | None = None
         self.sent = 0
         """Requests sent to it since the start."""
 
@@ -175,14 +173,13 @@ class Live:
     def failed(self, failure: GatewayError, probe: bool, now: float) -> None:
         """A request failed by its fault."""
         self.last_failure = failure
-        self.last_failed_at = now
         self.breaker.fail(probe, now)
         self.resting = self.resting or self.breaker.is_open
         if failure.retry_after is not None:
             self.pause(failure.retry_after, now)
 
     def pause(self, seconds: float, now: float) -> None:
-        """It has asked to be left alone. Without a breaker nobody is."""
+        """The upstream has asked to be left alone for so long. Ignored where breakers are switched off."""
         if not self.breaker.is_on:
             return
         self.paused_until = max(self.paused_until, now + min(seconds, LONGEST_PAUSE_S))

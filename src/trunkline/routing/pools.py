@@ -57,9 +57,9 @@ class Choice:
         self.upstream = upstream
         self.model = model
         self.key = f"{provider.name}/{upstream.name}/{model}"
-        """Names it in memories and among those that were tried."""
+        """Its name in what strategies remember, and among the choices that a request has tried."""
         self.mark = hash64(self.key.encode())
-        """What ties sessions to it."""
+        """A hash of the key, by which the sticky strategy gives each session to one choice."""
         self.lines = _serving_lines(provider.name, upstream.name)
         """Header lines that say who serves, ready for the wire."""
         self.live = live
@@ -72,7 +72,7 @@ class Choice:
         self.outlook = outlook
         """What the server is expected to be busy with, where that is looked at."""
         self.alone = False
-        """There is no other in its pool: nothing of it is compared."""
+        """It is the only choice of its pool, so that nothing has to be measured for comparing it."""
         self.size = size
         """Bytes of the model, where that is known."""
 
@@ -107,7 +107,7 @@ class Tier(NamedTuple):
     strategy: Strategy
     memory: Memory
     name: str = "round_robin"
-    """The strategy's."""
+    """The strategy's name."""
 
 
 class Pool:
@@ -116,7 +116,8 @@ class Pool:
     __slots__ = ("choices", "fallback", "only", "route", "tiers")
 
     def __init__(self, tiers: Sequence[Tier], *, fallback: bool = True, route: str | None = None) -> None:
-        """``fallback``: after a failure, another provider may be asked. ``route``: our own name for it."""
+        """``fallback``: after a failure, another provider may be asked. ``route``: the configured route
+        that this is the pool of, if it is one's."""
         self.route = route
         self.tiers = tuple(tier for tier in tiers if tier.choices)
         self.fallback = fallback
@@ -157,8 +158,8 @@ class Pool:
         return ()
 
     def ways_out(self, failed: Choice) -> set[str]:
-        """What must not be asked any more after ``failed`` has: itself, and where falling over is not
-        allowed, everything else that is excluded by that."""
+        """Keys of the choices that must not be asked after ``failed`` has failed: its own; without fallback,
+        those of all other providers; if its provider is ``local_only``, those that are not local."""
         closed = {failed.key}
         if not self.fallback:
             closed |= {each.key for each in self if each.provider is not failed.provider}

@@ -15,8 +15,8 @@ LOAD_S: Final = 8.0
 BYTES_PER_S: Final = 1e9
 """How fast a model is expected to be loaded."""
 DISPLACES: Final = 3.0
-"""What a load counts, in loads: it also delays those who come after, and takes the place of a model that
-will have to be loaded again. Without it a fleet thrashes: each load that looks cheap causes the next one."""
+"""How many times its own duration a load counts: it also delays the requests behind it, and puts out a model
+that will have to be loaded again. If it counted once, each load that looks cheap would cause the next one."""
 _RATE: Final = 0.3
 """Weight of a new measurement."""
 
@@ -57,7 +57,6 @@ class Outlook:
         "_running",
         "_services",
         "_slots",
-        "_used_at",
     )
 
     def __init__(self, fleet: Learned, slots: int = 1) -> None:
@@ -71,7 +70,6 @@ class Outlook:
         self._head_since = 0.0
         self._loading: dict[str, int] = {}
         self._loading_until = 0.0
-        self._used_at: dict[str, float] = {}
 
     def service(self, model: str) -> float:
         """Seconds that a request for the model takes here once it is loaded."""
@@ -97,10 +95,6 @@ class Outlook:
             expected += DISPLACES * self.load(model, size)
         return expected
 
-    def idle_for(self, model: str, now: float) -> float:
-        """Seconds since the model was last asked for here."""
-        return now - self._used_at.get(model, float("-inf"))
-
     def begin(self, model: str, resident: bool, size: int | None, now: float) -> Job:
         """A request is sent."""
         cold = not resident and model not in self._loading
@@ -112,7 +106,6 @@ class Outlook:
             self._head_since = now
         self._running += 1
         self._backlog += job.expected
-        self._used_at[model] = now
         return job
 
     def end(self, job: Job, well: bool, now: float) -> None:

@@ -60,7 +60,7 @@ class Router:
         self._pools: dict[tuple[str | None, Operation | None, str | None, bool], Pool] = {}
         catalog.on_answer = self._answered
         self._version = -1
-        """The catalog's, when what is kept was made."""
+        """The version of the catalog from which the kept pools were made."""
 
     def inherit(self, before: Router) -> None:
         """Take over what is known of the upstreams of providers that are the same, and what strategies
@@ -269,7 +269,7 @@ class Router:
         return self._memories.setdefault(name, Memory())
 
     async def holders_first(self, choices: Sequence[Choice]) -> list[Choice]:
-        """The same, with those in front at which the model is loaded now."""
+        """The same choices; those at which the model is loaded now come first."""
         asked = {id(each.upstream): each.provider.look_at_residents(each.upstream) for each in choices}
         await asyncio.gather(*asked.values())
         return sorted(choices, key=lambda choice: not choice.resident)
@@ -299,7 +299,7 @@ def _usual_strategy(provider: Provider) -> str:
 
 
 def _closed_after_local_only(targets: Sequence[Target]) -> list[Target]:
-    """Without what a provider marked local_only, before it, must not fall over to."""
+    """The targets in order; after one whose provider is ``local_only``, only local ones."""
     found: list[Target] = []
     closed = False
     for target in targets:

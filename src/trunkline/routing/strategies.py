@@ -33,8 +33,9 @@ class Memory:
 
     def __init__(self, seed: int | None = None) -> None:
         self.turn = 0
+        """Counts requests, where equals take turns."""
         self.credit: dict[str, float] = {}
-        """Of each upstream, under the weighted strategy."""
+        """The weighted strategy's current weight of each choice, by its key."""
         self.rng = random.Random(seed)
 
 
@@ -71,7 +72,7 @@ def weighted(choices: Sequence[Choice], memory: Memory, question: Question) -> C
 
 
 def uniform(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
-    """Any."""
+    """One at random."""
     return choices[int(memory.rng.random() * len(choices))]
 
 
@@ -112,8 +113,8 @@ def hash64(text: bytes) -> int:
 
 
 _MIX: Final = 0x9E3779B97F4A7C15
+"""2**64 divided by the golden ratio (Fibonacci hashing): times this, similar numbers become dissimilar."""
 _MASK: Final = (1 << 64) - 1
-"""Fibonacci hashing: two marks give a number that tells little of either."""
 
 
 def predicted_wait(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
@@ -136,4 +137,5 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
     "sticky": sticky,
     "predicted_wait": predicted_wait,
 }
-"""By the names that settings use. ``priority`` is its tiers: within one, each in turn."""
+"""Strategies by the names that settings use. Under ``priority`` the router makes a tier of each priority;
+within a tier the choices take turns."""

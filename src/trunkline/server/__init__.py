@@ -1,9 +1,18 @@
 """The server: two ends of one data plane, and the few pages beside it.
 
-``gateway`` puts everything together from the settings; ``routes`` says what stands at which path; ``admit``
-checks who asks; ``protocol`` (fast) and ``asgi`` (reference) bring calls in and answers out; ``pages``
-answers what needs no upstream; ``app`` is FastAPI for documentation and ``admin``; ``run`` listens. What a
-request leaves behind is noted by ``records``, in the ledger's ``rows`` and in ``spans``; ``policing``,
-``sharing`` and ``answers`` give the rules, the shared limits and the cache what they need of settings,
-database and Redis.
+What it is made of: ``gateway`` puts everything together from the settings; what a reload (``reloading``) can
+replace is in ``wiring``. ``run`` listens, in several processes by ``workers``.
+
+How a request comes in: ``protocol`` with ``cycle`` (fast) and ``asgi`` (reference) are the two ends,
+``calls`` is what they share, ``routes`` says what stands at which path, ``admit`` checks who asks,
+``forwarded`` whom a trusted proxy speaks for.
+
+What there is to ask besides models' answers: ``pages`` and ``providers`` tell what the gateway knows itself,
+``errands`` are what takes its time, ``ollama``, ``messages`` and ``responses`` are what clients of these
+dialects look for; ``app`` is FastAPI for documentation and ``admin``.
+
+What a request leaves behind: ``records`` notes it, in the ledger's ``rows`` and in ``spans``.
+
+What other rooms need of settings, database and Redis: ``policing`` for rules and prices, ``sharing`` for
+shared limits, ``answers`` for the cache.
 """

@@ -39,7 +39,7 @@ class RequestIds:
 
 
 class Admission:
-    """The door, as the settings have it."""
+    """The rules of who may come in, as the settings have them."""
 
     def __init__(
         self, settings: Settings, keys: KeyRing, *, required: bool, open_network: bool = False

@@ -39,7 +39,8 @@ def cache_rule(settings: Settings) -> Rule:
 
 
 class RedisAnswers:
-    """See :class:`~trunkline.cache.Answers`. Where Redis is away, there is nothing in the cache."""
+    """Answers in Redis, for all nodes; satisfies ``cache.Answers``. While Redis is away the cache is
+    empty."""
 
     def __init__(self, url: str, prefix: str) -> None:
         """``prefix`` begins all names in Redis."""

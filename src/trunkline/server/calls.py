@@ -68,7 +68,7 @@ class Opened(NamedTuple):
     length: int | None = None
     """Bytes of the body, if the client has said how many."""
     cache: bytes | None = None
-    """What a header says of the cache of answers."""
+    """Value of the header ``x-trunkline-cache``, if it was sent."""
     traceparent: bytes | None = None
     """Where the client's request stands in a trace (W3C Trace Context)."""
 

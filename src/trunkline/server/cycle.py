@@ -36,7 +36,7 @@ _NO_EVENT: Final = _NoEvent()
 
 
 class FastCycle:
-    """See the module."""
+    """One request of a connection: uvicorn sees one of its cycles, the pipeline a ``Responder``."""
 
     __slots__ = (
         "_active",

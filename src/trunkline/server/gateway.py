@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -272,16 +273,12 @@ class Gateway:
     async def aclose(self) -> None:
         """End what is running and close what is open."""
         self.stopping = True
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await _end(self._keepers)
         if self._key_source is not None:
             self._key_source.close()
         if self.reloader is not None:
             await self.reloader.aclose()
-        for task in self._retiring:
-            task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await _end(self._retiring)
         await self.catalog.aclose()
         self.pipeline.close()
         under_way: list[Held] = [*self.pipeline.active, *self.errands]
@@ -291,6 +288,12 @@ class Gateway:
             await provider.aclose()
         await self._client.aclose()
         self.recorder.close()
+        await self._close_stores()
+        await self._warnings.aclose()
+        self.access_log.close()
+
+    async def _close_stores(self) -> None:
+        """Send or write what is still to be kept, and close whatever keeps it."""
         if self.tracer is not None:
             await asyncio.to_thread(self.tracer.close)
         if self.ledger is not None:
@@ -304,8 +307,13 @@ class Gateway:
         for answers in (self.cache.answers, self.responses.answers):
             if isinstance(answers, RedisAnswers):
                 await answers.aclose()
-        await self._warnings.aclose()
-        self.access_log.close()
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they are over."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _budget_state(spending: Spending) -> BudgetState:

@@ -32,7 +32,8 @@ class Page(NamedTuple):
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def _json(value: Any, status: int = 200) -> Page:
+def json_page(value: Any, status: int = 200) -> Page:
+    """``value`` as JSON."""
     return Page(msgspec.json.encode(value), JSON, status)
 
 
@@ -43,14 +44,14 @@ def root(gateway: Gateway, headers: Headers) -> Page:
 
 def health(gateway: Gateway, headers: Headers) -> Page:
     """Alive: this process answers. Says nothing about upstreams, so that their trouble restarts nobody."""
-    return _json({"status": "ok", "version": gateway.version})
+    return json_page({"status": "ok", "version": gateway.version})
 
 
 def ready(gateway: Gateway, headers: Headers) -> Page:
     """Ready for traffic: not before the first look at the providers, and not while shutting down."""
     if gateway.stopping or not gateway.catalog.settled:
-        return _json({"status": "stopping" if gateway.stopping else "starting"}, 503)
-    return _json({"status": "ok", "providers": list(gateway.providers)})
+        return json_page({"status": "stopping" if gateway.stopping else "starting"}, 503)
+    return json_page({"status": "ok", "providers": list(gateway.providers)})
 
 
 def metrics(gateway: Gateway, headers: Headers) -> Page:
@@ -58,7 +59,7 @@ def metrics(gateway: Gateway, headers: Headers) -> Page:
     gateway.recorder.flush()
     accept = next((value for name, value in headers if name == b"accept"), b"")
     if b"application/json" in accept:
-        return _json(gateway.metrics.as_json())
+        return json_page(gateway.metrics.as_json())
     return Page(gateway.metrics.as_text(), b"text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -70,7 +71,7 @@ def list_models(
         model_object(gateway, provider, model, pinned=only is not None)
         for provider, model in models_for(gateway, key, only)
     ]
-    return _json({"object": "list", "data": data})
+    return json_page({"object": "list", "data": data})
 
 
 def models_for(
@@ -97,7 +98,7 @@ def show_model(
         known = key.may_ask(place) and key.may_use((model, found.id, f"{place}/{found.id}"))
     if found is None or not known:
         raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
-    return _json(model_object(gateway, target.provider.name, found, pinned=only is not None))
+    return json_page(model_object(gateway, target.provider.name, found, pinned=only is not None))
 
 
 def model_object(gateway: Gateway, provider: str, model: ModelInfo, *, pinned: bool) -> dict[str, Any]:

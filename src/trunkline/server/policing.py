@@ -17,13 +17,15 @@ from trunkline.policy.prices import PriceBook
 from trunkline.policy.rules import BudgetRule, LimitRule, Mark, Rulebook
 
 if TYPE_CHECKING:
-    from trunkline.ledger.policies import Period
+    from trunkline.ledger.policies import Period, StoredLimit
     from trunkline.ledger.store import Store
     from trunkline.ledger.writer import Ledger
     from trunkline.server.wiring import Wiring
     from trunkline.settings import Settings
+    from trunkline.settings.sections import LimitRule as ConfiguredLimit
 
 MICROS: Final = 1_000_000
+"""Money is counted in millionths of a US dollar."""
 WEBHOOK_TIMEOUT_S: Final = 10.0
 REPLAY_S: Final = 10.0
 """Seconds that a first look at a budget waits for usage that was left behind."""
@@ -36,23 +38,8 @@ def rulebook(settings: Settings, stored: Policies) -> Rulebook:
     limits = []
     for rule in settings.limits:
         scope, subject = _subject({"key": rule.key, "team": rule.team, "model": rule.model})
-        amounts = (
-            rule.requests_per_minute,
-            rule.requests_per_day,
-            rule.tokens_per_minute,
-            rule.tokens_per_day,
-            rule.concurrent,
-        )
-        limits.append(LimitRule(scope, subject, *amounts))
-    for each in stored.limits:
-        amounts = (
-            each.requests_per_minute,
-            each.requests_per_day,
-            each.tokens_per_minute,
-            each.tokens_per_day,
-            each.concurrent,
-        )
-        limits.append(LimitRule(each.scope, each.subject, *amounts))
+        limits.append(LimitRule(scope, subject, *_amounts(rule)))
+    limits += [LimitRule(each.scope, each.subject, *_amounts(each)) for each in stored.limits]
     budgets = []
     for budget in settings.budgets:
         scope, subject = _subject({"key": budget.key, "team": budget.team, "provider": budget.provider})
@@ -64,6 +51,16 @@ def rulebook(settings: Settings, stored: Policies) -> Rulebook:
         how = (kept.hard, kept.warn_at, kept.webhook)
         budgets.append(BudgetRule(kept.scope, kept.subject, kept.unit, kept.amount, kept.per, *how))
     return Rulebook(limits, budgets)
+
+
+def _amounts(rule: ConfiguredLimit | StoredLimit) -> tuple[int | None, ...]:
+    return (
+        rule.requests_per_minute,
+        rule.requests_per_day,
+        rule.tokens_per_minute,
+        rule.tokens_per_day,
+        rule.concurrent,
+    )
 
 
 def _subject(named: Mapping[str, str | None]) -> tuple[Any, str]:

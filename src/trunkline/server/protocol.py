@@ -52,13 +52,14 @@ class FastProtocol(HttpToolsProtocol):
         self._fields = fields
         self.on_header = lambda name, value: keep((name, value))  # type: ignore[method-assign]
         self._dry = 0
-        """Bytes that came since the last head or piece of body."""
+        """Bytes that came since the last complete head or piece of body; bounded by :data:`HEAD_LIMIT`."""
         self._idle_since = 0.0
-        """Loop time since when there is nothing to do; 0 while there is."""
+        """Loop time since which no request is under way; 0 while one is."""
         self._deaf = False
-        """What the client says is of no interest any more."""
+        """The connection is about to be closed, and whatever the client still sends is ignored."""
         self.answering: FastCycle | None = None
-        """Whose turn it is; ``cycle`` is the last that came, which differs when requests are pipelined."""
+        """The request that is being answered. With pipelining, ``cycle`` (the last one that came) may be
+        another."""
         super().__init__(*args, **kwargs)
 
     def data_received(self, data: bytes) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from trunkline.errors import NOT_FOUND, CallerError, GatewayError
 from trunkline.providers.base import Provider, Upstream
 from trunkline.routing.explain import explain
 from trunkline.routing.live import Live
 from trunkline.server.errands import Visit
-from trunkline.server.pages import JSON, Headers, Page, list_models
+from trunkline.server.pages import Headers, Page, json_page, list_models
 from trunkline.settings import BUILT_IN_PROVIDERS
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
 def list_providers(gateway: Gateway, headers: Headers, only: str | None = None) -> Page:
     """All providers: those that are configured, and the built-in ones that are not."""
-    return _page(providers_object(gateway))
+    return json_page(providers_object(gateway))
 
 
 def provider_models(gateway: Gateway, headers: Headers, rest: str, only: str | None = None) -> Page:
@@ -50,16 +48,16 @@ def detailed(gateway: Gateway, headers: Headers) -> Page:
     try:
         gateway.admission.check_key(headers)
     except GatewayError:
-        return _page(answer)
+        return json_page(answer)
     queue = {"waiting": gateway.pipeline.queue.depth, "limit": gateway.pipeline.queue.limit}
     active = len(gateway.pipeline.active)
-    return _page(answer | {"active_requests": active, "queue": queue, "providers": providers["data"]})
+    return json_page(answer | {"active_requests": active, "queue": queue, "providers": providers["data"]})
 
 
 async def check_health(visit: Visit, only: str | None = None) -> Page:
     """Ask every provider now, at no cost: for its list of models."""
     await visit.gateway.catalog.refresh()
-    return _page(providers_object(visit.gateway) | {"checked_at": int(time.time())})
+    return json_page(providers_object(visit.gateway) | {"checked_at": int(time.time())})
 
 
 async def explained(visit: Visit, only: str | None = None) -> Page:
@@ -73,7 +71,7 @@ async def explained(visit: Visit, only: str | None = None) -> Page:
         raise CallerError("operation is chat, completions or embeddings", param="operation")
     local_only = visit.key is not None and visit.key.local_only
     await visit.gateway.settle()
-    return _page(
+    return json_page(
         explain(
             visit.gateway.router,
             visit.query.get("model"),
@@ -136,7 +134,3 @@ def _tell_upstream(upstream: Upstream, live: Live, look: Any) -> dict[str, Any]:
         "last_error": look.error if failed else None if last is None else last.message,
         "checked_at": None if look is None else int(look.at),
     }
-
-
-def _page(value: Any) -> Page:
-    return Page(msgspec.json.encode(value), JSON)

@@ -23,7 +23,7 @@ DELAY_S: Final = 0.03
 """Seconds for which a call may wait to be noted."""
 
 MOST_PENDING: Final = 256
-"""Calls that may wait: each still holds its request."""
+"""Calls that may wait to be noted: each of them still holds its request in memory."""
 
 _QUIET: Final = ("/health", "/metrics")
 """Beginnings of paths that machines ask every few seconds: only their failures are worth a line."""

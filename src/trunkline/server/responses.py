@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DIALECT: Final = "responses"
 _SHARE: Final = 16
-"""One response may fill this part of the memory at most."""
+"""The largest response that is kept is the memory divided by this."""
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
 _KEPT_FIELDS: Final = {
     "message": ("type", "role", "content", "phase"),

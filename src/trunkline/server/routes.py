@@ -56,7 +56,7 @@ class Tell(NamedTuple):
     """Something that the gateway knows itself."""
 
     answer: Callable[..., pages.Page]
-    """Called with the gateway, the request's headers, and what the path holds beyond its pattern."""
+    """Called with the gateway, the request's headers, and the path's arguments (see ``PATTERNS``)."""
     open: bool = False
     """Needs no key."""
     arguments: Mapping[str, str] = {}
@@ -73,7 +73,7 @@ class Do(NamedTuple):
     """Something that takes its time, because upstreams are asked."""
 
     run: Run
-    """Called with the visit, and what the path holds beyond its pattern."""
+    """Called with the visit and the path's arguments (see ``PATTERNS``)."""
     admin: bool = False
     """Needs an admin's key."""
     streams: bool = False
@@ -91,7 +91,7 @@ class Refuse(NamedTuple):
 
     error: GatewayError
     allow: bytes = b""
-    """Methods that the path does have."""
+    """Value of the header ``allow``: the methods that the path has."""
     render: Render = openai.error_body
 
 
@@ -135,7 +135,8 @@ SURFACES: Final[Mapping[str, Render]] = {
     "/v1": openai.error_body,
     "/api": ollama.error_body,
 }
-"""Where the dialects' paths lie, and the shape of errors there; of two that fit, the first."""
+"""Beginnings of the dialects' paths, and the shape of errors below each. Where two fit, the first one
+counts."""
 
 DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/chat/completions": {"POST": Ask(openai.CHAT)},
@@ -191,7 +192,7 @@ PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
         },
     ),
 }
-"""Beginnings of paths whose rest is an argument, and what that is called."""
+"""Beginnings of paths whose rest is an argument, with the argument's name."""
 
 
 _SURFACE: Final[Mapping[str, Methods]] = {**DIALECTS, **OTHERS}

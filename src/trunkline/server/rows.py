@@ -20,26 +20,31 @@ _LONGEST_CODE: Final = 64
 
 def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
     """The rows of one call; ``offset`` makes Unix time of the pipeline's clock."""
-    call, status, ended = outcome
-    peek, key, candidate = call.peek, call.key, call.candidate
-    key_id, team_id = ("", "") if key is None else (key.id, key.team_id or "")
-    asked, streamed, user = None, False, None
+    call = outcome.call
+    peek, key = call.peek, call.key
+    whose = ("", "") if key is None else (key.id, key.team_id or "")
+    asked, user = None, None
     if peek is not None:
-        asked, streamed, user = peek.model, peek.stream, peek.user
+        asked, user = peek.model, peek.user
         if asked is not None:
             asked = _fit(asked)
             if call.error is not None or call.past:  # what nobody knows may be anything
                 asked = redact(asked)
     user = _clean(user) if user else _end_user(call)
-    error = call.error
-    rows: list[UsageRow] = []
-    if call.past:
-        whose = key_id, team_id
-        rows += [
-            _row_of_attempt(call, past, number, offset, ids, asked, user, whose)
-            for number, past in enumerate(call.past, start=1)
-        ]
-    exchange = call.exchange
+    rows = [
+        _row_of_attempt(call, past, number, offset, ids, asked, user, whose)
+        for number, past in enumerate(call.past, start=1)
+    ]
+    rows.append(_row_of_call(outcome, offset, ids, asked, user, whose))
+    return rows
+
+
+def _row_of_call(
+    outcome: Outcome, offset: float, ids: Ids, asked: str | None, user: str | None, whose: Sequence[str]
+) -> UsageRow:
+    """The call's own row, which is its last attempt's as well, if there was any."""
+    call, status, ended = outcome
+    exchange, candidate, error = call.exchange, call.candidate, call.error
     provider = "" if candidate is None else candidate.provider.name
     model = "" if exchange is None else exchange.upstream_model
     if call.kept is not None:
@@ -50,43 +55,40 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
     began, first_byte = call.began, call.first_byte_at
     usage, estimated, cost, source = call.spent
     busy = 0.0 if call.sent_at is None or exchange is None else (call.landed_at or ended) - call.sent_at
-    rows.append(
-        UsageRow(
-            ids.next(at),
-            at,
-            call.request_id,
-            0 if exchange is None else call.attempts,
-            True,
-            key_id,
-            team_id,
-            user,
-            call.route,
-            provider,
-            None if candidate is None else candidate.upstream.name,
-            asked,
-            _fit(model),
-            call.front.dialect,
-            call.front.operation,
-            streamed,
-            status,
-            None if error is None else _fit(error.code, _LONGEST_CODE),
-            usage.prompt_tokens,
-            usage.completion_tokens,
-            usage.cached_tokens or 0,
-            usage.reasoning_tokens or 0,
-            estimated,
-            cost,
-            source,
-            None if first_byte is None else (first_byte - began) * 1000,
-            (ended - began) * 1000,
-            busy * 1000,
-            call.waited * 1000,
-            max(0, call.attempts - 1),
-            call.kept is not None,
-            None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
-        )
+    return UsageRow(
+        ids.next(at),
+        at,
+        call.request_id,
+        0 if exchange is None else call.attempts,
+        True,
+        whose[0],
+        whose[1],
+        user,
+        call.route,
+        provider,
+        None if candidate is None else candidate.upstream.name,
+        asked,
+        _fit(model),
+        call.front.dialect,
+        call.front.operation,
+        call.peek is not None and call.peek.stream,
+        status,
+        None if error is None else _fit(error.code, _LONGEST_CODE),
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens or 0,
+        usage.reasoning_tokens or 0,
+        estimated,
+        cost,
+        source,
+        None if first_byte is None else (first_byte - began) * 1000,
+        (ended - began) * 1000,
+        busy * 1000,
+        call.waited * 1000,
+        max(0, call.attempts - 1),
+        call.kept is not None,
+        None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
     )
-    return rows
 
 
 def _row_of_attempt(

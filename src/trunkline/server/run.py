@@ -29,7 +29,8 @@ log: Final = structlog.stdlib.get_logger(__name__)
 
 BACKLOG: Final = 2048
 COLLECTOR: Final = (10_000, 20, 20)
-"""Python's defaults are 700, 10 and 10; see :func:`gc.set_threshold`."""
+"""Thresholds of Python's garbage collector while serving (:func:`gc.set_threshold`; its defaults are 700, 10
+and 10)."""
 
 
 def run(
@@ -197,7 +198,7 @@ class _Server(uvicorn.Server):
 
 def _settle_the_collector() -> None:
     """What a start has made stays until the end: the collector need not look at it again. A request leaves
-    no circles behind, so it need not look often either."""
+    no reference cycles behind, so it need not look often either."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR)

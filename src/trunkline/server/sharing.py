@@ -122,7 +122,7 @@ return {spent, held}
 
 
 class RedisLeases:
-    """See the module. ``start`` begins the heartbeat, ``aclose`` ends it."""
+    """The leases of all nodes, kept in Redis. ``start`` begins this node's heartbeat, ``aclose`` ends it."""
 
     def __init__(self, url: str, prefix: str) -> None:
         """``prefix`` begins all names in Redis."""

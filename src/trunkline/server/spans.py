@@ -18,9 +18,10 @@ from trunkline.routing.pools import Choice
 
 _LONGEST: Final = 200
 _OPERATIONS: Final = {"completions": "text_completion"}
-"""Operations that the conventions call otherwise."""
+"""Our operations that OpenTelemetry's conventions have another name for."""
 _ANYBODY: Final = frozenset({"openai-compatible", "python", "custom"})
-"""Types that do not say whose models they have: the configured name does."""
+"""Types of providers that do not say whose models they serve; spans name such a provider as it is
+configured."""
 
 _Attributes: TypeAlias = dict[str, Value]
 _Tried: TypeAlias = tuple[Choice, Spent, float, float, GatewayError | None]
@@ -59,32 +60,35 @@ def spans_of(outcome: Outcome, offset: float) -> list[Span]:
         )
     ]
     for number, (span_id, tried) in enumerate(zip(trace.attempts, _tried(call, trace, ended), strict=False)):
-        choice, spent, began, over, failure = tried
-        of_attempt: _Attributes = {
-            "gen_ai.operation.name": doing,
-            "gen_ai.request.model": choice.model[:_LONGEST],
-            "trunkline.attempt": number + 1,
-            **_whom(choice.provider, choice.upstream),
-            **_place(choice.upstream),
-            **_used(spent),
-        }
-        if failure is not None:
-            of_attempt["error.type"] = failure.kind.code
-        failed = failure is not None and failure.kind is not CLIENT_GONE
-        spans.append(
-            Span(
-                _name(of_attempt),
-                trace.trace_id,
-                span_id,
-                trace.span_id,
-                began + offset,
-                over + offset,
-                of_attempt,
-                failed,
-                inside=True,
-            )
-        )
+        spans.append(_span_of_attempt(trace, span_id, tried, number + 1, doing, offset))
     return spans
+
+
+def _span_of_attempt(
+    trace: Trace, span_id: int, tried: _Tried, number: int, doing: str, offset: float
+) -> Span:
+    choice, spent, began, ended, failure = tried
+    attributes: _Attributes = {
+        "gen_ai.operation.name": doing,
+        "gen_ai.request.model": choice.model[:_LONGEST],
+        "trunkline.attempt": number,
+        **_whom(choice.provider, choice.upstream),
+        **_place(choice.upstream),
+        **_used(spent),
+    }
+    if failure is not None:
+        attributes["error.type"] = failure.kind.code
+    return Span(
+        _name(attributes),
+        trace.trace_id,
+        span_id,
+        trace.span_id,
+        began + offset,
+        ended + offset,
+        attributes,
+        failure is not None and failure.kind is not CLIENT_GONE,
+        inside=True,
+    )
 
 
 def _tried(call: Call, trace: Trace, ended: float) -> Iterator[_Tried]:
@@ -105,7 +109,7 @@ def _name(attributes: _Attributes) -> str:
 
 
 def _asked(call: Call) -> _Attributes:
-    """Who wants what."""
+    """What was asked, and by whom."""
     found: _Attributes = {}
     peek, key = call.peek, call.key
     if peek is not None:

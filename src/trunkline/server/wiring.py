@@ -44,7 +44,7 @@ FIXED: Final = (
     "log_format",
     "shutdown_timeout_s",
 )
-"""Settings that are looked at when the gateway starts, and then no more."""
+"""Settings that are read at the start only: a reload says of these that they need another one."""
 
 _IN_PROVIDERS: Final = ("models", "ollama_settings", "max_retries", "fetch_image_urls", "image_max_bytes")
 """Settings that providers are made with, besides their own section."""
@@ -80,6 +80,7 @@ class Wiring:
         kept = {} if before is None else _unchanged(self, before)
         built = build_providers(settings, client, kept)
         made = {} if registry is None else dict(registry.registered)
+        # A program's own providers come first in order, and win over configured ones of the same name.
         self.providers: dict[str, Provider] = {**made, **built, **made}
         self.filter = None if settings.models_filter is None else ModelFilter.load(settings.models_filter)
         self.catalog = Catalog(

@@ -22,7 +22,8 @@ import structlog
 SOCKETS: Final = "TRUNKLINE_WORKER_SOCKETS"
 """In a worker's environment: the numbers of the sockets to accept from."""
 PARENT: Final = "TRUNKLINE_WORKER_PARENT"
-"""And of the one that leads to the parent, who is told by a byte that the worker listens."""
+"""In a worker's environment: the number of the socket to its parent, on which it writes a byte when it
+listens."""
 RESTART_S: Final = 1.0
 """Seconds between the death of a worker and its next life."""
 _TICK_S: Final = 0.05
@@ -78,6 +79,8 @@ def supervise(
 
 
 class _Parent:
+    """The process that keeps the workers running."""
+
     def __init__(self, command: Sequence[str], sockets: Sequence[socket.socket]) -> None:
         self._command = command
         self._sockets = sockets

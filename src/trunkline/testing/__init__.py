@@ -7,6 +7,12 @@ misbehaves as scripted, and remembers what it was asked::
         ...  # point something at mock.base_url
         assert mock.calls[-1].json["stream"] is True
 
+``upstream`` is the mock in this process, ``command`` the mock as one of its own. A request comes in by a
+``connection``; ``player`` finds the ``script`` that holds for it (``magic`` model names are scripts too), one
+of the ``shapes`` reads it and writes the words of ``answers`` in its vendor's form, with values from
+``schema`` where one was asked for; ``delivery`` lays that out in steps, which ``faults`` spoil; what came is
+``recorded``.
+
 Nothing here depends on the rest of the package.
 """
 

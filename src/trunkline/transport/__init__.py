@@ -3,6 +3,11 @@
 ``Client.send(request, sink)`` returns a :class:`Flight`; the :class:`Sink` is called as the answer arrives.
 What goes wrong is a :class:`TransportError`. The transport knows connections, timeouts, TLS and proxies, and
 nothing of providers, dialects or models.
+
+``client`` does what ``pool`` decides. Values: a ``request`` to an origin, a ``flight`` under way,
+``failures`` in one table. To get there: ``proxies`` and ``tls`` say by which way and whom to trust, ``route``
+puts both together, ``opening`` connects. On the wire: a ``connection`` writes and reads, ``response`` makes
+answers of its bytes. For coroutines: ``reading`` an answer, and an ``upload`` of a large body.
 """
 
 from trunkline.transport.client import Client, Response, Stats

@@ -29,7 +29,7 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """See the module."""
+    """One connection, from its opening to its loss."""
 
     __slots__ = ("_owner", "closed", "established", "expires_at", "flight", "lane", "reader", "transport")
 

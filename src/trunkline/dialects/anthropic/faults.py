@@ -8,16 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Headers
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.status import error_for_status
-from trunkline.errors import (
-    UPSTREAM_CREDIT,
-    UPSTREAM_PROTOCOL,
-    UPSTREAM_TRUNCATED,
-    GatewayError,
-    Kind,
-    ProviderError,
-    redact,
-)
+from trunkline.errors import UPSTREAM_CREDIT, GatewayError, Kind
 
 TYPES: Final[Mapping[int, str]] = {
     400: "invalid_request_error",
@@ -49,9 +42,6 @@ _STATUSES: Final[Mapping[str, int]] = {
 
 _NO_CREDIT: Final = "credit balance is too low"
 """By these words, at status 400, Anthropic says that our account is empty."""
-
-UNREADABLE: Final = (ValueError, RecursionError)
-"""What decoding raises: not JSON, not UTF-8 or of another shape; nested without end."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -101,13 +91,3 @@ def _value(status: int, headers: Headers, detail: Any, who: str) -> GatewayError
     message = said if isinstance(said, str) else ""
     kind: Kind | None = UPSTREAM_CREDIT if status == 400 and _NO_CREDIT in message.lower() else None
     return error_for_status(status, message, headers, who=who, kind=kind)
-
-
-def truncated(who: str) -> ProviderError:
-    """The stream ended without saying that it was complete."""
-    return ProviderError(f"{who} ended the stream before the answer was complete", UPSTREAM_TRUNCATED)
-
-
-def malformed(who: str, error: object) -> ProviderError:
-    """The upstream sent what is not JSON, or JSON of another shape."""
-    return ProviderError(f"{who} sent a malformed answer: {redact(str(error), 200)}", UPSTREAM_PROTOCOL)

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.faults import UNREADABLE, malformed, said_error, truncated
+from trunkline.dialects.anthropic.faults import said_error
 from trunkline.dialects.anthropic.replies import (
     BlockIn,
     DeltaIn,
@@ -21,6 +21,7 @@ from trunkline.dialects.anthropic.replies import (
     decode_message,
     decode_record,
 )
+from trunkline.dialects.envelope import UNREADABLE, malformed, truncated
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.events import (
     Finished,

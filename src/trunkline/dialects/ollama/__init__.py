@@ -1,4 +1,10 @@
-"""The Ollama API, both ways: ``OllamaBack`` asks Ollama servers; the fronts serve Ollama's clients."""
+"""The Ollama API, both ways: ``OllamaBack`` asks Ollama servers; the fronts serve Ollama's clients.
+
+``incoming`` parses what clients ask (single values of it in ``values``), ``answers`` writes what they get,
+``front`` puts these together. ``render`` writes what we ask, ``reader`` reads what servers answer and
+``scanner`` watches what passes through unchanged; ``back`` puts these together. Names and structs of both
+sides are in ``wire``, ``logprobs`` has its forms of log probabilities.
+"""
 
 from trunkline.dialects.ollama.answers import error_body, error_line
 from trunkline.dialects.ollama.back import OllamaBack

@@ -1,10 +1,11 @@
 """OpenAI's chat, completions and embeddings API, as clients speak it to us and as we speak it to upstreams.
 
 ``requests`` and ``messages`` parse what clients ask (with the structs of ``wire``), ``answers`` writes what
-they get, ``upstream`` renders what we ask, ``reading`` reads what upstreams answer, ``scanning`` watches what
-passes through unchanged, ``faults`` knows their errors; these three share the structs of ``replies``.
-``others`` relays the paths that nobody translates. Facts: OpenAI's published OpenAPI document and SDKs, and
-OpenRouter's, Cerebras's and vLLM's documentation for what differs.
+they get, ``front`` puts these together. ``upstream`` renders what we ask, ``reading`` reads what upstreams
+answer, ``scanning`` watches what passes through unchanged (``counting`` also numbers its tool calls, for
+vendors who do not), ``faults`` knows their errors; these share the structs of ``replies``. ``others`` relays
+the paths that nobody translates. Facts: OpenAI's published OpenAPI document and SDKs, and OpenRouter's,
+Cerebras's and vLLM's documentation for what differs.
 """
 
 from trunkline.dialects.openai.front import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIFront, error_body

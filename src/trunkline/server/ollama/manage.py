@@ -18,8 +18,8 @@ from trunkline.providers.ollama import OllamaServer
 from trunkline.server.errands import Answer, Progress, Visit
 from trunkline.server.ollama import fleet
 from trunkline.server.ollama.merging import Line, merge
-from trunkline.server.ollama.pages import fields_of, model_in, page
-from trunkline.server.pages import TEXT, Page
+from trunkline.server.ollama.pages import fields_of, model_in
+from trunkline.server.pages import TEXT, Page, json_page
 
 if TYPE_CHECKING:
     from trunkline.server.gateway import Gateway
@@ -259,5 +259,5 @@ async def _job(
         return by_name[name].progress(path, body)
 
     if fields.get("stream") is False:
-        return page([line async for line in lines()][-1])
+        return json_page([line async for line in lines()][-1])
     return Progress(lines())

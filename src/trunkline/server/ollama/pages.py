@@ -15,7 +15,7 @@ from trunkline.errors import INVALID_JSON, MODEL_NOT_FOUND, CallerError, Gateway
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.server.errands import Visit
 from trunkline.server.ollama import cards, fleet
-from trunkline.server.pages import JSON, Headers, Page, models_for
+from trunkline.server.pages import Headers, Page, json_page, models_for
 
 if TYPE_CHECKING:
     from trunkline.policy.auth import ApiKey
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
 API_VERSION: Final = "0.33.0"
 """The version of Ollama whose API this is. Clients compare it with the least that they can talk to."""
-
-
-def page(value: Any) -> Page:
-    """An answer in JSON."""
-    return Page(msgspec.json.encode(value), JSON)
 
 
 def fields_of(body: bytes) -> dict[str, Any]:
@@ -58,12 +53,12 @@ def model_in(fields: dict[str, Any]) -> str:
 
 def version(gateway: Gateway, headers: Headers, only: str | None = None) -> Page:
     """The version of Ollama's API."""
-    return page({"version": API_VERSION})
+    return json_page({"version": API_VERSION})
 
 
 def status(gateway: Gateway, headers: Headers, only: str | None = None) -> Page:
     """Models from elsewhere are not switched off."""
-    return page({"cloud": {"disabled": False, "source": "none"}})
+    return json_page({"cloud": {"disabled": False, "source": "none"}})
 
 
 def tags(gateway: Gateway, headers: Headers, only: str | None = None, key: ApiKey | None = None) -> Page:
@@ -78,7 +73,7 @@ def tags(gateway: Gateway, headers: Headers, only: str | None = None, key: ApiKe
         )
         for name, model in models_for(gateway, key, only)
     ]
-    return page({"models": cards.newest_first(found)})
+    return json_page({"models": cards.newest_first(found)})
 
 
 async def ps(visit: Visit, only: str | None = None) -> Page:
@@ -94,7 +89,7 @@ async def ps(visit: Visit, only: str | None = None) -> Page:
     if failures and len(failures) == len(servers):
         raise failures[0]
     found = [entry for answer in answers if not isinstance(answer, GatewayError) for entry in answer]
-    return page({"models": found})
+    return json_page({"models": found})
 
 
 async def _running(
@@ -134,7 +129,7 @@ async def show(visit: Visit, only: str | None = None) -> Page:
             asked.pop("name", None)
             try:
                 shown = await OllamaServer(provider, each.upstream).command("POST", "/api/show", asked)
-                return Page(shown, JSON)
+                return Page(shown)
             except GatewayError as error:
                 failure = error
         assert failure is not None
@@ -142,11 +137,13 @@ async def show(visit: Visit, only: str | None = None) -> Page:
     model = gateway.catalog.shelves[provider.name].find(first.model)
     if model is None:
         raise CallerError(f"model '{wanted}' not found", MODEL_NOT_FOUND, param="model")
-    return page(cards.show_answer(provider.name, gateway.host_of(provider.name), model, gateway.started_at))
+    return json_page(
+        cards.show_answer(provider.name, gateway.host_of(provider.name), model, gateway.started_at)
+    )
 
 
 async def me(visit: Visit, only: str | None = None) -> Page:
     """Whose key it is. Ollama's clients want a UUID; it is derived from the key's id."""
     key = visit.key
     who, name = ("local", "local") if key is None else (key.id, key.name)
-    return page({"id": str(uuid5(NAMESPACE_OID, f"trunkline:{who}")), "email": "", "name": name})
+    return json_page({"id": str(uuid5(NAMESPACE_OID, f"trunkline:{who}")), "email": "", "name": name})

@@ -1,7 +1,8 @@
 """What each fault does to an answer.
 
-Two tables, by what is broken: :data:`REWRITES` for what is said, :data:`PLANS` for how it is sent. A kind
-is in exactly one of them. Nothing here touches a socket: the outcome is the steps that a connection plays.
+Two tables, by what is broken: :data:`REWRITES` for what is said, :data:`PLANS` for how it is sent (the
+modules ``said`` and ``sent``; each fault is given a ``job``). A kind is in exactly one of them. Nothing here
+touches a socket: the outcome is the steps that a connection plays.
 """
 
 from __future__ import annotations

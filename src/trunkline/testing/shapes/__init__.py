@@ -1,4 +1,11 @@
-"""The vendors that the mock can play, by name. Another API is another module here, and a branch below."""
+"""The vendors that the mock can play, by name. Another API is another module here, and a branch below.
+
+A shape, such as ``anthropic``, is one API's routes and answers; ``base`` says what all of them offer. Beside
+it stand what it refuses (``_checks``, and for Anthropic also ``_messages`` and ``_blocks``), how it reads a
+request (``_asks``), how its answers look (``_forms``) and its errors (``_errors``). ``openai`` plays every
+one of the ``vendors`` of that API, and ``responses`` lives in a corner of it. ``ollama`` also has models on a
+disk (``_store``) and routes to manage them (``_manage``).
+"""
 
 from __future__ import annotations
 

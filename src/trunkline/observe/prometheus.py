@@ -1,0 +1,130 @@
+"""The gateway's metrics as Prometheus reads them: every name, help text and label is here.
+
+Imported when somebody asks for them. Names follow OpenTelemetry's GenAI conventions where those have one. The
+numbers themselves are counted in ``metrics``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+    from trunkline.observe.metrics import BudgetState, Histogram, LedgerState, Metrics, Present
+
+MOST_BUDGETS: Final = 100
+"""Budgets that have labels of their own: those that are nearest to their end."""
+_LABELS: Final = ("operation", "provider")
+
+
+def text_of(metrics: Metrics) -> bytes:
+    """All metrics in Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(metrics))
+    return generate_latest(registry)
+
+
+class _Collector:
+    """What prometheus_client asks for metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        metrics, present = self._metrics, self._metrics.present()
+        yield from _requests(metrics)
+        yield from _queue_and_upstreams(metrics.queue_waits, present)
+        yield from _budgets(present.budgets)
+        yield from _ledger(present.ledger)
+
+
+def _requests(metrics: Metrics) -> Iterator[Metric]:
+    found = list(metrics.series.items())
+    requests = CounterMetricFamily(
+        "trunkline_requests", "Requests that have ended", labels=["operation", "provider", "status"]
+    )
+    tokens = CounterMetricFamily(
+        "gen_ai_client_token_usage", "Tokens, as upstreams counted them", labels=[*_LABELS, "type"]
+    )
+    durations = HistogramMetricFamily(
+        "gen_ai_server_request_duration_seconds", "Whole requests", labels=_LABELS
+    )
+    first_bytes = HistogramMetricFamily(
+        "gen_ai_server_time_to_first_token_seconds", "First bytes of answers", labels=_LABELS
+    )
+    overheads = HistogramMetricFamily(
+        "trunkline_overhead_seconds", "Requests without what upstreams and queues took", labels=_LABELS
+    )
+    cost = CounterMetricFamily("trunkline_cost_usd", "Cost, where the price is known", labels=_LABELS)
+    unpriced = CounterMetricFamily(
+        "trunkline_unpriced_requests", "Requests whose price nobody knows", labels=_LABELS
+    )
+    retries = CounterMetricFamily("trunkline_retries", "Attempts after the first", labels=_LABELS)
+    for labels, series in found:
+        for status, count in series.statuses.items():
+            requests.add_metric([*labels, str(status)], count)
+        for sort, count in (
+            ("input", series.input_tokens),
+            ("output", series.output_tokens),
+            ("input_cached", series.cached_tokens),
+            ("output_reasoning", series.reasoning_tokens),
+        ):
+            tokens.add_metric([*labels, sort], count)
+        cost.add_metric(labels, series.cost_micros / 1_000_000)
+        unpriced.add_metric(labels, series.unpriced)
+        retries.add_metric(labels, series.retries)
+        for family, histogram in (
+            (durations, series.durations),
+            (first_bytes, series.first_bytes),
+            (overheads, series.overheads),
+        ):
+            family.add_metric(labels, histogram.cumulative(), histogram.total)
+    yield from (requests, tokens, cost, unpriced, retries, durations, first_bytes, overheads)
+
+
+def _queue_and_upstreams(waits: Histogram, present: Present) -> Iterator[Metric]:
+    depth = GaugeMetricFamily("trunkline_queue_depth", "Requests that wait for room")
+    depth.add_metric([], present.queue_depth)
+    waited = HistogramMetricFamily("trunkline_queue_wait_seconds", "Waits for room, of those who waited")
+    waited.add_metric([], waits.cumulative(), waits.total)
+    labels = ("provider", "upstream")
+    breaker = GaugeMetricFamily("trunkline_upstream_breaker", "0 closed, 1 half-open, 2 open", labels=labels)
+    in_flight = GaugeMetricFamily(
+        "trunkline_upstream_in_flight", "Requests under way at an upstream", labels=labels
+    )
+    for each in present.upstreams:
+        breaker.add_metric([each.provider, each.upstream], each.breaker)
+        in_flight.add_metric([each.provider, each.upstream], each.in_flight)
+    yield from (depth, waited, breaker, in_flight)
+
+
+def _budgets(budgets: Sequence[BudgetState]) -> Iterator[Metric]:
+    labels = ("scope", "subject", "unit", "per")
+    limit = GaugeMetricFamily("trunkline_budget_limit", "Budgets, in dollars or tokens", labels=labels)
+    spent = GaugeMetricFamily("trunkline_budget_spent", "What is spent of them", labels=labels)
+    nearest = sorted(budgets, key=lambda each: each.spent / each.limit, reverse=True)
+    for each in nearest[:MOST_BUDGETS]:
+        limit.add_metric(each[:4], each.limit)
+        spent.add_metric(each[:4], each.spent)
+    yield from (limit, spent)
+
+
+def _ledger(state: LedgerState) -> Iterator[Metric]:
+    waiting, lost, away = state
+    bytes_waiting = GaugeMetricFamily(
+        "trunkline_ledger_waiting_bytes",
+        "Usage that is on disk and not in the database yet",
+        value=waiting,
+    )
+    rows_lost = CounterMetricFamily(
+        "trunkline_ledger_lost_rows", "Usage that neither disk nor database took", value=lost
+    )
+    is_away = GaugeMetricFamily(
+        "trunkline_ledger_away", "1 while the database does not take usage", value=int(away)
+    )
+    yield from (bytes_waiting, rows_lost, is_away)
