@@ -10,8 +10,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from trunkline.dialects.anthropic.faults import malformed, said_error
+from trunkline.dialects.anthropic.faults import said_error
 from trunkline.dialects.anthropic.replies import MessageIn, Record, UsageIn, decode_record
+from trunkline.dialects.envelope import malformed
 from trunkline.dialects.watching import BodyScanner, EventScanner
 from trunkline.errors import redact_body
 
