@@ -285,7 +285,7 @@ class Pipeline:
             elif failure.kind is CLIENT_GONE:
                 live.breaker.drop(call.probe)
             elif failure.kind.breaker:
-                live.failed(failure, probe, now)
+                live.failed(failure, choice.model, probe, now)
             else:
                 live.breaker.succeed(probe)
             if outlook is not None and job is not None:
@@ -362,7 +362,7 @@ class Pipeline:
             raise failure
         wait = max(
             pause(tries.repeats, failure.retry_after, self._rng),
-            min(choice.live.may_in(now) for choice in choices),
+            min(choice.may_in(now) for choice in choices),
         )
         if now + wait - call.began > self.patience.retry_deadline_s or not self.budget.take(now):
             raise failure
@@ -433,8 +433,8 @@ def _leave(choice: Choice) -> None:
 
 def _resting(pool: Pool, now: float) -> GatewayError:
     """Why nobody can be asked now: the last failure of the one that may be asked again soonest."""
-    soonest = min(pool, key=lambda choice: choice.live.may_in(now))
-    wait = soonest.live.may_in(now)
+    soonest = min(pool, key=lambda choice: choice.may_in(now))
+    wait = soonest.may_in(now)
     last = soonest.live.last_failure
     who = soonest.provider.name
     if last is None:  # a health check has found it away

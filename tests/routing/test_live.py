@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_RATE_LIMIT, ProviderError
+from trunkline.errors import UPSTREAM_BUSY, UPSTREAM_ERROR, UPSTREAM_RATE_LIMIT, ProviderError
 from trunkline.routing.live import LONGEST_PAUSE_S, Breaker, Gate, Live, PeakEwma
 
 RECOVERY = 10.0
@@ -111,27 +111,40 @@ def test_a_hint() -> None:
 def test_switched_off() -> None:
     live = Live("a", Breaker(0))
     for _ in range(100):
-        live.failed(ProviderError("no", UPSTREAM_RATE_LIMIT, retry_after=60), False, 0.0)
-    assert live.may(0.0)
+        live.failed(ProviderError("no", UPSTREAM_RATE_LIMIT, retry_after=60), "m", False, 0.0)
+    assert live.may("m", 0.0)
     assert not live.breaker.is_on
 
 
 def test_left_alone_for_as_long_as_it_says() -> None:
     live = Live("a", Breaker(5))
-    live.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=7), False, 100.0)
-    assert not live.may(106.9)
-    assert live.may_in(105.0) == 2.0
-    assert live.may(107.0)
+    live.failed(ProviderError("slow down", UPSTREAM_BUSY, retry_after=7), "m", False, 100.0)
+    assert not live.may("m", 106.9)
+    assert not live.may("other", 106.9)
+    assert live.may_in(105.0) == live.may_in(105.0, "m") == 2.0
+    assert live.may("m", 107.0)
     assert not live.resting
     live.pause(1e9, 200.0)
-    assert live.may(200.0 + LONGEST_PAUSE_S)
+    assert live.may("m", 200.0 + LONGEST_PAUSE_S)
+
+
+def test_a_rate_limit_is_the_models_own() -> None:
+    live = Live("a", Breaker(5))
+    live.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=7), "m", False, 100.0)
+    live.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=3), "m", False, 101.0)
+    live.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=2), "n", False, 101.0)
+    assert (live.may("m", 105.0), live.may("n", 105.0), live.may("other", 105.0)) == (False, True, True)
+    assert (live.may_in(105.0), live.may_in(105.0, "m"), live.may_in(105.0, "n")) == (0.0, 2.0, 0.0)
+    assert list(live.paused) == ["m"]
+    assert live.may("m", 107.0)
+    assert not live.resting
 
 
 def test_what_fails_fast_is_not_idle() -> None:
     well, ill = Live("well"), Live("ill")
     well.gate.in_flight = 3
     for _ in range(2):
-        ill.failed(ProviderError("no", UPSTREAM_ERROR), False, 0.0)
+        ill.failed(ProviderError("no", UPSTREAM_ERROR), "m", False, 0.0)
     assert well.load < ill.load
 
 

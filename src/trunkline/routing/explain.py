@@ -74,8 +74,8 @@ def _rehearsal(pool: Pool) -> Pool:
 
 def _tell(choice: Choice, order: int | None, tier: Tier, now: float) -> dict[str, Any]:
     live = choice.live
-    wait = live.may_in(now)
-    if wait > 0 or not live.may(now):
+    wait = choice.may_in(now)
+    if wait > 0 or not choice.may(now):
         last = live.last_failure
         reason = f"left alone for {wait:.0f} s" + ("" if last is None else f" after: {last.message}")
     elif not choice.has_room:

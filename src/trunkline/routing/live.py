@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from trunkline.errors import GatewayError
+from trunkline.errors import UPSTREAM_RATE_LIMIT, GatewayError
 
 FAILURES: Final = 5
 """Failures in a row after which an upstream is left alone."""
@@ -137,6 +137,7 @@ class Live:
         "last_failure",
         "latency",
         "name",
+        "paused",
         "paused_until",
         "resting",
         "sent",
@@ -153,36 +154,48 @@ class Live:
         """Whether it was paused, or its breaker open, when last looked at; :meth:`may` looks again."""
         self.paused_until = -math.inf
         """The time before which the upstream itself has asked not to be asked (``Retry-After``)."""
+        self.paused: dict[str, float] = {}
+        """The models that it asked not to be asked for, and until when: vendors' rate limits (429) are by
+        model, and the others are none the worse for it."""
         self.last_failure: GatewayError | None = None
         self.sent = 0
         """Requests sent to it since the start."""
 
-    def may(self, now: float) -> bool:
-        """Whether it may be asked at all."""
+    def may(self, model: str, now: float) -> bool:
+        """Whether it may be asked for this model."""
         if not self.resting:
             return True
         if now < self.paused_until:
             return False
-        self.resting = self.breaker.is_open
-        return self.breaker.allows(now)
+        if self.paused:
+            self.paused = {name: until for name, until in self.paused.items() if until > now}
+        self.resting = self.breaker.is_open or bool(self.paused)
+        return self.breaker.allows(now) and model not in self.paused
 
-    def may_in(self, now: float) -> float:
-        """Seconds until it may be asked."""
-        return max(0.0, self.paused_until - now, self.breaker.opens_in(now))
+    def may_in(self, now: float, model: str | None = None) -> float:
+        """Seconds until it may be asked for a model, or for any."""
+        own = self.paused.get(model, now) if model is not None else now
+        return max(0.0, self.paused_until - now, own - now, self.breaker.opens_in(now))
 
-    def failed(self, failure: GatewayError, probe: bool, now: float) -> None:
-        """A request failed by its fault."""
+    def failed(self, failure: GatewayError, model: str, probe: bool, now: float) -> None:
+        """A request for a model failed by the upstream's fault."""
         self.last_failure = failure
         self.breaker.fail(probe, now)
         self.resting = self.resting or self.breaker.is_open
         if failure.retry_after is not None:
-            self.pause(failure.retry_after, now)
+            limited = failure.kind is UPSTREAM_RATE_LIMIT
+            self.pause(failure.retry_after, now, model if limited else None)
 
-    def pause(self, seconds: float, now: float) -> None:
-        """The upstream has asked to be left alone for so long. Ignored where breakers are switched off."""
+    def pause(self, seconds: float, now: float, model: str | None = None) -> None:
+        """The upstream has asked to be left alone for so long, or not to be asked for a model. Ignored where
+        breakers are switched off."""
         if not self.breaker.is_on:
             return
-        self.paused_until = max(self.paused_until, now + min(seconds, LONGEST_PAUSE_S))
+        until = now + min(seconds, LONGEST_PAUSE_S)
+        if model is None:
+            self.paused_until = max(self.paused_until, until)
+        else:
+            self.paused[model] = max(self.paused.get(model, until), until)
         self.resting = True
 
     @property

@@ -81,6 +81,14 @@ class Choice:
         """It may be asked now, without a second look."""
         return not self.live.resting and self.has_room
 
+    def may(self, now: float) -> bool:
+        """The upstream is not left alone, nor this model there."""
+        return self.live.may(self.model, now)
+
+    def may_in(self, now: float) -> float:
+        """Seconds until it may be asked."""
+        return self.live.may_in(now, self.model)
+
     @property
     def has_room(self) -> bool:
         """One more request may be sent now."""
@@ -137,9 +145,9 @@ class Pool:
         now = question.now
         only = self.only
         if only is not None:
-            return only if only.key not in tried and only.live.may(now) and only.has_room else None
+            return only if only.key not in tried and only.may(now) and only.has_room else None
         for tier in self.tiers:
-            willing = [each for each in tier.choices if each.key not in tried and each.live.may(now)]
+            willing = _willing(tier, now, tried)
             if not willing:
                 continue
             able = [each for each in willing if each.has_room]
@@ -152,7 +160,7 @@ class Pool:
         """The upstreams worth waiting for: those of the first tier that may be asked, when :meth:`pick` has
         found no room."""
         for tier in self.tiers:
-            willing = [each for each in tier.choices if each.key not in tried and each.live.may(now)]
+            willing = _willing(tier, now, tried)
             if willing:
                 return willing
         return ()
@@ -169,7 +177,7 @@ class Pool:
 
     def soonest(self, now: float) -> float:
         """Seconds until any upstream may be asked."""
-        return min((each.live.may_in(now) for each in self), default=0.0)
+        return min((each.may_in(now) for each in self), default=0.0)
 
     def order(self, question: Question) -> list[Choice]:
         """Everything that would be asked, were each to fail in turn; remembers nothing of the first pick
@@ -180,6 +188,13 @@ class Pool:
             found.append(choice)
             tried.add(choice.key)
         return found
+
+
+def _willing(tier: Tier, now: float, tried: Collection[str]) -> list[Choice]:
+    """Choices of a tier that may be asked. Nearly all are seen to be at their first look."""
+    return [
+        each for each in tier.choices if (not each.live.resting or each.may(now)) and each.key not in tried
+    ]
 
 
 def _serving_lines(provider: str, upstream: str) -> bytes:

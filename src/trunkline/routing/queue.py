@@ -117,6 +117,6 @@ class FairQueue:
 
 def _room(choices: Sequence[Choice], now: float) -> Choice | None:
     for choice in choices:
-        if choice.has_room and choice.live.may(now):
+        if choice.has_room and choice.may(now):
             return choice
     return None
