@@ -130,6 +130,20 @@ async def test_a_stream_that_breaks_off_is_estimated() -> None:
     assert row.cost_micros == row.prompt_tokens > 0
 
 
+async def test_what_was_told_as_an_answer_began_is_not_all_of_it() -> None:
+    table = await make_priced("second")
+    asked = await table.ask(stream=True)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.exchange.usage = Usage(prompt_tokens=25, completion_tokens=1)
+    attempt.exchange.pieces = 50
+    attempt.outlet.emit(b"a")
+    asked.call.disconnected()
+    await asked.end()
+    (row,) = rows(table.outcomes[0])
+    assert (row.prompt_tokens, row.completion_tokens, row.estimated) == (25, 50, True)
+    assert row.cost_micros == 25 * 2 + 50 * 3
+
+
 async def test_who_leaves_before_the_answer() -> None:
     table = await make_priced("first")
     asked = await table.ask(stream=True)
