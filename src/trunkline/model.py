@@ -234,7 +234,7 @@ Job: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest
 
 
 MOST_TOKENS: Final = 1_000_000_000
-"""More tokens than this no answer has: what claims more is wrong, and would not fit where usage is added up."""
+"""More than this no answer has: what claims more is wrong, and would not fit where usage is added up."""
 MOST_COST: Final = 1_000_000.0
 """The same in US dollars."""
 

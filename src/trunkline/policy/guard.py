@@ -23,7 +23,7 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.model import Operation, Usage
+from trunkline.model import MOST_TOKENS, Operation, Usage
 from trunkline.policy.auth import ApiKey
 from trunkline.policy.estimates import prompt_tokens
 from trunkline.policy.meters import ASK, GRANTED, Meter, Purse, Rate, Slots
@@ -232,7 +232,7 @@ class Guard:
             bound = self.max_tokens
             if (plan is not None and plan.bounded) or self.rules.guards_providers:
                 ticket.fills = msgspec.structs.replace(ticket.fills, max_tokens=bound)
-        return bound if peek.n <= 1 else bound * peek.n
+        return min(bound if peek.n <= 1 else bound * peek.n, MOST_TOKENS)
 
     def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate], operation: Operation) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
