@@ -104,3 +104,24 @@ def test_one_that_cannot_start_ends_all(tmp_path: Path, redis: Redis) -> None:
     )
     assert done.returncode != 0
     assert "nowhere.yaml" in done.stderr
+
+
+def test_a_reload_does_not_end_those_that_only_start(tmp_path: Path, redis: Redis) -> None:
+    with (tmp_path / "gateway.log").open("wb") as out:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "trunkline", "serve", "--port", "0", "--workers", "2"],
+            cwd=tmp_path,
+            env=os.environ | {"REDIS_URL": redis.url, "REDIS_PREFIX": tmp_path.name, "ALLOWED_API_KEYS": KEY},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    process = Process(popen, 0, tmp_path)
+    try:
+        poll(lambda: len(workers(process)) == 2)
+        popen.send_signal(signal.SIGHUP)
+        poll(lambda: popen.poll() is not None or '"listening"' in process.log())
+        popen.terminate()
+        assert popen.wait() == 0
+    finally:
+        popen.kill()
+        popen.wait()

@@ -362,6 +362,9 @@ class SharedPurse(Purse):
         self._credit += kept
         self._to_release += leased - kept
 
+    def forget(self) -> None:
+        """The store remembers, for all nodes."""
+
     def left(self, now: float) -> Left:
         """What all nodes have left, as far as is known here."""
         taken = self.reserved if self._places else self.spent + self.reserved

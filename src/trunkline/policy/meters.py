@@ -182,7 +182,14 @@ class Purse:
     def settle(self, taken: int, used: int, now: float) -> None:
         """See :class:`Meter`."""
         self.reserved -= taken
-        self.spent += used
+        if self.known:  # else the ledger knows of it
+            self.spent += used
+
+    def forget(self) -> None:
+        """No rule is about this any more. Should one be again, what was spent by then must be learned anew:
+        meanwhile nobody counts."""
+        if self._load is not None:
+            self.known, self.spent = False, 0
 
     async def refill(self, amount: int) -> None:
         """Read what was spent before; by one request for all."""

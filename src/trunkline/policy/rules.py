@@ -116,6 +116,15 @@ class Rulebook:
         ]
         return list({marked.mark: marked for marked in found}.values())
 
+    def goes_on(self, marked: Marked) -> bool:
+        """Whether a budget that was marked before still is one, of whatever amount."""
+        old = marked.budget
+        return old is not None and any(
+            (rule.scope, rule.unit, rule.per) == (old.scope, old.unit, old.per)
+            and rule.subject in (EACH, old.subject)
+            for rule in self._budgets
+        )
+
     def all_budgets(self) -> list[BudgetRule]:
         """Every budget, for listings."""
         return list(self._budgets)
