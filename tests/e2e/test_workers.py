@@ -17,6 +17,7 @@ from tests.e2e.processes import Process, running
 from tests.services import Redis, free_port
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import requests
+from trunkline.server.workers import SOCKETS
 from trunkline.testing import MockUpstream
 
 BODY = {"model": "mock-model", "messages": [{"role": "user", "content": "Hello"}]}
@@ -52,6 +53,11 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def has_begun(pid: int) -> bool:
+    """It is a worker already, and no copy of its parent."""
+    return SOCKETS.encode() in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def ask(process: Process) -> int:
@@ -117,7 +123,7 @@ def test_a_reload_does_not_end_those_that_only_start(tmp_path: Path, redis: Redi
         )
     process = Process(popen, 0, tmp_path)
     try:
-        poll(lambda: len(workers(process)) == 2)
+        poll(lambda: sum(map(has_begun, workers(process))) == 2)
         popen.send_signal(signal.SIGHUP)
         poll(lambda: popen.poll() is not None or '"listening"' in process.log())
         popen.terminate()
