@@ -142,6 +142,7 @@ class Call:
         "responder",
         "route",
         "sent_at",
+        "size",
         "spent",
         "started",
         "status",
@@ -212,6 +213,8 @@ class Call:
         self.started = False
         """Something of the answer was sent: no other upstream may be asked any more."""
         self.answered = False
+        self.size = 0
+        """Bytes of an answer that was sent whole."""
         self.gone = False
         self.status = 0
         self.error: GatewayError | None = None
@@ -274,6 +277,7 @@ class Call:
             self.started = True
             self.status = 200
             self.first_byte_at = _now()
+            self.size = len(data)
             self.responder.send(200, self._lines(self.exchange.content_type), data)
         self._end_attempt(None)
 

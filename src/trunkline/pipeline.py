@@ -29,7 +29,7 @@ from trunkline.errors import (
     ProviderError,
 )
 from trunkline.model import Usage
-from trunkline.policy.estimates import used
+from trunkline.policy.estimates import USUAL_BYTES, used
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import reported
 from trunkline.policy.tickets import AskError, Ticket
@@ -375,10 +375,13 @@ class Pipeline:
         if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost
             call.spent = Spent(Usage(), False, None, None)
             return
-        if exchange.usage is None and (not call.started or not (exchange.streaming or call.answered)):
+        if exchange.usage is None and call.first_byte_at is None:  # it failed, or nobody waited for it
             return
         whole = exchange.complete or not exchange.streaming
-        usage, estimated = used(exchange.usage, body, exchange.pieces, whole=whole)
+        pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
+        if call.front.operation == "embeddings":
+            pieces = 0
+        usage, estimated = used(exchange.usage, body, pieces, whole=whole)
         if usage.cost is not None:
             call.spent = Spent(usage, estimated, reported(usage.cost), "upstream")
             return

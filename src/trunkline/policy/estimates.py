@@ -40,7 +40,7 @@ def used(told: Usage | None, body: bytes, pieces: int, *, whole: bool) -> tuple[
     Args:
         told: what the upstream has said of it.
         body: the request's.
-        pieces: how many pieces of content came.
+        pieces: how many pieces of content came, or as many tokens as the answer is long.
         whole: the answer is; else what was told may be from before it ended (Anthropic tells the prompt's
             tokens as an answer begins, and its own tokens at its end).
     """
