@@ -85,6 +85,7 @@ class Rulebook:
     def __init__(self, limits: Iterable[LimitRule] = (), budgets: Iterable[BudgetRule] = ()) -> None:
         self._limits = sorted(limits, key=lambda rule: rule.subject != EACH)
         self._budgets = sorted(budgets, key=lambda rule: rule.subject != EACH)
+        self._counted = {(rule.scope, rule.subject, rule.unit, rule.per) for rule in self._budgets}
         self.guards_providers = any(rule.scope == "provider" for rule in self._budgets)
 
     @property
@@ -119,11 +120,10 @@ class Rulebook:
     def goes_on(self, marked: Marked) -> bool:
         """Whether a budget that was marked before still is one, of whatever amount."""
         old = marked.budget
-        return old is not None and any(
-            (rule.scope, rule.unit, rule.per) == (old.scope, old.unit, old.per)
-            and rule.subject in (EACH, old.subject)
-            for rule in self._budgets
-        )
+        if old is None:
+            return False
+        subjects = {EACH, old.subject}
+        return any((old.scope, subject, old.unit, old.per) in self._counted for subject in subjects)
 
     def all_budgets(self) -> list[BudgetRule]:
         """Every budget, for listings."""
