@@ -1,7 +1,8 @@
 """The cache of answers: the same request again gets the same bytes, without asking anybody.
 
 What is kept is what a client got, in its own dialect; a streamed answer is replayed as a stream. A request
-is the same if its dialect, path, body and (unless answers are shared) key are. Only whole answers are kept.
+is the same if its dialect, path, query, body, the headers that go on to the upstream and (unless answers
+are shared) its key are. Only whole answers are kept.
 """
 
 from __future__ import annotations
@@ -118,13 +119,17 @@ class Cache:
             wanted = self.rule.routes.get(call.route, wanted)
         if call.cache_wish is not None:
             wanted = _WISHES.get(call.cache_wish.strip().lower(), wanted)
-        if not wanted:
+        if not wanted or _does_something(call):
             return None
         whose = "" if self.rule.shared or call.key is None else call.key.id
         digest = blake2b(digest_size=24)
         for part in (call.front.dialect, call.front.operation, call.only or "", whose):
             digest.update(part.encode() + b"\0")
-        digest.update(body)
+        digest.update(b"%b\0%b\0" % (call.path.encode(), call.query))
+        for name, value in call.headers:
+            if name in call.front.manners.passes:
+                digest.update(b"%b:%b\0" % (name, value))
+        digest.update(b"\0" + body)
         return digest.hexdigest()
 
     async def answer(self, call: Call, name: str) -> bool:
@@ -191,6 +196,13 @@ class Tape:
             self.pieces.clear()
         elif not self.full:
             self.pieces.append(data)
+
+
+def _does_something(call: Call) -> bool:
+    """The request is there for what it does, not for its answer: files are put and deleted, models brought
+    into memory and let go."""
+    peek = call.peek
+    return peek is None or peek.load is not None or (call.front.operation == "other" and peek.model is None)
 
 
 def _size(kept: Kept) -> int:

@@ -6,6 +6,7 @@ parsing nor sockets nor what dialects look like, and decides nothing: who is ask
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Sequence
@@ -112,6 +113,7 @@ class Call:
     __slots__ = (
         "_attempt",
         "_heard",
+        "_rest",
         "answered",
         "attempts",
         "began",
@@ -140,6 +142,7 @@ class Call:
         "responder",
         "route",
         "sent_at",
+        "size",
         "spent",
         "started",
         "status",
@@ -218,6 +221,8 @@ class Call:
         self.started = False
         """Something of the answer was sent: no other upstream may be asked any more."""
         self.answered = False
+        self.size = 0
+        """Bytes of an answer that was sent whole."""
         self.gone = False
         self.status = 0
         self.error: GatewayError | None = None
@@ -227,6 +232,7 @@ class Call:
         self._heard = -1
         """The attempt's progress at the last :meth:`beat`."""
         self._attempt: Turn[GatewayError | None] | None = None
+        self._rest: Turn[None] | None = None
 
     # The server's side
 
@@ -238,6 +244,8 @@ class Call:
         self._end_attempt(GONE)
         if self.waiter is not None:
             self.waiter.give_up()
+        if self._rest is not None:
+            self._rest.settle(None)
 
     def pause(self) -> None:
         """The client reads more slowly than the upstream writes."""
@@ -281,6 +289,7 @@ class Call:
             self.started = True
             self.status = 200
             self.first_byte_at = _now()
+            self.size = len(data)
             self.responder.send(200, self._lines(self.exchange.content_type), data)
         self._end_attempt(None)
 
@@ -328,6 +337,18 @@ class Call:
         failure = await attempt
         trace.land(_now(), failure)
         return failure
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so long, but not beyond the client's going: what the call has taken is not held for nobody."""
+        if self.gone:
+            return
+        rest = self._rest = Turn[None]()
+        timer = asyncio.get_running_loop().call_later(seconds, rest.settle, None)
+        try:
+            await rest
+        finally:
+            timer.cancel()
+            self._rest = None
 
     def replay(self, kept: Kept) -> None:
         """Answer with what somebody was answered before."""

@@ -6,7 +6,7 @@ vendor's field names. ``None`` always means "not said", so that an upstream keep
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -233,8 +233,14 @@ class EmbeddingRequest(Value, frozen=True):
 Job: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest
 
 
+MOST_TOKENS: Final = 1_000_000_000
+"""More than this no answer has: what claims more is wrong, and would not fit where usage is added up."""
+MOST_COST: Final = 1_000_000.0
+"""The same in US dollars."""
+
+
 class Usage(Value, frozen=True):
-    """Tokens of one answer, as the upstream counted them."""
+    """Tokens of one answer, as the upstream counted them: never less than nothing, never more than fits."""
 
     prompt_tokens: int = 0
     """All of the prompt, cached tokens included."""
@@ -246,7 +252,18 @@ class Usage(Value, frozen=True):
     cost: float | None = None
     """USD, when the upstream itself reported it."""
 
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            count = getattr(self, name)
+            if count is not None and not 0 <= count <= MOST_TOKENS:
+                msgspec.structs.force_setattr(self, name, MOST_TOKENS if count > 0 else 0)
+        if self.cost is not None and not 0 <= self.cost <= MOST_COST:
+            msgspec.structs.force_setattr(self, "cost", MOST_COST if self.cost > 0 else 0.0)
+
     @property
     def total_tokens(self) -> int:
         """Prompt and completion together."""
         return self.prompt_tokens + self.completion_tokens
+
+
+_COUNTS: Final = tuple(name for name in Usage.__struct_fields__ if name != "cost")

@@ -29,7 +29,7 @@ from trunkline.errors import (
     ProviderError,
 )
 from trunkline.model import Usage
-from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
+from trunkline.policy.estimates import USUAL_BYTES, used
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import reported
 from trunkline.policy.tickets import AskError, Ticket
@@ -367,7 +367,7 @@ class Pipeline:
         if now + wait - call.began > self.patience.retry_deadline_s or not self.budget.take(now):
             raise failure
         log.info("trying again", request_id=call.request_id, seconds=round(wait, 2), code=failure.code)
-        await asyncio.ensure_future(asyncio.sleep(wait))
+        await call.rest(wait)
         if call.gone:
             raise GONE
 
@@ -379,14 +379,13 @@ class Pipeline:
         if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost
             call.spent = Spent(Usage(), False, None, None)
             return
-        usage, estimated = exchange.usage, False
-        if usage is None:
-            if not call.started or not (exchange.streaming or call.answered):
-                return
-            estimated = True
-            usage = Usage(
-                prompt_tokens=prompt_tokens(body, USUAL_BYTES), completion_tokens=max(0, exchange.pieces)
-            )
+        if exchange.usage is None and call.first_byte_at is None:  # it failed, or nobody waited for it
+            return
+        whole = exchange.complete or not exchange.streaming
+        pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
+        if call.front.operation == "embeddings":
+            pieces = 0
+        usage, estimated = used(exchange.usage, body, pieces, whole=whole)
         if usage.cost is not None:
             call.spent = Spent(usage, estimated, reported(usage.cost), "upstream")
             return
@@ -399,10 +398,10 @@ class Pipeline:
     def settle(self, call: Call) -> None:
         """Give back what the call has not used of limits and budgets; tell the observers what it came to."""
         if call.ticket is not None and self.guard is not None:
-            used = [(each.choice.provider.name, each.spent.usage, each.spent.cost) for each in call.past]
+            usages = [(each.choice.provider.name, each.spent.usage, each.spent.cost) for each in call.past]
             if call.candidate is not None and call.spent is not NOTHING:
-                used.append((call.candidate.provider.name, call.spent.usage, call.spent.cost))
-            self.guard.settle(call.ticket, used)
+                usages.append((call.candidate.provider.name, call.spent.usage, call.spent.cost))
+            self.guard.settle(call.ticket, usages)
         status = CLIENT_GONE.status if call.gone and not call.answered else call.status
         outcome = Outcome(call, status, _now())
         for observe in self._observers:

@@ -17,6 +17,7 @@ from tests.e2e.processes import Process, running
 from tests.services import Redis, free_port
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import requests
+from trunkline.server.workers import SOCKETS
 from trunkline.testing import MockUpstream
 
 BODY = {"model": "mock-model", "messages": [{"role": "user", "content": "Hello"}]}
@@ -52,6 +53,11 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def has_begun(pid: int) -> bool:
+    """It is a worker already, and no copy of its parent."""
+    return SOCKETS.encode() in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def ask(process: Process) -> int:
@@ -104,3 +110,24 @@ def test_one_that_cannot_start_ends_all(tmp_path: Path, redis: Redis) -> None:
     )
     assert done.returncode != 0
     assert "nowhere.yaml" in done.stderr
+
+
+def test_a_reload_does_not_end_those_that_only_start(tmp_path: Path, redis: Redis) -> None:
+    with (tmp_path / "gateway.log").open("wb") as out:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "trunkline", "serve", "--port", "0", "--workers", "2"],
+            cwd=tmp_path,
+            env=os.environ | {"REDIS_URL": redis.url, "REDIS_PREFIX": tmp_path.name, "ALLOWED_API_KEYS": KEY},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    process = Process(popen, 0, tmp_path)
+    try:
+        poll(lambda: sum(map(has_begun, workers(process))) == 2)
+        popen.send_signal(signal.SIGHUP)
+        poll(lambda: popen.poll() is not None or '"listening"' in process.log())
+        popen.terminate()
+        assert popen.wait() == 0
+    finally:
+        popen.kill()
+        popen.wait()

@@ -331,6 +331,24 @@ async def test_of_a_providers_budgets_all_or_none_are_taken() -> None:
     assert spent(guard) == [(0, 0), (0, 0)]
 
 
+@pytest.mark.parametrize(
+    ("rule", "ask", "way", "kind"),
+    [
+        (budget(scope="provider"), Ask(), UP, None),
+        (budget(scope="provider"), Ask(operation="other"), UP, NO_PRICE),
+        (budget(scope="provider", hard=False), Ask(operation="other"), UP, None),
+        (budget(scope="provider", hard=False), Ask(), UNPRICED, None),
+        (budget(1000, "tokens", "provider"), Ask(operation="other"), UNPRICED, None),
+    ],
+)
+async def test_only_a_providers_hard_budget_of_money_needs_a_price(
+    rule: BudgetRule, ask: Ask, way: Way, kind: Kind | None
+) -> None:
+    guard = make_guard(rule._replace(subject=way.provider.name))
+    refusal = await guard.enter(admit(guard, ask), way.provider, way.model)
+    assert (None if refusal is None else refusal.kind) is kind
+
+
 @pytest.mark.parametrize(("unit", "kind"), [("usd", NO_PRICE), ("tokens", None)])
 async def test_a_provider_without_prices(unit: Any, kind: Kind | None) -> None:
     guard = make_guard(BudgetRule("provider", "fog", unit, 1000, "day"))
@@ -338,6 +356,30 @@ async def test_a_provider_without_prices(unit: Any, kind: Kind | None) -> None:
     refusal = await guard.enter(ticket, UNPRICED.provider, "m")
     assert (None if refusal is None else refusal.kind) == kind
     assert refusal is None or refusal.provider == "fog"
+
+
+async def test_a_budget_that_comes_back_learns_what_was_spent_meanwhile() -> None:
+    ledger = 2 * COST
+
+    async def before(mark: Mark, since: int) -> int:
+        return ledger
+
+    guard = make_guard(budget(), spent=before)
+    first, second = [await Ask().wait(guard) for _ in range(2)]
+    assert first is not None
+    assert second is not None
+    configure(guard, budget(5 * COST))  # one of another amount goes on
+    assert spent(guard) == [(2 * COST, 2 * COST)]
+    configure(guard)
+    guard.settle(first, [used(PROMPT, ANSWER)])
+    ledger = 7 * COST
+    configure(guard, budget())
+    third = await Ask().wait(guard)
+    assert third is not None
+    assert spent(guard) == [(7 * COST, 2 * COST)]
+    guard.settle(second, [used(PROMPT, ANSWER)])
+    guard.settle(third, [])
+    assert spent(guard) == [(8 * COST, 0)]
 
 
 async def test_what_a_provider_was_paid_before_counts() -> None:

@@ -219,6 +219,7 @@ def test_a_ticket_is_settled_once() -> None:
         (ANSWER, 1, "chat", PROMPT + ANSWER),
         (5, 1, "chat", PROMPT + 5),
         (5, 3, "completions", PROMPT + 15),
+        (10**30, 10**30, "chat", 1000),  # more than all there is
         (None, 1, "chat", PROMPT),  # a limit of tokens does not bound the answer
         (0, 1, "chat", PROMPT),
         (None, 1, "embeddings", PROMPT),

@@ -71,6 +71,23 @@ async def test_a_rate_grants_more_than_all_of_it_when_all_is_there(make_node: Ma
     assert 0 < await take(fresh, 25) <= DAY
 
 
+async def test_what_was_granted_beyond_all_of_it_is_not_granted_again(make_node: MakeNode) -> None:
+    node = make_node()
+    meter = node.make(rate(1000, what="tokens"))
+    assert await take(meter, 100_000) == GRANTED
+    meter.settle(100_000, 50, time.time())
+    await node.tidy(all_of_it=False)
+    assert await take_all(meter, 10) == 95
+
+
+async def test_a_rate_that_is_owed_for_ages_is_no_failure(make_node: MakeNode) -> None:
+    node = make_node()
+    meter = node.make(rate(10, what="tokens"))
+    assert await take(meter, 10**18) == GRANTED
+    assert await take(meter) > 0
+    assert node.sharing is None or not node.sharing.away
+
+
 async def test_many_at_once_get_just_the_limit(make_node: MakeNode) -> None:
     for marked in (rate(100), budget(100), slots(100)):
         meter = make_node().make(marked)

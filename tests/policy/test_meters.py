@@ -92,6 +92,15 @@ def test_what_was_used_beyond_the_estimate_is_owed() -> None:
     assert rate.take(1, 6.0) == GRANTED
 
 
+@pytest.mark.parametrize("back", [0.5, 3600.0])
+def test_a_clock_that_is_set_back_locks_nobody_out(back: float) -> None:
+    rate = Rate(60, 60.0)
+    assert rate.take(50, 10_000.0) == GRANTED
+    now = 10_000.0 - back
+    assert [rate.take(5, now), rate.take(5, now)] == [GRANTED, GRANTED]
+    assert rate.take(1, now) == pytest.approx(1.0)
+
+
 def test_what_is_left_of_a_rate() -> None:
     rate = Rate(3, 60.0)
     assert rate.left(5.0) == (3, 0.0)

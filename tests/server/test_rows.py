@@ -130,6 +130,45 @@ async def test_a_stream_that_breaks_off_is_estimated() -> None:
     assert row.cost_micros == row.prompt_tokens > 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_failed_costs_nothing(stream: bool) -> None:
+    table = await make_priced("first")
+    asked = await table.ask(stream=stream)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.exchange.usage = None
+    attempt.outlet.fail(ProviderError("broke off", UPSTREAM_ERROR))
+    await asked.end()
+    (row,) = rows(table.outcomes[0])
+    assert (row.status, row.error, row.attempt) == (502, "upstream_error", 1)
+    assert (row.prompt_tokens, row.completion_tokens, row.estimated, row.cost_micros) == (0, 0, False, 0)
+
+
+async def test_a_whole_answer_without_usage_is_estimated_by_its_length() -> None:
+    table = await make_priced("second")
+    asked = await table.ask()
+    attempt = attempt_of(table.upstreams[0])
+    attempt.exchange.usage = None
+    attempt.outlet.done(b"x" * 400)
+    await asked.end()
+    (row,) = rows(table.outcomes[0])
+    assert (row.completion_tokens, row.estimated) == (100, True)
+    assert row.cost_micros == row.prompt_tokens * 2 + 100 * 3
+
+
+async def test_what_was_told_as_an_answer_began_is_not_all_of_it() -> None:
+    table = await make_priced("second")
+    asked = await table.ask(stream=True)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.exchange.usage = Usage(prompt_tokens=25, completion_tokens=1)
+    attempt.exchange.pieces = 50
+    attempt.outlet.emit(b"a")
+    asked.call.disconnected()
+    await asked.end()
+    (row,) = rows(table.outcomes[0])
+    assert (row.prompt_tokens, row.completion_tokens, row.estimated) == (25, 50, True)
+    assert row.cost_micros == 25 * 2 + 50 * 3
+
+
 async def test_who_leaves_before_the_answer() -> None:
     table = await make_priced("first")
     asked = await table.ask(stream=True)

@@ -10,6 +10,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+
+from trunkline.model import Usage
+
 RESERVED_BYTES: Final = 3
 """Bytes of a request for each token that is reserved."""
 USUAL_BYTES: Final = 4
@@ -28,3 +32,21 @@ def prompt_tokens(body: bytes, bytes_per_token: int = RESERVED_BYTES) -> int:
             size -= blob.end() - blob.start()
             pictures += 1
     return -(-size // bytes_per_token) + pictures * PICTURE_TOKENS
+
+
+def used(told: Usage | None, body: bytes, pieces: int, *, whole: bool) -> tuple[Usage, bool]:
+    """What an answer used, and whether that is an estimate.
+
+    Args:
+        told: what the upstream has said of it.
+        body: the request's.
+        pieces: how many pieces of content came, or as many tokens as the answer is long.
+        whole: the answer is; else what was told may be from before it ended (Anthropic tells the prompt's
+            tokens as an answer begins, and its own tokens at its end).
+    """
+    if told is None:
+        prompt = prompt_tokens(body, USUAL_BYTES)
+        return Usage(prompt_tokens=prompt, completion_tokens=max(0, pieces)), True
+    if whole or told.cost is not None or pieces <= told.completion_tokens:
+        return told, False
+    return msgspec.structs.replace(told, completion_tokens=pieces), True

@@ -23,7 +23,7 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.model import Operation, Usage
+from trunkline.model import MOST_TOKENS, Operation, Usage
 from trunkline.policy.auth import ApiKey
 from trunkline.policy.estimates import prompt_tokens
 from trunkline.policy.meters import ASK, GRANTED, Meter, Purse, Rate, Slots
@@ -108,6 +108,9 @@ class Guard:
         self.prices = prices
         self.max_tokens = max_tokens
         self._plans.clear()
+        for meter, _ in self._meters.values():
+            if isinstance(meter, Purse) and meter.marked is not None and not rules.goes_on(meter.marked):
+                meter.forget()
 
     def make_local(self, marked: Marked, now: float) -> Meter:
         """A meter that counts in this process."""
@@ -177,7 +180,8 @@ class Guard:
             _check_access(key, model, candidates, ticket)
         if plan is None and not rules.guards_providers:
             return ticket
-        prompt = ticket.prompt = 0 if operation == "other" else prompt_tokens(body)
+        ticket.countable = operation != "other"
+        prompt = ticket.prompt = prompt_tokens(body) if ticket.countable else 0
         completion = ticket.completion = self._completion(ticket, plan, peek, operation)
         if plan is not None:
             ticket.plan = plan
@@ -232,7 +236,7 @@ class Guard:
             bound = self.max_tokens
             if (plan is not None and plan.bounded) or self.rules.guards_providers:
                 ticket.fills = msgspec.structs.replace(ticket.fills, max_tokens=bound)
-        return bound if peek.n <= 1 else bound * peek.n
+        return min(bound if peek.n <= 1 else bound * peek.n, MOST_TOKENS)
 
     def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate], operation: Operation) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
@@ -310,8 +314,9 @@ class Guard:
         marks = self.rules.of_provider(provider.name)
         if not marks:
             return None
-        rates = self.prices.rates(provider, model)
-        if rates is None and any(marked.budget and marked.budget.unit == "usd" for marked in marks):
+        rates = self.prices.rates(provider, model) if ticket.countable else None
+        budgets = [marked.budget for marked in marks if marked.budget is not None]
+        if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
             return CallerError(text, NO_PRICE, param="model", provider=provider.name)
         money = 0 if rates is None else rates.most(ticket.prompt, ticket.completion)

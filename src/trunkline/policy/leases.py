@@ -28,6 +28,8 @@ LOOK_FOR_S: Final = 3600.0
 """Seconds after its last use for which a budget is looked at."""
 DENIED_S: Final = 0.5
 """Seconds for which a refusal is not asked about again: meanwhile others may have given something back."""
+REFUSED_S: Final = 1.0
+"""The same where a budget is used up: what was spent does not come back."""
 SLICE: Final = 100
 """A slice is the hundredth part of a limit."""
 _PERIODS: Final = {"minute": MINUTE, "day": DAY}
@@ -206,7 +208,7 @@ class SharedRate:
         if self._sharing.away:
             self._sharing.refuse()
             return self._local.take(amount, now)
-        if now < self._denied_until and amount >= self._denied_for:
+        if 0 < self._denied_until - now <= DENIED_S and amount >= self._denied_for:
             return max(0.001, self._free_at - now)
         return ASK
 
@@ -232,10 +234,11 @@ class SharedRate:
 
     def settle(self, taken: int, used: int, now: float) -> None:
         """See :class:`~trunkline.policy.meters.Meter`."""
-        if used < taken:
-            self._credit += taken - used
-        else:
-            self._owed += used - taken
+        self._owed += used - taken
+        if used < taken:  # what was granted beyond all of it is not for others here to use
+            kept = min(taken - used, max(0, self.limit - used - self._credit))
+            self._credit += kept
+            self._owed += kept
 
     def left(self, now: float) -> Left:
         """What all nodes have left, as far as is known here."""
@@ -246,7 +249,7 @@ class SharedRate:
     async def tidy(self, now: float, *, all_of_it: bool) -> None:
         """See :meth:`Sharing.tidy`."""
         amount = -self._owed
-        if self._credit and (all_of_it or now - self._used_at > IDLE_S):
+        if self._credit and (all_of_it or abs(now - self._used_at) > IDLE_S):
             amount += self._credit
             self._credit = 0
         self._owed = 0
@@ -302,7 +305,7 @@ class SharedPurse(Purse):
             if self._unleased + self._alone + amount > max(share, 1 if self._places else 0):
                 return 1.0
             self._unleased += amount
-        elif now < self._denied_until and amount >= self._denied_for:
+        elif 0 < self._denied_until - now <= REFUSED_S and amount >= self._denied_for:
             if not self._places and self.spent + amount > self.limit:
                 return max(0.001, self.ends - now)
             return self._denied_until - now
@@ -340,7 +343,7 @@ class SharedPurse(Purse):
             self._denied_until = now + 0.05
             self._denied_for = least
             if not self._places and self.spent + least > self.limit:
-                self._denied_until = min(now + 1.0, self.ends)
+                self._denied_until = min(now + REFUSED_S, self.ends)
 
     def settle(self, taken: int, used: int, now: float) -> None:
         """See :class:`~trunkline.policy.meters.Meter`."""
@@ -359,6 +362,9 @@ class SharedPurse(Purse):
         self._credit += kept
         self._to_release += leased - kept
 
+    def forget(self) -> None:
+        """The store remembers, for all nodes."""
+
     def left(self, now: float) -> Left:
         """What all nodes have left, as far as is known here."""
         taken = self.reserved if self._places else self.spent + self.reserved
@@ -370,7 +376,7 @@ class SharedPurse(Purse):
 
     async def tidy(self, now: float, *, all_of_it: bool) -> None:
         """See :meth:`Sharing.tidy`."""
-        if self._credit and (all_of_it or now - self._used_at > IDLE_S):
+        if self._credit and (all_of_it or abs(now - self._used_at) > IDLE_S):
             self._to_release += self._credit
             self._credit = 0
         spent, released = self._to_report, self._to_release
@@ -392,7 +398,7 @@ class SharedPurse(Purse):
 
     def _is_stale(self, now: float) -> bool:
         """Others may have spent since the last look, and somebody here may want to know."""
-        return now - self._looked_at > LOOK_EVERY_S and now - self._used_at < LOOK_FOR_S
+        return abs(now - self._looked_at) > LOOK_EVERY_S and now - self._used_at < LOOK_FOR_S
 
     def _note(self, balance: Balance) -> None:
         self.known = True

@@ -56,13 +56,15 @@ class _Knowing:
 class Rate(_Knowing):
     """So much in a time, by GCRA: at most ``limit`` at once, refilled evenly over ``per_s`` seconds."""
 
-    __slots__ = ("_full_at", "_interval", "_limit", "per_s")
+    __slots__ = ("_full_at", "_interval", "_limit", "_seen", "per_s")
 
     def __init__(self, limit: int, per_s: float) -> None:
         self.per_s = per_s
         self.limit = limit
         self._full_at = -math.inf
         """When all of it will be there again: GCRA's theoretical arrival time."""
+        self._seen = -math.inf
+        """The last time that was handed in."""
 
     @property
     def limit(self) -> int:
@@ -78,6 +80,10 @@ class Rate(_Knowing):
         """See :class:`Meter`. More than the whole limit is granted when all of it is there: it would never
         be otherwise."""
         full_at = self._full_at
+        if now < self._seen:  # the clock was set back: nobody is to wait for it to come here again
+            full_at -= self._seen - now
+            self._full_at = full_at
+        self._seen = now
         if full_at < now:
             full_at = now
         then = full_at + amount * self._interval
@@ -176,7 +182,14 @@ class Purse:
     def settle(self, taken: int, used: int, now: float) -> None:
         """See :class:`Meter`."""
         self.reserved -= taken
-        self.spent += used
+        if self.known:  # else the ledger knows of it
+            self.spent += used
+
+    def forget(self) -> None:
+        """No rule is about this any more. Should one be again, what was spent by then must be learned anew:
+        meanwhile nobody counts."""
+        if self._load is not None:
+            self.known, self.spent = False, 0
 
     async def refill(self, amount: int) -> None:
         """Read what was spent before; by one request for all."""

@@ -85,6 +85,7 @@ class Rulebook:
     def __init__(self, limits: Iterable[LimitRule] = (), budgets: Iterable[BudgetRule] = ()) -> None:
         self._limits = sorted(limits, key=lambda rule: rule.subject != EACH)
         self._budgets = sorted(budgets, key=lambda rule: rule.subject != EACH)
+        self._counted = {(rule.scope, rule.subject, rule.unit, rule.per) for rule in self._budgets}
         self.guards_providers = any(rule.scope == "provider" for rule in self._budgets)
 
     @property
@@ -115,6 +116,14 @@ class Rulebook:
             if rule.scope == "provider" and rule.subject == name
         ]
         return list({marked.mark: marked for marked in found}.values())
+
+    def goes_on(self, marked: Marked) -> bool:
+        """Whether a budget that was marked before still is one, of whatever amount."""
+        old = marked.budget
+        if old is None:
+            return False
+        subjects = {EACH, old.subject}
+        return any((old.scope, subject, old.unit, old.per) in self._counted for subject in subjects)
 
     def all_budgets(self) -> list[BudgetRule]:
         """Every budget, for listings."""

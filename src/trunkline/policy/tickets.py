@@ -48,10 +48,12 @@ CODES: Final[dict[What, int]] = {
 class Ticket:
     """What one request has taken, until it is settled."""
 
-    __slots__ = ("at_providers", "barred", "completion", "fills", "plan", "prompt", "taken")
+    __slots__ = ("at_providers", "barred", "completion", "countable", "fills", "plan", "prompt", "taken")
 
     def __init__(self) -> None:
         self.plan: Plan | None = None
+        self.countable = True
+        """What it comes to can be told from tokens: it is no picture and no sound."""
         self.prompt = 0
         """Tokens that the prompt was estimated to have."""
         self.completion = 0

@@ -186,12 +186,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             _settle_the_collector()
+            if self._reloader is not None and hasattr(signal, "SIGHUP"):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reloader.ask)
             if workers.is_worker():
                 workers.report_ready(asyncio.get_running_loop())
             else:
                 log.info("listening", urls=self._urls)
-            if self._reloader is not None and hasattr(signal, "SIGHUP"):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reloader.ask)
             if self._on_ready is not None:
                 self._on_ready(self._urls)
 

@@ -37,8 +37,17 @@ T = TypeVar("T")
 
 _NOW: Final = "local t = redis.call('TIME') local now = t[1] * 1000 + t[2] / 1000\n"
 
+_KEEP: Final = """
+local function keep(full)
+  local ms = math.min(math.ceil(full - now) + 1000, 1e15)
+  redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', string.format('%.0f', ms))
+end
+"""
+"""Writes a rate down until it is whole again; Redis takes neither Lua's 1e+15 nor a time that has no date."""
+
 _TAKE_RATE: Final = (
     _NOW
+    + _KEEP
     + """
 local limit, per, need, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local interval = per / limit
@@ -50,7 +59,7 @@ if free >= need then granted = math.min(want, free)
 elseif need > limit and full <= now then granted = need end
 if granted > 0 then
   full = full + granted * interval
-  redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now) + 1000)
+  keep(full)
   return {granted, free - granted, 0}
 end
 return {0, free, math.ceil((math.min(need, limit) - free) * interval)}
@@ -59,13 +68,14 @@ return {0, free, math.ceil((math.min(need, limit) - free) * interval)}
 
 _GIVE_RATE: Final = (
     _NOW
+    + _KEEP
     + """
 local limit, per, amount = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local full = tonumber(redis.call('GET', KEYS[1]) or now)
 if full < now then full = now end
 full = full - amount * per / limit
 if full <= now then redis.call('DEL', KEYS[1]) return 0 end
-redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', math.ceil(full - now) + 1000)
+keep(full)
 return 0
 """
 )

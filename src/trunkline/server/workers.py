@@ -30,6 +30,8 @@ _TICK_S: Final = 0.05
 """Seconds between two looks at the workers."""
 _ALL: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _ENDS: Final = (signal.SIGTERM, signal.SIGINT)
+_LATER: Final = (signal.SIGHUP,)
+"""Signals that wait for a worker that has only just been started: they would end it."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -48,6 +50,7 @@ def report_ready(loop: asyncio.AbstractEventLoop) -> None:
     """Tell the parent that this worker listens; end this worker when the parent is gone."""
     parent = int(os.environ[PARENT])
     os.write(parent, b".")
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _LATER)
 
     def gone() -> None:
         loop.remove_reader(parent)
@@ -136,9 +139,13 @@ class _Parent:
         numbers = [each.fileno() for each in self._sockets]
         there = self._there.fileno()
         environment = {SOCKETS: ",".join(map(str, numbers)), PARENT: str(there)}
-        return subprocess.Popen(
-            self._command,
-            env=os.environ | environment,
-            pass_fds=[*numbers, there],
-            start_new_session=True,  # a terminal's signal comes to the parent, who passes it on once
-        )
+        signal.pthread_sigmask(signal.SIG_BLOCK, _LATER)  # which a worker inherits
+        try:
+            return subprocess.Popen(
+                self._command,
+                env=os.environ | environment,
+                pass_fds=[*numbers, there],
+                start_new_session=True,  # a terminal's signal comes to the parent, who passes it on once
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _LATER)

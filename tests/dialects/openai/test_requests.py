@@ -52,6 +52,9 @@ def _sampled(**fields: Any) -> ChatRequest:
     return _canonical(sampling=Sampling(**fields))
 
 
+LOOSER = {"max_completion_tokens": 9}
+"""What a case says beside the bound that holds."""
+
 F = Tool(name="f", description="d", parameters={"type": "object"}, strict=True)
 
 CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
@@ -151,8 +154,40 @@ def test_every_field_of_a_chat_request(case: str) -> None:
     assert chat(**fields) == expected
     peek = peek_chat(body(ASK | fields))
     assert (peek.model, peek.stream, peek.include_usage) == ("m", expected.stream, expected.include_usage)
-    assert (peek.max_tokens, peek.n) == (expected.sampling.max_tokens, expected.sampling.n)
+    assert peek.n == expected.sampling.n
+    assert peek.max_tokens == LOOSER.get(case, expected.sampling.max_tokens)
     assert peek.user == expected.user
+
+
+@pytest.mark.parametrize(
+    ("said", "bound"),
+    [
+        ({"max_tokens": -1}, None),
+        ({"max_completion_tokens": -1}, None),
+        ({"max_tokens": 9, "max_completion_tokens": -1}, None),
+        ({"max_tokens": 10**6, "max_completion_tokens": 1}, 10**6),
+        ({"max_tokens": None, "max_completion_tokens": 1}, 1),
+    ],
+)
+def test_of_two_bounds_the_looser_is_reckoned_with(said: dict[str, Any], bound: int | None) -> None:
+    assert peek_chat(body(ASK | said)).max_tokens == bound
+
+
+@pytest.mark.parametrize(
+    ("said", "answers"),
+    [
+        ({}, 1),
+        ({"prompt": []}, 1),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": [[1, 2], [3]]}, 2),
+        ({"prompt": ["a", "b", "c"]}, 3),
+        ({"prompt": ["a", "b", "c"], "n": 2}, 6),
+        ({"best_of": 5, "n": 2}, 5),
+        ({"prompt": None, "best_of": -5}, 1),
+    ],
+)
+def test_every_prompt_has_answers_of_its_own(said: dict[str, Any], answers: int) -> None:
+    assert peek_completion(body({"model": "m", "prompt": "p"} | said)).n == answers
 
 
 COMPLETION_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -190,7 +225,7 @@ def test_every_field_of_a_completion_request(case: str) -> None:
     assert parse_completion(data) == expected
     peek = peek_completion(data)
     assert (peek.stream, peek.include_usage) == (expected.stream, expected.include_usage)
-    assert (peek.max_tokens, peek.n) == (expected.sampling.max_tokens, expected.sampling.n)
+    assert peek.max_tokens == expected.sampling.max_tokens
 
 
 @pytest.mark.parametrize(

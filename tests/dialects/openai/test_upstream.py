@@ -345,6 +345,16 @@ REWRITES: dict[str, tuple[bytes, Fills, bytes]] = {
         Fills(temperature=0.5, max_tokens=7),
         b'{"model":"up","messages":[1],"max_completion_tokens":3,"temperature":0}',
     ),
+    "fills, said to be open": (
+        b'{"model":"up","messages":[1],"max_tokens":-1}',
+        Fills(max_tokens=7),
+        b'{"model":"up","messages":[1],"max_tokens":7}',
+    ),
+    "fills, said to be open by another name": (
+        b'{"model":"up","messages":[1],"max_completion_tokens":-1}',
+        Fills(max_tokens=7),
+        b'{"model":"up","messages":[1],"max_tokens":7}',
+    ),
     "drop": (
         b'{"model":"up","messages":[1],"logit_bias":{"1":2},"user":"u"}',
         Fills(drop=frozenset({"logit_bias", "seed"})),

@@ -69,13 +69,26 @@ def peek_chat(body: bytes) -> Peek:
         CallerError: not JSON, or a top-level field of the wrong type.
     """
     seen = _decode(_CHAT_PEEK, body)
-    return _peek(seen, _chat_bound(seen))
+    bounds = [each for each in (seen.max_tokens, seen.max_completion_tokens) if each is not None]
+    return _peek(
+        seen, None if not bounds or min(bounds) < 0 else max(bounds)
+    )  # which holds is the upstream's
 
 
 def peek_completion(body: bytes) -> Peek:
     """What routing needs of a legacy completion request."""
     seen = _decode(_COMPLETION_PEEK, body)
-    return _peek(seen, seen.max_tokens)
+    peek = _peek(seen, seen.max_tokens)
+    answers = _prompts(seen.prompt) * max(peek.n, seen.best_of or 1)
+    return peek if answers == peek.n else msgspec.structs.replace(peek, n=answers)
+
+
+def _prompts(prompt: msgspec.Raw) -> int:
+    """How many prompts there are, each of which gets its own answers; a list of numbers is one, in tokens."""
+    if not bytes(prompt).startswith(b"["):
+        return 1
+    prompts = msgspec.json.decode(prompt, type=list[msgspec.Raw])
+    return len(prompts) if prompts and bytes(prompts[0]).startswith((b'"', b"[")) else 1
 
 
 def peek_embedding(body: bytes) -> Peek:

@@ -271,6 +271,7 @@ class OpenAIBack:
             fields["stream_options"] = msgspec.Raw(_encode(options | _INCLUDE_USAGE))
         for name, value in self._fillings(fields, fills):
             if _is_open(fields, name):
+                fields.pop(_ALIASES.get(name, ""), None)
                 fields[name] = msgspec.Raw(_encode(value))
         for name in fills.drop:
             fields.pop(name, None)
@@ -298,9 +299,12 @@ _ALIASES: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens
 
 
 def _is_open(fields: dict[str, msgspec.Raw], name: str) -> bool:
-    """The request says nothing of this field, under either of its names."""
-    names = [name, _ALIASES[name]] if name in _ALIASES else [name]
-    return all(bytes(fields.get(each, b"null")) == b"null" for each in names)
+    """The request says nothing of this field, under either of its names. A negative bound on the answer is
+    llama.cpp's and LM Studio's word for none."""
+    if name not in _ALIASES:
+        return bytes(fields.get(name, b"null")) == b"null"
+    bounds = [bytes(fields.get(each, b"null")) for each in (name, _ALIASES[name])]
+    return any(each[:1] == b"-" for each in bounds) or all(each == b"null" for each in bounds)
 
 
 def _put(body: dict[str, Any], name: str, value: Any) -> None:

@@ -53,6 +53,7 @@ class ChatPeek(Common, kw_only=True):
 
 class CompletionPeek(Common, kw_only=True):
     prompt: msgspec.Raw
+    best_of: int | None = None
 
 
 class EmbeddingPeek(Incoming, kw_only=True):
