@@ -15,7 +15,7 @@ from trunkline.providers.custom import CustomProcessingProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.rows import BEARER, ROWS
+from trunkline.providers.rows import BEARER, ROWS, Row
 from trunkline.providers.wire import RowProvider, Rule, encode_headers
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
@@ -57,45 +57,46 @@ def _build(
             return PythonProvider(name, CustomProcessingProvider(), local=True)
         if kind not in ROWS and kind != "ollama":
             return _python(name, _entry_point(name, kind), config)
-        client = _client(config, shared)
-        owns = client is not shared
         if kind == "ollama":
-            view = settings.ollama_settings
-            return OllamaProvider(
-                config.addresses,
-                name=name,
-                client=client,
-                timeouts=_timeouts(config),
-                load_timeout=view.load_timeout,
-                temperature=view.temperature,
-                max_tokens=view.max_tokens,
-                streaming=view.streaming,
-                images=images,
-                rules=_rules(name, settings),
-                local=config.local is not False,
-                speaks=config.speaks or (),
-                **_common(config, {}, max_retries=view.max_retries, owns_client=owns),
-            )
-        row = ROWS[kind]
-        if row.needs_key and not config.api_key:
-            variable = f"set {name.upper()}_API_KEY, or " if name in BUILT_IN_PROVIDERS else ""
-            raise ValueError(f"{row.title} needs a key; {variable}give its section an api_key")
-        return RowProvider(
-            name,
-            row,
-            [url + row.path for url in config.addresses],
-            drop=config.drop,
-            speaks=config.speaks,
-            client=client,
-            timeouts=_timeouts(config),
-            local=bool(config.local),
-            rules=_rules(name, settings),
-            **_common(
-                config, row.headers, row.key_headers, max_retries=settings.max_retries, owns_client=owns
-            ),
-        )
+            return _ollama(name, config, settings, shared, images)
+        return _vendor(name, ROWS[kind], config, settings, shared)
     except ValueError as error:
         raise SettingsError(f"provider {name!r}: {error}") from None
+
+
+def _ollama(
+    name: str, config: ProviderConfig, settings: Settings, shared: Client, images: ImageFetcher | None
+) -> Provider:
+    view = settings.ollama_settings
+    return OllamaProvider(
+        config.addresses,
+        name=name,
+        load_timeout=view.load_timeout,
+        temperature=view.temperature,
+        max_tokens=view.max_tokens,
+        max_retries=view.max_retries,
+        streaming=view.streaming,
+        images=images,
+        local=config.local is not False,
+        speaks=config.speaks or (),
+        **_common(name, config, settings, shared, {}),
+    )
+
+
+def _vendor(name: str, row: Row, config: ProviderConfig, settings: Settings, shared: Client) -> Provider:
+    if row.needs_key and not config.api_key:
+        variable = f"set {name.upper()}_API_KEY, or " if name in BUILT_IN_PROVIDERS else ""
+        raise ValueError(f"{row.title} needs a key; {variable}give its section an api_key")
+    return RowProvider(
+        name,
+        row,
+        [url + row.path for url in config.addresses],
+        drop=config.drop,
+        speaks=config.speaks,
+        max_retries=settings.max_retries,
+        local=bool(config.local),
+        **_common(name, config, settings, shared, row.headers, row.key_headers),
+    )
 
 
 def load_class(path: str) -> Any:
@@ -155,20 +156,27 @@ def _client(config: ProviderConfig, shared: Client) -> Client:
 
 
 def _common(
+    name: str,
     config: ProviderConfig,
+    settings: Settings,
+    shared: Client,
     own: Mapping[str, str],
     key_headers: Mapping[str, str] = BEARER,
-    **more: Any,
 ) -> dict[str, Any]:
-    """What every provider over HTTP takes alike: its keys, one set of headers for each, and its limits."""
+    """What every provider over HTTP takes alike: how it is reached, its keys (a set of headers for each), its
+    limits, and what is filled in for its models."""
+    client = _client(config, shared)
     keys: list[str | None] = [key.get_secret_value() for key in config.api_key]
     first, *others = [_headers(config, own, key, key_headers) for key in keys or [None]]
     return {
+        "client": client,
+        "owns_client": client is not shared,
+        "timeouts": _timeouts(config),
         "headers": first,
         "other_keys": others,
         "local_only": config.local_only,
         "max_concurrent": config.max_concurrent,
-        **more,
+        "rules": _rules(name, settings),
     }
 
 

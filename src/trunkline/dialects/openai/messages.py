@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from trunkline.dialects.checks import missing
 from trunkline.dialects.openai import wire
-from trunkline.errors import INVALID_REQUEST, UNSUPPORTED, CallerError
+from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import Audio, Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
-
-
-def missing(at: str) -> CallerError:
-    """A required field is not there."""
-    return CallerError(f"Missing required parameter: '{at}'", INVALID_REQUEST, param=at)
 
 
 def unsupported(what: str, at: str) -> CallerError:

@@ -6,15 +6,15 @@ error, and a wrong one is named by its path. What a field means is said once, in
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from trunkline.dialects.base import Peek
+from trunkline.dialects.checks import decode, missing
 from trunkline.dialects.openai import wire
-from trunkline.dialects.openai.messages import missing, read_message, unsupported
-from trunkline.errors import INVALID_JSON, INVALID_REQUEST, UNSUPPORTED, CallerError
+from trunkline.dialects.openai.messages import read_message, unsupported
+from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     ChatRequest,
     CompletionRequest,
@@ -26,40 +26,12 @@ from trunkline.model import (
     ToolChoice,
 )
 
-_T = TypeVar("_T")
-
 _CHAT_PEEK: Final = msgspec.json.Decoder(wire.ChatPeek)
 _COMPLETION_PEEK: Final = msgspec.json.Decoder(wire.CompletionPeek)
 _EMBEDDING_PEEK: Final = msgspec.json.Decoder(wire.EmbeddingPeek)
 _CHAT: Final = msgspec.json.Decoder(wire.Chat)
 _COMPLETION: Final = msgspec.json.Decoder(wire.Completion)
 _EMBEDDING: Final = msgspec.json.Decoder(wire.Embedding)
-
-_WHERE: Final = re.compile(r" - at `\$\.?(.*?)`$")
-_MISSING: Final = re.compile(r"missing required field `(.*?)`")
-
-
-def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
-    except (ValueError, RecursionError) as error:
-        what = f"is not JSON: {error}" if body.strip() else "is empty"
-        raise CallerError(f"The request body {what}", INVALID_JSON) from None
-
-
-def _invalid(text: str) -> CallerError:
-    """msgspec's complaint as an error whose ``param`` is the path of the field."""
-    where = _WHERE.search(text)
-    path = where.group(1) if where else ""
-    lacking = _MISSING.search(text)
-    if lacking:
-        return missing(f"{path}.{lacking.group(1)}".lstrip("."))
-    problem = _WHERE.sub("", text)
-    if not path:
-        return CallerError(f"The request body is not a JSON object of the right form: {problem}")
-    return CallerError(f"Invalid '{path}': {problem}", INVALID_REQUEST, param=path)
 
 
 def peek_chat(body: bytes) -> Peek:
@@ -68,7 +40,7 @@ def peek_chat(body: bytes) -> Peek:
     Raises:
         CallerError: not JSON, or a top-level field of the wrong type.
     """
-    seen = _decode(_CHAT_PEEK, body)
+    seen = decode(_CHAT_PEEK, body)
     bounds = [each for each in (seen.max_tokens, seen.max_completion_tokens) if each is not None]
     return _peek(
         seen, None if not bounds or min(bounds) < 0 else max(bounds)
@@ -77,7 +49,7 @@ def peek_chat(body: bytes) -> Peek:
 
 def peek_completion(body: bytes) -> Peek:
     """What routing needs of a legacy completion request."""
-    seen = _decode(_COMPLETION_PEEK, body)
+    seen = decode(_COMPLETION_PEEK, body)
     peek = _peek(seen, seen.max_tokens)
     answers = _prompts(seen.prompt) * max(peek.n, seen.best_of or 1)
     return peek if answers == peek.n else msgspec.structs.replace(peek, n=answers)
@@ -93,7 +65,7 @@ def _prompts(prompt: msgspec.Raw) -> int:
 
 def peek_embedding(body: bytes) -> Peek:
     """What routing needs of an embedding request."""
-    seen = _decode(_EMBEDDING_PEEK, body)
+    seen = decode(_EMBEDDING_PEEK, body)
     return Peek(model=seen.model, stream=False, user=seen.user)
 
 
@@ -138,7 +110,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     Raises:
         CallerError: with ``param`` naming the missing or wrong field.
     """
-    seen = _decode(_CHAT, body)
+    seen = decode(_CHAT, body)
     if "audio" in (seen.modalities or ()):
         raise unsupported("A wish for a spoken answer", "modalities")
     peek = _peek(seen, _chat_bound(seen))
@@ -222,7 +194,7 @@ def parse_completion(body: bytes) -> CompletionRequest:
         CallerError: with ``param`` naming the missing or wrong field; token-id prompts are refused, because
             their meaning is one tokenizer's.
     """
-    seen = _decode(_COMPLETION, body)
+    seen = decode(_COMPLETION, body)
     peek = _peek(seen, seen.max_tokens)
     return CompletionRequest(
         model=seen.model or "",
@@ -247,7 +219,7 @@ def parse_embedding(body: bytes) -> EmbeddingRequest:
     Raises:
         CallerError: with ``param`` naming the missing or wrong field.
     """
-    seen = _decode(_EMBEDDING, body)
+    seen = decode(_EMBEDDING, body)
     return EmbeddingRequest(
         model=seen.model or "",
         inputs=_texts(seen.input, "input"),

@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
+from trunkline.dialects.checks import decode, invalid, missing
 from trunkline.dialects.responses import wire
-from trunkline.dialects.responses.checks import decode, invalid, missing, unsupported
+from trunkline.dialects.responses.refusals import unsupported
 from trunkline.dialects.responses.tools import flat_name
 from trunkline.model import (
     Audio,

@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.base import Peek
+from trunkline.dialects.checks import decode, missing
 from trunkline.dialects.responses import wire
-from trunkline.dialects.responses.checks import decode, missing, unsupported
 from trunkline.dialects.responses.items import read_input
+from trunkline.dialects.responses.refusals import unsupported
 from trunkline.dialects.responses.tools import Place, read_tools
 from trunkline.model import ChatRequest, Format, Reasoning, Sampling
 

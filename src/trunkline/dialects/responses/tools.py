@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from trunkline.dialects.checks import decode, missing
 from trunkline.dialects.responses import wire
-from trunkline.dialects.responses.checks import decode, missing, unsupported
+from trunkline.dialects.responses.refusals import unsupported
 from trunkline.model import Tool, ToolChoice
 
 SEPARATOR: Final = "__"

@@ -1,7 +1,6 @@
-"""Bytes of clients → structs, with every complaint named by the path of its field.
+"""Bytes of clients → structs, for OpenAI's two dialects; every complaint is named by the path of its field.
 
-Input items and tools are decoded one by one, by what their ``type`` says; a path inside one of them begins
-with its own place (``input[3]``).
+What is decoded may be a part of a request: a path inside it begins with its own place (``input[3]``).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from trunkline.errors import INVALID_JSON, INVALID_REQUEST, UNSUPPORTED, CallerError
+from trunkline.errors import INVALID_JSON, INVALID_REQUEST, CallerError
 
 _T = TypeVar("_T")
 
@@ -42,12 +41,6 @@ def missing(at: str) -> CallerError:
 def invalid(at: str, problem: str) -> CallerError:
     """A field has a value that makes no sense."""
     return CallerError(f"Invalid '{at}': {problem}", INVALID_REQUEST, param=at)
-
-
-def unsupported(what: str, at: str, instead: str = "") -> CallerError:
-    """A field asks for something that the gateway does not have, or cannot say to upstreams."""
-    hint = f"; {instead}" if instead else ""
-    return CallerError(f"{what} is not supported here ('{at}'){hint}", UNSUPPORTED, param=at)
 
 
 def _invalid(text: str, at: str) -> CallerError:
