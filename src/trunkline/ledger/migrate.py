@@ -6,6 +6,7 @@ lock, or an advisory lock of PostgreSQL, keeps two processes from doing it at on
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,8 @@ HEAD: Final = "0003"
 
 _LOCK: Final = 7_283_150_601
 """Number of PostgreSQL's advisory lock, the same for all of Trunkline's processes."""
+
+log: Final = logging.getLogger(__name__)
 
 
 def current(connection: Connection) -> str | None:
@@ -47,7 +50,6 @@ def upgrade(engine: Engine) -> str | None:
             f"the database was made by a newer Trunkline (its tables are at {before}, "
             f"this version knows {HEAD}); install that version, or use another DATABASE_URL"
         )
-    import structlog
     from alembic import command
 
     with engine.connect() as connection:
@@ -65,9 +67,7 @@ def upgrade(engine: Engine) -> str | None:
             with connection.begin():
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
                 command.upgrade(_config(connection), "head")
-    structlog.stdlib.get_logger(__name__).info(
-        "the database's tables are up to date", before=before, now=HEAD
-    )
+    log.info("the database's tables were made" if before is None else "the database's tables were changed")
     return before
 
 
