@@ -25,6 +25,7 @@ from trunkline.errors import (
 )
 from trunkline.policy.auth import ApiKey, redact_path
 from trunkline.server.admin import people, rules, watching
+from trunkline.server.docs import add_docs
 
 if TYPE_CHECKING:
     from trunkline.server.gateway import Gateway
@@ -36,11 +37,13 @@ def make_fastapi(gateway: Gateway) -> FastAPI:
         title="Trunkline",
         version=gateway.version,
         summary="One port in front of every model you have.",
+        docs_url=None,
         redoc_url=None,
     )
     app.state.gateway = gateway
     for router in (people.router, rules.router, watching.router):
         app.include_router(router)
+    add_docs(app)
     app.add_exception_handler(GatewayError, _gateway_error)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]

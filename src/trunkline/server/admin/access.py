@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 from trunkline.errors import CONFLICT, INVALID_REQUEST, NOT_FOUND, STORE_AWAY, CallerError, GatewayError
@@ -85,7 +86,11 @@ class Admin:
         return result
 
 
-async def admin(request: Request) -> Admin:
+_BEARER: Final = HTTPBearer(auto_error=False, scheme_name="key", description="A key of role admin.")
+"""Tells the API's description that a key is needed, so that its pages ask for one; it checks nothing."""
+
+
+async def admin(request: Request, _: Annotated[object, Depends(_BEARER)]) -> Admin:
     """FastAPI dependency: the caller, who must be an admin.
 
     Raises:
