@@ -358,6 +358,8 @@ def test_raw_stands_alone(field: dict[str, Any]) -> None:
         ({"input": "a"}, {"inputs": ("a",)}),
         ({"input": ["a", ""]}, {"inputs": ("a", "")}),
         ({"input": "a", "dimensions": 8}, {"inputs": ("a",), "dimensions": 8}),
+        ({"input": "a", "dimensions": 0}, {"inputs": ("a",)}),
+        ({"input": "a", "dimensions": -1}, {"inputs": ("a",)}),
         (
             {"input": "a", "truncate": False, "keep_alive": 5, "options": {"num_ctx": 1}},
             {"inputs": ("a",), "extras": {"truncate": False, "keep_alive": 5, "options": {"num_ctx": 1}}},

@@ -261,7 +261,7 @@ def parse_embed(body: bytes) -> EmbeddingRequest:
     return EmbeddingRequest(
         model=seen.model or seen.name or "",
         inputs=inputs,
-        dimensions=seen.dimensions or None,
+        dimensions=seen.dimensions if seen.dimensions and seen.dimensions > 0 else None,
         extras=_extras(seen, dict(seen.options or {}), empty=not inputs),
     )
 
