@@ -300,6 +300,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], param: str) -> None:
         (b" \n", "missing request body"),
         (b"{", "invalid JSON: "),
         (b'{"model":"\xff"}', "invalid JSON: "),
+        (b'{"options":{"a":' + b"[" * 5000, "invalid JSON: "),
         (b"[]", "Expected `object`"),
         (b'{"model":7}', "model: Expected `str"),
     ],
