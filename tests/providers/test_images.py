@@ -130,3 +130,10 @@ async def test_what_is_no_request_is_left_to_the_parser(body: bytes) -> None:
         json.dumps((await images.inline(body)).decode().replace(" ", ""))
     ) == body.decode().replace(" ", "")
     await images.aclose()
+
+
+@pytest.mark.parametrize("body", [b'{"messages": "\xff"}', b'{"messages": ' + b"[" * 5000])
+async def test_what_cannot_be_read_stays_as_it_is(body: bytes) -> None:
+    images = fetcher()
+    assert await images.inline(body) == body
+    await images.aclose()

@@ -212,3 +212,12 @@ async def test_the_client_speaks_ollamas_own_shapes() -> None:
 def test_what_may_hold_an_image_by_url() -> None:
     assert mentions_image_url(b'{"image_url": "http://x"}')
     assert not mentions_image_url(b'{"text": "http://x"}')
+
+
+async def test_a_listing_that_is_nested_without_end() -> None:
+    async with MockUpstream("ollama") as mock:
+        mock.on(Script(body="[" * 5000), path="*/tags")
+        provider = OllamaProvider(mock.base_url)
+        with pytest.raises(ProviderError, match="malformed answer to /api/tags"):
+            await provider.fetch_models(provider.upstreams[0])
+        await provider.aclose()

@@ -111,6 +111,12 @@ TABLE = [
     Row(OLLAMA, "ollama", f"ollama:{HF}", [f"ollama={HF}"]),
     Row(OLLAMA, "ollama", HF.removesuffix(":Q4_K_M"), Missing("ollama, custom")),
     Row(OLLAMA, "ollama", "ollama/hf.co/else/Y-GGUF", ["ollama=hf.co/else/Y-GGUF"]),
+    # Names in full, of which Ollama shows the end alone
+    Row(OLLAMA, "ollama", "library/llama3.2", ["ollama=llama3.2"]),
+    Row(OLLAMA, "ollama", "registry.ollama.ai/library/llama2:7b", ["ollama=llama2:7b"]),
+    Row(OLLAMA, "ollama", "ollama/library/llama3.2:latest", ["ollama=llama3.2:latest"]),
+    Row(OLLAMA, "ollama", "hf.co/library/llama3.2", Missing("ollama, custom")),
+    Row(OLLAMA, "ollama", "library/llama2:13b", Missing("ollama, custom")),
     # Case
     Row(BOTH, "ollama", "LLaMA2:7B", ["ollama=llama2:7b"]),
     Row(BOTH, "ollama", "Ollama:Llama3.2:Latest", ["ollama=llama3.2:latest"]),

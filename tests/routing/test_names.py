@@ -56,6 +56,22 @@ def test_tags(name: str, tagged: str, untagged: str, bare: str, short: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("llama2", "llama2"),
+        ("library/llama2:7b", "llama2:7b"),
+        ("registry.ollama.ai/library/llama2", "llama2"),
+        ("Registry.Ollama.ai/Library/Llama2", "Llama2"),
+        ("registry.ollama.ai/me/model", "me/model"),
+        ("registry.local/library/llama2", "registry.local/library/llama2"),
+        ("hf.co/library/llama2", "hf.co/library/llama2"),
+    ],
+)
+def test_what_ollama_shows(name: str, shown: str) -> None:
+    assert names.shown(name) == shown
+
+
+@pytest.mark.parametrize(
     ("name", "found"),
     [
         ("Llama2", ("llama2", "llama2:latest")),

@@ -52,6 +52,14 @@ def test_pages(path: str) -> None:
     assert (entry.error.status, entry.allow) == (405, b"GET, HEAD")
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/ollama", "/ollama/", "/vllm/"])
+def test_a_providers_own_root(method: str, path: str) -> None:
+    assert ROUTES.find(method, path) == OWN["/"][method]
+    assert ROUTES.find(method, "/nobody/") is None
+    assert Routes(["health"]).find(method, "/health") == OWN["/health"][method]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "run", "arguments"),
     [
@@ -162,7 +170,17 @@ def test_what_may_have_been_meant(path: str, meant: str | None) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/docs", "/openapi.json", "/v12/models", "/other/v1/models", "/vllm", "/vllm/", "/vllm/v2", "//v1"],
+    [
+        "",
+        "/docs",
+        "/openapi.json",
+        "/v12/models",
+        "/other/v1/models",
+        "/other",
+        "/vllm/x",
+        "/vllm/v2",
+        "//v1",
+    ],
 )
 def test_what_is_left_to_fastapi(path: str) -> None:
     assert ROUTES.find("GET", path) is None

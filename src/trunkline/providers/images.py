@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.errors import INVALID_REQUEST, TOO_LARGE, UPSTREAM_TOO_LARGE, CallerError, ProviderError
 from trunkline.transport import Client, Limits, ProxyConfig, Response, Timeouts, UpstreamRequest, parse_origin
 
@@ -72,7 +73,7 @@ class ImageFetcher:
         """
         try:
             request = msgspec.json.decode(body)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return body  # the dialect's own parser says what is wrong with it
         if not isinstance(request, dict):
             return body

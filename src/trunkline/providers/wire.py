@@ -18,6 +18,7 @@ import msgspec
 
 from trunkline import transport
 from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.openai import OtherFront
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.exchange import Exchange, PassThrough, Ready, Relay, Translate
@@ -220,7 +221,7 @@ class WireProvider(LibraryFace):
             if answer.status >= 400:
                 raise self.back.read_error(answer.status, answer.headers, answer.body)
             return msgspec.json.decode(answer.body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             problem = ProviderError(
                 f"{self.name} sent a malformed answer to {path}: {error}", UPSTREAM_PROTOCOL
             )

@@ -80,13 +80,15 @@ class Shelf:
         self.stale = False
 
     def find(self, name: str) -> ModelInfo | None:
-        """The model of that name: as it is, with or without ``:latest``, or by its short name."""
+        """The model of that name: as it is, with or without ``:latest``, by its short name, or without what
+        Ollama takes for granted in a full one."""
         for spelling in names.spellings(name):
             model = self._by_spelling.get(spelling)
             if model is not None:
                 return model
         if "/" in name:
-            return None
+            shown = names.shown(name)
+            return None if shown == name else self.find(shown)
         namesakes = self.namesakes(name)
         return namesakes[0] if namesakes else None
 

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 DEFAULT_TAG: Final = ":latest"
+_REGISTRY: Final = "registry.ollama.ai/"
+_LIBRARY: Final = "library/"
 
 
 class Prefixed(NamedTuple):
@@ -58,6 +60,15 @@ def bare(name: str) -> str:
 def short(name: str) -> str:
     """The last part of a vendor's id."""
     return name.rpartition("/")[2]
+
+
+def shown(name: str) -> str:
+    """As Ollama shows the name: without its own registry and that one's library, which a name that has no
+    host or no namespace means anyway."""
+    for default in _REGISTRY, _LIBRARY:
+        if name.lower().startswith(default):
+            name = name[len(default) :]
+    return name
 
 
 def spellings(name: str) -> tuple[str, ...]:

@@ -214,6 +214,10 @@ class Routes:
             for method, entry in methods.items():
                 public = path == "/metrics" and metrics_public
                 self._exact[method, path] = Tell(pages.metrics, open=True) if public else entry
+        for method, entry in OWN["/"].items():  # Ollama's command line begins there, whatever its address
+            for name in names:
+                for path in f"/{name}", f"/{name}/":
+                    self._exact.setdefault((method, path), entry)
         for path, methods in _SURFACE.items():
             for method, entry in methods.items():
                 if keeps_responses and isinstance(entry, Ask) and entry.front is responses.RESPONSES:

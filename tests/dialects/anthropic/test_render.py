@@ -75,6 +75,8 @@ FIELDS: list[tuple[ChatRequest, dict[str, Any]]] = [
         {"max_tokens": 5, "temperature": 0.5, "top_k": 3, "stop_sequences": ["a", "b"]},
     ),
     (chat(sampling=Sampling(temperature=1.7)), {"temperature": 1.0}),
+    (chat(sampling=Sampling(top_k=-1)), {}),
+    (chat(sampling=Sampling(top_k=0)), {"top_k": 0}),
     (chat(sampling=Sampling(top_p=0.5)), {"top_p": 0.5}),
     (chat(sampling=Sampling(top_p=1.0)), {"top_p": 1.0}),
     (chat(sampling=Sampling(temperature=0.0, top_p=1.0)), {"temperature": 0.0}),

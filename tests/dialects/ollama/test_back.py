@@ -155,7 +155,7 @@ def test_rewrite(body: bytes, model: str, fills: Fills, rewritten: bytes) -> Non
 
 @pytest.mark.parametrize(
     ("body", "param"),
-    [(b"[]", None), (b"{", None), (b'{"model":"m","options":[]}', "options")],
+    [(b"[]", None), (b"{", None), (b'{"a":' + b"[" * 5000, None), (b'{"model":"m","options":[]}', "options")],
 )
 def test_rewrite_refuses(body: bytes, param: str | None) -> None:
     with pytest.raises(CallerError) as caught:

@@ -300,6 +300,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], param: str) -> None:
         (b" \n", "missing request body"),
         (b"{", "invalid JSON: "),
         (b'{"model":"\xff"}', "invalid JSON: "),
+        (b'{"options":{"a":' + b"[" * 5000, "invalid JSON: "),
         (b"[]", "Expected `object`"),
         (b'{"model":7}', "model: Expected `str"),
     ],
@@ -358,6 +359,8 @@ def test_raw_stands_alone(field: dict[str, Any]) -> None:
         ({"input": "a"}, {"inputs": ("a",)}),
         ({"input": ["a", ""]}, {"inputs": ("a", "")}),
         ({"input": "a", "dimensions": 8}, {"inputs": ("a",), "dimensions": 8}),
+        ({"input": "a", "dimensions": 0}, {"inputs": ("a",)}),
+        ({"input": "a", "dimensions": -1}, {"inputs": ("a",)}),
         (
             {"input": "a", "truncate": False, "keep_alive": 5, "options": {"num_ctx": 1}},
             {"inputs": ("a",), "extras": {"truncate": False, "keep_alive": 5, "options": {"num_ctx": 1}}},

@@ -177,6 +177,7 @@ def test_a_stream(data: bytes, events: list[StreamEvent], pieces: Pieces) -> Non
         (b'{"message":{"content":"\xff"}}\n' + DONE, [], UPSTREAM_PROTOCOL, None),
         (b'{"message":{"content":7}}\n' + DONE, [], UPSTREAM_PROTOCOL, None),
         (b'{"done":"yes"}\n', [], UPSTREAM_PROTOCOL, None),
+        (b'{"oops":' + b"[" * 5000 + b"\n" + DONE, [], UPSTREAM_PROTOCOL, None),
         (_text("", b',"tool_calls":[{"function":{}}]') + DONE, [], UPSTREAM_PROTOCOL, None),
         (
             _text("a", b',"tool_calls":[{"function":{"name":"f","arguments":[1]}}]') + DONE,

@@ -95,6 +95,7 @@ def test_nothing_blank_and_nothing_after_the_end(data: bytes, out: bytes, pieces
         (LINE + b'{"oops\n' + DONE, LINE, UPSTREAM_PROTOCOL, 1),
         (LINE + b'{"done":1}\n' + DONE, LINE, UPSTREAM_PROTOCOL, 1),
         (b'{"model":"\xff"}\n' + DONE, b"", UPSTREAM_PROTOCOL, 0),
+        (LINE + b'{"done":false,"oops":' + b"[" * 5000 + b"\n" + DONE, LINE, UPSTREAM_PROTOCOL, 1),
     ],
 )
 def test_what_goes_wrong_does_not_go_on(

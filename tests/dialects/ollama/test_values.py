@@ -168,6 +168,12 @@ def test_image(head: bytes, media_type: str, prefix: str) -> None:
     assert values.image(prefix + data, "images[0]") == Image(data=data, media_type=media_type)
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_an_image_in_lines(ends: str) -> None:
+    lines = base64.encodebytes(b"GIF89a" + b"\x00" * 90).decode()
+    assert values.image(lines.replace("\n", ends), "images[0]").data == lines.replace("\n", "")
+
+
 def test_a_very_small_image() -> None:
     assert values.image(base64.b64encode(b"GIF89a").decode(), "images[0]").media_type == "image/gif"
 

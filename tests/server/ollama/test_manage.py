@@ -209,6 +209,46 @@ async def test_a_server_that_is_away_is_passed_over(stack: AsyncExitStack) -> No
     assert (await found.client.post("/api/show", json={"model": "both"})).status_code == 502
 
 
+@pytest.mark.parametrize(
+    ("setting", "noticed", "has"),
+    [("all", True, "ab"), ("all", False, "ab"), ("room", True, "b")],
+    ids=["all", "all, gone a moment ago", "room"],
+)
+async def test_a_model_is_made_while_a_server_is_away(
+    stack: AsyncExitStack, setting: str, noticed: bool, has: str
+) -> None:
+    found = await house(stack, ollama_manage=setting)
+    away, path = found.name("c"), f"/api/blobs/{DIGEST}"
+    await found.mocks.pop("c").stop()
+    if noticed:
+        await found.running.gateway.catalog.refresh({"ollama"})
+    assert (await found.client.head(path)).status_code == 404
+    assert (await found.client.post(path, content=FILE)).status_code == 201
+    assert (await found.client.head(path)).status_code == 200
+    made = await found.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
+    lines = [msgspec.json.decode(line) for line in made.text.splitlines()]
+    assert lines[0] == {"status": f"passing over {away}, which does not answer"}
+    assert lines[-1] == {"status": "success"}
+    assert await found.has("new") == has
+    assert (await found.client.head(f"{path}?upstream={away}")).status_code == 502
+    for letter in list(found.mocks):
+        await found.mocks.pop(letter).stop()
+    assert (await found.client.head(path)).status_code == 502
+
+
+async def test_a_model_by_its_name_in_full(stack: AsyncExitStack) -> None:
+    found = await house(stack)
+    for verb, body in (
+        ("pull", {"model": "registry.ollama.ai/library/new"}),
+        ("copy", {"source": "library/new", "destination": "library/newer"}),
+        ("show", {"model": "library/newer"}),
+    ):
+        assert (await found.client.post(f"/api/{verb}", json=body)).status_code == 200
+    gone = await found.client.request("DELETE", "/api/delete", json={"model": "library/new"})
+    assert gone.status_code == 200
+    assert (await found.has("new"), await found.has("newer")) == ("", "abc")
+
+
 async def test_without_any_server(stack: AsyncExitStack) -> None:
     running = await stack.enter_async_context(serving(make_settings(), keys=Keys()))
     client = await stack.enter_async_context(

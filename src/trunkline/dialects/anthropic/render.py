@@ -121,7 +121,7 @@ def _sampling(sampling: Sampling, fills: Fills, thinks: bool) -> Body:
     neutral = sampling.top_p == 1 and "temperature" in body  # newer models refuse the two together
     if sampling.top_p is not None and not neutral and (not thinks or sampling.top_p >= 0.95):
         body["top_p"] = sampling.top_p
-    if sampling.top_k is not None and not thinks:
+    if sampling.top_k is not None and sampling.top_k >= 0 and not thinks:  # below 0 is "all", elsewhere
         body["top_k"] = sampling.top_k
     return body
 

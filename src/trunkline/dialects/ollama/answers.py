@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.ollama.incoming import loading
 from trunkline.dialects.ollama.logprobs import from_openai
 from trunkline.dialects.ollama.wire import JSON_TYPE, NDJSON_TYPE, new_call_id
@@ -292,7 +293,7 @@ def tool_calls(calls: dict[int, Call], reason: FinishReason | None) -> list[dict
         arguments = call.arguments.strip() or "{}"
         try:
             fits = isinstance(msgspec.json.decode(arguments), dict)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             fits = False
         if fits:
             function = {"index": len(out), "name": call.name, "arguments": msgspec.Raw(arguments.encode())}

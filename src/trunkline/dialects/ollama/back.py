@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.ollama import render
 from trunkline.dialects.ollama.reader import AnswerReader, EmbeddingReader
 from trunkline.dialects.ollama.scanner import LineScanner, WholeScanner
@@ -83,7 +84,7 @@ class OllamaBack:
         """
         try:
             fields = _decode_fields(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise CallerError(f"The request body is not a JSON object: {error}") from None
         changes: dict[str, Any] = {}
         if peek.model != model or "model" not in fields:
@@ -124,7 +125,7 @@ def _said(body: bytes) -> str:
     """The words of an error body, whatever its form."""
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return body.decode("utf-8", "replace")
     return error_text(answer.get("error", answer) if isinstance(answer, dict) else answer)
 
@@ -143,7 +144,7 @@ def _filled_options(raw: msgspec.Raw | None, defaults: Mapping[str, Any]) -> dic
         return None
     try:
         options = {} if raw is None or _is_open(raw) else _decode_fields(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise CallerError("options must be an object", param="options") from None
     filled = {name: value for name, value in defaults.items() if _leaves_open(name, options.get(name))}
     return {**options, **filled} if filled else None

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import msgspec
 
 from trunkline.dialects.base import Peek
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.ollama import values
 from trunkline.dialects.ollama.reader import BadRecordError, argument_text
 from trunkline.errors import INVALID_JSON, CallerError
@@ -167,7 +168,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         param = where.group(1) if where else None
         problem = _WHERE.sub("", text)
         raise CallerError(f"{param}: {problem}" if param else problem, param=param) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise CallerError(f"invalid JSON: {error}", INVALID_JSON) from None
 
 
@@ -261,7 +262,7 @@ def parse_embed(body: bytes) -> EmbeddingRequest:
     return EmbeddingRequest(
         model=seen.model or seen.name or "",
         inputs=inputs,
-        dimensions=seen.dimensions or None,
+        dimensions=seen.dimensions if seen.dimensions and seen.dimensions > 0 else None,
         extras=_extras(seen, dict(seen.options or {}), empty=not inputs),
     )
 
@@ -345,7 +346,7 @@ def _arguments(function: _Function, param: str) -> str:
     try:
         text = argument_text(function.arguments)
         fits = isinstance(msgspec.json.decode(text), dict)
-    except (BadRecordError, msgspec.DecodeError, UnicodeDecodeError):
+    except (BadRecordError, *UNREADABLE):
         fits = False
     if not fits:
         raise CallerError(

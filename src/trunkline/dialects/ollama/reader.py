@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.ollama.logprobs import Logprob, to_chat, to_completion
 from trunkline.dialects.ollama.wire import Chunk, Embeddings, WireCall, error_text, new_call_id
 from trunkline.errors import (
@@ -132,7 +133,7 @@ class AnswerReader:
                 if chunk.done or self._whole is not None:
                     self._end(chunk, events)
                     break
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 self.error = bad_record(error)
                 break
             except ProviderError as error:
@@ -222,7 +223,7 @@ class EmbeddingReader:
             if answer.embeddings is None or len(answer.embeddings) != self._inputs:
                 count = len(answer.embeddings or ())
                 raise BadRecordError(f"The upstream sent {count} embeddings for {self._inputs} inputs")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self.error = bad_record(error)
             return []
         except ProviderError as error:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from trunkline.dialects.base import Fills
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.ollama.wire import EXTRAS, SAMPLING, THINK
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -202,7 +203,7 @@ def _call(at: int, index: int, call: ToolCall) -> Body:
     arguments = call.arguments.strip() or "{}"
     try:
         fits = isinstance(msgspec.json.decode(arguments), dict)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         fits = False
     if not fits:
         raise CallerError(

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.ollama.reader import BadRecordError, Body, bad_record, said_error, truncated
 from trunkline.errors import UPSTREAM_TOO_LARGE, GatewayError, ProviderError
 from trunkline.framing import MAX_RECORD
@@ -44,7 +45,7 @@ def _can_be_read(lines: bytes) -> bool:
             lines.decode()
         for line in lines[:-1].split(b"\n"):
             _decode_ordinary(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return False
     return True
 
@@ -67,7 +68,7 @@ class _Scanner:
                 record.decode()
             if mark.error is not None:
                 raise said_error(mark.error)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             self.error = bad_record(error)
             return None
         except ProviderError as error:

@@ -133,12 +133,16 @@ def answer_format(value: Any) -> Format | None:
 
 
 def image(value: str, param: str) -> Image:
-    """An image by value: base64, with its type read from its first bytes. A ``data:`` prefix is taken off.
+    """An image by value: base64, with its type read from its first bytes.
+
+    A ``data:`` prefix is taken off, and so are the ends of lines: Ollama's decoder passes over them, and no
+    other does.
 
     Raises:
         CallerError: it is no base64, or no PNG, JPEG, GIF or WebP.
     """
     data = value.partition(",")[2] if value.startswith("data:") else value
+    data = data.replace("\n", "").replace("\r", "")
     try:
         head = binascii.a2b_base64(data[:24].encode("ascii"), strict_mode=True)
     except ValueError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from trunkline.dialects.envelope import UNREADABLE
 from trunkline.dialects.ollama import error_text
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TRUNCATED, GatewayError, ProviderError, redact
 from trunkline.framing import NDJSONSplitter
@@ -113,7 +114,7 @@ class OllamaServer:
 def _line(record: bytes) -> dict[str, Any]:
     try:
         line = msgspec.json.decode(record, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise ProviderError("It sent a line that is no JSON object", UPSTREAM_PROTOCOL) from None
     if line.get("error"):
         raise ProviderError(redact(error_text(line["error"])))

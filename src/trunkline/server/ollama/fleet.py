@@ -57,6 +57,7 @@ def meant(gateway: Gateway, name: str, only: str | None, verb: str) -> Meant:
         pinned, name = prefixed.provider, prefixed.rest
     elif only is not None and (prefixed := names.read_prefix(name, (only,))) is not None:
         name = prefixed.rest
+    name = names.shown(name)
     if pinned is not None and not isinstance(gateway.providers[pinned], OllamaProvider):
         raise _no_fleet(name, pinned, verb)
     servers = servers_of(gateway, pinned)
@@ -131,6 +132,11 @@ def chosen(
         text = f"No Ollama server is named '{redact(target)}'. There are {known}; or write all, or room"
         raise CallerError(text, INVALID_REQUEST, param="upstream")
     return found, "named"
+
+
+def awake(gateway: Gateway, servers: Sequence[OllamaServer]) -> list[OllamaServer]:
+    """Those that answered when they were last asked; all, if none did."""
+    return [server for server in servers if listing(gateway, server).answered] or list(servers)
 
 
 def roomiest(gateway: Gateway, servers: Sequence[OllamaServer]) -> list[OllamaServer]:

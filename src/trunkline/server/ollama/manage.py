@@ -34,13 +34,8 @@ async def pull(visit: Visit, only: str | None = None) -> Answer:
     gateway, fields = visit.gateway, fields_of(visit.body)
     servers, model = fleet.meant(gateway, model_in(fields), only, "pull")
     servers, how = fleet.chosen(gateway, servers, visit.query.get("upstream"))
-    await fleet.look(gateway, servers)
-    notes: list[Line] = []
+    servers, notes = await _awake(gateway, servers, how)
     if how != "named":
-        silent = [server for server in servers if not fleet.listing(gateway, server).answered]
-        if len(silent) < len(servers):
-            notes = [{"status": f"passing over {server.name}, which does not answer"} for server in silent]
-            servers = [server for server in servers if server not in silent]
         lacking = [server for server in servers if not fleet.listing(gateway, server).holds(model)]
         if how == fleet.ALL:
             servers = lacking or servers
@@ -67,11 +62,22 @@ async def create(visit: Visit, only: str | None = None) -> Answer:
     body = _naming(fields, model)
     if isinstance(base, str) and base:
         body["from"] = fleet.meant(gateway, base, only, "create a model from").model
+    servers, notes = await _awake(gateway, servers, how)
     if how == fleet.ROOM:
-        await fleet.look(gateway, servers)
         able = [server for server in servers if await _has_parts(gateway, server, body)]
         servers = fleet.roomiest(gateway, able or servers)
-    return await _job(visit, fields, servers, "/api/create", body)
+    return await _job(visit, fields, servers, "/api/create", body, notes)
+
+
+async def _awake(
+    gateway: Gateway, servers: list[OllamaServer], how: str
+) -> tuple[list[OllamaServer], list[Line]]:
+    """Those of the servers that answer now, and a line for each that is passed over; all, if none answers
+    or one is named."""
+    await fleet.look(gateway, servers)
+    awake = servers if how == "named" else fleet.awake(gateway, servers)
+    silent = [server for server in servers if server not in awake]
+    return awake, [{"status": f"passing over {server.name}, which does not answer"} for server in silent]
 
 
 async def _has_parts(gateway: Gateway, server: OllamaServer, body: dict[str, Any]) -> bool:
@@ -114,17 +120,15 @@ async def delete(visit: Visit, only: str | None = None) -> Page:
 
 async def has_blob(visit: Visit, digest: str, only: str | None = None) -> Page:
     """200 if every server that would be given the file has it."""
-    servers = await _for_blob(visit, digest, only)
-    found = await asyncio.gather(*(server.has_blob(digest) for server in servers))
-    return Page(b"", TEXT, 200 if all(found) else 404)
+    found = await _who_has(await _for_blob(visit, digest, only), digest)
+    return Page(b"", TEXT, 200 if all(has for _, has in found) else 404)
 
 
 async def put_blob(visit: Visit, digest: str, only: str | None = None) -> Page:
     """Give a file to the servers that lack it, as it comes in: it is kept nowhere on the way."""
     assert visit.pieces is not None
-    servers = await _for_blob(visit, digest, only)
-    had = await asyncio.gather(*(server.has_blob(digest) for server in servers))
-    lacking = [server for server, has in zip(servers, had, strict=True) if not has]
+    found = await _who_has(await _for_blob(visit, digest, only), digest)
+    lacking = [server for server, has in found if not has]
     if not lacking:
         return Page(b"", TEXT)
     await _spread(visit.pieces, visit.length, digest, lacking)
@@ -138,7 +142,32 @@ async def _for_blob(visit: Visit, digest: str, only: str | None) -> list[OllamaS
     if not servers:
         raise CallerError("There is no Ollama server to give files to")
     servers, how = fleet.chosen(visit.gateway, servers, visit.query.get("upstream"))
+    if how != "named":
+        servers = fleet.awake(visit.gateway, servers)
     return fleet.roomiest(visit.gateway, servers) if how == fleet.ROOM else servers
+
+
+async def _who_has(servers: Sequence[OllamaServer], digest: str) -> list[tuple[OllamaServer, bool]]:
+    """Each server that answers, and whether it has the file.
+
+    Raises:
+        GatewayError: none answers.
+    """
+    found = await asyncio.gather(*(_has_blob(server, digest) for server in servers))
+    answers = [
+        (server, has) for server, has in zip(servers, found, strict=True) if not isinstance(has, GatewayError)
+    ]
+    failures = [has for has in found if isinstance(has, GatewayError)]
+    if not answers:
+        raise failures[0]
+    return answers
+
+
+async def _has_blob(server: OllamaServer, digest: str) -> bool | GatewayError:
+    try:
+        return await server.has_blob(digest)
+    except GatewayError as error:
+        return error
 
 
 async def _spread(pieces: Pipe, size: int | None, digest: str, servers: Sequence[OllamaServer]) -> None:

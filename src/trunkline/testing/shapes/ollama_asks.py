@@ -54,7 +54,7 @@ def _common(data: dict[str, Any]) -> dict[str, Any]:
     think = data.get("think")
     return {
         "schema": {} if form == "json" else form or None,
-        "limit": limit if limit and limit > 0 else None,
+        "limit": int(limit) if limit and limit >= 1 else None,
         "stop": tuple(options.get("stop") or ()),
         "think": None if think is None else think is not False,
     }
