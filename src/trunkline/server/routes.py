@@ -159,6 +159,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/api/ps": _errand(native.ps),
     "/api/show": {"POST": Do(native.show)},
     "/api/me": {"POST": Do(native.me)},
+    "/api/signout": {"POST": Do(native.sign_out)},
     "/api/pull": {"POST": Do(manage.pull, admin=True)},
     "/api/push": {"POST": Do(manage.push, admin=True)},
     "/api/create": {"POST": Do(manage.create, admin=True)},

@@ -157,7 +157,11 @@ def _chat(fields: dict[str, Any]) -> ChatRequest:
                 "tools": [
                     {
                         "type": "function",
-                        "function": {"name": "f", "description": "d", "parameters": {"a": 1}},
+                        "function": {
+                            "name": "f",
+                            "description": "d",
+                            "parameters": {"a": 1, "required": None},
+                        },
                     },
                     {"function": {"name": "g"}},
                 ]

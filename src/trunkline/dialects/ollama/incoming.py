@@ -212,7 +212,7 @@ def parse_chat(body: bytes) -> ChatRequest:
             Tool(
                 name=tool.function.name,
                 description=tool.function.description,
-                parameters=tool.function.parameters,
+                parameters=_schema(tool.function.parameters),
             )
             for tool in seen.tools or ()
         ),
@@ -294,6 +294,13 @@ def _answering(seen: _Answering, empty: bool) -> tuple[Sampling, dict[str, Any]]
     if seen.think is True:
         extras["think"] = True
     return sampling, extras
+
+
+def _schema(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Go's clients write null for what they leave empty, which is no JSON schema."""
+    if parameters is None:
+        return None
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _extras(seen: _Common, options: dict[str, Any], empty: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import msgspec
 
-from trunkline.errors import INVALID_JSON, MODEL_NOT_FOUND, CallerError, GatewayError
+from trunkline.errors import INVALID_JSON, INVALID_REQUEST, MODEL_NOT_FOUND, CallerError, GatewayError
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.server.errands import Visit
 from trunkline.server.ollama import cards, fleet
@@ -147,3 +147,12 @@ async def me(visit: Visit, only: str | None = None) -> Page:
     key = visit.key
     who, name = ("local", "local") if key is None else (key.id, key.name)
     return json_page({"id": str(uuid5(NAMESPACE_OID, f"trunkline:{who}")), "email": "", "name": name})
+
+
+async def sign_out(visit: Visit, only: str | None = None) -> Page:
+    """Nobody is signed in.
+
+    Raises:
+        CallerError: always.
+    """
+    raise CallerError("Nobody signs in or out here; `trunkline keys revoke` ends a key", INVALID_REQUEST)
