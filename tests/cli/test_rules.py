@@ -13,7 +13,7 @@ def test_setting_listing_and_removing(run: Run) -> None:
     ):
         assert run(sort, "set", *words).code == 0
         rows = [row.split("\t") for row in run(sort, "list").out.splitlines()[1:]]
-        (number,) = (row[0] for row in rows if row[1:] == shown)
+        (number,) = (row[1] for row in rows if [row[0], *row[2:]] == shown)
         assert run(sort, "remove", number).err == f"trunkline: removed the {sort[:-1]} {number}\n"
         assert number not in run(sort, "list").out
 

@@ -10,7 +10,7 @@ from trunkline.settings import BUILT_IN_PROVIDERS, SettingsWarning, load_setting
 from trunkline.settings.values import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyStore
@@ -57,19 +57,3 @@ def hint_at_providers(settings: Settings, named: Iterable[str] | None) -> None:
     for name in named or ():
         if name not in known:
             note(f"warning: there is no provider {name!r}; {suggest(name, known, 'there are')}")
-
-
-def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table for a person; tab-separated where the output goes to a program."""
-    if not sys.stdout.isatty():
-        for row in (columns, *rows):
-            say("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say, show_rows
+from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say
 from trunkline.cli.rules import amount_of, set_rules
+from trunkline.cli.tables import minute, show_json, show_rows
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyRecord
     from trunkline.ledger.policies import Role
     from trunkline.ledger.store import Store
+
+_COLUMNS: Final = ("name", "id", "role", "team", "state", "last used", "expires", "key", "created")
 
 
 def create(
@@ -42,14 +45,22 @@ def create(
 
 def show(config: Path | None, *, every: bool, as_json: bool = False) -> None:
     """Print the keys as a table, as JSON, or tab-separated."""
+    from trunkline.ledger.teams import TeamStore
+
     settings, _ = read_settings(config)
-    with open_store(settings) as store:
-        records = store.list() if every else store.active()
+    with open_store(settings) as keys:
+        records = keys.list() if every else keys.active()
+        teams = {team.id: team.name for team in TeamStore(keys.store).list()}
     if as_json:
-        rows = [_shown(record) for record in records]
-        say(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        show_json([_shown(record) for record in records])
         return
-    show_rows(("id", "name", "role", "key", "created", "last used", "ends", "revoked"), map(_row, records))
+    show_rows(
+        _COLUMNS,
+        [_row(record, teams) for record in records],
+        fold=("last used", "expires", "created"),
+        keep=2,
+        empty="there are no keys; `trunkline keys create NAME` makes one",
+    )
 
 
 def change(config: Path | None, which: str, fields: dict[str, Any]) -> None:
@@ -113,7 +124,23 @@ def _shown(record: KeyRecord) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if "hash" not in name}
 
 
-def _row(record: KeyRecord) -> tuple[str, ...]:
-    times = (record.created_at, record.last_used_at, record.expires_at, record.revoked_at)
-    shown = ("" if time is None else time.strftime("%Y-%m-%d %H:%M") for time in times)
-    return record.id, record.name, record.role, f"{record.prefix}…", *shown
+def _row(record: KeyRecord, teams: Mapping[str, str]) -> tuple[str, ...]:
+    team = "" if record.team_id is None else teams.get(record.team_id, record.team_id)
+    return (
+        record.name,
+        record.id,
+        record.role,
+        team,
+        _state(record),
+        minute(record.last_used_at, "never"),
+        minute(record.expires_at, "never"),
+        f"{record.prefix}…",
+        minute(record.created_at),
+    )
+
+
+def _state(record: KeyRecord) -> str:
+    if record.revoked_at is not None:
+        return "revoked"
+    ended = record.expires_at is not None and record.expires_at <= datetime.now(UTC)
+    return "expired" if ended else "active"

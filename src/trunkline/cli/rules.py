@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say, show_rows
+from trunkline.cli.common import hint_at_providers, note, open_store, read_settings
+from trunkline.cli.tables import show_json, show_rows
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def show_limits(config: Path | None, *, as_json: bool) -> None:
         names = _names(keys)
         found = [msgspec.structs.asdict(each) for each in RuleStore(keys.store).limits()]
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     amounts = (
         "requests_per_minute",
@@ -107,11 +108,14 @@ def show_limits(config: Path | None, *, as_json: bool) -> None:
         "concurrent",
     )
     show_rows(
-        ("id", "subject", "rpm", "rpd", "tpm", "tpd", "concurrent"),
-        (
-            (each["id"], _named(each, names), *("" if each[a] is None else str(each[a]) for a in amounts))
+        ("subject", "id", "rpm", "rpd", "tpm", "tpd", "concurrent"),
+        [
+            (_named(each, names), each["id"], *("" if each[a] is None else str(each[a]) for a in amounts))
             for each in found
-        ),
+        ],
+        fold=("subject",),
+        keep=2,
+        empty="there are no limits in the store; `trunkline limits set` makes one",
     )
 
 
@@ -136,21 +140,24 @@ def show_budgets(config: Path | None, *, as_json: bool) -> None:
             fields["webhook"] = each.webhook is not None
             found.append(fields)
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     show_rows(
-        ("id", "subject", "amount", "spent", "per", "kind"),
-        (
+        ("subject", "id", "amount", "spent", "per", "kind"),
+        [
             (
-                each["id"],
                 _named(each, names),
+                each["id"],
                 _money(each["amount"], each["unit"]),
                 "" if each["spent"] is None else _money(each["spent"], each["unit"]),
                 each["per"],
                 "hard" if each["hard"] else "soft",
             )
             for each in found
-        ),
+        ],
+        fold=("subject",),
+        keep=2,
+        empty="there are no budgets in the store; `trunkline budgets set` makes one",
     )
 
 

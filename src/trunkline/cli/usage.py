@@ -7,9 +7,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from trunkline.cli.common import note, open_store, read_settings, say, show_rows
+from trunkline.cli.common import note, open_store, read_settings
+from trunkline.cli.tables import show_json, show_rows
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from trunkline.ledger.keys import KeyStore
 
-_SHOWN = ("requests", "failures", "prompt_tokens", "completion_tokens", "cost_usd", "unpriced")
+_SHOWN = ("requests", "prompt_tokens", "completion_tokens", "cost_usd", "failures", "unpriced")
 _COLUMNS = (
     "at",
     "key_id",
@@ -60,7 +59,7 @@ def show(
             **_by_id(keys, wanted),
         )
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        show_json(rows)
     elif as_csv:
         if rows:
             writer = csv.DictWriter(sys.stdout, list(rows[0]))
@@ -68,7 +67,12 @@ def show(
             writer.writerows(rows)
     else:
         names = [f"{group}_name" if group in ("key", "team") else group for group in groups]
-        show_rows((*groups, *_SHOWN), ([_cell(row[name]) for name in (*names, *_SHOWN)] for row in rows))
+        show_rows(
+            (*groups, *_SHOWN),
+            [[_cell(row[name]) for name in (*names, *_SHOWN)] for row in rows],
+            fold=("model", "key", "team"),
+            keep=len(groups) + 1,
+        )
 
 
 def show_requests(
@@ -86,16 +90,18 @@ def show_requests(
             limit=limit,
         )
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        show_json(rows)
         return
     for row in rows:
-        row["at"] = datetime.fromtimestamp(row["at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        row["at"] = datetime.fromtimestamp(row["at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         if row["cost_micros"] is not None:
             row["cost_micros"] /= 1_000_000
     names = {"key_id": "key", "cost_micros": "cost_usd"}
     show_rows(
         [names.get(name, name) for name in _COLUMNS],
-        ([_cell(row[name]) for name in _COLUMNS] for row in rows),
+        [[_cell(row[name]) for name in _COLUMNS] for row in rows],
+        fold=("at", "model"),
+        keep=5,
     )
 
 
