@@ -43,6 +43,7 @@ Budgets = Annotated[
         "--budget", help="Hard budget: 10/month, 2.5/day, 500000tokens/week, 100/total; may be repeated."
     ),
 ]
+AllRules = Annotated[bool, typer.Option("--all", help="Show those of revoked keys and removed teams too.")]
 Which = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, name or prefix.")]
 
 
@@ -267,11 +268,11 @@ def _set_limit(
 
 
 @limits_app.command("list")
-def _list_limits(as_json: Json = False, config: Config = None) -> None:
+def _list_limits(every: AllRules = False, as_json: Json = False, config: Config = None) -> None:
     """List the limits in the store; trunkline.yaml may hold more."""
     from trunkline.cli.rules import show_limits
 
-    show_limits(config, as_json=as_json)
+    show_limits(config, every=every, as_json=as_json)
 
 
 @limits_app.command("remove")
@@ -308,11 +309,11 @@ def _set_budget(
 
 
 @budgets_app.command("list")
-def _list_budgets(as_json: Json = False, config: Config = None) -> None:
+def _list_budgets(every: AllRules = False, as_json: Json = False, config: Config = None) -> None:
     """List the budgets in the store and what is spent of them; trunkline.yaml may hold more."""
     from trunkline.cli.rules import show_budgets
 
-    show_budgets(config, as_json=as_json)
+    show_budgets(config, every=every, as_json=as_json)
 
 
 @budgets_app.command("remove")
