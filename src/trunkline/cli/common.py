@@ -6,7 +6,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from trunkline.settings import BUILT_IN_PROVIDERS, SettingsWarning, load_settings
+from trunkline.settings import BUILT_IN_PROVIDERS, SettingsError, SettingsWarning, load_settings
 from trunkline.settings.values import suggest
 
 if TYPE_CHECKING:
@@ -30,10 +30,15 @@ def note(text: str) -> None:
 def read_settings(
     config: Path | None, overrides: Mapping[str, Any] | None = None
 ) -> tuple[Settings, list[str]]:
-    """The settings, and what looks wrong with them but is harmless."""
+    """The settings, and what looks wrong with them but is harmless; said at once if they cannot be used."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SettingsWarning)
-        settings = load_settings(config, overrides)
+        try:
+            settings = load_settings(config, overrides)
+        except SettingsError:
+            for warning in caught:
+                note(f"warning: {warning.message}")
+            raise
     return settings, [str(warning.message) for warning in caught]
 
 
