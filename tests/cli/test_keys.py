@@ -68,6 +68,9 @@ def test_a_terminal_gets_a_table_with_whole_ids(run: Run, terminal: Terminal, co
         ("--budget", "10/moth"),
         ("--budget", "5/day", "--budget", "0/day"),
         ("--expires", "90x"),
+        ("--expires", "99999999999d"),
+        ("--expires", "3000000d"),
+        ("--expires", "9" * 5000 + "d"),
         ("--team", "nobody"),
         ("--rpm", "0"),
         ("--role", "boss"),
@@ -89,3 +92,12 @@ def test_a_provider_that_nobody_has_is_a_warning(run: Run) -> None:
         hint = "warning: there is no provider 'openruter'; did you mean 'openrouter'?"
         assert f"trunkline: {hint}\n" in done.err
     assert "warning" not in run("keys", "create", "x", "--provider", "ollama", "--provider", "custom").err
+
+
+@pytest.mark.parametrize("grace", ["soon", "99999999999d", "3000000d"])
+def test_a_grace_that_is_none_changes_nothing(run: Run, grace: str) -> None:
+    run("keys", "create", "laptop")
+    before = run("keys", "list", "--json").out
+    done = run("keys", "rotate", "laptop", "--grace", grace)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert run("keys", "list", "--json").out == before

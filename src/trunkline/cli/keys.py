@@ -75,8 +75,10 @@ def change(config: Path | None, which: str, fields: dict[str, Any]) -> None:
 def rotate(config: Path | None, which: str, grace: str) -> None:
     """Give a key another text, and print it."""
     settings, _ = read_settings(config)
+    span = _span(grace)
+    _later(grace)  # it must end within the calendar
     with open_store(settings) as keys:
-        record, text = keys.rotate(which, _span(grace))
+        record, text = keys.rotate(which, span)
     note(
         f"the key {record.name!r} has another text, which is not shown again; the old one works for {grace}:"
     )
@@ -107,16 +109,22 @@ def _later(text: str) -> datetime:
     """``30d`` is so long from now; anything else is a date."""
     from trunkline.ledger.usage import moment
 
-    if text[-1:] in "mhdw" and text[:-1].isdecimal():
+    if not (text[-1:] in "mhdw" and text[:-1].isdecimal()):
+        return datetime.fromtimestamp(moment(text), UTC)
+    try:
         return datetime.now(UTC) + _span(text)
-    return datetime.fromtimestamp(moment(text), UTC)
+    except OverflowError:
+        raise StoreError(f"{text!r} from now is beyond the calendar", "wrong") from None
 
 
 def _span(text: str) -> timedelta:
     units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     if text[-1:] not in units or not text[:-1].isdecimal():
         raise StoreError(f"{text!r} is no length of time; write 24h or 7d", "wrong")
-    return timedelta(**{units[text[-1]]: int(text[:-1])})
+    try:
+        return timedelta(**{units[text[-1]]: int(text[:-1])})
+    except (OverflowError, ValueError):  # ValueError: thousands of digits
+        raise StoreError(f"{text[:20]!r} is too long a time", "wrong") from None
 
 
 def _shown(record: KeyRecord) -> dict[str, Any]:
