@@ -1,10 +1,11 @@
 """The command line: ``trunkline …``.
 
 The commands' names, options and help texts are in ``app``, those of commands that work on the store in
-``store_app``. What a command does is in a module of its own name, imported when it is called: ``check`` (with
-``doubts``), ``explain``, ``models``; ``keys``, ``teams``, ``usage``, ``db``, and ``rules`` for limits and
-budgets. ``start`` has ``init``, ``up`` and ``serve`` with the file's ``template``, and ``reload`` what
-``serve --reload`` adds. ``common`` is what several of them share, ``tables`` how they show rows.
+``store_app``, the options that several have in ``options``. What a command does is in a module of its own
+name, imported when it is called: ``check`` (with ``doubts``), ``explain``, ``models``; ``keys``, ``teams``,
+``usage``, ``db``, and ``rules`` for limits and budgets. ``start`` has ``init``, ``up`` and ``serve`` with
+the file's ``template``, and ``reload`` what ``serve --reload`` adds. ``common`` is what several of them
+share, ``tables`` how they show rows.
 
 ``--version`` needs no import at all. Every error that a person can mend becomes one line on standard error;
 exit code 2 is for wrong usage and wrong configuration, 1 for everything else that failed.
