@@ -19,7 +19,6 @@ app = typer.Typer(
     "  trunkline keys create app  make another key",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, part in STORE_APPS.items():
