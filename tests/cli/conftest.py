@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ class Done(NamedTuple):
 
 
 Run = Callable[..., Done]
+Terminal = Callable[[str], None]
 
 
 @pytest.fixture
@@ -39,3 +41,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         return Done(end.value.code, out, err)
 
     return call
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Make standard output a terminal of so many columns."""
+
+    def become(columns: str) -> None:
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
+
+    return become

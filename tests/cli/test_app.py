@@ -1,13 +1,19 @@
+import re
+import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import trunkline
 from tests.cli.conftest import Run
 from trunkline import cli
+from trunkline.cli.app import app
 from trunkline.settings.schema import schema_text
 
 COMMANDS = ["version", "init", "up", "serve", "check", "schema", "mock", "keys"]
@@ -57,12 +63,49 @@ def test_help_names_the_commands(run: Run, words: list[str]) -> None:
         assert f"\n  {command} " in done.out
 
 
-@pytest.mark.parametrize("command", [*COMMANDS[1:-1], "keys create", "keys list", "keys revoke"])
+def every_command(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from every_command(command, f"{path}{name} ")
+        else:
+            yield path + name, command
+
+
+EVERY = dict(every_command(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("command", EVERY)
 def test_every_commands_help_has_an_example(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.code == 0
-    assert "Example" in done.out
-    assert f"  trunkline {command}" in done.out or f"(trunkline {command}" in done.out
+    assert re.search(r"\n  Examples?:\n", done.out)
+    assert f"    trunkline {command}" in done.out or f"(trunkline {command}" in done.out
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_every_commands_help_explains_its_words(command: str) -> None:
+    first, *_ = str(EVERY[command].help).split("\n")
+    assert first[0].isupper()
+    assert first.endswith((".", ":"))
+    for parameter in EVERY[command].params:
+        said = parameter.help or ""
+        assert said.endswith((".", "…")), said
+        # What has a default shows it; no other place says it too.
+        if parameter.default not in (None, False):
+            assert parameter.show_default or parameter.hidden
+            assert "Default:" not in said
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_the_examples_are_commands_that_there_are(command: str) -> None:
+    for line in re.findall(
+        r"^ *(?:[A-Z_]+=\S+ )?(?:KEY=\$\()?(trunkline .*?)\)?$", EVERY[command].help, re.MULTILINE
+    ):
+        line = re.split(r" > | {2,}", line)[0]
+        words = shlex.split(line)[1:]
+        own = max((name for name in EVERY if words[: len(name.split())] == name.split()), key=len)
+        given = words[len(own.split()) :]
+        EVERY[own].make_context(own, given, resilient_parsing=False)
 
 
 def test_keys_alone_prints_its_help(run: Run) -> None:
@@ -76,6 +119,13 @@ def test_keys_alone_prints_its_help(run: Run) -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["serve", "--port", "abc"], "Invalid value for '--port'"),
         (["keys", "create"], "Missing argument 'NAME'"),
+        (["check", "foo.yaml"], "; a file is named by --config: trunkline check --config foo.yaml"),
+        (["serve", "foo.yml"], "; a file is named by --config: trunkline serve --config foo.yml"),
+        (["up", "foo.yaml"], "; a file is named by --config: trunkline up --config foo.yaml"),
+        (["keys", "list", "f.yaml"], "; a file is named by --config: trunkline keys list --config f.yaml"),
+        (["mock", "f.yaml"], "; a file is named by --script: trunkline mock --script f.yaml"),
+        (["keys", "revoke", "a", "b"], "unexpected extra argument(s) (b); see trunkline keys revoke --help"),
+        (["schema", "f.yaml"], "unexpected extra argument(s) (f.yaml); see trunkline schema --help"),
         (["serve", "--port", "70000"], "PORT: 70000 is too large"),
         (["serve", "--log-level", "loud"], "LOG_LEVEL: 'LOUD' is not one of"),
         (["serve", "--config", "none.yaml"], "none.yaml: there is no such file"),

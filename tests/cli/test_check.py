@@ -95,3 +95,38 @@ def test_what_a_start_would_refuse(run: Run, file: str, problem: str) -> None:
     assert (done.code, done.out) == (2, "")
     assert problem in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "problems"),
+    [
+        ("", ["ALLOWED_API_KEYS must not be empty"]),
+        (
+            "models_filter: none.txt\nproviders: {x: {type: nope}}",
+            ["ALLOWED_API_KEYS must not be empty", "no such type 'nope'", "MODELS_FILTER: none.txt"],
+        ),
+        ("port: x", ["PORT: 'x' is not a whole number"]),
+    ],
+)
+def test_one_problem_hides_no_other(run: Run, file: str, problems: list[str]) -> None:
+    Path("trunkline.yaml").write_text(file, encoding="utf-8")
+    Path(".env").write_text("PROT=1", encoding="utf-8")
+    done = run("check")
+    assert done.code == 2
+    first, *errors = done.err.splitlines()
+    assert first == "trunkline: warning: .env: PROT is no setting and was ignored; did you mean 'PORT'?"
+    assert len(errors) == len(problems)
+    for error, problem in zip(errors, problems, strict=True):
+        assert error.startswith("trunkline: error: ")
+        assert problem in error.replace("port", "PORT")
+
+
+def test_names_that_lead_nowhere_are_warnings(run: Run) -> None:
+    run("keys", "create", "laptop")
+    Path("trunkline.yaml").write_text("aliases: {c: olama/x}\nkeys: {latop: {priority: low}}", "utf-8")
+    done = run("check")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "The configuration is valid.")
+    assert done.err == (
+        "trunkline: warning: aliases.c: 'olama/x' names no provider; did you mean 'ollama/x'?\n"
+        "trunkline: warning: keys.latop: there is no key 'latop'; did you mean 'laptop'?\n"
+    )

@@ -1,10 +1,9 @@
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, Terminal
 
 
 def test_the_key_alone_goes_to_standard_output(run: Run, tmp_path: Path) -> None:
@@ -26,22 +25,41 @@ def test_listing_and_revoking(run: Run) -> None:
     run("keys", "create", "b")
     assert run("keys", "revoke", "a").err.startswith("trunkline: revoked the admin key 'a' (gw_")
     header, *rows = (line.split("\t") for line in run("keys", "list").out.splitlines())
-    assert header == ["id", "name", "role", "key", "created", "last used", "ends", "revoked"]
-    assert [(row[1], row[2], row[7]) for row in rows] == [("b", "member", "")]
+    assert header == ["name", "id", "role", "team", "state", "last used", "expires", "key", "created"]
+    assert [(row[0], *row[2:7]) for row in rows] == [("b", "member", "", "active", "never", "never")]
     everyone = [line.split("\t") for line in run("keys", "list", "--all").out.splitlines()[1:]]
-    assert [(row[1], bool(row[7])) for row in everyone] == [("a", True), ("b", False)]
+    assert [(row[0], row[4]) for row in everyone] == [("a", "revoked"), ("b", "active")]
     done = run("keys", "revoke", "a")
     assert (done.code, done.err.count("\n")) == (1, 1)
     assert "no active key" in done.err
 
 
-def test_a_terminal_gets_a_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("keys", "create", "laptop")
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
-    out = run("keys", "list").out
-    assert "\t" not in out
-    assert "laptop" in out
+def test_what_a_key_is_at_a_glance(run: Run) -> None:
+    run("teams", "create", "research")
+    run("keys", "create", "a", "--team", "research", "--expires", "2020-01-31T10:00Z")
+    run("keys", "create", "b", "--expires", "2999-01-31")
+    rows = [line.split("\t") for line in run("keys", "list").out.splitlines()[1:]]
+    assert [(row[0], row[3], row[4], row[6]) for row in rows] == [
+        ("a", "research", "expired", "2020-01-31 10:00Z"),
+        ("b", "", "active", "2999-01-31 00:00Z"),
+    ]
+
+
+def test_no_keys_is_a_line_of_its_own(run: Run) -> None:
+    assert "there are no keys; `trunkline keys create NAME` makes one" in run("keys", "list").err
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_a_terminal_gets_a_table_with_whole_ids(run: Run, terminal: Terminal, columns: str) -> None:
+    name = "production-ingest-pipeline-of-a-team"
+    run("keys", "create", name, "--expires", "30d")
+    number = run("keys", "list").out.splitlines()[1].split("\t")[1]
+    terminal(columns)
+    done = run("keys", "list")
+    assert "\t" not in done.out
+    assert "…" not in done.out.replace("gw_", "", 1) or columns == "200"
+    assert (name in done.out, number in done.out) == (True, True)
+    assert ("no room on this terminal for: " in done.err) == (columns != "200")
 
 
 @pytest.mark.parametrize(
@@ -50,6 +68,9 @@ def test_a_terminal_gets_a_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
         ("--budget", "10/moth"),
         ("--budget", "5/day", "--budget", "0/day"),
         ("--expires", "90x"),
+        ("--expires", "99999999999d"),
+        ("--expires", "3000000d"),
+        ("--expires", "9" * 5000 + "d"),
         ("--team", "nobody"),
         ("--rpm", "0"),
         ("--role", "boss"),
@@ -60,7 +81,7 @@ def test_a_mistake_leaves_no_key_behind(run: Run, words: tuple[str, ...]) -> Non
     done = run("keys", "create", "ci", *words)
     assert (done.code > 0, done.out) == (True, "")
     assert done.err.startswith("trunkline: error: ")
-    assert "\tci\t" not in run("keys", "list", "--all").out
+    assert "\nci\t" not in run("keys", "list", "--all").out
     assert run("keys", "create", "ci").code == 0
 
 
@@ -71,3 +92,12 @@ def test_a_provider_that_nobody_has_is_a_warning(run: Run) -> None:
         hint = "warning: there is no provider 'openruter'; did you mean 'openrouter'?"
         assert f"trunkline: {hint}\n" in done.err
     assert "warning" not in run("keys", "create", "x", "--provider", "ollama", "--provider", "custom").err
+
+
+@pytest.mark.parametrize("grace", ["soon", "99999999999d", "3000000d"])
+def test_a_grace_that_is_none_changes_nothing(run: Run, grace: str) -> None:
+    run("keys", "create", "laptop")
+    before = run("keys", "list", "--json").out
+    done = run("keys", "rotate", "laptop", "--grace", grace)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert run("keys", "list", "--json").out == before

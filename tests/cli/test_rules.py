@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tests.cli.conftest import Run
@@ -13,7 +15,7 @@ def test_setting_listing_and_removing(run: Run) -> None:
     ):
         assert run(sort, "set", *words).code == 0
         rows = [row.split("\t") for row in run(sort, "list").out.splitlines()[1:]]
-        (number,) = (row[0] for row in rows if row[1:] == shown)
+        (number,) = (row[1] for row in rows if [row[0], *row[2:]] == shown)
         assert run(sort, "remove", number).err == f"trunkline: removed the {sort[:-1]} {number}\n"
         assert number not in run(sort, "list").out
 
@@ -55,3 +57,26 @@ def test_a_provider_that_nobody_has_is_a_warning(run: Run) -> None:
 def test_the_help_names_the_subjects_that_there_are(run: Run, sort: str) -> None:
     said = run(sort, "set", "--help").out
     assert ("model:PATTERN" in said, "provider:NAME" in said) == (sort == "limits", sort == "budgets")
+
+
+@pytest.mark.parametrize(("sort", "words"), [("limits", ("--rpm", "9")), ("budgets", ("10/month",))])
+def test_rules_of_keys_that_are_gone_are_not_among_the_living(
+    run: Run, sort: str, words: tuple[str, ...]
+) -> None:
+    for name in ("first", "old"):
+        run("keys", "create", name)
+    run("teams", "create", "research")
+    for subject in ("key:first", "key:old", "key:*", "team:research", "all"):
+        assert run(sort, "set", subject, *words).code == 0
+    run("keys", "revoke", "old")
+    done = run(sort, "list")
+    shown = [line.split("\t")[0] for line in done.out.splitlines()[1:]]
+    assert sorted(shown) == ["all", "key:*", "key:first", "team:research"]
+    assert done.err == ("trunkline: 1 of revoked keys or removed teams left out; --all shows them too\n")
+    everything = run(sort, "list", "--all")
+    assert "\nkey:old (revoked)\t" in everything.out
+    assert everything.err == ""
+    states = {each["state"] for each in json.loads(run(sort, "list", "--json").out)}
+    assert states == {"active"}
+    rules = json.loads(run(sort, "list", "--json", "--all").out)
+    assert [each["state"] for each in rules].count("revoked") == 1

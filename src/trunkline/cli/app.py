@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 import trunkline
-from trunkline.cli.store_app import STORE_APPS, Config
+from trunkline.cli.options import Config
+from trunkline.cli.store_app import STORE_APPS
 
 app = typer.Typer(
     help="Trunkline: one port that speaks OpenAI, Ollama and Anthropic, in front of every model you have.",
@@ -18,7 +19,6 @@ app = typer.Typer(
     "  trunkline keys create app  make another key",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for name, part in STORE_APPS.items():
@@ -34,7 +34,8 @@ ApiKey = Annotated[
     typer.Option(help="OpenRouter's key (better: OPENROUTER_API_KEY, which no process list shows)."),
 ]
 ModelsFilter = Annotated[
-    Path | None, typer.Option(help="File of rules that say which models may be used (MODELS_FILTER).")
+    Path | None,
+    typer.Option(help="File of rules that say which models may be used (MODELS_FILTER). Default: all may."),
 ]
 LogLevel = Annotated[
     str | None, typer.Option(help="debug, info, warning, error or critical (LOG_LEVEL). Default: info.")
@@ -46,7 +47,9 @@ Dev = Annotated[
 AsOllama = Annotated[
     bool, typer.Option("--as-ollama", help="Listen on Ollama's port 11434 as well (AS_OLLAMA).")
 ]
-Workers = Annotated[int | None, typer.Option(help="Processes (WORKERS). More than one needs REDIS_URL.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes (WORKERS). More than one needs REDIS_URL. Default: 1.")
+]
 Reload = Annotated[
     bool, typer.Option("--reload", help="Start again when the code or the configuration changes.")
 ]
@@ -89,7 +92,12 @@ def _root(
 
 @app.command("version")
 def _version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    \b
+    Example:
+      trunkline version
+    """
     typer.echo(f"trunkline {trunkline.__version__}")
 
 
@@ -192,7 +200,7 @@ def _check(
 
 @app.command("models")
 def _models(
-    provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only this provider's. Default: those of all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /v1/models has it.")] = False,
     config: Config = None,
 ) -> None:
@@ -252,7 +260,9 @@ def _mock(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8001,
     script: Annotated[Path | None, typer.Option(help="File of scripted answers and faults.")] = None,
-    model: Annotated[list[str] | None, typer.Option(help="A model to have; may be repeated.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model to have; may be repeated. Default: those of the shape.")
+    ] = None,
 ) -> None:
     """Play an upstream, with scripted answers and faults, to test against.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trunkline.cli.common import note, read_settings, say
+from trunkline.cli.doubts import doubts
 from trunkline.ledger.reader import open_reader
-from trunkline.settings import check_self_loop, exposure, resolve_providers
+from trunkline.settings import SettingsError, check_self_loop, exposure, resolve_providers
 from trunkline.settings.resolve import ollama_dropped
 
 if TYPE_CHECKING:
@@ -16,39 +18,68 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from trunkline.ledger.policies import Policies
     from trunkline.settings import Exposure, ProviderConfig, Settings
 
 
 def check(config: Path | None) -> None:
     """Print what the settings mean. :raises SettingsError: as a start would."""
     settings, warnings = read_settings(config)
-    reader = open_reader(settings.database_url.get_secret_value())
     try:
-        stored = len(reader.load().keys)
-    finally:
-        reader.close()
-    where = exposure(settings, bool(settings.api_keys) or stored > 0)
-    check_self_loop(settings, where)
-    _try_parts(settings)
-    for line in _report(settings, where, stored):
-        say(line)
-    for warning in warnings:
-        note(f"warning: {warning}")
+        stored = _stored(settings)
+        warnings += doubts(settings, stored)
+        where = _examine(settings, bool(stored.keys))
+        for line in _report(settings, where, len(stored.keys)):
+            say(line)
+    finally:  # an error must not hide them: one of them may be its cause
+        for warning in warnings:
+            note(f"warning: {warning}")
     say("The configuration is valid.")
 
 
-def _try_parts(settings: Settings) -> None:
-    """Make what a start would make of files and classes, for the errors that this may raise."""
+def _stored(settings: Settings) -> Policies:
+    reader = open_reader(settings.database_url.get_secret_value())
+    try:
+        return reader.load()
+    finally:
+        reader.close()
+
+
+def _examine(settings: Settings, has_keys: bool) -> Exposure:
+    """Where a start would listen. What it would make of files and classes is made, for the errors.
+
+    Raises:
+        SettingsError: with all of the problems at once.
+    """
     from trunkline import __version__
     from trunkline.observe.traces import Tracer
     from trunkline.policy.filters import ModelFilter
     from trunkline.providers.build import build_providers
 
-    build_providers(settings)
+    problems: list[str] = []
+    where: Exposure | None = None
+    with _noted(problems):
+        where = exposure(settings, bool(settings.api_keys) or has_keys)
+        check_self_loop(settings, where)
+    with _noted(problems):
+        build_providers(settings)
     if settings.models_filter is not None:
-        ModelFilter.load(settings.models_filter)
+        with _noted(problems):
+            ModelFilter.load(settings.models_filter)
     if settings.otel_endpoint is not None:
-        Tracer(settings.otel_endpoint, __version__)
+        with _noted(problems):
+            Tracer(settings.otel_endpoint, __version__)
+    if where is None or problems:
+        raise SettingsError(*problems)
+    return where
+
+
+@contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        problems += error.problems
 
 
 def _report(settings: Settings, where: Exposure, stored: int) -> Iterator[str]:

@@ -6,11 +6,11 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from trunkline.settings import BUILT_IN_PROVIDERS, SettingsWarning, load_settings
+from trunkline.settings import BUILT_IN_PROVIDERS, SettingsError, SettingsWarning, load_settings
 from trunkline.settings.values import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyStore
@@ -30,10 +30,15 @@ def note(text: str) -> None:
 def read_settings(
     config: Path | None, overrides: Mapping[str, Any] | None = None
 ) -> tuple[Settings, list[str]]:
-    """The settings, and what looks wrong with them but is harmless."""
+    """The settings, and what looks wrong with them but is harmless; said at once if they cannot be used."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SettingsWarning)
-        settings = load_settings(config, overrides)
+        try:
+            settings = load_settings(config, overrides)
+        except SettingsError:
+            for warning in caught:
+                note(f"warning: {warning.message}")
+            raise
     return settings, [str(warning.message) for warning in caught]
 
 
@@ -57,19 +62,3 @@ def hint_at_providers(settings: Settings, named: Iterable[str] | None) -> None:
     for name in named or ():
         if name not in known:
             note(f"warning: there is no provider {name!r}; {suggest(name, known, 'there are')}")
-
-
-def show_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table for a person; tab-separated where the output goes to a program."""
-    if not sys.stdout.isatty():
-        for row in (columns, *rows):
-            say("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from trunkline.cli.common import note, read_settings, say, show_rows
+from trunkline.cli.common import note, read_settings
+from trunkline.cli.tables import show_json, show_rows
 from trunkline.errors import redact
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
                 count = connection.execute(select(func.count()).select_from(table)).scalar_one()
                 found[table.name] = count
     if as_json:
-        say(msgspec.json.encode(found).decode())
+        show_json(found)
     else:
         show_rows(("what", "value"), ((name, str(value)) for name, value in found.items()))
     if at != migrate.HEAD:

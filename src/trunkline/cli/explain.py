@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from trunkline.cli.common import note, read_settings, say, show_rows
+from trunkline.cli.common import note, read_settings, say
+from trunkline.cli.tables import show_json, show_rows
 from trunkline.errors import GatewayError
 from trunkline.observe.setup import configure_logging
 from trunkline.settings import Exposure, SettingsError
@@ -54,11 +55,11 @@ def show(config: Path | None, model: str, *, operation: str, as_json: bool) -> i
         note(error.message)
         return 1
     if as_json:
-        say(msgspec.json.encode(told).decode())
+        show_json(told)
         return 0
     if told["route"]:
         say(f"route {told['route']}, by {told['strategy'][0]}")
-    show_rows(_COLUMNS, [_row(each) for each in told["candidates"]])
+    show_rows(_COLUMNS, [_row(each) for each in told["candidates"]], fold=("upstream", "why"))
     for other in told["others"]:
         say(f"not asked: {other['provider']}: {other['reason']}")
     return 0
@@ -87,7 +88,7 @@ def replay(config: Path | None, log: Path) -> int:
     if not changes:
         say(f"{requests} requests, {len(lines)} kinds: all go where they went.")
         return 0
-    show_rows(("requests", "asked for", "went to", "would go to"), changes)
+    show_rows(("requests", "asked for", "went to", "would go to"), changes, fold=("would go to",))
     moved = sum(int(change[0]) for change in changes)
     say(f"{moved} of {requests} requests would go elsewhere.")
     return 1

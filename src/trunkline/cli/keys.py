@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say, show_rows
+from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say
 from trunkline.cli.rules import amount_of, set_rules
+from trunkline.cli.tables import minute, show_json, show_rows
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyRecord
     from trunkline.ledger.policies import Role
     from trunkline.ledger.store import Store
+
+_COLUMNS: Final = ("name", "id", "role", "team", "state", "last used", "expires", "key", "created")
 
 
 def create(
@@ -42,14 +45,22 @@ def create(
 
 def show(config: Path | None, *, every: bool, as_json: bool = False) -> None:
     """Print the keys as a table, as JSON, or tab-separated."""
+    from trunkline.ledger.teams import TeamStore
+
     settings, _ = read_settings(config)
-    with open_store(settings) as store:
-        records = store.list() if every else store.active()
+    with open_store(settings) as keys:
+        records = keys.list() if every else keys.active()
+        teams = {team.id: team.name for team in TeamStore(keys.store).list()}
     if as_json:
-        rows = [_shown(record) for record in records]
-        say(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        show_json([_shown(record) for record in records])
         return
-    show_rows(("id", "name", "role", "key", "created", "last used", "ends", "revoked"), map(_row, records))
+    show_rows(
+        _COLUMNS,
+        [_row(record, teams) for record in records],
+        fold=("last used", "expires", "created"),
+        keep=2,
+        empty="there are no keys; `trunkline keys create NAME` makes one",
+    )
 
 
 def change(config: Path | None, which: str, fields: dict[str, Any]) -> None:
@@ -64,8 +75,10 @@ def change(config: Path | None, which: str, fields: dict[str, Any]) -> None:
 def rotate(config: Path | None, which: str, grace: str) -> None:
     """Give a key another text, and print it."""
     settings, _ = read_settings(config)
+    span = _span(grace)
+    _later(grace)  # it must end within the calendar
     with open_store(settings) as keys:
-        record, text = keys.rotate(which, _span(grace))
+        record, text = keys.rotate(which, span)
     note(
         f"the key {record.name!r} has another text, which is not shown again; the old one works for {grace}:"
     )
@@ -96,16 +109,22 @@ def _later(text: str) -> datetime:
     """``30d`` is so long from now; anything else is a date."""
     from trunkline.ledger.usage import moment
 
-    if text[-1:] in "mhdw" and text[:-1].isdecimal():
+    if not (text[-1:] in "mhdw" and text[:-1].isdecimal()):
+        return datetime.fromtimestamp(moment(text), UTC)
+    try:
         return datetime.now(UTC) + _span(text)
-    return datetime.fromtimestamp(moment(text), UTC)
+    except OverflowError:
+        raise StoreError(f"{text!r} from now is beyond the calendar", "wrong") from None
 
 
 def _span(text: str) -> timedelta:
     units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     if text[-1:] not in units or not text[:-1].isdecimal():
         raise StoreError(f"{text!r} is no length of time; write 24h or 7d", "wrong")
-    return timedelta(**{units[text[-1]]: int(text[:-1])})
+    try:
+        return timedelta(**{units[text[-1]]: int(text[:-1])})
+    except (OverflowError, ValueError):  # ValueError: thousands of digits
+        raise StoreError(f"{text[:20]!r} is too long a time", "wrong") from None
 
 
 def _shown(record: KeyRecord) -> dict[str, Any]:
@@ -113,7 +132,23 @@ def _shown(record: KeyRecord) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if "hash" not in name}
 
 
-def _row(record: KeyRecord) -> tuple[str, ...]:
-    times = (record.created_at, record.last_used_at, record.expires_at, record.revoked_at)
-    shown = ("" if time is None else time.strftime("%Y-%m-%d %H:%M") for time in times)
-    return record.id, record.name, record.role, f"{record.prefix}…", *shown
+def _row(record: KeyRecord, teams: Mapping[str, str]) -> tuple[str, ...]:
+    team = "" if record.team_id is None else teams.get(record.team_id, record.team_id)
+    return (
+        record.name,
+        record.id,
+        record.role,
+        team,
+        _state(record),
+        minute(record.last_used_at, "never"),
+        minute(record.expires_at, "never"),
+        f"{record.prefix}…",
+        minute(record.created_at),
+    )
+
+
+def _state(record: KeyRecord) -> str:
+    if record.revoked_at is not None:
+        return "revoked"
+    ended = record.expires_at is not None and record.expires_at <= datetime.now(UTC)
+    return "expired" if ended else "active"

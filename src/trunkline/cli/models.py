@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from trunkline.cli.common import note, read_settings, say, show_rows
+from trunkline.cli.common import note, read_settings
+from trunkline.cli.tables import show_json, show_rows
 from trunkline.observe.setup import configure_logging
 from trunkline.settings import Exposure, SettingsError, resolve_providers
 from trunkline.settings.values import suggest
@@ -29,9 +28,9 @@ def show(config: Path | None, *, provider: str | None, as_json: bool) -> int:
     configure_logging("ERROR", "console")  # what went wrong is said below, in a line
     models, silent = asyncio.run(_ask(settings, provider))
     if as_json:
-        say(msgspec.json.encode(models).decode())
+        show_json(models)
     else:
-        show_rows(_COLUMNS, [_row(model) for model in models])
+        show_rows(_COLUMNS, [_row(model) for model in models], fold=("capabilities",), keep=2)
     for name in silent:
         note(f"provider {name!r} did not say which models it has; `trunkline check` shows its address")
     return 1 if silent else 0

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say, show_rows
+from trunkline.cli.common import hint_at_providers, note, open_store, read_settings
+from trunkline.cli.tables import show_json, show_rows
 from trunkline.ledger.locate import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyStore
+    from trunkline.ledger.policies import StoredBudget, StoredLimit
     from trunkline.ledger.rules import Sort
     from trunkline.ledger.store import Store
 
 Amount: TypeAlias = tuple[str, int, str]
 """A budget's unit, amount (tokens or millionths of a dollar) and period."""
 
+Rule = TypeVar("Rule", "StoredLimit", "StoredBudget")
 _AMOUNT = re.compile(r"(?P<dollars>\$?[0-9]+(?:\.[0-9]+)?|[0-9]+ *tokens)/(?P<per>day|week|month|total)")
 
 
@@ -88,16 +91,17 @@ def set_budget(
     note(f"set the budget {budget.id} of {subject}")
 
 
-def show_limits(config: Path | None, *, as_json: bool) -> None:
-    """Print the limits."""
+def show_limits(config: Path | None, *, every: bool, as_json: bool) -> None:
+    """Print the limits; with ``every`` also those of keys and teams that are gone."""
     from trunkline.ledger.rules import RuleStore
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        names = _names(keys)
-        found = [msgspec.structs.asdict(each) for each in RuleStore(keys.store).limits()]
+        subjects = _subjects(keys)
+        rules = _alive(RuleStore(keys.store).limits(), subjects, every=every)
+    found = [msgspec.structs.asdict(rule) | {"state": state} for rule, state in rules]
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     amounts = (
         "requests_per_minute",
@@ -107,24 +111,28 @@ def show_limits(config: Path | None, *, as_json: bool) -> None:
         "concurrent",
     )
     show_rows(
-        ("id", "subject", "rpm", "rpd", "tpm", "tpd", "concurrent"),
-        (
-            (each["id"], _named(each, names), *("" if each[a] is None else str(each[a]) for a in amounts))
+        ("subject", "id", "rpm", "rpd", "tpm", "tpd", "concurrent"),
+        [
+            (_named(each, subjects), each["id"], *("" if each[a] is None else str(each[a]) for a in amounts))
             for each in found
-        ),
+        ],
+        fold=("subject",),
+        keep=2,
+        empty="there are no limits in the store; `trunkline limits set` makes one",
     )
 
 
-def show_budgets(config: Path | None, *, as_json: bool) -> None:
-    """Print the budgets, and what the ledger says is spent of them."""
+def show_budgets(config: Path | None, *, every: bool, as_json: bool) -> None:
+    """Print the budgets, and what the ledger says is spent of them; with ``every`` also those of keys and
+    teams that are gone."""
     from trunkline.ledger.rules import MICROS, RuleStore
     from trunkline.ledger.usage import period_start, spent
 
     settings, _ = read_settings(config)
     found: list[dict[str, Any]] = []
     with open_store(settings) as keys:
-        names = _names(keys)
-        for each in RuleStore(keys.store).budgets():
+        subjects = _subjects(keys)
+        for each, state in _alive(RuleStore(keys.store).budgets(), subjects, every=every):
             unit = MICROS if each.unit == "usd" else 1
             used = None
             if each.subject != "*":
@@ -133,24 +141,27 @@ def show_budgets(config: Path | None, *, as_json: bool) -> None:
                 )
                 used = (micros if each.unit == "usd" else tokens) / unit
             fields = msgspec.structs.asdict(each) | {"amount": each.amount / unit, "spent": used}
-            fields["webhook"] = each.webhook is not None
+            fields |= {"webhook": each.webhook is not None, "state": state}
             found.append(fields)
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     show_rows(
-        ("id", "subject", "amount", "spent", "per", "kind"),
-        (
+        ("subject", "id", "amount", "spent", "per", "kind"),
+        [
             (
+                _named(each, subjects),
                 each["id"],
-                _named(each, names),
                 _money(each["amount"], each["unit"]),
                 "" if each["spent"] is None else _money(each["spent"], each["unit"]),
                 each["per"],
                 "hard" if each["hard"] else "soft",
             )
             for each in found
-        ),
+        ],
+        fold=("subject",),
+        keep=2,
+        empty="there are no budgets in the store; `trunkline budgets set` makes one",
     )
 
 
@@ -178,17 +189,44 @@ def _subject(keys: KeyStore, text: str, scopes: Sequence[str]) -> tuple[str, str
     return scope, keys.find(named).id if scope == "key" else TeamStore(keys.store).find(named).id
 
 
-def _names(keys: KeyStore) -> dict[str, str]:
+class _Subjects(NamedTuple):
+    """The keys and teams that rules may name."""
+
+    names: dict[str, str]
+    """Of all keys, revoked ones too, and of all teams, by id."""
+    alive: set[str]
+    """The ids of those that are not gone."""
+
+
+def _subjects(keys: KeyStore) -> _Subjects:
     from trunkline.ledger.teams import TeamStore
 
+    records = keys.list()
     teams = {team.id: team.name for team in TeamStore(keys.store).list()}
-    return teams | {record.id: record.name for record in keys.list()}
+    alive = {record.id for record in records if record.revoked_at is None}
+    return _Subjects(teams | {record.id: record.name for record in records}, alive | teams.keys())
 
 
-def _named(rule: dict[str, Any], names: dict[str, str]) -> str:
+def _alive(rules: Iterable[Rule], subjects: _Subjects, *, every: bool) -> list[tuple[Rule, str]]:
+    """The rules to show, each with its state; how many are left out is said."""
+    found = [(rule, _state(rule, subjects)) for rule in rules]
+    shown = [(rule, state) for rule, state in found if every or state == "active"]
+    if len(shown) < len(found):
+        note(f"{len(found) - len(shown)} of revoked keys or removed teams left out; --all shows them too")
+    return shown
+
+
+def _state(rule: StoredLimit | StoredBudget, subjects: _Subjects) -> str:
+    if rule.scope not in ("key", "team") or rule.subject == "*" or rule.subject in subjects.alive:
+        return "active"
+    return "revoked" if rule.scope == "key" else "removed"
+
+
+def _named(rule: dict[str, Any], subjects: _Subjects) -> str:
     if rule["scope"] == "all":
         return "all"
-    return f"{rule['scope']}:{names.get(rule['subject'], rule['subject'])}"
+    gone = "" if rule["state"] == "active" else f" ({rule['state']})"
+    return f"{rule['scope']}:{subjects.names.get(rule['subject'], rule['subject'])}{gone}"
 
 
 def _money(amount: float, unit: str) -> str:

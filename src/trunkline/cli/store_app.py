@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="Configuration file. Default: trunkline.yaml, if it is there."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Role = Annotated[
-    Literal["admin", "member", "read-only"] | None,
-    typer.Option(help="What it may do. A new key is a member's; the first key is always an admin's."),
-]
-Owner = Annotated[str | None, typer.Option(help="Whose it is.")]
-TeamName = Annotated[str | None, typer.Option("--team", help="Its team, by name or id.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="A word to find it by; may be repeated.")]
-Expires = Annotated[str | None, typer.Option(help="When it ends: 2027-01-31, or 30d from now.")]
-Models = Annotated[
-    list[str] | None, typer.Option("--model", help="Pattern of models it may use; may be repeated.")
-]
-Providers = Annotated[
-    list[str] | None, typer.Option("--provider", help="A provider it may use; may be repeated.")
-]
-LocalOnly = Annotated[
-    bool | None, typer.Option("--local-only/--not-local-only", help="Never use a provider that is not local.")
-]
-Priority = Annotated[
-    Literal["high", "normal", "low"] | None, typer.Option(help="Who goes first when requests must wait.")
-]
-Rpm = Annotated[int | None, typer.Option("--rpm", min=1, help="Requests per minute.")]
-Rpd = Annotated[int | None, typer.Option("--rpd", min=1, help="Requests per day.")]
-Tpm = Annotated[int | None, typer.Option("--tpm", min=1, help="Tokens per minute.")]
-Tpd = Annotated[int | None, typer.Option("--tpd", min=1, help="Tokens per day.")]
-Concurrent = Annotated[int | None, typer.Option(min=1, help="Requests under way at once.")]
-Budgets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--budget", help="Hard budget: 10/month, 2.5/day, 500000tokens/week, 100/total; may be repeated."
-    ),
-]
-Which = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, name or prefix.")]
+from trunkline.cli.options import (
+    AllRules,
+    Budgets,
+    BudgetSubject,
+    Concurrent,
+    Config,
+    Expires,
+    Json,
+    LimitSubject,
+    LocalOnly,
+    Models,
+    Owner,
+    Priority,
+    Providers,
+    Role,
+    Rpd,
+    Rpm,
+    RuleId,
+    Tags,
+    TeamName,
+    Tpd,
+    Tpm,
+    Which,
+)
 
 
 def _part(help_text: str) -> typer.Typer:
@@ -117,11 +103,12 @@ def _list(
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """List the keys. Where standard output is no terminal, tab-separated.
+    """List the keys. Times are UTC. Where standard output is no terminal, tab-separated.
 
     \b
-    Example:
+    Examples:
       trunkline keys list --all
+      trunkline keys list --json
     """
     from trunkline.cli.keys import show
 
@@ -190,7 +177,9 @@ def _revoke(which: Which, config: Config = None) -> None:
 
 @teams_app.command("create")
 def _create_team(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What it is called; no two teams are called the same.")
+    ],
     model: Models = None,
     provider: Providers = None,
     local_only: LocalOnly = None,
@@ -216,32 +205,31 @@ def _create_team(
 
 @teams_app.command("list")
 def _list_teams(as_json: Json = False, config: Config = None) -> None:
-    """List the teams."""
+    """List the teams, and how many active keys each has.
+
+    \b
+    Example:
+      trunkline teams list
+    """
     from trunkline.cli.teams import show
 
     show(config, as_json=as_json)
 
 
 @teams_app.command("remove")
-def _remove_team(which: Annotated[str, typer.Argument(metavar="TEAM")], config: Config = None) -> None:
-    """Remove a team that no key is in, with its limits and budgets."""
+def _remove_team(
+    which: Annotated[str, typer.Argument(metavar="TEAM", help="The team's name or id.")],
+    config: Config = None,
+) -> None:
+    """Remove a team that no key is in, with its limits and budgets.
+
+    \b
+    Example:
+      trunkline teams remove research
+    """
     from trunkline.cli.teams import remove
 
     remove(config, which)
-
-
-LimitSubject = Annotated[
-    str,
-    typer.Argument(
-        metavar="SUBJECT", help="key:NAME or team:NAME (* is each by itself), model:PATTERN; or all."
-    ),
-]
-BudgetSubject = Annotated[
-    str,
-    typer.Argument(
-        metavar="SUBJECT", help="key:NAME or team:NAME (* is each by itself), provider:NAME; or all."
-    ),
-]
 
 
 @limits_app.command("set")
@@ -267,16 +255,27 @@ def _set_limit(
 
 
 @limits_app.command("list")
-def _list_limits(as_json: Json = False, config: Config = None) -> None:
-    """List the limits in the store; trunkline.yaml may hold more."""
+def _list_limits(every: AllRules = False, as_json: Json = False, config: Config = None) -> None:
+    """List the limits in the store; trunkline.yaml may hold more.
+
+    \b
+    Examples:
+      trunkline limits list
+      trunkline limits list --all --json
+    """
     from trunkline.cli.rules import show_limits
 
-    show_limits(config, as_json=as_json)
+    show_limits(config, every=every, as_json=as_json)
 
 
 @limits_app.command("remove")
-def _remove_limit(number: Annotated[str, typer.Argument(metavar="ID")], config: Config = None) -> None:
-    """Remove a limit by its id."""
+def _remove_limit(number: RuleId, config: Config = None) -> None:
+    """Remove a limit.
+
+    \b
+    Example:
+      trunkline limits remove 6beea8877c24
+    """
     from trunkline.cli.rules import remove
 
     remove(config, "limit", number)
@@ -308,16 +307,27 @@ def _set_budget(
 
 
 @budgets_app.command("list")
-def _list_budgets(as_json: Json = False, config: Config = None) -> None:
-    """List the budgets in the store and what is spent of them; trunkline.yaml may hold more."""
+def _list_budgets(every: AllRules = False, as_json: Json = False, config: Config = None) -> None:
+    """List the budgets in the store and what is spent of them; trunkline.yaml may hold more.
+
+    \b
+    Examples:
+      trunkline budgets list
+      trunkline budgets list --all --json
+    """
     from trunkline.cli.rules import show_budgets
 
-    show_budgets(config, as_json=as_json)
+    show_budgets(config, every=every, as_json=as_json)
 
 
 @budgets_app.command("remove")
-def _remove_budget(number: Annotated[str, typer.Argument(metavar="ID")], config: Config = None) -> None:
-    """Remove a budget by its id."""
+def _remove_budget(number: RuleId, config: Config = None) -> None:
+    """Remove a budget.
+
+    \b
+    Example:
+      trunkline budgets remove a5f2d2b166d6
+    """
     from trunkline.cli.rules import remove
 
     remove(config, "budget", number)
@@ -327,10 +337,13 @@ def _remove_budget(number: Annotated[str, typer.Argument(metavar="ID")], config:
 def _usage(
     by: Annotated[
         list[str] | None,
-        typer.Option("--by", help="key, team, provider, model, day or hour; may be repeated."),
+        typer.Option(
+            "--by",
+            help="key, team, provider, model, day or hour; may be repeated. Default: provider and model.",
+        ),
     ] = None,
-    since: Annotated[str | None, typer.Option(help="2026-11-01, or 7d ago. Default: 30d.")] = "30d",
-    until: Annotated[str | None, typer.Option(help="Excluded.")] = None,
+    since: Annotated[str | None, typer.Option(help="From when on: 2026-11-01, or 7d ago.")] = "30d",
+    until: Annotated[str | None, typer.Option(help="Until when, excluded. Default: now.")] = None,
     key: Annotated[str | None, typer.Option(help="Only this key's, by name or id.")] = None,
     team: Annotated[str | None, typer.Option(help="Only this team's, by name or id.")] = None,
     provider: Annotated[str | None, typer.Option(help="Only this provider's.")] = None,
@@ -355,12 +368,20 @@ def _usage(
 @usage_app.command("requests")
 def _requests(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
-    since: Annotated[str | None, typer.Option(help="2026-11-01, or 1h ago.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From when on: 2026-11-01, or 1h ago. Default: all.")
+    ] = None,
     key: Annotated[str | None, typer.Option(help="Only this key's, by name or id.")] = None,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
-    """List single requests, the newest first."""
+    """List single requests, the newest first. Times are UTC.
+
+    \b
+    Examples:
+      trunkline usage requests --key laptop --since 1h
+      trunkline usage requests --limit 1000 --json
+    """
     from trunkline.cli.usage import show_requests
 
     show_requests(config, since, key, limit, as_json=as_json)
@@ -368,7 +389,12 @@ def _requests(
 
 @db_app.command("upgrade")
 def _upgrade(config: Config = None) -> None:
-    """Bring the database's tables up to date. `serve` does so by itself; one process at a time does it."""
+    """Bring the database's tables up to date. `serve` does so by itself; one process at a time does it.
+
+    \b
+    Example:
+      trunkline db upgrade
+    """
     from trunkline.cli.db import upgrade
 
     upgrade(config)
@@ -376,7 +402,12 @@ def _upgrade(config: Config = None) -> None:
 
 @db_app.command("status")
 def _status(as_json: Json = False, config: Config = None) -> None:
-    """Say where the database is, and how much is in it."""
+    """Say where the database is, and how much is in it.
+
+    \b
+    Example:
+      trunkline db status
+    """
     from trunkline.cli.db import status
 
     status(config, as_json=as_json)

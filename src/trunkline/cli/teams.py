@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from trunkline.cli.common import hint_at_providers, note, open_store, read_settings, say, show_rows
+from trunkline.cli.common import hint_at_providers, note, open_store, read_settings
 from trunkline.cli.rules import amount_of, set_rules
+from trunkline.cli.tables import show_json, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,20 +41,22 @@ def show(config: Path | None, *, as_json: bool) -> None:
         teams = TeamStore(keys.store).list()
         active = keys.active()
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(teams), indent=2).decode())
+        show_json(teams)
         return
     show_rows(
-        ("id", "name", "keys", "models", "providers"),
-        (
+        ("name", "id", "keys", "models", "providers"),
+        [
             (
-                team.id,
                 team.name,
+                team.id,
                 str(sum(key.team_id == team.id for key in active)),
                 ", ".join(team.models or ()) or "all",
                 ", ".join(team.providers or ()) or "all",
             )
             for team in teams
-        ),
+        ],
+        fold=("models", "providers"),
+        empty="there are no teams; `trunkline teams create NAME` makes one",
     )
 
 

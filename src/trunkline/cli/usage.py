@@ -7,18 +7,21 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from trunkline.cli.common import note, open_store, read_settings, say, show_rows
+from trunkline.cli.common import note, open_store, read_settings
+from trunkline.cli.tables import show_json, show_rows
 from trunkline.ledger.locate import StoreError
+from trunkline.settings import BUILT_IN_PROVIDERS
+from trunkline.settings.values import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from trunkline.ledger.keys import KeyStore
+    from trunkline.settings import Settings
 
-_SHOWN = ("requests", "failures", "prompt_tokens", "completion_tokens", "cost_usd", "unpriced")
+_SHOWN = ("requests", "prompt_tokens", "completion_tokens", "cost_usd", "failures", "unpriced")
+_NOTHING = "nothing was used"
 _COLUMNS = (
     "at",
     "key_id",
@@ -50,25 +53,34 @@ def show(
         raise StoreError(
             f"usage cannot be grouped by {unknown[0]!r}; there are: {', '.join(GROUPS)}", "wrong"
         )
+    if as_json and as_csv:
+        raise StoreError("--json and --csv go not together; choose one of them", "wrong")
+    first, end = (None if text is None else moment(text) for text in (since, until))
+    if first is not None and end is not None and first >= end:
+        raise StoreError(f"--until {until} is not after --since {since}", "wrong")
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        rows = sums(
-            keys.store,
-            by=groups,
-            since=None if since is None else moment(since),
-            until=None if until is None else moment(until),
-            **_by_id(keys, wanted),
-        )
+        rows = sums(keys.store, by=groups, since=first, until=end, **_by_id(keys, wanted))
+        if not rows:
+            _check_names(settings, keys, wanted)
+    empty = _NOTHING if since is None else f"{_NOTHING} (--since {since})"
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
-    elif as_csv:
-        if rows:
-            writer = csv.DictWriter(sys.stdout, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    else:
-        names = [f"{group}_name" if group in ("key", "team") else group for group in groups]
-        show_rows((*groups, *_SHOWN), ([_cell(row[name]) for name in (*names, *_SHOWN)] for row in rows))
+        show_json(rows)
+    elif as_csv and rows:
+        writer = csv.DictWriter(sys.stdout, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    elif not as_csv:
+        for row in rows:  # one of ALLOWED_API_KEYS, or a team that is gone, has no name
+            row |= {group: row[f"{group}_name"] or row[group] for group in groups if group in ("key", "team")}
+        show_rows(
+            (*groups, *_SHOWN),
+            [[_cell(row[name]) for name in (*groups, *_SHOWN)] for row in rows],
+            fold=("model", "key", "team"),
+            keep=len(groups) + 1,
+        )
+    if not rows:
+        note(empty)
 
 
 def show_requests(
@@ -85,17 +97,24 @@ def show_requests(
             key=_by_id(keys, {"key": key})["key"],
             limit=limit,
         )
+        if not rows:
+            _check_names(settings, keys, {"key": key})
+            note(_NOTHING if since is None else f"{_NOTHING} (--since {since})")
+        names = {record.id: record.name for record in keys.list()}
     if as_json:
-        say(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode())
+        show_json(rows)
         return
     for row in rows:
-        row["at"] = datetime.fromtimestamp(row["at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        row["at"] = datetime.fromtimestamp(row["at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         if row["cost_micros"] is not None:
             row["cost_micros"] /= 1_000_000
-    names = {"key_id": "key", "cost_micros": "cost_usd"}
+        row["key_id"] = names.get(row["key_id"], row["key_id"])
+    titles = {"key_id": "key", "cost_micros": "cost_usd"}
     show_rows(
-        [names.get(name, name) for name in _COLUMNS],
-        ([_cell(row[name]) for name in _COLUMNS] for row in rows),
+        [titles.get(name, name) for name in _COLUMNS],
+        [[_cell(row[name]) for name in _COLUMNS] for row in rows],
+        fold=("at", "key", "model"),
+        keep=5,
     )
 
 
@@ -107,11 +126,28 @@ def _by_id(keys: KeyStore, wanted: dict[str, str | None]) -> dict[str, str | Non
     if (key := found.get("key")) is not None:
         known = [record.id for record in keys.list() if key in (record.id, record.name)]
         found["key"] = known[-1] if known else key  # one of ALLOWED_API_KEYS is in no store
-        if not known:
-            note(f"no key in the store has the id or name {key!r}")
     if (team := found.get("team")) is not None:
         found["team"] = TeamStore(keys.store).find(team).id
     return found
+
+
+def _check_names(settings: Settings, keys: KeyStore, wanted: dict[str, str | None]) -> None:
+    """That nothing was used may be for the name of a key or provider that there is not.
+
+    Raises:
+        StoreError: naming the nearest that there is.
+    """
+    records = [(record.id, record.name) for record in keys.list()]
+    there = {
+        "key": {name for _, name in records} | {f"env-{n + 1}" for n in range(len(settings.api_keys))},
+        "provider": {*BUILT_IN_PROVIDERS, *settings.providers},
+    }
+    ids = {number for number, _ in records}
+    for sort, known in there.items():
+        name = wanted.get(sort)
+        if name is not None and name not in known | ids:
+            hint = suggest(name, known, "there are") if known else "there is none yet"
+            raise StoreError(f"there is no {sort} {name!r}; {hint}", "missing")
 
 
 def _cell(value: Any) -> str:

@@ -253,12 +253,12 @@ def moment(text: str, now: float | None = None) -> float:
     """
     now = time.time() if now is None else now
     units = {"m": 60, "h": 3600, "d": _DAY, "w": 7 * _DAY}
-    if text[-1:] in units and text[:-1].isdecimal():
-        return now - int(text[:-1]) * units[text[-1]]
     try:
+        if text[-1:] in units and text[:-1].isdecimal():
+            return now - int(text[:-1]) * units[text[-1]]
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise StoreError(
-            f"{text!r} is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d", "wrong"
+            f"{text[:40]!r} is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d", "wrong"
         ) from None

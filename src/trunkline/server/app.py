@@ -19,12 +19,12 @@ from trunkline.errors import (
     INVALID_REQUEST,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
-    UNPROCESSABLE,
     CallerError,
     GatewayError,
 )
 from trunkline.policy.auth import ApiKey, redact_path
 from trunkline.server.admin import people, rules, watching
+from trunkline.server.admin.complaints import complaint
 from trunkline.server.docs import add_docs
 
 if TYPE_CHECKING:
@@ -69,9 +69,7 @@ async def _gateway_error(request: Request, error: GatewayError) -> Response:
 
 
 async def _validation_error(request: Request, error: RequestValidationError) -> Response:
-    first = error.errors()[0]
-    at = ".".join(str(step) for step in first["loc"][1:]) or None
-    return await _gateway_error(request, CallerError(first["msg"], UNPROCESSABLE, param=at))
+    return await _gateway_error(request, complaint(request, error))
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -1,0 +1,76 @@
+"""What `--json` prints is JSON and nothing besides, on a terminal too; notes go to standard error."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Run, Terminal
+
+LISTS = {
+    "keys list": ["name", "id"],
+    "keys list --all": ["name", "revoked_at"],
+    "teams list": ["name", "id"],
+    "limits list": ["subject", "state"],
+    "limits list --all": ["subject", "state"],
+    "budgets list": ["subject", "spent"],
+    "budgets list --all": ["subject", "state"],
+    "usage show": ["provider", "requests"],
+    "usage requests": ["key_id", "at"],
+    "models": ["provider", "id"],
+}
+OBJECTS = ["explain custom", "db status"]
+
+
+def fill(run: Run) -> None:
+    for words in (
+        "teams create research --rpm 5 --budget 1/day",
+        "keys create laptop --team research --expires 30d",
+        "keys create old --rpm 5 --budget 1/day",
+        "keys revoke old",
+    ):
+        assert run(*words.split()).code == 0
+
+
+@pytest.mark.parametrize("columns", [None, "80"])
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize("command", [*LISTS, *OBJECTS])
+def test_json_alone(
+    run: Run,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    filled: bool,
+    columns: str | None,
+) -> None:
+    monkeypatch.setenv("OLLAMA_ENABLED", "false")
+    if filled:
+        fill(run)
+    if columns is not None:
+        terminal(columns)
+    done = run(*command.split(), "--json")
+    assert done.code == 0, done.err
+    assert all(line.startswith("trunkline: ") for line in done.err.splitlines())
+    found = json.loads(done.out)
+    assert isinstance(found, list if command in LISTS else dict)
+    if command in LISTS:
+        assert all(name in each for each in found for name in LISTS[command])
+        assert bool(found) == (command == "models" or (filled and "usage" not in command))
+
+
+def test_every_command_with_a_table_is_tried() -> None:
+    import typer
+
+    from trunkline.cli.app import app
+
+    def with_json(group: object, path: str) -> list[str]:
+        found = []
+        for name, command in getattr(group, "commands", {}).items():
+            found += with_json(command, f"{path} {name}")
+        if any("--json" in parameter.opts for parameter in getattr(group, "params", ())):
+            found.append(path.strip())
+        return found
+
+    assert set(with_json(typer.main.get_command(app), "")) == {
+        " ".join(word for word in command.split() if word not in ("--all", "custom"))
+        for command in (*LISTS, *OBJECTS)
+    }

@@ -1,0 +1,88 @@
+"""Usage, of an empty ledger and of one with rows; names and times that make no sense."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from tests.cli.conftest import Run, Terminal
+from tests.ledger.making import NOON, row
+from trunkline.ledger.recording import Recording
+
+ALL = ("--since", "2020-01-01")
+
+
+@pytest.fixture
+def used(run: Run) -> str:
+    """Three requests in the ledger, of a key in the store and one of ALLOWED_API_KEYS; the former's id."""
+    run("keys", "create", "laptop")
+    number: str = json.loads(run("keys", "list", "--json").out)[0]["id"]
+    recording = Recording("sqlite:///trunkline.db")
+    keys = (number, number, "env-7")
+    rows = [row(NOON + n, key_id=key, provider="gone", model="m") for n, key in enumerate(keys)]
+    recording.write([rows])
+    recording.close()
+    return number
+
+
+@pytest.mark.parametrize("words", [("show",), ("requests",), ("show", "--csv"), ("show", "--json")])
+def test_an_empty_ledger_says_so(run: Run, words: tuple[str, ...]) -> None:
+    run("keys", "create", "laptop")
+    done = run("usage", *words, "--since", "7d", "--key", "laptop")
+    assert done.code == 0
+    assert done.err == "trunkline: nothing was used (--since 7d)\n"
+    assert len(done.out.splitlines()) == ("--csv" not in words)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("show --key latop", "there is no key 'latop'; did you mean 'laptop'?"),
+        ("requests --key latop", "there is no key 'latop'; did you mean 'laptop'?"),
+        ("show --key env-1", "there is no key 'env-1'; there are: laptop"),
+        ("show --team nobody", "there is no team 'nobody'; see `trunkline teams list`"),
+        ("show --provider olama", "there is no provider 'olama'; did you mean 'ollama'?"),
+        ("show --by colour", "usage cannot be grouped by 'colour'; there are: key, team, provider, model,"),
+        ("show --since yesterday", "'yesterday' is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d"),
+        ("requests --since yesterday", "'yesterday' is no time; write 2026-11-20"),
+        ("show --since 1d --until 7d", "--until 7d is not after --since 1d"),
+        ("show --json --csv", "--json and --csv go not together; choose one of them"),
+    ],
+)
+def test_names_and_times_that_make_no_sense(run: Run, used: str, words: str, problem: str) -> None:
+    done = run("usage", *words.split())
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert done.err.startswith(f"trunkline: error: {problem}")
+
+
+def test_sums_by_key(run: Run, used: str) -> None:
+    rows = [line.split("\t") for line in run("usage", "show", "--by", "key", *ALL).out.splitlines()]
+    assert rows[0][:2] == ["key", "requests"]
+    assert sorted(row[:2] for row in rows[1:]) == [["env-7", "1"], ["laptop", "2"]]
+    asked = json.loads(run("usage", "show", "--by", "key", "--json", *ALL, "--key", "env-7").out)
+    assert [(each["key"], each["requests"]) for each in asked] == [("env-7", 1)]
+    lines = run("usage", "show", "--csv", *ALL, "--provider", "gone").out.splitlines()
+    assert [each["requests"] for each in csv.DictReader(lines)] == ["3"]
+
+
+@pytest.mark.parametrize("which", ["id", "name"])
+def test_single_requests_by_the_names_of_keys(run: Run, used: str, which: str) -> None:
+    lines = run("usage", "requests", "--key", used if which == "id" else "laptop").out.splitlines()
+    assert [line.split("\t")[1:4] for line in lines] == [
+        ["key", "provider", "model"],
+        *[["laptop", "gone", "m"]] * 2,
+    ]
+    everything = run("usage", "requests").out.splitlines()
+    assert everything[1].split("\t")[1] == "env-7"
+    assert everything[1].split("\t")[0].endswith("Z")
+
+
+def test_a_table_on_80_columns(run: Run, used: str, terminal: Terminal) -> None:
+    terminal("80")
+    for words in (("show", "--by", "key", "--by", "model", *ALL), ("requests",)):
+        out = run("usage", *words).out
+        assert "laptop" in out
+        assert "…" not in out
+        assert max(map(len, out.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines())) <= 80
