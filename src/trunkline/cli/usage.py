@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from trunkline.cli.common import note, open_store, read_settings
 from trunkline.cli.tables import show_json, show_rows
+from trunkline.ledger import export
 from trunkline.ledger.locate import StoreError
 from trunkline.settings import BUILT_IN_PROVIDERS
 from trunkline.settings.values import suggest
@@ -66,11 +66,9 @@ def show(
     empty = _NOTHING if since is None else f"{_NOTHING} (--since {since})"
     if as_json:
         show_json(rows)
-    elif as_csv and rows:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    elif not as_csv:
+    elif as_csv:
+        sys.stdout.write(export.as_csv(rows))
+    else:
         for row in rows:  # one of ALLOWED_API_KEYS, or a team that is gone, has no name
             row |= {group: row[f"{group}_name"] or row[group] for group in groups if group in ("key", "team")}
         show_rows(

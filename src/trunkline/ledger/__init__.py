@@ -2,7 +2,7 @@
 
 Usage goes from the loop into a file at once (``journal``) and from there by a thread (``writer``) into the
 database (``recording``), whence ``usage`` sums it up; ``stretches`` finds single requests among millions.
-``rows`` are what is written, ``columns`` their names.
+``rows`` are what is written, ``columns`` their names, ``export`` makes CSV of sums.
 
 What people have decided is in ``keys``, ``teams`` and ``rules``, each change of it noted by ``audit``; a
 gateway reads it again when it has changed (``reader``, ``policies``).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +10,7 @@ from fastapi.responses import Response
 
 from trunkline.errors import NOT_FOUND, CallerError
 from trunkline.ledger import audit, usage
+from trunkline.ledger.export import as_csv
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import Group
 from trunkline.server.admin.access import ERRORS, AsAdmin
@@ -133,18 +132,3 @@ async def reload(admin: AsAdmin) -> Reloaded:
     except SettingsError as error:
         raise CallerError(f"The configuration is refused; the old one stays: {error}") from None
     return Reloaded(changed=changed, at_next_start=later)
-
-
-def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Rows as CSV (RFC 4180), a header first; cells that a spreadsheet would run are quoted as text."""
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: _inert(value) for name, value in row.items()})
-    return out.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
