@@ -208,6 +208,19 @@ async def test_expect_continue_refused(running: Running) -> None:
     await wire.close()
 
 
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunks", "length"])
+async def test_a_large_body_beside_the_data_plane(running: Running, chunked: bool) -> None:
+    wire, piece = await running.connect(), b"x" * 65536
+    framing = CHUNKED if chunked else b"Content-Length: %d\r\n" % 2**40
+    wire.send(b"POST /admin/v1/keys HTTP/1.1\r\nContent-Type: application/json\r\n" + framing + b"\r\n")
+    for _ in range(2 * 1024 * 1024 // len(piece)):
+        wire.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+    answer = await wire.answer()  # the end of the body never comes
+    assert answer.status == 413
+    assert answer.error["code"] == "request_too_large"
+    await wire.close()
+
+
 @pytest.mark.parametrize("pieces", [1, 7, 40])
 async def test_a_body_in_chunks(running: Running, pieces: int) -> None:
     data = post(chat(text="x" * 5000)).partition(b"\r\n\r\n")[2]
