@@ -77,14 +77,14 @@ def test_forwarded_events_are_whole_and_unchanged(case: str) -> None:
         parts = [forwarder.feed(piece) for piece in pieces]
         rest = forwarder.close()
         assert b"".join(parts) + rest == data
-        assert all(part.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) for part in parts if part)
+        assert all(part.endswith((b"\n\n", b"\n\r\n", b"\r\r")) for part in parts if part)
         said = [payload(event) for part in [*parts, rest] for event in split_events(part)]
         assert [each.rstrip(b"\n") for each in said if each.strip()] == expected, pieces
 
 
-@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("ending", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n"])
 def test_an_event_goes_on_as_soon_as_it_is_whole(ending: bytes) -> None:
-    event = b"data: a" + 2 * ending
+    event = b"data: a" + ending
     forwarder = SSEForwarder()
     assert [forwarder.feed(event + event[:5]), forwarder.feed(event[5:])] == [event, event]
     assert forwarder.close() == b""
@@ -96,6 +96,27 @@ def test_an_event_is_read_as_soon_as_it_is_whole() -> None:
         assert splitter.feed(event) == [b"a"]
         assert splitter.feed(event[:3]) == []
         assert splitter.feed(event[3:] + event) == [b"a", b"a"]
+
+
+@pytest.mark.parametrize("kind", [SSESplitter, SSEForwarder])
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+def test_an_event_of_many_lines_is_joined_once(
+    kind: type[SSESplitter | SSEForwarder], ending: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined: list[bytes] = []
+    take = kind._take
+
+    def counted(splitter: SSESplitter | SSEForwarder, chunk: bytes) -> bytes:
+        joined.append(chunk)
+        return take(splitter, chunk)
+
+    monkeypatch.setattr(kind, "_take", counted)
+    splitter = kind()
+    for _ in range(1000):
+        assert not splitter.feed(b"data: a" + ending)
+    assert not joined
+    rest = splitter.feed(ending) or splitter.close()  # a CR may be half of a line's end
+    assert len(b"".join(rest) if isinstance(rest, list) else rest) > 1000
 
 
 @pytest.mark.parametrize("make", [NDJSONSplitter, SSESplitter, SSEForwarder])

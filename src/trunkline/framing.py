@@ -17,7 +17,7 @@ MAX_RECORD: Final = 16 * 1024 * 1024
 """Bytes of the longest record taken; a longer one is an upstream's fault, not a reason to grow."""
 
 _BOM: Final = b"\xef\xbb\xbf"
-_EVENT_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 
 
 class _Splitter:
@@ -38,6 +38,16 @@ class _Splitter:
                 raise ProviderError(
                     f"The upstream sent a record of more than {self.limit} bytes", UPSTREAM_TOO_LARGE
                 )
+
+    def _is_open(self, chunk: bytes) -> bool:
+        """Whether no blank line ends in ``chunk``: then there is nothing to join yet."""
+        pieces = self._pieces
+        if pieces:
+            before = pieces[-1][-2:]
+            if len(before) < 2 and len(pieces) > 1:
+                before = pieces[-2][-1:] + before
+            chunk = before + chunk
+        return b"\n\n" not in chunk and b"\n\r" not in chunk and b"\r\r" not in chunk
 
     def _take(self, chunk: bytes) -> bytes:
         if not self._pieces:
@@ -86,7 +96,7 @@ class SSESplitter(_Splitter):
         """
         if not self._pieces and chunk.endswith(b"\n\n") and b"\r" not in chunk:
             events = chunk[:-2].split(b"\n\n")
-        elif b"\n" not in chunk and b"\r" not in chunk:
+        elif self._is_open(chunk):
             self._hold(chunk)
             return []
         else:
@@ -118,7 +128,7 @@ class SSEForwarder(_Splitter):
         """
         if not self._pieces and chunk.endswith(b"\n\n"):
             return chunk
-        if b"\n" not in chunk and b"\r" not in chunk:
+        if self._is_open(chunk):
             self._hold(chunk)
             return b""
         text = self._take(chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,68 @@ async def test_who_leaves_with_requests_waiting_stops_the_one_under_way(serve: S
         assert len(mock.calls) == 1
 
 
+@FAST
+async def test_who_does_not_read_is_not_answered_further(serve: Serve) -> None:
+    async with MockUpstream("openai", Script(text="hi")) as mock:
+        running = await serve(make_settings(providers={"vllm": upstream(mock)}))
+        wire = await running.connect()
+        many = 6000  # of some kilobytes: more than the sockets hold
+        wire.send(get("/metrics", BEARER) * many + post(chat("gpt-4o"), BEARER))
+        connection: Any = next(iter(running.server.server_state.connections))
+        await until(lambda: connection.flow.write_paused and connection.flow.read_paused)
+        assert connection.transport.get_write_buffer_size() < 1_000_000
+        assert not mock.calls
+        assert {(await wire.answer()).status for _ in range(many)} == {200}
+        assert (await wire.answer()).json["choices"][0]["message"]["content"] == "hi"
+        await wire.close()
+
+
+@FAST
+async def test_a_stream_is_not_begun_before_the_answer_ahead_of_it_is_read(serve: Serve) -> None:
+    async with MockUpstream("openai", Script(text="x" * 20_000_000)) as mock:
+        running = await serve(make_settings(providers={"vllm": upstream(mock)}))
+        wire = await running.connect()
+        wire.send(post(chat("gpt-4o"), BEARER))
+        connection: Any = next(iter(running.server.server_state.connections))
+        await until(lambda: connection.flow.write_paused)
+        wire.send(post(chat("gpt-4o", stream=True), BEARER))
+        await until(lambda: connection.flow.read_paused)
+        assert len(mock.calls) == 1
+        assert (await wire.answer()).whole
+        assert (await wire.answer()).whole
+        assert len(mock.calls) == 2
+        await wire.close()
+
+
+UNFINISHED = {
+    "nothing": b"",
+    "half a head": b"GET /health HTTP/1.1\r\nHost:",
+    "half a body": post(chat(), BEARER)[:-5],
+    "half a body of unknown length": ASK + BEARER + CHUNKED + b"\r\n5\r\n",
+    "blank lines": b"\r\n\r\n",
+    "a small body that nobody wants": post(chat())[:-5],
+}
+
+
+@FAST
+@pytest.mark.parametrize("before", [b"", get("/health")], ids=["first", "second"])
+@pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED.keys())
+async def test_who_says_no_more_is_left(
+    running: Running, sent: bytes, before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running.server.config, "timeout_keep_alive", 0.1)
+    wire = await running.connect()
+    wire.send(before + sent)
+    assert (await wire.rest()).count(b"HTTP/1.1 ") == bool(before)
+
+
+async def test_a_slow_upstream_is_not_a_silent_client(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MockUpstream("openai", Script(text="slow", delay_first_s=0.2)) as mock:
+        running = await serve(make_settings(providers={"vllm": upstream(mock)}))
+        monkeypatch.setattr(running.server.config, "timeout_keep_alive", 0.05)
+        assert (await running.ask(post(chat("gpt-4o"), BEARER))).status == 200
+
+
 async def test_expect_continue(running: Running) -> None:
     wire = await running.connect()
     body = post(chat(), BEARER, b"Expect: 100-continue\r\n")
@@ -142,6 +205,19 @@ async def test_expect_continue_refused(running: Running) -> None:
     answer = await wire.answer()
     assert answer.status == 401
     assert answer.error["code"] == "invalid_api_key"
+    await wire.close()
+
+
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunks", "length"])
+async def test_a_large_body_beside_the_data_plane(running: Running, chunked: bool) -> None:
+    wire, piece = await running.connect(), b"x" * 65536
+    framing = CHUNKED if chunked else b"Content-Length: %d\r\n" % 2**40
+    wire.send(b"POST /admin/v1/keys HTTP/1.1\r\nContent-Type: application/json\r\n" + framing + b"\r\n")
+    for _ in range(2 * 1024 * 1024 // len(piece)):
+        wire.send(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+    answer = await wire.answer()  # the end of the body never comes
+    assert answer.status == 413
+    assert answer.error["code"] == "request_too_large"
     await wire.close()
 
 

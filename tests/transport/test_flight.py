@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from trunkline.transport import Flight, Limits, Origin, Timeouts, UpstreamRequest
@@ -68,6 +70,20 @@ def test_a_sink_that_was_used_before_has_made_no_progress_yet() -> None:
     one.state = SENT
     one.seen = sink.progress = 7
     assert overdue(one, 2.0) == (f.FIRST_BYTE_TIMEOUT, 2.0)
+
+
+def test_a_large_request_that_is_being_taken_is_no_silence() -> None:
+    one, _ = flight(Keeper())
+    connection = Mock(spec=["transport"])
+    size = connection.transport.get_write_buffer_size
+    one.state, one.connection = SENT, connection
+    for now, size.return_value in ((1.0, 900), (2.9, 800), (4.8, 100)):
+        assert overdue(one, now) is None
+    assert overdue(one, 6.8) == (f.FIRST_BYTE_TIMEOUT, 2.0)  # stuck
+    size.return_value = 0
+    assert overdue(one, 6.8) is None
+    assert overdue(one, 8.7) is None
+    assert overdue(one, 8.8) == (f.FIRST_BYTE_TIMEOUT, 2.0)
 
 
 @pytest.mark.parametrize("state", [WAITING, CONNECTING, SENT])

@@ -253,6 +253,16 @@ async def test_an_address_of_ones_own_choice(listen: Listen, ca_file: str) -> No
     await client.aclose()
 
 
+async def test_a_name_that_ends_in_the_roots_dot(listen: Listen, ca_file: str) -> None:
+    async def dial(host: str, port: int) -> str:
+        return "127.0.0.1"
+
+    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig(), dial=dial)
+    origin = (await listen(answer_all, server_tls("nowhere.invalid")))._replace(host="nowhere.invalid.")
+    assert (await client.fetch(get(origin))).body == b"hi"
+    await client.aclose()
+
+
 async def test_an_address_that_is_refused() -> None:
     refusal = PermissionError("not there")
 

@@ -6,7 +6,7 @@ FastAPI's import alone takes half of one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +19,7 @@ from trunkline.errors import (
     INVALID_REQUEST,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
+    TOO_LARGE,
     CallerError,
     GatewayError,
 )
@@ -28,7 +29,12 @@ from trunkline.server.admin.complaints import complaint
 from trunkline.server.docs import add_docs
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
     from trunkline.server.gateway import Gateway
+
+MOST_BODY: Final = 1024 * 1024
+"""Bytes of the largest body taken here. FastAPI reads all of it before it asks who sends it."""
 
 
 def make_fastapi(gateway: Gateway) -> FastAPI:
@@ -44,11 +50,33 @@ def make_fastapi(gateway: Gateway) -> FastAPI:
     for router in (people.router, rules.router, watching.router):
         app.include_router(router)
     add_docs(app)
+    app.add_middleware(_Bounded)
     app.add_exception_handler(GatewayError, _gateway_error)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _bug)
     return app
+
+
+class _Bounded:
+    """Refuses bodies that are larger than any that this application is asked with."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on; more of its body than is allowed ends the reading of it."""
+        came = 0
+
+        async def bounded() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > MOST_BODY:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, bounded, send)
 
 
 async def auth_bearer(request: Request) -> ApiKey | None:
@@ -87,6 +115,8 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
                 problem = CallerError(text, NOT_FOUND)
         case 405:
             problem = CallerError(f"{request.method} is not allowed at {path}", METHOD_NOT_ALLOWED)
+        case 413:
+            problem = CallerError(f"The request body is larger than {MOST_BODY} bytes", TOO_LARGE)
         case status:
             problem = CallerError(str(error.detail), INVALID_REQUEST, status=status)
     body = openai.error_body(problem)

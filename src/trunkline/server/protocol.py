@@ -24,6 +24,8 @@ from trunkline.errors import (
 from trunkline.server.cycle import FastCycle
 
 if TYPE_CHECKING:
+    import asyncio
+
     from trunkline.server.gateway import Gateway
 
 TESTED: Final = ((0, 45), (0, 55))
@@ -54,7 +56,12 @@ class FastProtocol(HttpToolsProtocol):
         self._dry = 0
         """Bytes that came since the last complete head or piece of body; bounded by :data:`HEAD_LIMIT`."""
         self._idle_since = 0.0
-        """Loop time since which no request is under way; 0 while one is."""
+        """Loop time since which no request is under way; 0 while one is. The head of a request has as long
+        to come as the connection may be idle."""
+        self._heard = False
+        """Whether something came since the last look."""
+        self._held = False
+        """The next request waits until the client has read enough of the answers before it."""
         self._deaf = False
         """The connection is about to be closed, and whatever the client still sends is ignored."""
         self.answering: FastCycle | None = None
@@ -62,12 +69,18 @@ class FastProtocol(HttpToolsProtocol):
         another."""
         super().__init__(*args, **kwargs)
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there."""
+        super().connection_made(transport)
+        self._idle_since = self.loop.time()
+        self._look_in(self.timeout_keep_alive)
+
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
         if self._deaf:
             return
         self._dry += len(data)
-        self._unset_keepalive_if_required()
+        self._heard = True
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -93,6 +106,7 @@ class FastProtocol(HttpToolsProtocol):
             raise _Stop
         if parser.should_upgrade():
             return
+        self._idle_since = 0.0
         headers = [(name.lower(), value) for name, value in self._fields]
         target, _, query = self.url.partition(b"?")
         path = target.decode("latin-1")
@@ -106,7 +120,9 @@ class FastProtocol(HttpToolsProtocol):
         busy = self.cycle is not None and not self.cycle.response_complete
         cycle = FastCycle(self, opened, http11, http11 and parser.should_keep_alive())
         self.cycle = cycle
-        if busy:  # pipelined: its turn comes when the answer before it is complete
+        held = not busy and self.flow.write_paused
+        if busy or held:  # its turn comes when the answer before it is complete, and most of it read
+            self._held |= held
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
         else:
@@ -187,25 +203,36 @@ class FastProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._held = self.flow.write_paused
+            if not self._held:
+                self._go_on()
             return
+        self.flow.resume_reading()
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._look_in(self.timeout_keep_alive)
+
+    def _go_on(self) -> None:
+        self.flow.resume_reading()
+        self._start_asgi_task(*self.pipeline.pop())
 
     def _look_in(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self._look_if_idle)
 
     def _look_if_idle(self) -> None:
         self.timeout_keep_alive_task = None
-        if self._idle_since:  # else the end of the request that is under way has another look taken
+        heard, self._heard = self._heard, False
+        if self._idle_since:
             left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-            if left > 0:
-                self._look_in(left)
-            else:
-                self.timeout_keep_alive_handler()
+        elif isinstance(self.cycle, FastCycle) and self.cycle.is_listening:
+            left = self.timeout_keep_alive if heard or self.flow.read_paused else 0
+        else:
+            return  # the end of the request that is under way has another look taken
+        if left > 0:
+            self._look_in(left)
+        else:
+            self.timeout_keep_alive_handler()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone, or everything was said."""
@@ -224,7 +251,11 @@ class FastProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
-        if self.answering is not None:
+        if self._held:
+            self._held = False
+            if not self.transport.is_closing():
+                self._go_on()
+        elif self.answering is not None:
             self.answering.slow(False)
 
 

@@ -104,6 +104,7 @@ class Flight:
         "sink",
         "started",
         "state",
+        "unsent",
     )
 
     reused: bool
@@ -134,6 +135,7 @@ class Flight:
         self.deadline = None if total is None else now + total
         self.seen = 0  # the sink's progress when last looked at
         self.started = False  # whether that has ever changed
+        self.unsent = 0  # bytes of the request that waited for the upstream when last looked at
         self.connection: Connection | None = None
         self.opener: asyncio.Task[None] | None = None
         self.reused = False
@@ -190,6 +192,12 @@ def overdue(flight: Flight, now: float) -> tuple[Fault, float] | None:
         if flight.paused:
             flight.since = now
             return None
+        if not flight.started and flight.connection is not None:
+            unsent = flight.connection.transport.get_write_buffer_size()
+            if unsent != flight.unsent:  # a large request on its way is no silence
+                flight.unsent = unsent
+                flight.since = now
+                return None
         fault, limit = (
             (failures.IDLE_TIMEOUT, timeouts.idle)
             if flight.started

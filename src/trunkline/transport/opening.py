@@ -50,7 +50,7 @@ async def open_connection(
             transport,
             protocol,
             _context(tls, route.origin),
-            server_hostname=route.origin.host,
+            server_hostname=_certified(route.origin),
             ssl_handshake_timeout=patience + _HANDSHAKE_SLACK,
         )
         if secure is None:
@@ -77,7 +77,7 @@ async def _connect(
             address,
             hop.port,
             ssl=_context(tls, hop),
-            server_hostname=hop.host,
+            server_hostname=_certified(hop),
             ssl_handshake_timeout=patience + _HANDSHAKE_SLACK,
         )
     return transport
@@ -93,6 +93,12 @@ def _context(tls: TlsContexts, origin: Origin) -> ssl.SSLContext:
         return tls.get()
     except OSError as error:
         raise TransportError(failures.TLS, str(origin), "the CA file cannot be read") from error
+
+
+def _certified(origin: Origin) -> str:
+    """The name that a certificate has to hold, and that TLS names the server by: without the root's dot
+    (RFC 6066, 3)."""
+    return origin.host.removesuffix(".")
 
 
 class _Tunnel(asyncio.Protocol):

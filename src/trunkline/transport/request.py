@@ -85,7 +85,8 @@ class Timeouts:
     connect: float = 30.0
     """For a connection to stand, TLS and proxies included; also the longest wait for a free one."""
     first_byte: float = 30.0
-    """From the request to the first record that counts as one (see ``Sink.progress``)."""
+    """From the request to the first record that counts as one (see ``Sink.progress``). Does not run while the
+    upstream takes more and more of a large request."""
     idle: float = 30.0
     """Between two records. Does not run while the flight is paused."""
     total: float | None = None
