@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -168,6 +169,57 @@ async def test_what_a_client_has_to_answer_is_kept_with_what_it_needs() -> None:
                 assert (await node.ask(post(body, BEARER, path="/v1/responses"))).status == 200
         again = mock.calls[-1].json["input"][1:-1]
     assert again == calls
+
+
+@pytest.mark.parametrize("summary", [None, "auto"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_thought_in_plain_words_goes_back_with_its_call(streamed: bool, summary: str | None) -> None:
+    tool = {"type": "function", "name": "far", "parameters": {"type": "object"}, "strict": False}
+    script = Script(thinking="The moon, then.", tool_calls=(ToolCall("far"),), text="")
+    async with MockUpstream("openrouter", script, models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock, speaks=())}, responses=KEEPING)
+        async with serving(how) as node:
+            asked: Any = {"model": "plain/gpt-4o", "input": "How far?", "tools": [tool], "stream": streamed}
+            asked["reasoning"] = {"summary": summary}
+            first = (await node.ask(post(asked, BEARER, path="/v1/responses"))).body
+            number = re.search(rb'"id":"(resp_\w+)"', first)
+            call = re.search(rb'"call_id":"(\w+)"', first)
+            assert number and call
+            result = {"type": "function_call_output", "call_id": call[1].decode(), "output": "384400"}
+            more = {"previous_response_id": number[1].decode(), "input": [result]}
+            mock.script = Script(text="Far.")
+            assert (await node.ask(post(asked | more, BEARER, path="/v1/responses"))).status == 200
+    said = mock.calls[-1].json["messages"][1]
+    assert (said["role"], said["reasoning"]) == ("assistant", "The moon, then.")
+    assert said["tool_calls"][0]["id"] == call[1].decode()
+
+
+@pytest.mark.parametrize(
+    ("thought", "sent"),
+    [
+        ({"id": "rs_up", "summary": [], "encrypted_content": "x"}, {"summary": [], "encrypted_content": "x"}),
+        (
+            {"id": "rs_up", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm"}]},
+            {"id": "rs_up", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm"}]},
+        ),
+        ({"id": "rs_100", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm"}]}, None),
+        ({"id": "rs_up", "summary": [{"type": "summary_text", "text": "Hm"}]}, None),
+        ({"id": "rs_up", "summary": []}, None),
+    ],
+)
+async def test_an_upstream_with_this_api_is_sent_its_own_thoughts_only(
+    thought: dict[str, Any], sent: dict[str, Any] | None
+) -> None:
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o"}
+    said["output"] = [{"type": "reasoning", **thought}]  # type: ignore[assignment]
+    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
+        async with serving(how) as node:
+            for more in ({}, {"previous_response_id": "resp_1"}):
+                body = {"model": "gpt-4o", "input": "Mend it"} | more
+                assert (await node.ask(post(body, BEARER, path="/v1/responses"))).status == 200
+        again = mock.calls[-1].json["input"][1:-1]
+    assert again == ([] if sent is None else [{"type": "reasoning", **sent}])
 
 
 async def test_it_is_its_keys_alone(mock: MockUpstream) -> None:

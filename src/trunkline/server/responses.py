@@ -18,6 +18,7 @@ from trunkline.call import Call, Kept
 from trunkline.dialects.responses import ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline import Pipeline
+from trunkline.server.items import again, apart, items_of
 from trunkline.server.pages import JSON, Page
 
 if TYPE_CHECKING:
@@ -29,20 +30,6 @@ DIALECT: Final = "responses"
 _SHARE: Final = 16
 """The largest response that is kept is the memory divided by this."""
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
-_KEPT_FIELDS: Final = {
-    "message": ("type", "role", "content", "phase"),
-    "function_call": ("type", "call_id", "name", "namespace", "arguments"),
-    "reasoning": ("type", "summary", "content", "encrypted_content"),
-    "custom_tool_call": ("type", "call_id", "name", "namespace", "input"),
-    "shell_call": ("type", "call_id", "action", "environment", "status"),
-    "apply_patch_call": ("type", "call_id", "operation", "status"),
-    "local_shell_call": ("type", "id", "call_id", "action", "status"),
-    "computer_call": ("type", "id", "call_id", "action", "actions", "pending_safety_checks", "status"),
-    "mcp_approval_request": ("type", "id", "server_label", "name", "arguments"),
-}
-"""What of an item of an output goes back as input: of words and thoughts, and of whatever a client has to
-answer. Ids do not, but where the item is none without: they are their server's."""
-
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode
 
@@ -70,10 +57,13 @@ class Responses:
             call.refuse(error)
             self._pipeline.settle(call)
             return
-        items = [*before, *_items(fields.get("input"))]
+        given = items_of(fields.get("input"))
+        items = [*before, *given]
         if before:  # an upstream that keeps responses, too, must not put it there again
-            call.front = ResponsesFront(stored=True, previous=fields.pop("previous_response_id"))
-            body = _encode({**fields, "input": items})
+            plain, thoughts = apart(before)
+            previous = fields.pop("previous_response_id")
+            call.front = ResponsesFront(stored=True, previous=previous, thoughts=thoughts)
+            body = _encode({**fields, "input": [*plain, *given]})
         if fields.get("store") is False:
             await self._pipeline.serve(call, body)
             return
@@ -97,7 +87,8 @@ class Responses:
                 param="previous_response_id",
                 code="previous_response_not_found",
             )
-        said = (_again(item) for item in _decode(response.body).get("output", ()))
+        root = str(previous).removeprefix("resp_")
+        said = (again(item, root) for item in _decode(response.body).get("output", ()))
         return [*_decode(items.body), *(item for item in said if item is not None)]
 
     def _keep(self, call: Call, tape: Tape, items: list[Any]) -> None:
@@ -169,23 +160,6 @@ def _missing(number: str) -> CallerError:
 
 def _name(key: ApiKey | None, number: str) -> str:
     return f"response:{'' if key is None else key.id}:{number}"
-
-
-def _items(given: Any) -> list[Any]:
-    """Input as items; a text is a message of the user's."""
-    if given is None:
-        return []
-    if isinstance(given, list):
-        return given
-    return [{"type": "message", "role": "user", "content": given}]
-
-
-def _again(item: dict[str, Any]) -> dict[str, Any] | None:
-    """An item of an output as input; None for what means nothing there."""
-    names = _KEPT_FIELDS.get(str(item.get("type")))
-    if names is None or (item.get("type") == "reasoning" and not item.get("encrypted_content")):
-        return None
-    return {name: item[name] for name in names if item.get(name) is not None}
 
 
 def _last_of(stream: bytes) -> bytes | None:

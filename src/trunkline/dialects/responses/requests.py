@@ -7,7 +7,7 @@ has (``truncation``, ``verbosity``) is taken and does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -75,13 +75,14 @@ def _check(seen: wire.Common) -> None:
         raise missing("input")
 
 
-def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
+def parse(body: bytes, stored: bool = False, thoughts: Sequence[tuple[int, bytes]] = ()) -> ResponsesRequest:
     """A request in canonical form.
 
     Args:
         body: the request's bytes.
         stored: ``previous_response_id`` can be looked up by the caller, who puts what went before in front
             of ``messages``; otherwise it is refused.
+        thoughts: items that stand in the input as well, at these places.
 
     Raises:
         CallerError: with ``param`` naming the missing or wrong field.
@@ -94,6 +95,9 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
             "previous_response_id",
             "this gateway keeps no responses: send the whole conversation as input",
         )
+    if isinstance(seen.input, list):
+        for at, item in thoughts:
+            seen.input.insert(at, msgspec.Raw(item))
     include = tuple(seen.include or ())
     toolbox = read_tools(seen.tools or (), seen.tool_choice)
     logprobs = True if wire.LOGPROBS in include else None
