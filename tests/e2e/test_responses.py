@@ -184,7 +184,8 @@ async def test_a_thought_in_plain_words_goes_back_with_its_call(streamed: bool, 
             first = (await node.ask(post(asked, BEARER, path="/v1/responses"))).body
             number = re.search(rb'"id":"(resp_\w+)"', first)
             call = re.search(rb'"call_id":"(\w+)"', first)
-            assert number and call
+            assert number is not None
+            assert call is not None
             result = {"type": "function_call_output", "call_id": call[1].decode(), "output": "384400"}
             more = {"previous_response_id": number[1].decode(), "input": [result]}
             mock.script = Script(text="Far.")
@@ -220,6 +221,56 @@ async def test_an_upstream_with_this_api_is_sent_its_own_thoughts_only(
                 assert (await node.ask(post(body, BEARER, path="/v1/responses"))).status == 200
         again = mock.calls[-1].json["input"][1:-1]
     assert again == ([] if sent is None else [{"type": "reasoning", **sent}])
+
+
+@pytest.mark.parametrize("shape", ["vllm", "openai"])
+@pytest.mark.parametrize("typed", [{"type": "item_reference"}, {}])
+async def test_a_reference_to_an_item_kept_here_is_that_item(shape: str, typed: dict[str, str]) -> None:
+    script = Script(thinking="Hm", text="384,400 km")
+    async with (
+        MockUpstream(shape, script, models=["gpt-4o"]) as mock,
+        MockUpstream("vllm", script, models=["mock-model"]) as other,
+    ):
+        told = {"plain": upstream(mock), "other": upstream(other, models=("mock-model",))}
+        async with (
+            serving(make_settings(providers=told, responses=KEEPING)) as node,
+            openai.AsyncOpenAI(base_url=f"{node.url}/v1", api_key=KEY, max_retries=0) as client,
+        ):
+            ask = client.responses.create
+            first = await ask(model="mock-model", input="How far?")
+            items: Any = [{"id": item.id, **typed} for item in first.output]
+            second = await ask(model="gpt-4o", input=[*items, {"role": "user", "content": "In miles?"}])
+            await ask(model="mock-model", input="Sure?", previous_response_id=second.id)
+    if shape == "vllm":
+        assert texts(mock) == [("assistant", "384,400 km"), ("user", "In miles?")]
+    else:
+        sent = [item["content"] for item in mock.calls[-1].json["input"]]
+        assert (sent[0][0]["text"], sent[1:]) == ("384,400 km", ["In miles?"])
+    assert texts(other)[:2] == [("assistant", "384,400 km"), ("user", "In miles?")]
+
+
+async def test_a_reference_to_another_keys_item_is_refused(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, other):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        item: Any = {"type": "item_reference", "id": first.output[0].id}
+        with pytest.raises(openai.BadRequestError, match=f"'{item['id']}' not found"):
+            await other.responses.create(model="gpt-4o", input=[item])
+    assert len(mock.calls) == 1
+
+
+async def test_a_reference_to_somebody_elses_item_goes_on_to_who_may_know_it() -> None:
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    items: list[Any] = [
+        {"type": "item_reference", "id": "msg_abc"},
+        {"type": "item_reference", "id": 7},
+        {"type": "item_reference"},
+    ]
+    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
+        async with serving(how) as node:
+            body = {"model": "gpt-4o", "input": items}
+            await node.ask(post(body, BEARER, path="/v1/responses"))
+        assert mock.calls[-1].json["input"] == items
 
 
 async def test_it_is_its_keys_alone(mock: MockUpstream) -> None:

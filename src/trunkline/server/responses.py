@@ -18,7 +18,7 @@ from trunkline.call import Call, Kept
 from trunkline.dialects.responses import ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline import Pipeline
-from trunkline.server.items import again, apart, items_of
+from trunkline.server.items import Item, again, apart, items_of, reference, response_of
 from trunkline.server.pages import JSON, Page
 
 if TYPE_CHECKING:
@@ -52,18 +52,18 @@ class Responses:
         try:
             call.peek = call.front.peek(body)
             fields = _decode(body)
-            before = await asyncio.ensure_future(self._before(call, fields))
+            before, given = await asyncio.ensure_future(self._resolve(call, fields))
         except GatewayError as error:
             call.refuse(error)
             self._pipeline.settle(call)
             return
-        given = items_of(fields.get("input"))
-        items = [*before, *given]
-        if before:  # an upstream that keeps responses, too, must not put it there again
-            plain, thoughts = apart(before)
-            previous = fields.pop("previous_response_id")
+        items = [item for item, _ in (*before, *given)]
+        if before or any(known for _, known in given):
+            plain, thoughts = apart([*before, *given])
+            # an upstream that keeps responses, too, must not put what went before there again
+            previous = fields.pop("previous_response_id", None)
             call.front = ResponsesFront(stored=True, previous=previous, thoughts=thoughts)
-            body = _encode({**fields, "input": [*plain, *given]})
+            body = _encode({**fields, "input": plain})
         if fields.get("store") is False:
             await self._pipeline.serve(call, body)
             return
@@ -72,6 +72,27 @@ class Responses:
         await self._pipeline.serve(call, body)
         if call.error is None and call.status == 200 and not call.gone and not tape.full:
             self._keep(call, tape, items)
+
+    async def _resolve(
+        self, call: Call, fields: dict[str, Any]
+    ) -> tuple[list[tuple[Any, bool]], list[tuple[Any, bool]]]:
+        """The items of the conversation before this request, and its own, each with whether it was kept
+        here."""
+        before = [(item, True) for item in await self._before(call, fields)]
+        given = []
+        for item in items_of(fields.get("input")):
+            number = reference(item)
+            meant = None if number is None else await self._item(call.key, number)
+            given.append((item, False) if meant is None else (meant, True))
+        return before, given
+
+    async def _item(self, key: ApiKey | None, number: str) -> Item | None:
+        """An item of a kept response's output, as input."""
+        whose = response_of(number)
+        response = await self._find(key, whose)
+        output = () if response is None else _decode(response.body).get("output", ())
+        found = next((item for item in output if item.get("id") == number), None)
+        return None if found is None else again(found, whose)
 
     async def _before(self, call: Call, fields: dict[str, Any]) -> list[Any]:
         """The items of the conversation up to this request."""
@@ -87,8 +108,7 @@ class Responses:
                 param="previous_response_id",
                 code="previous_response_not_found",
             )
-        root = str(previous).removeprefix("resp_")
-        said = (again(item, root) for item in _decode(response.body).get("output", ()))
+        said = (again(item, str(previous)) for item in _decode(response.body).get("output", ()))
         return [*_decode(items.body), *(item for item in said if item is not None)]
 
     def _keep(self, call: Call, tape: Tape, items: list[Any]) -> None:

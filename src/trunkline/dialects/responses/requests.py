@@ -105,7 +105,7 @@ def parse(body: bytes, stored: bool = False, thoughts: Sequence[tuple[int, bytes
     text = seen.text or wire.TextIn()
     return ResponsesRequest(
         model=seen.model or "",
-        messages=read_input(seen.input or "", seen.instructions),
+        messages=read_input(seen.input or "", seen.instructions, stored),
         sampling=Sampling(
             temperature=seen.temperature,
             top_p=seen.top_p,
