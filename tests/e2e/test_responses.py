@@ -295,6 +295,53 @@ async def test_it_is_not_kept_if_it_is_not_to_be_or_deleted(mock: MockUpstream) 
                 await client.responses.retrieve(number)
 
 
+async def test_what_a_kept_response_was_asked_is_listed(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, other):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        asked: Any = [{"role": "user", "content": [{"type": "input_text", "text": "In miles?"}]}]
+        second = await client.responses.create(model="gpt-4o", input=asked, previous_response_id=first.id)
+        listed = client.responses.input_items.list
+        every: Any = await listed(second.id, order="asc")
+        assert [_said(item) for item in every.data] == ["How far?", "384,400 km", "In miles?"]
+        first_and_last = (every.first_id, every.last_id)
+        assert (every.has_more, first_and_last) == (False, (every.data[0].id, every.data[-1].id))
+        last = await listed(second.id, limit=1)
+        assert ([_said(item) for item in last.data], last.has_more) == (["In miles?"], True)
+        assert [_said(item) async for item in listed(second.id, limit=2)] == [
+            "In miles?",
+            "384,400 km",
+            "How far?",
+        ]
+        for wrong in ({"order": "up"}, {"limit": 0}, {"after": "msg_nobody"}):
+            with pytest.raises(openai.BadRequestError, match=f"'{next(iter(wrong))}'"):
+                await listed(second.id, **wrong)
+        for who, number in ((other, second.id), (client, "resp_nobody")):
+            with pytest.raises(openai.NotFoundError, match="not found"):
+                await who.responses.input_items.list(number)
+
+
+def _said(item: Any) -> str:
+    text: str = item.content[0].text
+    return text
+
+
+async def test_what_is_not_there_says_so(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, _):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        with pytest.raises(openai.BadRequestError, match="not in the background"):
+            await client.responses.cancel(first.id)
+        with pytest.raises(openai.NotFoundError, match="not found"):
+            await client.responses.cancel("resp_nobody")
+        with pytest.raises(openai.NotFoundError, match="counts no input tokens"):
+            await client.responses.input_tokens.count(model="gpt-4o", input="How far?")
+        with pytest.raises(openai.NotFoundError, match="compacts no conversations"):
+            await client.responses.compact(model="gpt-4o", input="How far?")
+    async with clients(mock) as (client, _):
+        for ask in (client.responses.cancel, client.responses.input_items.list):
+            with pytest.raises(openai.NotFoundError, match="keeps no responses"):
+                await ask("resp_1")
+
+
 async def test_a_kept_response_is_not_told_again_as_a_stream(mock: MockUpstream) -> None:
     async with clients(mock, responses=KEEPING) as (client, _):
         first = await client.responses.create(model="gpt-4o", input="How far?")

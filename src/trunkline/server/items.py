@@ -1,14 +1,16 @@
-"""Items of kept responses: what of an output goes back as input.
+"""Items of kept responses: what of an output goes back as input, and the list of an input.
 
 Plain values in, plain values out; what is kept where is :mod:`.responses`'s business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
+
+from trunkline.errors import INVALID_REQUEST, CallerError
 
 Item: TypeAlias = dict[str, Any]
 
@@ -50,6 +52,66 @@ def again(item: Item, response: str) -> Item | None:
         if item.get("content") and response_of(str(item.get("id"))) != response:
             return {name: value for name, value in item.items() if value is not None}
     return {name: item[name] for name in names if item.get(name) is not None}
+
+
+_PREFIXES: Final = {"function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+_MOST: Final = 100
+_LIMITS: Final = {str(number): number for number in range(1, _MOST + 1)}
+
+
+def listed(items: Sequence[Any], response: str) -> list[Item]:
+    """The input of the response with the id ``response`` as a list shows it: every item with an id, a type
+    and a status, every message's text in parts."""
+    return [_shown(item, at, response.partition("_")[2]) for at, item in enumerate(items)]
+
+
+def _shown(item: Any, at: int, root: str) -> Item:
+    shown = dict(item) if isinstance(item, dict) else {"content": item}
+    kind = shown["type"] = shown.get("type") or "message"
+    shown["id"] = shown.get("id") or f"{_PREFIXES.get(kind, 'msg')}_{root}i{at:02x}"
+    if kind == "message":
+        said = shown.get("content")
+        if isinstance(said, str):
+            part: Item = {"type": "input_text", "text": said}
+            if shown.get("role") == "assistant":
+                part |= {"type": "output_text", "annotations": []}
+            shown["content"] = [part]
+    elif kind == "reasoning":
+        shown.setdefault("summary", [])
+    shown["status"] = shown.get("status") or "completed"
+    return shown
+
+
+def page(items: Sequence[Item], query: Mapping[str, str]) -> dict[str, Any]:
+    """The page of a list that ``query`` asks for (``order``, ``limit``, ``after``), the last item first
+    unless it says otherwise.
+
+    Raises:
+        CallerError: one of these is wrong.
+    """
+    order, limit, after = query.get("order", "desc"), query.get("limit", "20"), query.get("after")
+    if order not in ("asc", "desc"):
+        raise _invalid("order", "'asc' or 'desc'")
+    if limit not in _LIMITS:
+        raise _invalid("limit", f"a number from 1 to {_MOST}")
+    found = list(items if order == "asc" else reversed(items))
+    if after:
+        names = [item["id"] for item in found]
+        if after not in names:
+            raise _invalid("after", "the id of an item of this list")
+        found = found[names.index(after) + 1 :]
+    data = found[: _LIMITS[limit]]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": len(found) > len(data),
+    }
+
+
+def _invalid(name: str, expected: str) -> CallerError:
+    return CallerError(f"Invalid '{name}': it must be {expected}", INVALID_REQUEST, param=name)
 
 
 def reference(item: Any) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from trunkline.call import Call, Kept
 from trunkline.dialects.responses import ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline import Pipeline
-from trunkline.server.items import Item, again, apart, items_of, reference, response_of
+from trunkline.server.items import Item, again, apart, items_of, listed, page, reference, response_of
 from trunkline.server.pages import JSON, Page
 
 if TYPE_CHECKING:
@@ -138,6 +139,18 @@ class Responses:
             raise _missing(number)
         return Page(found.body)
 
+    async def input_items(self, key: ApiKey | None, number: str, query: Mapping[str, str]) -> Page:
+        """A page of what a kept response was asked with, all that went before included.
+
+        Raises:
+            CallerError: 404; or the query is wrong.
+        """
+        await self.show(key, number)
+        items = await self.answers.find(_name(key, f"{number}:input"), time.time())
+        if items is None:
+            raise _missing(number)
+        return Page(_encode(page(listed(_decode(items.body), number), query)))
+
     async def delete(self, key: ApiKey | None, number: str) -> Page:
         """Forget a kept response.
 
@@ -165,6 +178,43 @@ async def show(visit: Visit, number: str, only: str | None = None) -> Page:
 async def delete(visit: Visit, number: str, only: str | None = None) -> Page:
     """``DELETE /v1/responses/{id}``."""
     return await _kept(visit, number).delete(visit.key, number)
+
+
+async def input_items(visit: Visit, number: str, only: str | None = None) -> Page:
+    """``GET /v1/responses/{id}/input_items``."""
+    return await _kept(visit, number).input_items(visit.key, number, visit.query)
+
+
+async def cancel(visit: Visit, number: str, only: str | None = None) -> Page:
+    """``POST /v1/responses/{id}/cancel``.
+
+    Raises:
+        CallerError: always: nothing that is kept here is still under way.
+    """
+    await _kept(visit, number).show(visit.key, number)
+    raise CallerError("Cannot cancel a response that is not in the background", INVALID_REQUEST)
+
+
+async def count(visit: Visit, only: str | None = None) -> Page:
+    """``POST /v1/responses/input_tokens``.
+
+    Raises:
+        CallerError: always.
+    """
+    text = "This gateway counts no input tokens ahead; a response's `usage` says how many there were"
+    raise CallerError(text, NOT_FOUND)
+
+
+async def compact(visit: Visit, only: str | None = None) -> Page:
+    """``POST /v1/responses/compact``.
+
+    Raises:
+        CallerError: always.
+    """
+    text = (
+        "This gateway compacts no conversations; have a model summarise this one, and go on from its summary"
+    )
+    raise CallerError(text, NOT_FOUND)
 
 
 def _kept(visit: Visit, number: str) -> Responses:
