@@ -325,6 +325,45 @@ def _said(item: Any) -> str:
     return text
 
 
+@pytest.mark.parametrize("keeping", [ResponsesRule(), KEEPING])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": {"id": "pmpt_1", "variables": {"to": "moon"}}},
+        {"conversation": "conv_1", "input": "How far?"},
+        {"background": True, "stream": True, "input": "How far?"},
+    ],
+)
+async def test_what_the_upstream_keeps_passes_through_to_it(
+    fields: dict[str, Any], keeping: ResponsesRule
+) -> None:
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    async with (
+        MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock,
+        MockUpstream("vllm", models=["mock-model"]) as other,
+    ):
+        told = {"plain": upstream(mock), "other": upstream(other, models=("mock-model",))}
+        async with serving(make_settings(providers=told, responses=keeping)) as node:
+            await node.ask(post({"model": "gpt-4o"} | fields, BEARER, path="/v1/responses"))
+            assert mock.calls[-1].json == {"model": "gpt-4o"} | fields
+            refused = await node.ask(post({"model": "mock-model"} | fields, BEARER, path="/v1/responses"))
+            assert (refused.status, refused.error["param"]) == (400, next(iter(fields)))
+            assert other.calls == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("prompt", {"id": "pmpt_1"}), ("conversation", "conv_1")])
+async def test_what_only_the_upstream_could_tell_again_is_not_kept(name: str, value: Any) -> None:
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
+        async with serving(how) as node:
+            asked = {"model": "gpt-4o", "input": "How far?", name: value}
+            assert (await node.ask(post(asked, BEARER, path="/v1/responses"))).status == 200
+            more = {"model": "gpt-4o", "input": "And?", "previous_response_id": "resp_1"}
+            refused = await node.ask(post(more, BEARER, path="/v1/responses"))
+    assert (refused.status, refused.error["code"]) == (400, "previous_response_not_found")
+
+
 async def test_what_is_not_there_says_so(mock: MockUpstream) -> None:
     async with clients(mock, responses=KEEPING) as (client, _):
         first = await client.responses.create(model="gpt-4o", input="How far?")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 DIALECT: Final = "responses"
 _SHARE: Final = 16
 """The largest response that is kept is the memory divided by this."""
+_ELSEWHERE: Final = ("conversation", "prompt")
+"""Fields that stand for input which only the upstream has: what follows from it cannot be told again."""
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode
@@ -65,7 +67,7 @@ class Responses:
             previous = fields.pop("previous_response_id", None)
             call.front = ResponsesFront(stored=True, previous=previous, thoughts=thoughts)
             body = _encode({**fields, "input": plain})
-        if fields.get("store") is False:
+        if fields.get("store") is False or any(fields.get(name) is not None for name in _ELSEWHERE):
             await self._pipeline.serve(call, body)
             return
         tape = Tape(call.responder, self.rule.max_bytes // _SHARE)

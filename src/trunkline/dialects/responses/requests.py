@@ -1,8 +1,9 @@
 """Requests of Responses clients: bytes → what routing needs, and bytes → canonical.
 
 The gateway keeps no responses: what refers to a kept one is refused in words that say so, unless whoever
-asks can look it up. A knob that no upstream
-has (``truncation``, ``verbosity``) is taken and does nothing.
+asks can look it up. What refers to things that an upstream keeps (prompts, conversations) can pass through
+to it, and is refused where it would have to be translated. A knob that no upstream has (``truncation``,
+``verbosity``) is taken and does nothing.
 """
 
 from __future__ import annotations
@@ -65,14 +66,23 @@ def peek(body: bytes) -> Peek:
 
 
 def _check(seen: wire.Common) -> None:
+    if seen.background and not seen.stream:
+        raise unsupported(
+            "A response in the background", "background", "nobody could fetch it here: have it streamed"
+        )
+    told = (seen.input, seen.previous_response_id, seen.conversation, seen.prompt)
+    if all(each is None for each in told):
+        raise missing("input")
+
+
+def _check_translatable(seen: wire.Common) -> None:
+    """What refers to something that only its own upstream has, and understands."""
     if seen.background:
         raise unsupported("A response in the background", "background")
     if seen.conversation is not None:
         raise unsupported("A stored conversation", "conversation")
     if seen.prompt is not None:
         raise unsupported("A stored prompt", "prompt")
-    if seen.input is None and seen.previous_response_id is None:
-        raise missing("input")
 
 
 def parse(body: bytes, stored: bool = False, thoughts: Sequence[tuple[int, bytes]] = ()) -> ResponsesRequest:
@@ -88,6 +98,7 @@ def parse(body: bytes, stored: bool = False, thoughts: Sequence[tuple[int, bytes
         CallerError: with ``param`` naming the missing or wrong field.
     """
     seen = decode(_ASKED, body)
+    _check_translatable(seen)
     _check(seen)
     if seen.previous_response_id is not None and not stored:
         raise unsupported(
