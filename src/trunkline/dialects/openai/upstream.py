@@ -328,6 +328,8 @@ def _content(part: Part) -> dict[str, Any]:
             return {"type": "image_url", "image_url": image}
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case Document(text=str(told)):
+            return _text(told)
         case Document():
             return {"type": "file", "file": _file(part)}
         case _:

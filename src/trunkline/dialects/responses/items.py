@@ -142,8 +142,10 @@ def _result(seen: wire.ResultItem, at: str) -> tuple[Text | Image, ...]:
         return (Text(text=seen.output),) if seen.output else ()
     parts: list[Text | Image] = []
     for index, part in enumerate(_parts(seen.output, f"{at}.output")):
+        if isinstance(part, Document) and part.text is not None:
+            part = Text(text=f"{part.text}\n\n")
         if not isinstance(part, Text | Image):
-            raise unsupported("A file as a tool's result", f"{at}.output[{index}]")
+            raise unsupported("A file as a tool's result, unless it is text,", f"{at}.output[{index}]")
         parts.append(part)
     return tuple(parts)
 
