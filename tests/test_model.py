@@ -7,7 +7,23 @@ from typing import Any
 
 import pytest
 
-from trunkline.model import MOST_COST, MOST_TOKENS, Usage
+from trunkline.model import MOST_COST, MOST_TOKENS, Document, Usage
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        (Document(data="SGk=", media_type="text/plain"), "Hi"),
+        (Document(data="SGk=", media_type="text/markdown", name="A"), "A\n\nHi"),
+        (Document(data="SGk=", media_type="application/pdf"), None),
+        (Document(data="SGk="), None),
+        (Document(url="https://example.com/a.txt", media_type="text/plain"), None),
+        (Document(data="/w==", media_type="text/plain"), None),
+        (Document(data="?", media_type="text/plain"), None),
+    ],
+)
+def test_what_a_document_says(document: Document, text: str | None) -> None:
+    assert document.text == text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ vendor's field names. ``None`` always means "not said", so that an upstream keep
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -53,6 +54,17 @@ class Document(Value, frozen=True):
     url: str | None = None
     file_id: str | None = None
     name: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """All of it as text, its name first, for dialects that take no documents; None if it is not text."""
+        if self.data is None or not (self.media_type or "").startswith("text/"):
+            return None
+        try:
+            text = base64.b64decode(self.data, validate=True).decode()
+        except ValueError:
+            return None
+        return f"{self.name}\n\n{text}" if self.name else text
 
 
 class Thinking(Value, frozen=True):

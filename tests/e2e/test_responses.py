@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -170,6 +171,108 @@ async def test_what_a_client_has_to_answer_is_kept_with_what_it_needs() -> None:
     assert again == calls
 
 
+@pytest.mark.parametrize("summary", [None, "auto"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_thought_in_plain_words_goes_back_with_its_call(streamed: bool, summary: str | None) -> None:
+    tool = {"type": "function", "name": "far", "parameters": {"type": "object"}, "strict": False}
+    script = Script(thinking="The moon, then.", tool_calls=(ToolCall("far"),), text="")
+    async with MockUpstream("openrouter", script, models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock, speaks=())}, responses=KEEPING)
+        async with serving(how) as node:
+            asked: Any = {"model": "plain/gpt-4o", "input": "How far?", "tools": [tool], "stream": streamed}
+            asked["reasoning"] = {"summary": summary}
+            first = (await node.ask(post(asked, BEARER, path="/v1/responses"))).body
+            number = re.search(rb'"id":"(resp_\w+)"', first)
+            call = re.search(rb'"call_id":"(\w+)"', first)
+            assert number is not None
+            assert call is not None
+            result = {"type": "function_call_output", "call_id": call[1].decode(), "output": "384400"}
+            more = {"previous_response_id": number[1].decode(), "input": [result]}
+            mock.script = Script(text="Far.")
+            assert (await node.ask(post(asked | more, BEARER, path="/v1/responses"))).status == 200
+    said = mock.calls[-1].json["messages"][1]
+    assert (said["role"], said["reasoning"]) == ("assistant", "The moon, then.")
+    assert said["tool_calls"][0]["id"] == call[1].decode()
+
+
+@pytest.mark.parametrize(
+    ("thought", "sent"),
+    [
+        ({"id": "rs_up", "summary": [], "encrypted_content": "x"}, {"summary": [], "encrypted_content": "x"}),
+        (
+            {"id": "rs_up", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm"}]},
+            {"id": "rs_up", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm"}]},
+        ),
+        ({"id": "rs_100", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm"}]}, None),
+        ({"id": "rs_up", "summary": [{"type": "summary_text", "text": "Hm"}]}, None),
+        ({"id": "rs_up", "summary": []}, None),
+    ],
+)
+async def test_an_upstream_with_this_api_is_sent_its_own_thoughts_only(
+    thought: dict[str, Any], sent: dict[str, Any] | None
+) -> None:
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o"}
+    said["output"] = [{"type": "reasoning", **thought}]  # type: ignore[assignment]
+    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
+        async with serving(how) as node:
+            for more in ({}, {"previous_response_id": "resp_1"}):
+                body = {"model": "gpt-4o", "input": "Mend it"} | more
+                assert (await node.ask(post(body, BEARER, path="/v1/responses"))).status == 200
+        again = mock.calls[-1].json["input"][1:-1]
+    assert again == ([] if sent is None else [{"type": "reasoning", **sent}])
+
+
+@pytest.mark.parametrize("shape", ["vllm", "openai"])
+@pytest.mark.parametrize("typed", [{"type": "item_reference"}, {}])
+async def test_a_reference_to_an_item_kept_here_is_that_item(shape: str, typed: dict[str, str]) -> None:
+    script = Script(thinking="Hm", text="384,400 km")
+    async with (
+        MockUpstream(shape, script, models=["gpt-4o"]) as mock,
+        MockUpstream("vllm", script, models=["mock-model"]) as other,
+    ):
+        told = {"plain": upstream(mock), "other": upstream(other, models=("mock-model",))}
+        async with (
+            serving(make_settings(providers=told, responses=KEEPING)) as node,
+            openai.AsyncOpenAI(base_url=f"{node.url}/v1", api_key=KEY, max_retries=0) as client,
+        ):
+            ask = client.responses.create
+            first = await ask(model="mock-model", input="How far?")
+            items: Any = [{"id": item.id, **typed} for item in first.output]
+            second = await ask(model="gpt-4o", input=[*items, {"role": "user", "content": "In miles?"}])
+            await ask(model="mock-model", input="Sure?", previous_response_id=second.id)
+    if shape == "vllm":
+        assert texts(mock) == [("assistant", "384,400 km"), ("user", "In miles?")]
+    else:
+        sent = [item["content"] for item in mock.calls[-1].json["input"]]
+        assert (sent[0][0]["text"], sent[1:]) == ("384,400 km", ["In miles?"])
+    assert texts(other)[:2] == [("assistant", "384,400 km"), ("user", "In miles?")]
+
+
+async def test_a_reference_to_another_keys_item_is_refused(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, other):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        item: Any = {"type": "item_reference", "id": first.output[0].id}
+        with pytest.raises(openai.BadRequestError, match=f"'{item['id']}' not found"):
+            await other.responses.create(model="gpt-4o", input=[item])
+    assert len(mock.calls) == 1
+
+
+async def test_a_reference_to_somebody_elses_item_goes_on_to_who_may_know_it() -> None:
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    items: list[Any] = [
+        {"type": "item_reference", "id": "msg_abc"},
+        {"type": "item_reference", "id": 7},
+        {"type": "item_reference"},
+    ]
+    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
+        async with serving(how) as node:
+            body = {"model": "gpt-4o", "input": items}
+            await node.ask(post(body, BEARER, path="/v1/responses"))
+        assert mock.calls[-1].json["input"] == items
+
+
 async def test_it_is_its_keys_alone(mock: MockUpstream) -> None:
     async with clients(mock, responses=KEEPING) as (client, other):
         first = await client.responses.create(model="gpt-4o", input="How far?")
@@ -190,6 +293,92 @@ async def test_it_is_not_kept_if_it_is_not_to_be_or_deleted(mock: MockUpstream) 
         for number in (silent.id, kept.id, "resp_nobody"):
             with pytest.raises(openai.NotFoundError, match="not found"):
                 await client.responses.retrieve(number)
+
+
+async def test_what_a_kept_response_was_asked_is_listed(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, other):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        asked: Any = [{"role": "user", "content": [{"type": "input_text", "text": "In miles?"}]}]
+        second = await client.responses.create(model="gpt-4o", input=asked, previous_response_id=first.id)
+        listed = client.responses.input_items.list
+        every: Any = await listed(second.id, order="asc")
+        assert [_said(item) for item in every.data] == ["How far?", "384,400 km", "In miles?"]
+        first_and_last = (every.first_id, every.last_id)
+        assert (every.has_more, first_and_last) == (False, (every.data[0].id, every.data[-1].id))
+        last = await listed(second.id, limit=1)
+        assert ([_said(item) for item in last.data], last.has_more) == (["In miles?"], True)
+        assert [_said(item) async for item in listed(second.id, limit=2)] == [
+            "In miles?",
+            "384,400 km",
+            "How far?",
+        ]
+        for wrong in ({"order": "up"}, {"limit": 0}, {"after": "msg_nobody"}):
+            with pytest.raises(openai.BadRequestError, match=f"'{next(iter(wrong))}'"):
+                await listed(second.id, **wrong)
+        for who, number in ((other, second.id), (client, "resp_nobody")):
+            with pytest.raises(openai.NotFoundError, match="not found"):
+                await who.responses.input_items.list(number)
+
+
+def _said(item: Any) -> str:
+    text: str = item.content[0].text
+    return text
+
+
+@pytest.mark.parametrize("keeping", [ResponsesRule(), KEEPING])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": {"id": "pmpt_1", "variables": {"to": "moon"}}},
+        {"conversation": "conv_1", "input": "How far?"},
+        {"background": True, "stream": True, "input": "How far?"},
+    ],
+)
+async def test_what_the_upstream_keeps_passes_through_to_it(
+    fields: dict[str, Any], keeping: ResponsesRule
+) -> None:
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    async with (
+        MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock,
+        MockUpstream("vllm", models=["mock-model"]) as other,
+    ):
+        told = {"plain": upstream(mock), "other": upstream(other, models=("mock-model",))}
+        async with serving(make_settings(providers=told, responses=keeping)) as node:
+            await node.ask(post({"model": "gpt-4o"} | fields, BEARER, path="/v1/responses"))
+            assert mock.calls[-1].json == {"model": "gpt-4o"} | fields
+            refused = await node.ask(post({"model": "mock-model"} | fields, BEARER, path="/v1/responses"))
+            assert (refused.status, refused.error["param"]) == (400, next(iter(fields)))
+            assert other.calls == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("prompt", {"id": "pmpt_1"}), ("conversation", "conv_1")])
+async def test_what_only_the_upstream_could_tell_again_is_not_kept(name: str, value: Any) -> None:
+    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+        how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
+        async with serving(how) as node:
+            asked = {"model": "gpt-4o", "input": "How far?", name: value}
+            assert (await node.ask(post(asked, BEARER, path="/v1/responses"))).status == 200
+            more = {"model": "gpt-4o", "input": "And?", "previous_response_id": "resp_1"}
+            refused = await node.ask(post(more, BEARER, path="/v1/responses"))
+    assert (refused.status, refused.error["code"]) == (400, "previous_response_not_found")
+
+
+async def test_what_is_not_there_says_so(mock: MockUpstream) -> None:
+    async with clients(mock, responses=KEEPING) as (client, _):
+        first = await client.responses.create(model="gpt-4o", input="How far?")
+        with pytest.raises(openai.BadRequestError, match="not in the background"):
+            await client.responses.cancel(first.id)
+        with pytest.raises(openai.NotFoundError, match="not found"):
+            await client.responses.cancel("resp_nobody")
+        with pytest.raises(openai.NotFoundError, match="counts no input tokens"):
+            await client.responses.input_tokens.count(model="gpt-4o", input="How far?")
+        with pytest.raises(openai.NotFoundError, match="compacts no conversations"):
+            await client.responses.compact(model="gpt-4o", input="How far?")
+    async with clients(mock) as (client, _):
+        for ask in (client.responses.cancel, client.responses.input_items.list):
+            with pytest.raises(openai.NotFoundError, match="keeps no responses"):
+                await ask("resp_1")
 
 
 async def test_a_kept_response_is_not_told_again_as_a_stream(mock: MockUpstream) -> None:

@@ -6,9 +6,19 @@ import msgspec
 import pytest
 
 from trunkline.dialects.anthropic import MESSAGES
-from trunkline.dialects.base import Fills
+from trunkline.dialects.base import NO_FILLS, Fills
 from trunkline.dialects.openai import CHAT
-from trunkline.model import ChatRequest, Message, Operation, Reasoning, Sampling, Text, Thinking
+from trunkline.model import (
+    ChatRequest,
+    Effort,
+    Message,
+    Operation,
+    Reasoning,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+)
 from trunkline.providers.base import ModelInfo
 from trunkline.providers.rows import (
     CEREBRAS,
@@ -139,6 +149,88 @@ async def test_openais_models_that_do_not_think_are_not_told_how_much(model: str
     provider = RowProvider("openai", OPENAI, [OPENAI.url or ""], client=Client())
     assert ("reasoning_effort" not in provider.fills_for(model).drop) is thinks
     await provider.aclose()
+
+
+KNOBS = {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"}
+TOLD = ChatRequest(
+    model="m",
+    messages=JOB.messages[:1],
+    sampling=Sampling(
+        temperature=0.5,
+        top_p=0.9,
+        presence_penalty=0.1,
+        frequency_penalty=0.2,
+        logprobs=True,
+        top_logprobs=2,
+        stop=("END",),
+        seed=7,
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        ("gpt-4o", KNOBS | {"stop"}),
+        ("gpt-5-chat-latest", KNOBS | {"stop"}),
+        ("o1", {"stop"}),
+        ("o3-mini-2025-01-31", {"stop"}),
+        ("o3", set()),
+        ("o4-mini", set()),
+        ("ft:o4-mini-2025-04-16:acme::x", set()),
+        ("gpt-5", set()),
+        ("gpt-5-mini-2025-08-07", set()),
+        ("gpt-5.1", {"temperature", "top_p", "logprobs", "top_logprobs"}),
+        ("gpt-5.4-mini", {"temperature", "top_p", "logprobs", "top_logprobs"}),
+        ("gpt-5.2-chat-latest", set()),
+        ("gpt-5.6", set()),
+    ],
+)
+def test_openais_thinking_models_are_not_sent_the_knobs_that_they_refuse(model: str, kept: set[str]) -> None:
+    told = msgspec.json.decode(OPENAI.back("OpenAI").render(TOLD, model, False, Fills(temperature=0.1)))
+    assert told.keys() & (KNOBS | {"stop"}) == kept
+    assert told["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("model", "tools", "asked", "sent"),
+    [
+        ("o1-mini", False, "high", None),
+        ("o3", False, "none", "low"),
+        ("o3", False, "minimal", "low"),
+        ("o4-mini", False, "xhigh", "high"),
+        ("gpt-5", False, "none", "minimal"),
+        ("gpt-5-nano", False, "max", "high"),
+        ("gpt-5.1", False, "none", "none"),
+        ("gpt-5.1", False, "minimal", "low"),
+        ("gpt-5.1", True, "xhigh", "high"),
+        ("gpt-5.2", False, "max", "xhigh"),
+        ("gpt-5.2-chat-latest", False, "none", "medium"),
+        ("gpt-5.4", False, "high", "high"),
+        ("gpt-5.4", True, "high", "none"),
+        ("gpt-5.6-luna", True, None, "none"),
+        ("gpt-5.6", False, "max", "max"),
+        ("gpt-5.6", False, None, None),
+        ("gpt-6", True, "none", "low"),
+    ],
+)
+def test_how_much_openais_models_are_told_to_think(
+    model: str, tools: bool, asked: Effort | None, sent: Effort | None
+) -> None:
+    job = ChatRequest(
+        model="m",
+        messages=JOB.messages[:1],
+        reasoning=Reasoning(effort=asked),
+        tools=(Tool(name="look"),) if tools else (),
+    )
+    told = msgspec.json.decode(OPENAI.back("OpenAI").render(job, model, False, Fills()))
+    assert told.get("reasoning_effort") == sent
+
+
+def test_what_an_openai_client_says_itself_is_left_to_it() -> None:
+    hi = b'[{"role":"user","content":"Hi"}]'
+    said = b'{"model":"o3","messages":%b,"temperature":0.5,"reasoning_effort":"none"}' % hi
+    assert OPENAI.back("OpenAI").rewrite(said, CHAT.peek(said), "o3", NO_FILLS) == said
 
 
 def test_the_dropped_fields_do_not_reach_the_wire() -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
-from trunkline.dialects.openai import ENDPOINTS, OpenAIBack, Quirks
+from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, Mind, OpenAIBack, Quirks
 from trunkline.dialects.responses import ResponsesBack
 from trunkline.providers.base import ModelInfo
 
@@ -130,11 +130,72 @@ def _moment(text: str) -> int | None:
         return None
 
 
+_KNOBS: Final = SAMPLING | PENALTIES
+_STOPLESS: Final = _KNOBS | {"stop"}
+_SERIAL: Final = frozenset({"parallel_tool_calls"})
+"""What models that call one tool at a time refuse to be told."""
+
+OPENAI_MINDS: Final = (
+    Mind(pattern="o1-mini*", refuses=_STOPLESS | _SERIAL),
+    Mind(pattern="o1-preview*", refuses=_STOPLESS | _SERIAL),
+    Mind(pattern="o1*", efforts=("low", "medium", "high"), refuses=_KNOBS | _SERIAL),
+    Mind(pattern="o3-mini*", efforts=("low", "medium", "high"), refuses=_KNOBS | _SERIAL),
+    Mind(pattern="o[34]*", efforts=("low", "medium", "high"), refuses=_STOPLESS | _SERIAL),
+    Mind(pattern="gpt-5-chat*"),
+    Mind(pattern="gpt-5-search*", refuses=_STOPLESS | _SERIAL | {"n", "seed"}),
+    Mind(pattern="gpt-5.?-chat*", efforts=("medium",), refuses=_STOPLESS),
+    Mind(
+        pattern="gpt-5.1*",
+        efforts=("none", "low", "medium", "high"),
+        refuses=PENALTIES | {"stop"},
+        refuses_thinking=SAMPLING,
+    ),
+    Mind(
+        pattern="gpt-5.[23]*",
+        efforts=("none", "low", "medium", "high", "xhigh"),
+        refuses=PENALTIES | {"stop"},
+        refuses_thinking=SAMPLING,
+    ),
+    Mind(
+        pattern="gpt-5.4*",
+        efforts=("none", "low", "medium", "high", "xhigh"),
+        refuses=PENALTIES | {"stop"},
+        refuses_thinking=SAMPLING,
+        calls_thinking=False,
+    ),
+    Mind(
+        pattern="gpt-5.5*",
+        efforts=("none", "low", "medium", "high", "xhigh"),
+        refuses=_STOPLESS,
+        calls_thinking=False,
+    ),
+    Mind(
+        pattern="gpt-5.*",
+        efforts=("none", "low", "medium", "high", "xhigh", "max"),
+        refuses=_STOPLESS,
+        calls_thinking=False,
+    ),
+    Mind(pattern="gpt-5*", efforts=("minimal", "low", "medium", "high"), refuses=_STOPLESS),
+    *(
+        Mind(
+            pattern=pattern,
+            efforts=("none", "low", "medium", "high", "xhigh", "max"),
+            refuses=_STOPLESS,
+            calls_thinking=False,
+        )
+        for pattern in ("gpt-6-sol*", "gpt-6-luna*")
+    ),
+    Mind(pattern="gpt-6*", efforts=("low", "medium", "high", "xhigh", "max"), refuses=_STOPLESS),
+)
+"""OpenAI's thinking models. From 5.5 on a model thinks unless it is told not to; 5.1 to 5.4 think only when
+told to, and sample as they are told while they do not. From 5.4 on the chat API takes no tools from who
+thinks."""
+
 OPENAI: Final = Row(
     kind="openai",
     title="OpenAI",
     url="https://api.openai.com/v1",
-    quirks=Quirks(who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset()),
+    quirks=Quirks(who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset(), minds=OPENAI_MINDS),
     speaks=("responses",),
     drop={
         f"{tuned}{model}": frozenset({"reasoning_effort"})

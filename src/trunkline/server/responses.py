@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from trunkline.call import Call, Kept
 from trunkline.dialects.responses import ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline import Pipeline
+from trunkline.server.items import Item, again, apart, items_of, listed, page, reference, response_of
 from trunkline.server.pages import JSON, Page
 
 if TYPE_CHECKING:
@@ -28,21 +30,9 @@ if TYPE_CHECKING:
 DIALECT: Final = "responses"
 _SHARE: Final = 16
 """The largest response that is kept is the memory divided by this."""
+_ELSEWHERE: Final = ("conversation", "prompt")
+"""Fields that stand for input which only the upstream has: what follows from it cannot be told again."""
 _LAST: Final = frozenset({"response.completed", "response.incomplete"})
-_KEPT_FIELDS: Final = {
-    "message": ("type", "role", "content", "phase"),
-    "function_call": ("type", "call_id", "name", "namespace", "arguments"),
-    "reasoning": ("type", "summary", "content", "encrypted_content"),
-    "custom_tool_call": ("type", "call_id", "name", "namespace", "input"),
-    "shell_call": ("type", "call_id", "action", "environment", "status"),
-    "apply_patch_call": ("type", "call_id", "operation", "status"),
-    "local_shell_call": ("type", "id", "call_id", "action", "status"),
-    "computer_call": ("type", "id", "call_id", "action", "actions", "pending_safety_checks", "status"),
-    "mcp_approval_request": ("type", "id", "server_label", "name", "arguments"),
-}
-"""What of an item of an output goes back as input: of words and thoughts, and of whatever a client has to
-answer. Ids do not, but where the item is none without: they are their server's."""
-
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode
 
@@ -65,16 +55,19 @@ class Responses:
         try:
             call.peek = call.front.peek(body)
             fields = _decode(body)
-            before = await asyncio.ensure_future(self._before(call, fields))
+            before, given = await asyncio.ensure_future(self._resolve(call, fields))
         except GatewayError as error:
             call.refuse(error)
             self._pipeline.settle(call)
             return
-        items = [*before, *_items(fields.get("input"))]
-        if before:  # an upstream that keeps responses, too, must not put it there again
-            call.front = ResponsesFront(stored=True, previous=fields.pop("previous_response_id"))
-            body = _encode({**fields, "input": items})
-        if fields.get("store") is False:
+        items = [item for item, _ in (*before, *given)]
+        if before or any(known for _, known in given):
+            plain, thoughts = apart([*before, *given])
+            # an upstream that keeps responses, too, must not put what went before there again
+            previous = fields.pop("previous_response_id", None)
+            call.front = ResponsesFront(stored=True, previous=previous, thoughts=thoughts)
+            body = _encode({**fields, "input": plain})
+        if fields.get("store") is False or any(fields.get(name) is not None for name in _ELSEWHERE):
             await self._pipeline.serve(call, body)
             return
         tape = Tape(call.responder, self.rule.max_bytes // _SHARE)
@@ -82,6 +75,27 @@ class Responses:
         await self._pipeline.serve(call, body)
         if call.error is None and call.status == 200 and not call.gone and not tape.full:
             self._keep(call, tape, items)
+
+    async def _resolve(
+        self, call: Call, fields: dict[str, Any]
+    ) -> tuple[list[tuple[Any, bool]], list[tuple[Any, bool]]]:
+        """The items of the conversation before this request, and its own, each with whether it was kept
+        here."""
+        before = [(item, True) for item in await self._before(call, fields)]
+        given = []
+        for item in items_of(fields.get("input")):
+            number = reference(item)
+            meant = None if number is None else await self._item(call.key, number)
+            given.append((item, False) if meant is None else (meant, True))
+        return before, given
+
+    async def _item(self, key: ApiKey | None, number: str) -> Item | None:
+        """An item of a kept response's output, as input."""
+        whose = response_of(number)
+        response = await self._find(key, whose)
+        output = () if response is None else _decode(response.body).get("output", ())
+        found = next((item for item in output if item.get("id") == number), None)
+        return None if found is None else again(found, whose)
 
     async def _before(self, call: Call, fields: dict[str, Any]) -> list[Any]:
         """The items of the conversation up to this request."""
@@ -97,7 +111,7 @@ class Responses:
                 param="previous_response_id",
                 code="previous_response_not_found",
             )
-        said = (_again(item) for item in _decode(response.body).get("output", ()))
+        said = (again(item, str(previous)) for item in _decode(response.body).get("output", ()))
         return [*_decode(items.body), *(item for item in said if item is not None)]
 
     def _keep(self, call: Call, tape: Tape, items: list[Any]) -> None:
@@ -126,6 +140,18 @@ class Responses:
         if found is None:
             raise _missing(number)
         return Page(found.body)
+
+    async def input_items(self, key: ApiKey | None, number: str, query: Mapping[str, str]) -> Page:
+        """A page of what a kept response was asked with, all that went before included.
+
+        Raises:
+            CallerError: 404; or the query is wrong.
+        """
+        await self.show(key, number)
+        items = await self.answers.find(_name(key, f"{number}:input"), time.time())
+        if items is None:
+            raise _missing(number)
+        return Page(_encode(page(listed(_decode(items.body), number), query)))
 
     async def delete(self, key: ApiKey | None, number: str) -> Page:
         """Forget a kept response.
@@ -156,6 +182,43 @@ async def delete(visit: Visit, number: str, only: str | None = None) -> Page:
     return await _kept(visit, number).delete(visit.key, number)
 
 
+async def input_items(visit: Visit, number: str, only: str | None = None) -> Page:
+    """``GET /v1/responses/{id}/input_items``."""
+    return await _kept(visit, number).input_items(visit.key, number, visit.query)
+
+
+async def cancel(visit: Visit, number: str, only: str | None = None) -> Page:
+    """``POST /v1/responses/{id}/cancel``.
+
+    Raises:
+        CallerError: always: nothing that is kept here is still under way.
+    """
+    await _kept(visit, number).show(visit.key, number)
+    raise CallerError("Cannot cancel a response that is not in the background", INVALID_REQUEST)
+
+
+async def count(visit: Visit, only: str | None = None) -> Page:
+    """``POST /v1/responses/input_tokens``.
+
+    Raises:
+        CallerError: always.
+    """
+    text = "This gateway counts no input tokens ahead; a response's `usage` says how many there were"
+    raise CallerError(text, NOT_FOUND)
+
+
+async def compact(visit: Visit, only: str | None = None) -> Page:
+    """``POST /v1/responses/compact``.
+
+    Raises:
+        CallerError: always.
+    """
+    text = (
+        "This gateway compacts no conversations; have a model summarise this one, and go on from its summary"
+    )
+    raise CallerError(text, NOT_FOUND)
+
+
 def _kept(visit: Visit, number: str) -> Responses:
     if not visit.gateway.settings.responses.store:
         text = "This gateway keeps no responses; `responses: {store: true}` in trunkline.yaml would"
@@ -169,23 +232,6 @@ def _missing(number: str) -> CallerError:
 
 def _name(key: ApiKey | None, number: str) -> str:
     return f"response:{'' if key is None else key.id}:{number}"
-
-
-def _items(given: Any) -> list[Any]:
-    """Input as items; a text is a message of the user's."""
-    if given is None:
-        return []
-    if isinstance(given, list):
-        return given
-    return [{"type": "message", "role": "user", "content": given}]
-
-
-def _again(item: dict[str, Any]) -> dict[str, Any] | None:
-    """An item of an output as input; None for what means nothing there."""
-    names = _KEPT_FIELDS.get(str(item.get("type")))
-    if names is None or (item.get("type") == "reasoning" and not item.get("encrypted_content")):
-        return None
-    return {name: item[name] for name in names if item.get(name) is not None}
 
 
 def _last_of(stream: bytes) -> bytes | None:

@@ -143,6 +143,8 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/completions": {"POST": Ask(openai.COMPLETIONS)},
     "/v1/embeddings": {"POST": Ask(openai.EMBEDDINGS)},
     "/v1/responses": {"POST": Ask(responses.RESPONSES)},
+    "/v1/responses/input_tokens": {"POST": Do(kept.count, render=openai.error_body)},
+    "/v1/responses/compact": {"POST": Do(kept.compact, render=openai.error_body)},
     "/v1/messages": {"POST": Ask(anthropic.MESSAGES)},
     "/v1/messages/count_tokens": {"POST": Do(messages.count_tokens, render=anthropic.error_body)},
     "/v1/models": _page(messages.list_models, personal=True),
@@ -194,6 +196,14 @@ PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
     ),
 }
 """Beginnings of paths whose rest is an argument, with the argument's name."""
+
+ENDINGS: Final[Mapping[str, Mapping[str, Methods]]] = {
+    "/v1/responses/": {
+        "/input_items": {"GET": Do(kept.input_items, render=openai.error_body)},
+        "/cancel": {"POST": Do(kept.cancel, render=openai.error_body)},
+    },
+}
+"""What may stand after the argument of a pattern."""
 
 
 _SURFACE: Final[Mapping[str, Methods]] = {**DIALECTS, **OTHERS}
@@ -251,6 +261,9 @@ class Routes:
         for beginning, (argument, methods) in PATTERNS.items():
             value = rest.removeprefix(beginning)
             if value and value != rest:
+                for ending, others in ENDINGS.get(beginning, {}).items():
+                    if len(value) > len(ending) and value.endswith(ending):
+                        value, methods = value.removesuffix(ending), others
                 entry = methods.get(method)
                 if entry is None or isinstance(entry, Ask):
                     return _wrong_method(method, path, methods, render)

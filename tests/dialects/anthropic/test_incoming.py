@@ -377,6 +377,15 @@ def test_a_peek_names_it_too(fields: dict[str, Any], param: str) -> None:
     assert (caught.value.kind, caught.value.param) == (INVALID_REQUEST, param)
 
 
+def test_a_document_of_text_may_be_a_tools_result() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "Hi"}
+    content = [{"type": "document", "title": "A", "source": source}, {"type": "text", "text": "End"}]
+    job = MESSAGES.parse(body(said({"type": "tool_result", "tool_use_id": "a", "content": content})))
+    result = job.messages[0].parts[0]
+    assert isinstance(result, ToolResult)
+    assert result.text == "A\n\nHi\n\nEnd"
+
+
 UNSENDABLE: list[tuple[dict[str, Any], str]] = [
     (ASK | {"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
     (ASK | {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
@@ -397,7 +406,7 @@ UNSENDABLE: list[tuple[dict[str, Any], str]] = [
             {
                 "type": "tool_result",
                 "tool_use_id": "a",
-                "content": [{"type": "document", "source": {"type": "text", "data": "x"}}],
+                "content": [{"type": "document", "source": {"type": "url", "url": "http://x/y"}}],
             }
         ),
         "messages[0].content[0].content[0]",

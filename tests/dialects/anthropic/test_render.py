@@ -365,6 +365,8 @@ def test_where_chats_go() -> None:
 
 
 UNSENDABLE: list[tuple[ChatRequest, Kind, str]] = [
+    (chat(say("system", Text(text="Be brief."))), UNSUPPORTED, "messages"),
+    (chat(say("system", Text(text="Be brief.")), say("user", Text(text=" "))), UNSUPPORTED, "messages"),
     (chat(sampling=Sampling(n=2)), UNSUPPORTED, "n"),
     (chat(format=Format()), UNSUPPORTED, "response_format"),
     (chat(HI, say("user", Audio(data="x", format="wav"))), UNSUPPORTED, "messages[1].content"),

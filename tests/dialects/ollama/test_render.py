@@ -36,6 +36,7 @@ def _said(role: Role, *parts: Part, name: str | None = None) -> Message:
 
 
 HI = _said("user", Text(text="Hi"))
+NOTES = Document(data="SGk=", media_type="text/plain", name="A")
 WEATHER = Tool(name="weather", description="Tell it", parameters={"type": "object", "properties": {"at": {}}})
 CLOCK = Tool(name="clock", strict=True)
 WEATHER_WIRE = {
@@ -117,6 +118,11 @@ def test_the_smallest_chat() -> None:
             {"tools": (WEATHER, CLOCK), "tool_choice": ToolChoice(mode="auto")},
             {"tools": [WEATHER_WIRE, CLOCK_WIRE]},
             id="auto",
+        ),
+        pytest.param(
+            {"messages": (_said("user", NOTES, Text(text="What is it?")),)},
+            {"messages": [{"role": "user", "content": "A\n\nHi\n\nWhat is it?"}]},
+            id="a document of text",
         ),
         pytest.param(
             {"tools": (WEATHER, CLOCK), "tool_choice": ToolChoice(mode="required")},

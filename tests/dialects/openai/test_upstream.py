@@ -240,6 +240,10 @@ PARTS: list[tuple[Part, dict[str, Any]]] = [
     (Audio(data="AA", format="mp3"), {"type": "input_audio", "input_audio": {"data": "AA", "format": "mp3"}}),
     (Document(file_id="f1"), {"type": "file", "file": {"file_id": "f1"}}),
     (
+        Document(data="SGk=", media_type="text/plain", name="A"),
+        {"type": "text", "text": "A\n\nHi"},
+    ),
+    (
         Document(data="AA", name="a.pdf"),
         {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}},
     ),

@@ -276,9 +276,24 @@ def test_what_must_be_there_is_missed_before_routing() -> None:
     with pytest.raises(CallerError, match="Missing required parameter: 'input'") as caught:
         RESPONSES.peek(b'{"model":"m"}')
     assert caught.value.param == "input"
+    with pytest.raises(CallerError, match="have it streamed") as caught:
+        RESPONSES.peek(body(ASK | {"background": True}))
+    assert caught.value.param == "background"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": {"id": "pmpt_1"}},
+        {"conversation": {"id": "conv_1"}},
+        {"input": "Hi", "background": True, "stream": True},
+    ],
+)
+def test_what_an_upstream_may_keep_is_refused_only_where_it_is_translated(fields: dict[str, Any]) -> None:
+    assert RESPONSES.peek(body({"model": "m"} | fields)).model == "m"
     with pytest.raises(CallerError) as caught:
-        RESPONSES.peek(body({"prompt": {"id": "pmpt_1"}}))
-    assert caught.value.param == "prompt"
+        RESPONSES.parse(body({"model": "m"} | fields))
+    assert caught.value.param in fields
 
 
 def test_a_tool_that_only_openai_could_run_is_left_out_beside_others() -> None:

@@ -99,7 +99,10 @@ def _result(block: wire.ToolResultBlock, at: str) -> ToolResult:
     for i, piece in enumerate(content or ()):
         part = _content(piece, f"{at}.content[{i}]")
         if isinstance(part, Document):
-            raise unsupported("A document as a tool's result", f"{at}.content[{i}]")
+            text = part.text
+            if text is None:
+                raise unsupported("A document as a tool's result, unless it is text,", f"{at}.content[{i}]")
+            part = Text(text=f"{text}\n\n")
         parts.append(part)
     return ToolResult(id=block.tool_use_id, parts=tuple(parts), is_error=block.is_error is True)
 

@@ -55,7 +55,7 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
 
     Raises:
         CallerError: several answers, a JSON mode without a schema, audio, a file by id, an image in a system
-            prompt, or tool arguments that are no JSON object.
+            prompt, tool arguments that are no JSON object, or nothing said besides the system prompt.
     """
     if job.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
@@ -73,6 +73,12 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
     system = _system(job.messages)
     if system:
         body["system"] = system
+    if not turns:
+        raise CallerError(
+            "Anthropic takes no request that only has a system prompt: say something as the user, too",
+            UNSUPPORTED,
+            param="messages",
+        )
     body |= {"messages": turns} | thinking
     if takes_sampling(model):
         body |= _sampling(job.sampling, fills, thinks)

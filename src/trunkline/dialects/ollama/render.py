@@ -174,8 +174,10 @@ def _message(at: int, message: Message) -> Iterator[Body]:
                 images.append(_image(part, f"messages[{at}].content"))
             case ToolCall():
                 calls.append(_call(at, len(calls), part))
+            case Document(text=str(told)):
+                text.append(f"{told}\n\n")
             case Audio() | Document():
-                kind = "audio" if isinstance(part, Audio) else "documents"
+                kind = "audio" if isinstance(part, Audio) else "documents that are not text"
                 raise CallerError(f"Ollama takes no {kind}", UNSUPPORTED, param=f"messages[{at}].content")
             case ToolResult():
                 pass

@@ -16,6 +16,7 @@ from trunkline.dialects.openai.counting import CountingScanner
 from trunkline.dialects.openai.others import AnyScanner, is_form, renamed
 from trunkline.dialects.openai.reading import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.openai.scanning import JSONScanner, SSEScanner
+from trunkline.dialects.openai.thinking import Mind, mend
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import (
     Audio,
@@ -76,6 +77,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """A stream's usage comes only when ``stream_options.include_usage`` asks for it."""
     routes: bool = False
     """It takes OpenRouter's ``provider`` object."""
+    minds: tuple[Mind, ...] = ()
+    """Which of its models take what, the first that matches; the others take everything."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -121,6 +124,8 @@ class OpenAIBack:
                 body["stream_options"] = _INCLUDE_USAGE
         for name, value in self._fillings(body, fills):
             body.setdefault(name, value)
+        if "messages" in body:
+            mend(body, model, self.quirks.minds)
         for name in fills.drop:
             body.pop(name, None)
         if fills.routing and self.quirks.routes:
@@ -323,6 +328,8 @@ def _content(part: Part) -> dict[str, Any]:
             return {"type": "image_url", "image_url": image}
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case Document(text=str(told)):
+            return _text(told)
         case Document():
             return {"type": "file", "file": _file(part)}
         case _:

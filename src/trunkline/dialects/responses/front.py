@@ -21,6 +21,9 @@ class ResponsesFront(NamedTuple):
     """Whoever calls ``parse`` can look up a ``previous_response_id``."""
     previous: str | None = None
     """The kept response that a request goes on from, if what went before it stands in its input already."""
+    thoughts: tuple[tuple[int, bytes], ...] = ()
+    """Items that stand in its input as well, at these places, for ``parse`` only: what an upstream that is
+    asked in this dialect does not take."""
     operation: Operation = "chat"
     dialect: str = "responses"
     stream_type: bytes = streaming.SSE_TYPE
@@ -33,7 +36,7 @@ class ResponsesFront(NamedTuple):
 
     def parse(self, body: bytes) -> ResponsesRequest:
         """All of a request in canonical form."""
-        job = requests.parse(body, self.stored)
+        job = requests.parse(body, self.stored, self.thoughts)
         return job if self.previous is None else replace(job, previous_response_id=self.previous)
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:

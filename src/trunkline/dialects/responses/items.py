@@ -17,6 +17,7 @@ from trunkline.dialects.checks import decode, invalid, missing
 from trunkline.dialects.responses import wire
 from trunkline.dialects.responses.refusals import unsupported
 from trunkline.dialects.responses.tools import flat_name
+from trunkline.errors import INVALID_REQUEST, CallerError, redact
 from trunkline.model import (
     Audio,
     Document,
@@ -37,8 +38,10 @@ _RESULT: Final = msgspec.json.Decoder(wire.ResultItem)
 _REASONING: Final = msgspec.json.Decoder(wire.ReasoningItem)
 
 
-def read_input(said: str | Sequence[msgspec.Raw], instructions: str | None) -> tuple[Message, ...]:
-    """The conversation, its instructions first.
+def read_input(
+    said: str | Sequence[msgspec.Raw], instructions: str | None, stored: bool = False
+) -> tuple[Message, ...]:
+    """The conversation, its instructions first. ``stored``: who calls has looked references up already.
 
     Raises:
         CallerError: with ``param`` naming what is missing, wrong or cannot be carried.
@@ -50,7 +53,7 @@ def read_input(said: str | Sequence[msgspec.Raw], instructions: str | None) -> t
         turns.say("user", _texts(said))
     else:
         for index, item in enumerate(said):
-            _read_item(item, f"input[{index}]", turns)
+            _read_item(item, f"input[{index}]", turns, stored)
     turns.end_turn()
     return tuple(turns.messages)
 
@@ -83,7 +86,7 @@ class _Turns:
             self._turn = []
 
 
-def _read_item(item: msgspec.Raw, at: str, turns: _Turns) -> None:
+def _read_item(item: msgspec.Raw, at: str, turns: _Turns, stored: bool) -> None:
     typed = decode(_TYPED, item, at)
     kind = typed.type or ("message" if typed.role is not None or typed.id is None else "item_reference")
     match kind:
@@ -98,6 +101,10 @@ def _read_item(item: msgspec.Raw, at: str, turns: _Turns) -> None:
             turns.say("tool", (ToolResult(id=result.call_id, parts=_result(result, at)),))
         case "reasoning":
             _reasoning(decode(_REASONING, item, at), turns)
+        case "item_reference" if stored:
+            number = redact(str(typed.id), 100)
+            text = f"Item with id '{number}' not found among the responses kept here; send the item itself"
+            raise CallerError(text, INVALID_REQUEST, param=at)
         case "item_reference":
             raise unsupported("A reference to an item of a stored response", at, "send the item itself")
         case _:
@@ -135,8 +142,10 @@ def _result(seen: wire.ResultItem, at: str) -> tuple[Text | Image, ...]:
         return (Text(text=seen.output),) if seen.output else ()
     parts: list[Text | Image] = []
     for index, part in enumerate(_parts(seen.output, f"{at}.output")):
+        if isinstance(part, Document) and part.text is not None:
+            part = Text(text=f"{part.text}\n\n")
         if not isinstance(part, Text | Image):
-            raise unsupported("A file as a tool's result", f"{at}.output[{index}]")
+            raise unsupported("A file as a tool's result, unless it is text,", f"{at}.output[{index}]")
         parts.append(part)
     return tuple(parts)
 

@@ -1,13 +1,14 @@
 """Requests of Responses clients: bytes → what routing needs, and bytes → canonical.
 
 The gateway keeps no responses: what refers to a kept one is refused in words that say so, unless whoever
-asks can look it up. A knob that no upstream
-has (``truncation``, ``verbosity``) is taken and does nothing.
+asks can look it up. What refers to things that an upstream keeps (prompts, conversations) can pass through
+to it, and is refused where it would have to be translated. A knob that no upstream has (``truncation``,
+``verbosity``) is taken and does nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -65,28 +66,39 @@ def peek(body: bytes) -> Peek:
 
 
 def _check(seen: wire.Common) -> None:
+    if seen.background and not seen.stream:
+        raise unsupported(
+            "A response in the background", "background", "nobody could fetch it here: have it streamed"
+        )
+    told = (seen.input, seen.previous_response_id, seen.conversation, seen.prompt)
+    if all(each is None for each in told):
+        raise missing("input")
+
+
+def _check_translatable(seen: wire.Common) -> None:
+    """What refers to something that only its own upstream has, and understands."""
     if seen.background:
         raise unsupported("A response in the background", "background")
     if seen.conversation is not None:
         raise unsupported("A stored conversation", "conversation")
     if seen.prompt is not None:
         raise unsupported("A stored prompt", "prompt")
-    if seen.input is None and seen.previous_response_id is None:
-        raise missing("input")
 
 
-def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
+def parse(body: bytes, stored: bool = False, thoughts: Sequence[tuple[int, bytes]] = ()) -> ResponsesRequest:
     """A request in canonical form.
 
     Args:
         body: the request's bytes.
         stored: ``previous_response_id`` can be looked up by the caller, who puts what went before in front
             of ``messages``; otherwise it is refused.
+        thoughts: items that stand in the input as well, at these places.
 
     Raises:
         CallerError: with ``param`` naming the missing or wrong field.
     """
     seen = decode(_ASKED, body)
+    _check_translatable(seen)
     _check(seen)
     if seen.previous_response_id is not None and not stored:
         raise unsupported(
@@ -94,6 +106,9 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
             "previous_response_id",
             "this gateway keeps no responses: send the whole conversation as input",
         )
+    if isinstance(seen.input, list):
+        for at, item in thoughts:
+            seen.input.insert(at, msgspec.Raw(item))
     include = tuple(seen.include or ())
     toolbox = read_tools(seen.tools or (), seen.tool_choice)
     logprobs = True if wire.LOGPROBS in include else None
@@ -101,7 +116,7 @@ def parse(body: bytes, stored: bool = False) -> ResponsesRequest:
     text = seen.text or wire.TextIn()
     return ResponsesRequest(
         model=seen.model or "",
-        messages=read_input(seen.input or "", seen.instructions),
+        messages=read_input(seen.input or "", seen.instructions, stored),
         sampling=Sampling(
             temperature=seen.temperature,
             top_p=seen.top_p,

@@ -8,6 +8,7 @@ reference and the types of its client.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence, Set
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -70,7 +71,7 @@ class AnthropicShape:
     base_path = ""
     heartbeat = PING
     key_header = "x-api-key"
-    decisive_headers = (b"anthropic-version", b"anthropic-beta")
+    decisive_headers: tuple[bytes, ...] = (b"anthropic-version", b"anthropic-beta")
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -180,6 +181,22 @@ class AnthropicShape:
         usage = script.usage
         words = prompt_words(call.data) if usage is None or usage.prompt is None else usage.prompt
         return _listed(call, {"input_tokens": words})
+
+
+class MessagesCorner(AnthropicShape):
+    """The corner of another vendor's API where Anthropic's messages are: no version need be named, and models
+    are listed and tokens counted elsewhere, or not at all."""
+
+    decisive_headers = (b"anthropic-beta",)
+
+    def __init__(self, name: str, roots: Sequence[str], catalog: Catalog) -> None:
+        """Of the vendor ``name``, below each of ``roots``; empty without any."""
+        super().__init__(catalog)
+        self.name = name
+        self.base_path = roots[0] if roots else ""
+        self.paths: Set[str] = {f"{root}/messages" for root in roots}
+        route = {"POST": Route(self._message, inference=True, reads=True)}
+        self._routes = Routes(dict.fromkeys(self.paths, route))
 
 
 def _versioned(handler: Handler) -> Handler:

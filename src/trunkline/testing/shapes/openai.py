@@ -2,7 +2,7 @@
 
 One class plays a :class:`Vendor` row. What may be asked is :mod:`.openai_checks`, how a request is read
 :mod:`.openai_asks`, how errors look :mod:`.openai_errors`; here is how answers look. The Responses API lives
-in a corner of it: :mod:`.responses`.
+in a corner of it (:mod:`.responses`), and for some vendors Anthropic's messages in another.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 from trunkline.testing.answers import Answer, compose, count_words, embedding, seed_of
 from trunkline.testing.delivery import Frame, Mark, Reply
 from trunkline.testing.script import MockModel, Script
+from trunkline.testing.shapes.anthropic import MessagesCorner
 from trunkline.testing.shapes.base import (
     Call,
     Catalog,
@@ -74,10 +75,10 @@ class OpenAIShape:
     """A server of one vendor's row."""
 
     key_header = ""
-    decisive_headers: tuple[bytes, ...] = ()
 
     def __init__(self, vendor: Vendor, catalog: Catalog) -> None:
         self.vendor = vendor
+        self.decisive_headers = MessagesCorner.decisive_headers if vendor.messages else ()
         self.catalog = catalog
         self.name = vendor.name
         self.base_path = vendor.roots[0]
@@ -97,9 +98,12 @@ class OpenAIShape:
             exact["/health"] = {"GET": Route(self._health)}
         self._routes = Routes(exact, prefixes)
         self._responses = ResponsesShape(vendor, catalog, self._need, self._headers)
+        self._messages = MessagesCorner(vendor.name, vendor.roots if vendor.messages else (), catalog)
 
     def at(self, path: str) -> Shape:
-        """This one, but for the Responses API, whose answers and errors look otherwise."""
+        """This one, but for the Responses API and Anthropic's, whose answers and errors look otherwise."""
+        if path in self._messages.paths:
+            return self._messages
         return self._responses if path in self._responses.paths else self
 
     def find(self, method: str, path: str) -> tuple[Route, str]:

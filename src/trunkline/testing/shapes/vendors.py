@@ -67,6 +67,8 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     responses: Literal["", "nested", "flat"] = ""
     """Whether it has the Responses API, and if so, the form of that API's error event: OpenAI documents a
     flat one and sends one with its envelope inside."""
+    messages: bool = False
+    """Whether it has Anthropic's messages as well."""
     least_output_tokens: int = 1
     """Of the Responses API's ``max_output_tokens``."""
 
@@ -217,6 +219,8 @@ _ROWS: Final = (
         midstream="chunk",
         unknown_model=400,
         id_header="x-generation-id",
+        responses="flat",
+        messages=True,
     ),
     Vendor(
         name="cerebras",

@@ -1,0 +1,60 @@
+"""What OpenAI's thinking models take of a request, and what they refuse with a 400.
+
+Clients of other dialects send sampling knobs as a matter of course and know nothing of this. What is
+translated for such a model is mended here; what passes through is its client's own affair. Which model is of
+which mind is data of the provider's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import msgspec
+
+from trunkline.model import Effort
+
+SAMPLING: Final = frozenset({"temperature", "top_p", "logprobs", "top_logprobs"})
+"""What chooses among tokens. A model that thinks refuses it."""
+PENALTIES: Final = frozenset({"presence_penalty", "frequency_penalty", "logit_bias"})
+
+_EFFORTS: Final[tuple[Effort, ...]] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+class Mind(msgspec.Struct, frozen=True, kw_only=True):
+    """How the models of one kind think."""
+
+    pattern: str
+    """Which models these are (``*`` and ``?`` match)."""
+    efforts: tuple[Effort, ...] = ()
+    """The efforts that they take; without any, they are not told how much to think."""
+    refuses: frozenset[str] = frozenset()
+    """Fields that they refuse."""
+    refuses_thinking: frozenset[str] = frozenset()
+    """Fields that they refuse as soon as an effort is asked for; without one they do not think."""
+    calls_thinking: bool = True
+    """In the chat API they take tools and think as well. Others have to be told not to think."""
+
+
+def mend(body: dict[str, Any], model: str, minds: Iterable[Mind]) -> None:
+    """Make ``body`` one that ``model`` takes, by the first of ``minds`` that is its own: the effort becomes
+    the nearest that there is, and what is refused is left out."""
+    name = model.lower().removeprefix("ft:")
+    mind = next((each for each in minds if fnmatchcase(name, each.pattern)), None)
+    if mind is None:
+        return
+    effort = body.pop("reasoning_effort", None)
+    if body.get("tools") and not mind.calls_thinking:
+        effort = "none"
+    if effort is not None and mind.efforts:
+        body["reasoning_effort"] = effort = _nearest(effort, mind.efforts)
+    thinks = effort not in (None, "none")
+    for field in mind.refuses | (mind.refuses_thinking if thinks else frozenset()):
+        body.pop(field, None)
+
+
+def _nearest(effort: Effort, known: Iterable[Effort]) -> Effort:
+    """Of two that are equally near, the greater one: who asked for a little thinking gets some."""
+    asked = _EFFORTS.index(effort)
+    return min(known, key=lambda each: (abs(_EFFORTS.index(each) - asked), -_EFFORTS.index(each)))
