@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.gateways import BEARER, KEY, Running, chat, events, get, make_settings, post, until, upstream
+from trunkline.server import protocol
 from trunkline.server.protocol import HEAD_LIMIT
 from trunkline.testing import MockUpstream, Script
 
@@ -136,6 +137,21 @@ async def test_who_does_not_read_is_not_answered_further(serve: Serve) -> None:
         assert not mock.calls
         assert {(await wire.answer()).status for _ in range(many)} == {200}
         assert (await wire.answer()).json["choices"][0]["message"]["content"] == "hi"
+        await wire.close()
+
+
+@FAST
+async def test_who_reads_nothing_of_a_stream_is_left(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SEND_TIMEOUT_S", 0.05)
+    async with MockUpstream("openai", Script(text=("x" * 10_000,) * 5_000)) as mock:
+        running = await serve(make_settings(providers={"vllm": upstream(mock)}))
+        wire = await running.connect()
+        wire.send(post(chat("gpt-4o", stream=True), BEARER))
+        connection: Any = next(iter(running.server.server_state.connections))
+        await until(lambda: connection.flow.write_paused)
+        await mock.closed()
+        await until(lambda: not running.gateway.pipeline.active)
+        assert connection.transport.is_closing()
         await wire.close()
 
 

@@ -33,6 +33,8 @@ TESTED: Final = ((0, 45), (0, 55))
 
 HEAD_LIMIT: Final = 64 * 1024
 """Most bytes of a request's target and headers, and of what else brings no body (trailers, chunk lines)."""
+SEND_TIMEOUT_S: Final = 60.0
+"""Seconds in which a client must have read something of what waits for it, once it is much."""
 
 
 class _Stop(Exception):  # noqa: N818 - a signal to httptools, not an error
@@ -64,6 +66,8 @@ class FastProtocol(HttpToolsProtocol):
         """The next request waits until the client has read enough of the answers before it."""
         self._deaf = False
         """The connection is about to be closed, and whatever the client still sends is ignored."""
+        self._patience: asyncio.TimerHandle | None = None
+        """Runs while the client does not read: no upstream is held for one who is not there."""
         self.answering: FastCycle | None = None
         """The request that is being answered. With pipelining, ``cycle`` (the last one that came) may be
         another."""
@@ -239,24 +243,41 @@ class FastProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
+        if self._patience is not None:
+            self._patience.cancel()
         if self.answering is not None:
             self.answering.lost()
 
     def pause_writing(self) -> None:
         """The client reads slowly."""
         super().pause_writing()
+        self._wait_for_reader(None)
         if self.answering is not None:
             self.answering.slow(True)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         if self._held:
             self._held = False
             if not self.transport.is_closing():
                 self._go_on()
         elif self.answering is not None:
             self.answering.slow(False)
+
+    def _wait_for_reader(self, unread: int | None) -> None:
+        """Look again later; ``unread`` bytes were waiting at the last look."""
+        self._patience = self.loop.call_later(SEND_TIMEOUT_S, self._look_if_read, unread)
+
+    def _look_if_read(self, before: int | None) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if before is not None and unread >= before:
+            self.transport.abort()
+        else:
+            self._wait_for_reader(unread)
 
 
 def bind(gateway: Gateway) -> type[FastProtocol]:
