@@ -64,6 +64,28 @@ ANSWERS: dict[str, tuple[int, object, Kind, str, str | None, str | None]] = {
         401, {"error": {"message": 7, "code": None, "param": 3}},
         errors.UPSTREAM_AUTH, "Acme answered 401", None, "upstream_auth",
     ),
+    "OpenRouter, on behalf of somebody": (
+        429,
+        {
+            "error": {
+                "message": "Provider returned error",
+                "code": 429,
+                "metadata": {"raw": "x:free is rate-limited upstream", "provider_name": "Z"},
+            }
+        },
+        errors.UPSTREAM_RATE_LIMIT,
+        "Acme answered 429: Provider returned error (Z: x:free is rate-limited upstream)",
+        None, "rate_limit_exceeded",
+    ),
+    "OpenRouter, with the other's own envelope": (
+        502,
+        {"error": {"message": "Oh", "metadata": {"raw": '{"error": {"message": "full"}}'}}},
+        errors.UPSTREAM_ERROR, "Acme answered 502: Oh (full)", None, "upstream_error",
+    ),
+    "OpenRouter, with nothing to add": (
+        500, {"error": {"message": "Oh", "metadata": {"raw": {}, "provider_name": "Z"}}},
+        errors.UPSTREAM_ERROR, "Acme answered 500: Oh", None, "upstream_error",
+    ),
     "a list": (
         413, [1],
         errors.TOO_LARGE, "Acme refused the request with status 413", None, "request_too_large",
@@ -98,3 +120,10 @@ def test_error_answers_that_are_no_envelope(sent: bytes, message: str) -> None:
 def test_the_wait_that_the_upstream_asks_for_is_kept() -> None:
     error = read_error(429, [(b"retry-after", b"7")], b"{}", "Acme")
     assert (error.kind, error.retry_after) == (errors.UPSTREAM_RATE_LIMIT, 7.0)
+
+
+def test_a_redirect_says_where_to() -> None:
+    error = read_error(301, [(b"Location", b"https://user:pw@up.example/v1/x?key=secret")], b"", "Acme")
+    assert isinstance(error, ProviderError)
+    text = "Acme answered 301 and points to https://***@up.example/v1/x; its base address should lead there"
+    assert error.message == text

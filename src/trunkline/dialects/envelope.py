@@ -7,6 +7,7 @@ of answers that no upstream has put into words: one that was cut off, and one th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,8 @@ UNREADABLE: Final = (ValueError, RecursionError)
 
 _decode: Final = msgspec.json.Decoder().decode
 
+_MOST_CAUSE: Final = 500
+"""Characters that are shown of a provider's error behind OpenRouter."""
 _KINDS: Final[dict[str, Kind]] = {
     "model_not_found": MODEL_NOT_FOUND,
     "insufficient_quota": UPSTREAM_CREDIT,
@@ -77,6 +80,8 @@ class Detail(msgspec.Struct):
         if not isinstance(message, str):
             message = detail.get("detail")
         metadata = detail.get("metadata")
+        if isinstance(message, str) and isinstance(metadata, dict):
+            message += _cause(metadata)
         numeric = isinstance(code, int) or (isinstance(code, str) and code.isdecimal() and len(code) == 3)
         return cls(
             message=message if isinstance(message, str) else "",
@@ -98,6 +103,15 @@ class Detail(msgspec.Struct):
         return error_for_status(
             status, self.message, headers, who=who, kind=kind, code=code, param=self.param
         )
+
+
+def _cause(metadata: Mapping[str, Any]) -> str:
+    """What went wrong at the provider behind OpenRouter, which says "Provider returned error" itself."""
+    raw, name = metadata.get("raw"), metadata.get("provider_name")
+    if not isinstance(raw, str) or not raw.strip():
+        return ""
+    said = read_detail(raw.encode()).message or raw.strip()
+    return f" ({name}: {said[:_MOST_CAUSE]})" if isinstance(name, str) else f" ({said[:_MOST_CAUSE]})"
 
 
 def truncated(who: str) -> ProviderError:

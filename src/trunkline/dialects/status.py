@@ -70,7 +70,15 @@ def error_for_status(
     if kind is MODEL_NOT_FOUND and param is None:
         param = "model"
     text = f"{who} answered {status}: {said}" if said else f"{who} answered {status}"
+    if 300 <= status < 400 and (target := _location(headers)):
+        text = f"{who} answered {status} and points to {target}; its base address should lead there"
     return ProviderError(text, kind, code=code, param=param, retry_after=wait)
+
+
+def _location(headers: Headers) -> str:
+    """Where a redirect leads, without what may be secret in it."""
+    found = next((value for name, value in headers if name.lower() == b"location"), b"")
+    return redact(found.decode("latin-1").partition("?")[0], 200)
 
 
 def retry_after(headers: Headers) -> float | None:

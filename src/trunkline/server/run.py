@@ -7,6 +7,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 log: Final = structlog.stdlib.get_logger(__name__)
 
 BACKLOG: Final = 2048
+OPEN_FILES: Final = 65_536
 COLLECTOR: Final = (10_000, 20, 20)
 """Thresholds of Python's garbage collector while serving (:func:`gc.set_threshold`; its defaults are 700, 10
 and 10)."""
@@ -98,12 +100,26 @@ def run_workers(
             each.close()
 
 
+def allow_files(wanted: int = OPEN_FILES) -> None:
+    """Let this process and its workers have so many open files, as far as the machine lets them: each
+    request under way takes two, and the usual limit of 1,024 is for programs that do not know better."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most != resource.RLIM_INFINITY:
+            wanted = min(wanted, most)
+        if now != resource.RLIM_INFINITY and now < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 def listen(exposure: Exposure) -> list[socket.socket]:
     """The sockets that clients connect to.
 
     Raises:
         OSError: an address cannot be bound.
     """
+    allow_files()
     return [_listen(exposure.host, port) for port in exposure.ports]
 
 
