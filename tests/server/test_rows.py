@@ -143,6 +143,18 @@ async def test_what_failed_costs_nothing(stream: bool) -> None:
     assert (row.prompt_tokens, row.completion_tokens, row.estimated, row.cost_micros) == (0, 0, False, 0)
 
 
+@pytest.mark.parametrize(("name", "cost", "source"), [("ollama", 0, "local"), ("cloud", None, None)])
+async def test_what_has_no_tokens_costs_nothing_where_all_is_free(
+    name: str, cost: int | None, source: str | None
+) -> None:
+    table = await make_priced(name)
+    call = Call(Client(), openai.OtherFront("/audio/speech"), "/v1/audio/speech", "req_1", None, None, None)
+    steps.run(table.pipeline.serve(call, b'{"model": "m", "input": "x"}'))
+    attempt_of(table.upstreams[0]).outlet.done(b"RIFF")
+    (row,) = rows(table.outcomes[0])
+    assert (row.operation, row.cost_micros, row.cost_source) == ("other", cost, source)
+
+
 async def test_a_whole_answer_without_usage_is_estimated_by_its_length() -> None:
     table = await make_priced("second")
     asked = await table.ask()

@@ -188,7 +188,7 @@ class Guard:
             now = time.time()
             if now >= plan.ends:
                 self._renew(plan, now)
-            money = self._most(ticket, plan, candidates, operation) if plan.money else 0
+            money = self._most(ticket, plan, candidates) if plan.money else 0
             both = prompt + completion
             coming = both if peek.max_tokens else prompt
             try:
@@ -238,7 +238,7 @@ class Guard:
                 ticket.fills = msgspec.structs.replace(ticket.fills, max_tokens=bound)
         return min(bound if peek.n <= 1 else bound * peek.n, MOST_TOKENS)
 
-    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate], operation: Operation) -> int:
+    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate]) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
         most, priced = 0, False
@@ -246,7 +246,7 @@ class Guard:
         for each in candidates:
             if each.key in ticket.barred:
                 continue
-            rates = None if operation == "other" else self.prices.rates(each.provider, each.model)
+            rates = self.prices.rates_of(each.provider, each.model, countable=ticket.countable)
             if rates is None:
                 barred.add(each.key)
                 continue
@@ -314,7 +314,7 @@ class Guard:
         marks = self.rules.of_provider(provider.name)
         if not marks:
             return None
-        rates = self.prices.rates(provider, model) if ticket.countable else None
+        rates = self.prices.rates_of(provider, model, countable=ticket.countable)
         budgets = [marked.budget for marked in marks if marked.budget is not None]
         if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
