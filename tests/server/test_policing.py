@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from tests.gateways import BEARER, GUARD, chat, make_settings, post, upstream
@@ -21,6 +22,7 @@ from trunkline.errors import LIMITS_AWAY, GatewayError
 from trunkline.ledger.policies import Policies, StoredBudget, StoredLimit
 from trunkline.ledger.recording import Recording
 from trunkline.ledger.rows import Ids, UsageRow
+from trunkline.policy.auth import KeyRing, configured_id
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import FREE
 from trunkline.policy.rules import BudgetRule, Caller, Mark, Rulebook
@@ -29,6 +31,7 @@ from trunkline.server.policing import Spent, Warnings, period, price_book, ruleb
 from trunkline.settings import sections
 from trunkline.testing import MockUpstream, Script
 
+SECRET = "a key of the settings"
 ANNA = Caller("1", "anna", "t", "team")
 
 
@@ -68,6 +71,22 @@ def test_limits_of_the_file(limit: dict[str, Any], found: dict[str, int]) -> Non
 def test_budgets_of_the_file(budget: dict[str, Any], found: dict[str, int]) -> None:
     settings = make_settings(budgets=(sections.BudgetRule(**budget),))
     assert amounts(rulebook(settings, Policies())) == found
+
+
+@pytest.mark.parametrize("named", ["env-1", "ALLOWED_API_KEYS #1", configured_id(SECRET)])
+def test_rules_of_a_configured_key_are_kept_under_its_own_id(named: str) -> None:
+    settings = make_settings(
+        allowed_api_keys=(SecretStr(SECRET),),
+        limits=(sections.LimitRule(key=named, requests_per_day=4),),
+        budgets=(sections.BudgetRule(key=named, tokens=5, per="day"),),
+    )
+    key = KeyRing(settings.api_keys).find(SECRET.encode())
+    assert key is not None
+    found = rulebook(settings, Policies()).of(Caller(key.id, key.name), [])
+    assert {marked.mark.text: marked.amount for marked in found} == {
+        f"key:{configured_id(SECRET)}:requests:day": 4,
+        f"key:{configured_id(SECRET)}:used:day": 5,
+    }
 
 
 def test_all_of_a_budget_is_taken_over() -> None:

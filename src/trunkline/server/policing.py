@@ -12,6 +12,7 @@ from trunkline.errors import LIMITS_AWAY, GatewayError
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies
 from trunkline.ledger.usage import period_end, period_start
+from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import PriceBook
 from trunkline.policy.rules import BudgetRule, LimitRule, Mark, Rulebook
@@ -36,13 +37,16 @@ log: Final = structlog.stdlib.get_logger(__name__)
 def rulebook(settings: Settings, stored: Policies) -> Rulebook:
     """All limits and budgets: the file's, then the store's, which win where both name the same subject."""
     limits = []
+    ids = configured_ids(settings.api_keys)
     for rule in settings.limits:
-        scope, subject = _subject({"key": rule.key, "team": rule.team, "model": rule.model})
+        key = ids.get(rule.key or "", rule.key)
+        scope, subject = _subject({"key": key, "team": rule.team, "model": rule.model})
         limits.append(LimitRule(scope, subject, *_amounts(rule)))
     limits += [LimitRule(each.scope, each.subject, *_amounts(each)) for each in stored.limits]
     budgets = []
     for budget in settings.budgets:
-        scope, subject = _subject({"key": budget.key, "team": budget.team, "provider": budget.provider})
+        key = ids.get(budget.key or "", budget.key)
+        scope, subject = _subject({"key": key, "team": budget.team, "provider": budget.provider})
         unit: Any = "tokens" if budget.usd is None else "usd"
         amount = budget.tokens if budget.usd is None else round(budget.usd * MICROS)
         how = (budget.hard, budget.warn_at, budget.webhook)
