@@ -31,7 +31,7 @@ from trunkline.server.policing import Spent, Warnings, period, price_book, ruleb
 from trunkline.settings import sections
 from trunkline.testing import MockUpstream, Script
 
-SECRET = "a key of the settings"
+SECRET = "key-of-the-settings"
 ANNA = Caller("1", "anna", "t", "team")
 
 
