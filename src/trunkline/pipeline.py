@@ -381,7 +381,7 @@ class Pipeline:
             free = self.guard.prices.rates_of(choice.provider, choice.model, countable=False)
             call.spent = Spent(Usage(), False, None, None) if free is None else _FREE
             return
-        if exchange.usage is None and call.first_byte_at is None:  # it failed, or nobody waited for it
+        if exchange.usage is None and call.first_byte_at is None and not call.abandoned:  # it failed
             return
         whole = exchange.complete or not exchange.streaming
         pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
