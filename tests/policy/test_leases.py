@@ -13,7 +13,7 @@ import pytest
 from tests.policy.nodes import Cluster, Node, Watched, budget, rate, slots, take, take_all
 from tests.services import Redis
 from trunkline.errors import LIMITS_AWAY, CallerError, GatewayError
-from trunkline.policy.leases import IDLE_S, SharedPurse
+from trunkline.policy.leases import IDLE_S, LOOK_EVERY_S, SharedPurse
 from trunkline.policy.meters import GRANTED, Meter
 from trunkline.policy.rules import Marked
 
@@ -279,12 +279,42 @@ async def test_three_nodes_spend_one_budget(cluster: Cluster) -> None:
     assert await take_all(cluster.node().make(budget(1000))) == 1000 - spent
 
 
-async def test_the_first_node_asks_the_ledger_for_all(cluster: Cluster) -> None:
+@pytest.mark.parametrize(("before", "left"), [(30, 20), (0, 20), (60, 0), (35, 15)])
+async def test_every_node_asks_the_ledger_once_and_the_larger_sum_counts(
+    cluster: Cluster, before: int, left: int
+) -> None:
     one, other = cluster.node(), cluster.node()
-    one.before = other.before = 30
+    one.before, other.before = 30, before
     assert await take(one.make(budget(100)), 50) == GRANTED
-    assert await take(other.make(budget(100)), 21) > 0
-    assert (one.looks, other.looks) == (1, 0)
+    meter = other.make(budget(100))
+    assert await take(meter, left + 1) > 0
+    assert await take_all(meter) == left
+    assert (one.looks, other.looks) == (1, 1)
+
+
+@pytest.mark.parametrize(("ledger", "left"), [(30, 70), (90, 10), (0, 70), (200, 0)])
+@pytest.mark.parametrize("hard", [True, False])
+async def test_a_shared_budget_that_comes_back_has_learned_what_was_spent_meanwhile(
+    cluster: Cluster, ledger: int, left: int, hard: bool
+) -> None:
+    node = cluster.node()
+    meter: Any = node.make(budget(100, hard=hard))
+    assert await take(meter, 30) == GRANTED
+    meter.settle(30, 30, time.time())
+    await meter.tidy(time.time(), all_of_it=False)
+    meter.forget()
+    await meter.tidy(time.time() + LOOK_EVERY_S * 2, all_of_it=False)  # a look at the store teaches nothing
+    node.before = ledger
+    found = await take(meter, left + 1)
+    assert (found == GRANTED) is not hard
+    assert meter.spent == max(30, ledger)
+    assert node.looks == 2
+
+
+async def test_places_need_no_ledger(cluster: Cluster) -> None:
+    node = cluster.node()
+    assert await take_all(node.make(slots(3))) == 3
+    assert node.looks == 0
 
 
 async def test_a_soft_budget_loses_nothing_before_the_ledger_has_it(cluster: Cluster) -> None:

@@ -76,11 +76,12 @@ async def test_a_purse_that_nobody_has_seeded(cluster: Cluster) -> None:
     assert await store.take_purse("p", 10, 1, 4, seeded=True) == Balance(4, 0, 4)
 
 
-async def test_a_purse_is_seeded_once_and_kept_past_its_period(cluster: Cluster) -> None:
+async def test_a_purse_is_seeded_with_the_larger_sum_and_kept_past_its_period(cluster: Cluster) -> None:
     one, other = cluster.store(), cluster.store()
     ends = time.time() + 1000
+    await one.seed_purse("p", 9, ends)
     await one.seed_purse("p", 30, ends)
-    await other.seed_purse("p", 99, ends)
+    await other.seed_purse("p", 10, ends)
     assert await other.take_purse("p", 100, 1, 5, seeded=False) == Balance(5, 30, 5)
     kept = await one._redis.ttl(f"{cluster.prefix}:p")
     assert 86_400 < kept <= 86_400 + 1001

@@ -74,7 +74,7 @@ class LeaseStore(Protocol):
         spent; with ``seeded`` that counts as nothing."""
 
     async def seed_purse(self, name: str, spent: int, ends: float) -> None:
-        """Say what was spent, if nobody has; it is forgotten some time after ``ends``."""
+        """Say what was spent, unless more of it is known; it is forgotten some time after ``ends``."""
 
     async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
         """Report what was spent, and give back what is not held any more. None as above."""
@@ -290,9 +290,9 @@ class SharedPurse(Purse):
     def take(self, amount: int, now: float) -> float:
         """See :class:`~trunkline.policy.meters.Meter`."""
         self._used_at = now
+        if not (self.known or self._places or self._sharing.away):
+            return ASK
         if not self.hard:
-            if not (self.known or self._sharing.away):
-                return ASK
             self._unleased += amount
         elif self._credit >= amount:
             self._credit -= amount
@@ -325,8 +325,10 @@ class SharedPurse(Purse):
             want = max(need, all_of_it - self._credit, 0 if self._places else self.limit // SLICE)
         store = self._sharing.store
         try:
-            balance = await store.take_purse(self._name, self.limit, need, want, seeded=self._places)
-            if balance is None:
+            balance = None
+            if self.known or self._places:
+                balance = await store.take_purse(self._name, self.limit, need, want, seeded=self._places)
+            if balance is None:  # the ledger may know of more than the store, from when no rule was about it
                 before = await self._sharing.spent(self._marked, self._begin)
                 await store.seed_purse(self._name, before, self.ends)
                 balance = await store.take_purse(self._name, self.limit, need, want, seeded=True)
@@ -336,6 +338,7 @@ class SharedPurse(Purse):
         if balance is None:
             return
         self._alone = 0
+        self.known = True
         self._note(balance)
         self._credit += balance.granted
         if need and not balance.granted:
@@ -363,7 +366,9 @@ class SharedPurse(Purse):
         self._to_release += leased - kept
 
     def forget(self) -> None:
-        """The store remembers, for all nodes."""
+        """No rule is about this any more. Should one be again, the ledger is asked what was spent meanwhile,
+        of which the store hears nothing."""
+        self.known = False
 
     def left(self, now: float) -> Left:
         """What all nodes have left, as far as is known here."""
@@ -401,5 +406,4 @@ class SharedPurse(Purse):
         return abs(now - self._looked_at) > LOOK_EVERY_S and now - self._used_at < LOOK_FOR_S
 
     def _note(self, balance: Balance) -> None:
-        self.known = True
         self.spent = balance.spent + self._to_report

@@ -114,7 +114,8 @@ return {granted, tonumber(spent), held + granted}
 )
 
 _SEED_PURSE: Final = """
-redis.call('HSETNX', KEYS[1], 's', ARGV[1])
+local spent = redis.call('HGET', KEYS[1], 's')
+if not spent or tonumber(spent) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 's', ARGV[1]) end
 if ARGV[2] ~= '0' then redis.call('EXPIREAT', KEYS[1], ARGV[2]) end
 return 0
 """
