@@ -113,6 +113,10 @@ class Watched:
         self._note("settle_purse")
         return await self._store.settle_purse(name, spent, released)
 
+    async def claim(self, name: str, ends: float) -> bool:
+        self._note("claim")
+        return await self._store.claim(name, ends)
+
 
 class Cluster:
     """Nodes on one Redis, under a prefix that nobody else has."""

@@ -190,6 +190,29 @@ def test_a_hard_budget_warns_as_well() -> None:
     assert len(warned) == 1
 
 
+@pytest.mark.parametrize(
+    ("before", "warned"),
+    [(0, [50, 100]), (49, [59, 109]), (50, [100]), (99, [109]), (100, []), (150, [])],
+)
+@pytest.mark.parametrize("scope", ["key", "provider"])
+async def test_what_was_reached_before_the_start_was_told_before_it(
+    clock: list[float], scope: Any, before: int, warned: list[int]
+) -> None:
+    async def spent_before(mark: Mark, since: int) -> int:
+        return before
+
+    found: list[Spending] = []
+    rule = budget(100, scope=scope, hard=False, warn_at=0.5)
+    guard = make_guard(rule, warn=found.append, spent=spent_before, period=lambda per, now: (0, 5000.0))
+    for _ in range(15):
+        ticket = await Ask().wait(guard)
+        assert ticket is not None
+        assert await guard.enter(ticket, UP.provider, "m") is None
+        guard.settle(ticket, [used(1, 1)])
+    assert [each.spent for each in found] == warned
+    assert {each.ends for each in found} <= {5000.0}
+
+
 @pytest.mark.parametrize("ends", [2000.0, 1000.5])
 def test_a_used_up_period_ends(clock: list[float], ends: float) -> None:
     def period(per: str, now: float) -> tuple[int, float]:

@@ -311,6 +311,21 @@ async def test_a_shared_budget_that_comes_back_has_learned_what_was_spent_meanwh
     assert node.looks == 2
 
 
+async def test_shared_marks_are_left_for_the_nodes_to_settle_among_themselves(cluster: Cluster) -> None:
+    """A node cannot know whether another has told of what was reached before it began."""
+    node = cluster.node()
+    node.before = 95
+    marked = budget(100, hard=False)
+    meter: Any = node.make(marked)
+    meter.watch(marked, 0.8)
+    assert await take(meter) == GRANTED
+    assert meter.alarm == 80
+    assert meter.ring() == marked
+    assert meter.alarm == 100
+    meter.watch(marked, 0.8)
+    assert meter.alarm == 100
+
+
 async def test_places_need_no_ledger(cluster: Cluster) -> None:
     node = cluster.node()
     assert await take_all(node.make(slots(3))) == 3

@@ -89,6 +89,16 @@ async def test_a_purse_is_seeded_with_the_larger_sum_and_kept_past_its_period(cl
     assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
 
 
+async def test_a_claim_is_the_first_ones_past_its_period(cluster: Cluster) -> None:
+    one, other = cluster.store(), cluster.store()
+    assert await one.claim("c", time.time() + 1000)
+    assert not await other.claim("c", time.time() + 1000)
+    assert not await one.claim("c", time.time() + 1000)
+    assert 86_400 < await one._redis.ttl(f"{cluster.prefix}:c") <= 86_400 + 1001
+    assert await other.claim("for good", math.inf)
+    assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
+
+
 async def test_what_a_purse_grants_and_takes_back(cluster: Cluster) -> None:
     one, other = cluster.store(), cluster.store()
     await one.seed_purse("p", 0, math.inf)

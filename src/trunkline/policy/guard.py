@@ -62,6 +62,8 @@ class Spending(NamedTuple):
     rule: BudgetRule
     spent: int
     reserved: int
+    ends: float = math.inf
+    """When its period does."""
 
 
 MakeMeter = Callable[[Marked, float], Meter]
@@ -374,7 +376,7 @@ class Guard:
         """Warn, once at the mark and once when nothing is left."""
         marked = purse.ring()
         if marked is not None and marked.budget is not None and self._warn is not None:
-            self._warn(Spending(marked.mark, marked.budget, purse.spent, purse.reserved))
+            self._warn(Spending(marked.mark, marked.budget, purse.spent, purse.reserved, purse.ends))
 
     def spendings(self) -> list[Spending]:
         """The budgets that were looked at since the start, in their present periods."""

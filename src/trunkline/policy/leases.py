@@ -79,6 +79,9 @@ class LeaseStore(Protocol):
     async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
         """Report what was spent, and give back what is not held any more. None as above."""
 
+    async def claim(self, name: str, ends: float) -> bool:
+        """Whether nobody has claimed this before; it is forgotten some time after ``ends``."""
+
 
 class Sharing:
     """The shared meters of one node."""
@@ -129,6 +132,13 @@ class Sharing:
                 retry_after=1.0,
                 advice="true",
             )
+
+    async def is_first(self, name: str, ends: float) -> bool:
+        """Whether no other node has said so before, until ``ends``. While the store is away, all have not."""
+        try:
+            return await self.store.claim(name, ends)
+        except AwayError:
+            return True
 
     async def tidy(self, *, all_of_it: bool = False) -> None:
         """Report what was spent, and give back what lies idle (``all_of_it``: everything). Raises
@@ -338,8 +348,10 @@ class SharedPurse(Purse):
         if balance is None:
             return
         self._alone = 0
-        self.known = True
         self._note(balance)
+        if not self.known:
+            self.known = True
+            self.arm()
         self._credit += balance.granted
         if need and not balance.granted:
             now = time.time()
@@ -364,6 +376,10 @@ class SharedPurse(Purse):
         kept = min(max(0, leased - used), max(0, room))
         self._credit += kept
         self._to_release += leased - kept
+
+    def arm(self) -> None:
+        """Both marks are told by whichever node is the first to say so (:meth:`Sharing.is_first`)."""
+        self.alarm = self.limit * self._warn_at
 
     def forget(self) -> None:
         """No rule is about this any more. Should one be again, the ledger is asked what was spent meanwhile,

@@ -134,7 +134,18 @@ class Slots(_Knowing):
 class Purse:
     """So much in a period: what is spent, and what running requests have reserved."""
 
-    __slots__ = ("_load", "alarm", "ends", "hard", "known", "limit", "marked", "reserved", "spent")
+    __slots__ = (
+        "_load",
+        "_warn_at",
+        "alarm",
+        "ends",
+        "hard",
+        "known",
+        "limit",
+        "marked",
+        "reserved",
+        "spent",
+    )
 
     def __init__(
         self,
@@ -157,13 +168,21 @@ class Purse:
         """Whose it is."""
         self.known = load is None
         self._load = load
+        self._warn_at = 1.0
 
     def watch(self, marked: Marked, warn_at: float) -> None:
         """Say whose it is, and the share of the limit at which a warning is due."""
         if self.marked is None or self.marked != marked:
             self.marked = marked
-            first = self.limit * warn_at
-            self.alarm = first if self.spent < first else self.limit if self.spent < self.limit else math.inf
+            self._warn_at = warn_at
+            if self.known:
+                self.arm()
+
+    def arm(self) -> None:
+        """The next warning is due at the first mark that is not reached yet: of what was spent before this
+        began to count, its predecessor has told."""
+        first = self.limit * self._warn_at
+        self.alarm = first if self.spent < first else self.limit if self.spent < self.limit else math.inf
 
     def ring(self) -> Marked | None:
         """The alarm was reached: whose it is; the next one is at the limit, and then there is none."""
@@ -198,6 +217,7 @@ class Purse:
             if not self.known:
                 self.known = True
                 self.spent += before
+                self.arm()
 
     def left(self, now: float) -> Left:
         """See :class:`Meter`."""

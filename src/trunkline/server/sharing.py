@@ -188,6 +188,12 @@ class RedisLeases:
         total, held = await self._run("settle_purse", [name], self.node, spent, -released, places)
         return None if total < 0 else Balance(0, total, held)
 
+    async def claim(self, name: str, ends: float) -> bool:
+        """See the Protocol."""
+        until = None if ends == float("inf") else int(ends) + _KEPT_S
+        asking = self._redis.set(f"{self._prefix}:{name}", self.node, nx=True, exat=until)
+        return await self._guarded(asking) is not None
+
     async def beat(self) -> None:
         """Say that this node is alive."""
         seconds, micros = await self._guarded(self._redis.time())
