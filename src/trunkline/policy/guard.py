@@ -35,6 +35,7 @@ from trunkline.policy.tickets import (
     REQUESTS,
     AskError,
     Plan,
+    Taken,
     Ticket,
     exhausted,
     limit_lines,
@@ -269,7 +270,7 @@ class Guard:
 
     def _take(
         self,
-        taken: list[tuple[Meter, int, int]],
+        taken: list[Taken],
         meters: Sequence[tuple[Meter, int]],
         amounts: Sequence[int],
         marks: Sequence[Marked],
@@ -292,7 +293,7 @@ class Guard:
             raise exhausted(marks[at], wait)
         for meter, code in meters:
             if code != REQUESTS:
-                taken.append((meter, code, amounts[code]))
+                taken.append((meter, code, amounts[code], meter.turn))
 
     def meter(self, marked: Marked, now: float) -> Meter:
         """The meter of a mark, for the period of ``now``."""
@@ -326,7 +327,7 @@ class Guard:
         while True:
             now = time.time()
             meters = [(self.meter(marked, now), CODES[marked.mark.what]) for marked in marks]
-            taken: list[tuple[Meter, int, int]] = []
+            taken: list[Taken] = []
             try:
                 self._take(taken, meters, (1, 1, both, money, both), marks, now)
             except AskError as ask:
@@ -335,7 +336,7 @@ class Guard:
             except GatewayError as error:
                 error.provider = provider.name
                 return error
-            ticket.at_providers += [(*each, provider.name) for each in taken]
+            ticket.at_providers += [(each, provider.name) for each in taken]
             return None
 
     # After
@@ -351,8 +352,9 @@ class Guard:
             tokens += usage.prompt_tokens + usage.completion_tokens
             cost += micros or 0
         used = (0, 0, tokens, cost, tokens)
-        for meter, code, taken in ticket.taken:
-            meter.settle(taken, used[code], 0.0)
+        now = time.time()
+        for meter, code, taken, turn in ticket.taken:
+            meter.settle(taken, used[code], now, turn)
             if code >= MONEY and isinstance(meter, Purse) and meter.spent >= meter.alarm:
                 self._alert(meter)
         ticket.taken = []
@@ -361,13 +363,13 @@ class Guard:
 
     def _settle_at_providers(self, ticket: Ticket, usages: Sequence[tuple[str, Usage, int | None]]) -> None:
         seen: set[tuple[int, str]] = set()
-        for meter, code, taken, name in ticket.at_providers:
+        for (meter, code, taken, turn), name in ticket.at_providers:
             used = 0
             if (id(meter), name) not in seen:  # asked twice: what was used counts once
                 seen.add((id(meter), name))
                 of_it = [(usage, micros) for provider, usage, micros in usages if provider == name]
                 used = sum((micros or 0) if code == MONEY else u.total_tokens for u, micros in of_it)
-            meter.settle(taken, used, 0.0)
+            meter.settle(taken, used, 0.0, turn)
             if isinstance(meter, Purse) and meter.spent >= meter.alarm:
                 self._alert(meter)
         ticket.at_providers = []
