@@ -75,6 +75,8 @@ class Played:
 class Attempt:
     """An opened exchange, played by the test; also its flight."""
 
+    sent = True
+
     def __init__(self, exchange: Any, outlet: Outlet) -> None:
         self.exchange = exchange
         self.outlet = outlet

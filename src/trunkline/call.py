@@ -114,6 +114,7 @@ class Call:
         "_attempt",
         "_heard",
         "_rest",
+        "abandoned",
         "answered",
         "attempts",
         "began",
@@ -224,6 +225,8 @@ class Call:
         self.size = 0
         """Bytes of an answer that was sent whole."""
         self.gone = False
+        self.abandoned = False
+        """The client has gone while an upstream was working on it."""
         self.status = 0
         self.error: GatewayError | None = None
         self.first_byte_at: float | None = None
@@ -240,6 +243,8 @@ class Call:
         """The client has gone: stop the upstream, now."""
         self.gone = True
         if self.flight is not None:
+            under_way = self._attempt is not None and not self._attempt.settled
+            self.abandoned = self.abandoned or (under_way and self.flight.sent)
             self.flight.cancel()
         self._end_attempt(GONE)
         if self.waiter is not None:

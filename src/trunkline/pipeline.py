@@ -31,7 +31,7 @@ from trunkline.errors import (
 from trunkline.model import Usage
 from trunkline.policy.estimates import USUAL_BYTES, used
 from trunkline.policy.guard import Guard
-from trunkline.policy.prices import reported
+from trunkline.policy.prices import FREE, reported
 from trunkline.policy.tickets import AskError, Ticket
 from trunkline.routing.pools import Choice, Pool, Tier
 from trunkline.routing.queue import FairQueue, Waiter
@@ -47,6 +47,7 @@ _TICK_S: Final = 0.2
 """Seconds between two looks whether an upstream has recovered that requests wait for."""
 _now: Final = time.perf_counter
 _NOBODY: Final[frozenset[str]] = frozenset()
+_FREE: Final = Spent(Usage(), False, 0, FREE.source)
 
 
 class Patience(NamedTuple):
@@ -376,10 +377,11 @@ class Pipeline:
         exchange, choice = call.exchange, call.candidate
         if exchange is None or choice is None or self.guard is None:
             return
-        if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost
-            call.spent = Spent(Usage(), False, None, None)
+        if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost elsewhere
+            free = self.guard.prices.rates_of(choice.provider, choice.model, countable=False)
+            call.spent = Spent(Usage(), False, None, None) if free is None else _FREE
             return
-        if exchange.usage is None and call.first_byte_at is None:  # it failed, or nobody waited for it
+        if exchange.usage is None and call.first_byte_at is None and not call.abandoned:  # it failed
             return
         whole = exchange.complete or not exchange.streaming
         pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES

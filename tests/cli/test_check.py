@@ -65,7 +65,7 @@ class Reader:
 def test_the_defaults(run: Run) -> None:
     done = run("check", ALLOWED_API_KEYS="a,b")
     assert done.code == 0
-    assert "keys       2 in ALLOWED_API_KEYS, 0 in the store" in done.out
+    assert "keys       2 in ALLOWED_API_KEYS (env-ca978112, env-3e23e816), 0 in the store" in done.out
     assert "preferred  auto (openrouter is not configured); fallback is on" in done.out
     assert "provider   ollama: http://localhost:11434; local" in done.out
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.chats import HELLO, name, shapes, text_of
 from tests.e2e.conftest import KEY, MAX_BODY, SECRET, World, gateway, poll
+from trunkline.policy.auth import configured_id
 from trunkline.testing import Fault, MockUpstream
 
 CHAT = "/v1/chat/completions"
@@ -212,7 +213,7 @@ def test_a_request_is_one_line_of_the_log(world: World, shape: str, stream: bool
         "path": CHAT,
         "dialect": "openai",
         "operation": "chat",
-        "key": "env-1",
+        "key": configured_id(KEY),
         "client": "127.0.0.1",
         "provider": shape,
         "status": 200,

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from tests.gateways import KEY, make_gateway, make_settings
 from trunkline import auth_bearer, get_app
 from trunkline.ledger.keys import KeyStore
-from trunkline.policy.auth import ApiKey
+from trunkline.policy.auth import ApiKey, configured_id
 from trunkline.server.app import make_fastapi
 from trunkline.settings import Settings, SettingsError, load_settings
 
@@ -157,6 +157,6 @@ async def test_the_dependency_of_fastapi_is_the_same_check() -> None:
         assert refused.headers["www-authenticate"] == "Bearer"
         assert refused.json()["error"]["code"] == "invalid_api_key"
         allowed = await http.get("/whoami", headers=bearer(KEY))
-        assert allowed.json() == {"id": "env-1", "times": 1}
+        assert allowed.json() == {"id": configured_id(KEY), "times": 1}
         wrong = await http.get("/whoami?times=x", headers=bearer(KEY))
         assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "times")

@@ -88,6 +88,13 @@ class Ask(NamedTuple):
     def now(self, guard: Guard) -> Ticket | None:
         return guard.admit_now(*self._wish())
 
+    def now_or_not(self, guard: Guard) -> bool:
+        """Whether it is admitted."""
+        try:
+            return self.now(guard) is not None
+        except CallerError:
+            return False
+
     async def wait(self, guard: Guard) -> Ticket | None:
         return await guard.admit(*self._wish())
 

@@ -113,6 +113,30 @@ class Watched:
         self._note("settle_purse")
         return await self._store.settle_purse(name, spent, released)
 
+    async def claim(self, name: str, ends: float) -> bool:
+        self._note("claim")
+        return await self._store.claim(name, ends)
+
+
+class Bucket:
+    """A store of one rate that grants as Redis does, by the clock of a test."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.full_at = 0.0
+
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
+        full_at, interval = max(self.full_at, self.now), per_s / limit
+        free = math.floor((per_s - (full_at - self.now)) / interval + 1e-6)
+        if free < need:
+            return Leased(0, free, (need - free) * interval)
+        granted = min(want, free)
+        self.full_at = full_at + granted * interval
+        return Leased(granted, free - granted, 0.0)
+
+    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+        self.full_at = max(self.full_at, self.now) - amount * per_s / limit
+
 
 class Cluster:
     """Nodes on one Redis, under a prefix that nobody else has."""

@@ -6,7 +6,16 @@ from pydantic import SecretStr
 
 from trunkline.errors import INVALID_API_KEY, CallerError
 from trunkline.ledger.policies import StoredKey
-from trunkline.policy.auth import ApiKey, KeyRing, Role, authenticate, redact_path, split_key_path
+from trunkline.policy.auth import (
+    ApiKey,
+    KeyRing,
+    Role,
+    authenticate,
+    configured_id,
+    redact_path,
+    split_key_path,
+)
+from trunkline.settings.sections import KeyPolicy
 
 KEY = "gw_" + "k" * 43
 ADMIN = "gw_" + "a" * 43
@@ -96,8 +105,29 @@ def test_an_empty_ring_knows_nobody() -> None:
 
 
 def test_configured_keys_are_members_and_show_little(ring: KeyRing) -> None:
-    assert ring.find(b"configured-key") == ApiKey("env-1", "ALLOWED_API_KEYS #1", "member", "con")
-    assert ring.find(b"short") == ApiKey("env-2", "ALLOWED_API_KEYS #2", "member", "")
+    one, two = (f"env-{sha256(key).hexdigest()[:8]}" for key in (b"configured-key", b"short"))
+    assert ring.find(b"configured-key") == ApiKey(one, "ALLOWED_API_KEYS #1", "member", "con")
+    assert ring.find(b"short") == ApiKey(two, "ALLOWED_API_KEYS #2", "member", "")
+
+
+def test_a_configured_key_keeps_its_id_wherever_it_stands() -> None:
+    def ids(*texts: str) -> list[str]:
+        ring = KeyRing(SecretStr(text) for text in texts)
+        found = [ring.find(text.encode()) for text in texts]
+        return [key.id for key in found if key is not None]
+
+    first, second = ids("first", "second")
+    assert first != second
+    assert ids("second") == [second]
+    assert ids("second", "first") == [second, first]
+
+
+@pytest.mark.parametrize("named", ["env-2", "ALLOWED_API_KEYS #2", configured_id("short")])
+def test_what_the_file_says_of_a_configured_key(named: str) -> None:
+    texts = [SecretStr("configured-key"), SecretStr("short")]
+    ring = KeyRing(texts, policies={named: KeyPolicy(local_only=True)})
+    found = [ring.find(text.get_secret_value().encode()) for text in texts]
+    assert [key is not None and key.local_only for key in found] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,23 @@ def test_what_has_no_tokens_has_no_price() -> None:
     assert (ticket.prompt, ticket.completion, spent(guard)) == (0, 0, [(0, 0)])
 
 
+CELLAR = Way(Place("cellar", "ollama", local=True), "m")
+
+
+def test_what_has_no_tokens_is_free_where_all_is() -> None:
+    guard = make_guard(budget(1))
+    other = Ask(operation="other")
+    assert admit(guard, other._replace(ways=(CELLAR,))).barred == frozenset()
+    assert admit(guard, other._replace(ways=(UP, CELLAR))).barred == {"up/m"}
+    assert spent(guard) == [(0, 0)]
+
+
+def test_what_has_no_tokens_has_no_price_where_a_local_provider_was_given_one() -> None:
+    guard = make_guard(budget())
+    paid = Way(Place("up", local=True), "m")
+    assert refused(guard, Ask(operation="other", ways=(paid,))).kind is NO_PRICE
+
+
 def test_ways_without_a_price_are_barred_where_others_have_one() -> None:
     guard = make_guard(budget())
     assert admit(guard, Ask(ways=(UNPRICED, UP))).barred == {"fog/m"}
@@ -144,9 +161,8 @@ def test_other_budgets_do_without_prices(rule: BudgetRule) -> None:
 
 def test_local_models_cost_nothing() -> None:
     guard = make_guard(budget(1))
-    cellar = Way(Place("cellar", "ollama", local=True), "m")
     for _ in range(3):
-        guard.settle(admit(guard, Ask(ways=(cellar,))), [used(100, 100, 0, "cellar")])
+        guard.settle(admit(guard, Ask(ways=(CELLAR,))), [used(100, 100, 0, "cellar")])
     assert spent(guard) == [(0, 0)]
 
 
@@ -172,6 +188,29 @@ def test_a_hard_budget_warns_as_well() -> None:
     assert [each.spent for each in warned] == [COST]
     assert refused(guard).kind is BUDGET_EXCEEDED
     assert len(warned) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "warned"),
+    [(0, [50, 100]), (49, [59, 109]), (50, [100]), (99, [109]), (100, []), (150, [])],
+)
+@pytest.mark.parametrize("scope", ["key", "provider"])
+async def test_what_was_reached_before_the_start_was_told_before_it(
+    clock: list[float], scope: Any, before: int, warned: list[int]
+) -> None:
+    async def spent_before(mark: Mark, since: int) -> int:
+        return before
+
+    found: list[Spending] = []
+    rule = budget(100, scope=scope, hard=False, warn_at=0.5)
+    guard = make_guard(rule, warn=found.append, spent=spent_before, period=lambda per, now: (0, 5000.0))
+    for _ in range(15):
+        ticket = await Ask().wait(guard)
+        assert ticket is not None
+        assert await guard.enter(ticket, UP.provider, "m") is None
+        guard.settle(ticket, [used(1, 1)])
+    assert [each.spent for each in found] == warned
+    assert {each.ends for each in found} <= {5000.0}
 
 
 @pytest.mark.parametrize("ends", [2000.0, 1000.5])
@@ -337,6 +376,7 @@ async def test_of_a_providers_budgets_all_or_none_are_taken() -> None:
         (budget(scope="provider"), Ask(), UP, None),
         (budget(scope="provider"), Ask(operation="other"), UP, NO_PRICE),
         (budget(scope="provider", hard=False), Ask(operation="other"), UP, None),
+        (budget(scope="provider"), Ask(operation="other"), CELLAR, None),
         (budget(scope="provider", hard=False), Ask(), UNPRICED, None),
         (budget(1000, "tokens", "provider"), Ask(operation="other"), UNPRICED, None),
     ],

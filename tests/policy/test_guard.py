@@ -202,6 +202,19 @@ def test_what_was_taken_is_given_back() -> None:
 
 
 @pytest.mark.usefixtures("clock")
+def test_slow_requests_give_back_what_time_has_not(clock: list[float]) -> None:
+    guard = make_guard(LimitRule("key", "*", tokens_per_minute=PROMPT + ANSWER))
+    tickets = []
+    for _ in range(5):
+        clock[0] += 60.0
+        tickets.append(admit(guard))
+    granted = 0
+    for ticket in tickets:
+        guard.settle(ticket, [])
+        granted += Ask().now_or_not(guard)
+    assert granted == 1
+
+
 def test_a_ticket_is_settled_once() -> None:
     guard = make_guard(LimitRule("key", "*", concurrent=2), budget())
     ticket, other = admit(guard), admit(guard)

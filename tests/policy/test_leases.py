@@ -12,9 +12,8 @@ import pytest
 
 from tests.policy.nodes import Cluster, Node, Watched, budget, rate, slots, take, take_all
 from tests.services import Redis
-from trunkline.errors import LIMITS_AWAY, CallerError, GatewayError
-from trunkline.policy.leases import IDLE_S, SharedPurse
-from trunkline.policy.meters import GRANTED, Meter
+from trunkline.policy.leases import IDLE_S, LOOK_EVERY_S
+from trunkline.policy.meters import GRANTED
 from trunkline.policy.rules import Marked
 
 DAY = 86400.0
@@ -279,12 +278,57 @@ async def test_three_nodes_spend_one_budget(cluster: Cluster) -> None:
     assert await take_all(cluster.node().make(budget(1000))) == 1000 - spent
 
 
-async def test_the_first_node_asks_the_ledger_for_all(cluster: Cluster) -> None:
+@pytest.mark.parametrize(("before", "left"), [(30, 20), (0, 20), (60, 0), (35, 15)])
+async def test_every_node_asks_the_ledger_once_and_the_larger_sum_counts(
+    cluster: Cluster, before: int, left: int
+) -> None:
     one, other = cluster.node(), cluster.node()
-    one.before = other.before = 30
+    one.before, other.before = 30, before
     assert await take(one.make(budget(100)), 50) == GRANTED
-    assert await take(other.make(budget(100)), 21) > 0
-    assert (one.looks, other.looks) == (1, 0)
+    meter = other.make(budget(100))
+    assert await take(meter, left + 1) > 0
+    assert await take_all(meter) == left
+    assert (one.looks, other.looks) == (1, 1)
+
+
+@pytest.mark.parametrize(("ledger", "left"), [(30, 70), (90, 10), (0, 70), (200, 0)])
+@pytest.mark.parametrize("hard", [True, False])
+async def test_a_shared_budget_that_comes_back_has_learned_what_was_spent_meanwhile(
+    cluster: Cluster, ledger: int, left: int, hard: bool
+) -> None:
+    node = cluster.node()
+    meter: Any = node.make(budget(100, hard=hard))
+    assert await take(meter, 30) == GRANTED
+    meter.settle(30, 30, time.time())
+    await meter.tidy(time.time(), all_of_it=False)
+    meter.forget()
+    await meter.tidy(time.time() + LOOK_EVERY_S * 2, all_of_it=False)  # a look at the store teaches nothing
+    node.before = ledger
+    found = await take(meter, left + 1)
+    assert (found == GRANTED) is not hard
+    assert meter.spent == max(30, ledger)
+    assert node.looks == 2
+
+
+async def test_shared_marks_are_left_for_the_nodes_to_settle_among_themselves(cluster: Cluster) -> None:
+    """A node cannot know whether another has told of what was reached before it began."""
+    node = cluster.node()
+    node.before = 95
+    marked = budget(100, hard=False)
+    meter: Any = node.make(marked)
+    meter.watch(marked, 0.8)
+    assert await take(meter) == GRANTED
+    assert meter.alarm == 80
+    assert meter.ring() == marked
+    assert meter.alarm == 100
+    meter.watch(marked, 0.8)
+    assert meter.alarm == 100
+
+
+async def test_places_need_no_ledger(cluster: Cluster) -> None:
+    node = cluster.node()
+    assert await take_all(node.make(slots(3))) == 3
+    assert node.looks == 0
 
 
 async def test_a_soft_budget_loses_nothing_before_the_ledger_has_it(cluster: Cluster) -> None:
@@ -297,152 +341,3 @@ async def test_a_soft_budget_loses_nothing_before_the_ledger_has_it(cluster: Clu
     other: Any = cluster.node().make(budget(10, hard=False))
     await take(other)
     assert other.spent == 4
-
-
-# While the store is away
-
-
-async def lost(cluster: Cluster, **more: Any) -> tuple[Watched, Node]:
-    store = Watched(cluster.store())
-    return store, Node(store, **more)
-
-
-@pytest.mark.parametrize("marked", [rate(1000), budget(1000), slots(10)], ids=["rate", "purse", "slots"])
-async def test_closed_while_it_is_away(cluster: Cluster, marked: Marked) -> None:
-    store, node = await lost(cluster, closed=True)
-    meter = node.make(marked)
-    assert await take(meter) == GRANTED
-    store.lost = True
-    for _ in range(0 if marked.mark.what == "slots" else 9):  # what was leased before
-        assert await take(meter) == GRANTED
-    with pytest.raises(CallerError, match="Redis is away") as caught:
-        await take(meter)
-    error = caught.value
-    assert (error.kind, error.status, error.retry_after, error.advice) == (LIMITS_AWAY, 503, 1.0, "true")
-    store.lost = False
-    assert node.sharing is not None
-    node.sharing.away = False
-    assert await take(meter) == GRANTED
-
-
-@pytest.mark.parametrize(
-    ("marked", "share", "granted"),
-    [
-        (rate(1000), 0.1, 100),
-        (rate(5), 0.1, 1),
-        (budget(1000), 0.1, 100),
-        (budget(5), 0.1, 0),
-        (budget(5, hard=False), 0.1, 50),
-        (slots(10), 0.5, 5),
-        (slots(3), 0.1, 1),
-    ],
-)
-async def test_a_share_while_it_is_away(cluster: Cluster, marked: Marked, share: float, granted: int) -> None:
-    store, node = await lost(cluster, local_share=share)
-    meter = node.make(marked)
-    store.lost = True
-    found = [await take(meter) for _ in range(200 if granted > 50 else 50)]
-    assert found.count(GRANTED) == granted
-    assert node.sharing is not None
-    assert node.sharing.away
-
-
-async def test_a_share_of_a_limit_that_is_set_anew(cluster: Cluster) -> None:
-    store, node = await lost(cluster, local_share=0.1)
-    meter = node.make(rate(1000))
-    meter.limit = 200
-    store.lost = True
-    assert await take_all(meter) == 20
-    assert meter.left(time.time())[0] == 0
-
-
-async def test_a_share_is_of_what_was_left(cluster: Cluster) -> None:
-    store, node = await lost(cluster, local_share=0.5)
-    meter = node.make(budget(100))
-    assert await take(meter, 60) == GRANTED
-    meter.settle(60, 60, 0.0)
-    await node.tidy()
-    store.lost = True
-    assert await take_all(meter) == 20
-
-
-async def test_what_was_spent_meanwhile_is_reported_afterwards(cluster: Cluster) -> None:
-    store, node = await lost(cluster, local_share=0.5)
-    meter: Any = node.make(budget(100))
-    assert await take(meter, 10) == GRANTED
-    store.lost = True
-    assert await take(meter, 20) == GRANTED
-    meter.settle(20, 15, 0.0)
-    meter.settle(10, 10, 0.0)
-    with pytest.raises(Exception, match="lost"):
-        await node.tidy()
-    assert (meter.spent, meter.reserved) == (25, 0)
-    store.lost = False
-    assert node.sharing is not None
-    node.sharing.away = False
-    await node.tidy()
-    other: Any = cluster.node().make(budget(100))
-    assert await take_all(other) == 75
-    assert other.spent == 25
-
-
-async def test_what_a_rate_owes_is_paid_afterwards(cluster: Cluster) -> None:
-    store, node = await lost(cluster)
-    meter = node.make(rate(100, what="tokens"))
-    assert await take(meter, 10) == GRANTED
-    meter.settle(10, 40, 0.0)
-    store.lost = True
-    with pytest.raises(Exception, match="lost"):
-        await node.tidy()
-    store.lost = False
-    await node.tidy()
-    assert await take_all(cluster.node().make(rate(100, what="tokens"))) == 60
-
-
-async def test_a_store_that_has_forgotten_is_told_by_the_ledger(cluster: Cluster) -> None:
-    node = cluster.node()
-    meter: Any = node.make(budget(100))
-    assert await take(meter, 30) == GRANTED
-    meter.settle(30, 30, 0.0)
-    await node.tidy()
-    assert meter.spent == 30
-    await cluster.stores[0]._redis.delete(f"{cluster.prefix}:{meter._name}")
-    node.before = 30
-    await meter.tidy(time.time() + 2, all_of_it=True)
-    other: Any = cluster.node().make(budget(100))
-    assert await take_all(other) == 70
-
-
-async def test_a_ledger_that_is_away_is_an_error_for_all_who_wait(cluster: Cluster) -> None:
-    node = cluster.node()
-    away = True
-
-    async def spent(marked: Marked, since: int) -> int:
-        if away:
-            raise GatewayError("the database is away", LIMITS_AWAY)
-        return 0
-
-    assert node.sharing is not None
-    node.sharing.spent = spent
-    meter: Meter = node.make(budget(10))
-    found = await asyncio.gather(*(take(meter) for _ in range(3)), return_exceptions=True)
-    assert [str(each) for each in found] == ["the database is away"] * 3
-    away = False
-    assert await take_all(meter) == 10
-
-
-# Meters that are not needed any more
-
-
-async def test_a_purse_goes_when_its_period_is_over_and_all_is_reported(cluster: Cluster) -> None:
-    node = cluster.node(ends=time.time() - 10)
-    assert node.sharing is not None
-    meter = node.make(budget(100))
-    assert isinstance(meter, SharedPurse)
-    keeps = node.make(rate(5))
-    assert await take(meter, 5) == GRANTED
-    await node.tidy()
-    assert node.sharing._meters == [meter, keeps]
-    meter.settle(5, 5, 0.0)
-    await node.tidy()
-    assert node.sharing._meters == [keeps]

@@ -6,11 +6,13 @@ import asyncio
 import copy
 import math
 from collections.abc import Sequence
+from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.policy import meters
 from trunkline.policy.meters import ASK, GRANTED, Purse, Rate, Slots
 from trunkline.policy.rules import BudgetRule, Mark, Marked
 
@@ -70,6 +72,97 @@ def test_no_window_grants_more_and_no_wait_is_in_vain(
         for ended, amount in granted[first:]:
             total += amount
             assert total <= limit + (ended - began + 1e-5) * limit / per_s
+
+
+def test_what_time_has_given_back_is_not_given_back_again() -> None:
+    rate = Rate(60_000, 60.0)
+    turns = []
+    for minute in range(5):
+        assert rate.take(60_000, minute * 60.0) == GRANTED
+        turns.append(rate.turn)
+    granted = 0
+    for turn in turns:
+        rate.settle(60_000, 0, 240.0, turn)
+        granted += rate.take(60_000, 240.0) == GRANTED
+    assert granted == 1
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_under_load_all_of_a_refund_is_given_back(order: Sequence[int]) -> None:
+    """However long the requests run: time has not come to their part of the debt yet."""
+    rate, turns = Rate(100, 100.0), []
+    assert rate.take(40, 0.0) == GRANTED
+    for _ in order:
+        assert rate.take(20, 0.0) == GRANTED
+        turns.append(rate.turn)
+    for at in order:
+        rate.settle(20, 5, 30.0, turns[at])
+    assert rate.left(30.0)[0] == 100 - 40 - 3 * 5 + 30
+
+
+Asked = tuple[int, int, int, int]
+"""A pause, how much is taken, the most that may be under way, and who ends, and to which share of it."""
+ASKED = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(1, 64), st.integers(0, 6), st.integers(0, 99)), max_size=60
+)
+
+
+def play(rate: Rate, asked: Sequence[Asked], owed: bool) -> tuple[float, list[list[float]]]:
+    """Requests, begun and ended in any order: the time after them, and when how much was taken, less what was
+    settled later."""
+    now, kept, running = 0.0, [], []
+    for pause, amount, most, chosen in asked:
+        now += pause
+        if rate.take(amount, now) == GRANTED:
+            kept.append([now, float(amount)])
+            running.append((kept[-1], amount, rate.turn))
+        while len(running) > most:
+            entry, taken, turn = running.pop(chosen % len(running))
+            used = taken * (chosen % 10) // (5 if owed else 10)
+            rate.settle(taken, used, now, turn)
+            entry[1] = float(used)
+    return now, kept
+
+
+@given(asked=ASKED)
+def test_no_window_gives_more_than_the_limit_after_refunds(asked: list[Asked]) -> None:
+    _, kept = play(Rate(64, 64.0), asked, owed=False)
+    for first, (began, _) in enumerate(kept):
+        total = 0.0
+        for ended, amount in kept[first:]:
+            total += amount
+            assert total <= 64 + (ended - began) + 1e-5
+
+
+@given(asked=ASKED, owed=st.booleans())
+@pytest.mark.parametrize("grains", [64, math.inf])
+def test_a_refund_leaves_what_would_be_left_had_it_not_been_taken(
+    grains: float, asked: list[Asked], owed: bool
+) -> None:
+    """Never more; with the finest grains, and nothing owed, never less either."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meters, "GRAINS", grains)
+        rate = Rate(64, 64.0)
+    now, kept = play(rate, asked, owed)
+    debt, seen = 0.0, 0.0
+    for at, amount in kept:
+        debt, seen = max(0.0, debt - (at - seen)) + amount, at
+    debt = max(0.0, debt - (now - seen))
+    found = rate.left(now)[1]
+    assert found >= debt - 1e-6
+    if grains == math.inf and not owed:
+        assert found == pytest.approx(debt, abs=1e-6)
+
+
+def test_what_is_remembered_of_a_rate_under_load_is_little() -> None:
+    rate, running, now = Rate(1_000_000, 60.0), [], 0.0
+    for _ in range(5000):
+        now += 0.0005
+        if rate.take(500, now) == GRANTED:
+            running.append(rate.turn)
+        if len(running) > 200:
+            rate.settle(500, 20, now, running.pop(0))
+    assert len(rate._ebb._lows) <= meters.GRAINS
 
 
 @given(takes=st.lists(st.integers(1, 10), max_size=20), now=st.integers(0, 100))

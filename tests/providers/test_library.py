@@ -51,6 +51,10 @@ class Watched:
         self._flight = flight
         self.told: list[str] = []
 
+    @property
+    def sent(self) -> bool:
+        return self._flight.sent
+
     def cancel(self) -> None:
         self.told.append("cancel")
         self._flight.cancel()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.gateways import KEY, make_settings
 from trunkline.errors import CallerError
-from trunkline.policy.auth import KeyRing
+from trunkline.policy.auth import KeyRing, configured_id
 from trunkline.server.admit import Admission, RequestIds
 
 
@@ -29,7 +29,7 @@ def test_a_clients_own_id() -> None:
 def test_keys() -> None:
     found = admission().check_key([(b"x-api-key", KEY.encode())])
     assert found is not None
-    assert found.id == "env-1"
+    assert found.id == configured_id(KEY)
     assert admission().check_key([], KEY) == found
     assert admission(required=False).check_key([]) is None
     with pytest.raises(CallerError, match="Missing API key") as caught:

@@ -12,23 +12,30 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from tests.gateways import BEARER, GUARD, chat, make_settings, post, upstream
+from tests.policy.nodes import Cluster
 from tests.routing.fakes import Fake, make_catalog
 from tests.server.conftest import Serve
+from tests.services import Redis
 from trunkline.errors import LIMITS_AWAY, GatewayError
 from trunkline.ledger.policies import Policies, StoredBudget, StoredLimit
 from trunkline.ledger.recording import Recording
 from trunkline.ledger.rows import Ids, UsageRow
+from trunkline.policy.auth import KeyRing, configured_id
 from trunkline.policy.guard import Spending
+from trunkline.policy.leases import Sharing
 from trunkline.policy.prices import FREE
-from trunkline.policy.rules import BudgetRule, Caller, Mark, Rulebook
+from trunkline.policy.rules import BudgetRule, Caller, Mark, Marked, Rulebook
 from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.server.policing import Spent, Warnings, period, price_book, rulebook
+from trunkline.server.sharing import RedisLeases
 from trunkline.settings import sections
 from trunkline.testing import MockUpstream, Script
 
+SECRET = "key-of-the-settings"
 ANNA = Caller("1", "anna", "t", "team")
 
 
@@ -68,6 +75,22 @@ def test_limits_of_the_file(limit: dict[str, Any], found: dict[str, int]) -> Non
 def test_budgets_of_the_file(budget: dict[str, Any], found: dict[str, int]) -> None:
     settings = make_settings(budgets=(sections.BudgetRule(**budget),))
     assert amounts(rulebook(settings, Policies())) == found
+
+
+@pytest.mark.parametrize("named", ["env-1", "ALLOWED_API_KEYS #1", configured_id(SECRET)])
+def test_rules_of_a_configured_key_are_kept_under_its_own_id(named: str) -> None:
+    settings = make_settings(
+        allowed_api_keys=(SecretStr(SECRET),),
+        limits=(sections.LimitRule(key=named, requests_per_day=4),),
+        budgets=(sections.BudgetRule(key=named, tokens=5, per="day"),),
+    )
+    key = KeyRing(settings.api_keys).find(SECRET.encode())
+    assert key is not None
+    found = rulebook(settings, Policies()).of(Caller(key.id, key.name), [])
+    assert {marked.mark.text: marked.amount for marked in found} == {
+        f"key:{configured_id(SECRET)}:requests:day": 4,
+        f"key:{configured_id(SECRET)}:used:day": 5,
+    }
 
 
 def test_all_of_a_budget_is_taken_over() -> None:
@@ -228,6 +251,10 @@ def spending(spent: int, unit: Any = "usd", webhook: str | None = None) -> Spend
     return Spending(Mark("team", "t", what, "month"), rule, spent, 5)
 
 
+async def nothing_spent(marked: Marked, since: int) -> int:
+    return 0
+
+
 async def end(warnings: Warnings) -> None:
     async with asyncio.timeout(GUARD):
         await warnings.aclose()
@@ -284,6 +311,39 @@ async def test_a_webhook_that_fails_hurts_nobody() -> None:
         await end(warnings)
     reasons = [log["reason"] for log in logs + more if log["event"] == "a budget's webhook failed"]
     assert reasons == ["HTTPStatusError", "ConnectError"]
+
+
+async def test_of_several_nodes_one_warns_once_of_each_mark(redis: Redis) -> None:
+    cluster = Cluster(redis.url)
+    nodes = [
+        Warnings(Sharing(cluster.store(), period, nothing_spent).is_first) for _ in range(3)
+    ]  # the last as good as one that was started again
+    with capture_logs() as logs:
+        for spent in (1_600_000, 1_700_000, 2_000_000, 2_100_000):
+            for warnings in nodes:
+                warnings(spending(spent))
+        for warnings in nodes:
+            warnings(spending(1_600_000)._replace(ends=5e9))  # the next period's
+            warnings(spending(1_600_000)._replace(rule=spending(0).rule._replace(amount=1_000_000)))
+        for warnings in nodes:
+            await end(warnings)
+    await cluster.aclose()
+    assert sorted((log["event"], log["limit"]) for log in logs) == [
+        ("budget_used_up", 1.0),
+        ("budget_used_up", 2.0),
+        ("budget_warning", 2.0),
+        ("budget_warning", 2.0),
+    ]
+
+
+async def test_who_cannot_ask_the_others_warns() -> None:
+    store = RedisLeases("redis://127.0.0.1:1/0", "nobody")
+    warnings = Warnings(Sharing(store, period, nothing_spent).is_first)
+    with capture_logs() as logs:
+        warnings(spending(2_000_000))
+        await end(warnings)
+    await store._redis.aclose()
+    assert [log["event"] for log in logs] == ["budget_used_up"]
 
 
 # Refusals on the wire

@@ -143,6 +143,18 @@ async def test_what_failed_costs_nothing(stream: bool) -> None:
     assert (row.prompt_tokens, row.completion_tokens, row.estimated, row.cost_micros) == (0, 0, False, 0)
 
 
+@pytest.mark.parametrize(("name", "cost", "source"), [("ollama", 0, "local"), ("cloud", None, None)])
+async def test_what_has_no_tokens_costs_nothing_where_all_is_free(
+    name: str, cost: int | None, source: str | None
+) -> None:
+    table = await make_priced(name)
+    call = Call(Client(), openai.OtherFront("/audio/speech"), "/v1/audio/speech", "req_1", None, None, None)
+    steps.run(table.pipeline.serve(call, b'{"model": "m", "input": "x"}'))
+    attempt_of(table.upstreams[0]).outlet.done(b"RIFF")
+    (row,) = rows(table.outcomes[0])
+    assert (row.operation, row.cost_micros, row.cost_source) == ("other", cost, source)
+
+
 async def test_a_whole_answer_without_usage_is_estimated_by_its_length() -> None:
     table = await make_priced("second")
     asked = await table.ask()
@@ -169,15 +181,41 @@ async def test_what_was_told_as_an_answer_began_is_not_all_of_it() -> None:
     assert row.cost_micros == 25 * 2 + 50 * 3
 
 
-async def test_who_leaves_before_the_answer() -> None:
-    table = await make_priced("first")
-    asked = await table.ask(stream=True)
-    attempt_of(table.upstreams[0]).exchange.usage = None
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("sent", [False, True])
+async def test_who_leaves_before_the_answer_pays_for_the_prompt_once_it_was_sent(
+    stream: bool, sent: bool
+) -> None:
+    table = await make_priced("second")
+    body = b'{"model": "m", "stream": %s, "messages": [{"role": "user", "content": "x"}]}' % (
+        b"true" if stream else b"false"
+    )
+    asked = await table.ask(body=body)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.exchange.usage = None
+    attempt.sent = sent
     asked.call.disconnected()
+    asked.call.disconnected()  # it may be said twice
+    await asked.end()
+    (row,) = rows(table.outcomes[0])
+    assert (row.attempt, row.status, row.error, row.ttft_ms) == (1, 499, "client_closed_request", None)
+    prompt = -(-len(body) // 4) if sent else 0
+    assert (row.prompt_tokens, row.completion_tokens, row.estimated) == (prompt, 0, sent)
+    assert row.cost_micros == 2 * prompt
+
+
+async def test_who_leaves_after_a_failure_does_not_pay_for_it() -> None:
+    table = await make_priced("first")
+    table.upstreams[0].max_retries = 1
+    asked = await table.ask()
+    attempt = attempt_of(table.upstreams[0])
+    attempt.exchange.usage = None
+    attempt.outlet.fail(ProviderError("broken", UPSTREAM_ERROR))
+    asked.call.disconnected()  # while it waits to be tried again
     await asked.end()
     (row,) = rows(table.outcomes[0])
     assert (row.attempt, row.status, row.error) == (1, 499, "client_closed_request")
-    assert (row.prompt_tokens, row.cost_micros, row.ttft_ms) == (0, 0, None)
+    assert (row.prompt_tokens, row.estimated, row.cost_micros) == (0, False, 0)
 
 
 async def test_a_request_that_reached_nobody() -> None:

@@ -76,15 +76,26 @@ async def test_a_purse_that_nobody_has_seeded(cluster: Cluster) -> None:
     assert await store.take_purse("p", 10, 1, 4, seeded=True) == Balance(4, 0, 4)
 
 
-async def test_a_purse_is_seeded_once_and_kept_past_its_period(cluster: Cluster) -> None:
+async def test_a_purse_is_seeded_with_the_larger_sum_and_kept_past_its_period(cluster: Cluster) -> None:
     one, other = cluster.store(), cluster.store()
     ends = time.time() + 1000
+    await one.seed_purse("p", 9, ends)
     await one.seed_purse("p", 30, ends)
-    await other.seed_purse("p", 99, ends)
+    await other.seed_purse("p", 10, ends)
     assert await other.take_purse("p", 100, 1, 5, seeded=False) == Balance(5, 30, 5)
     kept = await one._redis.ttl(f"{cluster.prefix}:p")
     assert 86_400 < kept <= 86_400 + 1001
     await one.seed_purse("for good", 1, math.inf)
+    assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
+
+
+async def test_a_claim_is_the_first_ones_past_its_period(cluster: Cluster) -> None:
+    one, other = cluster.store(), cluster.store()
+    assert await one.claim("c", time.time() + 1000)
+    assert not await other.claim("c", time.time() + 1000)
+    assert not await one.claim("c", time.time() + 1000)
+    assert 86_400 < await one._redis.ttl(f"{cluster.prefix}:c") <= 86_400 + 1001
+    assert await other.claim("for good", math.inf)
     assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
 
 

@@ -22,6 +22,7 @@ from tests.gateways import (
     upstream,
 )
 from trunkline.errors import redact
+from trunkline.policy.auth import configured_id
 from trunkline.settings.sections import CacheRule, Price, Route, Target
 from trunkline.testing import Fault, MockUpstream, Script, Usage
 
@@ -107,7 +108,7 @@ async def test_a_request_and_its_attempt(stream: bool, fast: bool) -> None:
         "http.response.status_code": 200,
         "url.path": "/v1/chat/completions",
         "trunkline.dialect": "openai",
-        "trunkline.key.id": "env-1",
+        "trunkline.key.id": configured_id(KEY),
         "trunkline.request_id": answer.headers["x-request-id"],
         "trunkline.retries": 0,
     }

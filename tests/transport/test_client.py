@@ -33,6 +33,7 @@ async def test_an_answer(client: Client, listen: Listen) -> None:
         b"hi",
     )
     assert sink.calls == ["head", "data", "end"]
+    assert flight.sent
     assert 0.0 < flight.sent_at <= flight.first_byte_at
     assert not flight.reused
     assert heads == [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from trunkline.cli.common import note, read_settings, say
 from trunkline.cli.doubts import doubts
 from trunkline.ledger.reader import open_reader
+from trunkline.policy.auth import configured_ids
 from trunkline.settings import SettingsError, check_self_loop, exposure, resolve_providers
 from trunkline.settings.resolve import ollama_dropped
 
@@ -87,7 +88,9 @@ def _report(settings: Settings, where: Exposure, stored: int) -> Iterator[str]:
     host = f"[{where.host}]" if ":" in where.host else where.host
     yield f"address    {', '.join(f'{scheme}://{host}:{port}' for port in where.ports)}"
     yield f"access     {where.summary}"
-    yield f"keys       {len(settings.api_keys)} in ALLOWED_API_KEYS, {stored} in the store"
+    ids = ", ".join(configured_ids(settings.api_keys).values())
+    named = f" ({ids})" if ids else ""
+    yield f"keys       {len(settings.api_keys)} in ALLOWED_API_KEYS{named}, {stored} in the store"
     yield f"logs       {settings.log_level} as {settings.log_format}"
     yield f"store      {_without_password(settings.database_url)}"
     yield f"redis      {_without_password(settings.redis_url) if settings.redis_url else 'none'}"

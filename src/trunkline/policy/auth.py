@@ -141,7 +141,7 @@ class KeyRing:
         teams: Iterable[TeamRecord] = (),
     ) -> None:
         """:param configured: keys of ALLOWED_API_KEYS. They are members'; an admin's key is a stored one.
-        :param policies: what the file says of single keys, by name or id."""
+        :param policies: what the file says of single keys, by name or id, or place in the settings."""
         self._policies: Mapping[str, KeyPolicy] = {}
         self.reconfigure(configured, stored, policies or {}, teams)
 
@@ -154,9 +154,10 @@ class KeyRing:
     ) -> None:
         """Take other settings' keys and policies, with the store's keys, in one step."""
         self._policies = policies
-        keys = (key.get_secret_value() for key in configured)
-        made = (_configured_key(key, number) for number, key in enumerate(keys, start=1))
-        self._configured = {digest: (digest, self._ruled(key)) for digest, key in made}
+        self._configured = {}
+        for number, text in enumerate(configured, start=1):
+            digest, key = _configured_key(text.get_secret_value(), number)
+            self._configured[digest] = digest, self._ruled(key, f"env-{number}")
         self.replace(stored, teams)
 
     def __len__(self) -> int:
@@ -176,8 +177,9 @@ class KeyRing:
                 keys[digest] = digest, msgspec.structs.replace(key, expires_at=until)
         self._keys = keys
 
-    def _ruled(self, key: ApiKey) -> ApiKey:
-        policy = self._policies.get(key.name) or self._policies.get(key.id)
+    def _ruled(self, key: ApiKey, place: str = "") -> ApiKey:
+        policies = self._policies
+        policy = policies.get(key.name) or policies.get(key.id) or policies.get(place)
         if policy is None:
             return key
         return msgspec.structs.replace(
@@ -234,10 +236,22 @@ def _data_policy(data_collection: str | None, zdr: bool | None) -> Fills | None:
     return Fills(routing=wanted) if wanted else None
 
 
+def configured_id(key: str) -> str:
+    """The id of a key of ALLOWED_API_KEYS: made of the key itself, so that it stays the same wherever the key
+    stands, and no other key inherits what is counted under it."""
+    return f"env-{sha256(key.encode()).hexdigest()[:8]}"
+
+
+def configured_ids(keys: Iterable[SecretStr]) -> dict[str, str]:
+    """The ids of the keys of ALLOWED_API_KEYS by their places: ``env-1`` is the first, for those who write
+    settings."""
+    return {f"env-{at}": configured_id(key.get_secret_value()) for at, key in enumerate(keys, start=1)}
+
+
 def _configured_key(key: str, number: int) -> tuple[bytes, ApiKey]:
     digest = sha256(key.encode()).digest()
     prefix = key[:3] if len(key) > 12 else ""
-    return digest, ApiKey(f"env-{number}", f"ALLOWED_API_KEYS #{number}", "member", prefix)
+    return digest, ApiKey(configured_id(key), f"ALLOWED_API_KEYS #{number}", "member", prefix)
 
 
 _NOBODY: Final[tuple[bytes, ApiKey | None]] = (bytes(32), None)

@@ -35,6 +35,7 @@ from trunkline.policy.tickets import (
     REQUESTS,
     AskError,
     Plan,
+    Taken,
     Ticket,
     exhausted,
     limit_lines,
@@ -62,6 +63,8 @@ class Spending(NamedTuple):
     rule: BudgetRule
     spent: int
     reserved: int
+    ends: float = math.inf
+    """When its period does."""
 
 
 MakeMeter = Callable[[Marked, float], Meter]
@@ -188,7 +191,7 @@ class Guard:
             now = time.time()
             if now >= plan.ends:
                 self._renew(plan, now)
-            money = self._most(ticket, plan, candidates, operation) if plan.money else 0
+            money = self._most(ticket, plan, candidates) if plan.money else 0
             both = prompt + completion
             coming = both if peek.max_tokens else prompt
             try:
@@ -238,7 +241,7 @@ class Guard:
                 ticket.fills = msgspec.structs.replace(ticket.fills, max_tokens=bound)
         return min(bound if peek.n <= 1 else bound * peek.n, MOST_TOKENS)
 
-    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate], operation: Operation) -> int:
+    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate]) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
         most, priced = 0, False
@@ -246,7 +249,7 @@ class Guard:
         for each in candidates:
             if each.key in ticket.barred:
                 continue
-            rates = None if operation == "other" else self.prices.rates(each.provider, each.model)
+            rates = self.prices.rates_of(each.provider, each.model, countable=ticket.countable)
             if rates is None:
                 barred.add(each.key)
                 continue
@@ -267,7 +270,7 @@ class Guard:
 
     def _take(
         self,
-        taken: list[tuple[Meter, int, int]],
+        taken: list[Taken],
         meters: Sequence[tuple[Meter, int]],
         amounts: Sequence[int],
         marks: Sequence[Marked],
@@ -290,7 +293,7 @@ class Guard:
             raise exhausted(marks[at], wait)
         for meter, code in meters:
             if code != REQUESTS:
-                taken.append((meter, code, amounts[code]))
+                taken.append((meter, code, amounts[code], meter.turn))
 
     def meter(self, marked: Marked, now: float) -> Meter:
         """The meter of a mark, for the period of ``now``."""
@@ -314,7 +317,7 @@ class Guard:
         marks = self.rules.of_provider(provider.name)
         if not marks:
             return None
-        rates = self.prices.rates(provider, model) if ticket.countable else None
+        rates = self.prices.rates_of(provider, model, countable=ticket.countable)
         budgets = [marked.budget for marked in marks if marked.budget is not None]
         if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
@@ -324,7 +327,7 @@ class Guard:
         while True:
             now = time.time()
             meters = [(self.meter(marked, now), CODES[marked.mark.what]) for marked in marks]
-            taken: list[tuple[Meter, int, int]] = []
+            taken: list[Taken] = []
             try:
                 self._take(taken, meters, (1, 1, both, money, both), marks, now)
             except AskError as ask:
@@ -333,7 +336,7 @@ class Guard:
             except GatewayError as error:
                 error.provider = provider.name
                 return error
-            ticket.at_providers += [(*each, provider.name) for each in taken]
+            ticket.at_providers += [(each, provider.name) for each in taken]
             return None
 
     # After
@@ -349,8 +352,9 @@ class Guard:
             tokens += usage.prompt_tokens + usage.completion_tokens
             cost += micros or 0
         used = (0, 0, tokens, cost, tokens)
-        for meter, code, taken in ticket.taken:
-            meter.settle(taken, used[code], 0.0)
+        now = time.time()
+        for meter, code, taken, turn in ticket.taken:
+            meter.settle(taken, used[code], now, turn)
             if code >= MONEY and isinstance(meter, Purse) and meter.spent >= meter.alarm:
                 self._alert(meter)
         ticket.taken = []
@@ -359,13 +363,13 @@ class Guard:
 
     def _settle_at_providers(self, ticket: Ticket, usages: Sequence[tuple[str, Usage, int | None]]) -> None:
         seen: set[tuple[int, str]] = set()
-        for meter, code, taken, name in ticket.at_providers:
+        for (meter, code, taken, turn), name in ticket.at_providers:
             used = 0
             if (id(meter), name) not in seen:  # asked twice: what was used counts once
                 seen.add((id(meter), name))
                 of_it = [(usage, micros) for provider, usage, micros in usages if provider == name]
                 used = sum((micros or 0) if code == MONEY else u.total_tokens for u, micros in of_it)
-            meter.settle(taken, used, 0.0)
+            meter.settle(taken, used, 0.0, turn)
             if isinstance(meter, Purse) and meter.spent >= meter.alarm:
                 self._alert(meter)
         ticket.at_providers = []
@@ -374,7 +378,7 @@ class Guard:
         """Warn, once at the mark and once when nothing is left."""
         marked = purse.ring()
         if marked is not None and marked.budget is not None and self._warn is not None:
-            self._warn(Spending(marked.mark, marked.budget, purse.spent, purse.reserved))
+            self._warn(Spending(marked.mark, marked.budget, purse.spent, purse.reserved, purse.ends))
 
     def spendings(self) -> list[Spending]:
         """The budgets that were looked at since the start, in their present periods."""

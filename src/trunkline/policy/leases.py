@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 
 from trunkline.errors import LIMITS_AWAY, CallerError
-from trunkline.policy.meters import ASK, GRANTED, Left, Meter, Purse, Rate
+from trunkline.policy.meters import ASK, GRAINS, GRANTED, Ebb, Left, Meter, Purse, Rate
 from trunkline.policy.rules import DAY, MINUTE, Marked
 
 IDLE_S: Final = 1.0
@@ -74,10 +74,13 @@ class LeaseStore(Protocol):
         spent; with ``seeded`` that counts as nothing."""
 
     async def seed_purse(self, name: str, spent: int, ends: float) -> None:
-        """Say what was spent, if nobody has; it is forgotten some time after ``ends``."""
+        """Say what was spent, unless more of it is known; it is forgotten some time after ``ends``."""
 
     async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
         """Report what was spent, and give back what is not held any more. None as above."""
+
+    async def claim(self, name: str, ends: float) -> bool:
+        """Whether nobody has claimed this before; it is forgotten some time after ``ends``."""
 
 
 class Sharing:
@@ -129,6 +132,13 @@ class Sharing:
                 retry_after=1.0,
                 advice="true",
             )
+
+    async def is_first(self, name: str, ends: float) -> bool:
+        """Whether no other node has said so before, until ``ends``. While the store is away, all have not."""
+        try:
+            return await self.store.claim(name, ends)
+        except AwayError:
+            return True
 
     async def tidy(self, *, all_of_it: bool = False) -> None:
         """Report what was spent, and give back what lies idle (``all_of_it``: everything). Raises
@@ -186,6 +196,9 @@ class SharedRate:
         self._free_at = 0.0
         """When there is enough again of what was denied."""
         self._known: Left = (limit, 0.0)
+        self._ebb = Ebb(limit / GRAINS)
+        self._debt = self._heard_at = 0.0  # what all nodes together owed, and when
+        self.turn = 0  # of the last take; below zero, it was one of the local share
         self._local = Rate(1, per_s)
         self.limit = limit
 
@@ -202,12 +215,17 @@ class SharedRate:
     def take(self, amount: int, now: float) -> float:
         """See :class:`~trunkline.policy.meters.Meter`."""
         self._used_at = now
-        if self._credit >= amount:
-            self._credit -= amount
+        if self._credit >= amount or (self._credit - self._owed >= amount and -self._owed <= self.limit):
+            mine = min(self._credit, amount)  # the rest waits to be given back: the store does not know yet
+            self._credit -= mine
+            self._owed += amount - mine
+            self.turn = self._ebb.turn
             return GRANTED
         if self._sharing.away:
             self._sharing.refuse()
-            return self._local.take(amount, now)
+            wait = self._local.take(amount, now)
+            self.turn = ~self._local.turn
+            return wait
         if 0 < self._denied_until - now <= DENIED_S and amount >= self._denied_for:
             return max(0.001, self._free_at - now)
         return ASK
@@ -219,11 +237,15 @@ class SharedRate:
     async def _lease(self, least: int, all_of_it: int) -> None:
         need = max(1, least - self._credit)
         want = max(need, all_of_it - self._credit, self.limit // SLICE)
+        asked_at = time.time()
         try:
             leased = await self._sharing.store.take_rate(self._name, self.limit, self._per_s, need, want)
         except AwayError:
             self._sharing.away = True
             return
+        debt = float(self.limit - leased.left)
+        self._ebb.take(min(debt - leased.granted - self._credit + self._owed, self._own_debt(asked_at)))
+        self._debt, self._heard_at = debt, asked_at
         self._credit += leased.granted
         if not leased.granted:
             now, wait = time.time(), max(0.001, leased.wait_s)
@@ -232,13 +254,24 @@ class SharedRate:
         reset = (self.limit - leased.left) * self._per_s / self.limit
         self._known = max(0, leased.left), max(0.0, reset)
 
-    def settle(self, taken: int, used: int, now: float) -> None:
-        """See :class:`~trunkline.policy.meters.Meter`."""
-        self._owed += used - taken
-        if used < taken:  # what was granted beyond all of it is not for others here to use
-            kept = min(taken - used, max(0, self.limit - used - self._credit))
+    def _own_debt(self, now: float) -> float:
+        """What all nodes owe at a time, as far as is known here, without what this one has not used."""
+        refilled = max(0.0, now - self._heard_at) * self.limit / self._per_s
+        return max(0.0, self._debt - refilled) - self._credit + self._owed
+
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+        """See :class:`~trunkline.policy.meters.Meter`. What others have taken meanwhile is not known here:
+        time may be thought to have given back more than it has."""
+        turn = self.turn if turn is None else turn
+        if turn < 0:
+            self._local.settle(taken, used, now, ~turn)
+        elif used < taken:
+            due = int(self._ebb.give(turn, taken - used, self._own_debt(now)) + 0.01)
+            kept = min(due, max(0, max(1, self.limit // SLICE) - self._credit))
             self._credit += kept
-            self._owed += kept
+            self._owed -= due - kept
+        else:
+            self._owed += used - taken
 
     def left(self, now: float) -> Left:
         """What all nodes have left, as far as is known here."""
@@ -254,9 +287,11 @@ class SharedRate:
             self._credit = 0
         self._owed = 0
         if amount:
+            self._debt -= amount
             try:
                 await self._sharing.store.give_rate(self._name, self.limit, self._per_s, amount)
             except BaseException:
+                self._debt += amount
                 self._owed -= amount
                 raise
 
@@ -290,9 +325,9 @@ class SharedPurse(Purse):
     def take(self, amount: int, now: float) -> float:
         """See :class:`~trunkline.policy.meters.Meter`."""
         self._used_at = now
+        if not (self.known or self._places or self._sharing.away):
+            return ASK
         if not self.hard:
-            if not (self.known or self._sharing.away):
-                return ASK
             self._unleased += amount
         elif self._credit >= amount:
             self._credit -= amount
@@ -325,8 +360,10 @@ class SharedPurse(Purse):
             want = max(need, all_of_it - self._credit, 0 if self._places else self.limit // SLICE)
         store = self._sharing.store
         try:
-            balance = await store.take_purse(self._name, self.limit, need, want, seeded=self._places)
-            if balance is None:
+            balance = None
+            if self.known or self._places:
+                balance = await store.take_purse(self._name, self.limit, need, want, seeded=self._places)
+            if balance is None:  # the ledger may know of more than the store, from when no rule was about it
                 before = await self._sharing.spent(self._marked, self._begin)
                 await store.seed_purse(self._name, before, self.ends)
                 balance = await store.take_purse(self._name, self.limit, need, want, seeded=True)
@@ -337,6 +374,9 @@ class SharedPurse(Purse):
             return
         self._alone = 0
         self._note(balance)
+        if not self.known:
+            self.known = True
+            self.arm()
         self._credit += balance.granted
         if need and not balance.granted:
             now = time.time()
@@ -345,7 +385,7 @@ class SharedPurse(Purse):
             if not self._places and self.spent + least > self.limit:
                 self._denied_until = min(now + REFUSED_S, self.ends)
 
-    def settle(self, taken: int, used: int, now: float) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
         """See :class:`~trunkline.policy.meters.Meter`."""
         if self._places:
             used = 0
@@ -362,8 +402,14 @@ class SharedPurse(Purse):
         self._credit += kept
         self._to_release += leased - kept
 
+    def arm(self) -> None:
+        """Both marks are told by whichever node is the first to say so (:meth:`Sharing.is_first`)."""
+        self.alarm = self.limit * self._warn_at
+
     def forget(self) -> None:
-        """The store remembers, for all nodes."""
+        """No rule is about this any more. Should one be again, the ledger is asked what was spent meanwhile,
+        of which the store hears nothing."""
+        self.known = False
 
     def left(self, now: float) -> Left:
         """What all nodes have left, as far as is known here."""
@@ -401,5 +447,4 @@ class SharedPurse(Purse):
         return abs(now - self._looked_at) > LOOK_EVERY_S and now - self._used_at < LOOK_FOR_S
 
     def _note(self, balance: Balance) -> None:
-        self.known = True
         self.spent = balance.spent + self._to_report

@@ -8,6 +8,7 @@ nodes have left) says :data:`ASK`, and is asked again after its ``refill``. Time
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
@@ -36,8 +37,13 @@ class Meter(Protocol):
         """Take ``amount``: :data:`GRANTED`, :data:`ASK`, or the seconds after which to try again (infinity
         for never)."""
 
-    def settle(self, taken: int, used: int, now: float) -> None:
-        """What was taken turned out to be ``used``, which may be more."""
+    @property
+    def turn(self) -> int:
+        """Of the last take, for its ``settle``."""
+
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+        """What was taken turned out to be ``used``, which may be more. ``turn`` is that of the take; without
+        it, it was the last one, just now."""
 
     async def refill(self, amount: int) -> None:
         """Learn what :meth:`take` has asked for."""
@@ -49,14 +55,71 @@ class Meter(Protocol):
 class _Knowing:
     """A meter that always knows."""
 
+    __slots__ = ()
+
     async def refill(self, amount: int) -> None:
         """There is nothing to learn."""
+
+
+class Ebb:
+    """How low the debt of a rate (what was taken and is not refilled yet) has been since each take.
+
+    Had less been taken then, the debt would have been smaller ever since, but never below nothing: time
+    cannot refill what is full. So a refund is worth no more than the least debt since its take, and lowers
+    all that came after it. Kept are the turns of the lows that no later one has undercut; those that differ
+    by less than ``grain`` count as the lowest of them, which gives back too little (where the rate was full
+    but for that much), never too much.
+    """
+
+    __slots__ = ("_grain", "_lows", "_turns", "turn")
+
+    def __init__(self, grain: float) -> None:
+        self._grain = grain
+        self._turns: list[int] = []
+        self._lows: list[float] = []
+        self.turn = 0
+
+    def take(self, debt: float) -> None:
+        """Something is taken; so large was the debt before."""
+        self.turn += 1
+        turns, lows = self._turns, self._lows
+        while lows and lows[-1] >= debt:
+            lows.pop()
+            turns.pop()
+        if lows and debt - lows[-1] < self._grain:
+            turns[-1] = self.turn
+        else:
+            lows.append(debt)
+            turns.append(self.turn)
+
+    def give(self, turn: int, wanted: float, debt: float) -> float:
+        """How much of a refund of ``wanted`` for the take of a turn is due, with so large a debt now."""
+        turns, lows = self._turns, self._lows
+        first = bisect_right(turns, turn)
+        later = first < len(lows)
+        due = min(wanted, debt, lows[first]) if later else min(wanted, debt)
+        if due <= 0:
+            return 0
+        if later:
+            for at in range(first, len(lows)):
+                lows[at] -= due
+            while first and lows[first - 1] >= lows[first]:
+                first -= 1
+                del lows[first], turns[first]
+            if first and lows[first] - lows[first - 1] < self._grain:
+                turns[first - 1] = turns[first]
+                del lows[first], turns[first]
+        return due
+
+
+GRAINS: Final = 64
+"""A grain is this part of a limit."""
 
 
 class Rate(_Knowing):
     """So much in a time, by GCRA: at most ``limit`` at once, refilled evenly over ``per_s`` seconds."""
 
-    __slots__ = ("_full_at", "_interval", "_limit", "_seen", "per_s")
+    __slots__ = ("_ebb", "_full_at", "_interval", "_limit", "_seen", "per_s")
 
     def __init__(self, limit: int, per_s: float) -> None:
         self.per_s = per_s
@@ -65,6 +128,12 @@ class Rate(_Knowing):
         """When all of it will be there again: GCRA's theoretical arrival time."""
         self._seen = -math.inf
         """The last time that was handed in."""
+        self._ebb = Ebb(per_s / GRAINS)
+
+    @property
+    def turn(self) -> int:
+        """See :class:`Meter`."""
+        return self._ebb.turn
 
     @property
     def limit(self) -> int:
@@ -91,11 +160,18 @@ class Rate(_Knowing):
         if over > 1e-6 and (amount <= self._limit or full_at > now):
             return over if amount <= self._limit else full_at - now
         self._full_at = then
+        self._ebb.take(full_at - now)
         return GRANTED
 
-    def settle(self, taken: int, used: int, now: float) -> None:
-        """See :class:`Meter`."""
-        self._full_at += (used - taken) * self._interval
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+        """See :class:`Meter`. What time has given back already is not given back again."""
+        ebb = self._ebb
+        if used < taken:
+            debt = self._full_at - max(now, self._seen)
+            wanted = (taken - used) * self._interval
+            self._full_at -= ebb.give(ebb.turn if turn is None else turn, wanted, debt)
+        else:
+            self._full_at += (used - taken) * self._interval
 
     def left(self, now: float) -> Left:
         """See :class:`Meter`."""
@@ -110,6 +186,7 @@ class Slots(_Knowing):
     """So much at once."""
 
     __slots__ = ("limit", "taken")
+    turn = 0
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -122,7 +199,7 @@ class Slots(_Knowing):
         self.taken += amount
         return GRANTED
 
-    def settle(self, taken: int, used: int, now: float) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
         """See :class:`Meter`."""
         self.taken -= taken
 
@@ -134,7 +211,20 @@ class Slots(_Knowing):
 class Purse:
     """So much in a period: what is spent, and what running requests have reserved."""
 
-    __slots__ = ("_load", "alarm", "ends", "hard", "known", "limit", "marked", "reserved", "spent")
+    turn = 0
+
+    __slots__ = (
+        "_load",
+        "_warn_at",
+        "alarm",
+        "ends",
+        "hard",
+        "known",
+        "limit",
+        "marked",
+        "reserved",
+        "spent",
+    )
 
     def __init__(
         self,
@@ -157,13 +247,21 @@ class Purse:
         """Whose it is."""
         self.known = load is None
         self._load = load
+        self._warn_at = 1.0
 
     def watch(self, marked: Marked, warn_at: float) -> None:
         """Say whose it is, and the share of the limit at which a warning is due."""
         if self.marked is None or self.marked != marked:
             self.marked = marked
-            first = self.limit * warn_at
-            self.alarm = first if self.spent < first else self.limit if self.spent < self.limit else math.inf
+            self._warn_at = warn_at
+            if self.known:
+                self.arm()
+
+    def arm(self) -> None:
+        """The next warning is due at the first mark that is not reached yet: of what was spent before this
+        began to count, its predecessor has told."""
+        first = self.limit * self._warn_at
+        self.alarm = first if self.spent < first else self.limit if self.spent < self.limit else math.inf
 
     def ring(self) -> Marked | None:
         """The alarm was reached: whose it is; the next one is at the limit, and then there is none."""
@@ -179,7 +277,7 @@ class Purse:
         self.reserved += amount
         return GRANTED
 
-    def settle(self, taken: int, used: int, now: float) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
         """See :class:`Meter`."""
         self.reserved -= taken
         if self.known:  # else the ledger knows of it
@@ -198,6 +296,7 @@ class Purse:
             if not self.known:
                 self.known = True
                 self.spent += before
+                self.arm()
 
     def left(self, now: float) -> Left:
         """See :class:`Meter`."""

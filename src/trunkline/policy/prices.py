@@ -136,6 +136,12 @@ class PriceBook:
             found = self._kept[place] = self._find(provider, model)
             return found
 
+    def rates_of(self, provider: Priced, model: str, *, countable: bool) -> Rates | None:
+        """The same for a request; of what is not counted in tokens (pictures, sounds) nobody knows the price,
+        but where nothing costs anything."""
+        rates = self.rates(provider, model)
+        return rates if countable or rates is FREE else None
+
     def _find(self, provider: Priced, model: str) -> Rates | None:
         short, full = model.lower(), f"{provider.name}/{model}".lower()
         for pattern, rates in self._overrides:

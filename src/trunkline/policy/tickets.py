@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence, Set
-from typing import Final
+from typing import Final, TypeAlias
 
 from trunkline.dialects.base import NO_FILLS, Fills
 from trunkline.errors import BUDGET_EXCEEDED, LIMITED, CallerError
 from trunkline.policy.meters import Meter
 from trunkline.policy.rules import MINUTE, Marked, What
+
+Taken: TypeAlias = tuple[Meter, int, int, int]
+"""From which meter, what it counts, how much, and its turn."""
 
 
 class Plan:
@@ -58,9 +61,8 @@ class Ticket:
         """Tokens that the prompt was estimated to have."""
         self.completion = 0
         """Tokens that the answer may have."""
-        self.taken: list[tuple[Meter, int, int]] = []
-        """Meter, what it counts, how much."""
-        self.at_providers: list[tuple[Meter, int, int, str]] = []
+        self.taken: list[Taken] = []
+        self.at_providers: list[tuple[Taken, str]] = []
         """The same of budgets of providers, and their names."""
         self.barred: Set[str] = NOBODY
         """Candidates that must not be asked."""

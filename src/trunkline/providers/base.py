@@ -105,6 +105,10 @@ class Outlet(Protocol):
 class Flight(Protocol):
     """An exchange under way."""
 
+    @property
+    def sent(self) -> bool:
+        """The request has gone out: who sent it may be billed for it."""
+
     def cancel(self) -> None:
         """The client has gone: stop, and close the upstream connection."""
 

@@ -133,6 +133,7 @@ class _Run:
         self._outlet = outlet
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
+        self.sent = True
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def cancel(self) -> None:

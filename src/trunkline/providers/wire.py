@@ -346,6 +346,8 @@ class _Carrier:
 class _Landing:
     """The flight of an exchange that is complete before it is opened."""
 
+    sent = False
+
     def __init__(self, exchange: Exchange, outlet: Outlet) -> None:
         self._handle = asyncio.get_running_loop().call_soon(outlet.done, exchange.finish())
 

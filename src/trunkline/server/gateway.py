@@ -98,7 +98,7 @@ class Gateway:
             self._spent = Spent(settings.database_url.get_secret_value(), ledger)
         self._store: Store | None = None
         self._sharing, self._leases = _share(settings, self._spent)
-        self._warnings = Warnings()
+        self._warnings = Warnings(None if self._sharing is None else self._sharing.is_first)
         self.guard = Guard(
             price_book(self.wiring),
             make=None if self._sharing is None else self._sharing.make,
@@ -288,8 +288,8 @@ class Gateway:
             await provider.aclose()
         await self._client.aclose()
         self.recorder.close()
-        await self._close_stores()
         await self._warnings.aclose()
+        await self._close_stores()
         self.access_log.close()
 
     async def _close_stores(self) -> None:
@@ -317,7 +317,7 @@ async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
 
 
 def _budget_state(spending: Spending) -> BudgetState:
-    mark, rule, spent, _ = spending
+    mark, rule, spent, *_ = spending
     unit = MICROS if rule.unit == "usd" else 1
     return BudgetState(mark.scope, mark.subject, rule.unit, rule.per, rule.amount / unit, spent / unit)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -12,6 +12,7 @@ from trunkline.errors import LIMITS_AWAY, GatewayError
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies
 from trunkline.ledger.usage import period_end, period_start
+from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import PriceBook
 from trunkline.policy.rules import BudgetRule, LimitRule, Mark, Rulebook
@@ -36,13 +37,16 @@ log: Final = structlog.stdlib.get_logger(__name__)
 def rulebook(settings: Settings, stored: Policies) -> Rulebook:
     """All limits and budgets: the file's, then the store's, which win where both name the same subject."""
     limits = []
+    ids = configured_ids(settings.api_keys)
     for rule in settings.limits:
-        scope, subject = _subject({"key": rule.key, "team": rule.team, "model": rule.model})
+        key = ids.get(rule.key or "", rule.key)
+        scope, subject = _subject({"key": key, "team": rule.team, "model": rule.model})
         limits.append(LimitRule(scope, subject, *_amounts(rule)))
     limits += [LimitRule(each.scope, each.subject, *_amounts(each)) for each in stored.limits]
     budgets = []
     for budget in settings.budgets:
-        scope, subject = _subject({"key": budget.key, "team": budget.team, "provider": budget.provider})
+        key = ids.get(budget.key or "", budget.key)
+        scope, subject = _subject({"key": key, "team": budget.team, "provider": budget.provider})
         unit: Any = "tokens" if budget.usd is None else "usd"
         amount = budget.tokens if budget.usd is None else round(budget.usd * MICROS)
         how = (budget.hard, budget.warn_at, budget.webhook)
@@ -128,12 +132,31 @@ class Spent:
 class Warnings:
     """Budgets that come to their end: a log line, and a POST where a webhook is named."""
 
-    def __init__(self) -> None:
-        self._posts: set[asyncio.Task[None]] = set()
+    def __init__(self, is_first: Callable[[str, float], Awaitable[bool]] | None = None) -> None:
+        """``is_first`` says whether no other node has warned of this, by a name, until a time."""
+        self._is_first = is_first
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, spending: Spending) -> None:
         """Warn of one budget."""
-        mark, rule, spent, _ = spending
+        if self._is_first is None:
+            self._warn(spending)
+        else:
+            self._begin(self._ask(spending, self._is_first))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, spending: Spending, is_first: Callable[[str, float], Awaitable[bool]]) -> None:
+        mark, rule, spent, _, ends = spending
+        reached = rule.amount if spent >= rule.amount else round(rule.amount * rule.warn_at)
+        if await is_first(f"told:{mark.text}:{ends:.0f}:{reached}", ends):
+            self._warn(spending)
+
+    def _warn(self, spending: Spending) -> None:
+        mark, rule, spent, *_ = spending
         unit = MICROS if mark.what == "usd" else 1
         event = "budget_used_up" if spent >= rule.amount else "budget_warning"
         told: dict[str, Any] = {
@@ -147,13 +170,12 @@ class Warnings:
         }
         log.warning(event, **told)
         if rule.webhook is not None:
-            task = asyncio.get_running_loop().create_task(_post(rule.webhook, {"event": event, **told}))
-            self._posts.add(task)
-            task.add_done_callback(self._posts.discard)
+            self._begin(_post(rule.webhook, {"event": event, **told}))
 
     async def aclose(self) -> None:
-        """Let the posts under way end."""
-        await asyncio.gather(*self._posts, return_exceptions=True)
+        """Let what is under way end."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def _post(url: str, told: dict[str, Any]) -> None:

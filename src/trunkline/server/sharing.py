@@ -114,7 +114,8 @@ return {granted, tonumber(spent), held + granted}
 )
 
 _SEED_PURSE: Final = """
-redis.call('HSETNX', KEYS[1], 's', ARGV[1])
+local spent = redis.call('HGET', KEYS[1], 's')
+if not spent or tonumber(spent) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 's', ARGV[1]) end
 if ARGV[2] ~= '0' then redis.call('EXPIREAT', KEYS[1], ARGV[2]) end
 return 0
 """
@@ -186,6 +187,12 @@ class RedisLeases:
         places = int(":slots:" in f"{name}:")
         total, held = await self._run("settle_purse", [name], self.node, spent, -released, places)
         return None if total < 0 else Balance(0, total, held)
+
+    async def claim(self, name: str, ends: float) -> bool:
+        """See the Protocol."""
+        until = None if ends == float("inf") else int(ends) + _KEPT_S
+        asking = self._redis.set(f"{self._prefix}:{name}", self.node, nx=True, exat=until)
+        return await self._guarded(asking) is not None
 
     async def beat(self) -> None:
         """Say that this node is alive."""

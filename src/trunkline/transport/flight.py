@@ -143,6 +143,11 @@ class Flight:
         self.sent_at = 0.0
         self.first_byte_at = 0.0
 
+    @property
+    def sent(self) -> bool:
+        """The request was written."""
+        return self.sent_at > 0.0
+
     def cancel(self) -> None:
         """Nobody wants the answer: closes its connection at once, unless the answer is already complete."""
         if self.state != OVER:

@@ -84,7 +84,7 @@ async def remove_budget(admin: AsAdmin, number: Number) -> None:
 async def spending(admin: AsAdmin) -> list[SpendingOut]:
     """Every budget that was drawn on since the start, the file's among them: what is spent and reserved."""
     found = []
-    for mark, rule, spent, reserved in admin.gateway.guard.spendings():
+    for mark, rule, spent, reserved, _ in admin.gateway.guard.spendings():
         unit = MICROS if rule.unit == "usd" else 1
         fields: dict[str, Any] = {
             "scope": mark.scope,
