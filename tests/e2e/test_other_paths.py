@@ -77,6 +77,7 @@ def settings(upstream: Upstream, others: Mapping[str, ProviderConfig] | None = N
         url=upstream.url,
         api_key=(SecretStr(SECRET),),
         models=("tts-1", "whisper-1", "dall-e-3"),
+        local=False,
     )
     return make_settings(providers={"openai": provider, **(others or {})}, **more)
 
@@ -190,7 +191,8 @@ async def test_without_openai_there_are_no_files() -> None:
 
 async def test_under_a_hard_budget_in_dollars_it_is_refused(upstream: Upstream) -> None:
     """Nobody knows what it will cost."""
-    async with serving(settings(upstream, budgets=(BudgetRule(key="*", usd=10),))) as node:
+    how = settings(upstream, budgets=(BudgetRule(key="*", usd=10),))
+    async with serving(how) as node:
         answer = await node.ask(
             post({"model": "dall-e-3", "prompt": "a cat"}, BEARER, path="/v1/images/generations")
         )

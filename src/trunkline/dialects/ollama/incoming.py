@@ -40,6 +40,7 @@ from trunkline.pairing import pair_tools
 _ROLES: Final[dict[str, Role]] = {role: role for role in get_args(Role)} | {"developer": "system"}
 _WHERE: Final = re.compile(r" - at `\$\.?(.*?)`$")
 
+_NO_NULLS: Final = frozenset({"$defs", "items", "properties", "required"})
 Loading = Literal["load", "unload"]
 
 
@@ -297,10 +298,10 @@ def _answering(seen: _Answering, empty: bool) -> tuple[Sampling, dict[str, Any]]
 
 
 def _schema(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Go's clients write null for what they leave empty, which is no JSON schema."""
+    """Without null for members that Go's clients leave empty: to others that is no JSON schema."""
     if parameters is None:
         return None
-    return {name: value for name, value in parameters.items() if value is not None}
+    return {name: value for name, value in parameters.items() if value is not None or name not in _NO_NULLS}
 
 
 def _extras(seen: _Common, options: dict[str, Any], empty: bool) -> dict[str, Any]:
