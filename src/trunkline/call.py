@@ -122,6 +122,7 @@ class Call:
         "cache_wish",
         "candidate",
         "client",
+        "end_user",
         "error",
         "exchange",
         "first_byte_at",
@@ -181,6 +182,8 @@ class Call:
         self.peek: Peek | None = None
         self.route: str | None = None
         """The configured route that the model's name stands for, if it is one."""
+        self.end_user: bytes | None = None
+        """Whom the client asks for, where a header says it."""
         self.prompt: str | None = None
         """The request's body, where prompts are stored."""
         self.trace: Trace | Passed | None = None

@@ -265,12 +265,22 @@ class Usage(Value, frozen=True):
     """USD, when the upstream itself reported it."""
 
     def __post_init__(self) -> None:
+        if not (
+            0 <= self.prompt_tokens <= MOST_TOKENS
+            and 0 <= self.completion_tokens <= MOST_TOKENS
+            and 0 <= (self.cached_tokens or 0) <= MOST_TOKENS
+            and 0 <= (self.cache_write_tokens or 0) <= MOST_TOKENS
+            and 0 <= (self.reasoning_tokens or 0) <= MOST_TOKENS
+        ):
+            self._bound()
+        if self.cost is not None and not 0 <= self.cost <= MOST_COST:
+            msgspec.structs.force_setattr(self, "cost", MOST_COST if self.cost > 0 else 0.0)
+
+    def _bound(self) -> None:
         for name in _COUNTS:
             count = getattr(self, name)
             if count is not None and not 0 <= count <= MOST_TOKENS:
                 msgspec.structs.force_setattr(self, name, MOST_TOKENS if count > 0 else 0)
-        if self.cost is not None and not 0 <= self.cost <= MOST_COST:
-            msgspec.structs.force_setattr(self, "cost", MOST_COST if self.cost > 0 else 0.0)
 
     @property
     def total_tokens(self) -> int:

@@ -162,6 +162,7 @@ def test_what_is_remembered_of_a_rate_under_load_is_little() -> None:
             running.append(rate.turn)
         if len(running) > 200:
             rate.settle(500, 20, now, running.pop(0))
+    assert rate._ebb is not None
     assert len(rate._ebb._lows) <= meters.GRAINS
 
 

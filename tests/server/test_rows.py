@@ -21,7 +21,7 @@ from trunkline.ledger.usage import sums
 from trunkline.model import Usage
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import PriceBook
-from trunkline.server.rows import rows_of
+from trunkline.server.rows import end_user, rows_of
 from trunkline.settings.sections import Price
 
 OFFSET = 1_700_000_000.0
@@ -41,6 +41,7 @@ async def make_priced(*names: str) -> Table:
 
 def make_call(model: str | None = "m", headers: Any = (), user: str | None = None, key: Any = None) -> Call:
     call = Call(Client(), openai.CHAT, "/v1/chat/completions", "req_1", key, None, None, headers)
+    call.end_user = end_user(dict(headers))
     call.peek = Peek(model=model, stream=False, user=user)
     return call
 

@@ -119,7 +119,9 @@ class Guard:
         """A meter that counts in this process."""
         mark, amount, budget = marked
         if budget is None:
-            return Slots(amount) if mark.what == "slots" else Rate(amount, _PERIODS[mark.per])
+            if mark.what == "slots":
+                return Slots(amount)
+            return Rate(amount, _PERIODS[mark.per], refunds=mark.what != "requests")
         begin, ends = self._period(mark.per, now)
         load = None
         if self._spent is not None:
@@ -244,6 +246,11 @@ class Guard:
     def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate]) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
+        if len(candidates) == 1 and not ticket.barred:  # as it mostly is
+            (only,) = candidates
+            rates = self.prices.rates_of(only.provider, only.model, countable=ticket.countable)
+            if rates is not None:
+                return rates.most(ticket.prompt, ticket.completion)
         most, priced = 0, False
         barred: set[str] = set()
         for each in candidates:
@@ -278,22 +285,20 @@ class Guard:
     ) -> None:
         """Take from all of ``meters``, or from none. What is counted as it came (requests) need not be
         settled, and is not noted in ``taken``."""
-        for at, (meter, code) in enumerate(meters):
-            amount = amounts[code]
-            try:
+        at = 0
+        try:
+            for meter, code in meters:
+                amount = amounts[code]
                 wait = meter.take(amount, now)
-            except GatewayError:
-                _give_back(meters[:at], amounts, now)
-                raise
-            if wait == GRANTED:
-                continue
+                if wait != GRANTED:
+                    raise AskError(meter, amount) if wait == ASK else exhausted(marks[at], wait)
+                at += 1
+                if code != REQUESTS:
+                    taken.append((meter, code, amount, meter.turn))
+        except (GatewayError, AskError):
+            taken.clear()
             _give_back(meters[:at], amounts, now)
-            if wait == ASK:
-                raise AskError(meter, amount)
-            raise exhausted(marks[at], wait)
-        for meter, code in meters:
-            if code != REQUESTS:
-                taken.append((meter, code, amounts[code], meter.turn))
+            raise
 
     def meter(self, marked: Marked, now: float) -> Meter:
         """The meter of a mark, for the period of ``now``."""

@@ -121,19 +121,20 @@ class Rate(_Knowing):
 
     __slots__ = ("_ebb", "_full_at", "_interval", "_limit", "_seen", "per_s")
 
-    def __init__(self, limit: int, per_s: float) -> None:
+    def __init__(self, limit: int, per_s: float, *, refunds: bool = True) -> None:
+        """``refunds``: what was taken may turn out to be too much, later; else only at once."""
         self.per_s = per_s
         self.limit = limit
         self._full_at = -math.inf
         """When all of it will be there again: GCRA's theoretical arrival time."""
         self._seen = -math.inf
         """The last time that was handed in."""
-        self._ebb = Ebb(per_s / GRAINS)
+        self._ebb = Ebb(per_s / GRAINS) if refunds else None
 
     @property
     def turn(self) -> int:
         """See :class:`Meter`."""
-        return self._ebb.turn
+        return 0 if self._ebb is None else self._ebb.turn
 
     @property
     def limit(self) -> int:
@@ -160,13 +161,14 @@ class Rate(_Knowing):
         if over > 1e-6 and (amount <= self._limit or full_at > now):
             return over if amount <= self._limit else full_at - now
         self._full_at = then
-        self._ebb.take(full_at - now)
+        if self._ebb is not None:
+            self._ebb.take(full_at - now)
         return GRANTED
 
     def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
         """See :class:`Meter`. What time has given back already is not given back again."""
         ebb = self._ebb
-        if used < taken:
+        if used < taken and ebb is not None:
             debt = self._full_at - max(now, self._seen)
             wanted = (taken - used) * self._interval
             self._full_at -= ebb.give(ebb.turn if turn is None else turn, wanted, debt)

@@ -68,6 +68,9 @@ class Rates(NamedTuple):
         """The micros of one answer."""
         if self.above is not None and usage.prompt_tokens > self.above[0]:
             return self.above[1].cost(usage)
+        if not (usage.cached_tokens or usage.cache_write_tokens or usage.reasoning_tokens):
+            total = usage.prompt_tokens * self.input + usage.completion_tokens * self.output + self.request
+            return (total + _FINE // 2) // _FINE
         cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
         thought = min(usage.reasoning_tokens or 0, usage.completion_tokens)
         fresh = max(0, usage.prompt_tokens - cached - written)
@@ -85,9 +88,14 @@ class Rates(NamedTuple):
         """Micros that a request costs at most, with a prompt and an answer of so many tokens."""
         if self.above is not None and prompt > self.above[0]:
             return self.above[1].most(prompt, completion)
-        dear_input = max(self.input, self.cached, self.cache_write)
-        dear_output = max(self.output, self.reasoning)
-        return -(-(prompt * dear_input + completion * dear_output + self.request) // _FINE)
+        _, dear, dear_output, cached, written, thought, request, _ = self
+        if cached > dear:
+            dear = cached
+        if written > dear:
+            dear = written
+        if thought > dear_output:
+            dear_output = thought
+        return -(-(prompt * dear + completion * dear_output + request) // _FINE)
 
 
 FREE: Final = Rates("local")

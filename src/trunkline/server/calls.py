@@ -23,7 +23,7 @@ from trunkline.server.forwarded import Proxies
 from trunkline.server.pages import TEXT, Page
 from trunkline.server.responses import DIALECT
 from trunkline.server.routes import Ask, Do, Entry, Refuse, Tell
-from trunkline.server.rows import MOST_PROMPT
+from trunkline.server.rows import MOST_PROMPT, end_user
 
 if TYPE_CHECKING:
     from trunkline.pipe import Pipe
@@ -69,6 +69,8 @@ class Opened(NamedTuple):
     """Bytes of the body, if the client has said how many."""
     cache: bytes | None = None
     """Value of the header ``x-trunkline-cache``, if it was sent."""
+    end_user: bytes | None = None
+    """Whom Open WebUI asks for, where a header says it."""
     traceparent: bytes | None = None
     """Where the client's request stands in a trace (W3C Trace Context)."""
 
@@ -161,6 +163,7 @@ class Door:
             query,
             length,
             said.get(CACHE),
+            end_user(said),
             said.get(TRACE),
         )
 
@@ -189,6 +192,7 @@ class Door:
             opened.query,
         )
         call.cache_wish = opened.cache
+        call.end_user = opened.end_user
         if self._traces or opened.traceparent is not None:
             call.trace = trace_of(opened.traceparent, self._traces)
         if self._store_prompts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from trunkline.call import Attempt, Call, Outcome, Spent
@@ -13,9 +13,16 @@ MOST_PROMPT: Final = 256 * 1024
 """Bytes of a request's body that are stored, where prompts are."""
 _USERS: Final = (b"x-openwebui-user-email", b"x-openwebui-user-id", b"x-openwebui-user-name")
 """Headers in which Open WebUI names its user, the best first."""
-_OPEN_WEBUI: Final = b"x-openwebui-"
 _LONGEST: Final = 200
 _LONGEST_CODE: Final = 64
+
+
+def end_user(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Open WebUI's user, where it names one."""
+    for name in _USERS:
+        if user := headers.get(name):
+            return user
+    return None
 
 
 def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
@@ -30,7 +37,9 @@ def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
             asked = _fit(asked)
             if call.error is not None or call.past:  # what nobody knows may be anything
                 asked = redact(asked)
-    user = _clean(user) if user else _end_user(call)
+    if not user and call.end_user:
+        user = call.end_user.decode("latin-1")
+    user = _clean(user) if user else None
     rows = [
         _row_of_attempt(call, past, number, offset, ids, asked, user, whose)
         for number, past in enumerate(call.past, start=1)
@@ -137,15 +146,6 @@ def _row_of_attempt(
         0,
         False,
     )
-
-
-def _end_user(call: Call) -> str | None:
-    """Open WebUI's user, where it names one."""
-    found = [(name, value) for name, value in call.headers if name[:12] == _OPEN_WEBUI and value]
-    if not found:
-        return None
-    said = dict(found)
-    return next((_clean(said[name].decode("latin-1")) for name in _USERS if name in said), None)
 
 
 def _clean(text: str) -> str:

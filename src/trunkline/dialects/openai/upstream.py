@@ -266,7 +266,8 @@ class OpenAIBack:
         if is_form(body) or not body:
             return body if model == peek.model or peek.model is None else renamed(body, model)
         ask = peek.stream and self.quirks.ask_usage and not peek.include_usage
-        if not ask and model in (peek.model, "") and fills is NO_FILLS:
+        same = not ask and model in (peek.model, "")
+        if same and (fills is NO_FILLS or _changes_nothing(fills, body)):
             return body
         fields = _RAW.decode(body)
         if model != peek.model:
@@ -298,6 +299,12 @@ class OpenAIBack:
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """The vendor's error answer as a value."""
         return read_error(status, headers, body, self.quirks.who)
+
+
+def _changes_nothing(fills: Fills, body: bytes) -> bool:
+    """Nothing is filled in, and what is to be dropped is not there."""
+    fills_in = fills.fields or fills.routing or fills.temperature is not None or fills.max_tokens is not None
+    return not fills_in and not any(b'"%b"' % name.encode() in body for name in fills.drop)
 
 
 _ALIASES: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
