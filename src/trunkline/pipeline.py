@@ -94,7 +94,7 @@ class Pipeline:
         self.cache = cache
         self.router = router
         self.patience = patience
-        self.queue = FairQueue(_enter, patience.queue_limit)
+        self.queue = FairQueue(Choice.enter, patience.queue_limit)
         self.budget = RetryBudget()
         self.active: set[Call] = set()
         self._observers = tuple(observers)
@@ -176,7 +176,7 @@ class Pipeline:
         tries: _Tries | None = None
         choice = pool.only
         if choice is not None and not barred and choice.is_free:  # nothing to choose, nothing to wait for
-            _enter(choice)
+            choice.enter()
         else:
             tries = _Tries()
             tries.barred |= barred
@@ -218,7 +218,7 @@ class Pipeline:
             refusal = await guard.enter(ticket, choice.provider, choice.model)
         finally:
             if refusal is not None or call.gone:
-                _leave(choice)
+                choice.leave()
         if call.gone:
             raise GONE
         return refusal
@@ -231,7 +231,7 @@ class Pipeline:
             question = Question(_now(), tries.failure is not None, session)
             choice = pool.pick(question, tries.barred)
             if choice is not None:
-                _enter(choice)
+                choice.enter()
                 return choice
             if full := pool.full(question.now, tries.barred):
                 return await self._line_up(call, full)
@@ -277,7 +277,7 @@ class Pipeline:
             failure = await call.attempt(choice, exchange)
         finally:
             now = call.landed_at = _now()
-            _leave(choice)
+            choice.leave()
             if failure is None:
                 if live.breaker.failures:
                     live.breaker.succeed(probe)
@@ -420,20 +420,6 @@ class Pipeline:
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None
-
-
-def _enter(choice: Choice) -> None:
-    """Take a choice's room."""
-    choice.live.gate.in_flight += 1
-    if choice.gate is not None:
-        choice.gate.in_flight += 1
-
-
-def _leave(choice: Choice) -> None:
-    """Give a choice's room back."""
-    choice.live.gate.in_flight -= 1
-    if choice.gate is not None:
-        choice.gate.in_flight -= 1
 
 
 def _resting(pool: Pool, now: float) -> GatewayError:

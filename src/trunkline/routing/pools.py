@@ -96,6 +96,18 @@ class Choice:
         free = gate.limit is None or gate.in_flight < gate.limit
         return free and (self.gate is None or self.gate.has_room)
 
+    def enter(self) -> None:
+        """Take room for a request."""
+        self.live.gate.in_flight += 1
+        if self.gate is not None:
+            self.gate.in_flight += 1
+
+    def leave(self) -> None:
+        """Give it back."""
+        self.live.gate.in_flight -= 1
+        if self.gate is not None:
+            self.gate.in_flight -= 1
+
     @property
     def resident(self) -> bool:
         """The model is loaded there, as far as is known."""
