@@ -72,7 +72,7 @@ def test_what_leads_nowhere(file: str, doubt: str) -> None:
         f"aliases: {{a: openai/gpt-4o}}\n{OPENROUTER}",
         "aliases: {a: mine}\nroutes: {mine: {targets: [{provider: ollama, model: x}]}}",
         "aliases: {a: vllm/x}\nproviders: {vllm: {type: openai-compatible, url: 'http://vllm:8000/v1'}}",
-        "keys: {laptop: {}, id-ci: {}, env-1: {}, 'ALLOWED_API_KEYS #1': {}}\nallowed_api_keys: [a-key]",
+        "keys: {laptop: {}, id-ci: {}, env-1: {}, env-2a8a1240: {}, 'ALLOWED_API_KEYS #1': {}}\nallowed_api_keys: [a-key]",
         "limits: [{key: '*', concurrent: 1}, {team: '*', concurrent: 1}, {team: id-research, concurrent: 1}]",
         "limits: [{concurrent: 1}, {model: 'openai/*', concurrent: 1}, {model: '*', concurrent: 1}]",
         "budgets: [{usd: 1}, {key: ci, usd: 1}, {team: research, usd: 1}, {provider: ollama, usd: 1}]",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
+from trunkline.policy.auth import configured_ids
 from trunkline.providers.rows import ROWS
 from trunkline.routing.names import read_prefix
 from trunkline.routing.resolve import not_configured
@@ -107,9 +108,9 @@ def _patterns(settings: Settings, known: Collection[str]) -> Iterator[str]:
 def _people(settings: Settings, stored: Policies) -> Iterator[str]:
     """Keys and teams that are not in the store, nor among ALLOWED_API_KEYS."""
     keys = {key.name for key in stored.keys}
-    numbers = range(1, len(settings.api_keys) + 1)
-    other_keys = {key.id for key in stored.keys}
-    other_keys |= {name for n in numbers for name in (f"env-{n}", f"ALLOWED_API_KEYS #{n}")}
+    ids = configured_ids(settings.api_keys)
+    other_keys = {key.id for key in stored.keys} | {*ids, *ids.values()}
+    other_keys |= {f"ALLOWED_API_KEYS #{number}" for number in range(1, len(ids) + 1)}
     teams = {team.name for team in stored.teams}
     other_teams = {team.id for team in stored.teams}
     rules: list[tuple[str, LimitRule | BudgetRule]] = []
