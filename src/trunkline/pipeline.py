@@ -400,11 +400,7 @@ class Pipeline:
     def settle(self, call: Call) -> None:
         """Give back what the call has not used of limits and budgets; tell the observers what it came to."""
         if call.ticket is not None and self.guard is not None:
-            usages: list[tuple[str, Usage, int | None]] = []
-            if call.past:
-                usages += [
-                    (each.choice.provider.name, each.spent.usage, each.spent.cost) for each in call.past
-                ]
+            usages = [(each.choice.provider.name, each.spent.usage, each.spent.cost) for each in call.past]
             if call.candidate is not None and call.spent is not NOTHING:
                 usages.append((call.candidate.provider.name, call.spent.usage, call.spent.cost))
             self.guard.settle(call.ticket, usages)

@@ -30,7 +30,7 @@ _AMOUNT = re.compile(r"(?P<dollars>\$?[0-9]+(?:\.[0-9]+)?|[0-9]+ *tokens)/(?P<pe
 
 def amount_of(text: str) -> Amount:
     """What is meant by ``10/month`` or ``5000tokens/day``. Raises StoreError if it is none."""
-    from trunkline.ledger.rules import MICROS
+    from trunkline.ledger.policies import MICROS
 
     match = _AMOUNT.fullmatch(text.strip().lower())
     if match is None:
@@ -125,7 +125,8 @@ def show_limits(config: Path | None, *, every: bool, as_json: bool) -> None:
 def show_budgets(config: Path | None, *, every: bool, as_json: bool) -> None:
     """Print the budgets, and what the ledger says is spent of them; with ``every`` also those of keys and
     teams that are gone."""
-    from trunkline.ledger.rules import MICROS, RuleStore
+    from trunkline.ledger.policies import MICROS
+    from trunkline.ledger.rules import RuleStore
     from trunkline.ledger.usage import period_start, spent
 
     settings, _ = read_settings(config)

@@ -41,16 +41,19 @@ _KINDS: Final[dict[str, Kind]] = {
 """Vendors' own codes, and types, that say more than the status does."""
 
 
-def read_detail(body: bytes) -> Detail:
-    """What an error answer says: any of the envelopes that servers use, or plain text."""
+def unwrapped(body: bytes) -> Any:
+    """The inside of an error answer's envelope, or plain text; HTML says nothing."""
     try:
         decoded: Any = _decode(body)
     except UNREADABLE:
         text = body.decode("utf-8", "replace").strip()
-        decoded = "" if text.startswith("<") else text
-    if isinstance(decoded, dict):
-        decoded = decoded.get("error") or decoded
-    return Detail.of(decoded)
+        return "" if text.startswith("<") else text
+    return decoded.get("error") or decoded if isinstance(decoded, dict) else decoded
+
+
+def read_detail(body: bytes) -> Detail:
+    """What an error answer says: any of the envelopes that servers use, or plain text."""
+    return Detail.of(unwrapped(body))
 
 
 def read_error(status: int, headers: Headers, body: bytes, who: str) -> GatewayError:

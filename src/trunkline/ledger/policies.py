@@ -15,6 +15,8 @@ Scope: TypeAlias = Literal["key", "team", "model", "provider", "all"]
 Unit: TypeAlias = Literal["usd", "tokens"]
 Period: TypeAlias = Literal["day", "week", "month", "total"]
 Role: TypeAlias = Literal["admin", "member", "read-only"]
+MICROS: Final = 1_000_000
+"""Money is counted, and kept, in millionths of a US dollar."""
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,14 +10,12 @@ import msgspec
 from trunkline.errors import redact
 from trunkline.ledger import audit
 from trunkline.ledger.locate import StoreError
-from trunkline.ledger.policies import StoredBudget, StoredLimit
+from trunkline.ledger.policies import MICROS, StoredBudget, StoredLimit
 from trunkline.ledger.store import Store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
-MICROS: Final = 1_000_000
-"""Budgets of money are kept in millionths of a US dollar."""
 Sort: TypeAlias = Literal["limit", "budget"]
 _SAME: Final[dict[Sort, tuple[str, ...]]] = {
     "limit": ("scope", "subject"),

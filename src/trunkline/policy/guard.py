@@ -246,34 +246,26 @@ class Guard:
     def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate]) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
-        if len(candidates) == 1 and not ticket.barred:  # as it mostly is
-            (only,) = candidates
-            rates = self.prices.rates_of(only.provider, only.model, countable=ticket.countable)
-            if rates is not None:
-                return rates.most(ticket.prompt, ticket.completion)
-        most, priced = 0, False
-        barred: set[str] = set()
+        most = -1
+        barred: list[str] = []
         for each in candidates:
             if each.key in ticket.barred:
                 continue
             rates = self.prices.rates_of(each.provider, each.model, countable=ticket.countable)
             if rates is None:
-                barred.add(each.key)
+                barred.append(each.key)
                 continue
-            priced = True
-            cost = rates.most(ticket.prompt, ticket.completion)
-            if cost > most:
-                most = cost
+            most = max(most, rates.most(ticket.prompt, ticket.completion))
         if barred and plan.hard_money:
-            if not priced:
+            if most < 0:
                 raise CallerError(
                     "This model has no known price, and the budget is a hard one; give it a price in the "
                     "section `prices` of trunkline.yaml",
                     NO_PRICE,
                     param="model",
                 )
-            ticket.barred = ticket.barred | barred
-        return most
+            ticket.barred = ticket.barred | {*barred}
+        return max(0, most)
 
     def _take(
         self,

@@ -15,7 +15,7 @@ import structlog
 from trunkline import __version__
 from trunkline.cache import Answers, Cache, Memory
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
-from trunkline.ledger.policies import Policies
+from trunkline.ledger.policies import MICROS, Policies
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog
@@ -32,7 +32,7 @@ from trunkline.server.admit import Admission, RequestIds
 from trunkline.server.answers import RedisAnswers, cache_rule
 from trunkline.server.calls import Door, Held
 from trunkline.server.errands import Errand
-from trunkline.server.policing import MICROS, Spent, Warnings, period, price_book, rulebook
+from trunkline.server.policing import Spent, Warnings, period, price_book, rulebook
 from trunkline.server.records import Recorder
 from trunkline.server.reloading import Reloader
 from trunkline.server.responses import Responses

@@ -10,7 +10,7 @@ import structlog
 
 from trunkline.errors import LIMITS_AWAY, GatewayError
 from trunkline.ledger.locate import StoreError
-from trunkline.ledger.policies import Policies
+from trunkline.ledger.policies import MICROS, Policies
 from trunkline.ledger.usage import period_end, period_start
 from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from trunkline.settings import Settings
     from trunkline.settings.sections import LimitRule as ConfiguredLimit
 
-MICROS: Final = 1_000_000
-"""Money is counted in millionths of a US dollar."""
 WEBHOOK_TIMEOUT_S: Final = 10.0
 REPLAY_S: Final = 10.0
 """Seconds that a first look at a budget waits for usage that was left behind."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Headers
-from trunkline.dialects.envelope import UNREADABLE
+from trunkline.dialects.envelope import unwrapped
 from trunkline.dialects.status import error_for_status
 from trunkline.errors import UPSTREAM_CREDIT, GatewayError, Kind
 
@@ -44,7 +44,6 @@ _NO_CREDIT: Final = "credit balance is too low"
 """By these words, at status 400, Anthropic says that our account is empty."""
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder().decode
 
 
 def error_type(status: int) -> str:
@@ -76,14 +75,7 @@ def said_error(detail: Any, who: str) -> GatewayError:
 
 def read_error(status: int, headers: Headers, body: bytes, who: str) -> GatewayError:
     """An error answer as a value: Anthropic's envelope, or whatever stands before it in plain text."""
-    try:
-        decoded: Any = _decode(body)
-    except UNREADABLE:
-        text = body.decode("utf-8", "replace").strip()
-        decoded = "" if text.startswith("<") else text
-    if isinstance(decoded, dict):
-        decoded = decoded.get("error") or decoded
-    return _value(status, headers, decoded, who)
+    return _value(status, headers, unwrapped(body), who)
 
 
 def _value(status: int, headers: Headers, detail: Any, who: str) -> GatewayError:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path
 
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
-from trunkline.ledger.policies import StoredBudget, StoredLimit
-from trunkline.ledger.rules import MICROS, RuleStore
+from trunkline.ledger.policies import MICROS, StoredBudget, StoredLimit
+from trunkline.ledger.rules import RuleStore
 from trunkline.ledger.store import Store
 from trunkline.ledger.teams import TeamStore
 from trunkline.server.admin.access import ERRORS, AsAdmin
