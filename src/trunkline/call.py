@@ -19,7 +19,7 @@ from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
 from trunkline.observe.traces import Passed, Trace
-from trunkline.policy.tickets import Ticket
+from trunkline.policy.tickets import NOTHING, Spent, Ticket
 from trunkline.providers.base import Flight
 from trunkline.routing.pools import Choice
 from trunkline.routing.queue import Waiter
@@ -47,21 +47,6 @@ class Responder(Protocol):
 
     def finish(self) -> None:
         """No more pieces. A stream that broke off ends here too, after its error event."""
-
-
-class Spent(NamedTuple):
-    """What an attempt used and cost."""
-
-    usage: Usage
-    estimated: bool
-    """The upstream did not report its usage, so that it was estimated here."""
-    cost: int | None
-    """Millionths of a US dollar; None is unknown."""
-    source: str | None
-    """Where the price is from: ``upstream``, or one of the sources that ``policy.prices`` names."""
-
-
-NOTHING: Final = Spent(Usage(), False, 0, None)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from trunkline.cache import Cache
-from trunkline.call import GONE, NOTHING, Attempt, Call, Outcome, Spent
+from trunkline.call import GONE, Attempt, Call, Outcome
 from trunkline.dialects.base import Peek
 from trunkline.errors import (
     CLIENT_GONE,
@@ -32,7 +32,7 @@ from trunkline.model import Usage
 from trunkline.policy.estimates import USUAL_BYTES, used
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import FREE, reported
-from trunkline.policy.tickets import AskError, Ticket
+from trunkline.policy.tickets import NOTHING, AskError, Spent, Ticket
 from trunkline.routing.pools import Choice, Pool, Tier
 from trunkline.routing.queue import FairQueue, Waiter
 from trunkline.routing.retries import RetryBudget, pause
@@ -146,11 +146,11 @@ class Pipeline:
         barred: Set[str] = _NOBODY
         if self.guard is not None:
             asked = peek.model or pool.choices[0].model
-            wish = (call.key, peek, peek.operation or call.front.operation, asked, body, pool.choices)
+            operation = peek.operation or call.front.operation
             try:
-                ticket = self.guard.admit_now(*wish)
+                ticket = self.guard.admit_now(call.key, peek, operation, asked, body, pool.choices)
             except AskError:
-                ticket = await self.guard.admit(*wish)
+                ticket = await self.guard.admit(call.key, peek, operation, asked, body, pool.choices)
             if ticket is not None:
                 call.ticket = ticket
                 barred = ticket.barred
@@ -378,7 +378,7 @@ class Pipeline:
         if exchange is None or choice is None or self.guard is None:
             return
         if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost elsewhere
-            free = self.guard.prices.rates_of(choice.provider, choice.model, countable=False)
+            free = self.guard.prices.rates_of(choice.provider, choice.model, False)
             call.spent = Spent(Usage(), False, None, None) if free is None else _FREE
             return
         if exchange.usage is None and call.first_byte_at is None and not call.abandoned:  # it failed
@@ -388,22 +388,23 @@ class Pipeline:
         if call.front.operation == "embeddings":
             pieces = 0
         usage, estimated = used(exchange.usage, body, pieces, whole=whole)
+        provider = choice.provider
         if usage.cost is not None:
-            call.spent = Spent(usage, estimated, reported(usage.cost), "upstream")
+            call.spent = Spent(usage, estimated, reported(usage.cost), "upstream", provider.name)
             return
-        rates = self.guard.prices.rates(choice.provider, choice.model)
+        rates = self.guard.prices.rates(provider, choice.model)
         if rates is None:
-            call.spent = Spent(usage, estimated, None, None)
+            call.spent = Spent(usage, estimated, None, None, provider.name)
         else:
-            call.spent = Spent(usage, estimated, rates.cost(usage), rates.source)
+            call.spent = Spent(usage, estimated, rates.cost(usage), rates.source, provider.name)
 
     def settle(self, call: Call) -> None:
         """Give back what the call has not used of limits and budgets; tell the observers what it came to."""
         if call.ticket is not None and self.guard is not None:
-            usages = [(each.choice.provider.name, each.spent.usage, each.spent.cost) for each in call.past]
-            if call.candidate is not None and call.spent is not NOTHING:
-                usages.append((call.candidate.provider.name, call.spent.usage, call.spent.cost))
-            self.guard.settle(call.ticket, usages)
+            spent = [call.spent]
+            if call.past:
+                spent += [each.spent for each in call.past]
+            self.guard.settle(call.ticket, spent)
         status = CLIENT_GONE.status if call.gone and not call.answered else call.status
         outcome = Outcome(call, status, _now())
         for observe in self._observers:

@@ -10,7 +10,7 @@ import pytest
 
 from trunkline.ledger.columns import PLACE
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.rows import HOUR_OF_IDS, UsageRow, id_at
+from trunkline.ledger.rows import HOUR_OF_IDS, OPTIONAL, UsageRow, id_at
 from trunkline.ledger.store import Store
 from trunkline.ledger.stretches import stretches
 from trunkline.ledger.usage import requests, sums
@@ -27,7 +27,13 @@ def row(number: int, at: int, place: tuple[str, str, str, str], ended: int | Non
     fields: dict[str, Any] = dict.fromkeys(UsageRow.__struct_fields__, 0)
     fields |= {"id": id_at(at if ended is None else ended) + number, "at": at, "request_id": f"r{number}"}
     fields |= {"key_id": key, "team_id": team, "provider": provider, "model": model}
-    fields |= {"dialect": "openai", "operation": "chat", "status": 200, "attempt": 1, "last": True}
+    fields |= dict.fromkeys(OPTIONAL, "") | {
+        "dialect": "openai",
+        "operation": "chat",
+        "status": 200,
+        "attempt": 1,
+        "last": True,
+    }
     return UsageRow(**fields | {"estimated": False, "streamed": False, "cached": False, "prompt": None})
 
 

@@ -14,7 +14,7 @@ from trunkline.policy.auth import ApiKey
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import PriceBook
 from trunkline.policy.rules import BudgetRule, LimitRule, Rulebook
-from trunkline.policy.tickets import Ticket
+from trunkline.policy.tickets import Spent, Ticket
 from trunkline.settings.sections import Price
 
 KEY = ApiKey("1", "anna", "member", "gw_", team_id="t", team_name="red")
@@ -129,10 +129,11 @@ def headers(error: GatewayError | Ticket) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in lines.decode().split("\r\n") if line)
 
 
-def used(prompt: int, completion: int, micros: int | None = None, provider: str = "up") -> Any:
-    """What one attempt has used, as ``settle`` takes it."""
+def used(prompt: int, completion: int, micros: int | None = None, provider: str = "up") -> Spent:
+    """What one attempt has used."""
     cost = prompt * 3 + completion * 7 if micros is None else micros
-    return provider, Usage(prompt_tokens=prompt, completion_tokens=completion), cost
+    usage = Usage(prompt_tokens=prompt, completion_tokens=completion)
+    return Spent(usage, False, cost, "config", provider)
 
 
 def spent(guard: Guard) -> Iterable[tuple[int, int]]:

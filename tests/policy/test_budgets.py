@@ -40,7 +40,13 @@ from trunkline.errors import (
 from trunkline.model import Usage
 from trunkline.policy.guard import Spending
 from trunkline.policy.rules import BudgetRule, LimitRule, Mark
-from trunkline.policy.tickets import AskError, Ticket
+from trunkline.policy.tickets import AskError, Spent, Ticket
+
+
+def unknown(provider: str) -> Spent:
+    """Seven tokens at a price that nobody knows."""
+    return Spent(Usage(prompt_tokens=3, completion_tokens=4), False, None, None, provider)
+
 
 # Budgets
 
@@ -70,7 +76,7 @@ def test_what_was_not_used_may_be_used_by_others() -> None:
 
 def test_an_attempt_of_unknown_cost_counts_its_tokens_only() -> None:
     guard = make_guard(budget(), budget(1000, "tokens", "all"))
-    guard.settle(admit(guard), [("up", Usage(prompt_tokens=3, completion_tokens=4), None), used(1, 1)])
+    guard.settle(admit(guard), [unknown("up"), used(1, 1)])
     assert spent(guard) == [(10, 0), (9, 0)]
 
 
@@ -155,7 +161,7 @@ def test_other_budgets_do_without_prices(rule: BudgetRule) -> None:
     guard = make_guard(rule)
     ticket = admit(guard, Ask(ways=(UNPRICED,)))
     assert ticket.barred == frozenset()
-    guard.settle(ticket, [("fog", Usage(prompt_tokens=3, completion_tokens=4), None)])
+    guard.settle(ticket, [unknown("fog")])
     assert spent(guard) == [(0 if rule.unit == "usd" else 7, 0)]
 
 

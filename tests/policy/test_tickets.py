@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from trunkline.errors import BUDGET_EXCEEDED, LIMITED, Kind
 from trunkline.policy.meters import Meter, Rate
 from trunkline.policy.rules import BudgetRule, Mark, Marked
-from trunkline.policy.tickets import CODES, Plan, Ticket, duration, exhausted, limit_lines
+from trunkline.policy.tickets import (
+    CODES,
+    REQUESTS,
+    TOKENS,
+    Meters,
+    Plan,
+    Ticket,
+    duration,
+    exhausted,
+    limit_lines,
+)
 
 DURATIONS: list[tuple[float, bytes]] = [
     (0.0, b"0s"),
@@ -68,11 +78,8 @@ def test_the_lines_of_a_limit() -> None:
     )
 
 
-def shown(plan: Plan, *pairs: tuple[bytes, Meter]) -> Ticket:
-    plan.shown = [(limit_lines(what, meter.limit), meter) for what, meter in pairs]
-    ticket = Ticket()
-    ticket.plan = plan
-    return ticket
+def shown(*meters: tuple[Meter, int]) -> Ticket:
+    return Ticket(meters=Meters(meters))
 
 
 def test_a_ticket_tells_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +87,7 @@ def test_a_ticket_tells_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) 
     requests, tokens = Rate(60, 60.0), Rate(6000, 60.0)
     requests.take(1, 1000.0)
     tokens.take(45, 1000.0)
-    assert shown(Plan([]), (b"requests", requests), (b"tokens", tokens)).lines() == (
+    assert shown((tokens, TOKENS), (requests, REQUESTS)).lines() == (
         b"x-ratelimit-limit-requests: 60\r\n"
         b"x-ratelimit-remaining-requests: 59\r\n"
         b"x-ratelimit-reset-requests: 1s\r\n"
@@ -92,7 +99,7 @@ def test_a_ticket_tells_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_ticket_under_nothing_tells_nothing() -> None:
     assert Ticket().lines() == b""
-    assert shown(Plan([])).lines() == b""
+    assert shown().lines() == b""
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ OFFSET = 1_700_000_000.0
 
 
 def rows(outcome: Outcome) -> list[UsageRow]:
-    return rows_of(outcome, OFFSET, Ids())
+    return rows_of([outcome], OFFSET, Ids())
 
 
 async def make_priced(*names: str) -> Table:
@@ -70,10 +70,10 @@ async def test_an_answer_is_one_row() -> None:
     assert row.at == int((outcome.ended + OFFSET) * 1000)
     assert (row.request_id, row.attempt, row.last, row.retries) == ("req_7", 1, True, 0)
     assert (row.key_id, row.team_id, row.end_user) == ("1", "t", "u-1")
-    assert (row.route, row.provider, row.upstream) == (None, "first", "first-0")
+    assert (row.route, row.provider, row.upstream) == ("", "first", "first-0")
     assert (row.asked, row.model) == ("m", "m")
     assert (row.dialect, row.operation, row.streamed) == ("openai", "chat", True)
-    assert (row.status, row.error) == (200, None)
+    assert (row.status, row.error) == (200, "")
     assert (row.prompt_tokens, row.completion_tokens) == (30, 5)
     assert (row.cached_tokens, row.reasoning_tokens) == (10, 2)
     assert (row.estimated, row.cost_micros, row.cost_source) == (False, 30, "config")
@@ -101,12 +101,12 @@ async def test_every_attempt_has_its_row_and_the_last_is_the_requests() -> None:
         (2, False, "second", "second-0"),
         (3, True, "third", "third-0"),
     ]
-    assert [(row.status, row.error) for row in found] == [(502, "upstream_error"), (503, "odd"), (200, None)]
+    assert [(row.status, row.error) for row in found] == [(502, "upstream_error"), (503, "odd"), (200, "")]
     assert [(row.prompt_tokens, row.completion_tokens) for row in found] == [(0, 0), (4, 1), (7, 0)]
     assert [(row.cost_micros, row.cost_source) for row in found] == [
-        (0, None),  # an attempt that used nothing costs nothing
+        (0, ""),  # an attempt that used nothing costs nothing
         (11, "config"),
-        (None, None),  # one that did, at an unknown price, is unknown
+        (None, ""),  # one that did, at an unknown price, is unknown
     ]
     assert [row.retries for row in found] == [0, 0, 2]
     assert [row.ttft_ms is None for row in found] == [True, True, False]
@@ -144,9 +144,9 @@ async def test_what_failed_costs_nothing(stream: bool) -> None:
     assert (row.prompt_tokens, row.completion_tokens, row.estimated, row.cost_micros) == (0, 0, False, 0)
 
 
-@pytest.mark.parametrize(("name", "cost", "source"), [("ollama", 0, "local"), ("cloud", None, None)])
+@pytest.mark.parametrize(("name", "cost", "source"), [("ollama", 0, "local"), ("cloud", None, "")])
 async def test_what_has_no_tokens_costs_nothing_where_all_is_free(
-    name: str, cost: int | None, source: str | None
+    name: str, cost: int | None, source: str
 ) -> None:
     table = await make_priced(name)
     call = Call(Client(), openai.OtherFront("/audio/speech"), "/v1/audio/speech", "req_1", None, None, None)
@@ -224,7 +224,7 @@ async def test_a_request_that_reached_nobody() -> None:
     asked = await table.ask(model="unheard-of")
     await asked.end()
     (row,) = rows(table.outcomes[0])
-    assert (row.attempt, row.last, row.provider, row.upstream, row.model) == (0, True, "", None, "")
+    assert (row.attempt, row.last, row.provider, row.upstream, row.model) == (0, True, "", "", "")
     assert (row.asked, row.status, row.error) == ("unheard-of", 404, "model_not_found")
     assert (row.cost_micros, row.upstream_ms, row.retries) == (0, 0, 0)
 
@@ -234,7 +234,7 @@ async def test_a_request_that_nobody_understood() -> None:
     asked = await table.ask(body=b"{")
     await asked.end()
     (row,) = rows(table.outcomes[0])
-    assert (row.asked, row.streamed, row.error) == (None, False, "invalid_json")
+    assert (row.asked, row.streamed, row.error) == ("", False, "invalid_json")
 
 
 # What people and upstreams write
@@ -267,8 +267,8 @@ def test_a_secret_where_a_model_should_be_is_not_kept() -> None:
 @pytest.mark.parametrize(
     ("user", "headers", "kept"),
     [
-        (None, [], None),
-        ("", [], None),
+        (None, [], ""),
+        ("", [], ""),
         ("anna", [], "anna"),
         ("a\0nna", [], "anna"),
         ("x" * 300, [], "x" * 200),
@@ -279,12 +279,12 @@ def test_a_secret_where_a_model_should_be_is_not_kept() -> None:
         (None, [(b"x-openwebui-user-id", b"17"), (b"x-openwebui-user-email", b"a@b.c")], "a@b.c"),
         (None, [(b"x-openwebui-user-name", b"Ann\xe9" * 100)], "Anné" * 50),
         (None, [(b"x-openwebui-user-email", b""), (b"x-openwebui-user-name", b"Anna")], "Anna"),
-        (None, [(b"x-openwebui-chat-id", b"1")], None),
-        (None, [(b"x-user", b"anna")], None),
+        (None, [(b"x-openwebui-chat-id", b"1")], ""),
+        (None, [(b"x-user", b"anna")], ""),
         ("anna", [(b"x-openwebui-user-id", b"17")], "anna"),
     ],
 )
-def test_whose_request_it_is(user: str | None, headers: Any, kept: str | None) -> None:
+def test_whose_request_it_is(user: str | None, headers: Any, kept: str) -> None:
     assert only_row(make_call(headers=headers, user=user)).end_user == kept
 
 

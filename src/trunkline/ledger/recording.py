@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
-from trunkline.ledger.rows import COLUMNS, Ids, UsageRow, by_day, by_hour, by_month, id_at
+from trunkline.ledger.rows import COLUMNS, FLAGS, OPTIONAL, Ids, UsageRow, by_day, by_hour, by_month, id_at
 from trunkline.ledger.store import Store
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Recording:
     def __init__(self, url: str) -> None:
         self._store = Store(url)
         mark = "?" if self._store.engine.dialect.name == "sqlite" else "%s"
-        self._insert = _insert("usage", COLUMNS, mark)
-        self._insert_prompt = _insert("prompts", ("usage_id", "body"), mark)
+        self._insert = _insert("usage", COLUMNS, [_mark_of(column, mark) for column in COLUMNS])
+        self._insert_prompt = _insert("prompts", ("usage_id", "body"), [mark, mark])
         self._sums = [_upsert(table, (since, *PLACE), (*SUMS, *TIMES), mark) for table, since in _TABLES]
         self._ids = Ids()
         self._seen: dict[str, int] = {}
@@ -121,12 +121,21 @@ class Recording:
                 return gone
 
 
-def _insert(table: str, columns: Sequence[str], mark: str) -> str:
+def _insert(table: str, columns: Sequence[str], marks: Sequence[str]) -> str:
     names = ", ".join(f'"{column}"' for column in columns)
-    return f"INSERT INTO {table} ({names}) VALUES ({', '.join([mark] * len(columns))})"
+    return f"INSERT INTO {table} ({names}) VALUES ({', '.join(marks)})"
+
+
+def _mark_of(column: str, mark: str) -> str:
+    if column in OPTIONAL:
+        return f"NULLIF({mark}, '')"
+    if column in FLAGS and mark != "?":  # PostgreSQL's driver sends 1 as a smallint, which is no boolean
+        return f"{mark}::int::boolean"
+    return mark
 
 
 def _upsert(table: str, place: Sequence[str], sums: Sequence[str], mark: str) -> str:
     adding = ", ".join(f"{each} = {table}.{each} + excluded.{each}" for each in sums)
-    insert = _insert(table, (*place, *sums), mark)
+    columns = (*place, *sums)
+    insert = _insert(table, columns, [mark] * len(columns))
     return f"{insert} ON CONFLICT ({', '.join(place)}) DO UPDATE SET {adding}"

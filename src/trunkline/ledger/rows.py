@@ -12,6 +12,11 @@ import msgspec
 
 from trunkline.ledger.columns import SUMS, TIMES
 
+Flag = bool | int
+"""Yes or no, better as 1 or 0: of a bool, as of None, Python's sqlite3 asks each time who adapts it."""
+Text = str | None
+"""What the table may leave out, better as an empty text than as None."""
+
 
 class UsageRow(msgspec.Struct, array_like=True, gc=False):
     """A row of the table ``usage``, field by column and in their order; see there for what they mean."""
@@ -20,38 +25,41 @@ class UsageRow(msgspec.Struct, array_like=True, gc=False):
     at: int
     request_id: str
     attempt: int
-    last: bool
+    last: Flag
     key_id: str
     team_id: str
-    end_user: str | None
-    route: str | None
+    end_user: Text
+    route: Text
     provider: str
-    upstream: str | None
-    asked: str | None
+    upstream: Text
+    asked: Text
     model: str
     dialect: str
     operation: str
-    streamed: bool
+    streamed: Flag
     status: int
-    error: str | None
+    error: Text
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     reasoning_tokens: int
-    estimated: bool
+    estimated: Flag
     cost_micros: int | None
-    cost_source: str | None
+    cost_source: Text
     ttft_ms: float | None
     duration_ms: float
     upstream_ms: float
     queued_ms: float
     retries: int
-    cached: bool
+    cached: Flag
     prompt: str | None = None
     """The request's body, where prompts are stored: a row of the table ``prompts``."""
 
 
 COLUMNS: Final = UsageRow.__struct_fields__[:-1]
+FLAGS: Final = frozenset({"last", "streamed", "estimated", "cached"})
+OPTIONAL: Final = frozenset({"end_user", "route", "upstream", "asked", "error", "cost_source"})
+"""Texts that are null in the table where they are empty in a row."""
 
 
 class Ids:

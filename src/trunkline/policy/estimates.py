@@ -26,11 +26,13 @@ _BLOB: Final = re.compile(rb"[A-Za-z0-9+/=]{2048,}")
 
 def prompt_tokens(body: bytes, bytes_per_token: int = RESERVED_BYTES) -> int:
     """Tokens of the prompt that a request's body holds."""
-    size, pictures = len(body), 0
-    if size > _SMALL:
-        for blob in _BLOB.finditer(body):
-            size -= blob.end() - blob.start()
-            pictures += 1
+    size = len(body)
+    if size <= _SMALL:
+        return -(-size // bytes_per_token)
+    pictures = 0
+    for blob in _BLOB.finditer(body):
+        size -= blob.end() - blob.start()
+        pictures += 1
     return -(-size // bytes_per_token) + pictures * PICTURE_TOKENS
 
 

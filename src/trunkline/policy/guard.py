@@ -23,22 +23,24 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.model import MOST_TOKENS, Operation, Usage
+from trunkline.model import MOST_TOKENS, Operation
 from trunkline.policy.auth import ApiKey
 from trunkline.policy.estimates import prompt_tokens
-from trunkline.policy.meters import ASK, GRANTED, Meter, Purse, Rate, Slots
+from trunkline.policy.meters import ASK, Meter, Purse, Rate, Slots
 from trunkline.policy.prices import PriceBook, Priced
-from trunkline.policy.rules import DAY, MINUTE, BudgetRule, Caller, Mark, Marked, Rulebook, What
+from trunkline.policy.rules import DAY, MINUTE, BudgetRule, Caller, Mark, Marked, Rulebook
 from trunkline.policy.tickets import (
     CODES,
     MONEY,
-    REQUESTS,
+    TOKENS,
+    Amounts,
     AskError,
+    Coded,
+    Meters,
     Plan,
-    Taken,
+    Spent,
     Ticket,
     exhausted,
-    limit_lines,
 )
 
 _PERIODS: Final = {"minute": MINUTE, "day": DAY}
@@ -102,7 +104,7 @@ class Guard:
         self._warn = warn
         self._meters: dict[Mark, tuple[Meter, float]] = {}
         """And when its period ends."""
-        self._plans: dict[tuple[str, str], tuple[Sequence[Candidate], Plan | None]] = {}
+        self._plans: dict[tuple[str | None, str], tuple[Sequence[Candidate], Plan | None]] = {}
         """By key and model, and the candidates that each was made for."""
 
     def configure(self, rules: Rulebook, prices: PriceBook, max_tokens: int) -> None:
@@ -175,9 +177,11 @@ class Guard:
         """
         rules = self.rules
         restricted = key is not None and key.restricted
-        if rules.is_empty and not restricted:
-            return None
-        plan = None if rules.is_empty else self._plan(key, model, candidates)
+        plan = None
+        if not rules.is_empty:
+            place = None if key is None else key.id, model
+            kept = self._plans.get(place)
+            plan = kept[1] if kept and kept[0] is candidates else self._plan(place, key, model, candidates)
         if plan is None and not restricted and not rules.guards_providers:
             return None
         ticket = Ticket()
@@ -185,30 +189,18 @@ class Guard:
             _check_access(key, model, candidates, ticket)
         if plan is None and not rules.guards_providers:
             return ticket
-        ticket.countable = operation != "other"
-        prompt = ticket.prompt = prompt_tokens(body) if ticket.countable else 0
-        completion = ticket.completion = self._completion(ticket, plan, peek, operation)
+        if operation == "other":
+            ticket.countable = False
+        else:
+            ticket.prompt = prompt_tokens(body)
+            ticket.completion = self._completion(ticket, plan, peek, operation)
         if plan is not None:
-            ticket.plan = plan
-            now = time.time()
-            if now >= plan.ends:
-                self._renew(plan, now)
-            money = self._most(ticket, plan, candidates) if plan.money else 0
-            both = prompt + completion
-            coming = both if peek.max_tokens else prompt
-            try:
-                self._take(ticket.taken, plan.meters, (1, 1, coming, money, both), plan.marks, now)
-            except CallerError as error:
-                if error.status == LIMITED.status:  # the call gets no ticket, but is told what is left
-                    error.lines = ticket.lines()
-                raise
+            self._take_all(ticket, plan, candidates, bounded=bool(peek.max_tokens))
         return ticket
 
-    def _plan(self, key: ApiKey | None, model: str, candidates: Sequence[Candidate]) -> Plan | None:
-        place = "" if key is None else key.id, model
-        kept = self._plans.get(place)
-        if kept is not None and kept[0] is candidates:
-            return kept[1]
+    def _plan(
+        self, place: tuple[str | None, str], key: ApiKey | None, model: str, candidates: Sequence[Candidate]
+    ) -> Plan | None:
         if len(self._plans) > _MOST_PLANS:
             self._plans.clear()
         caller = Caller()
@@ -220,21 +212,35 @@ class Guard:
         self._plans[place] = candidates, plan
         return plan
 
+    def _take_all(
+        self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate], *, bounded: bool
+    ) -> None:
+        """Take what the plan asks for. ``bounded``: the request itself says how long its answer may be."""
+        now = time.time()
+        if now >= plan.ends:
+            self._renew(plan, now)
+        meters = ticket.meters = plan.meters
+        prompt, both = ticket.prompt, ticket.prompt + ticket.completion
+        money = self._most(ticket, plan, candidates) if plan.money else 0
+        amounts = (1, 1, both if bounded else prompt, money, both)
+        try:
+            _take(meters.every, amounts, plan.marks, now)
+        except CallerError as error:
+            if error.status == LIMITED.status:  # the call gets no ticket, but is told what is left
+                error.lines = ticket.lines()
+            raise
+        ticket.amounts = amounts
+        if meters.rates:
+            ticket.turns = [rate.turn for rate in meters.rates]
+
     def _renew(self, plan: Plan, now: float) -> None:
         """Look the plan's meters up for the periods of ``now``."""
-        plan.ends = math.inf
-        plan.meters = [(self.meter(marked, now), CODES[marked.mark.what]) for marked in plan.marks]
-        for marked in plan.marks:
-            plan.ends = min(plan.ends, self._meters[marked.mark][1])
-        plan.shown = [
-            (limit_lines(what.encode(), meter.limit), meter)
-            for what in _SHOWN
-            if (meter := _narrowest(plan, CODES[what])) is not None
-        ]
+        plan.meters = Meters([(self.meter(marked, now), CODES[marked.mark.what]) for marked in plan.marks])
+        plan.ends = min(self._meters[marked.mark][1] for marked in plan.marks)
 
     def _completion(self, ticket: Ticket, plan: Plan | None, peek: Peek, operation: Operation) -> int:
         """Tokens that the answers may have at most; the bound goes with the request where it has none."""
-        if operation in ("embeddings", "other"):
+        if operation == "embeddings":
             return 0
         bound = peek.max_tokens
         if bound is None:
@@ -248,14 +254,15 @@ class Guard:
         hard budget."""
         most = -1
         barred: list[str] = []
+        prices, countable = self.prices, ticket.countable
         for each in candidates:
-            if each.key in ticket.barred:
+            if ticket.barred and each.key in ticket.barred:
                 continue
-            rates = self.prices.rates_of(each.provider, each.model, countable=ticket.countable)
+            rates = prices.rates_of(each.provider, each.model, countable)
             if rates is None:
                 barred.append(each.key)
-                continue
-            most = max(most, rates.most(ticket.prompt, ticket.completion))
+            else:
+                most = max(most, rates.most(ticket.prompt, ticket.completion))
         if barred and plan.hard_money:
             if most < 0:
                 raise CallerError(
@@ -266,31 +273,6 @@ class Guard:
                 )
             ticket.barred = ticket.barred | {*barred}
         return max(0, most)
-
-    def _take(
-        self,
-        taken: list[Taken],
-        meters: Sequence[tuple[Meter, int]],
-        amounts: Sequence[int],
-        marks: Sequence[Marked],
-        now: float,
-    ) -> None:
-        """Take from all of ``meters``, or from none. What is counted as it came (requests) need not be
-        settled, and is not noted in ``taken``."""
-        at = 0
-        try:
-            for meter, code in meters:
-                amount = amounts[code]
-                wait = meter.take(amount, now)
-                if wait != GRANTED:
-                    raise AskError(meter, amount) if wait == ASK else exhausted(marks[at], wait)
-                at += 1
-                if code != REQUESTS:
-                    taken.append((meter, code, amount, meter.turn))
-        except (GatewayError, AskError):
-            taken.clear()
-            _give_back(meters[:at], amounts, now)
-            raise
 
     def meter(self, marked: Marked, now: float) -> Meter:
         """The meter of a mark, for the period of ``now``."""
@@ -314,7 +296,7 @@ class Guard:
         marks = self.rules.of_provider(provider.name)
         if not marks:
             return None
-        rates = self.prices.rates_of(provider, model, countable=ticket.countable)
+        rates = self.prices.rates_of(provider, model, ticket.countable)
         budgets = [marked.budget for marked in marks if marked.budget is not None]
         if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
@@ -324,58 +306,59 @@ class Guard:
         while True:
             now = time.time()
             meters = [(self.meter(marked, now), CODES[marked.mark.what]) for marked in marks]
-            taken: list[Taken] = []
+            amounts = (1, 1, both, money, both)
             try:
-                self._take(taken, meters, (1, 1, both, money, both), marks, now)
+                _take(meters, amounts, marks, now)
             except AskError as ask:
                 await asyncio.ensure_future(ask.meter.refill(ask.amount))
                 continue
             except GatewayError as error:
                 error.provider = provider.name
                 return error
-            ticket.at_providers += [(each, provider.name) for each in taken]
+            ticket.at_providers += [(meter, code, amounts[code], provider.name) for meter, code in meters]
             return None
 
     # After
 
-    def settle(self, ticket: Ticket, usages: Sequence[tuple[str, Usage, int | None]]) -> None:
-        """Give back what was not used.
-
-        Args:
-            usages: of each attempt that used anything: provider, tokens, micros (None: unknown).
-        """
-        tokens = cost = 0
-        for _, usage, micros in usages:
-            tokens += usage.prompt_tokens + usage.completion_tokens
-            cost += micros or 0
-        used = (0, 0, tokens, cost, tokens)
-        now = time.time()
-        for meter, code, taken, turn in ticket.taken:
-            meter.settle(taken, used[code], now, turn)
-            if code >= MONEY and isinstance(meter, Purse) and meter.spent >= meter.alarm:
-                self._alert(meter)
-        ticket.taken = []
+    def settle(self, ticket: Ticket, spent: Sequence[Spent]) -> None:
+        """Give back what was not used; ``spent`` by each of the attempts."""
+        amounts, meters = ticket.amounts, ticket.meters
+        if amounts is not None and meters is not None:
+            ticket.amounts = None
+            tokens = cost = 0
+            for each in spent:
+                usage = each.usage
+                tokens += usage.prompt_tokens + usage.completion_tokens
+                cost += each.cost or 0
+            used = (0, 0, tokens, cost, tokens)
+            now = time.time()
+            for meter, code in meters.held:
+                if meter.settle(amounts[code], used[code], now):
+                    self._alert(meter)
+            for meter, turn in zip(meters.rates, ticket.turns, strict=True):
+                meter.settle(amounts[TOKENS], tokens, now, turn)
         if ticket.at_providers:
-            self._settle_at_providers(ticket, usages)
+            self._settle_at_providers(ticket, spent)
 
-    def _settle_at_providers(self, ticket: Ticket, usages: Sequence[tuple[str, Usage, int | None]]) -> None:
+    def _settle_at_providers(self, ticket: Ticket, spent: Sequence[Spent]) -> None:
         seen: set[tuple[int, str]] = set()
-        for (meter, code, taken, turn), name in ticket.at_providers:
+        for meter, code, taken, name in ticket.at_providers:
             used = 0
             if (id(meter), name) not in seen:  # asked twice: what was used counts once
                 seen.add((id(meter), name))
-                of_it = [(usage, micros) for provider, usage, micros in usages if provider == name]
-                used = sum((micros or 0) if code == MONEY else u.total_tokens for u, micros in of_it)
-            meter.settle(taken, used, 0.0, turn)
-            if isinstance(meter, Purse) and meter.spent >= meter.alarm:
+                of_it = [each for each in spent if each.provider == name]
+                used = sum((each.cost or 0) if code == MONEY else each.usage.total_tokens for each in of_it)
+            if meter.settle(taken, used, 0.0):
                 self._alert(meter)
         ticket.at_providers = []
 
-    def _alert(self, purse: Purse) -> None:
+    def _alert(self, meter: Meter) -> None:
         """Warn, once at the mark and once when nothing is left."""
-        marked = purse.ring()
-        if marked is not None and marked.budget is not None and self._warn is not None:
-            self._warn(Spending(marked.mark, marked.budget, purse.spent, purse.reserved, purse.ends))
+        marked = meter.ring() if isinstance(meter, Purse) else None
+        if marked is None or marked.budget is None or self._warn is None:
+            return
+        assert isinstance(meter, Purse)
+        self._warn(Spending(marked.mark, marked.budget, meter.spent, meter.reserved, meter.ends))
 
     def spendings(self) -> list[Spending]:
         """The budgets that were looked at since the start, in their present periods."""
@@ -388,18 +371,19 @@ class Guard:
         return found
 
 
-def _give_back(meters: Sequence[tuple[Meter, int]], amounts: Sequence[int], now: float) -> None:
-    for meter, code in meters:
-        meter.settle(amounts[code], 0, now)
-
-
-def _narrowest(plan: Plan, code: int) -> Meter | None:
-    """The meter that headers tell of: the one with the smallest limit."""
-    found = [meter for meter, what in plan.meters if what == code]
-    return min(found, key=lambda meter: meter.limit, default=None)
-
-
-_SHOWN: Final[tuple[What, ...]] = ("requests", "tokens")
+def _take(meters: Sequence[Coded], amounts: Amounts, marks: Sequence[Marked], now: float) -> None:
+    """Take from all of ``meters``, or from none."""
+    at = 0
+    try:
+        for meter, code in meters:
+            wait = meter.take(amounts[code], now)
+            if wait:
+                raise AskError(meter, amounts[code]) if wait == ASK else exhausted(marks[at], wait)
+            at += 1
+    except (GatewayError, AskError):
+        for meter, code in meters[:at]:
+            meter.settle(amounts[code], 0, now)
+        raise
 
 
 def _check_access(key: ApiKey, model: str, candidates: Sequence[Candidate], ticket: Ticket) -> None:

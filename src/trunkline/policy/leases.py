@@ -259,7 +259,7 @@ class SharedRate:
         refilled = max(0.0, now - self._heard_at) * self.limit / self._per_s
         return max(0.0, self._debt - refilled) - self._credit + self._owed
 
-    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
         """See :class:`~trunkline.policy.meters.Meter`. What others have taken meanwhile is not known here:
         time may be thought to have given back more than it has."""
         turn = self.turn if turn is None else turn
@@ -272,6 +272,7 @@ class SharedRate:
             self._owed -= due - kept
         else:
             self._owed += used - taken
+        return False
 
     def left(self, now: float) -> Left:
         """What all nodes have left, as far as is known here."""
@@ -385,7 +386,7 @@ class SharedPurse(Purse):
             if not self._places and self.spent + least > self.limit:
                 self._denied_until = min(now + REFUSED_S, self.ends)
 
-    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
         """See :class:`~trunkline.policy.meters.Meter`."""
         if self._places:
             used = 0
@@ -401,6 +402,7 @@ class SharedPurse(Purse):
         kept = min(max(0, leased - used), max(0, room))
         self._credit += kept
         self._to_release += leased - kept
+        return self.spent >= self.alarm
 
     def arm(self) -> None:
         """Both marks are told by whichever node is the first to say so (:meth:`Sharing.is_first`)."""

@@ -41,9 +41,9 @@ class Meter(Protocol):
     def turn(self) -> int:
         """Of the last take, for its ``settle``."""
 
-    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
         """What was taken turned out to be ``used``, which may be more. ``turn`` is that of the take; without
-        it, it was the last one, just now."""
+        it, it was the last one, just now. Returns whether a warning is due."""
 
     async def refill(self, amount: int) -> None:
         """Learn what :meth:`take` has asked for."""
@@ -119,10 +119,11 @@ GRAINS: Final = 64
 class Rate(_Knowing):
     """So much in a time, by GCRA: at most ``limit`` at once, refilled evenly over ``per_s`` seconds."""
 
-    __slots__ = ("_ebb", "_full_at", "_interval", "_limit", "_seen", "per_s")
+    __slots__ = ("_ebb", "_full_at", "_interval", "_limit", "_seen", "per_s", "turn")
 
     def __init__(self, limit: int, per_s: float, *, refunds: bool = True) -> None:
         """``refunds``: what was taken may turn out to be too much, later; else only at once."""
+        self.turn = 0
         self.per_s = per_s
         self.limit = limit
         self._full_at = -math.inf
@@ -130,11 +131,6 @@ class Rate(_Knowing):
         self._seen = -math.inf
         """The last time that was handed in."""
         self._ebb = Ebb(per_s / GRAINS) if refunds else None
-
-    @property
-    def turn(self) -> int:
-        """See :class:`Meter`."""
-        return 0 if self._ebb is None else self._ebb.turn
 
     @property
     def limit(self) -> int:
@@ -163,17 +159,19 @@ class Rate(_Knowing):
         self._full_at = then
         if self._ebb is not None:
             self._ebb.take(full_at - now)
+            self.turn = self._ebb.turn
         return GRANTED
 
-    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
         """See :class:`Meter`. What time has given back already is not given back again."""
         ebb = self._ebb
         if used < taken and ebb is not None:
             debt = self._full_at - max(now, self._seen)
             wanted = (taken - used) * self._interval
-            self._full_at -= ebb.give(ebb.turn if turn is None else turn, wanted, debt)
+            self._full_at -= ebb.give(self.turn if turn is None else turn, wanted, debt)
         else:
             self._full_at += (used - taken) * self._interval
+        return False
 
     def left(self, now: float) -> Left:
         """See :class:`Meter`."""
@@ -201,9 +199,10 @@ class Slots(_Knowing):
         self.taken += amount
         return GRANTED
 
-    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
         """See :class:`Meter`."""
         self.taken -= taken
+        return False
 
     def left(self, now: float) -> Left:
         """See :class:`Meter`."""
@@ -279,11 +278,12 @@ class Purse:
         self.reserved += amount
         return GRANTED
 
-    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> None:
+    def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
         """See :class:`Meter`."""
         self.reserved -= taken
         if self.known:  # else the ledger knows of it
             self.spent += used
+        return self.spent >= self.alarm
 
     def forget(self) -> None:
         """No rule is about this any more. Should one be again, what was spent by then must be learned anew:

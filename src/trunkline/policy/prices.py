@@ -12,13 +12,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from trunkline.model import Usage
 
 _FINE: Final = 1_000_000
 """Rates are whole millionths of a micro for each token, so that sums are exact."""
 _A_MILLION: Final = 1_000_000
+_MOST_KEPT: Final = 10_000
 
 
 class Priced(Protocol):
@@ -49,7 +52,7 @@ class PriceRule(Protocol):
     def request(self) -> float: ...
 
 
-class Rates(NamedTuple):
+class Rates(msgspec.Struct, frozen=True):
     """What tokens cost, in millionths of a micro each (dollars per million tokens, times a million)."""
 
     source: str
@@ -63,6 +66,14 @@ class Rates(NamedTuple):
     """For each request."""
     above: tuple[int, Rates] | None = None
     """Other rates, for requests whose prompt is longer than so many tokens; they may have others above."""
+    dearest_input: int = 0
+    """What a token of a prompt costs at most; worked out."""
+    dearest_output: int = 0
+
+    def __post_init__(self) -> None:
+        dearest = max(self.input, self.cached, self.cache_write)
+        msgspec.structs.force_setattr(self, "dearest_input", dearest)
+        msgspec.structs.force_setattr(self, "dearest_output", max(self.output, self.reasoning))
 
     def cost(self, usage: Usage) -> int:
         """The micros of one answer."""
@@ -88,14 +99,8 @@ class Rates(NamedTuple):
         """Micros that a request costs at most, with a prompt and an answer of so many tokens."""
         if self.above is not None and prompt > self.above[0]:
             return self.above[1].most(prompt, completion)
-        _, dear, dear_output, cached, written, thought, request, _ = self
-        if cached > dear:
-            dear = cached
-        if written > dear:
-            dear = written
-        if thought > dear_output:
-            dear_output = thought
-        return -(-(prompt * dear + completion * dear_output + request) // _FINE)
+        total = prompt * self.dearest_input + completion * self.dearest_output + self.request
+        return -(-total // _FINE)
 
 
 FREE: Final = Rates("local")
@@ -134,19 +139,21 @@ class PriceBook:
     def rates(self, provider: Priced, model: str) -> Rates | None:
         """The rates of a model at a provider; None if nobody knows."""
         version = self._version()
-        if version != self._seen or len(self._kept) > 10_000:
+        if version != self._seen:
             self._kept.clear()
             self._seen = version
         place = provider.name, model
         try:
             return self._kept[place]
         except KeyError:
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.clear()
             found = self._kept[place] = self._find(provider, model)
             return found
 
-    def rates_of(self, provider: Priced, model: str, *, countable: bool) -> Rates | None:
-        """The same for a request; of what is not counted in tokens (pictures, sounds) nobody knows the price,
-        but where nothing costs anything."""
+    def rates_of(self, provider: Priced, model: str, countable: bool) -> Rates | None:
+        """The same for a request; of what is not ``countable`` in tokens (pictures, sounds) nobody knows the
+        price, but where nothing costs anything."""
         rates = self.rates(provider, model)
         return rates if countable or rates is FREE else None
 
@@ -222,9 +229,9 @@ def _of_genai(kind: str, model: str) -> Rates | None:
     above: tuple[int, Rates] | None = None
     for start in sorted(steps, reverse=True):
         higher = _of_prices(prices, start + 1)
-        above = above if higher is None else (start, higher._replace(above=above))
+        above = above if higher is None else (start, msgspec.structs.replace(higher, above=above))
     rates = _of_prices(prices, 0)
-    return None if rates is None else rates._replace(above=above)
+    return None if rates is None else msgspec.structs.replace(rates, above=above)
 
 
 def _of_prices(prices: Any, prompt: int) -> Rates | None:

@@ -87,11 +87,8 @@ class Rulebook:
         self._budgets = sorted(budgets, key=lambda rule: rule.subject != EACH)
         self._counted = {(rule.scope, rule.subject, rule.unit, rule.per) for rule in self._budgets}
         self.guards_providers = any(rule.scope == "provider" for rule in self._budgets)
-
-    @property
-    def is_empty(self) -> bool:
+        self.is_empty = not self._limits and not self._budgets
         """Nothing is limited."""
-        return not self._limits and not self._budgets
 
     def of(self, caller: Caller, models: Sequence[str]) -> list[Marked]:
         """What a request by ``caller`` for a model of these names (in lower case) is under, without its

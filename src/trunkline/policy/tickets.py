@@ -5,37 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence, Set
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from trunkline.dialects.base import NO_FILLS, Fills
 from trunkline.errors import BUDGET_EXCEEDED, LIMITED, CallerError
+from trunkline.model import Usage
 from trunkline.policy.meters import Meter
 from trunkline.policy.rules import MINUTE, Marked, What
-
-Taken: TypeAlias = tuple[Meter, int, int, int]
-"""From which meter, what it counts, how much, and its turn."""
-
-
-class Plan:
-    """What one key's requests for one model are under, with the meters of the present periods."""
-
-    __slots__ = ("bounded", "ends", "hard_money", "marks", "meters", "money", "shown")
-
-    def __init__(self, marks: Sequence[Marked]) -> None:
-        budgets = [marked.budget for marked in marks if marked.budget is not None]
-        self.marks = marks
-        self.money = any(budget.unit == "usd" for budget in budgets)
-        """A budget of money is among them."""
-        self.hard_money = any(budget.unit == "usd" and budget.hard for budget in budgets)
-        self.bounded = any(budget.hard for budget in budgets)
-        """A hard budget is among them: an answer needs a bound."""
-        self.ends = -math.inf
-        """When the first of the periods ends, and the meters must be looked up anew."""
-        self.meters: Sequence[tuple[Meter, int]] = ()
-        self.shown: Sequence[tuple[bytes, Meter]] = ()
-        """Limits that headers tell of, of requests and of tokens: the header lines but for what is left, and
-        the meter that knows that."""
-
 
 SLOTS, REQUESTS, TOKENS, MONEY, USED = range(5)
 CODES: Final[dict[What, int]] = {
@@ -48,36 +26,103 @@ CODES: Final[dict[What, int]] = {
 """What is counted, as an index into a request's amounts."""
 
 
-class Ticket:
+Amounts: TypeAlias = tuple[int, int, int, int, int]
+"""What a request takes, or has used, of what each of :data:`CODES` counts."""
+Coded: TypeAlias = tuple[Meter, int]
+"""A meter, and what it counts."""
+NOBODY: Final[frozenset[str]] = frozenset()
+
+
+class Meters:
+    """What a plan's requests are taken from in the present periods."""
+
+    __slots__ = ("every", "held", "rates", "shown")
+
+    def __init__(self, every: Sequence[Coded]) -> None:
+        self.every = every
+        self.held = [(meter, code) for meter, code in every if code not in (REQUESTS, TOKENS)]
+        """Places and budgets: of them a request holds something until it is settled."""
+        self.rates = [meter for meter, code in every if code == TOKENS]
+        """Rates of tokens, which are corrected when a request is settled. Requests count as they came."""
+        self.shown = [
+            (limit_lines(what, meter.limit), meter)
+            for what, code in ((b"requests", REQUESTS), (b"tokens", TOKENS))
+            if (meter := _narrowest(every, code)) is not None
+        ]
+        """Limits that headers tell of: the lines but for what is left, and the meter that knows that."""
+
+
+class Plan:
+    """What one key's requests for one model are under, with the meters of the present periods."""
+
+    __slots__ = ("bounded", "ends", "hard_money", "marks", "meters", "money")
+
+    def __init__(self, marks: Sequence[Marked]) -> None:
+        budgets = [marked.budget for marked in marks if marked.budget is not None]
+        self.marks = marks
+        self.money = any(budget.unit == "usd" for budget in budgets)
+        """A budget of money is among them."""
+        self.hard_money = any(budget.unit == "usd" and budget.hard for budget in budgets)
+        self.bounded = any(budget.hard for budget in budgets)
+        """A hard budget is among them: an answer needs a bound."""
+        self.ends = -math.inf
+        """When the first of the periods ends, and the meters must be looked up anew."""
+        self.meters = Meters(())
+
+
+class Spent(NamedTuple):
+    """What an attempt used and cost."""
+
+    usage: Usage
+    estimated: bool
+    """The upstream did not report its usage, so that it was estimated here."""
+    cost: int | None
+    """Millionths of a US dollar; None is unknown."""
+    source: str | None
+    """Where the price is from: ``upstream``, or one of the sources that ``policy.prices`` names."""
+    provider: str = ""
+
+
+NOTHING: Final = Spent(Usage(), False, 0, None)
+
+
+class Ticket(msgspec.Struct, eq=False):
     """What one request has taken, until it is settled."""
 
-    __slots__ = ("at_providers", "barred", "completion", "countable", "fills", "plan", "prompt", "taken")
-
-    def __init__(self) -> None:
-        self.plan: Plan | None = None
-        self.countable = True
-        """What it comes to can be told from tokens: it is no picture and no sound."""
-        self.prompt = 0
-        """Tokens that the prompt was estimated to have."""
-        self.completion = 0
-        """Tokens that the answer may have."""
-        self.taken: list[Taken] = []
-        self.at_providers: list[tuple[Taken, str]] = []
-        """The same of budgets of providers, and their names."""
-        self.barred: Set[str] = NOBODY
-        """Candidates that must not be asked."""
-        self.fills: Fills = NO_FILLS
-        """What policy adds to the request."""
+    countable: bool = True
+    """What it comes to can be told from tokens: it is no picture and no sound."""
+    prompt: int = 0
+    """Tokens that the prompt was estimated to have."""
+    completion: int = 0
+    """Tokens that the answer may have."""
+    meters: Meters | None = None
+    """What it is under."""
+    amounts: Amounts | None = None
+    """What it has taken of that; None before and after."""
+    turns: Sequence[int] = ()
+    """The turns of the rates of tokens among them."""
+    at_providers: list[tuple[Meter, int, int, str]] = []
+    """What it has taken of budgets of providers: from which, what it counts, how much, and whose it is."""
+    barred: Set[str] = NOBODY
+    """Candidates that must not be asked."""
+    fills: Fills = NO_FILLS
+    """What policy adds to the request."""
 
     def lines(self) -> bytes:
         """The ``x-ratelimit-*`` headers, as OpenAI has them."""
-        if self.plan is None or not self.plan.shown:
-            return b""
-        now, found = time.time(), b""
-        for lines, meter in self.plan.shown:
-            remaining, reset = meter.left(now)
-            found += lines % (remaining, duration(reset))
+        found = b""
+        if self.meters is not None and self.meters.shown:
+            now = time.time()
+            for lines, meter in self.meters.shown:
+                remaining, reset = meter.left(now)
+                found += lines % (remaining, duration(reset))
         return found
+
+
+def _narrowest(meters: Sequence[Coded], code: int) -> Meter | None:
+    """The one with the smallest limit."""
+    found = [meter for meter, what in meters if what == code]
+    return min(found, key=lambda meter: meter.limit, default=None)
 
 
 def limit_lines(what: bytes, limit: int) -> bytes:
@@ -88,9 +133,6 @@ def limit_lines(what: bytes, limit: int) -> bytes:
         what,
         what,
     )
-
-
-NOBODY: Final[frozenset[str]] = frozenset()
 
 
 class AskError(Exception):

@@ -71,7 +71,7 @@ class Recorder:
         for outcome in pending:
             self._note(outcome, offset)
         if self._ledger is not None and pending:
-            self._ledger.put([row for each in pending for row in rows_of(each, offset, self._ids)])
+            self._ledger.put(rows_of(pending, offset, self._ids))
         if self._tracer is not None:
             self._tracer.put(span for each in pending for span in spans_of(each, offset))
 

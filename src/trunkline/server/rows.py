@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from trunkline.call import Attempt, Call, Outcome, Spent
+from trunkline.call import Call, Outcome
 from trunkline.errors import redact
 from trunkline.ledger.rows import Ids, UsageRow
 
@@ -25,127 +25,121 @@ def end_user(headers: Mapping[bytes, bytes]) -> bytes | None:
     return None
 
 
-def rows_of(outcome: Outcome, offset: float, ids: Ids) -> list[UsageRow]:
-    """The rows of one call; ``offset`` makes Unix time of the pipeline's clock."""
-    call = outcome.call
-    peek, key = call.peek, call.key
-    whose = ("", "") if key is None else (key.id, key.team_id or "")
-    asked, user = None, None
-    if peek is not None:
-        asked, user = peek.model, peek.user
-        if asked is not None:
+def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageRow]:
+    """The rows of calls; ``offset`` makes Unix time of the pipeline's clock."""
+    rows: list[UsageRow] = []
+    for call, status, ended in outcomes:
+        peek, key, exchange, candidate = call.peek, call.key, call.exchange, call.candidate
+        asked, user, streamed = "", None, 0
+        if peek is not None:
+            asked, user = peek.model or "", peek.user
+            if peek.stream:
+                streamed = 1
+        if "\0" in asked or len(asked) > _LONGEST:
             asked = _fit(asked)
-            if call.error is not None or call.past:  # what nobody knows may be anything
-                asked = redact(asked)
-    if not user and call.end_user:
-        user = call.end_user.decode("latin-1")
-    user = _clean(user) if user else None
-    rows = [
-        _row_of_attempt(call, past, number, offset, ids, asked, user, whose)
-        for number, past in enumerate(call.past, start=1)
-    ]
-    rows.append(_row_of_call(outcome, offset, ids, asked, user, whose))
+        if call.error is not None or call.past:  # what nobody knows may be anything
+            asked = redact(asked)
+        if not user and call.end_user:
+            user = call.end_user.decode("latin-1")
+        user = _clean(user) if user else ""
+        whose = ("", "") if key is None else (key.id, key.team_id or "")
+        if call.past:
+            rows += _rows_of_attempts(call, offset, ids, whose, asked, user, streamed)
+        provider = upstream = model = ""
+        busy = 0.0
+        if candidate is not None:
+            provider, upstream, model = candidate.provider.name, candidate.upstream.name, candidate.model
+        if exchange is not None:
+            model = exchange.upstream_model or model
+            if call.sent_at is not None:
+                busy = (call.landed_at or ended) - call.sent_at
+        if call.kept is not None:
+            provider, model = call.kept.provider, call.kept.model
+        if "\0" in model or len(model) > _LONGEST:
+            model = _fit(model)
+        at = int((ended + offset) * 1000)
+        began, first_byte, attempts = call.began, call.first_byte_at, call.attempts
+        usage, estimated, cost, source, _ = call.spent
+        rows.append(
+            UsageRow(
+                ids.next(at),
+                at,
+                call.request_id,
+                0 if exchange is None else attempts,
+                1,
+                whose[0],
+                whose[1],
+                user,
+                call.route or "",
+                provider,
+                upstream,
+                asked,
+                model,
+                call.front.dialect,
+                call.front.operation,
+                streamed,
+                status,
+                "" if call.error is None else _fit(call.error.code, _LONGEST_CODE),
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens or 0,
+                usage.reasoning_tokens or 0,
+                1 if estimated else 0,
+                cost,
+                source or "",
+                None if first_byte is None else (first_byte - began) * 1000,
+                (ended - began) * 1000,
+                busy * 1000,
+                call.waited * 1000,
+                attempts - 1 if attempts else 0,
+                0 if call.kept is None else 1,
+                None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
+            )
+        )
     return rows
 
 
-def _row_of_call(
-    outcome: Outcome, offset: float, ids: Ids, asked: str | None, user: str | None, whose: Sequence[str]
-) -> UsageRow:
-    """The call's own row, which is its last attempt's as well, if there was any."""
-    call, status, ended = outcome
-    exchange, candidate, error = call.exchange, call.candidate, call.error
-    provider = "" if candidate is None else candidate.provider.name
-    model = "" if exchange is None else exchange.upstream_model
-    if call.kept is not None:
-        provider, model = call.kept.provider, call.kept.model
-    if not model and candidate is not None:
-        model = candidate.model
-    at = int((ended + offset) * 1000)
-    began, first_byte = call.began, call.first_byte_at
-    usage, estimated, cost, source = call.spent
-    busy = 0.0 if call.sent_at is None or exchange is None else (call.landed_at or ended) - call.sent_at
-    return UsageRow(
-        ids.next(at),
-        at,
-        call.request_id,
-        0 if exchange is None else call.attempts,
-        True,
-        whose[0],
-        whose[1],
-        user,
-        call.route,
-        provider,
-        None if candidate is None else candidate.upstream.name,
-        asked,
-        _fit(model),
-        call.front.dialect,
-        call.front.operation,
-        call.peek is not None and call.peek.stream,
-        status,
-        None if error is None else _fit(error.code, _LONGEST_CODE),
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.cached_tokens or 0,
-        usage.reasoning_tokens or 0,
-        estimated,
-        cost,
-        source,
-        None if first_byte is None else (first_byte - began) * 1000,
-        (ended - began) * 1000,
-        busy * 1000,
-        call.waited * 1000,
-        max(0, call.attempts - 1),
-        call.kept is not None,
-        None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
-    )
-
-
-def _row_of_attempt(
-    call: Call,
-    past: Attempt,
-    number: int,
-    offset: float,
-    ids: Ids,
-    asked: str | None,
-    user: str | None,
-    whose: Sequence[str],
-) -> UsageRow:
-    at = int((past.ended + offset) * 1000)
-    spent: Spent = past.spent
-    milliseconds = (past.ended - past.began) * 1000
-    return UsageRow(
-        ids.next(at),
-        at,
-        call.request_id,
-        number,
-        False,
-        whose[0],
-        whose[1],
-        user,
-        call.route,
-        past.choice.provider.name,
-        past.choice.upstream.name,
-        asked,
-        _fit(past.choice.model),
-        call.front.dialect,
-        call.front.operation,
-        call.peek is not None and call.peek.stream,
-        past.failure.status,
-        _fit(past.failure.code, _LONGEST_CODE),
-        spent.usage.prompt_tokens,
-        spent.usage.completion_tokens,
-        spent.usage.cached_tokens or 0,
-        spent.usage.reasoning_tokens or 0,
-        spent.estimated,
-        spent.cost,
-        spent.source,
-        None,
-        milliseconds,
-        milliseconds,
-        0.0,
-        0,
-        False,
-    )
+def _rows_of_attempts(
+    call: Call, offset: float, ids: Ids, whose: tuple[str, str], asked: str, user: str, streamed: int
+) -> Iterator[UsageRow]:
+    """The attempts before a call's last, which failed."""
+    for number, (choice, spent, began, ended, failure) in enumerate(call.past, start=1):
+        at = int((ended + offset) * 1000)
+        milliseconds = (ended - began) * 1000
+        usage, estimated, cost, source, _ = spent
+        yield UsageRow(
+            ids.next(at),
+            at,
+            call.request_id,
+            number,
+            0,
+            whose[0],
+            whose[1],
+            user,
+            call.route or "",
+            choice.provider.name,
+            choice.upstream.name,
+            asked,
+            _fit(choice.model),
+            call.front.dialect,
+            call.front.operation,
+            streamed,
+            failure.status,
+            _fit(failure.code, _LONGEST_CODE),
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cached_tokens or 0,
+            usage.reasoning_tokens or 0,
+            1 if estimated else 0,
+            cost,
+            source or "",
+            None,
+            milliseconds,
+            milliseconds,
+            0.0,
+            0,
+            0,
+        )
 
 
 def _clean(text: str) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from trunkline.call import NOTHING, Call, Outcome, Spent
+from trunkline.call import Call, Outcome
 from trunkline.errors import CLIENT_GONE, GatewayError, redact
 from trunkline.observe.traces import Span, Trace, Value
+from trunkline.policy.tickets import NOTHING, Spent
 from trunkline.providers.base import Provider, Upstream
 from trunkline.routing.pools import Choice
 
