@@ -208,7 +208,11 @@ class Guard:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
         names = {name for each in candidates for name in _names(model, each)}
         marks = self.rules.of(caller, [name.lower() for name in names])
-        plan = Plan(marks) if marks else None
+        plan = None
+        if marks:
+            rates = [self.prices.rates(each.provider, each.model) for each in candidates]
+            known = [each for each in rates if each is not None]
+            plan = Plan(marks, known if len(known) == len(rates) else ())
         self._plans[place] = candidates, plan
         return plan
 
@@ -252,17 +256,22 @@ class Guard:
     def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate]) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
+        if plan.rates and ticket.countable and not ticket.barred:
+            most = plan.rates[0].most(ticket.prompt, ticket.completion)
+            for rates in plan.rates[1:]:
+                most = max(most, rates.most(ticket.prompt, ticket.completion))
+            return most
         most = -1
         barred: list[str] = []
         prices, countable = self.prices, ticket.countable
         for each in candidates:
             if ticket.barred and each.key in ticket.barred:
                 continue
-            rates = prices.rates_of(each.provider, each.model, countable)
-            if rates is None:
+            found = prices.rates_of(each.provider, each.model, countable)
+            if found is None:
                 barred.append(each.key)
             else:
-                most = max(most, rates.most(ticket.prompt, ticket.completion))
+                most = max(most, found.most(ticket.prompt, ticket.completion))
         if barred and plan.hard_money:
             if most < 0:
                 raise CallerError(
@@ -335,8 +344,9 @@ class Guard:
             for meter, code in meters.held:
                 if meter.settle(amounts[code], used[code], now):
                     self._alert(meter)
-            for meter, turn in zip(meters.rates, ticket.turns, strict=True):
-                meter.settle(amounts[TOKENS], tokens, now, turn)
+            if ticket.turns:
+                for meter, turn in zip(meters.rates, ticket.turns, strict=True):
+                    meter.settle(amounts[TOKENS], tokens, now, turn)
         if ticket.at_providers:
             self._settle_at_providers(ticket, spent)
 

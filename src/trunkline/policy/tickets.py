@@ -13,6 +13,7 @@ from trunkline.dialects.base import NO_FILLS, Fills
 from trunkline.errors import BUDGET_EXCEEDED, LIMITED, CallerError
 from trunkline.model import Usage
 from trunkline.policy.meters import Meter
+from trunkline.policy.prices import Rates
 from trunkline.policy.rules import MINUTE, Marked, What
 
 SLOTS, REQUESTS, TOKENS, MONEY, USED = range(5)
@@ -55,11 +56,13 @@ class Meters:
 class Plan:
     """What one key's requests for one model are under, with the meters of the present periods."""
 
-    __slots__ = ("bounded", "ends", "hard_money", "marks", "meters", "money")
+    __slots__ = ("bounded", "ends", "hard_money", "marks", "meters", "money", "rates")
 
-    def __init__(self, marks: Sequence[Marked]) -> None:
+    def __init__(self, marks: Sequence[Marked], rates: Sequence[Rates] = ()) -> None:
+        """``rates``: what the model costs at each of its places, if all of them have a price."""
         budgets = [marked.budget for marked in marks if marked.budget is not None]
         self.marks = marks
+        self.rates = rates
         self.money = any(budget.unit == "usd" for budget in budgets)
         """A budget of money is among them."""
         self.hard_money = any(budget.unit == "usd" and budget.hard for budget in budgets)
