@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DELAY_S: Final = 0.03
 """Seconds for which a call may wait to be noted."""
 
-MOST_PENDING: Final = 256
+MOST_PENDING: Final = 64
 """Calls that may wait to be noted: each of them still holds its request in memory."""
 
 _QUIET: Final = ("/health", "/metrics")
