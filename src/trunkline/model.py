@@ -265,13 +265,9 @@ class Usage(Value, frozen=True):
     """USD, when the upstream itself reported it."""
 
     def __post_init__(self) -> None:
-        if not (
-            0 <= self.prompt_tokens <= MOST_TOKENS
-            and 0 <= self.completion_tokens <= MOST_TOKENS
-            and 0 <= (self.cached_tokens or 0) <= MOST_TOKENS
-            and 0 <= (self.cache_write_tokens or 0) <= MOST_TOKENS
-            and 0 <= (self.reasoning_tokens or 0) <= MOST_TOKENS
-        ):
+        all_bits = self.prompt_tokens | self.completion_tokens | (self.cached_tokens or 0)
+        all_bits |= (self.cache_write_tokens or 0) | (self.reasoning_tokens or 0)
+        if not 0 <= all_bits <= MOST_TOKENS:  # no count is above it, then, nor below nothing
             self._bound()
         if self.cost is not None and not 0 <= self.cost <= MOST_COST:
             msgspec.structs.force_setattr(self, "cost", MOST_COST if self.cost > 0 else 0.0)

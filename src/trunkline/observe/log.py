@@ -96,9 +96,13 @@ class AccessLog:
         if self._pending:
             self._arm()
 
+    def wants(self, status: int) -> bool:
+        """Whether a request with this status is logged: what nobody reads need not be made."""
+        return status >= self._least
+
     def emit(self, line: RequestLine) -> None:
         """Note one request."""
-        if line.status < self._least:
+        if not self.wants(line.status):
             return
         if len(self._pending) >= self._capacity:
             self._refused += 1

@@ -275,15 +275,17 @@ def authenticate(
     """
     sent = malformed = expired = False
     for name, value in headers:
+        if name not in _KEY_HEADERS:
+            continue
         if name == b"authorization":
             if value[:7].lower() != b"bearer " or not (value := value[7:].strip()):
                 malformed = True
                 continue
-        elif name not in _KEY_HEADERS or not (value := value.strip()):
+        elif not (value := value.strip()):
             continue
         sent = True
         if (found := keyring.find(value)) is not None:
-            if not _is_over(found):
+            if found.expires_at is None or not _is_over(found):
                 return found
             expired = True
     if path_key:
@@ -304,7 +306,7 @@ def _is_over(key: ApiKey) -> bool:
 
 
 _EXPIRED: Final = "Invalid API key: it has expired."
-_KEY_HEADERS: Final = frozenset({b"x-api-key", b"api-key"})
+_KEY_HEADERS: Final = frozenset({b"authorization", b"x-api-key", b"api-key"})
 _MISSING: Final = "Missing API key. Send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'."
 _MALFORMED: Final = "Malformed Authorization header. It must read 'Authorization: Bearer <key>'."
 _UNKNOWN: Final = "Invalid API key: it is unknown or was revoked."

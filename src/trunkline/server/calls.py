@@ -6,8 +6,10 @@ request on its way once the body is there (``enter``). What an entry tells by it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from trunkline import steps
 from trunkline.cache import HEADER as CACHE
@@ -46,7 +48,7 @@ class Held(Protocol):
         """The client has caught up."""
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, eq=False):
     """A request whose head was read and whose key was checked."""
 
     entry: Entry | None
@@ -77,7 +79,7 @@ class Opened(NamedTuple):
     @property
     def streams(self) -> bool:
         """The body is handed on as it comes, however large."""
-        return isinstance(self.entry, Do) and self.entry.streams
+        return _streams(self.entry)
 
     def lines(self, content_type: bytes) -> Lines:
         """Headers of an answer that the gateway gives by itself."""
@@ -91,6 +93,10 @@ class Opened(NamedTuple):
     def render(self, error: GatewayError) -> bytes:
         """An error in the shape of the surface that the request came to."""
         return openai.error_body(error) if self.entry is None else self.entry.render(error)
+
+
+def _streams(entry: Entry | None) -> bool:
+    return isinstance(entry, Do) and entry.streams
 
 
 class Door:
@@ -116,7 +122,8 @@ class Door:
         path_key, shown = None, path
         if self._key_in_path:
             path_key, path = split_key_path(path)
-        cors = admission.cors(said.get(b"origin"))
+        origin = said.get(b"origin")
+        cors = b"" if origin is None else admission.cors(origin)
         entry: Entry | None
         if method == "OPTIONS" and cors:
             cors = admission.preflight(cors, said.get(b"access-control-request-headers", b"*"))
@@ -125,24 +132,20 @@ class Door:
             entry = self._find(method, path)
         if entry is None:
             return None
-        if path_key is not None or not isinstance(entry, Ask):
+        asks = isinstance(entry, Ask)
+        if path_key is not None or not asks:
             shown = redact_path(shown)
         length = None if b"transfer-encoding" in said else int(said.get(b"content-length", 0))
         error: GatewayError | None = None
         key = None
         try:
-            if not (isinstance(entry, Tell) and entry.open):
+            if asks or not (isinstance(entry, Tell) and entry.open):
                 key = admission.check_key(headers, path_key)
-            streams = False
-            if isinstance(entry, Do):
-                streams = entry.streams
-                if entry.admin:
-                    admission.check_admin(key)
-            elif isinstance(entry, Ask):
+            if asks and key is not None:
                 admission.check_may_ask(key)
-                if entry.admin:
-                    admission.check_admin(key)
-            if length is not None and not streams:
+            if isinstance(entry, (Ask, Do)) and entry.admin:
+                admission.check_admin(key)
+            if length is not None and length > admission.max_body and not _streams(entry):
                 admission.check_length(length)
             if isinstance(entry, Refuse):
                 error = entry.error

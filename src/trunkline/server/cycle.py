@@ -122,7 +122,7 @@ class FastCycle:
             try:
                 self._protocol.gateway.admission.check_length(self._size)
             except CallerError as error:
-                self._opened = self._opened._replace(error=error)
+                self._opened.error = error
             if self._active and self._opened.error is not None:
                 self.refuse(self._opened.error)
             return

@@ -54,7 +54,7 @@ class FastProtocol(HttpToolsProtocol):
         fields: list[tuple[bytes, bytes]] = []
         keep = fields.append
         self._fields = fields
-        self.on_header = lambda name, value: keep((name, value))  # type: ignore[method-assign]
+        self.on_header = lambda name, value: keep((name.lower(), value))  # type: ignore[method-assign]
         self._dry = 0
         """Bytes that came since the last complete head or piece of body; bounded by :data:`HEAD_LIMIT`."""
         self._idle_since = 0.0
@@ -111,7 +111,7 @@ class FastProtocol(HttpToolsProtocol):
         if parser.should_upgrade():
             return
         self._idle_since = 0.0
-        headers = [(name.lower(), value) for name, value in self._fields]
+        headers = self._fields.copy()
         target, _, query = self.url.partition(b"?")
         path = target.decode("latin-1")
         if "%" in path:
@@ -151,7 +151,7 @@ class FastProtocol(HttpToolsProtocol):
         if method == b"CONNECT":
             self._give_up(CallerError("This gateway is no proxy", METHOD_NOT_ALLOWED))
             return
-        lines = [b"%b: %b\r\n" % field for field in self._fields if field[0].lower() != b"upgrade"]
+        lines = [b"%b: %b\r\n" % field for field in self._fields if field[0] != b"upgrade"]
         head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines))
         self.parser = HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)

@@ -84,12 +84,9 @@ class Recorder:
         """One call. No prompt, no answer and no key stands in what is noted."""
         call, status, ended = outcome
         candidate, usage, peek, error = call.candidate, call.usage, call.peek, call.error
-        model = call.model
-        asked = None if peek is None else peek.model
-        if error is not None:  # a name that nobody knows may be a key in the wrong place
-            model = model and redact(model)
-            asked = asked and redact(asked)
-        seconds, first_byte = outcome.seconds, outcome.first_byte
+        seconds, first_byte = ended - call.began, call.first_byte_at
+        if first_byte is not None:
+            first_byte -= call.began
         provider = None if candidate is None else candidate.provider.name
         if call.waited:
             self._metrics.queue_waits.add(call.waited)
@@ -101,9 +98,16 @@ class Recorder:
             first_byte,
             usage,
             call.spent.cost,
-            _overhead(call, outcome),
-            max(0, call.attempts - 1),
+            _overhead(call, ended),
+            call.attempts - 1 if call.attempts else 0,
         )
+        if not self._log.wants(status):
+            return
+        model = call.model
+        asked = None if peek is None else peek.model
+        if error is not None:  # a name that nobody knows may be a key in the wrong place
+            model = model and redact(model)
+            asked = asked and redact(asked)
         self._log.emit(
             RequestLine(
                 timestamp=ended + offset,
@@ -149,11 +153,13 @@ class Recorder:
         )
 
 
-def _overhead(call: Call, outcome: Outcome) -> float | None:
+def _overhead(call: Call, ended: float) -> float | None:
     """Seconds that the request spent in the gateway itself, if an upstream was asked."""
     if call.sent_at is None:
         return None
-    upstream = sum(past.ended - past.began for past in call.past)
+    own = ended - call.began - call.waited
+    if call.past:
+        own -= sum(past.ended - past.began for past in call.past)
     if call.exchange is not None:
-        upstream += (call.landed_at or outcome.ended) - call.sent_at
-    return max(0.0, outcome.seconds - upstream - call.waited)
+        own -= (call.landed_at or ended) - call.sent_at
+    return max(0.0, own)

@@ -13,12 +13,15 @@ MOST_PROMPT: Final = 256 * 1024
 """Bytes of a request's body that are stored, where prompts are."""
 _USERS: Final = (b"x-openwebui-user-email", b"x-openwebui-user-id", b"x-openwebui-user-name")
 """Headers in which Open WebUI names its user, the best first."""
+_USER_HEADERS: Final = frozenset(_USERS)
 _LONGEST: Final = 200
 _LONGEST_CODE: Final = 64
 
 
 def end_user(headers: Mapping[bytes, bytes]) -> bytes | None:
     """Open WebUI's user, where it names one."""
+    if _USER_HEADERS.isdisjoint(headers):
+        return None
     for name in _USERS:
         if user := headers.get(name):
             return user
