@@ -180,8 +180,12 @@ class PassThrough(_Carried):
         """The upstream's bytes, as far as they are whole records."""
         if self._failed is not None:
             return self._gather_error(self._failed, data)
-        out = self._scanner.feed(data)
-        self._note()
+        scanner = self._scanner
+        out = scanner.feed(data)
+        if out or self.streaming:
+            self._note()
+        else:  # a whole answer tells nothing before its end
+            self.progress, self.error = scanner.records, scanner.error
         return out
 
     def finish(self) -> bytes:

@@ -384,10 +384,13 @@ class Pipeline:
         if exchange.usage is None and call.first_byte_at is None and not call.abandoned:  # it failed
             return
         whole = exchange.complete or not exchange.streaming
-        pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
-        if call.front.operation == "embeddings":
-            pieces = 0
-        usage, estimated = used(exchange.usage, body, pieces, whole=whole)
+        if exchange.usage is not None and whole:
+            usage, estimated = exchange.usage, False
+        else:
+            pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
+            if call.front.operation == "embeddings":
+                pieces = 0
+            usage, estimated = used(exchange.usage, body, pieces, whole=whole)
         provider = choice.provider
         if usage.cost is not None:
             call.spent = Spent(usage, estimated, reported(usage.cost), "upstream", provider.name)

@@ -166,8 +166,10 @@ class Metrics:
         if usage is not None:
             series.input_tokens += usage.prompt_tokens
             series.output_tokens += usage.completion_tokens
-            series.cached_tokens += usage.cached_tokens or 0
-            series.reasoning_tokens += usage.reasoning_tokens or 0
+            if usage.cached_tokens:
+                series.cached_tokens += usage.cached_tokens
+            if usage.reasoning_tokens:
+                series.reasoning_tokens += usage.reasoning_tokens
         if cost is None:
             series.unpriced += 1
         else:

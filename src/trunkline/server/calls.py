@@ -18,7 +18,7 @@ from trunkline.dialects import openai
 from trunkline.errors import GatewayError
 from trunkline.observe.traces import HEADER as TRACE
 from trunkline.observe.traces import trace_of
-from trunkline.policy.auth import redact_path, split_key_path
+from trunkline.policy.auth import KEY_PATH, redact_path, split_key_path
 from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
 from trunkline.server.forwarded import Proxies
@@ -120,7 +120,7 @@ class Door:
         admission = self._gateway.admission
         said = dict(headers)
         path_key, shown = None, path
-        if self._key_in_path:
+        if self._key_in_path and path.startswith(KEY_PATH):
             path_key, path = split_key_path(path)
         origin = said.get(b"origin")
         cors = b"" if origin is None else admission.cors(origin)

@@ -64,6 +64,10 @@ class CompletionDetails(Reply):
     reasoning_tokens: int | None = None
 
 
+_NO_PROMPT_DETAILS: Final = PromptDetails()
+_NO_COMPLETION_DETAILS: Final = CompletionDetails()
+
+
 class UsageIn(Reply):
     """The usage object, as OpenAI, OpenRouter (``cost``) and others send it."""
 
@@ -75,8 +79,8 @@ class UsageIn(Reply):
 
     def canonical(self) -> Usage:
         """The same as canonical usage."""
-        prompt = self.prompt_tokens_details or PromptDetails()
-        completion = self.completion_tokens_details or CompletionDetails()
+        prompt = self.prompt_tokens_details or _NO_PROMPT_DETAILS
+        completion = self.completion_tokens_details or _NO_COMPLETION_DETAILS
         return Usage(
             prompt_tokens=self.prompt_tokens or 0,
             completion_tokens=self.completion_tokens or 0,
