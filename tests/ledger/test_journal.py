@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.ledger.making import row
@@ -71,6 +72,29 @@ def test_a_batch_that_was_cut_off_is_none(journal: Journal, take: list[Segment],
     )
     take += journal.orphans()
     assert [list(segment.read()) for segment in take] == [BATCHES[:2]] * 2
+
+
+def test_what_another_version_has_written_is_kept(journal: Journal) -> None:
+    path = left_behind(journal, *BATCHES[:2])
+    alien = msgspec.msgpack.encode([["a", "row", "of", "another", "shape"]])
+    with path.open("ab") as file:
+        file.write(len(alien).to_bytes(4, "big") + alien)
+        written = msgspec.msgpack.encode(BATCHES[2])
+        file.write(len(written).to_bytes(4, "big") + written)
+    (segment,) = journal.orphans()
+    assert (list(segment.read()), segment.strange) == (BATCHES, True)
+    segment.remove()
+    (kept,) = journal.folder.iterdir()
+    assert alien in kept.read_bytes()
+    assert journal.orphans() == []
+
+
+def test_an_older_versions_rows_are_read(journal: Journal, take: list[Segment]) -> None:
+    """It wrote true and nil where there are 1 and an empty text now."""
+    older = row(last=True, streamed=False, end_user=None, route=None)
+    take.append(journal.begin())
+    take[0].append([older])
+    assert list(take[0].read()) == [[older]]
 
 
 def test_what_is_left_behind_is_found_oldest_first_and_once(

@@ -33,7 +33,7 @@ Batch = Sequence[UsageRow]
 class Segment:
     """One file of batches, open and locked."""
 
-    __slots__ = ("_fd", "closed", "cold", "path", "pending", "size", "whole")
+    __slots__ = ("_fd", "closed", "cold", "path", "pending", "size", "strange", "whole")
 
     def __init__(self, path: Path, fd: int, *, cold: bool = False) -> None:
         self.path = path
@@ -45,6 +45,8 @@ class Segment:
         """Its batches are to be read from the file: memory does not have them (any more)."""
         self.whole = True
         """Its file has all of its batches."""
+        self.strange = False
+        """Not all of it could be understood: another version of this program has written it."""
         self.pending: deque[Batch] = deque()
         """Batches that are not in the database yet."""
 
@@ -62,22 +64,27 @@ class Segment:
         self.size += len(data)
 
     def read(self) -> Iterator[Batch]:
-        """All batches in the file; a last one that was cut off is none."""
+        """All batches in the file that can be understood; a last one that was cut off is none."""
         with self.path.open("rb") as file:
-            while len(length := file.read(4)) == 4:
-                data = file.read(int.from_bytes(length, "big"))
+            while size := int.from_bytes(file.read(4), "big"):
+                data = file.read(size)
+                if len(data) < size:
+                    return
                 try:
                     yield _decode(data)
                 except msgspec.MsgspecError:
-                    return
+                    self.strange = True
 
     def close(self) -> None:
         """Let the file go, for whoever comes."""
         os.close(self._fd)
 
     def remove(self) -> None:
-        """All of it is in the database."""
-        self.path.unlink(missing_ok=True)
+        """All of it is in the database, but for what could not be understood: that is kept, for people."""
+        if self.strange:
+            self.path.rename(self.path.with_suffix(".strange"))
+        else:
+            self.path.unlink(missing_ok=True)
         self.close()
 
 

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -200,13 +200,16 @@ class Ledger:
         while True:
             with self._lock:
                 segment = self._segments[0]
-                batches = [] if segment.cold else _some(segment)
+                batches = [] if segment.cold else next(_portions(segment.pending), [])
                 done = not segment.cold and not batches
                 if done and not segment.closed:
                     return
             if segment.cold:
-                for batch in segment.read():
-                    store.write([batch], again=True)
+                for some in _portions(segment.read()):
+                    store.write(some, again=True)
+                if segment.strange:
+                    text = "usage that another version has written cannot be read; its file is kept"
+                    log.critical(text, folder=str(segment.path.parent))
                 done = True
             elif batches:
                 self._write(store, segment, batches)
@@ -234,13 +237,15 @@ class Ledger:
         return not self._closing
 
 
-def _some(segment: Segment) -> list[Batch]:
-    """The first of its batches, for one transaction. They stay pending until they are in the database."""
+def _portions(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """As many batches as one transaction takes, and again."""
     some: list[Batch] = []
     rows = 0
-    for batch in segment.pending:
-        if rows >= MOST_ROWS:
-            break
+    for batch in batches:
         some.append(batch)
         rows += len(batch)
-    return some
+        if rows >= MOST_ROWS:
+            yield some
+            some, rows = [], 0
+    if some:
+        yield some

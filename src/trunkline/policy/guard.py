@@ -208,11 +208,10 @@ class Guard:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
         names = {name for each in candidates for name in _names(model, each)}
         marks = self.rules.of(caller, [name.lower() for name in names])
-        plan = None
-        if marks:
+        plan = Plan(marks) if marks else None
+        if plan is not None and plan.money:
             rates = [self.prices.rates(each.provider, each.model) for each in candidates]
-            known = [each for each in rates if each is not None]
-            plan = Plan(marks, known if len(known) == len(rates) else ())
+            plan.rates = [each for each in rates if each is not None] if None not in rates else ()
         self._plans[place] = candidates, plan
         return plan
 

@@ -58,13 +58,13 @@ class Plan:
 
     __slots__ = ("bounded", "ends", "hard_money", "marks", "meters", "money", "rates")
 
-    def __init__(self, marks: Sequence[Marked], rates: Sequence[Rates] = ()) -> None:
-        """``rates``: what the model costs at each of its places, if all of them have a price."""
+    def __init__(self, marks: Sequence[Marked]) -> None:
         budgets = [marked.budget for marked in marks if marked.budget is not None]
         self.marks = marks
-        self.rates = rates
         self.money = any(budget.unit == "usd" for budget in budgets)
         """A budget of money is among them."""
+        self.rates: Sequence[Rates] = ()
+        """What the model costs at each of its places, where that counts and all of them have a price."""
         self.hard_money = any(budget.unit == "usd" and budget.hard for budget in budgets)
         self.bounded = any(budget.hard for budget in budgets)
         """A hard budget is among them: an answer needs a bound."""
