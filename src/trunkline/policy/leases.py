@@ -188,10 +188,8 @@ class SharedRate:
         self._sharing = sharing
         self._name = f"rate:{name}"
         self._per_s = per_s
-        self._credit = 0
-        self._owed = 0
-        self._used_at = 0.0
-        self._denied_until = 0.0
+        self._credit = self._owed = 0
+        self._used_at = self._denied_until = 0.0
         self._denied_for = 0
         self._free_at = 0.0
         """When there is enough again of what was denied."""
