@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bench.client import Ask
 from bench.machine import choose_cores, on_core, spent
@@ -25,8 +25,9 @@ from bench.wrk import flood
 from trunkline.server.run import run
 from trunkline.settings import Settings, exposure
 
-SECONDS: Final = 3
-ROUNDS: Final = 7
+SECONDS: Final = 2
+ROUNDS: Final = 15
+"""Short ones and many: a machine that is shared has slow minutes, and both gateways must be in them."""
 GOAL_US: Final = 25.0
 KEY: Final = "gw_" + "b" * 43
 _GUARD_S: Final = 30.0
@@ -77,8 +78,16 @@ def process(*words: str, port: int) -> Iterator[int]:
         child.wait()
 
 
-def cost(pid: int, port: int, folder: Path, core: int, seconds: int = SECONDS) -> float:
-    """CPU microseconds for each request of one round, as many as go."""
+class Cost(NamedTuple):
+    """What a request of one round took, in CPU microseconds."""
+
+    all: float
+    own: float
+    """Outside the kernel."""
+
+
+def cost(pid: int, port: int, folder: Path, core: int, seconds: int = SECONDS) -> Cost:
+    """One round, as many requests as go."""
     body = json.dumps(
         {"model": "bench", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello there"}]}
     )
@@ -86,7 +95,9 @@ def cost(pid: int, port: int, folder: Path, core: int, seconds: int = SECONDS) -
     before = spent([pid])
     done = flood(ask, connections=32, seconds=seconds, folder=folder, core=core)
     time.sleep(0.7)  # the ledger's last transactions are part of it
-    return spent([pid]).since(before).cpu_ns / 1000 / done.requests
+    used = spent([pid]).since(before)
+    each = used.cpu_ns / 1000 / done.requests
+    return Cost(each, each * used.user_share)
 
 
 def main() -> None:
@@ -105,22 +116,20 @@ def main() -> None:
             words = ("bench.governance", kind, str(folder), str(port), str(up))
             with on_core(cores.measured):
                 pids.append(stack.enter_context(process(*words, port=port)))
-        added: list[float] = []
+        added: list[Cost] = []
         for pid, port in zip(pids, ports, strict=True):
             cost(pid, port, folder, cores.client, 1)
         for number in range(ROUNDS):
             none, everything = (
                 cost(pid, port, folder, cores.client) for pid, port in zip(pids, ports, strict=True)
             )
-            added.append(everything - none)
-            print(
-                f"round {number + 1}: none {none:.1f} us, all {everything:.1f} us, added {added[-1]:.1f} us"
-            )
-        median = statistics.median(added)
+            added.append(Cost(everything.all - none.all, everything.own - none.own))
+            text = f"none {none.all:.1f} us, all {everything.all:.1f} us, added {added[-1].all:.1f} us"
+            print(f"round {number + 1}: {text}")
+        median, own = (statistics.median(each) for each in zip(*added, strict=True))
         verdict = "met" if median <= GOAL_US else "MISSED"
-        print(
-            f"auth, limits, budget and ledger add {median:.1f} us CPU a request (goal {GOAL_US:g}): {verdict}"
-        )
+        text = f"{median:.1f} us CPU a request, {own:.1f} of them in its own code (goal {GOAL_US:g})"
+        print(f"auth, limits, budget and ledger add {text}: {verdict}")
 
 
 if __name__ == "__main__":
