@@ -100,15 +100,35 @@ def test_the_newest_migration_is_the_one_that_is_named() -> None:
 def test_migrating_makes_what_the_tables_say(database: str, before: str | None) -> None:
     if before is not None:
         make_old(database, at=None if before == "itself" else before)
-    with Store(database) as store:
+    with Store(database, migrate=False) as store:
+        migrate.migrate(store.engine)
         with store.begin() as connection:
             assert current(connection) == HEAD
             context = MigrationContext.configure(connection, opts={"compare_type": True})
             assert compare_metadata(context, metadata) == []
         migrated = described(store.engine)
-        metadata.drop_all(store.engine)
-        metadata.create_all(store.engine)
+        with store.begin() as connection:
+            metadata.drop_all(connection)
+            connection.exec_driver_sql("DROP TABLE alembic_version")
+        assert migrate.upgrade(store.engine) is None
         assert migrated == described(store.engine)
+        migrate.migrate(store.engine)  # Alembic finds nothing to do
+        assert migrated == described(store.engine)
+
+
+NEW = """
+import sys
+from trunkline.ledger.store import Store
+with Store(sys.argv[1]):
+    print("alembic" in sys.modules)
+"""
+
+
+def test_a_new_store_is_made_without_alembic(database: str) -> None:
+    """It takes ten megabytes, for the life of the process."""
+    command = [sys.executable, "-c", NEW, database]
+    for _ in range(2):
+        assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize("at", [None, "0001"])
