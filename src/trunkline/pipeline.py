@@ -378,28 +378,22 @@ class Pipeline:
         if exchange is None or choice is None or self.guard is None:
             return
         if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost elsewhere
-            free = self.guard.prices.rates_of(choice.provider, choice.model, False)
+            free = self.guard.prices.rates_of(choice.provider, choice.model, countable=False)
             call.spent = Spent(Usage(), False, None, None) if free is None else _FREE
             return
         if exchange.usage is None and call.first_byte_at is None and not call.abandoned:  # it failed
             return
         whole = exchange.complete or not exchange.streaming
-        if exchange.usage is not None and whole:
-            usage, estimated = exchange.usage, False
-        else:
-            pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
-            if call.front.operation == "embeddings":
-                pieces = 0
-            usage, estimated = used(exchange.usage, body, pieces, whole=whole)
-        provider = choice.provider
+        pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
+        if call.front.operation == "embeddings":
+            pieces = 0
+        usage, estimated = used(exchange.usage, body, pieces, whole=whole)
+        cost, source = None, None
         if usage.cost is not None:
-            call.spent = Spent(usage, estimated, reported(usage.cost), "upstream", provider.name)
-            return
-        rates = self.guard.prices.rates(provider, choice.model)
-        if rates is None:
-            call.spent = Spent(usage, estimated, None, None, provider.name)
-        else:
-            call.spent = Spent(usage, estimated, rates.cost(usage), rates.source, provider.name)
+            cost, source = reported(usage.cost), "upstream"
+        elif (rates := self.guard.prices.rates(choice.provider, choice.model)) is not None:
+            cost, source = rates.cost(usage), rates.source
+        call.spent = Spent(usage, estimated, cost, source, choice.provider.name)
 
     def settle(self, call: Call) -> None:
         """Give back what the call has not used of limits and budgets; tell the observers what it came to."""

@@ -19,7 +19,7 @@ from trunkline.ledger import tables
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.rows import UsageRow, by_day, by_hour, by_month
+from trunkline.ledger.rows import OPTIONAL, UsageRow, by_day, by_hour, by_month
 from trunkline.ledger.store import Store
 
 
@@ -61,6 +61,24 @@ def test_rows_and_their_sums_and_prompts_are_there(store: Store, recording: Reco
     recording.write([])
     recording.write([[]])
     holds(store, rows + more)
+
+
+def test_empty_texts_and_numbers_are_written_as_nulls_and_booleans(
+    store: Store, recording: Recording
+) -> None:
+    numbers: dict[str, Any] = {"last": 1, "streamed": 0, "estimated": 1, "cached": 0}
+    new = row(NOON, **numbers | dict.fromkeys(OPTIONAL, ""))
+    booleans = {name: bool(number) for name, number in numbers.items()}
+    old = row(NOON, **booleans | dict.fromkeys(OPTIONAL))
+    recording.write([[new, old]])
+    with store.begin() as connection:
+        found = connection.execute(tables.usage.select()).mappings().all()
+    assert len(found) == 2
+    for each in found:
+        assert [each[name] for name in sorted(OPTIONAL)] == [None] * len(OPTIONAL)
+        flags = each["last"], each["streamed"], each["estimated"], each["cached"]
+        assert flags == (True, False, True, False)
+        assert {type(flag) for flag in flags} == {bool}
 
 
 def test_what_is_there_already_does_not_count_again(store: Store, recording: Recording) -> None:

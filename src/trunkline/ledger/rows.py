@@ -57,8 +57,8 @@ class UsageRow(msgspec.Struct, array_like=True, gc=False):
 
 
 COLUMNS: Final = UsageRow.__struct_fields__[:-1]
-FLAGS: Final = frozenset({"last", "streamed", "estimated", "cached"})
-OPTIONAL: Final = frozenset({"end_user", "route", "upstream", "asked", "error", "cost_source"})
+FLAGS: Final = frozenset(name for name, kind in UsageRow.__annotations__.items() if kind == "Flag")
+OPTIONAL: Final = frozenset(name for name, kind in UsageRow.__annotations__.items() if kind == "Text")
 """Texts that are null in the table where they are empty in a row."""
 
 

@@ -285,7 +285,7 @@ def authenticate(
             continue
         sent = True
         if (found := keyring.find(value)) is not None:
-            if found.expires_at is None or not _is_over(found):
+            if not _is_over(found):
                 return found
             expired = True
     if path_key:
@@ -311,16 +311,14 @@ _MISSING: Final = "Missing API key. Send it as 'Authorization: Bearer <key>' or 
 _MALFORMED: Final = "Malformed Authorization header. It must read 'Authorization: Bearer <key>'."
 _UNKNOWN: Final = "Invalid API key: it is unknown or was revoked."
 
-KEY_PATH: Final = "/key/"
-"""What a path with a key in it begins with."""
 _KEY_PATH: Final = re.compile(r"(?i)^/+key/+([^/?#]+)")
 
 
 def split_key_path(path: str) -> tuple[str | None, str]:
     """The key in ``/key/<key>/rest`` and ``/rest``; None and ``path`` itself where there is none."""
-    if not path.startswith(KEY_PATH):
+    if not path.startswith("/key/"):
         return None, path
-    key, slash, rest = path[len(KEY_PATH) :].partition("/")
+    key, slash, rest = path[5:].partition("/")
     return (unquote(key), slash + rest or "/") if key else (None, path)
 
 

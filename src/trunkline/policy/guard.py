@@ -105,7 +105,7 @@ class Guard:
         self._meters: dict[Mark, tuple[Meter, float]] = {}
         """And when its period ends."""
         self._plans: dict[tuple[str | None, str], tuple[Sequence[Candidate], Plan | None]] = {}
-        """By key and model, and the candidates that each was made for."""
+        """By key and model, and the candidates that each was made for: a changed catalog has others."""
 
     def configure(self, rules: Rulebook, prices: PriceBook, max_tokens: int) -> None:
         """Take other rules and prices. What was counted stays counted."""
@@ -256,21 +256,17 @@ class Guard:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
         if plan.rates and ticket.countable and not ticket.barred:
-            most = plan.rates[0].most(ticket.prompt, ticket.completion)
-            for rates in plan.rates[1:]:
-                most = max(most, rates.most(ticket.prompt, ticket.completion))
-            return most
+            return max([rates.most(ticket.prompt, ticket.completion) for rates in plan.rates])
         most = -1
         barred: list[str] = []
-        prices, countable = self.prices, ticket.countable
         for each in candidates:
-            if ticket.barred and each.key in ticket.barred:
+            if each.key in ticket.barred:
                 continue
-            found = prices.rates_of(each.provider, each.model, countable)
-            if found is None:
+            rates = self.prices.rates_of(each.provider, each.model, countable=ticket.countable)
+            if rates is None:
                 barred.append(each.key)
             else:
-                most = max(most, found.most(ticket.prompt, ticket.completion))
+                most = max(most, rates.most(ticket.prompt, ticket.completion))
         if barred and plan.hard_money:
             if most < 0:
                 raise CallerError(
@@ -304,7 +300,7 @@ class Guard:
         marks = self.rules.of_provider(provider.name)
         if not marks:
             return None
-        rates = self.prices.rates_of(provider, model, ticket.countable)
+        rates = self.prices.rates_of(provider, model, countable=ticket.countable)
         budgets = [marked.budget for marked in marks if marked.budget is not None]
         if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
@@ -363,11 +359,11 @@ class Guard:
 
     def _alert(self, meter: Meter) -> None:
         """Warn, once at the mark and once when nothing is left."""
-        marked = meter.ring() if isinstance(meter, Purse) else None
-        if marked is None or marked.budget is None or self._warn is None:
+        if not isinstance(meter, Purse):
             return
-        assert isinstance(meter, Purse)
-        self._warn(Spending(marked.mark, marked.budget, meter.spent, meter.reserved, meter.ends))
+        marked = meter.ring()
+        if marked is not None and marked.budget is not None and self._warn is not None:
+            self._warn(Spending(marked.mark, marked.budget, meter.spent, meter.reserved, meter.ends))
 
     def spendings(self) -> list[Spending]:
         """The budgets that were looked at since the start, in their present periods."""

@@ -151,7 +151,7 @@ class PriceBook:
             found = self._kept[place] = self._find(provider, model)
             return found
 
-    def rates_of(self, provider: Priced, model: str, countable: bool) -> Rates | None:
+    def rates_of(self, provider: Priced, model: str, *, countable: bool) -> Rates | None:
         """The same for a request; of what is not ``countable`` in tokens (pictures, sounds) nobody knows the
         price, but where nothing costs anything."""
         rates = self.rates(provider, model)

@@ -79,11 +79,7 @@ class Choice:
     @property
     def is_free(self) -> bool:
         """It may be asked now, without a second look."""
-        live = self.live
-        gate = live.gate
-        if live.resting or (gate.limit is not None and gate.in_flight >= gate.limit):
-            return False
-        return self.gate is None or self.gate.has_room
+        return not self.live.resting and self.has_room
 
     def may(self, now: float) -> bool:
         """The upstream is not left alone, nor this model there."""

@@ -72,13 +72,13 @@ class Admission:
             FORBIDDEN,
         )
 
-    def check_may_ask(self, key: ApiKey) -> None:
+    def check_may_ask(self, key: ApiKey | None) -> None:
         """Refuse questions to models by a key that may read only.
 
         Raises:
             CallerError: 403.
         """
-        if key.role == "read-only":
+        if key is not None and key.role == "read-only":
             raise CallerError("This key may read only; it may not use models", FORBIDDEN)
 
     def check_length(self, length: int) -> None:
@@ -91,9 +91,9 @@ class Admission:
             text = f"The request body is larger than {self.max_body} bytes (MAX_BODY_BYTES)"
             raise CallerError(text, TOO_LARGE)
 
-    def cors(self, origin: bytes) -> Lines:
+    def cors(self, origin: bytes | None) -> Lines:
         """The headers that let a page from an allowed origin read the answer; none by default."""
-        if not self._origins:
+        if origin is None or not self._origins:
             return b""
         if not ("*" in self._origins or origin.decode("latin-1") in self._origins):
             return b""

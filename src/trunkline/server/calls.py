@@ -18,7 +18,7 @@ from trunkline.dialects import openai
 from trunkline.errors import GatewayError
 from trunkline.observe.traces import HEADER as TRACE
 from trunkline.observe.traces import trace_of
-from trunkline.policy.auth import KEY_PATH, redact_path, split_key_path
+from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.admit import Headers
 from trunkline.server.errands import Errand, Visit
 from trunkline.server.forwarded import Proxies
@@ -120,10 +120,9 @@ class Door:
         admission = self._gateway.admission
         said = dict(headers)
         path_key, shown = None, path
-        if self._key_in_path and path.startswith(KEY_PATH):
+        if self._key_in_path:
             path_key, path = split_key_path(path)
-        origin = said.get(b"origin")
-        cors = b"" if origin is None else admission.cors(origin)
+        cors = admission.cors(said.get(b"origin"))
         entry: Entry | None
         if method == "OPTIONS" and cors:
             cors = admission.preflight(cors, said.get(b"access-control-request-headers", b"*"))
@@ -139,13 +138,13 @@ class Door:
         error: GatewayError | None = None
         key = None
         try:
-            if asks or not (isinstance(entry, Tell) and entry.open):
+            if not (isinstance(entry, Tell) and entry.open):
                 key = admission.check_key(headers, path_key)
-            if asks and key is not None:
+            if asks:
                 admission.check_may_ask(key)
             if isinstance(entry, (Ask, Do)) and entry.admin:
                 admission.check_admin(key)
-            if length is not None and length > admission.max_body and not _streams(entry):
+            if length is not None and not _streams(entry):
                 admission.check_length(length)
             if isinstance(entry, Refuse):
                 error = entry.error

@@ -84,9 +84,7 @@ class Recorder:
         """One call. No prompt, no answer and no key stands in what is noted."""
         call, status, ended = outcome
         candidate, usage, peek, error = call.candidate, call.usage, call.peek, call.error
-        seconds, first_byte = ended - call.began, call.first_byte_at
-        if first_byte is not None:
-            first_byte -= call.began
+        seconds, first_byte = outcome.seconds, outcome.first_byte
         provider = None if candidate is None else candidate.provider.name
         if call.waited:
             self._metrics.queue_waits.add(call.waited)
@@ -99,7 +97,7 @@ class Recorder:
             usage,
             call.spent.cost,
             _overhead(call, ended),
-            call.attempts - 1 if call.attempts else 0,
+            max(0, call.attempts - 1),
         )
         if not self._log.wants(status):
             return

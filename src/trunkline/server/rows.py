@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from trunkline.call import Call, Outcome
+import msgspec
+
+from trunkline.call import Attempt, Outcome
 from trunkline.errors import redact
 from trunkline.ledger.rows import Ids, UsageRow
 
@@ -46,8 +48,6 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageR
             user = call.end_user.decode("latin-1")
         user = _clean(user) if user else ""
         whose = ("", "") if key is None else (key.id, key.team_id or "")
-        if call.past:
-            rows += _rows_of_attempts(call, offset, ids, whose, asked, user, streamed)
         provider = upstream = model = ""
         busy = 0.0
         if candidate is not None:
@@ -63,72 +63,25 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageR
         at = int((ended + offset) * 1000)
         began, first_byte, attempts = call.began, call.first_byte_at, call.attempts
         usage, estimated, cost, source, _ = call.spent
-        rows.append(
-            UsageRow(
-                ids.next(at),
-                at,
-                call.request_id,
-                0 if exchange is None else attempts,
-                1,
-                whose[0],
-                whose[1],
-                user,
-                call.route or "",
-                provider,
-                upstream,
-                asked,
-                model,
-                call.front.dialect,
-                call.front.operation,
-                streamed,
-                status,
-                "" if call.error is None else _fit(call.error.code, _LONGEST_CODE),
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.cached_tokens or 0,
-                usage.reasoning_tokens or 0,
-                1 if estimated else 0,
-                cost,
-                source or "",
-                None if first_byte is None else (first_byte - began) * 1000,
-                (ended - began) * 1000,
-                busy * 1000,
-                call.waited * 1000,
-                attempts - 1 if attempts else 0,
-                0 if call.kept is None else 1,
-                None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
-            )
-        )
-    return rows
-
-
-def _rows_of_attempts(
-    call: Call, offset: float, ids: Ids, whose: tuple[str, str], asked: str, user: str, streamed: int
-) -> Iterator[UsageRow]:
-    """The attempts before a call's last, which failed."""
-    for number, (choice, spent, began, ended, failure) in enumerate(call.past, start=1):
-        at = int((ended + offset) * 1000)
-        milliseconds = (ended - began) * 1000
-        usage, estimated, cost, source, _ = spent
-        yield UsageRow(
-            ids.next(at),
+        own = UsageRow(
+            0,
             at,
             call.request_id,
-            number,
-            0,
+            0 if exchange is None else attempts,
+            1,
             whose[0],
             whose[1],
             user,
             call.route or "",
-            choice.provider.name,
-            choice.upstream.name,
+            provider,
+            upstream,
             asked,
-            _fit(choice.model),
+            model,
             call.front.dialect,
             call.front.operation,
             streamed,
-            failure.status,
-            _fit(failure.code, _LONGEST_CODE),
+            status,
+            "" if call.error is None else _fit(call.error.code, _LONGEST_CODE),
             usage.prompt_tokens,
             usage.completion_tokens,
             usage.cached_tokens or 0,
@@ -136,12 +89,51 @@ def _rows_of_attempts(
             1 if estimated else 0,
             cost,
             source or "",
-            None,
-            milliseconds,
-            milliseconds,
-            0.0,
-            0,
-            0,
+            None if first_byte is None else (first_byte - began) * 1000,
+            (ended - began) * 1000,
+            busy * 1000,
+            call.waited * 1000,
+            attempts - 1 if attempts else 0,
+            0 if call.kept is None else 1,
+            None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
+        )
+        if call.past:
+            rows += _rows_of_attempts(own, call.past, offset, ids)
+        own.id = ids.next(at)
+        rows.append(own)
+    return rows
+
+
+def _rows_of_attempts(own: UsageRow, past: Iterable[Attempt], offset: float, ids: Ids) -> Iterator[UsageRow]:
+    """The attempts before a call's last, which failed: the call's own row, but for what is theirs."""
+    for number, (choice, spent, began, ended, failure) in enumerate(past, start=1):
+        at = int((ended + offset) * 1000)
+        milliseconds = (ended - began) * 1000
+        yield msgspec.structs.replace(
+            own,
+            id=ids.next(at),
+            at=at,
+            attempt=number,
+            last=0,
+            provider=choice.provider.name,
+            upstream=choice.upstream.name,
+            model=_fit(choice.model),
+            status=failure.status,
+            error=_fit(failure.code, _LONGEST_CODE),
+            prompt_tokens=spent.usage.prompt_tokens,
+            completion_tokens=spent.usage.completion_tokens,
+            cached_tokens=spent.usage.cached_tokens or 0,
+            reasoning_tokens=spent.usage.reasoning_tokens or 0,
+            estimated=1 if spent.estimated else 0,
+            cost_micros=spent.cost,
+            cost_source=spent.source or "",
+            ttft_ms=None,
+            duration_ms=milliseconds,
+            upstream_ms=milliseconds,
+            queued_ms=0.0,
+            retries=0,
+            cached=0,
+            prompt=None,
         )
 
 
