@@ -37,11 +37,9 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageR
         peek, key, exchange, candidate = call.peek, call.key, call.exchange, call.candidate
         asked, user, streamed = "", None, 0
         if peek is not None:
-            asked, user = peek.model or "", peek.user
+            asked, user = _fit(peek.model or ""), peek.user
             if peek.stream:
                 streamed = 1
-        if "\0" in asked or len(asked) > _LONGEST:
-            asked = _fit(asked)
         if call.error is not None or call.past:  # what nobody knows may be anything
             asked = redact(asked)
         if not user and call.end_user:
@@ -58,8 +56,6 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageR
                 busy = (call.landed_at or ended) - call.sent_at
         if call.kept is not None:
             provider, model = call.kept.provider, call.kept.model
-        if "\0" in model or len(model) > _LONGEST:
-            model = _fit(model)
         at = int((ended + offset) * 1000)
         began, first_byte, attempts = call.began, call.first_byte_at, call.attempts
         usage, estimated, cost, source, _ = call.spent
@@ -76,7 +72,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageR
             provider,
             upstream,
             asked,
-            model,
+            _fit(model),
             call.front.dialect,
             call.front.operation,
             streamed,
