@@ -52,10 +52,14 @@ define pip-install
 endef
 
 # One stamp for each file of pins; the package itself is linked in, so that a change of it needs no install.
+# The files are complete, so nothing is resolved (--no-deps): pip before 23.3 takes an extra of a package, such
+# as coverage[toml], for another project than the pinned one, and fails in hash mode as soon as a newer release
+# of it exists. `pip check` then proves that nothing is missing and nothing disagrees.
 $(VENV)/.has-%: requirements/%.txt requirements/build.txt pyproject.toml | $(BIN)/python
 	@echo "Installing requirements/$*.txt into $(VENV) ..."
-	@$(call pip-install,--require-hashes -r requirements/build.txt -r requirements/$*.txt)
+	@$(call pip-install,--no-deps --require-hashes -r requirements/build.txt -r requirements/$*.txt)
 	@$(call pip-install,--no-deps --no-build-isolation --editable .)
+	@$(BIN)/python -m pip check >/dev/null || $(BIN)/python -m pip check
 	@touch $@
 
 # ------------------------------------------------------------------------------------------- running
