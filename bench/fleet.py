@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from trunkline.providers.base import ModelInfo, Upstream
+from trunkline.routing.candidates import Choice
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.pools import Choice
 from trunkline.routing.prediction import Job
 from trunkline.routing.resolve import Rules
 from trunkline.routing.router import Router

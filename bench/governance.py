@@ -22,7 +22,7 @@ from bench.client import Ask
 from bench.machine import choose_cores, on_core, spent
 from bench.rig import _answers, _free_ports
 from bench.wrk import flood
-from trunkline.server.run import run
+from trunkline.server.app.run import run
 from trunkline.settings import Settings, exposure
 
 SECONDS: Final = 2
@@ -108,7 +108,7 @@ def main() -> None:
         up, *ports = _free_ports(3)
         script = folder / "script.json"
         script.write_text(json.dumps({"models": ["bench"], "script": {"text": "Hello to you"}}))
-        mock = ("trunkline.testing", "--shape", "generic", "--port", str(up), "--script", str(script))
+        mock = ("trunkline_mock", "--shape", "generic", "--port", str(up), "--script", str(script))
         with on_core(cores.upstream):
             stack.enter_context(process(*mock, port=up))
         pids = []

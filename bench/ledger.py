@@ -28,9 +28,9 @@ from trunkline.ledger import tables, usage
 from trunkline.ledger.locate import sqlite_file
 from trunkline.ledger.policies import Period
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.rows import Ids, UsageRow
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import Group
+from trunkline.ledger.usage_rows import Ids, UsageRow
 
 ROWS: Final = 10_000_000
 DAYS: Final = 400

@@ -184,7 +184,7 @@ class Rig:
         path = self.folder / f"{mock.name}.json"
         path.write_text(json.dumps({"models": ["bench"], "script": script, "rules": rules}))
         port = self.mocks[mock.name]
-        mock_command = (sys.executable, "-m", "trunkline.testing")
+        mock_command = (sys.executable, "-m", "trunkline_mock")
         process = Process(
             f"mock-{mock.name}",
             (*mock_command, "--shape", mock.shape, "--port", str(port), "--script", str(path)),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
-from trunkline.ledger.rows import Ids, UsageRow
+from trunkline.ledger.usage_rows import Ids, UsageRow
 
 KEYS: Final = 200
 TEAMS: Final = 10

@@ -14,11 +14,11 @@ from pydantic import SecretStr
 
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
-from trunkline.server.gateway import Gateway
-from trunkline.server.run import make_config
+from trunkline.server.app.gateway import Gateway
+from trunkline.server.app.run import make_config
 from trunkline.settings import Settings, exposure
 from trunkline.settings.sections import ProviderConfig
-from trunkline.testing import MockUpstream
+from trunkline_mock import MockUpstream
 
 GUARD = 30.0
 """Seconds after which a test that hangs fails."""

@@ -15,7 +15,7 @@ from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
 from trunkline.dialects.base import NO_FILLS, Fills, Peek, Reader
 from trunkline.dialects.ollama import CHAT as OLLAMA_CHAT
 from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIBack, OpenAIFront, Quirks
-from trunkline.dialects.openai.reading import StreamReader
+from trunkline.dialects.openai.read import StreamReader
 from trunkline.errors import CallerError, Kind
 from trunkline.events import StreamEvent
 from trunkline.exchange import MAX_ERROR_BODY, PassThrough, Translate, find_target

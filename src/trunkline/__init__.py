@@ -30,8 +30,8 @@ if TYPE_CHECKING:
         EmbeddingRequest,
         EmbeddingResponse,
     )
-    from trunkline.server.app import auth_bearer
-    from trunkline.server.asgi import get_app
+    from trunkline.server.admin.app import auth_bearer
+    from trunkline.server.http.asgi import get_app
     from trunkline.settings import Settings, load_settings
 
     provider_registry: ProviderRegistry

@@ -78,7 +78,7 @@ class ToolCall(Value, frozen=True):
     """A model's call of a tool."""
 
     id: str | None
-    """None when the client's dialect lost it; see :func:`trunkline.pairing.pair_tools`."""
+    """None when the client's dialect lost it; see :func:`trunkline.dialects.tool_matching.pair_tools`."""
     name: str
     arguments: str
     """JSON text of an object."""

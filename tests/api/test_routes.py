@@ -12,8 +12,8 @@ import pytest
 
 from tests.gateways import KEY, events, make_settings, upstream
 from trunkline import get_app
-from trunkline.testing import MockUpstream, Script
-from trunkline.testing.script import Fault
+from trunkline_mock import MockUpstream, Script
+from trunkline_mock.script import Fault
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 MESSAGES = [{"role": "user", "content": "Hello!"}]

@@ -194,9 +194,7 @@ def test_the_schema_is_printed(run: Run) -> None:
 
 def test_the_mock_gets_its_options(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(
-        "trunkline.testing.run", lambda *given, announce: asked.append((given, announce("up")))
-    )
+    monkeypatch.setattr("trunkline_mock.run", lambda *given, announce: asked.append((given, announce("up"))))
     done = run(
         "mock", "--shape", "ollama", "--port", "0", "--script", "s.yaml", "--model", "a", "--model", "b"
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from trunkline.testing import MockUpstream
+from trunkline_mock import MockUpstream
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.cli.conftest import Run
-from trunkline.testing import MockUpstream
+from trunkline_mock import MockUpstream
 
 
 def test_what_a_client_would_see(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

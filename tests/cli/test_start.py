@@ -45,7 +45,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
             on_ready(["http://127.0.0.1:1234"])
         return 0
 
-    monkeypatch.setattr("trunkline.server.run.run", serve)
+    monkeypatch.setattr("trunkline.server.app.run.run", serve)
     monkeypatch.setattr("trunkline.cli.start.configure_logging", lambda *_: None)
     return found
 

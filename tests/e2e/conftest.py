@@ -17,7 +17,7 @@ import httpx
 import openai
 import pytest
 
-from trunkline.testing import MockUpstream, Script
+from trunkline_mock import MockUpstream, Script
 
 if TYPE_CHECKING:
     from tests.e2e.fleet import Fleet

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.e2e.conftest import KEY, World, gateway
-from trunkline.testing import MockUpstream, Script
+from trunkline_mock import MockUpstream, Script
 
 LOCAL = "llama3.2"
 """A model of both servers."""

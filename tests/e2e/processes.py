@@ -13,7 +13,7 @@ from typing import NamedTuple
 import httpx
 
 from tests.e2e.conftest import KEY, STEADY, poll
-from trunkline.testing import MockUpstream
+from trunkline_mock import MockUpstream
 
 
 class Process(NamedTuple):

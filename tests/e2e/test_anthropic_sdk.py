@@ -11,9 +11,9 @@ import pytest
 from anthropic.types import ToolUseBlock
 
 from tests.gateways import GUARD, KEY, Running, make_settings, serving, upstream
-from trunkline.server import gateway
+from trunkline.server.app import gateway
 from trunkline.settings.sections import LimitRule
-from trunkline.testing import Fault, MockUpstream, Script, ToolCall
+from trunkline_mock import Fault, MockUpstream, Script, ToolCall
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello!"}]
 TOOL: Any = {

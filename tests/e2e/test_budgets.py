@@ -19,8 +19,8 @@ from trunkline.ledger.usage import sums
 from trunkline.ledger.writer import Ledger
 from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
 from trunkline.settings.sections import BudgetRule, LimitRule, Price
-from trunkline.testing import Fault, MockUpstream, Script
-from trunkline.testing.script import Usage
+from trunkline_mock import Fault, MockUpstream, Script
+from trunkline_mock.script import Usage
 
 PRICES = {"up/*": Price(input=3.0, output=7.0)}
 ANSWER = 20

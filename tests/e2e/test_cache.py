@@ -15,9 +15,9 @@ from tests.services import Redis
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import requests
 from trunkline.ledger.writer import Ledger
-from trunkline.server.answers import RedisAnswers
+from trunkline.server.redis.cache import RedisAnswers
 from trunkline.settings.sections import CacheRule, Route
-from trunkline.testing import Fault, MockUpstream, Script
+from trunkline_mock import Fault, MockUpstream, Script
 
 OTHER = "gw_" + "o" * 43
 ON = b"x-trunkline-cache: on\r\n"

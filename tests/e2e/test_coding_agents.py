@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.gateways import KEY, Running, make_settings, serving, upstream
-from trunkline.testing import MockUpstream, Script, ToolCall
+from trunkline_mock import MockUpstream, Script, ToolCall
 
 AGENTS = {"claude": "@anthropic-ai/claude-code@2.1.197", "codex": "@openai/codex@0.169.0"}
 INSTALL_S = 400

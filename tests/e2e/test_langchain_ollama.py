@@ -12,7 +12,7 @@ from langchain_core.tools import tool
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 
 from tests.e2e.fleet import CLOUD, MODELS, Fleet
-from trunkline.testing.script import ToolCall
+from trunkline_mock.script import ToolCall
 
 models = pytest.mark.parametrize("model", MODELS, ids=["local", "cloud"])
 

@@ -19,7 +19,7 @@ from tests.e2e.processes import running
 from tests.services import Postgres, free_port
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import requests, sums
-from trunkline.testing import MockUpstream
+from trunkline_mock import MockUpstream
 
 BODY = msgspec.json.encode(
     {"model": "mock-model", "max_tokens": 5, "messages": [{"role": "user", "content": "Hello there"}]}
@@ -157,7 +157,7 @@ def _only_one(folder: Path) -> bool:
 
 
 async def test_what_was_reserved_when_killed_is_free_after(tmp_path: Path, mock: MockUpstream) -> None:
-    from trunkline.testing import Script
+    from trunkline_mock import Script
 
     mock.script = Script(delay_first_s=GUARD)
     port = free_port()

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.chats import HELLO
 from tests.e2e.conftest import SECRET, World, gateway
 from tests.e2e.natives import calling, failure_of
-from trunkline.testing import MockUpstream
+from trunkline_mock import MockUpstream
 
 NOPE: dict[str, Any] = {"model": "nope:1b", "messages": HELLO, "prompt": "x", "input": "x"}
 POSTS = ("chat", "generate", "embed", "embeddings", "show", "pull", "push", "create", "copy")

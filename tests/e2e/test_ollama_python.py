@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.conftest import GUARD
 from tests.e2e.fleet import CLOUD, LOCAL, MODELS, Fleet
-from trunkline.testing.script import ToolCall
+from trunkline_mock.script import ToolCall
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -335,7 +335,7 @@ def test_errors(member: Client) -> None:
 
 
 def test_a_stream_that_breaks(member: Client, fleet: Fleet) -> None:
-    from trunkline.testing import Fault
+    from trunkline_mock import Fault
 
     for model in MODELS:
         with (

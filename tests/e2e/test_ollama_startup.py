@@ -19,7 +19,7 @@ from tests.e2e.chats import HELLO, WEATHER
 from tests.e2e.conftest import SECRET, World, gateway
 from tests.e2e.natives import calling, failure_of, lines_of
 from trunkline.ledger.keys import KeyStore
-from trunkline.testing import MockUpstream, ToolCall
+from trunkline_mock import MockUpstream, ToolCall
 
 LOCAL, CLOUD = "llama3.2", "openai/gpt-4o"
 PROVIDER = {LOCAL: "ollama", CLOUD: "openrouter"}

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.chats import HELLO, SHAPES, name
 from tests.e2e.conftest import KEY, World
 from tests.gateways import Wire, events, post
-from trunkline.testing import Fault
+from trunkline_mock import Fault
 
 BEARER = f"Authorization: Bearer {KEY}\r\n".encode()
 MEGABYTE = 1024 * 1024

@@ -22,7 +22,7 @@ from tests.e2e.chats import (
     text_of,
 )
 from tests.e2e.conftest import MODELS, SECRET, World
-from trunkline.testing import ToolCall, Usage
+from trunkline_mock import ToolCall, Usage
 
 USED = Usage(prompt=1234, completion=567)
 

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from tests.gateways import GUARD, KEY, make_settings, serving, upstream
-from trunkline.testing import MockUpstream, Script, ToolCall
+from trunkline_mock import MockUpstream, Script, ToolCall
 
 MODEL = "anthropic/claude-3.5-sonnet"
 SCRIPT = Script(

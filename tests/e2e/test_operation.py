@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.chats import HELLO, name, shapes, text_of
 from tests.e2e.conftest import KEY, MAX_BODY, SECRET, World, gateway, poll
 from trunkline.policy.auth import configured_id
-from trunkline.testing import Fault, MockUpstream
+from trunkline_mock import Fault, MockUpstream
 
 CHAT = "/v1/chat/completions"
 PROMPT = "a planted prompt that no log may hold"

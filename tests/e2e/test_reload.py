@@ -18,9 +18,9 @@ import pytest
 from tests.e2e.conftest import KEY, _ready, poll
 from tests.gateways import GUARD, chat, events, make_settings, serving, until
 from tests.gateways import KEY as INSIDE
-from trunkline.server.reloading import Reloader
+from trunkline.server.app.reload import Reloader
 from trunkline.settings import ProviderConfig, Settings, SettingsError
-from trunkline.testing import MockUpstream, Script
+from trunkline_mock import MockUpstream, Script
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ async def test_what_cannot_change_and_what_is_refused() -> None:
 
 
 async def test_the_rules_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trunkline.server.reloading.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("trunkline.server.app.reload.LOOK_EVERY_S", 0.01)
     rules = tmp_path / "rules.txt"
     rules.write_text("other\n")
     async with MockUpstream("generic", any_model=True) as mock:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from tests.gateways import BEARER, GUARD, KEY, make_settings, post, serving, upstream
 from trunkline.settings.sections import ResponsesRule
-from trunkline.testing import MockUpstream, Script, ToolCall
+from trunkline_mock import MockUpstream, Script, ToolCall
 
 OTHER = "gw_" + "o" * 43
 KEEPING = ResponsesRule(store=True)

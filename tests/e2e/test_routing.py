@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from tests.gateways import GUARD, KEY, Running, chat, make_settings, serving, until
 from trunkline.settings import ModelDefaults, ProviderConfig, Route, Target
 from trunkline.settings.sections import KeyPolicy
-from trunkline.testing import Fault, MockUpstream, Script
+from trunkline_mock import Fault, MockUpstream, Script
 
 HEADERS = {"authorization": f"Bearer {KEY}"}
 UPSTREAM = "x-trunkline-upstream"

@@ -13,7 +13,7 @@ from tests.services import Postgres, free_port
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import requests
-from trunkline.testing import Fault, MockUpstream, Script
+from trunkline_mock import Fault, MockUpstream, Script
 
 UPSTREAM = "sk-planted-" + "u" * 40
 PROMPT = "planted-prompt-of-a-patient"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.chats import HELLO, WEATHER, calls_of, picture, reasons_of, text_of
 from tests.e2e.conftest import KEY, World, gateway
-from trunkline.testing import Fault, MockUpstream
+from trunkline_mock import Fault, MockUpstream
 
 CHAT = "/v1/chat/completions"
 FILTER = """

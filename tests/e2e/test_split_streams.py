@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from tests.gateways import GUARD, KEY, Running, make_settings, serving, upstream
-from trunkline.testing import Fault, MockUpstream, Script, ToolCall
+from trunkline_mock import Fault, MockUpstream, Script, ToolCall
 
 TEXT = ("Naïve ", "café — ", "日本語 ", "🛰️ ", "done")
 ARGUMENTS = {"city": "Zürich 🏔", "days": [1, 2], "note": 'a "quoted" \\ word'}

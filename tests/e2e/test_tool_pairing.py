@@ -18,7 +18,7 @@ from tests.e2e import natives
 from tests.e2e.chats import HELLO, name
 from tests.e2e.conftest import World
 from tests.e2e.natives import calling, lines_of
-from trunkline.testing import ToolCall
+from trunkline_mock import ToolCall
 
 TOOLS: list[dict[str, Any]] = [
     {"type": "function", "function": {"name": tool, "parameters": {"type": "object", "properties": {}}}}

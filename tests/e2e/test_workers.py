@@ -17,8 +17,8 @@ from tests.e2e.processes import Process, running
 from tests.services import Redis, free_port
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import requests
-from trunkline.server.workers import SOCKETS
-from trunkline.testing import MockUpstream
+from trunkline.server.app.workers import SOCKETS
+from trunkline_mock import MockUpstream
 
 BODY = {"model": "mock-model", "messages": [{"role": "user", "content": "Hello"}]}
 

@@ -21,7 +21,7 @@ from trunkline import (
     ProviderError,
     RouteEndpoint,
 )
-from trunkline.testing import Fault, MockUpstream, Script
+from trunkline_mock import Fault, MockUpstream, Script
 
 
 def request(model: str = "llama3.2", **more: Any) -> ChatCompletionRequest:

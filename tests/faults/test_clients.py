@@ -18,7 +18,7 @@ import pytest
 
 from tests.gateways import BEARER, GUARD, KEY, chat, make_settings, post, serving, until
 from tests.gateways import upstream as section
-from trunkline.testing import Fault, MockUpstream, Script
+from trunkline_mock import Fault, MockUpstream, Script
 
 MEGABYTE = 1024 * 1024
 ENDLESS = Script(text="word ", repeat=5000, delay_chunk_s=0.01)

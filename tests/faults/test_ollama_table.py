@@ -30,7 +30,7 @@ from tests.faults.test_table import (
 )
 from tests.gateways import BEARER, GUARD, Answer, Running, make_settings, post, serving, until
 from tests.gateways import upstream as section
-from trunkline.testing import Fault, FaultKind, MockUpstream, Script
+from trunkline_mock import Fault, FaultKind, MockUpstream, Script
 
 OLLAMA_EITHER = frozenset({"wrong_length"})
 """The last line was sent; that something else was promised after it may be told or not."""

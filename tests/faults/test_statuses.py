@@ -8,7 +8,7 @@ import pytest
 
 from tests.gateways import BEARER, chat, events, make_settings, post, serving
 from tests.gateways import upstream as section
-from trunkline.testing import Fault, MockUpstream, Script
+from trunkline_mock import Fault, MockUpstream, Script
 
 STATUSES: dict[int, tuple[int, str]] = {
     400: (400, "invalid_request_error"),

@@ -17,8 +17,8 @@ import pytest
 
 from tests.gateways import BEARER, GUARD, Answer, Running, chat, events, make_settings, post, serving, until
 from tests.gateways import upstream as section
-from trunkline.providers.wire import WireProvider
-from trunkline.testing import FAULT_KINDS, Fault, FaultKind, MockUpstream, Script
+from trunkline.providers.http import WireProvider
+from trunkline_mock import FAULT_KINDS, Fault, FaultKind, MockUpstream, Script
 
 TIMEOUT: Final = 0.8
 TICK: Final = 0.01

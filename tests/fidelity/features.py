@@ -49,7 +49,7 @@ from tests.fidelity.values import (
     Turn,
     number,
 )
-from trunkline.testing import Fault, Script, ToolCall, Usage
+from trunkline_mock import Fault, Script, ToolCall, Usage
 
 Sent = Callable[[Back, dict[str, Any]], Any]
 Said = Callable[[Heard], Any]

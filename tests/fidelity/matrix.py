@@ -12,7 +12,7 @@ from tests.fidelity.features import FEATURES
 from tests.fidelity.fronts import FRONTS, Front
 from tests.fidelity.values import BETA, Heard
 from tests.gateways import BEARER, Answer, Running, make_settings, post, serving, upstream
-from trunkline.testing import MockUpstream
+from trunkline_mock import MockUpstream
 
 _ORDER: Final[tuple[Kind, ...]] = ("kept", "approximated", "dropped", "refused")
 """From what is best to what is worst."""

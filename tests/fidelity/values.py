@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from trunkline.testing.shapes.anthropic_forms import signature
+from trunkline_mock.shapes.anthropic_forms import signature
 
 Turn: TypeAlias = tuple[Any, ...]
 """One piece of a conversation: its kind, and what it says."""

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
-from trunkline.ledger.rows import UsageRow, id_at
 from trunkline.ledger.store import Store
+from trunkline.ledger.usage_rows import UsageRow, id_at
 
 GUARD_S: Final = 30.0
 """Seconds after which what is waited for never comes."""

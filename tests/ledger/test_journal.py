@@ -15,7 +15,7 @@ import pytest
 
 from tests.ledger.making import row
 from trunkline.ledger.journal import Batch, Journal, Segment
-from trunkline.ledger.rows import UsageRow
+from trunkline.ledger.usage_rows import UsageRow
 
 BATCHES: list[list[UsageRow]] = [
     [row(prompt="Grüße"), row(error="timeout", cost_micros=None)],

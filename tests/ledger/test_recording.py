@@ -19,8 +19,8 @@ from trunkline.ledger import tables
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.rows import OPTIONAL, UsageRow, by_day, by_hour, by_month
 from trunkline.ledger.store import Store
+from trunkline.ledger.usage_rows import OPTIONAL, UsageRow, by_day, by_hour, by_month
 
 
 def everything(store: Store, table: sa.Table) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 
 from trunkline.ledger import tables
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
-from trunkline.ledger.rows import COLUMNS
+from trunkline.ledger.usage_rows import COLUMNS
 
 
 def test_a_row_of_usage_has_the_tables_columns_in_their_order() -> None:

@@ -14,7 +14,6 @@ from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Period
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.rows import COLUMNS, UsageRow
 from trunkline.ledger.store import Store
 from trunkline.ledger.teams import TeamStore
 from trunkline.ledger.usage import (
@@ -28,6 +27,7 @@ from trunkline.ledger.usage import (
     spent,
     sums,
 )
+from trunkline.ledger.usage_rows import COLUMNS, UsageRow
 
 
 def unix(text: str) -> float:

@@ -16,9 +16,9 @@ from trunkline.ledger import journal, writer
 from trunkline.ledger.journal import Journal, Segment
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.rows import UsageRow
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import requests, sums
+from trunkline.ledger.usage_rows import UsageRow
 from trunkline.ledger.writer import Ledger
 
 GUARD_S = 30.0

@@ -15,7 +15,7 @@ from tests.gateways import KEY, make_gateway, make_settings
 from trunkline import auth_bearer, get_app
 from trunkline.ledger.keys import KeyStore
 from trunkline.policy.auth import ApiKey, configured_id
-from trunkline.server.app import make_fastapi
+from trunkline.server.admin.app import make_fastapi
 from trunkline.settings import Settings, SettingsError, load_settings
 
 CHAT = {"model": "custom", "messages": [{"role": "user", "content": "Hello!"}]}

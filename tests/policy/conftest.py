@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from trunkline.server import sharing
+from trunkline.server.redis import limits
 
 
 @pytest.fixture
@@ -20,4 +20,4 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture(autouse=True)
 def _long_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """These nodes have no heartbeat, and would be dead to the others after some seconds."""
-    monkeypatch.setattr(sharing, "ALIVE_S", 3600.0)
+    monkeypatch.setattr(limits, "ALIVE_S", 3600.0)

@@ -13,8 +13,8 @@ from trunkline.model import Operation, Usage
 from trunkline.policy.auth import ApiKey
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import PriceBook
+from trunkline.policy.reservations import Spent, Ticket
 from trunkline.policy.rules import BudgetRule, LimitRule, Rulebook
-from trunkline.policy.tickets import Spent, Ticket
 from trunkline.settings.sections import Price
 
 KEY = ApiKey("1", "anna", "member", "gw_", team_id="t", team_name="red")

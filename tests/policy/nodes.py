@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from trunkline.policy.counters import ASK, GRANTED, Meter
 from trunkline.policy.guard import Guard
 from trunkline.policy.leases import AwayError, Balance, Leased, LeaseStore, Sharing
-from trunkline.policy.meters import ASK, GRANTED, Meter
 from trunkline.policy.prices import PriceBook
 from trunkline.policy.rules import BudgetRule, Mark, Marked
-from trunkline.server.sharing import RedisLeases
+from trunkline.server.redis.limits import RedisLeases
 
 
 def rate(limit: int, per: str = "day", what: Any = "requests") -> Marked:

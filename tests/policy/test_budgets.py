@@ -39,8 +39,8 @@ from trunkline.errors import (
 )
 from trunkline.model import Usage
 from trunkline.policy.guard import Spending
+from trunkline.policy.reservations import AskError, Spent, Ticket
 from trunkline.policy.rules import BudgetRule, LimitRule, Mark
-from trunkline.policy.tickets import AskError, Spent, Ticket
 
 
 def unknown(provider: str) -> Spent:

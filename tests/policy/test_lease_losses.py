@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.policy.nodes import Bucket, Cluster, Node, Watched, budget, rate, slots, take, take_all
 from tests.services import Redis
 from trunkline.errors import LIMITS_AWAY, CallerError, GatewayError
+from trunkline.policy.counters import ASK, GRANTED, Meter
 from trunkline.policy.leases import SharedPurse, Sharing
-from trunkline.policy.meters import ASK, GRANTED, Meter
 from trunkline.policy.rules import MINUTE, Marked
 
 SLACK = 3

@@ -12,8 +12,8 @@ import pytest
 
 from tests.policy.nodes import Cluster, Node, Watched, budget, rate, slots, take, take_all
 from tests.services import Redis
+from trunkline.policy.counters import GRANTED
 from trunkline.policy.leases import IDLE_S, LOOK_EVERY_S
-from trunkline.policy.meters import GRANTED
 from trunkline.policy.rules import Marked
 
 DAY = 86400.0

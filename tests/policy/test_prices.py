@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.test_pipeline import attempt_of, make_table
+from tests.pipeline.test_pipeline import attempt_of, make_table
 from trunkline.model import Usage
 from trunkline.policy import prices as module
 from trunkline.policy.guard import Guard

@@ -16,6 +16,7 @@ from trunkline.providers.base import (
     StreamingChatProvider,
 )
 from trunkline.providers.custom import CustomProcessingProvider
+from trunkline.providers.http import RowProvider, WireProvider
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.schemas import (
@@ -25,7 +26,6 @@ from trunkline.providers.schemas import (
     EmbeddingRequest,
     EmbeddingResponse,
 )
-from trunkline.providers.wire import RowProvider, WireProvider
 
 
 class Answers:

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from trunkline import ChatCompletionRequest, ChatCompletionResponse, CustomProcessingProvider
 from trunkline.providers import build
 from trunkline.providers.build import build_providers
+from trunkline.providers.http import RowProvider
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.wire import RowProvider
 from trunkline.settings import ModelDefaults, ProviderConfig, Settings, SettingsError
 
 

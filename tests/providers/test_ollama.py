@@ -16,8 +16,8 @@ from trunkline import (
     ProviderError,
 )
 from trunkline.providers.images import mentions_image_url
-from trunkline.testing import Fault, MockModel, MockUpstream, Script, ToolCall, Usage
 from trunkline.transport import Timeouts
+from trunkline_mock import Fault, MockModel, MockUpstream, Script, ToolCall, Usage
 
 QUICK = Timeouts(connect=0.5, first_byte=0.5, idle=0.5)
 

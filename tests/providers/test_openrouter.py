@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trunkline import CallerError, OpenRouterClient, ProviderError
-from trunkline.testing import Fault, MockUpstream, Script
+from trunkline_mock import Fault, MockUpstream, Script
 
 HELLO = [{"role": "user", "content": "Hello"}]
 

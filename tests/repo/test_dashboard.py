@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.gateways import BEARER, chat, get, make_settings, post, serving, upstream
 from tests.repo.test_repo import ROOT
 from trunkline.settings.sections import BudgetRule
-from trunkline.testing import MockUpstream
+from trunkline_mock import MockUpstream
 
 FILE: Final = ROOT / "deploy" / "grafana" / "trunkline.json"
 DASHBOARD: Final[dict[str, Any]] = msgspec.json.decode(FILE.read_bytes())

@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.errors import ProviderError
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.providers.rows import COMPATIBLE, OPENROUTER
+from trunkline.providers.vendors import COMPATIBLE, OPENROUTER
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import Rules
 from trunkline.routing.router import Router

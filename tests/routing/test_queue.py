@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.test_pools import choices
-from trunkline.routing.live import Gate
-from trunkline.routing.pools import Choice
+from tests.routing.test_candidates import choices
+from trunkline.routing.candidates import Choice
 from trunkline.routing.queue import FairQueue, Waiter
+from trunkline.routing.upstream_state import Gate
 
 
 def enter(choice: Choice) -> None:

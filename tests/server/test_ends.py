@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.gateways import BEARER, KEY, Running, chat, events, get, make_settings, post, until, upstream
-from trunkline.server import protocol
-from trunkline.server.protocol import HEAD_LIMIT
-from trunkline.testing import MockUpstream, Script
+from trunkline.server.http import protocol
+from trunkline.server.http.protocol import HEAD_LIMIT
+from trunkline_mock import MockUpstream, Script
 
 from .conftest import Serve
 

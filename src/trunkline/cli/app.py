@@ -10,7 +10,7 @@ import typer
 
 import trunkline
 from trunkline.cli.options import Config
-from trunkline.cli.store_app import STORE_APPS
+from trunkline.cli.store_commands import STORE_APPS
 
 app = typer.Typer(
     help="Trunkline: one port that speaks OpenAI, Ollama and Anthropic, in front of every model you have.",
@@ -271,7 +271,7 @@ def _mock(
       trunkline mock --shape ollama --port 11434 --model llama3.2
       trunkline mock --script faults.yaml
     """
-    from trunkline.testing import run
+    from trunkline_mock import run
 
     try:
         run(shape, host, port, script, model, announce=typer.echo)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trunkline.cli.common import note, read_settings, say
-from trunkline.cli.doubts import doubts
+from trunkline.cli.config_warnings import doubts
 from trunkline.ledger.reader import open_reader
 from trunkline.policy.auth import configured_ids
 from trunkline.settings import SettingsError, check_self_loop, exposure, resolve_providers

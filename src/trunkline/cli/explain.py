@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from trunkline.server.gateway import Gateway
+    from trunkline.server.app.gateway import Gateway
     from trunkline.settings import Settings
 
 _COLUMNS = ("order", "provider", "upstream", "model", "price", "why")
@@ -142,7 +142,7 @@ def _with_gateway(settings: Settings, ask: Callable[[Gateway], Any]) -> Any:
     configure_logging("ERROR", "console")
 
     async def run() -> Any:
-        from trunkline.server.gateway import Gateway
+        from trunkline.server.app.gateway import Gateway
 
         gateway = Gateway(settings, Exposure("127.0.0.1", (), auth_required=True, open_network=False))
         try:

@@ -99,17 +99,17 @@ def _run(
     try:
         where = exposure(settings, bool(settings.api_keys) or bool(reader.load().keys))
         check_self_loop(settings, where)
-        from trunkline.server.workers import is_worker
+        from trunkline.server.app.workers import is_worker
 
         if is_worker():
-            from trunkline.server.run import run
+            from trunkline.server.app.run import run
 
             return run(settings, where, reader, _open_ledger(settings, url), load=load, files=[path])
         if where.open_network:
             log.warning("anybody on the network may use this gateway", host=where.host)
         if ollama_dropped(settings):
             log.warning("Ollama is left out: its default address is this gateway; set OLLAMA_BASE_URL")
-        from trunkline.server.run import run, run_workers
+        from trunkline.server.app.run import run, run_workers
 
         announce = None if on_ready is None else partial(on_ready, where)
         if settings.workers > 1:

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from trunkline import steps
-from trunkline.call import Call, Lines
+from trunkline import immediate
 from trunkline.dialects import openai
 from trunkline.dialects.base import Front
 from trunkline.embedded.registry import as_provider
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.framing import SSESplitter
 from trunkline.pipe import Pipe
-from trunkline.pipeline import Patience, Pipeline
+from trunkline.pipeline.call import Call, Lines
+from trunkline.pipeline.pipeline import Patience, Pipeline
 from trunkline.providers.base import Provider
 from trunkline.providers.schemas import (
     ChatCompletionChunk,
@@ -184,7 +184,7 @@ class LLMRouter:
         self._check(req.model)
         collector = _Collector(front, f"lib_{next(self._ids)}")
         body = req.model_dump_json(exclude_none=True).encode()
-        steps.run(self._pipeline.serve(collector.call, body))
+        immediate.run(self._pipeline.serve(collector.call, body))
         return collector
 
     def _check(self, model: str) -> None:

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.ledger.rows import UsageRow
+from trunkline.ledger.usage_rows import UsageRow
 
 SEGMENT_BYTES: Final = 1024 * 1024
 """Size above which a new segment is begun."""

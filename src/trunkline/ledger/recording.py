@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
-from trunkline.ledger.rows import COLUMNS, FLAGS, OPTIONAL, Ids, UsageRow, by_day, by_hour, by_month, id_at
 from trunkline.ledger.store import Store
+from trunkline.ledger.usage_rows import (
+    COLUMNS,
+    FLAGS,
+    OPTIONAL,
+    Ids,
+    UsageRow,
+    by_day,
+    by_hour,
+    by_month,
+    id_at,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

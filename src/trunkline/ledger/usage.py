@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Period
-from trunkline.ledger.rows import COLUMNS, id_at, month_start
+from trunkline.ledger.usage_rows import COLUMNS, id_at, month_start
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select, Table
@@ -199,7 +199,7 @@ def requests(
     """Single attempts, the newest first; ``before`` the one with this id, to page on."""
     from sqlalchemy import select
 
-    from trunkline.ledger.stretches import stretches
+    from trunkline.ledger.id_ranges import stretches
     from trunkline.ledger.tables import usage
 
     first = 0 if since is None else _id_at(since)

@@ -20,7 +20,7 @@ import structlog
 from trunkline.ledger.journal import SEGMENT_BYTES, Batch, Journal, Segment
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.rows import UsageRow
+from trunkline.ledger.usage_rows import UsageRow
 
 RETRY_S: Final = 1.0
 """Seconds between two tries while the database is away."""

@@ -25,11 +25,10 @@ from trunkline.errors import (
 )
 from trunkline.model import MOST_TOKENS, Operation
 from trunkline.policy.auth import ApiKey
+from trunkline.policy.counters import ASK, Meter, Purse, Rate, Slots
 from trunkline.policy.estimates import prompt_tokens
-from trunkline.policy.meters import ASK, Meter, Purse, Rate, Slots
 from trunkline.policy.prices import PriceBook, Priced
-from trunkline.policy.rules import DAY, MINUTE, BudgetRule, Caller, Mark, Marked, Rulebook
-from trunkline.policy.tickets import (
+from trunkline.policy.reservations import (
     CODES,
     MONEY,
     TOKENS,
@@ -42,6 +41,7 @@ from trunkline.policy.tickets import (
     Ticket,
     exhausted,
 )
+from trunkline.policy.rules import DAY, MINUTE, BudgetRule, Caller, Mark, Marked, Rulebook
 
 _PERIODS: Final = {"minute": MINUTE, "day": DAY}
 _MOST_PLANS: Final = 10_000

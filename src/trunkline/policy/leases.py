@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 
 from trunkline.errors import LIMITS_AWAY, CallerError
-from trunkline.policy.meters import ASK, GRAINS, GRANTED, Ebb, Left, Meter, Purse, Rate
+from trunkline.policy.counters import ASK, GRAINS, GRANTED, Ebb, Left, Meter, Purse, Rate
 from trunkline.policy.rules import DAY, MINUTE, Marked
 
 IDLE_S: Final = 1.0
@@ -211,7 +211,7 @@ class SharedRate:
         self._local.limit = max(1, int(limit * self._sharing.local_share))
 
     def take(self, amount: int, now: float) -> float:
-        """See :class:`~trunkline.policy.meters.Meter`."""
+        """See :class:`~trunkline.policy.counters.Meter`."""
         self._used_at = now
         if self._credit >= amount or (self._credit - self._owed >= amount and -self._owed <= self.limit):
             mine = min(self._credit, amount)  # the rest waits to be given back: the store does not know yet
@@ -258,7 +258,7 @@ class SharedRate:
         return max(0.0, self._debt - refilled) - self._credit + self._owed
 
     def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
-        """See :class:`~trunkline.policy.meters.Meter`. What others have taken meanwhile is not known here:
+        """See :class:`~trunkline.policy.counters.Meter`. What others have taken meanwhile is not known here:
         time may be thought to have given back more than it has."""
         turn = self.turn if turn is None else turn
         if turn < 0:
@@ -322,7 +322,7 @@ class SharedPurse(Purse):
         self._looked_at = 0.0
 
     def take(self, amount: int, now: float) -> float:
-        """See :class:`~trunkline.policy.meters.Meter`."""
+        """See :class:`~trunkline.policy.counters.Meter`."""
         self._used_at = now
         if not (self.known or self._places or self._sharing.away):
             return ASK
@@ -385,7 +385,7 @@ class SharedPurse(Purse):
                 self._denied_until = min(now + REFUSED_S, self.ends)
 
     def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
-        """See :class:`~trunkline.policy.meters.Meter`."""
+        """See :class:`~trunkline.policy.counters.Meter`."""
         if self._places:
             used = 0
         self.reserved -= taken

@@ -12,11 +12,11 @@ from typing import Any, Final
 from trunkline.dialects.base import Fills
 from trunkline.providers.base import Provider
 from trunkline.providers.custom import CustomProcessingProvider
+from trunkline.providers.http import RowProvider, Rule, encode_headers
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.rows import BEARER, ROWS, Row
-from trunkline.providers.wire import RowProvider, Rule, encode_headers
+from trunkline.providers.vendors import BEARER, ROWS, Row
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
 

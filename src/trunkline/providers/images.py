@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from trunkline.dialects.envelope import UNREADABLE
+from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.errors import INVALID_REQUEST, TOO_LARGE, UPSTREAM_TOO_LARGE, CallerError, ProviderError
 from trunkline.transport import Client, Limits, ProxyConfig, Response, Timeouts, UpstreamRequest, parse_origin
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.providers.rows import OPENROUTER
-from trunkline.providers.wire import RowProvider, encode_headers
+from trunkline.providers.http import RowProvider, encode_headers
+from trunkline.providers.vendors import OPENROUTER
 from trunkline.transport import Client, Timeouts
 
 

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from trunkline.model import Operation
-from trunkline.routing.pools import Choice, Pool, Tier
+from trunkline.routing.candidates import Choice, Pool, Tier
 from trunkline.routing.router import Router
 from trunkline.routing.strategies import Question
 

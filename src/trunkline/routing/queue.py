@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from trunkline.routing.pools import Choice
-from trunkline.steps import Turn
+from trunkline.immediate import Turn
+from trunkline.routing.candidates import Choice
 
 CLASSES: Final = ("high", "normal", "low")
 """Priority classes, first served first."""

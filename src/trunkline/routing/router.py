@@ -22,13 +22,13 @@ from trunkline.errors import (
 )
 from trunkline.model import Operation
 from trunkline.providers.base import ModelInfo, Provider, Upstream
+from trunkline.routing.candidates import UNKNOWN_PRICE, Choice, Pool, Tier
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.live import Breaker, Gate, Live
 from trunkline.routing.names import spellings
-from trunkline.routing.pools import UNKNOWN_PRICE, Choice, Pool, Tier
 from trunkline.routing.prediction import Learned, Outlook
 from trunkline.routing.resolve import Resolver, Rules, Target
 from trunkline.routing.strategies import STRATEGIES, Memory, Question, in_order
+from trunkline.routing.upstream_state import Breaker, Gate, Live
 
 MAX_KEPT: Final = 10_000
 """Pools that are kept at most: clients can ask for any name."""

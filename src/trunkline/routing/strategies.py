@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from trunkline.routing.pools import Choice
+    from trunkline.routing.candidates import Choice
 
 
 class Question(NamedTuple):

@@ -12,11 +12,11 @@ answers of its bytes. For coroutines: ``reading`` an answer, and an ``upload`` o
 
 from trunkline.transport.client import Client, Response, Stats
 from trunkline.transport.failures import TransportError
-from trunkline.transport.flight import Flight, Sink
-from trunkline.transport.pool import Limits
+from trunkline.transport.host_pool import Limits
+from trunkline.transport.in_flight import Flight, Sink
 from trunkline.transport.proxies import ProxyConfig
-from trunkline.transport.reading import Incoming
 from trunkline.transport.request import Origin, Timeouts, UpstreamRequest, parse_origin
+from trunkline.transport.response_stream import Incoming
 from trunkline.transport.tls import TlsConfig
 
 __all__ = [

@@ -17,14 +17,14 @@ from typing import Final, NamedTuple
 
 from trunkline.errors import ProviderError
 from trunkline.transport import failures
+from trunkline.transport.connecting import Dial, open_connection
 from trunkline.transport.connection import Connection
 from trunkline.transport.failures import TransportError, cut_off, diagnose
-from trunkline.transport.flight import CONNECTING, OVER, SENT, SILENCE, WAITING, Flight, Sink, overdue
-from trunkline.transport.opening import Dial, open_connection
-from trunkline.transport.pool import Lane, Limits
+from trunkline.transport.host_pool import Lane, Limits
+from trunkline.transport.in_flight import CONNECTING, OVER, SENT, SILENCE, WAITING, Flight, Sink, overdue
 from trunkline.transport.proxies import ProxyConfig
-from trunkline.transport.reading import Incoming
 from trunkline.transport.request import Origin, UpstreamRequest
+from trunkline.transport.response_stream import Incoming
 from trunkline.transport.route import encode_head, make_route
 from trunkline.transport.tls import TlsConfig, TlsContexts
 from trunkline.transport.upload import upload

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Protocol, cast
 
-from trunkline.transport.flight import SENT, Flight
-from trunkline.transport.pool import Lane
+from trunkline.transport.host_pool import Lane
+from trunkline.transport.in_flight import SENT, Flight
 from trunkline.transport.response import BODY, ResponseReader
 
 JOIN_LIMIT: Final = 256 * 1024

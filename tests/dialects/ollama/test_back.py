@@ -8,8 +8,8 @@ import pytest
 from trunkline import errors
 from trunkline.dialects.base import NO_FILLS, Back, Fills, Peek
 from trunkline.dialects.ollama.back import OllamaBack
-from trunkline.dialects.ollama.reader import AnswerReader, EmbeddingReader
-from trunkline.dialects.ollama.scanner import LineScanner, WholeScanner
+from trunkline.dialects.ollama.inspect import LineScanner, WholeScanner
+from trunkline.dialects.ollama.read import AnswerReader, EmbeddingReader
 from trunkline.errors import CallerError, Kind, ProviderError
 from trunkline.events import Started, TextDelta
 from trunkline.model import (

@@ -5,7 +5,7 @@ import pytest
 
 from trunkline.dialects.base import Front
 from trunkline.dialects.ollama import CHAT, EMBED, EMBEDDINGS, GENERATE
-from trunkline.dialects.ollama.answers import EmbeddingWriter, LineWriter, WholeWriter
+from trunkline.dialects.ollama.write import EmbeddingWriter, LineWriter, WholeWriter
 from trunkline.errors import UPSTREAM_TIMEOUT, ProviderError
 from trunkline.events import Embedded
 

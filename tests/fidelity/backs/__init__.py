@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from tests.fidelity.backs import anthropic, ollama, openai
 from tests.fidelity.values import Turn
-from trunkline.testing import Script
+from trunkline_mock import Script
 
 
 class Back(Protocol):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.dialects.anthropic.samples import delta, end, event, start, stop
 from tests.fidelity.values import ANSWER, UNKNOWN, UNKNOWN_FIELD, Turn
-from trunkline.testing import Script
+from trunkline_mock import Script
 
 SHAPE: Final = "anthropic"
 TYPE: Final = "anthropic"

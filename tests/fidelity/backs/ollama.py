@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tests.fidelity.values import ANSWER, LOGPROBS, UNKNOWN, UNKNOWN_FIELD, Turn
-from trunkline.testing import Script
+from trunkline_mock import Script
 
 SHAPE: Final = "ollama"
 TYPE: Final = "ollama"

@@ -8,7 +8,7 @@ published API reference and the types of its Python SDK.
 """
 
 from trunkline.dialects.anthropic.back import AnthropicBack
-from trunkline.dialects.anthropic.faults import error_body
+from trunkline.dialects.anthropic.errors import error_body
 from trunkline.dialects.anthropic.front import MESSAGES, AnthropicFront
 from trunkline.dialects.anthropic.render import DEFAULT_MAX_TOKENS
 

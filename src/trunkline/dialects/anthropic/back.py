@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from trunkline.dialects.anthropic import render
-from trunkline.dialects.anthropic.faults import read_error
-from trunkline.dialects.anthropic.reader import StreamReader, WholeReader
-from trunkline.dialects.anthropic.scanner import StreamScanner, WholeScanner
-from trunkline.dialects.anthropic.wire import DIALECT, PATH
+from trunkline.dialects.anthropic.errors import read_error
+from trunkline.dialects.anthropic.inspect import StreamScanner, WholeScanner
+from trunkline.dialects.anthropic.read import StreamReader, WholeReader
+from trunkline.dialects.anthropic.request_schema import DIALECT, PATH
 from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
-from trunkline.dialects.splicing import rewritten
+from trunkline.dialects.body_patch import rewritten
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import ChatRequest, CompletionRequest, Job, Operation
 

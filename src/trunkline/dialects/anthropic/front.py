@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.anthropic import incoming
-from trunkline.dialects.anthropic.answers import PING, Stream, Whole
-from trunkline.dialects.anthropic.faults import error_body, stream_error
-from trunkline.dialects.anthropic.wire import DIALECT, SSE_TYPE
+from trunkline.dialects.anthropic import parse
+from trunkline.dialects.anthropic.errors import error_body, stream_error
+from trunkline.dialects.anthropic.request_schema import DIALECT, SSE_TYPE
+from trunkline.dialects.anthropic.write import PING, Stream, Whole
 from trunkline.dialects.base import Manners, Peek, Writer
 from trunkline.errors import INTERNAL, GatewayError
 from trunkline.model import ChatRequest, Job, Operation
@@ -30,11 +30,11 @@ class AnthropicFront:
 
     def peek(self, body: bytes) -> Peek:
         """What routing needs of a request."""
-        return incoming.peek(body)
+        return parse.peek(body)
 
     def parse(self, body: bytes) -> ChatRequest:
         """A request in canonical form."""
-        return incoming.parse(body)
+        return parse.parse(body)
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to ``job``. Ids that we make have Anthropic's own prefix, whatever the

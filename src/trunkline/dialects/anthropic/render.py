@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.thinking import render_reasoning, room, takes_sampling
+from trunkline.dialects.anthropic.reasoning import render_reasoning, room, takes_sampling
 from trunkline.dialects.base import Fills
+from trunkline.dialects.tool_matching import pair_tools
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -34,7 +35,6 @@ from trunkline.model import (
     ToolCall,
     ToolResult,
 )
-from trunkline.pairing import pair_tools
 
 Body = dict[str, Any]
 

@@ -6,10 +6,10 @@
 sides are in ``wire``, ``logprobs`` has its forms of log probabilities.
 """
 
-from trunkline.dialects.ollama.answers import error_body, error_line
 from trunkline.dialects.ollama.back import OllamaBack
 from trunkline.dialects.ollama.front import CHAT, EMBED, EMBEDDINGS, GENERATE, OllamaFront
-from trunkline.dialects.ollama.wire import error_text
+from trunkline.dialects.ollama.schema import error_text
+from trunkline.dialects.ollama.write import error_body, error_line
 
 __all__ = [
     "CHAT",

@@ -12,11 +12,11 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
-from trunkline.dialects.envelope import UNREADABLE
+from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama import render
-from trunkline.dialects.ollama.reader import AnswerReader, EmbeddingReader
-from trunkline.dialects.ollama.scanner import LineScanner, WholeScanner
-from trunkline.dialects.ollama.wire import DIALECT, PATHS, error_text
+from trunkline.dialects.ollama.inspect import LineScanner, WholeScanner
+from trunkline.dialects.ollama.read import AnswerReader, EmbeddingReader
+from trunkline.dialects.ollama.schema import DIALECT, PATHS, error_text
 from trunkline.dialects.status import error_for_status
 from trunkline.errors import (
     MODEL_NOT_FOUND,

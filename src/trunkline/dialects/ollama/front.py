@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
-from trunkline.dialects.ollama import answers, incoming
-from trunkline.dialects.ollama.answers import Clocks, Form
-from trunkline.dialects.ollama.wire import DIALECT, NDJSON_TYPE
+from trunkline.dialects.ollama import parse, write
+from trunkline.dialects.ollama.schema import DIALECT, NDJSON_TYPE
+from trunkline.dialects.ollama.write import Clocks, Form
 from trunkline.errors import GatewayError
 from trunkline.model import EmbeddingRequest, Job, Operation
 
@@ -42,30 +42,28 @@ class OllamaFront:
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to ``job``; Ollama's answers have no ids."""
         if isinstance(job, EmbeddingRequest) or self._form is None:
-            return answers.EmbeddingWriter(model, self._clocks, self.dialect == LEGACY)
-        kind = answers.LineWriter if job.stream else answers.WholeWriter
+            return write.EmbeddingWriter(model, self._clocks, self.dialect == LEGACY)
+        kind = write.LineWriter if job.stream else write.WholeWriter
         return kind(self._form, model, self._clocks)
 
     def error(self, error: GatewayError) -> bytes:
         """Ollama's error object."""
-        return answers.error_body(error)
+        return write.error_body(error)
 
     def stream_error(self, error: GatewayError) -> bytes:
         """The line that ends a stream that went wrong."""
-        return answers.error_line(error)
+        return write.error_line(error)
 
     def loaded(self, job: Job, model: str) -> bytes | None:
         """The whole answer, if ``job`` only loads or unloads its model; None if it asks for more."""
-        if incoming.loading(job) is None:
+        if parse.loading(job) is None:
             return None
         if self.dialect == LEGACY:
             return b'{"embedding":[]}'
-        return answers.load_answer(job, model, self._form, self._clocks.wall)
+        return write.load_answer(job, model, self._form, self._clocks.wall)
 
 
-CHAT: Final = OllamaFront("chat", incoming.peek_chat, incoming.parse_chat, answers.CHAT)
-GENERATE: Final = OllamaFront(
-    "completions", incoming.peek_generate, incoming.parse_generate, answers.GENERATE
-)
-EMBED: Final = OllamaFront("embeddings", incoming.peek_embed, incoming.parse_embed)
-EMBEDDINGS: Final = OllamaFront("embeddings", incoming.peek_embed, incoming.parse_embeddings, dialect=LEGACY)
+CHAT: Final = OllamaFront("chat", parse.peek_chat, parse.parse_chat, write.CHAT)
+GENERATE: Final = OllamaFront("completions", parse.peek_generate, parse.parse_generate, write.GENERATE)
+EMBED: Final = OllamaFront("embeddings", parse.peek_embed, parse.parse_embed)
+EMBEDDINGS: Final = OllamaFront("embeddings", parse.peek_embed, parse.parse_embeddings, dialect=LEGACY)

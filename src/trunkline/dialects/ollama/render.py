@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from trunkline.dialects.base import Fills
-from trunkline.dialects.envelope import UNREADABLE
-from trunkline.dialects.ollama.wire import EXTRAS, SAMPLING, THINK
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.ollama.schema import EXTRAS, SAMPLING, THINK
+from trunkline.dialects.tool_matching import pair_tools
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -36,7 +37,6 @@ from trunkline.model import (
     ToolChoice,
     ToolResult,
 )
-from trunkline.pairing import pair_tools
 
 Body = dict[str, Any]
 

@@ -9,10 +9,10 @@ Facts: OpenAI's published OpenAPI document and SDKs, and OpenRouter's, Cerebras'
 what differs.
 """
 
+from trunkline.dialects.openai.back import ENDPOINTS, OpenAIBack, Quirks
 from trunkline.dialects.openai.front import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIFront, error_body
-from trunkline.dialects.openai.others import FILE, FILE_METHODS, OTHERS, OtherFront
-from trunkline.dialects.openai.thinking import PENALTIES, SAMPLING, Mind
-from trunkline.dialects.openai.upstream import ENDPOINTS, OpenAIBack, Quirks
+from trunkline.dialects.openai.reasoning import PENALTIES, SAMPLING, Mind
+from trunkline.dialects.openai.relay import FILE, FILE_METHODS, OTHERS, OtherFront
 
 __all__ = [
     "CHAT",

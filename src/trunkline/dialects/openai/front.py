@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
-from trunkline.dialects.openai import answers, requests
-from trunkline.dialects.openai.answers import error_body
+from trunkline.dialects.openai import parse, write
+from trunkline.dialects.openai.write import error_body
 from trunkline.errors import GatewayError
 from trunkline.model import ChatRequest, CompletionRequest, Job, Operation
 
@@ -21,17 +21,17 @@ class OpenAIFront(NamedTuple):
     peek: Callable[[bytes], Peek]
     parse: Callable[[bytes], Job]
     dialect: str = "openai"
-    stream_type: bytes = answers.SSE_TYPE
+    stream_type: bytes = write.SSE_TYPE
     home: str | None = None
     manners: Manners = PLAIN
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to ``job``."""
         if isinstance(job, ChatRequest) and job.stream:
-            return answers.ChatStream(job, model, id_prefix)
+            return write.ChatStream(job, model, id_prefix)
         if isinstance(job, CompletionRequest) and job.stream:
-            return answers.CompletionStream(job, model, id_prefix)
-        return answers.Whole(job, model, id_prefix)
+            return write.CompletionStream(job, model, id_prefix)
+        return write.Whole(job, model, id_prefix)
 
     def loaded(self, job: Job, model: str) -> bytes | None:
         """OpenAI's API knows no loading."""
@@ -43,9 +43,9 @@ class OpenAIFront(NamedTuple):
 
     def stream_error(self, error: GatewayError) -> bytes:
         """The event that ends a stream that went wrong."""
-        return answers.stream_error(error)
+        return write.stream_error(error)
 
 
-CHAT: Final = OpenAIFront("chat", requests.peek_chat, requests.parse_chat)
-COMPLETIONS: Final = OpenAIFront("completions", requests.peek_completion, requests.parse_completion)
-EMBEDDINGS: Final = OpenAIFront("embeddings", requests.peek_embedding, requests.parse_embedding)
+CHAT: Final = OpenAIFront("chat", parse.peek_chat, parse.parse_chat)
+COMPLETIONS: Final = OpenAIFront("completions", parse.peek_completion, parse.parse_completion)
+EMBEDDINGS: Final = OpenAIFront("embeddings", parse.peek_embedding, parse.parse_embedding)

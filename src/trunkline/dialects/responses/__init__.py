@@ -7,9 +7,9 @@ and ``streaming`` as a stream; ``front`` puts these together. Nothing is transla
 knows upstreams' errors. Facts: OpenAI's published OpenAPI document and SDK.
 """
 
-from trunkline.dialects.responses.answers import error_body
 from trunkline.dialects.responses.back import ResponsesBack
 from trunkline.dialects.responses.front import RESPONSES, ResponsesFront
-from trunkline.dialects.responses.requests import ResponsesRequest
+from trunkline.dialects.responses.parse import ResponsesRequest
+from trunkline.dialects.responses.write import error_body
 
 __all__ = ["RESPONSES", "ResponsesBack", "ResponsesFront", "ResponsesRequest", "error_body"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
-from trunkline.dialects.responses.faults import read_error
-from trunkline.dialects.responses.scanner import StreamScanner, WholeScanner
-from trunkline.dialects.splicing import rewritten
+from trunkline.dialects.body_patch import rewritten
+from trunkline.dialects.responses.errors import read_error
+from trunkline.dialects.responses.inspect import StreamScanner, WholeScanner
 from trunkline.errors import INTERNAL, GatewayError
 from trunkline.model import Job, Operation
 

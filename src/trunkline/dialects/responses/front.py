@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
-from trunkline.dialects.responses import requests, streaming
-from trunkline.dialects.responses.answers import Whole, error_body
-from trunkline.dialects.responses.requests import ResponsesRequest
+from trunkline.dialects.responses import parse, write_stream
+from trunkline.dialects.responses.parse import ResponsesRequest
+from trunkline.dialects.responses.write import Whole, error_body
 from trunkline.errors import GatewayError
 from trunkline.model import Job, Operation
 
@@ -26,23 +26,23 @@ class ResponsesFront(NamedTuple):
     asked in this dialect does not take."""
     operation: Operation = "chat"
     dialect: str = "responses"
-    stream_type: bytes = streaming.SSE_TYPE
+    stream_type: bytes = write_stream.SSE_TYPE
     home: str | None = None
     manners: Manners = PLAIN
 
     def peek(self, body: bytes) -> Peek:
         """What routing needs."""
-        return requests.peek(body)
+        return parse.peek(body)
 
     def parse(self, body: bytes) -> ResponsesRequest:
         """All of a request in canonical form."""
-        job = requests.parse(body, self.stored, self.thoughts)
+        job = parse.parse(body, self.stored, self.thoughts)
         return job if self.previous is None else replace(job, previous_response_id=self.previous)
 
     def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to a job of ``parse``; a response's id has a prefix of its own."""
         assert isinstance(job, ResponsesRequest)
-        return streaming.Stream(job, model) if job.stream else Whole(job, model)
+        return write_stream.Stream(job, model) if job.stream else Whole(job, model)
 
     def loaded(self, job: Job, model: str) -> bytes | None:
         """OpenAI's API knows no loading."""
@@ -55,7 +55,7 @@ class ResponsesFront(NamedTuple):
     def stream_error(self, error: GatewayError) -> bytes:
         """The event that says what went wrong, for who does not have the writer: only that knows the event's
         number and the response."""
-        return streaming.error_event(error, 0)
+        return write_stream.error_event(error, 0)
 
 
 RESPONSES: Final = ResponsesFront()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from trunkline.dialects.envelope import UNREADABLE
+from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama import error_text
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TRUNCATED, GatewayError, ProviderError, redact
 from trunkline.framing import NDJSONSplitter

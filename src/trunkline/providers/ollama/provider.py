@@ -18,11 +18,11 @@ from trunkline.dialects.ollama import OllamaBack
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
+from trunkline.providers.http import Rule, WireProvider
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
 from trunkline.providers.ollama.discovery import Card, tagged
-from trunkline.providers.rows import other_backs
-from trunkline.providers.wire import Rule, WireProvider
+from trunkline.providers.vendors import other_backs
 from trunkline.transport import Client, Timeouts
 
 DEFAULT_URL: Final = "http://127.0.0.1:11434"

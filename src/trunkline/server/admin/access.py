@@ -16,7 +16,7 @@ from trunkline.ledger.locate import StoreError, Why
 if TYPE_CHECKING:
     from trunkline.errors import Kind
     from trunkline.ledger.store import Store
-    from trunkline.server.gateway import Gateway
+    from trunkline.server.app.gateway import Gateway
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from trunkline.ledger.rules import RuleStore
 from trunkline.ledger.store import Store
 from trunkline.ledger.teams import TeamStore
 from trunkline.server.admin.access import ERRORS, AsAdmin
-from trunkline.server.admin.shapes import BudgetOut, LimitOut, NewBudget, NewLimit, SpendingOut
+from trunkline.server.admin.schemas import BudgetOut, LimitOut, NewBudget, NewLimit, SpendingOut
 
 router = APIRouter(prefix="/admin/v1", responses=ERRORS)
 Number = Annotated[str, Path(max_length=64, description="Id.")]

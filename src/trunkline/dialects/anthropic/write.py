@@ -1,0 +1,314 @@
+"""Answers to Anthropic clients: canonical events → bytes.
+
+A stream is blocks, one open at a time and each whole before the next. Other vendors' events keep no such
+order, so that a tool call which begins while another is unfinished waits for its turn. Thinking is shown to
+those who asked for it; others get a ``ping`` in its place, which keeps their connection awake. An answer that
+is not streamed is the fold of the same events. Facts: Anthropic's schemas Message and RawMessageStreamEvent.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from trunkline.dialects.anthropic.errors import error_body, stream_error
+from trunkline.dialects.anthropic.reasoning import shows_thinking
+from trunkline.dialects.anthropic.request_schema import JSON_TYPE, SSE_TYPE
+from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
+from trunkline.events import (
+    Answer,
+    Call,
+    Choice,
+    Finished,
+    FinishReason,
+    Metered,
+    RefusalDelta,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
+from trunkline.model import ChatRequest, Usage
+
+STOP_REASONS: Final[Mapping[FinishReason, str]] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+}
+
+PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def usage_object(usage: Usage | None) -> dict[str, Any]:
+    """Anthropic's usage object, whose ``input_tokens`` are those that no cache was used for."""
+    usage = usage or Usage()
+    read, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+    seen: dict[str, Any] = {
+        "input_tokens": max(usage.prompt_tokens - read - written, 0),
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": read,
+        "output_tokens": usage.completion_tokens,
+    }
+    if usage.reasoning_tokens is not None:
+        seen["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    return seen
+
+
+def stop_reason(reason: FinishReason | None, stop_sequence: str | None, refused: bool = False) -> str:
+    """Anthropic's word for how an answer ended; a model that was seen to refuse did not end its turn."""
+    if reason in (None, "stop"):
+        return "refusal" if refused else "stop_sequence" if stop_sequence is not None else "end_turn"
+    return STOP_REASONS[reason]
+
+
+def new_call_id() -> str:
+    """An id for a tool call, in the form that Anthropic gives its own."""
+    return f"toolu_{uuid.uuid4().hex[:24]}"
+
+
+def _message(answer_id: str | None, model: str, content: list[Any], usage: Usage | None) -> dict[str, Any]:
+    return {
+        "id": answer_id or f"msg_{uuid.uuid4().hex}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage_object(usage),
+    }
+
+
+def _event(name: bytes, data: bytes) -> bytes:
+    return b"event: " + name + b'\ndata: {"type":"' + name + b'",' + data + b"}\n\n"
+
+
+Kind = Literal["text", "thinking", "tool_use"]
+
+
+class Stream:
+    """A streamed answer: ``message_start``, the blocks, ``message_delta``, ``message_stop``."""
+
+    content_type = SSE_TYPE
+
+    def __init__(self, job: ChatRequest, model: str) -> None:
+        self._shows_thinking = shows_thinking(job.reasoning)
+        self._model = model
+        self._id: str | None = None
+        self._usage: Usage | None = None
+        self._begun = False
+        self._open: Kind | None = None
+        self._index = -1
+        self._head = b""
+        self._call = -1
+        self._arguments = ""
+        self._waiting: dict[int, Call] = {}
+        self._seen: set[int] = set()
+        self._end: Finished | None = None
+        self._refused = False
+
+    def feed(self, events: Sequence[StreamEvent]) -> bytes:
+        """Bytes of the events that these become.
+
+        Raises:
+            ProviderError: a tool call goes on after its end.
+        """
+        out, silent = b"", False
+        for event in events:
+            match event:
+                case TextDelta(choice=0) | RefusalDelta(choice=0):
+                    self._refused = self._refused or isinstance(event, RefusalDelta)
+                    if event.text:
+                        out += self._text(event.text)
+                case ThinkingDelta(choice=0):
+                    silent = True
+                    if self._shows_thinking:
+                        out += self._think(event)
+                case ToolCallDelta(choice=0):
+                    silent = True
+                    out += self._tool(event)
+                case Finished(choice=0):
+                    self._end = event
+                    out += self._begin() + self._flush()
+                case Started():
+                    self._id = event.id or self._id
+                    self._model = event.model or self._model
+                case Metered():
+                    self._usage = event.usage
+                case _:
+                    pass
+        return out if out or not silent else self._begin() + PING
+
+    def finish(self) -> bytes:
+        """What waited, how the answer ended, what it used, and the terminal event."""
+        out = self._begin() + self._flush()
+        end = self._end or Finished("stop")
+        sequence = end.stop_sequence
+        reason = stop_reason(end.reason, sequence, self._refused)
+        delta = {"stop_reason": reason, "stop_sequence": sequence if reason == "stop_sequence" else None}
+        said = b'"delta":' + _encode(delta) + b',"usage":' + _encode(usage_object(self._usage))
+        return (
+            out + _event(b"message_delta", said) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        )
+
+    def error(self, error: GatewayError) -> bytes:
+        """The event that ends a stream that went wrong."""
+        return stream_error(error)
+
+    def _begin(self) -> bytes:
+        """The first event; it waits for something to say, for until then another upstream may be asked."""
+        if self._begun:
+            return b""
+        self._begun = True
+        message = _message(self._id, self._model, [], self._usage)
+        return _event(b"message_start", b'"message":' + _encode(message))
+
+    def _text(self, text: str) -> bytes:
+        opening = b"" if self._open == "text" else self._turn("text", b'{"type":"text","text":""}')
+        return opening + self._head + b'{"type":"text_delta","text":' + _encode(text) + b"}}\n\n"
+
+    def _think(self, event: ThinkingDelta) -> bytes:
+        if not (event.text or event.signature):
+            return b""
+        block = b'{"type":"thinking","thinking":"","signature":""}'
+        out = b"" if self._open == "thinking" else self._turn("thinking", block)
+        if event.text:
+            out += self._head + b'{"type":"thinking_delta","thinking":' + _encode(event.text) + b"}}\n\n"
+        if event.signature:
+            out += (
+                self._head + b'{"type":"signature_delta","signature":' + _encode(event.signature) + b"}}\n\n"
+            )
+            out += self._close()  # a signature is the last that a block says
+        return out
+
+    def _tool(self, event: ToolCallDelta) -> bytes:
+        index = event.index
+        if self._open == "tool_use" and index == self._call:
+            return self._add(event.arguments)
+        waiting = self._waiting.get(index)
+        if waiting is not None:
+            waiting.arguments += event.arguments
+            return b""
+        if index in self._seen:
+            if event.arguments.strip():
+                raise ProviderError("The upstream went on with a tool call that had ended", UPSTREAM_PROTOCOL)
+            return b""
+        self._seen.add(index)
+        call = Call(event.id, event.name or "")
+        call.arguments = event.arguments
+        if self._open == "tool_use" and (self._waiting or not _is_object(self._arguments)):
+            self._waiting[index] = call
+            return b""
+        return self._start_call(index, call)
+
+    def _start_call(self, index: int, call: Call) -> bytes:
+        block = {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": {}}
+        out = self._turn("tool_use", _encode(block))
+        self._call, self._arguments = index, ""
+        return out + self._add(call.arguments)
+
+    def _add(self, arguments: str) -> bytes:
+        if not arguments:
+            return b""
+        self._arguments += arguments
+        return self._head + b'{"type":"input_json_delta","partial_json":' + _encode(arguments) + b"}}\n\n"
+
+    def _turn(self, kind: Kind, block: bytes) -> bytes:
+        """End the open block, and whatever waited for its end; begin another."""
+        out = self._begin() + (self._close() if kind == "tool_use" else self._flush())
+        self._open = kind
+        self._index += 1
+        index = b"%d" % self._index
+        name = b"content_block_delta"
+        self._head = b"event: " + name + b'\ndata: {"type":"' + name + b'","index":' + index + b',"delta":'
+        return out + _event(b"content_block_start", b'"index":' + index + b',"content_block":' + block)
+
+    def _flush(self) -> bytes:
+        """End the open block, and send the calls that waited for it."""
+        out = self._close()
+        waiting, self._waiting = self._waiting, {}
+        for index, call in waiting.items():
+            out += self._start_call(index, call) + self._close()
+        return out
+
+    def _close(self) -> bytes:
+        if self._open is None:
+            return b""
+        self._open = None
+        return _event(b"content_block_stop", b'"index":%d' % self._index)
+
+
+class Whole:
+    """An answer that is not streamed: gathers the events and writes one JSON body."""
+
+    content_type = JSON_TYPE
+
+    def __init__(self, job: ChatRequest, model: str) -> None:
+        self._shows_thinking = shows_thinking(job.reasoning)
+        self._model = model
+        self._answer = Answer()
+
+    def feed(self, events: Sequence[StreamEvent]) -> bytes:
+        """Gathers; writes nothing yet."""
+        for event in events:
+            self._answer.add(event)
+        return b""
+
+    def finish(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ProviderError: the model called a tool with arguments that are no JSON object.
+        """
+        answer = self._answer
+        choice = answer.choices.get(0) or Choice()
+        content: list[dict[str, Any]] = []
+        if self._shows_thinking:
+            content += (
+                {"type": "thinking", "thinking": said, "signature": by} for said, by in choice.thoughts()
+            )
+        text = "".join(choice.text) + "".join(choice.refusal)
+        if text:
+            content.append({"type": "text", "text": text})
+        content += _tool_uses(choice)
+        body = _message(answer.id, answer.model or self._model, content, answer.usage)
+        sequence = choice.stop_sequence
+        reason = stop_reason(choice.reason, sequence, bool(choice.refusal))
+        body["stop_reason"] = reason
+        body["stop_sequence"] = sequence if reason == "stop_sequence" else None
+        return _encode(body)
+
+    def error(self, error: GatewayError) -> bytes:
+        """The error envelope; nothing else was sent before it."""
+        return error_body(error)
+
+
+def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
+    """Gathered calls as blocks; one that the answer's length cut short is left out: the reason says so."""
+    blocks: list[dict[str, Any]] = []
+    for _, call in sorted(choice.calls.items()):
+        arguments = call.arguments.strip() or "{}"
+        if _is_object(arguments):
+            value = msgspec.Raw(arguments.encode())
+            blocks.append(
+                {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": value}
+            )
+        elif choice.reason != "length":
+            raise ProviderError(
+                f"The model called {call.name!r} with arguments that are not a JSON object", UPSTREAM_PROTOCOL
+            )
+    return blocks
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (ValueError, RecursionError):
+        return False

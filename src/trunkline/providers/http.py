@@ -1,0 +1,415 @@
+"""Providers that are reached over HTTP: exchanges carried by the transport.
+
+Owns where a provider is, how it is authenticated to and what settings fill in; what its bytes mean belongs
+to its back dialect. The same object serves the gateway (``exchange`` and ``open``) and, through
+``library``, a Python program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from trunkline import transport
+from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.openai import OtherFront
+from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
+from trunkline.exchange import Exchange, PassThrough, Ready, Relay, Translate
+from trunkline.model import Operation
+from trunkline.providers.base import Flight, ModelInfo, Outlet, Upstream
+from trunkline.providers.library import LibraryFace
+from trunkline.providers.vendors import Row, other_backs
+from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
+
+MAX_WHOLE_BODY: Final = 256 * 1024 * 1024
+"""Bytes of the largest answer that is held in memory whole (not streamed)."""
+MAX_RETRIES: Final = 2
+"""How often a failed request is tried again at the same upstream, unless the settings say."""
+MAX_LISTING: Final = 32 * 1024 * 1024
+
+_JSON: Final = (b"content-type", b"application/json")
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Fills for the models that match a pattern."""
+
+    pattern: str
+    fills: Fills
+
+
+class _Place(NamedTuple):
+    """How one upstream is reached."""
+
+    origin: Origin
+    path: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    headers_of_get: tuple[tuple[bytes, bytes], ...]
+
+
+class WireProvider(LibraryFace):
+    """A provider over HTTP; satisfies ``base.Provider``."""
+
+    loads_models = False
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        back: Back,
+        urls: Sequence[str],
+        *,
+        client: Client,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        other_keys: Sequence[Sequence[tuple[bytes, bytes]]] = (),
+        timeouts: Timeouts | None = None,
+        local: bool = False,
+        local_only: bool = False,
+        max_concurrent: int | None = None,
+        max_retries: int = MAX_RETRIES,
+        rules: Sequence[Rule] = (),
+        id_prefix: str = "chatcmpl-",
+        streaming: bool = True,
+        owns_client: bool = True,
+        other_backs: Sequence[Back] = (),
+    ) -> None:
+        """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
+        one more upstream of every address. ``other_backs`` are dialects that the upstreams have besides
+        their own: what comes in one of them is passed through."""
+        self.name = name
+        self.kind = kind
+        self.local = local
+        self.local_only = local_only
+        self.max_concurrent = max_concurrent
+        self.max_retries = max_retries
+        self.back = back
+        self._backs = {each.dialect: each for each in (*other_backs, back)}
+        self.client = client
+        self._owns_client = owns_client
+        self.timeouts = timeouts or Timeouts()
+        self.upstreams: list[Upstream] = []
+        self._id_prefix = id_prefix
+        self._streaming = streaming
+        self._rules = tuple(rules)
+        self._fills: dict[str, Fills] = {}
+        self._places: dict[str, _Place] = {}
+        for number, own in enumerate([headers, *other_keys], start=1):
+            for url in urls:
+                origin, path = parse_origin(url)
+                label = _label(url) if number == 1 else f"{_label(url)}#{number}"
+                self.upstreams.append(Upstream(name=label, url=url))
+                self._places[label] = _Place(origin, path.encode(), (_JSON, *own), tuple(own))
+
+    def supports(self, operation: Operation) -> bool:
+        """Whether the vendor has an endpoint for the operation."""
+        return self.back.target(operation, None) is not None
+
+    def speaks(self, dialect: str) -> bool:
+        """Whether what comes in ``dialect`` is passed through."""
+        return dialect in self._backs
+
+    def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
+        """Nothing to fetch: these providers take images by URL themselves."""
+        return None
+
+    def exchange(
+        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+    ) -> Exchange:
+        """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
+        nothing to ask."""
+        if isinstance(front, OtherFront):
+            return Relay(front, self.back, body, peek, model, self.name)
+        fills = self.fills_for(model)
+        if wanted is not NO_FILLS:
+            fills = _bounded(_merge([wanted, fills]), wanted.max_tokens)
+        back = self._backs.get(front.dialect)
+        if back is not None and (self._streaming or not peek.stream):
+            return PassThrough(front, back, body, peek, model, fills, self.name)
+        job = front.parse(body)
+        if not self.loads_models and (answer := front.loaded(job, model)) is not None:
+            return Ready(front, self.back, model, answer)
+        return Translate(
+            front,
+            self.back,
+            job,
+            model,
+            fills,
+            self.name,
+            stream=peek.stream,
+            upstream_stream=peek.stream and self._streaming,
+            id_prefix=self._id_prefix,
+        )
+
+    def fills_for(self, model: str) -> Fills:
+        """What the settings fill in or drop for ``model``: every rule that matches, later ones first."""
+        fills = self._fills.get(model)
+        if fills is None:
+            if len(self._fills) > 4096:
+                self._fills.clear()
+            matching = [rule.fills for rule in self._rules if fnmatchcase(model.lower(), rule.pattern)]
+            fills = self._fills[model] = _merge(matching) if matching else NO_FILLS
+        return fills
+
+    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
+        """Send the request; the answer flows into ``outlet``."""
+        if exchange.complete:
+            return _Landing(exchange, outlet)
+        place = self._places[upstream.name]
+        request = UpstreamRequest(
+            place.origin,
+            exchange.method,
+            place.path + exchange.target().encode(),
+            place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
+            exchange.request(),
+            self.timeouts_for(exchange, upstream),
+            0 if exchange.streaming else MAX_WHOLE_BODY,
+        )
+        sink = _Carrier(exchange, outlet, self)
+        flight = sink.flight = self.client.send(request, sink)
+        return flight
+
+    def timeouts_for(self, exchange: Exchange, upstream: Upstream) -> Timeouts:
+        """How long this exchange may take."""
+        return self.timeouts
+
+    def worded(self, error: GatewayError) -> GatewayError:
+        """``error`` with this provider's name on it, in the words its users know."""
+        if error.provider is None:
+            error.provider = self.name
+            if isinstance(error, transport.TransportError):  # it knows addresses only
+                error.message = f"Provider '{self.name}': {error.message}"
+        return error
+
+    def request_to(
+        self,
+        upstream: Upstream,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> UpstreamRequest:
+        """A request beside the data path: ``path`` lies below the provider's base address."""
+        place = self._places[upstream.name]
+        return UpstreamRequest(
+            place.origin,
+            method.encode(),
+            place.path + path.encode(),
+            place.headers_of_get if body is None else place.headers,
+            body or b"",
+            timeouts or self.timeouts,
+        )
+
+    async def get_json(
+        self, upstream: Upstream, path: str, body: bytes | None = None, headers: Headers = ()
+    ) -> Any:
+        """A small JSON document from one upstream (GET, or POST of ``body``); ``headers`` go in place of the
+        provider's own of that name.
+
+        Raises:
+            ProviderError: no answer, an error answer, or one that is not JSON.
+        """
+        request = self.request_to(upstream, "GET" if body is None else "POST", path, body)
+        sent = _overlaid(request.headers, headers) if headers else request.headers
+        try:
+            answer = await self.client.fetch(replace(request, headers=sent, max_body=MAX_LISTING))
+            if answer.status >= 400:
+                raise self.back.read_error(answer.status, answer.headers, answer.body)
+            return msgspec.json.decode(answer.body)
+        except UNREADABLE as error:
+            problem = ProviderError(
+                f"{self.name} sent a malformed answer to {path}: {error}", UPSTREAM_PROTOCOL
+            )
+            raise self.worded(problem) from None
+        except GatewayError as error:
+            raise self.worded(error) from None
+
+    def resident(self, upstream: Upstream, model: str) -> bool:
+        """Always: there is nothing to load."""
+        return True
+
+    async def look_at_residents(self, upstream: Upstream) -> None:
+        """There is nothing to look at."""
+
+    async def ask_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """Like :meth:`get_json` of the first upstream, for an answer that is an object."""
+        encoded = None if body is None else msgspec.json.encode(body)
+        answer = await self.get_json(self.upstreams[0], path, encoded)
+        if not isinstance(answer, dict):
+            raise self.worded(ProviderError(f"{self.name} sent no JSON object to {path}", UPSTREAM_PROTOCOL))
+        return answer
+
+    async def aclose(self) -> None:
+        """Close what is open, unless others use it too."""
+        if self._owns_client:
+            await self.client.aclose()
+
+
+class RowProvider(WireProvider):
+    """A provider that is a row of data."""
+
+    def __init__(
+        self,
+        name: str,
+        row: Row,
+        urls: Sequence[str],
+        *,
+        drop: Sequence[str] = (),
+        speaks: Sequence[str] | None = None,
+        **more: Any,
+    ) -> None:
+        """``speaks`` are the dialects that it has besides its own, where that is not what the row says."""
+        rules = [
+            *(Rule(pattern, Fills(drop=fields)) for pattern, fields in row.drop.items()),
+            *([Rule("*", Fills(drop=frozenset(drop)))] if drop else []),
+            *more.pop("rules", ()),
+        ]
+        who = row.title if row.url else f"Provider '{name}'"
+        back = row.back(who)
+        others = other_backs(
+            who,
+            row.speaks if speaks is None else speaks,
+            routes=row.quirks is not None and row.quirks.routes,
+        )
+        super().__init__(
+            name, row.kind, back, urls, rules=rules, id_prefix=row.id_prefix, other_backs=others, **more
+        )
+        self.row = row
+
+    async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
+        """``GET /models``, and the vendor's other lists, if it has some and they can be had."""
+        items = await self._list(upstream, self.row.list_path)
+        for path in self.row.other_lists:
+            with suppress(ProviderError):
+                items += await self._list(upstream, path)
+        return [self.row.read_models(item) for item in items if isinstance(item, dict) and item.get("id")]
+
+    async def _list(self, upstream: Upstream, path: str) -> list[Any]:
+        listing = await self.get_json(upstream, path)
+        items = listing.get("data") if isinstance(listing, dict) else listing
+        if not isinstance(items, list):
+            problem = ProviderError(f"{self.name} sent a list of models that is none", UPSTREAM_PROTOCOL)
+            raise self.worded(problem)
+        return items
+
+
+class _Carrier:
+    """One exchange on the transport: a ``Sink`` on one side, an ``Outlet`` on the other."""
+
+    __slots__ = ("_exchange", "_outlet", "_provider", "flight", "progress")
+
+    flight: transport.Flight
+
+    def __init__(self, exchange: Exchange, outlet: Outlet, provider: WireProvider) -> None:
+        self._exchange = exchange
+        self._outlet = outlet
+        self._provider = provider
+        self.progress = 0
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self._exchange.head(status, headers)
+
+    def on_data(self, data: bytes) -> None:
+        exchange = self._exchange
+        out = exchange.feed(data)
+        self.progress = exchange.progress
+        if exchange.error is not None:
+            self.flight.cancel()
+            if out:
+                self._outlet.emit(out)
+            self._outlet.fail(self._provider.worded(exchange.error))
+        elif exchange.complete:
+            self.flight.release()
+            self._outlet.done(out)
+        elif out:
+            self._outlet.emit(out)
+
+    def on_end(self) -> None:
+        exchange = self._exchange
+        out = exchange.finish()
+        if exchange.error is None:
+            self._outlet.done(out)
+            return
+        if out:
+            self._outlet.emit(out)
+        self._outlet.fail(self._provider.worded(exchange.error))
+
+    def on_failure(self, failure: GatewayError) -> None:
+        self._outlet.fail(self._provider.worded(failure))
+
+
+class _Landing:
+    """The flight of an exchange that is complete before it is opened."""
+
+    sent = False
+
+    def __init__(self, exchange: Exchange, outlet: Outlet) -> None:
+        self._handle = asyncio.get_running_loop().call_soon(outlet.done, exchange.finish())
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+def _overlaid(own: Headers, others: Headers) -> list[tuple[bytes, bytes]]:
+    """``own`` headers without those of the same name in ``others``, followed by ``others``. A list: it is
+    of one request, and not worth being kept encoded."""
+    names = {name for name, _ in others}
+    return [*(pair for pair in own if pair[0] not in names), *others]
+
+
+def _merge(fills: Sequence[Fills]) -> Fills:
+    """All fills in one. Where two of them fill in the same thing, the later one wins."""
+    options: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    temperature = max_tokens = None
+    routing: dict[str, Any] = {}
+    drop: frozenset[str] = frozenset()
+    for each in fills:
+        options |= each.options
+        fields |= each.fields
+        routing |= each.routing
+        drop |= each.drop
+        temperature = each.temperature if each.temperature is not None else temperature
+        max_tokens = each.max_tokens if each.max_tokens is not None else max_tokens
+    return Fills(
+        temperature=temperature,
+        max_tokens=max_tokens,
+        options=options,
+        fields=fields,
+        drop=drop,
+        routing=routing,
+    )
+
+
+def _bounded(fills: Fills, bound: int | None) -> Fills:
+    """No more tokens are filled in than were reserved."""
+    if bound is None or fills.max_tokens is None or fills.max_tokens <= bound:
+        return fills
+    return msgspec.structs.replace(fills, max_tokens=bound)
+
+
+def _label(url: str) -> str:
+    """A short name for an address: its host and port."""
+    origin, _ = parse_origin(url)
+    return origin.authority if origin.port not in (80, 443) else origin.host
+
+
+def encode_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Header names and values as the wire has them.
+
+    Raises:
+        ValueError: a value holds a line break.
+    """
+    for name, value in headers.items():
+        if any(mark in name + value for mark in "\r\n\0"):
+            raise ValueError(f"The header {name!r} must not hold a line break")
+    return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]

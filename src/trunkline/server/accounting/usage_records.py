@@ -1,0 +1,146 @@
+"""What a call came to, as rows of the ledger: one for each attempt, the last of which is the request's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from trunkline.errors import redact
+from trunkline.ledger.usage_rows import Ids, UsageRow
+from trunkline.pipeline.call import Attempt, Outcome
+
+MOST_PROMPT: Final = 256 * 1024
+"""Bytes of a request's body that are stored, where prompts are."""
+_USERS: Final = (b"x-openwebui-user-email", b"x-openwebui-user-id", b"x-openwebui-user-name")
+"""Headers in which Open WebUI names its user, the best first."""
+_USER_HEADERS: Final = frozenset(_USERS)
+_LONGEST: Final = 200
+_LONGEST_CODE: Final = 64
+
+
+def end_user(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Open WebUI's user, where it names one."""
+    if _USER_HEADERS.isdisjoint(headers):
+        return None
+    for name in _USERS:
+        if user := headers.get(name):
+            return user
+    return None
+
+
+def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageRow]:
+    """The rows of calls; ``offset`` makes Unix time of the pipeline's clock."""
+    rows: list[UsageRow] = []
+    for call, status, ended in outcomes:
+        peek, key, exchange, candidate = call.peek, call.key, call.exchange, call.candidate
+        asked, user, streamed = "", None, 0
+        if peek is not None:
+            asked, user = _fit(peek.model or ""), peek.user
+            if peek.stream:
+                streamed = 1
+        if call.error is not None or call.past:  # what nobody knows may be anything
+            asked = redact(asked)
+        if not user and call.end_user:
+            user = call.end_user.decode("latin-1")
+        user = _clean(user) if user else ""
+        whose = ("", "") if key is None else (key.id, key.team_id or "")
+        provider = upstream = model = ""
+        busy = 0.0
+        if candidate is not None:
+            provider, upstream, model = candidate.provider.name, candidate.upstream.name, candidate.model
+        if exchange is not None:
+            model = exchange.upstream_model or model
+            if call.sent_at is not None:
+                busy = (call.landed_at or ended) - call.sent_at
+        if call.kept is not None:
+            provider, model = call.kept.provider, call.kept.model
+        at = int((ended + offset) * 1000)
+        began, first_byte, attempts = call.began, call.first_byte_at, call.attempts
+        usage, estimated, cost, source, _ = call.spent
+        own = UsageRow(
+            0,
+            at,
+            call.request_id,
+            0 if exchange is None else attempts,
+            1,
+            whose[0],
+            whose[1],
+            user,
+            call.route or "",
+            provider,
+            upstream,
+            asked,
+            _fit(model),
+            call.front.dialect,
+            call.front.operation,
+            streamed,
+            status,
+            "" if call.error is None else _fit(call.error.code, _LONGEST_CODE),
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.cached_tokens or 0,
+            usage.reasoning_tokens or 0,
+            1 if estimated else 0,
+            cost,
+            source or "",
+            None if first_byte is None else (first_byte - began) * 1000,
+            (ended - began) * 1000,
+            busy * 1000,
+            call.waited * 1000,
+            attempts - 1 if attempts else 0,
+            0 if call.kept is None else 1,
+            None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
+        )
+        if call.past:
+            rows += _rows_of_attempts(own, call.past, offset, ids)
+        own.id = ids.next(at)
+        rows.append(own)
+    return rows
+
+
+def _rows_of_attempts(own: UsageRow, past: Iterable[Attempt], offset: float, ids: Ids) -> Iterator[UsageRow]:
+    """The attempts before a call's last, which failed: the call's own row, but for what is theirs."""
+    for number, (choice, spent, began, ended, failure) in enumerate(past, start=1):
+        at = int((ended + offset) * 1000)
+        milliseconds = (ended - began) * 1000
+        yield msgspec.structs.replace(
+            own,
+            id=ids.next(at),
+            at=at,
+            attempt=number,
+            last=0,
+            provider=choice.provider.name,
+            upstream=choice.upstream.name,
+            model=_fit(choice.model),
+            status=failure.status,
+            error=_fit(failure.code, _LONGEST_CODE),
+            prompt_tokens=spent.usage.prompt_tokens,
+            completion_tokens=spent.usage.completion_tokens,
+            cached_tokens=spent.usage.cached_tokens or 0,
+            reasoning_tokens=spent.usage.reasoning_tokens or 0,
+            estimated=1 if spent.estimated else 0,
+            cost_micros=spent.cost,
+            cost_source=spent.source or "",
+            ttft_ms=None,
+            duration_ms=milliseconds,
+            upstream_ms=milliseconds,
+            queued_ms=0.0,
+            retries=0,
+            cached=0,
+            prompt=None,
+        )
+
+
+def _clean(text: str) -> str:
+    """Fit for a column, and without secrets."""
+    return redact(text.replace("\0", ""))[:_LONGEST]
+
+
+def _fit(text: str, longest: int = _LONGEST) -> str:
+    """Fit for a column: PostgreSQL takes neither NUL nor more characters than were agreed, and one row that
+    it does not take keeps out all others."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text if len(text) <= longest else text[:longest]

@@ -1,0 +1,186 @@
+"""The guard's rules and prices, put together from the settings and the store; what becomes of warnings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from trunkline.errors import LIMITS_AWAY, GatewayError
+from trunkline.ledger.locate import StoreError
+from trunkline.ledger.policies import MICROS, Policies
+from trunkline.ledger.usage import period_end, period_start
+from trunkline.policy.auth import configured_ids
+from trunkline.policy.guard import Spending
+from trunkline.policy.prices import PriceBook
+from trunkline.policy.rules import BudgetRule, LimitRule, Mark, Rulebook
+
+if TYPE_CHECKING:
+    from trunkline.ledger.policies import Period, StoredLimit
+    from trunkline.ledger.store import Store
+    from trunkline.ledger.writer import Ledger
+    from trunkline.server.app.wiring import Wiring
+    from trunkline.settings import Settings
+    from trunkline.settings.sections import LimitRule as ConfiguredLimit
+
+WEBHOOK_TIMEOUT_S: Final = 10.0
+REPLAY_S: Final = 10.0
+"""Seconds that a first look at a budget waits for usage that was left behind."""
+
+log: Final = structlog.stdlib.get_logger(__name__)
+
+
+def rulebook(settings: Settings, stored: Policies) -> Rulebook:
+    """All limits and budgets: the file's, then the store's, which win where both name the same subject."""
+    limits = []
+    ids = configured_ids(settings.api_keys)
+    for rule in settings.limits:
+        key = ids.get(rule.key or "", rule.key)
+        scope, subject = _subject({"key": key, "team": rule.team, "model": rule.model})
+        limits.append(LimitRule(scope, subject, *_amounts(rule)))
+    limits += [LimitRule(each.scope, each.subject, *_amounts(each)) for each in stored.limits]
+    budgets = []
+    for budget in settings.budgets:
+        key = ids.get(budget.key or "", budget.key)
+        scope, subject = _subject({"key": key, "team": budget.team, "provider": budget.provider})
+        unit: Any = "tokens" if budget.usd is None else "usd"
+        amount = budget.tokens if budget.usd is None else round(budget.usd * MICROS)
+        how = (budget.hard, budget.warn_at, budget.webhook)
+        budgets.append(BudgetRule(scope, subject, unit, amount or 1, budget.per, *how))
+    for kept in stored.budgets:
+        how = (kept.hard, kept.warn_at, kept.webhook)
+        budgets.append(BudgetRule(kept.scope, kept.subject, kept.unit, kept.amount, kept.per, *how))
+    return Rulebook(limits, budgets)
+
+
+def _amounts(rule: ConfiguredLimit | StoredLimit) -> tuple[int | None, ...]:
+    return (
+        rule.requests_per_minute,
+        rule.requests_per_day,
+        rule.tokens_per_minute,
+        rule.tokens_per_day,
+        rule.concurrent,
+    )
+
+
+def _subject(named: Mapping[str, str | None]) -> tuple[Any, str]:
+    for scope, subject in named.items():
+        if subject is not None:
+            return scope, subject
+    return "all", ""
+
+
+def price_book(wiring: Wiring) -> PriceBook:
+    """The prices of one configuration."""
+    catalog = wiring.catalog
+
+    def published(provider: str, model: str) -> Mapping[str, float] | None:
+        shelf = catalog.shelves.get(provider)
+        found = None if shelf is None else shelf.find(model)
+        return None if found is None else found.prices
+
+    return PriceBook(wiring.settings.prices, published, lambda: catalog.version)
+
+
+def period(per: str, now: float) -> tuple[int, float]:
+    """When the period of ``now`` began, and when it ends (Unix time, UTC)."""
+    known: Period = per  # type: ignore[assignment]
+    return period_start(known, now), period_end(known, now)
+
+
+class Spent:
+    """What was spent before this process began to count, read from the ledger."""
+
+    def __init__(self, url: str, ledger: Ledger) -> None:
+        self._url = url
+        self._ledger = ledger
+        self._store: Store | None = None
+
+    async def __call__(self, mark: Mark, since: int) -> int:
+        """What the subject of a mark has spent since ``since``: micros or tokens.
+
+        Raises:
+            GatewayError: 503, the database cannot be read.
+        """
+        try:
+            return await asyncio.to_thread(self._read, mark, since)
+        except StoreError as error:
+            log.error("what was spent cannot be read", reason=str(error))
+            text = "Budgets cannot be checked now: the database is away"
+            raise GatewayError(text, LIMITS_AWAY, retry_after=1.0, advice="true") from None
+
+    def _read(self, mark: Mark, since: int) -> int:
+        from trunkline.ledger.store import Store
+        from trunkline.ledger.usage import spent
+
+        self._ledger.ready.wait(REPLAY_S)  # what a killed process left behind counts too
+        if self._store is None:
+            self._store = Store(self._url)
+        micros, tokens = spent(self._store, mark.scope, mark.subject, since)
+        return micros if mark.what == "usd" else tokens
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._store is not None:
+            self._store.close()
+
+
+class Warnings:
+    """Budgets that come to their end: a log line, and a POST where a webhook is named."""
+
+    def __init__(self, is_first: Callable[[str, float], Awaitable[bool]] | None = None) -> None:
+        """``is_first`` says whether no other node has warned of this, by a name, until a time."""
+        self._is_first = is_first
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __call__(self, spending: Spending) -> None:
+        """Warn of one budget."""
+        if self._is_first is None:
+            self._warn(spending)
+        else:
+            self._begin(self._ask(spending, self._is_first))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, spending: Spending, is_first: Callable[[str, float], Awaitable[bool]]) -> None:
+        mark, rule, spent, _, ends = spending
+        reached = rule.amount if spent >= rule.amount else round(rule.amount * rule.warn_at)
+        if await is_first(f"told:{mark.text}:{ends:.0f}:{reached}", ends):
+            self._warn(spending)
+
+    def _warn(self, spending: Spending) -> None:
+        mark, rule, spent, *_ = spending
+        unit = MICROS if mark.what == "usd" else 1
+        event = "budget_used_up" if spent >= rule.amount else "budget_warning"
+        told: dict[str, Any] = {
+            "scope": mark.scope,
+            "subject": mark.subject,
+            "unit": rule.unit,
+            "per": rule.per,
+            "spent": spent / unit,
+            "limit": rule.amount / unit,
+            "hard": rule.hard,
+        }
+        log.warning(event, **told)
+        if rule.webhook is not None:
+            self._begin(_post(rule.webhook, {"event": event, **told}))
+
+    async def aclose(self) -> None:
+        """Let what is under way end."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _post(url: str, told: dict[str, Any]) -> None:
+    import httpx  # a tenth of a second, which no start waits for
+
+    try:
+        async with httpx.AsyncClient(timeout=WEBHOOK_TIMEOUT_S) as client:
+            (await client.post(url, json=told)).raise_for_status()
+    except httpx.HTTPError as error:
+        log.error("a budget's webhook failed", reason=type(error).__name__)

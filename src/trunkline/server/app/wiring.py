@@ -1,0 +1,153 @@
+"""Everything of a gateway that the configuration decides, put together: what a reload replaces as a whole.
+
+A provider whose configuration is the same as before is kept, with its connections, its catalog and all that
+was learned of its upstreams; the rest is made anew beside the old, which goes on until its requests end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final, Protocol
+
+from trunkline.pipeline.pipeline import Patience
+from trunkline.policy.filters import ModelFilter
+from trunkline.providers.base import Provider
+from trunkline.providers.build import build_providers
+from trunkline.routing.catalog import Catalog
+from trunkline.routing.resolve import RouteRule, Rules
+from trunkline.routing.router import Router
+from trunkline.routing.upstream_state import Breaker
+from trunkline.server.endpoints.routes import Routes
+from trunkline.settings import ProviderConfig, Settings, resolve_providers
+from trunkline.transport import Client
+
+FIXED: Final = (
+    "host",
+    "port",
+    "as_ollama",
+    "workers",
+    "fast_http",
+    "server",
+    "require_auth",
+    "development_mode",
+    "allow_open_network",
+    "database_url",
+    "redis_url",
+    "redis_loss",
+    "redis_local_share",
+    "redis_prefix",
+    "ledger_dir",
+    "ledger_retention_days",
+    "otel_endpoint",
+    "log_level",
+    "log_format",
+    "shutdown_timeout_s",
+)
+"""Settings that are read at the start only: a reload says of these that they need another one."""
+
+_IN_PROVIDERS: Final = ("models", "ollama_settings", "max_retries", "fetch_image_urls", "image_max_bytes")
+"""Settings that providers are made with, besides their own section."""
+
+
+class Registry(Protocol):
+    """Providers that a program has made, and which of all is to be the default."""
+
+    @property
+    def registered(self) -> Mapping[str, Provider]: ...
+    @property
+    def default(self) -> str | None: ...
+
+
+class Wiring:
+    """One configuration at work."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Client,
+        before: Wiring | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        """``client`` is the one that providers share; ``before`` is what this is to replace; ``registry``
+        holds providers that a program has made.
+
+        Raises:
+            SettingsError: a provider cannot be made, or the models filter cannot be read.
+        """
+        self.settings = settings
+        self.configured: Mapping[str, ProviderConfig] = resolve_providers(settings)
+        kept = {} if before is None else _unchanged(self, before)
+        built = build_providers(settings, client, kept)
+        made = {} if registry is None else dict(registry.registered)
+        # A program's own providers come first in order, and win over configured ones of the same name.
+        self.providers: dict[str, Provider] = {**made, **built, **made}
+        self.filter = None if settings.models_filter is None else ModelFilter.load(settings.models_filter)
+        self.catalog = Catalog(
+            self.providers,
+            static={name: config.models for name, config in self.configured.items()},
+            allows=None if self.filter is None else self.filter.allows,
+        )
+        breaker = partial(Breaker, settings.breaker_failures, settings.breaker_recovery_s)
+        self.router = Router(
+            self.providers, self.catalog, _rules(settings, self.configured, registry), breaker
+        )
+        self.routes = Routes(
+            self.providers,
+            metrics_public=settings.metrics_public,
+            keeps_responses=settings.responses.store,
+        )
+        self.patience = Patience(settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s)
+        if before is not None:
+            self.router.inherit(before.router)
+            if self.filter is None and before.filter is None:
+                self.catalog.inherit(before.catalog)
+
+    def start(self) -> None:
+        """Begin discovery. Ollama's servers are looked at as often as their health is to be checked: their
+        list of models is the check."""
+        settings = self.settings
+        paces = {}
+        if settings.ollama_auto_health_check:
+            loading = (name for name, provider in self.providers.items() if provider.loads_models)
+            paces = dict.fromkeys(loading, settings.ollama_health_check_interval)
+        self.catalog.start(settings.model_refresh_interval_s, paces)
+
+
+def differences(before: Settings, after: Settings) -> list[str]:
+    """The settings that differ, by name."""
+    return [name for name in type(after).model_fields if getattr(before, name) != getattr(after, name)]
+
+
+def _unchanged(new: Wiring, before: Wiring) -> dict[str, Provider]:
+    """The providers that can be kept."""
+    if any(getattr(new.settings, name) != getattr(before.settings, name) for name in _IN_PROVIDERS):
+        return {}
+    return {
+        name: before.providers[name]
+        for name, config in new.configured.items()
+        if name in before.providers and before.configured[name] == config
+    }
+
+
+def _rules(settings: Settings, providers: Mapping[str, ProviderConfig], registry: Registry | None) -> Rules:
+    return Rules(
+        preferred=(registry and registry.default) or settings.preferred_provider,
+        fallback=settings.enable_fallback,
+        default_model=settings.ollama_default_model,
+        aliases=settings.aliases,
+        routes={
+            name: RouteRule(
+                [(each.provider, each.model, each.weight, each.priority) for each in route.targets],
+                route.strategy,
+                route.local_only,
+            )
+            for name, route in settings.routes.items()
+        },
+        strategies={name: config.strategy for name, config in providers.items()},
+        model_limits={
+            pattern.lower(): defaults.max_concurrent
+            for pattern, defaults in settings.models.items()
+            if defaults.max_concurrent is not None
+        },
+    )

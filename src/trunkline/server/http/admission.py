@@ -1,0 +1,104 @@
+"""Who may come in: the check of every request before its body is read, and what browsers may do.
+
+The data plane's two ends and FastAPI's dependency call the same function.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
+from trunkline.pipeline.call import Lines
+from trunkline.policy.auth import ApiKey, KeyRing, authenticate
+from trunkline.settings import Settings
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+_PREFLIGHT: Final = (
+    b"access-control-allow-methods: GET, HEAD, POST, DELETE, OPTIONS\r\naccess-control-max-age: 600\r\n"
+)
+
+
+class RequestIds:
+    """Gives every request an id: unlike any other's in the world, and in this process in order."""
+
+    def __init__(self) -> None:
+        self._prefix = f"req_{secrets.token_hex(8)}"
+        self._count = itertools.count(1)
+
+    def get(self, sent: bytes | None) -> str:
+        """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
+        if sent is not None and _REQUEST_ID.fullmatch(sent):
+            return sent.decode("ascii")
+        return f"{self._prefix}{next(self._count):08x}"
+
+
+class Admission:
+    """The rules of who may come in, as the settings have them."""
+
+    def __init__(
+        self, settings: Settings, keys: KeyRing, *, required: bool, open_network: bool = False
+    ) -> None:
+        """``open_network``: requests without a key may come from other machines."""
+        self._keys = keys
+        self._open_network = open_network
+        self._required = required
+        self._origins = frozenset(settings.cors_allowed_origins)
+        self.max_body = settings.max_body_bytes
+
+    def check_key(self, headers: Headers, path_key: str | None = None) -> ApiKey | None:
+        """The key that the request brings, or None where none is asked for.
+
+        Raises:
+            CallerError: 401, when a key is needed and what came is none.
+        """
+        return authenticate(headers, self._keys, self._required, path_key)
+
+    def check_admin(self, key: ApiKey | None) -> None:
+        """Refuse what only an admin may do. Where no key is asked for at all, whoever is on this machine may.
+
+        Raises:
+            CallerError: 403.
+        """
+        if (key is None and not self._open_network) or (key is not None and key.role == "admin"):
+            return
+        raise CallerError(
+            "This needs a key of role admin. Make one with `trunkline keys create NAME --role admin`",
+            FORBIDDEN,
+        )
+
+    def check_may_ask(self, key: ApiKey | None) -> None:
+        """Refuse questions to models by a key that may read only.
+
+        Raises:
+            CallerError: 403.
+        """
+        if key is not None and key.role == "read-only":
+            raise CallerError("This key may read only; it may not use models", FORBIDDEN)
+
+    def check_length(self, length: int) -> None:
+        """Refuse a body that is too large.
+
+        Raises:
+            CallerError: 413.
+        """
+        if length > self.max_body:
+            text = f"The request body is larger than {self.max_body} bytes (MAX_BODY_BYTES)"
+            raise CallerError(text, TOO_LARGE)
+
+    def cors(self, origin: bytes | None) -> Lines:
+        """The headers that let a page from an allowed origin read the answer; none by default."""
+        if origin is None or not self._origins:
+            return b""
+        if not ("*" in self._origins or origin.decode("latin-1") in self._origins):
+            return b""
+        return b"access-control-allow-origin: %b\r\nvary: Origin\r\n" % origin
+
+    def preflight(self, allowed: Lines, asked: bytes) -> Lines:
+        """What an allowed origin is told when it asks whether it may ask (Fetch standard, CORS-preflight)."""
+        return b"%b%baccess-control-allow-headers: %b\r\n" % (allowed, _PREFLIGHT, asked)

@@ -1,0 +1,247 @@
+"""The reference end of the data plane: the same routes as a plain ASGI application.
+
+Runs under any ASGI server and can be mounted. What is not on the data plane goes to FastAPI, which is made
+when it is first asked for something. Facts: the ASGI specification, HTTP and lifespan, version 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, Final
+
+from trunkline.errors import GatewayError
+from trunkline.ledger.reader import open_reader, upgrade_if_needed
+from trunkline.ledger.writer import Ledger
+from trunkline.pipe import Pipe
+from trunkline.pipeline.call import Lines
+from trunkline.server.app.gateway import Gateway
+from trunkline.server.app.wiring import Registry
+from trunkline.server.http.dispatcher import Held, Opened
+from trunkline.settings import Settings, exposure, load_settings
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+HIGH_WATER: Final = 256 * 1024
+"""Bytes waiting for the server above which the upstream is paused."""
+
+
+class GatewayApp:
+    """The gateway as an ASGI application; its lifespan starts and ends the gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._fastapi: asyncio.Task[Any] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] == "http":
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            query = scope.get("query_string", b"")
+            opened = self.gateway.door.open(scope["method"], path, scope["headers"], query)
+            if opened is not None:
+                await _Exchange(self, opened, scope, receive, send).run()
+                return
+            opened = self.gateway.door.beside(scope["method"], path, scope["headers"])
+            send = self._noting(opened, send)
+        await (await self._other())(scope, receive, send)
+
+    async def _other(self) -> Any:
+        """FastAPI, made in a thread: its import takes so long that every stream would stutter."""
+        if self._fastapi is None:
+            self._fastapi = asyncio.create_task(asyncio.to_thread(_make_fastapi, self.gateway))
+        return await asyncio.shield(self._fastapi)
+
+    def _noting(self, opened: Opened, send: Send) -> Send:
+        """``send``, which gives the answer its request's id and writes the log line."""
+
+        async def noted(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", opened.request_id.encode())]
+                self.gateway.recorder.observe_page(opened, message["status"], None)
+            await send(message)
+
+        return noted
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.gateway.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.gateway.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Exchange:
+    """One request and its answer: a ``Responder`` whose pieces a coroutine sends on."""
+
+    def __init__(self, app: GatewayApp, opened: Opened, scope: Scope, receive: Receive, send: Send) -> None:
+        self._app = app
+        self._opened = opened
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._messages: deque[dict[str, Any]] = deque()
+        self._waiting = 0
+        self._wake = asyncio.Event()
+        self._call: Held | None = None
+        self._paused = False
+        self._ended = False
+
+    async def run(self) -> None:
+        """Read the request, have it answered, send the answer."""
+        gateway = self._app.gateway
+        opened = self._opened
+        body = b""
+        error = opened.error
+        if error is None and opened.streams:
+            await self._run_streaming()
+            return
+        if error is None:
+            try:
+                body = await self._read()
+            except GatewayError as refused:
+                error = refused
+            except ConnectionError:
+                return
+        if error is not None:
+            gateway.door.refuse(opened, self, error)
+        else:
+            self._call = gateway.door.enter(opened, self, body, self._scope.get("client"))
+        await self._answer(self._watch())
+
+    async def _answer(self, watch: Coroutine[Any, Any, None]) -> None:
+        """Send the answer, with an eye on the client."""
+        watcher = asyncio.ensure_future(watch)
+        try:
+            await self._pump()
+        finally:
+            watcher.cancel()
+            if self._call is not None and not self._ended:
+                self._call.disconnected()
+
+    async def _run_streaming(self) -> None:
+        """Have the request answered while its body still comes."""
+        may_read = asyncio.Event()
+        may_read.set()
+        pipe = Pipe(may_read.clear, may_read.set)
+        self._call = self._app.gateway.door.enter_streaming(self._opened, self, pipe)
+        await self._answer(self._read_into(pipe, may_read))
+
+    async def _read_into(self, pipe: Pipe, may_read: asyncio.Event) -> None:
+        more = True
+        while more:
+            await may_read.wait()
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._gone()
+                return
+            pipe.feed(message.get("body", b""))
+            more = message.get("more_body", False)
+        pipe.end()
+        await self._watch()
+
+    async def _read(self) -> bytes:
+        pieces, size = [], 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError
+            piece = message.get("body", b"")
+            size += len(piece)
+            self._app.gateway.admission.check_length(size)
+            pieces.append(piece)
+            if not message.get("more_body"):
+                return b"".join(pieces)
+
+    async def _watch(self) -> None:
+        """Wait for the client to go."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone()
+
+    def _gone(self) -> None:
+        if self._call is not None and not self._ended:
+            self._call.disconnected()
+        self._ended = True
+        self._wake.set()
+
+    async def _pump(self) -> None:
+        """Send what the pipeline has written, until the end."""
+        while True:
+            while self._messages:
+                message = self._messages.popleft()
+                self._waiting -= len(message.get("body", b""))
+                if self._paused and self._waiting < HIGH_WATER // 2 and self._call is not None:
+                    self._paused = False
+                    self._call.resume()
+                await self._send(message)
+            if self._ended:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    # A ``Responder``
+
+    def send(self, status: int, lines: Lines, body: bytes) -> None:
+        """A whole answer."""
+        self.start(status, b"%bcontent-length: %d\r\n" % (lines, len(body)))
+        self._put({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
+        self._ended = True
+
+    def start(self, status: int, lines: Lines) -> None:
+        """The head of the answer."""
+        pairs = (line.split(b": ", 1) for line in (lines + self._opened.cors).split(b"\r\n") if line)
+        headers = [(name, value) for name, value in pairs]
+        self._put({"type": "http.response.start", "status": status, "headers": headers})
+
+    def write(self, data: bytes) -> None:
+        """A piece."""
+        if self._ended:
+            return
+        self._put({"type": "http.response.body", "body": data, "more_body": True})
+        self._waiting += len(data)
+        if self._waiting > HIGH_WATER and not self._paused and self._call is not None:
+            self._paused = True
+            self._call.pause()
+
+    def finish(self) -> None:
+        """The end."""
+        if not self._ended:
+            self._put({"type": "http.response.body", "body": b""})
+            self._ended = True
+
+    def _put(self, message: dict[str, Any]) -> None:
+        self._messages.append(message)
+        self._wake.set()
+
+
+def _make_fastapi(gateway: Gateway) -> Any:
+    from trunkline.server.admin.app import make_fastapi
+
+    return make_fastapi(gateway)
+
+
+def get_app(settings: Settings | None = None, registry: Registry | None = None) -> GatewayApp:
+    """The whole gateway as an ASGI application, for any ASGI server, or to be mounted in another.
+
+    Args:
+        settings: built once and passed in; without them they are loaded as the command line does.
+        registry: providers that the program has made, such as ``provider_registry``; they are served too.
+
+    Raises:
+        SettingsError: the settings cannot be served, a start without keys among them.
+    """
+    settings = settings or load_settings()
+    url = settings.database_url.get_secret_value()
+    upgrade_if_needed(url)
+    keys = open_reader(url)
+    where = exposure(settings, bool(settings.api_keys) or bool(keys.load().keys))
+    ledger = Ledger(url, settings.ledger_dir, retention_days=settings.ledger_retention_days)
+    return GatewayApp(Gateway(settings, where, keys, registry, ledger))

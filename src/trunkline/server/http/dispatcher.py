@@ -1,0 +1,256 @@
+"""From a request's head to a running call: the part that both ends of the server share.
+
+:class:`Door` looks the path up and checks the key before a body is read (``open``), and puts the whole
+request on its way once the body is there (``enter``). What an entry tells by itself is answered at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from trunkline import immediate
+from trunkline.dialects import openai
+from trunkline.errors import GatewayError
+from trunkline.observe.traces import HEADER as TRACE
+from trunkline.observe.traces import trace_of
+from trunkline.pipeline.cache import HEADER as CACHE
+from trunkline.pipeline.call import Call, Lines, Responder, error_lines
+from trunkline.policy.auth import redact_path, split_key_path
+from trunkline.server.accounting.usage_records import MOST_PROMPT, end_user
+from trunkline.server.endpoints.pages import TEXT, Page
+from trunkline.server.endpoints.routes import Ask, Do, Entry, Refuse, Tell
+from trunkline.server.endpoints.stored_responses import DIALECT
+from trunkline.server.http.admission import Headers
+from trunkline.server.http.async_handler import Errand, Visit
+from trunkline.server.http.forwarded import Proxies
+
+if TYPE_CHECKING:
+    from trunkline.pipe import Pipe
+    from trunkline.server.app.gateway import Gateway
+
+SMALL_BODY: Final = 64 * 1024
+"""Bytes of a body that is read even when the request is refused, so that the connection can be kept."""
+
+
+class Held(Protocol):
+    """A request under way, as the server's end holds it: a ``Call`` or an ``Errand``."""
+
+    def disconnected(self) -> None:
+        """The client has gone."""
+
+    def pause(self) -> None:
+        """The client reads slowly."""
+
+    def resume(self) -> None:
+        """The client has caught up."""
+
+
+class Opened(msgspec.Struct, eq=False):
+    """A request whose head was read and whose key was checked."""
+
+    entry: Entry | None
+    """None where FastAPI answers."""
+    method: str
+    path: str
+    """With keys redacted."""
+    request_headers: Headers
+    request_id: str
+    key: Any
+    error: GatewayError | None
+    """Why it is refused without a look at its body."""
+    cors: Lines
+    awaits_body: bool
+    """A large body, or one of unknown length, is announced: too much to read only to refuse it."""
+    expects_continue: bool = False
+    """The client waits for a word before it sends its body (RFC 9110, 10.1.1)."""
+    query: bytes = b""
+    length: int | None = None
+    """Bytes of the body, if the client has said how many."""
+    cache: bytes | None = None
+    """Value of the header ``x-trunkline-cache``, if it was sent."""
+    end_user: bytes | None = None
+    """Whom Open WebUI asks for, where a header says it."""
+    traceparent: bytes | None = None
+    """Where the client's request stands in a trace (W3C Trace Context)."""
+
+    @property
+    def streams(self) -> bool:
+        """The body is handed on as it comes, however large."""
+        return _streams(self.entry)
+
+    def lines(self, content_type: bytes) -> Lines:
+        """Headers of an answer that the gateway gives by itself."""
+        lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
+        if isinstance(self.entry, Ask) and self.entry.front.manners.id_header is not None:
+            lines += b"%b: %b\r\n" % (self.entry.front.manners.id_header, self.request_id.encode())
+        if isinstance(self.entry, Refuse) and self.entry.allow:
+            lines += b"allow: %b\r\n" % self.entry.allow
+        return lines
+
+    def render(self, error: GatewayError) -> bytes:
+        """An error in the shape of the surface that the request came to."""
+        return openai.error_body(error) if self.entry is None else self.entry.render(error)
+
+
+def _streams(entry: Entry | None) -> bool:
+    return isinstance(entry, Do) and entry.streams
+
+
+class Door:
+    """The way in."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._traces = gateway.tracer is not None
+
+    def rewire(self) -> None:
+        """The gateway's configuration has changed."""
+        self._find = self._gateway.routes.find
+        self._key_in_path = self._gateway.settings.allow_key_in_path
+        trusted = self._gateway.settings.server.trusted_proxies
+        self._proxies = Proxies(trusted) if trusted else None
+        self._store_prompts = self._gateway.settings.store_prompts
+        self._keeps_responses = self._gateway.settings.responses.store
+
+    def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> Opened | None:
+        """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
+        admission = self._gateway.admission
+        said = dict(headers)
+        path_key, shown = None, path
+        if self._key_in_path:
+            path_key, path = split_key_path(path)
+        cors = admission.cors(said.get(b"origin"))
+        entry: Entry | None
+        if method == "OPTIONS" and cors:
+            cors = admission.preflight(cors, said.get(b"access-control-request-headers", b"*"))
+            entry = _PREFLIGHT
+        else:
+            entry = self._find(method, path)
+        if entry is None:
+            return None
+        asks = isinstance(entry, Ask)
+        if path_key is not None or not asks:
+            shown = redact_path(shown)
+        length = None if b"transfer-encoding" in said else int(said.get(b"content-length", 0))
+        error: GatewayError | None = None
+        key = None
+        try:
+            if not (isinstance(entry, Tell) and entry.open):
+                key = admission.check_key(headers, path_key)
+            if asks:
+                admission.check_may_ask(key)
+            if isinstance(entry, (Ask, Do)) and entry.admin:
+                admission.check_admin(key)
+            if length is not None and not _streams(entry):
+                admission.check_length(length)
+            if isinstance(entry, Refuse):
+                error = entry.error
+        except GatewayError as refused:
+            error = refused
+        request_id = self._gateway.request_ids.get(said.get(b"x-request-id"))
+        return Opened(
+            entry,
+            method,
+            shown,
+            headers,
+            request_id,
+            key,
+            error,
+            cors,
+            length is None or length > SMALL_BODY,
+            b"expect" in said,
+            query,
+            length,
+            said.get(CACHE),
+            end_user(said),
+            said.get(TRACE),
+        )
+
+    def enter(
+        self, opened: Opened, responder: Responder, body: bytes, client: tuple[str, int] | None
+    ) -> Held | None:
+        """Put a whole request on its way; a call is returned even if it has ended already."""
+        entry = opened.entry
+        if not isinstance(entry, Ask):
+            if isinstance(entry, Do):
+                return self._do(entry, opened, responder, body)
+            self._tell(opened, responder)
+            return None
+        peer = None if client is None else client[0]
+        if self._proxies is not None and peer is not None:
+            peer = self._proxies.client(peer, opened.request_headers)
+        call = Call(
+            responder,
+            entry.front,
+            opened.path,
+            opened.request_id,
+            opened.key,
+            entry.only,
+            peer,
+            opened.request_headers,
+            opened.query,
+        )
+        call.cache_wish = opened.cache
+        call.end_user = opened.end_user
+        if self._traces or opened.traceparent is not None:
+            call.trace = trace_of(opened.traceparent, self._traces)
+        if self._store_prompts:
+            call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
+        serve = self._gateway.pipeline.serve
+        if self._keeps_responses and entry.front.dialect == DIALECT:
+            serve = self._gateway.responses.serve
+        immediate.run(serve(call, body))
+        return call
+
+    def enter_streaming(self, opened: Opened, responder: Responder, pieces: Pipe) -> Held:
+        """Put a request on its way whose body is still coming."""
+        assert isinstance(opened.entry, Do)
+        return self._do(opened.entry, opened, responder, b"", pieces)
+
+    def _do(
+        self, entry: Do, opened: Opened, responder: Responder, body: bytes, pieces: Pipe | None = None
+    ) -> Held:
+        query = dict(parse_qsl(opened.query.decode("latin-1")))
+        visit = Visit(self._gateway, opened.key, query, body, pieces, opened.length, opened.request_headers)
+        return Errand(visit, opened, responder, entry.run, entry.arguments)
+
+    def turn_away(self, error: GatewayError) -> Opened:
+        """What stands for a request whose head could not be read."""
+        request_id = self._gateway.request_ids.get(None)
+        return Opened(Refuse(error), "", "", (), request_id, None, error, b"", awaits_body=True)
+
+    def beside(self, method: str, path: str, headers: Headers) -> Opened:
+        """A request that FastAPI answers, for its log line and its id."""
+        sent = next((value for name, value in headers if name == b"x-request-id"), None)
+        request_id = self._gateway.request_ids.get(sent)
+        return Opened(
+            None, method, redact_path(path), headers, request_id, None, None, b"", awaits_body=False
+        )
+
+    def refuse(self, opened: Opened, responder: Responder, error: GatewayError) -> None:
+        """Answer a request that may not come in, or whose body is too large."""
+        lines = opened.lines(b"application/json") + error_lines(error)
+        responder.send(error.status, lines, opened.render(error))
+        self._gateway.recorder.observe_page(opened, error.status, error)
+
+    def _tell(self, opened: Opened, responder: Responder) -> None:
+        entry = opened.entry
+        assert isinstance(entry, Tell)
+        try:
+            whose = {"key": opened.key} if entry.personal else {}
+            page = entry.answer(self._gateway, opened.request_headers, **entry.arguments, **whose)
+        except GatewayError as error:
+            self.refuse(opened, responder, error)
+        else:
+            responder.send(page.status, opened.lines(page.content_type), page.body)
+            self._gateway.recorder.observe_page(opened, page.status, None)
+
+
+def _nothing(gateway: Gateway, headers: Headers) -> Page:
+    return Page(b"", TEXT)
+
+
+_PREFLIGHT: Final = Tell(_nothing, open=True)

@@ -1,0 +1,10 @@
+"""``python -m trunkline_mock``."""
+
+from __future__ import annotations
+
+import sys
+
+from trunkline_mock.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

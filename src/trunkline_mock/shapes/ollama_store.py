@@ -1,0 +1,200 @@
+"""What an Ollama server has: models on disk, models in memory, blobs; and how it lists them.
+
+State without I/O; the clock comes in as a function. ``/api/tags``, ``/api/ps`` and ``/api/show`` are views
+of the same models, so that they always agree.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from trunkline_mock.script import MockModel
+from trunkline_mock.shapes.base import Catalog, RefusalError
+
+DEFAULT_MODELS: Final = (
+    MockModel("llama3.2:latest", ("completion", "tools"), context_length=131_072),
+    MockModel("llama2:latest", ("completion",), context_length=4096, size=3_826_793_677, parameter_size="7B"),
+    MockModel(
+        "qwen3:8b",
+        ("completion", "tools", "thinking"),
+        context_length=40_960,
+        size=5_225_388_164,
+        family="qwen3",
+        parameter_size="8.2B",
+    ),
+    MockModel(
+        "gemma3:4b",
+        ("completion", "vision"),
+        context_length=131_072,
+        size=3_338_801_804,
+        family="gemma3",
+        parameter_size="4.3B",
+    ),
+    MockModel(
+        "qwen2.5-coder:latest",
+        ("completion", "tools", "insert"),
+        context_length=32_768,
+        family="qwen2",
+        parameter_size="7.6B",
+    ),
+    MockModel(
+        "nomic-embed-text:latest",
+        ("embedding",),
+        context_length=2048,
+        size=274_302_450,
+        family="nomic-bert",
+        parameter_size="137M",
+        quantization="F16",
+    ),
+)
+
+_NEWEST: Final = datetime.datetime(2025, 6, 1, 12, tzinfo=datetime.UTC)
+_FOR_EVER: Final = datetime.timedelta(days=365 * 100)
+
+
+def full_name(name: str) -> str:
+    """A model's name as a key: with its tag, without regard to case."""
+    name = name.lower()
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def digest_of(text: str) -> str:
+    """64 hex digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def rfc3339(moment: datetime.datetime) -> str:
+    """``moment`` as Go writes it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+class OllamaStore:
+    """Models and blobs of one server."""
+
+    def __init__(
+        self,
+        models: Sequence[MockModel],
+        *,
+        any_model: bool = False,
+        list_magic: bool = False,
+        clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+    ) -> None:
+        self.clock = clock
+        self.catalog = Catalog(models, any_model=any_model, list_magic=list_magic, key=full_name)
+        self.blobs: dict[str, int] = {}
+        """Digest (``sha256:…``) to size."""
+        self._expires: dict[str, datetime.datetime] = {}
+        for model in models:
+            if model.resident:
+                self.load(model.name, -1)
+
+    def need(self, name: str) -> MockModel:
+        """The model of that name; raises a 404 in Ollama's words."""
+        model = self.catalog.find(name)
+        if model is None:
+            raise RefusalError(404, f"model '{name}' not found")
+        return model
+
+    def is_resident(self, name: str) -> bool:
+        """Whether the model is in memory."""
+        expires = self._expires.get(full_name(name))
+        return expires is not None and expires > self.clock()
+
+    def load(self, name: str, keep_alive_s: float) -> None:
+        """Bring a model into memory, or keep it there; 0 lets it go, less than 0 keeps it for ever."""
+        if keep_alive_s == 0:
+            self._expires.pop(full_name(name), None)
+            return
+        stay = datetime.timedelta(seconds=keep_alive_s) if keep_alive_s > 0 else _FOR_EVER
+        self._expires[full_name(name)] = self.clock() + stay
+
+    def tags(self) -> list[dict[str, Any]]:
+        """Entries of ``/api/tags``, newest first."""
+        return [
+            {
+                **self._names(model),
+                "modified_at": rfc3339(_NEWEST - datetime.timedelta(hours=index)),
+                "size": 384 if model.remote_host else model.size,
+                "digest": digest_of(full_name(model.name)),
+                "details": _details(model),
+                "capabilities": list(model.capabilities),
+                **_remote(model),
+            }
+            for index, model in enumerate(self.catalog.all())
+        ]
+
+    def running(self) -> list[dict[str, Any]]:
+        """Entries of ``/api/ps``."""
+        return [
+            {
+                **self._names(model),
+                "size": model.size,
+                "digest": digest_of(full_name(model.name)),
+                "details": _details(model),
+                "expires_at": rfc3339(self._expires[full_name(model.name)]),
+                "size_vram": model.size,
+                "context_length": min(model.context_length, 4096),
+            }
+            for model in self.catalog.all()
+            if self.is_resident(model.name)
+        ]
+
+    def show(self, name: str) -> dict[str, Any]:
+        """The answer of ``/api/show``."""
+        model = self.need(name)
+        insert = "{{ if .Suffix }}<PRE> {{ .Prompt }} <SUF>{{ .Suffix }} <MID>{{ else }}" * (
+            "insert" in model.capabilities
+        )
+        template = insert + "{{ .Prompt }}" + "{{ end }}" * bool(insert)
+        return {
+            "license": "A license of the mock upstream.",
+            "modelfile": f"FROM {full_name(model.name)}\nTEMPLATE {template}\n",
+            "parameters": 'num_keep                       24\nstop                           "<|eot_id|>"',
+            "template": template,
+            "details": _details(model),
+            "model_info": {
+                "general.architecture": model.family,
+                "general.parameter_count": 3_212_749_888,
+                f"{model.family}.context_length": model.context_length,
+                f"{model.family}.embedding_length": 3072,
+            },
+            "capabilities": list(model.capabilities),
+            "modified_at": rfc3339(_NEWEST),
+            **_remote(model),
+        }
+
+    def copy(self, source: str, destination: str) -> None:
+        """Give a model a second name."""
+        self.catalog.add(msgspec.structs.replace(self.need(source), name=destination))
+
+    def delete(self, name: str) -> None:
+        """Take a model away."""
+        if not self.catalog.remove(name):
+            raise RefusalError(404, f"model '{name}' not found")
+        self._expires.pop(full_name(name), None)
+
+    def _names(self, model: MockModel) -> dict[str, str]:
+        shown = model.name if ":" in model.name.rpartition("/")[2] else f"{model.name}:latest"
+        return {"name": shown, "model": shown}
+
+
+def _details(model: MockModel) -> dict[str, Any]:
+    return {
+        "parent_model": "",
+        "format": "gguf",
+        "family": model.family,
+        "families": [model.family],
+        "parameter_size": model.parameter_size,
+        "quantization_level": model.quantization,
+    }
+
+
+def _remote(model: MockModel) -> dict[str, str]:
+    if not model.remote_host:
+        return {}
+    return {"remote_model": model.name.partition(":")[0], "remote_host": model.remote_host}

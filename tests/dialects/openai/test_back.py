@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from trunkline.dialects.base import NO_FILLS, Fills, Peek
+from trunkline.dialects.openai import OpenAIBack, Quirks
+from trunkline.dialects.openai.inspect import JSONScanner, SSEScanner
+from trunkline.dialects.openai.parse import peek_chat, peek_embedding
+from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
+from trunkline.errors import UNSUPPORTED, UPSTREAM_RATE_LIMIT, CallerError
+from trunkline.model import (
+    Audio,
+    ChatRequest,
+    CompletionRequest,
+    Document,
+    EmbeddingRequest,
+    Format,
+    Image,
+    Job,
+    Message,
+    Operation,
+    Part,
+    Reasoning,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+
+BACK = OpenAIBack(Quirks(who="Acme"))
+HI = Message(role="user", parts=(Text(text="Hi"),))
+F = Tool(name="f", parameters={"type": "object"})
+KNOBS = Sampling(top_k=4, min_p=0.1, repetition_penalty=1.1, max_tokens=9)
+
+encode = msgspec.json.encode
+
+
+def render(job: Job, quirks: Quirks | None = None, stream: bool = False, fills: Fills = NO_FILLS) -> Any:
+    back = OpenAIBack(quirks) if quirks else BACK
+    return msgspec.json.decode(back.render(job, "up", stream, fills))
+
+
+def chat(*messages: Message, **fields: Any) -> ChatRequest:
+    return ChatRequest(model="m", messages=messages or (HI,), **fields)
+
+
+ASKED: dict[str, tuple[Job, dict[str, Any]]] = {
+    "chat": (chat(), {"messages": [{"role": "user", "content": "Hi"}]}),
+    "chat, knobs": (
+        chat(sampling=Sampling(temperature=0, n=2, stop=("a",), seed=1, logprobs=True, top_logprobs=2)),
+        {"temperature": 0.0, "n": 2, "stop": ["a"], "seed": 1, "logprobs": True, "top_logprobs": 2},
+    ),
+    "chat, common knobs of servers": (
+        chat(sampling=KNOBS),
+        {"top_k": 4, "min_p": 0.1, "repetition_penalty": 1.1, "max_tokens": 9},
+    ),
+    "chat, tools": (
+        chat(tools=(F,), tool_choice=ToolChoice(mode="tool", name="f"), parallel_tool_calls=False),
+        {
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "parallel_tool_calls": False,
+        },
+    ),
+    "chat, a choice of no tools": (chat(tool_choice=ToolChoice(mode="auto")), {}),
+    "chat, object": (chat(format=Format()), {"response_format": {"type": "json_object"}}),
+    "chat, schema": (
+        chat(format=Format(schema={"type": "object"}, strict=True)),
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": True},
+            }
+        },
+    ),
+    "chat, effort": (chat(reasoning=Reasoning(effort="max", max_tokens=7)), {"reasoning_effort": "max"}),
+    "chat, user": (chat(user="u"), {"user": "u"}),
+    "chat, long user": (chat(user="u" * 65), {"user": "u" * 64}),
+    "completion": (
+        CompletionRequest(model="m", prompts=("p",), suffix="s", echo=True, user="u"),
+        {"prompt": "p", "suffix": "s", "user": "u"},
+    ),
+    "completions": (
+        CompletionRequest(
+            model="m",
+            prompts=("p", "q"),
+            format=Format(),
+            sampling=Sampling(logprobs=True, top_logprobs=3, max_tokens=5),
+        ),
+        {"prompt": ["p", "q"], "logprobs": 3, "max_tokens": 5, "response_format": {"type": "json_object"}},
+    ),
+    "embedding": (
+        EmbeddingRequest(model="m", inputs=("a",), base64=True, dimensions=3, user="u"),
+        {"input": "a", "dimensions": 3, "user": "u"},
+    ),
+    "embeddings": (EmbeddingRequest(model="m", inputs=("a", "b")), {"input": ["a", "b"]}),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_what_is_asked(case: str) -> None:
+    job, expected = ASKED[case]
+    if isinstance(job, ChatRequest):
+        expected = {"messages": [{"role": "user", "content": "Hi"}]} | expected
+    assert render(job) == {"model": "up"} | expected
+
+
+def _rest(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in told if name not in ("model", "messages", "prompt", "input")}
+
+
+PLAIN = Quirks(max_tokens="max_completion_tokens", knobs=frozenset())
+OBJECT = Quirks(reasoning="object")
+
+
+@pytest.mark.parametrize(
+    ("quirks", "job", "expected"),
+    [
+        (PLAIN, chat(sampling=KNOBS), {"max_completion_tokens": 9}),
+        (PLAIN, CompletionRequest(model="m", prompts=("p",), sampling=KNOBS), {"max_tokens": 9}),
+        (Quirks(knobs=frozenset({"top_k"})), chat(sampling=KNOBS), {"top_k": 4, "max_tokens": 9}),
+        (Quirks(reasoning="none"), chat(reasoning=Reasoning(effort="low")), {}),
+        (Quirks(), chat(reasoning=Reasoning(max_tokens=5)), {}),
+        (OBJECT, chat(reasoning=Reasoning(effort="max")), {"reasoning": {"effort": "xhigh"}}),
+        (
+            OBJECT,
+            chat(reasoning=Reasoning(effort="low", max_tokens=7, exclude=True)),
+            {"reasoning": {"max_tokens": 7, "exclude": True}},
+        ),
+        (OBJECT, chat(reasoning=Reasoning()), {}),
+    ],
+)
+def test_quirks(quirks: Quirks, job: Job, expected: dict[str, Any]) -> None:
+    assert _rest(render(job, quirks)) == expected
+
+
+@pytest.mark.parametrize("ask_usage", [True, False])
+def test_a_stream_asks_for_usage_where_it_must_be_asked_for(ask_usage: bool) -> None:
+    told = render(chat(), Quirks(ask_usage=ask_usage), stream=True)
+    assert told["stream"] is True
+    assert told.get("stream_options") == ({"include_usage": True} if ask_usage else None)
+
+
+def test_earlier_reasoning_goes_back_where_it_is_taken() -> None:
+    said = Message(role="assistant", parts=(Thinking(text="H"), Thinking(text="m"), Text(text="Hello")))
+    assert render(chat(said))["messages"] == [{"role": "assistant", "content": "Hello"}]
+    told = render(chat(said), Quirks(history_reasoning="reasoning"))["messages"]
+    assert told == [{"role": "assistant", "content": "Hello", "reasoning": "Hm"}]
+
+
+def test_lost_tool_ids_are_paired_again() -> None:
+    """Two calls of one tool, without ids, each with its own result."""
+    call = ToolCall(id=None, name="f", arguments="{}")
+    result = Message(role="tool", parts=(ToolResult(id=None, name="f", parts=(Text(text="4"),)),))
+    told = render(chat(HI, Message(role="assistant", parts=(call, call)), result, result))["messages"]
+    made = [each["id"] for each in told[1]["tool_calls"]]
+    assert len(set(made)) == 2
+    assert [each["tool_call_id"] for each in told[2:]] == made
+    assert told[1]["content"] is None
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("No such city", "Error: No such city"), ("Error 404", "Error 404"), ("", "Error")],
+)
+def test_a_result_that_is_an_error_says_so(said: str, told: str) -> None:
+    result = ToolResult(id="a", parts=(Text(text=said),), is_error=True)
+    messages = render(chat(HI, Message(role="tool", parts=(result,))))["messages"]
+    assert messages[1]["content"] == told
+
+
+@pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        ((), [{"role": "user", "content": []}]),
+        ((HI,), [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]),
+        (
+            (Message(role="user", parts=(Text(text="a"), Image(url="http://x/y"))),),
+            [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "a"},
+                        {"type": "image_url", "image_url": {"url": "http://x/y"}},
+                    ],
+                }
+            ],
+        ),
+        (
+            (Message(role="assistant", parts=(Text(text="a"),)), HI),
+            [
+                {"role": "user", "content": []},
+                {"role": "assistant", "content": "a"},
+                {"role": "user", "content": "Hi"},
+            ],
+        ),
+    ],
+    ids=["nothing", "words", "parts", "an answer"],
+)
+def test_images_that_tools_returned_follow_all_results(
+    after: tuple[Message, ...], told: list[dict[str, Any]]
+) -> None:
+    calls = tuple(ToolCall(id=each, name=f"see_{each}", arguments="{}") for each in "abc")
+    results = (
+        ToolResult(id="a", parts=(Text(text="A cat"), Image(data="AA=="))),
+        ToolResult(id="b", parts=(Text(text="4"),)),
+        ToolResult(id="c", parts=(Image(url="http://x/y"),)),
+    )
+    turns = [Message(role="tool", parts=(result,)) for result in results]
+    messages = render(chat(HI, Message(role="assistant", parts=calls), *turns, *after))["messages"]
+    assert messages[2:5] == [
+        {"role": "tool", "tool_call_id": "a", "content": "A cat"},
+        {"role": "tool", "tool_call_id": "b", "content": "4"},
+        {"role": "tool", "tool_call_id": "c", "content": "See the images that follow."},
+    ]
+    shown = messages[5]["content"][:4]
+    del messages[5]["content"][:4]
+    assert messages[5:] == told
+    assert shown == [
+        {"type": "text", "text": "Returned by the tool see_a:"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+        {"type": "text", "text": "Returned by the tool see_c:"},
+        {"type": "image_url", "image_url": {"url": "http://x/y"}},
+    ]
+
+
+PARTS: list[tuple[Part, dict[str, Any]]] = [
+    (Text(text="a", cache=True), {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}),
+    (Image(url="http://x/y"), {"type": "image_url", "image_url": {"url": "http://x/y"}}),
+    (
+        Image(data="AA==", detail="low"),
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
+    ),
+    (Audio(data="AA", format="mp3"), {"type": "input_audio", "input_audio": {"data": "AA", "format": "mp3"}}),
+    (Document(file_id="f1"), {"type": "file", "file": {"file_id": "f1"}}),
+    (
+        Document(data="SGk=", media_type="text/plain", name="A"),
+        {"type": "text", "text": "A\n\nHi"},
+    ),
+    (
+        Document(data="AA", name="a.pdf"),
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("part", "expected"), PARTS)
+def test_parts(part: Part, expected: dict[str, Any]) -> None:
+    assert render(chat(Message(role="user", parts=(part,))))["messages"][0]["content"] == [expected]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        chat(Message(role="user", parts=(Document(url="http://x/y"),))),
+        chat(Message(role="user", parts=(Thinking(text="Hm"),))),
+        chat(Message(role="user", parts=(ToolCall(id="a", name="f", arguments="{}"),))),
+        chat(Message(role="assistant", parts=(Image(url="http://x/y"),))),
+        CompletionRequest(model="m", prompts=("p",), images=(Image(data="AA"),)),
+        CompletionRequest(model="m", prompts=("p",), system="s"),
+    ],
+)
+def test_content_without_a_field_is_refused(job: Job) -> None:
+    with pytest.raises(CallerError) as caught:
+        render(job)
+    assert (caught.value.kind, caught.value.status) == (UNSUPPORTED, 400)
+
+
+FILLS = Fills(temperature=0.5, max_tokens=7, fields={"keep_alive": "5m"}, drop=frozenset({"user"}))
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (chat(user="u"), {"temperature": 0.5, "max_completion_tokens": 7, "keep_alive": "5m"}),
+        (
+            chat(sampling=Sampling(temperature=0, max_tokens=3)),
+            {"temperature": 0.0, "max_completion_tokens": 3, "keep_alive": "5m"},
+        ),
+        (
+            CompletionRequest(model="m", prompts=("p",), sampling=Sampling(max_tokens=3)),
+            {"temperature": 0.5, "max_tokens": 3, "keep_alive": "5m"},
+        ),
+        (
+            CompletionRequest(model="m", prompts=("p",)),
+            {"temperature": 0.5, "max_tokens": 7, "keep_alive": "5m"},
+        ),
+        (EmbeddingRequest(model="m", inputs=("a",), user="u"), {"keep_alive": "5m"}),
+    ],
+)
+def test_fills_go_where_the_request_is_open(job: Job, expected: dict[str, Any]) -> None:
+    """Whether it is rendered, or was such a body already and passes through."""
+    assert _rest(render(job, PLAIN, fills=FILLS)) == expected
+    body = OpenAIBack(PLAIN).render(job, "m", False, NO_FILLS)
+    peek = Peek(model="m", stream=False)
+    assert _rest(msgspec.json.decode(OpenAIBack(PLAIN).rewrite(body, peek, "up", FILLS))) == expected
+
+
+def test_a_body_that_needs_nothing_goes_on_as_it_is() -> None:
+    body = b'{ "model":"up",  "messages":[{"role":"user"}] ,"stream":false}'
+    assert BACK.rewrite(body, peek_chat(body), "up", NO_FILLS) is body
+    asked = b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}'
+    assert BACK.rewrite(asked, peek_chat(asked), "up", NO_FILLS) is asked
+    plain = b'{"model":"up","messages":[1],"stream":true}'
+    quiet = OpenAIBack(Quirks(ask_usage=False))
+    assert quiet.rewrite(plain, peek_chat(plain), "up", NO_FILLS) is plain
+
+
+REWRITES: dict[str, tuple[bytes, Fills, bytes]] = {
+    "the model": (
+        b'{"x":[1, 2 ,{"y":1.0}],"model":"openai/m","messages":[ {"a" : "\\u00e9"} ]}',
+        NO_FILLS,
+        b'{"x":[1, 2 ,{"y":1.0}],"model":"up","messages":[ {"a" : "\\u00e9"} ]}',
+    ),
+    "no model": (b'{"messages":[1]}', NO_FILLS, b'{"messages":[1],"model":"up"}'),
+    "usage asked for": (
+        b'{"model":"up","messages":[1],"stream":true}',
+        NO_FILLS,
+        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
+    ),
+    "usage asked for, other options kept": (
+        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"x":1}}',
+        NO_FILLS,
+        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"x":1,"include_usage":true}}',
+    ),
+    "usage refused": (
+        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":false}}',
+        NO_FILLS,
+        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
+    ),
+    "options null": (
+        b'{"model":"up","messages":[1],"stream":true,"stream_options":null}',
+        NO_FILLS,
+        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
+    ),
+    "fills": (
+        b'{"model":"up","messages":[1],"temperature":null}',
+        Fills(temperature=0.5, max_tokens=7),
+        b'{"model":"up","messages":[1],"temperature":0.5,"max_tokens":7}',
+    ),
+    "fills, already said by another name": (
+        b'{"model":"up","messages":[1],"max_completion_tokens":3,"temperature":0}',
+        Fills(temperature=0.5, max_tokens=7),
+        b'{"model":"up","messages":[1],"max_completion_tokens":3,"temperature":0}',
+    ),
+    "fills, said to be open": (
+        b'{"model":"up","messages":[1],"max_tokens":-1}',
+        Fills(max_tokens=7),
+        b'{"model":"up","messages":[1],"max_tokens":7}',
+    ),
+    "fills, said to be open by another name": (
+        b'{"model":"up","messages":[1],"max_completion_tokens":-1}',
+        Fills(max_tokens=7),
+        b'{"model":"up","messages":[1],"max_tokens":7}',
+    ),
+    "drop": (
+        b'{"model":"up","messages":[1],"logit_bias":{"1":2},"user":"u"}',
+        Fills(drop=frozenset({"logit_bias", "seed"})),
+        b'{"model":"up","messages":[1],"user":"u"}',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REWRITES)
+def test_a_body_is_changed_only_where_it_must(case: str) -> None:
+    body, fills, expected = REWRITES[case]
+    assert BACK.rewrite(body, peek_chat(body), "up", fills) == expected
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "operation", "path"),
+    [
+        (None, "chat", "/chat/completions"),
+        (None, "completions", "/completions"),
+        (None, "embeddings", "/embeddings"),
+        ({"chat": "/c"}, "chat", "/c"),
+        ({"chat": "/c"}, "embeddings", None),
+    ],
+)
+def test_targets(endpoints: dict[Operation, str] | None, operation: Operation, path: str | None) -> None:
+    quirks = Quirks() if endpoints is None else Quirks(endpoints=endpoints)
+    assert OpenAIBack(quirks).target(operation, None) == path
+
+
+def test_readers_and_scanners_fit_what_was_asked() -> None:
+    assert type(BACK.reader(chat(), True)) is StreamReader
+    assert type(BACK.reader(chat(), False)) is WholeReader
+    assert type(BACK.reader(EmbeddingRequest(model="m", inputs=("a",)), False)) is EmbeddingReader
+    body = encode({"messages": [1], "stream": True})
+    assert type(BACK.scanner("chat", peek_chat(body))) is SSEScanner
+    assert type(BACK.scanner("embeddings", peek_embedding(b'{"input":"a"}'))) is JSONScanner
+    error = BACK.read_error(429, [(b"retry-after", b"3")], b'{"error":{"message":"Slow"}}')
+    assert (error.kind, error.message, error.retry_after) == (
+        UPSTREAM_RATE_LIMIT,
+        "Acme answered 429: Slow",
+        3,
+    )

@@ -1,0 +1,58 @@
+"""Clients' own bodies, changed in a few fields and in nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from trunkline.dialects.base import NO_FILLS, Fills, Peek
+from trunkline.dialects.body_patch import rewritten
+from trunkline.errors import CallerError
+
+BODY = b'{ "model": "m", "big": 12345678901234567890, "num": 1.0, "temperature": null }'
+
+
+def spliced(body: bytes, model: str = "m", fills: Fills = NO_FILLS, *, routes: bool = True) -> bytes:
+    return rewritten(body, Peek(model="m", stream=False), model, fills, bound="max", routes=routes)
+
+
+def test_nothing_to_change_is_the_same_object() -> None:
+    assert spliced(BODY) is BODY
+    assert spliced(BODY, fills=Fills(drop=frozenset({"absent"}))) is BODY
+
+
+CHANGES = [
+    ("n", NO_FILLS, b'{"model":"n","big":12345678901234567890,"num":1.0,"temperature":null}'),
+    ("m", Fills(temperature=0.5), b'{"model":"m","big":12345678901234567890,"num":1.0,"temperature":0.5}'),
+    ("m", Fills(drop=frozenset({"big", "temperature"}), temperature=1.0), b'{"model":"m","num":1.0}'),
+    (
+        "m",
+        Fills(max_tokens=7, fields={"num": 2, "new": [1]}),
+        b'{"model":"m","big":12345678901234567890,"num":1.0,"temperature":null,"new":[1],"max":7}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "fills", "result"), CHANGES)
+def test_only_open_fields_are_filled(model: str, fills: Fills, result: bytes) -> None:
+    assert spliced(BODY, model, fills) == result
+
+
+@pytest.mark.parametrize(
+    ("wishes", "result"),
+    [
+        (b'{"provider":{"zdr":false,"only":["a"]}}', {"zdr": True, "only": ["a"]}),
+        (b'{"provider":"odd"}', {"zdr": True}),
+        (b"{}", {"zdr": True}),
+    ],
+)
+def test_rules_of_routing_win_over_wishes(wishes: bytes, result: object) -> None:
+    fills = Fills(routing={"zdr": True})
+    assert msgspec.json.decode(spliced(wishes, fills=fills))["provider"] == result
+    assert spliced(wishes, fills=fills, routes=False) is wishes
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b"\xff"])
+def test_what_is_no_object_is_refused(body: bytes) -> None:
+    with pytest.raises(CallerError, match="not a JSON object"):
+        spliced(body, "n")

@@ -1,0 +1,93 @@
+"""What passes through: whole events, and nothing of an error or behind the end."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from trunkline.dialects.inspect import BodyScanner, EventScanner
+from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TRUNCATED, GatewayError
+
+
+class Record(msgspec.Struct):
+    text: str | None = None
+    end: bool = False
+    hidden: bool = False
+    error: str | None = None
+
+
+class Ordinary(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+
+
+decode = msgspec.json.Decoder(Record).decode
+decode_ordinary = msgspec.json.Decoder(Ordinary).decode
+
+
+class Events(EventScanner):
+    def __init__(self) -> None:
+        super().__init__("Ex", decode_ordinary)
+
+    def _note(self, said: bytes) -> bool:
+        record = self._read(decode, said)
+        if record is None:
+            return False
+        if record.error is not None:
+            self.error = GatewayError(record.error, UPSTREAM_PROTOCOL)
+            return False
+        self.records += 1
+        self.complete = record.end
+        return not record.hidden
+
+
+class Body(BodyScanner):
+    def _note(self, body: bytes) -> None:
+        record = self._read(decode, body)
+        self.model = None if record is None else record.text
+
+
+A, B = b'data: {"text":"a"}\n\n', b'event: more\ndata: {"text":"\xc3\xa4"}\n\n'
+END = b'event: end\ndata: {"end":true}\n\n'
+HIDDEN = b'data: {"hidden":true}\n\n'
+PING = b": ping\n\n"
+BROKEN = b'data: {"text":"\xc3"}\n\n'
+
+STREAMS = [
+    (A + B + END, A + B + END, 3, None),
+    (A + HIDDEN + B + END, A + B + END, 4, None),
+    (PING + A + PING + END, A + PING + END, 2, None),
+    (A + END + A, A + END, 2, None),
+    (A + B, A + B, 2, UPSTREAM_TRUNCATED),
+    (A + B[:-1] + END[:-9], A, 1, UPSTREAM_TRUNCATED),
+    (A + END[:-1], A + END, 2, None),
+    (A + b"data: ", A, 1, UPSTREAM_TRUNCATED),
+    (A + BROKEN + B + END, A, 1, UPSTREAM_PROTOCOL),
+    (A + b'data: {"error":"no"}\n\n' + END, A, 1, UPSTREAM_PROTOCOL),
+    (b"", b"", 0, UPSTREAM_TRUNCATED),
+]
+
+
+@pytest.mark.parametrize(("said", "passed", "records", "kind"), STREAMS)
+def test_streams_pass_event_by_event_however_they_are_cut(
+    said: bytes, passed: bytes, records: int, kind: object
+) -> None:
+    for cut in range(len(said) + 1):
+        scanner = Events()
+        got = scanner.feed(said[:cut]) + scanner.feed(said[cut:]) + scanner.close()
+        assert (got, scanner.records) == (passed, records)
+        assert scanner.complete is (kind is None)
+        assert (scanner.error and scanner.error.kind) is kind
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [(b'{"text":"m"}', "m"), (b' {"text":null} ', None), (b"{", None), (b'{"x":"\xc3"}', None)],
+)
+def test_whole_answers_are_held_until_they_are_there(body: bytes, model: str | None) -> None:
+    for cut in range(len(body) + 1):
+        scanner = Body("Ex")
+        assert scanner.feed(body[:cut]) + scanner.feed(body[cut:]) == b""
+        fine = (body.endswith(b"}") and b"\xc3" not in body) or body.endswith(b" ")
+        assert scanner.close() == (body if fine else b"")
+        assert (scanner.complete, scanner.model) == (fine, model)
+        assert (scanner.error is None) is fine

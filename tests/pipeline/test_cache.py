@@ -1,0 +1,64 @@
+"""Which requests are the same to the cache of answers, and which are none of its business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.pipeline.test_pipeline import Client
+from trunkline.dialects import anthropic, ollama, openai
+from trunkline.dialects.base import Front
+from trunkline.dialects.openai.relay import OtherFront
+from trunkline.pipeline.cache import Cache, Memory, Rule
+from trunkline.pipeline.call import Call
+
+CHAT = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'
+SPEECH = OtherFront("/audio/speech")
+
+
+def name(front: Front, path: str, body: bytes = CHAT, query: bytes = b"", **headers: str) -> str | None:
+    lines = [(each.replace("_", "-").encode(), value.encode()) for each, value in headers.items()]
+    call = Call(Client(), front, path, "req_1", headers=lines, query=query)
+    call.peek = front.peek(body)
+    return Cache(Memory(1000), lambda: 0.0, Rule(enabled=True)).name_of(call, body)
+
+
+def test_what_is_asked_alike_is_the_same() -> None:
+    first = name(openai.CHAT, "/v1/chat/completions", user_agent="one", anthropic_beta="x")
+    assert first is not None
+    assert first == name(openai.CHAT, "/v1/chat/completions", user_agent="two")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"path": "/v1/audio/speech"}, {"front": OtherFront("/moderations"), "path": "/v1/moderations"}),
+        ({"query": b"a=1"}, {"query": b"a=2"}),
+        (
+            {"front": anthropic.MESSAGES, "anthropic_beta": "a"},
+            {"front": anthropic.MESSAGES, "anthropic_beta": "b"},
+        ),
+    ],
+    ids=["path", "query", "header"],
+)
+def test_what_is_asked_otherwise_is_not_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    usual: dict[str, Any] = {"front": SPEECH, "path": "/v1/x"}
+    names = [name(**usual | each) for each in (one, other)]
+    assert None not in names
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("front", "body"),
+    [
+        (OtherFront("/files", "GET"), b""),
+        (OtherFront("/files/f-1", "DELETE"), b""),
+        (OtherFront("/files"), b"--b\r\n\r\nno model\r\n--b--"),
+        (ollama.GENERATE, b'{"model":"m","keep_alive":0}'),
+        (ollama.GENERATE, b'{"model":"m"}'),
+    ],
+    ids=["list", "delete", "upload", "unload", "load"],
+)
+def test_what_is_asked_for_its_effect_is_not_kept(front: Front, body: bytes) -> None:
+    assert name(front, "/x", body) is None

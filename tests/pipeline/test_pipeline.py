@@ -1,0 +1,452 @@
+"""The way of a request: from its bytes to its last answer byte, with upstreams that a test plays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.gateways import GUARD, until
+from tests.routing.fakes import Fake
+from trunkline import immediate
+from trunkline.dialects import openai
+from trunkline.dialects.base import Front, Peek
+from trunkline.errors import (
+    INVALID_API_KEY,
+    UPSTREAM_ERROR,
+    UPSTREAM_RATE_LIMIT,
+    CallerError,
+    GatewayError,
+    ProviderError,
+)
+from trunkline.exchange import Exchange
+from trunkline.model import Usage
+from trunkline.pipeline.call import Call, Outcome, error_lines
+from trunkline.pipeline.pipeline import Pipeline
+from trunkline.providers.base import Flight, Outlet, Upstream
+from trunkline.routing.catalog import Catalog
+from trunkline.routing.resolve import Rules
+from trunkline.routing.router import Router
+
+
+class Played:
+    """An exchange that passes on what it is given."""
+
+    content_type = b"application/json"
+    error: GatewayError | None = None
+    complete = False
+    progress = 0
+    pieces = 0
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    method = b"POST"
+    usage: Usage | None = Usage(prompt_tokens=3, completion_tokens=5)
+    model: str | None = None
+
+    def __init__(self, body: bytes, model: str, streaming: bool) -> None:
+        self.body = body
+        self.upstream_model = model
+        self.streaming = streaming
+
+    def target(self) -> str:
+        raise NotImplementedError
+
+    def request(self) -> bytes:
+        raise NotImplementedError
+
+    def head(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        raise NotImplementedError
+
+    def feed(self, data: bytes) -> bytes:
+        raise NotImplementedError
+
+    def finish(self) -> bytes:
+        raise NotImplementedError
+
+    def fail(self, error: GatewayError) -> bytes:
+        return openai.CHAT.stream_error(error)
+
+    def said(self, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> None:
+        self.headers = headers
+
+
+class Attempt:
+    """An opened exchange, played by the test; also its flight."""
+
+    sent = True
+
+    def __init__(self, exchange: Any, outlet: Outlet) -> None:
+        self.exchange = exchange
+        self.outlet = outlet
+        self.told: list[str] = []
+
+    def cancel(self) -> None:
+        self.told.append("cancel")
+
+    def pause(self) -> None:
+        self.told.append("pause")
+
+    def resume(self) -> None:
+        self.told.append("resume")
+
+
+class Upstreams(Fake):
+    """A provider whose attempts the test plays."""
+
+    def __init__(self, name: str, models: Sequence[str] = ("m",)) -> None:
+        super().__init__(name, models)
+        self.attempts: list[Attempt] = []
+        self.prepared: Awaitable[bytes] | None = None
+        self.problem: Exception | None = None
+
+    def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
+        return self.prepared
+
+    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
+        if self.problem is not None:
+            raise self.problem
+        return Played(body, model, peek.stream)
+
+    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
+        self.attempts.append(Attempt(exchange, outlet))
+        return self.attempts[-1]
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Client:
+    """The server's end, played by the test."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def send(self, status: int, lines: bytes, body: bytes) -> None:
+        self.told.append(("send", status, body))
+        self.lines = lines
+
+    def start(self, status: int, lines: bytes) -> None:
+        self.told.append(("start", status))
+        self.lines = lines
+
+    def write(self, data: bytes) -> None:
+        self.told.append(("write", data))
+
+    def finish(self) -> None:
+        self.told.append(("finish",))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(line.split(": ", 1) for line in self.lines.decode().split("\r\n") if line)
+
+
+class Table:
+    """A pipeline, its upstreams and what it was seen to do."""
+
+    def __init__(self, *upstreams: Upstreams) -> None:
+        self.upstreams = upstreams
+        providers: Any = {each.name: each for each in upstreams}
+        self.catalog = Catalog(providers)
+        router = Router(providers, self.catalog, Rules(preferred=upstreams[0].name))
+        self.outcomes: list[Outcome] = []
+        self.pipeline = Pipeline(router, [self.outcomes.append])
+
+    async def ask(self, *, stream: bool = False, model: str | None = "m", body: bytes = b"") -> Asked:
+        """A request under way."""
+        client = Client()
+        call = Call(client, openai.CHAT, "/v1/chat/completions", "req_1", None, None, "127.0.0.1")
+        given = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "x"}]}
+        asked = Asked(client, call)
+        immediate.run(asked.follow(self.pipeline.serve(call, body or msgspec.json.encode(given))))
+        return asked
+
+
+class Asked:
+    """A request under way, or ended."""
+
+    def __init__(self, client: Client, call: Call) -> None:
+        self.client = client
+        self.call = call
+        self._ended = asyncio.Event()
+
+    async def follow(self, serving: Coroutine[Any, Any, None]) -> None:
+        try:
+            await serving
+        finally:
+            self._ended.set()
+
+    async def end(self) -> None:
+        """Wait until nothing more happens."""
+        async with asyncio.timeout(GUARD):
+            await self._ended.wait()
+
+
+async def make_table(*names: str) -> Table:
+    table = Table(*(Upstreams(name) for name in names or ("first",)))
+    await table.catalog.refresh()
+    return table
+
+
+def attempt_of(upstream: Upstreams) -> Attempt:
+    (attempt,) = upstream.attempts
+    return attempt
+
+
+async def test_a_whole_answer() -> None:
+    table = await make_table()
+    asked = await table.ask()
+    attempt = attempt_of(table.upstreams[0])
+    assert attempt.exchange.upstream_model == "m"
+    assert table.pipeline.active == {asked.call}
+    attempt.outlet.done(b"{}")
+    await asked.end()
+    assert asked.client.told == [("send", 200, b"{}")]
+    assert asked.client.headers == {
+        "content-type": "application/json",
+        "x-request-id": "req_1",
+        "x-trunkline-provider": "first",
+        "x-trunkline-upstream": "first-0",
+        "x-trunkline-attempts": "1",
+    }
+    (outcome,) = table.outcomes
+    assert (outcome.status, outcome.call.error, outcome.call.model) == (200, None, "m")
+    assert outcome.call.usage == Played.usage
+    assert outcome.first_byte is not None
+    assert 0 <= outcome.first_byte <= outcome.seconds
+    assert not table.pipeline.active
+
+
+async def test_a_stream() -> None:
+    table = await make_table()
+    asked = await table.ask(stream=True)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.outlet.emit(b"a")
+    attempt.outlet.emit(b"b")
+    attempt.outlet.done(b"c")
+    await asked.end()
+    told = [("start", 200), ("write", b"a"), ("write", b"b"), ("write", b"c"), ("finish",)]
+    assert asked.client.told == told
+    assert asked.client.headers["cache-control"] == "no-cache"
+    assert table.outcomes[0].status == 200
+
+
+@pytest.mark.parametrize(("last", "told"), [(b"all", [("write", b"all")]), (b"", [])])
+async def test_a_stream_that_comes_at_once(last: bytes, told: list[tuple[str, bytes]]) -> None:
+    table = await make_table()
+    asked = await table.ask(stream=True)
+    attempt_of(table.upstreams[0]).outlet.done(last)
+    await asked.end()
+    assert asked.client.told == [("start", 200), *told, ("finish",)]
+
+
+async def test_the_next_is_asked_before_the_first_byte() -> None:
+    table = await make_table("first", "second")
+    asked = await table.ask()
+    first, second = table.upstreams
+    attempt_of(first).outlet.fail(ProviderError("broken", UPSTREAM_ERROR))
+    attempt_of(second).outlet.done(b"{}")
+    await asked.end()
+    assert asked.client.told == [("send", 200, b"{}")]
+    assert asked.client.headers["x-trunkline-provider"] == "second"
+    assert asked.client.headers["x-trunkline-attempts"] == "2"
+    assert table.outcomes[0].call.error is None
+
+
+async def test_the_last_failure_is_told() -> None:
+    table = await make_table("first", "second")
+    asked = await table.ask()
+    for upstream in table.upstreams:
+        error = ProviderError(f"{upstream.name} is busy", UPSTREAM_RATE_LIMIT, retry_after=2.4)
+        attempt_of(upstream).outlet.fail(error)
+    await asked.end()
+    ((_, status, body),) = asked.client.told
+    assert (status, msgspec.json.decode(body)["error"]["message"]) == (429, "second is busy")
+    assert asked.client.headers["retry-after"] == "3"
+    assert asked.client.headers["x-trunkline-attempts"] == "2"
+    assert table.outcomes[0].call.error is not None
+
+
+async def test_what_is_the_callers_fault_is_asked_once() -> None:
+    table = await make_table("first", "second")
+    asked = await table.ask()
+    attempt_of(table.upstreams[0]).outlet.fail(CallerError("no such field", param="x"))
+    await asked.end()
+    assert asked.client.told[0][1] == 400
+    assert not table.upstreams[1].attempts
+
+
+async def test_after_the_first_byte_an_error_event_ends_it() -> None:
+    table = await make_table("first", "second")
+    asked = await table.ask(stream=True)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.outlet.emit(b"a")
+    error = ProviderError("broke off", UPSTREAM_ERROR)
+    attempt.outlet.fail(error)
+    await asked.end()
+    event = openai.CHAT.stream_error(error)
+    assert asked.client.told == [("start", 200), ("write", b"a"), ("write", event), ("finish",)]
+    assert not table.upstreams[1].attempts
+    assert (table.outcomes[0].status, table.outcomes[0].call.error) == (200, error)
+
+
+async def test_a_client_that_leaves() -> None:
+    table = await make_table("first", "second")
+    asked = await table.ask(stream=True)
+    attempt = attempt_of(table.upstreams[0])
+    asked.call.disconnected()
+    await asked.end()
+    assert attempt.told == ["cancel"]
+    assert not asked.client.told
+    assert not table.upstreams[1].attempts
+    (outcome,) = table.outcomes
+    assert outcome.status == 499
+    assert outcome.call.error is not None
+    assert outcome.call.error.code == "client_closed_request"
+
+
+async def test_a_client_that_leaves_after_the_end() -> None:
+    table = await make_table()
+    asked = await table.ask()
+    attempt_of(table.upstreams[0]).outlet.done(b"{}")
+    asked.call.disconnected()
+    await asked.end()
+    assert table.outcomes[0].status == 200
+
+
+async def test_a_server_that_gives_up() -> None:
+    loop, seen = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: seen.append(context["exception"]))
+    table = await make_table()
+    waiting: asyncio.Future[bytes] = loop.create_future()
+    table.upstreams[0].prepared = waiting
+    asked = await table.ask()
+    waiting.cancel()
+    await asked.end()
+    assert [type(error) for error in seen] == [asyncio.CancelledError]
+    assert asked.call.gone
+    assert table.outcomes[0].status == 499
+    assert not table.pipeline.active
+
+
+async def test_a_slow_client_holds_the_upstream_back() -> None:
+    table = await make_table()
+    asked = await table.ask(stream=True)
+    asked.call.pause()
+    asked.call.resume()
+    attempt = attempt_of(table.upstreams[0])
+    assert attempt.told == ["pause", "resume"]
+    attempt.outlet.done(b"")
+    await asked.end()
+
+
+def test_before_an_attempt_there_is_nothing_to_hold_back() -> None:
+    call = Call(Client(), openai.CHAT, "/", "req_1")
+    call.pause()
+    call.resume()
+    call.disconnected()
+    assert call.gone
+    assert (call.usage, call.model) == (None, None)
+
+
+async def test_what_must_be_fetched_first() -> None:
+    table = await make_table()
+    ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    table.upstreams[0].prepared = ready
+    asked = await table.ask()
+    assert not table.upstreams[0].attempts
+    ready.set_result(b"prepared")
+    await until(lambda: bool(table.upstreams[0].attempts))
+    attempt = attempt_of(table.upstreams[0])
+    assert attempt.exchange.body == b"prepared"
+    attempt.outlet.done(b"{}")
+    await asked.end()
+
+
+async def test_what_cannot_be_fetched() -> None:
+    table = await make_table()
+    failed: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    failed.set_exception(CallerError("no image", param="messages[0]"))
+    table.upstreams[0].prepared = failed
+    asked = await table.ask()
+    await asked.end()
+    assert asked.client.told[0][1] == 400
+    assert not table.upstreams[0].attempts
+
+
+async def test_a_client_that_leaves_before_the_attempt() -> None:
+    table = await make_table("first", "second")
+    ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    table.upstreams[0].prepared = ready
+    asked = await table.ask()
+    asked.call.disconnected()
+    ready.set_result(b"prepared")
+    await asked.end()
+    assert not table.upstreams[0].attempts
+    assert table.outcomes[0].status == 499
+
+
+async def test_a_bug_is_told_without_its_words() -> None:
+    table = await make_table()
+    table.upstreams[0].problem = RuntimeError("secret")
+    asked = await table.ask()
+    await asked.end()
+    ((_, status, body),) = asked.client.told
+    assert status == 500
+    assert b"secret" not in body
+    assert msgspec.json.decode(body)["error"]["code"] == "internal_error"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "model"),
+    [(b"{", 400, None), (b'{"model":"none","messages":[{"role":"user","content":"x"}]}', 404, "none")],
+)
+async def test_what_reaches_nobody(body: bytes, status: int, model: str | None) -> None:
+    table = await make_table()
+    asked = await table.ask(body=body)
+    await asked.end()
+    assert asked.client.told[0][1] == status
+    assert "x-trunkline-provider" not in asked.client.headers
+    assert table.outcomes[0].call.candidate is None
+    assert table.outcomes[0].call.model == model
+
+
+async def test_the_first_look_is_waited_for() -> None:
+    table = Table(Upstreams("first"))
+    table.upstreams[0].gate = asyncio.Event()
+    table.catalog.start(60)
+    asked = await table.ask()
+    assert not table.upstreams[0].attempts
+    table.upstreams[0].gate.set()
+    await until(lambda: bool(table.upstreams[0].attempts))
+    attempt_of(table.upstreams[0]).outlet.done(b"{}")
+    await asked.end()
+    await table.catalog.aclose()
+
+
+async def test_a_model_that_was_just_pulled_is_found() -> None:
+    table = await make_table("ollama")
+    (ollama,) = table.upstreams
+    ollama.models = {"ollama-0": ["new"]}
+    asked = await table.ask(model="new")
+    await until(lambda: bool(ollama.attempts))
+    attempt_of(ollama).outlet.done(b"{}")
+    await asked.end()
+    assert asked.client.told == [("send", 200, b"{}")]
+    again = await table.ask(model="newer")
+    await again.end()
+    assert again.client.told[0][1] == 404
+
+
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (CallerError("x"), b""),
+        (CallerError("x", INVALID_API_KEY), b"www-authenticate: Bearer\r\n"),
+        (ProviderError("x", retry_after=0.2), b"retry-after: 1\r\n"),
+        (ProviderError("x", retry_after=90.0), b"retry-after: 90\r\n"),
+    ],
+)
+def test_headers_that_a_status_calls_for(error: GatewayError, lines: bytes) -> None:
+    assert error_lines(error) == lines

@@ -1,0 +1,217 @@
+"""What callers are told: headers of limits, and refusals."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.errors import BUDGET_EXCEEDED, LIMITED, Kind
+from trunkline.policy.counters import Meter, Rate
+from trunkline.policy.reservations import (
+    CODES,
+    REQUESTS,
+    TOKENS,
+    Meters,
+    Plan,
+    Ticket,
+    duration,
+    exhausted,
+    limit_lines,
+)
+from trunkline.policy.rules import BudgetRule, Mark, Marked
+
+DURATIONS: list[tuple[float, bytes]] = [
+    (0.0, b"0s"),
+    (-1.0, b"0s"),
+    (1e-10, b"0s"),
+    (0.0001, b"1ms"),
+    (0.006, b"6ms"),
+    (0.02, b"20ms"),
+    (0.0201, b"21ms"),
+    (0.999, b"999ms"),
+    (0.9999, b"1s"),
+    (1.0, b"1s"),
+    (1.1, b"1.1s"),
+    (1.5, b"1.5s"),
+    (8.64, b"8.64s"),
+    (59.99, b"59.99s"),
+    (59.995, b"1m0s"),
+    (60.0, b"1m0s"),
+    (60.5, b"1m1s"),
+    (360.0, b"6m0s"),
+    (432.0, b"7m12s"),
+    (3599.5, b"1h0m0s"),
+    (7200.0, b"2h0m0s"),
+    (86399.0, b"23h59m59s"),
+    (90061.0, b"25h1m1s"),
+]
+
+
+@pytest.mark.parametrize(("seconds", "text"), DURATIONS)
+def test_durations_as_openai_writes_them(seconds: float, text: bytes) -> None:
+    assert duration(seconds) == text
+
+
+@given(st.floats(0, 10**7))
+def test_whoever_waits_for_a_duration_does_not_come_early(seconds: float) -> None:
+    text = duration(seconds).decode()
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", text)
+    assert found is not None, text
+    hours, minutes, rest, thousandths = (float(part or 0) for part in found.groups())
+    said = hours * 3600 + minutes * 60 + rest + thousandths / 1000
+    assert seconds - 1e-5 <= said <= seconds + 1.00001
+    assert minutes < 60 or hours == 0
+    assert rest < 60
+
+
+def test_the_lines_of_a_limit() -> None:
+    assert limit_lines(b"requests", 60) % (59, duration(1)) == (
+        b"x-ratelimit-limit-requests: 60\r\n"
+        b"x-ratelimit-remaining-requests: 59\r\n"
+        b"x-ratelimit-reset-requests: 1s\r\n"
+    )
+
+
+def shown(*meters: tuple[Meter, int]) -> Ticket:
+    return Ticket(meters=Meters(meters))
+
+
+def test_a_ticket_tells_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    requests, tokens = Rate(60, 60.0), Rate(6000, 60.0)
+    requests.take(1, 1000.0)
+    tokens.take(45, 1000.0)
+    assert shown((tokens, TOKENS), (requests, REQUESTS)).lines() == (
+        b"x-ratelimit-limit-requests: 60\r\n"
+        b"x-ratelimit-remaining-requests: 59\r\n"
+        b"x-ratelimit-reset-requests: 1s\r\n"
+        b"x-ratelimit-limit-tokens: 6000\r\n"
+        b"x-ratelimit-remaining-tokens: 5955\r\n"
+        b"x-ratelimit-reset-tokens: 450ms\r\n"
+    )
+
+
+def test_a_ticket_under_nothing_tells_nothing() -> None:
+    assert Ticket().lines() == b""
+    assert shown().lines() == b""
+
+
+@pytest.mark.parametrize(
+    ("budgets", "money", "hard_money", "bounded"),
+    [
+        ([], False, False, False),
+        ([("usd", True)], True, True, True),
+        ([("usd", False)], True, False, False),
+        ([("tokens", True)], False, False, True),
+        ([("tokens", False)], False, False, False),
+        ([("tokens", True), ("usd", False)], True, False, True),
+    ],
+)
+def test_what_a_plan_knows_of_its_budgets(
+    budgets: list[Any], money: bool, hard_money: bool, bounded: bool
+) -> None:
+    marks = [Marked(Mark("all", "", "requests", "day"), 1)]
+    for unit, hard in budgets:
+        marks.append(
+            Marked(Mark("all", "", "usd", "day"), 1, BudgetRule("all", "", unit, 1, "day", hard=hard))
+        )
+    plan = Plan(marks)
+    assert (plan.money, plan.hard_money, plan.bounded) == (money, hard_money, bounded)
+    assert plan.ends == -math.inf
+
+
+def test_everything_that_is_counted_has_its_own_code() -> None:
+    assert sorted(CODES.values()) == list(range(len(CODES)))
+
+
+def limit(scope: Any, what: Any, per: str, amount: int) -> Marked:
+    return Marked(Mark(scope, "somebody's-secret-name", what, per), amount)
+
+
+def budget(scope: Any, unit: Any, amount: int, per: Any) -> Marked:
+    mark = Mark(scope, "somebody's-secret-name", "usd" if unit == "usd" else "used", per)
+    return Marked(mark, amount, BudgetRule(scope, "*", unit, amount, per))
+
+
+@pytest.mark.parametrize(
+    ("marked", "wait", "kind", "text", "retry_after", "advice"),
+    [
+        (
+            limit("key", "requests", "minute", 60),
+            1.5,
+            LIMITED,
+            "Rate limit of this key: 60 requests per minute. Try again in 1.5s.",
+            1.5,
+            "true",
+        ),
+        (
+            limit("team", "tokens", "day", 5),
+            7200.0,
+            LIMITED,
+            "Rate limit of this key's team: 5 tokens per day. Try again in 2h0m0s.",
+            7200.0,
+            "false",
+        ),
+        (
+            limit("model", "slots", "", 2),
+            1.0,
+            LIMITED,
+            "Too many requests at once: this model may have 2 under way. Try again in 1s.",
+            1.0,
+            "true",
+        ),
+        (
+            limit("all", "requests", "minute", 1),
+            60.0,
+            LIMITED,
+            "Rate limit of the gateway: 1 requests per minute. Try again in 1m0s.",
+            60.0,
+            "true",
+        ),
+        (
+            budget("key", "usd", 2_500_000, "day"),
+            3600.0,
+            BUDGET_EXCEEDED,
+            "The budget of this key is used up: $2.5 a day",
+            3600.0,
+            "false",
+        ),
+        (
+            budget("team", "usd", 12_000_000_000_000, "month"),
+            100.0,
+            BUDGET_EXCEEDED,
+            "The budget of this key's team is used up: $12000000 a month",
+            100.0,
+            "false",
+        ),
+        (
+            budget("all", "tokens", 1000, "total"),
+            math.inf,
+            BUDGET_EXCEEDED,
+            "The budget of the gateway is used up: 1000 tokens in all",
+            None,
+            "false",
+        ),
+        (
+            budget("provider", "usd", 1, "month"),
+            1.0,
+            BUDGET_EXCEEDED,
+            "The budget of provider 'somebody's-secret-name' is used up: $0.000001 a month",
+            1.0,
+            "true",
+        ),
+    ],
+)
+def test_refusals(
+    marked: Marked, wait: float, kind: Kind, text: str, retry_after: float | None, advice: str
+) -> None:
+    error = exhausted(marked, wait)
+    assert (error.kind, error.status, error.message) == (kind, 429, text)
+    assert (error.retry_after, error.advice) == (retry_after, advice)
+    assert marked.mark.scope == "provider" or marked.mark.subject not in error.message

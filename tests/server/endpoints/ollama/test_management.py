@@ -1,0 +1,374 @@
+"""Models of a fleet, managed: which servers are meant, and what clients are told."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from tests.gateways import GUARD, Running, make_settings, serving, until
+from trunkline.ledger.policies import Policies, StoredKey
+from trunkline.settings import ProviderConfig
+from trunkline_mock import Fault, MockUpstream, Script
+from trunkline_mock.script import MockModel
+
+ADMIN = "gw_" + "a" * 43
+FILE = b"GGUF" + b"weights " * 100_000
+DIGEST = "sha256:" + hashlib.sha256(FILE).hexdigest()
+
+
+class Keys:
+    """A key store with one admin."""
+
+    blocking = False
+
+    def load(self) -> Policies:
+        digest = hashlib.sha256(ADMIN.encode()).hexdigest()
+        return Policies(keys=(StoredKey(id="1", name="boss", role="admin", prefix="gw_", hash=digest),))
+
+    def changed(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+class House(NamedTuple):
+    """A gateway, its three servers, and an admin."""
+
+    running: Running
+    mocks: dict[str, MockUpstream]
+    client: httpx.AsyncClient
+
+    async def has(self, model: str) -> str:
+        """The servers that have the model, by their letters."""
+        found = ""
+        for letter, mock in self.mocks.items():
+            async with httpx.AsyncClient() as client:
+                tags = (await client.get(f"{mock.base_url}/api/tags")).json()["models"]
+            if f"{model}:latest" in {tag["model"] for tag in tags}:
+                found += letter
+        return found
+
+    def name(self, letter: str) -> str:
+        """A server's name at the gateway."""
+        return self.mocks[letter].base_url.removeprefix("http://")
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as found:
+        yield found
+
+
+async def house(stack: AsyncExitStack, fast: bool = True, **changes: Any) -> House:
+    """Servers a, b and c: ``both`` is on a and b, ``one`` on a alone; c is the emptiest."""
+    have = {
+        "a": [MockModel("both:latest", size=30), MockModel("one:latest", size=30)],
+        "b": [MockModel("both:latest", size=30)],
+        "c": [MockModel("little:latest", size=1)],
+    }
+    mocks = {
+        letter: await stack.enter_async_context(MockUpstream("ollama", models=models))
+        for letter, models in have.items()
+    }
+    cloud = await stack.enter_async_context(MockUpstream("openrouter"))
+    providers = {
+        "ollama": ProviderConfig(type="ollama", urls=tuple(mock.base_url for mock in mocks.values())),
+        "openrouter": ProviderConfig(
+            type="openrouter", url=cloud.base_url, api_key=(SecretStr("sk-test-key"),)
+        ),
+    }
+    settings = make_settings(ollama_enabled=True, providers=providers, **changes)
+    running = await stack.enter_async_context(serving(settings, fast=fast, keys=Keys()))
+    await running.gateway.settle()
+    client = await stack.enter_async_context(
+        httpx.AsyncClient(base_url=running.url, headers={"x-api-key": ADMIN}, timeout=GUARD)
+    )
+    return House(running, mocks, client)
+
+
+@pytest.mark.parametrize(
+    ("setting", "query", "verb", "body", "model", "before", "after"),
+    [
+        ("all", "", "pull", {"model": "new"}, "new", "", "abc"),
+        ("all", "", "pull", {"model": "", "name": "new"}, "new", "", "abc"),
+        ("all", "", "pull", {"model": "ollama/new"}, "new", "", "abc"),
+        ("all", "", "pull", {"model": "both"}, "both", "ab", "abc"),
+        ("room", "", "pull", {"model": "new"}, "new", "", "c"),
+        ("room", "", "pull", {"model": "both"}, "both", "ab", "ab"),
+        ("all", "b", "pull", {"model": "new"}, "new", "", "b"),
+        ("room", "all", "pull", {"model": "new"}, "new", "", "abc"),
+        ("all", "", "create", {"model": "new", "from": "both", "stream": False}, "new", "", "abc"),
+        ("room", "", "create", {"model": "new", "from": "both"}, "new", "", "b"),
+        ("all", "a", "create", {"model": "new", "from": "one"}, "new", "", "a"),
+        ("all", "", "copy", {"source": "both", "destination": "new"}, "new", "", "ab"),
+        ("all", "b", "copy", {"source": "both", "destination": "new"}, "new", "", "b"),
+        ("all", "", "delete", {"model": "both"}, "both", "ab", ""),
+        ("all", "a", "delete", {"model": "both"}, "both", "ab", "b"),
+        ("all", "", "push", {"model": "both"}, "both", "ab", "ab"),
+    ],
+)
+async def test_which_servers_are_meant(
+    stack: AsyncExitStack,
+    setting: str,
+    query: str,
+    verb: str,
+    body: dict[str, Any],
+    model: str,
+    before: str,
+    after: str,
+) -> None:
+    found = await house(stack, ollama_manage=setting)
+    if verb == "create":  # every server has what it is made of, unless the test says otherwise
+        for letter in "bc" if setting == "all" and not query else "":
+            await found.client.post(f"/api/pull?upstream={found.name(letter)}", json={"model": body["from"]})
+    assert await found.has(model) == before
+    upstream = found.name(query) if query in found.mocks else query
+    method = "DELETE" if verb == "delete" else "POST"
+    answer = await found.client.request(
+        method, f"/api/{verb}", json=body, params={"upstream": upstream} if upstream else {}
+    )
+    assert answer.status_code == 200, answer.text
+    if verb in ("pull", "create", "push"):
+        lines = [msgspec.json.decode(line) for line in answer.text.splitlines()]
+        assert lines[-1] == {"status": "success"}
+    else:
+        assert answer.content == b""
+    assert await found.has(model) == after
+    listed = (await found.client.get("/api/tags")).json()["models"]
+    assert (f"{model}:latest" in {tag["model"] for tag in listed}) == bool(after)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("POST", "/api/pull", b"", 400, "missing request body"),
+        ("POST", "/api/pull", b"{", 400, "invalid JSON"),
+        ("POST", "/api/pull", b"[]", 400, "invalid JSON"),
+        ("POST", "/api/pull", b"{}", 400, "model is required"),
+        ("POST", "/api/pull", b'{"model":7}', 400, "model is required"),
+        ("POST", "/api/pull?upstream=nobody", b'{"model":"m"}', 400, "No Ollama server is named 'nobody'"),
+        ("POST", "/api/pull", b'{"model":"openai/gpt-4o"}', 400, "model of provider 'openrouter'"),
+        ("POST", "/api/pull", b'{"model":"custom/x"}', 400, "model of provider 'custom'"),
+        ("POST", "/openrouter/api/pull", b'{"model":"m"}', 400, "model of provider 'openrouter'"),
+        ("POST", "/api/copy", b'{"source":"both"}', 400, "source and destination are required"),
+        ("POST", "/api/copy", b'{"source":"nope","destination":"b"}', 404, "model 'nope' not found"),
+        ("DELETE", "/api/delete", b'{"model":"nope"}', 404, "model 'nope' not found"),
+        ("DELETE", "/api/delete", b'{"model":"gpt-4o"}', 404, "model 'gpt-4o' not found"),
+        ("POST", "/api/push", b'{"model":"nope"}', 404, "model 'nope' not found"),
+        ("POST", "/api/blobs/sha256:short", b"x", 400, "invalid digest format"),
+        ("POST", "/api/show", b'{"model":"nope"}', 404, "not found"),
+        ("POST", "/api/show", b'{"model":"openrouter/nope"}', 404, "not found"),
+    ],
+)
+async def test_what_is_refused(
+    stack: AsyncExitStack, method: str, path: str, body: bytes, status: int, said: str
+) -> None:
+    found = await house(stack)
+    answer = await found.client.request(method, path, content=body)
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"]
+    assert said in answer.json()["error"]
+
+
+async def test_the_filter_holds(stack: AsyncExitStack, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.txt"
+    rules.write_text("!both\n")
+    found = await house(stack, models_filter=rules)
+    for path, body in (("pull", {"model": "both"}), ("copy", {"source": "one", "destination": "both"})):
+        answer = await found.client.post(f"/api/{path}", json=body)
+        assert (answer.status_code, "MODELS_FILTER" in answer.text) == (403, True)
+
+
+async def test_a_server_that_is_away_is_passed_over(stack: AsyncExitStack) -> None:
+    found = await house(stack)
+    away = found.name("c")
+    await found.mocks.pop("c").stop()
+    answer = await found.client.post("/api/pull", json={"model": "new"})
+    lines = [msgspec.json.decode(line) for line in answer.text.splitlines()]
+    assert lines[0] == {"status": f"passing over {away}, which does not answer"}
+    assert lines[-1] == {"status": "success"}
+    assert await found.has("new") == "ab"
+    running = await found.client.get("/api/ps")
+    assert running.json() == {"models": []}
+    named = await found.client.post(f"/api/pull?upstream={away}", json={"model": "new"})
+    assert (named.status_code, "Connection refused" in named.json()["error"]) == (502, True)
+    for letter in list(found.mocks):
+        await found.mocks.pop(letter).stop()
+    assert (await found.client.get("/api/ps")).status_code == 502
+    assert (await found.client.post("/api/show", json={"model": "both"})).status_code == 502
+
+
+@pytest.mark.parametrize(
+    ("setting", "noticed", "has"),
+    [("all", True, "ab"), ("all", False, "ab"), ("room", True, "b")],
+    ids=["all", "all, gone a moment ago", "room"],
+)
+async def test_a_model_is_made_while_a_server_is_away(
+    stack: AsyncExitStack, setting: str, noticed: bool, has: str
+) -> None:
+    found = await house(stack, ollama_manage=setting)
+    away, path = found.name("c"), f"/api/blobs/{DIGEST}"
+    await found.mocks.pop("c").stop()
+    if noticed:
+        await found.running.gateway.catalog.refresh({"ollama"})
+    assert (await found.client.head(path)).status_code == 404
+    assert (await found.client.post(path, content=FILE)).status_code == 201
+    assert (await found.client.head(path)).status_code == 200
+    made = await found.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
+    lines = [msgspec.json.decode(line) for line in made.text.splitlines()]
+    assert lines[0] == {"status": f"passing over {away}, which does not answer"}
+    assert lines[-1] == {"status": "success"}
+    assert await found.has("new") == has
+    assert (await found.client.head(f"{path}?upstream={away}")).status_code == 502
+    for letter in list(found.mocks):
+        await found.mocks.pop(letter).stop()
+    assert (await found.client.head(path)).status_code == 502
+
+
+async def test_a_model_by_its_name_in_full(stack: AsyncExitStack) -> None:
+    found = await house(stack)
+    for verb, body in (
+        ("pull", {"model": "registry.ollama.ai/library/new"}),
+        ("copy", {"source": "library/new", "destination": "library/newer"}),
+        ("show", {"model": "library/newer"}),
+    ):
+        assert (await found.client.post(f"/api/{verb}", json=body)).status_code == 200
+    gone = await found.client.request("DELETE", "/api/delete", json={"model": "library/new"})
+    assert gone.status_code == 200
+    assert (await found.has("new"), await found.has("newer")) == ("", "abc")
+
+
+async def test_without_any_server(stack: AsyncExitStack) -> None:
+    running = await stack.enter_async_context(serving(make_settings(), keys=Keys()))
+    client = await stack.enter_async_context(
+        httpx.AsyncClient(base_url=running.url, headers={"x-api-key": ADMIN})
+    )
+    answer = await client.post("/api/pull", json={"model": "m"})
+    assert (answer.status_code, "OLLAMA_BASE_URL" in answer.text) == (400, True)
+    assert (await client.post(f"/api/blobs/{DIGEST}", content=b"x")).status_code == 400
+    assert (await client.get("/api/ps")).json() == {"models": []}
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(data), 100_000):
+        yield data[at : at + 100_000]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
+async def test_a_file_goes_to_all_that_lack_it(stack: AsyncExitStack, fast: bool, chunked: bool) -> None:
+    found = await house(stack, fast, max_body_bytes=10_000)
+    path = f"/api/blobs/{DIGEST}"
+    assert (await found.client.head(path)).status_code == 404
+    async with httpx.AsyncClient() as direct:
+        await direct.post(f"{found.mocks['a'].base_url}{path}", content=FILE)
+    content: Any = _pieces(FILE) if chunked else FILE
+    answer = await found.client.post(path, content=content)
+    assert (answer.status_code, answer.content) == (201, b"")
+    async with httpx.AsyncClient() as direct:
+        for mock in found.mocks.values():
+            assert (await direct.head(f"{mock.base_url}{path}")).status_code == 200
+    assert (await found.client.head(path)).status_code == 200
+    assert (await found.client.post(path, content=_pieces(FILE))).status_code == 200
+    lines = await found.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
+    assert lines.text.splitlines()[-1] == '{"status":"success"}'
+
+
+async def test_a_file_goes_where_there_is_room(stack: AsyncExitStack) -> None:
+    found = await house(stack, ollama_manage="room")
+    assert (await found.client.post(f"/api/blobs/{DIGEST}", content=FILE)).status_code == 201
+    answer = await found.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
+    assert answer.status_code == 200
+    assert await found.has("new") == "c"
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
+async def test_a_file_that_is_not_what_it_is_said_to_be(stack: AsyncExitStack, fast: bool) -> None:
+    found = await house(stack, fast)
+    wrong = "sha256:" + "0" * 64
+    answer = await found.client.post(f"/api/blobs/{wrong}", content=_pieces(FILE))
+    assert (answer.status_code, answer.json()) == (400, {"error": "digest mismatch"})
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
+async def test_a_client_that_goes_in_the_middle_of_a_file(stack: AsyncExitStack, fast: bool) -> None:
+    found = await house(stack, fast)
+    wire = await found.running.connect()
+    head = f"POST /api/blobs/{DIGEST} HTTP/1.1\r\nHost: t\r\nX-Api-Key: {ADMIN}\r\n"
+    head += "Content-Length: 9000000\r\n\r\n"
+    wire.send(head.encode() + b"x" * 300_000)
+    await until(lambda: len(found.running.gateway.errands) == 1)
+    await wire.close()
+    await until(lambda: not found.running.gateway.errands)
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
+async def test_a_client_that_goes_in_the_middle_of_a_pull(stack: AsyncExitStack, fast: bool) -> None:
+    found = await house(stack, fast)
+    for mock in found.mocks.values():
+        mock.script = Script(fault=Fault("stall_after", after=1))
+    wire = await found.running.connect()
+    body = b'{"model":"new"}'
+    head = f"POST /api/pull HTTP/1.1\r\nHost: t\r\nX-Api-Key: {ADMIN}\r\nContent-Length: {len(body)}\r\n\r\n"
+    wire.send(head.encode() + body)
+    await until(lambda: len(found.running.gateway.errands) == 1)
+    await wire.close()
+    await until(lambda: not found.running.gateway.errands)
+
+
+async def test_a_member_may_not_and_whoever_sits_here_may(stack: AsyncExitStack) -> None:
+    found = await house(stack)
+    from tests.gateways import KEY
+
+    for method, path in (("POST", "pull"), ("DELETE", "delete"), ("HEAD", f"blobs/{DIGEST}")):
+        answer = await found.client.request(method, f"/api/{path}", headers={"x-api-key": KEY})
+        assert answer.status_code == 403
+    here = make_settings(allowed_api_keys=(), development_mode=True)
+    running = await stack.enter_async_context(serving(here))
+    async with httpx.AsyncClient(base_url=running.url) as client:
+        assert (
+            await client.post("/api/pull", json={"model": "m"})
+        ).status_code == 400  # no server, but allowed
+    network = make_settings(
+        allowed_api_keys=(), require_auth=False, allow_open_network=True, host="127.0.0.1"
+    )
+    running = await stack.enter_async_context(serving(network))
+    async with httpx.AsyncClient(base_url=running.url) as client:
+        status = (await client.post("/api/pull", json={"model": "m"})).status_code
+        assert status == (403 if running.gateway.where.open_network else 400)
+
+
+async def test_loading_reaches_the_server_that_holds_the_model(stack: AsyncExitStack) -> None:
+    found = await house(stack)
+    letters = {found.name(letter): letter for letter in found.mocks}
+    body = {"model": "both", "keep_alive": "5m"}
+    async with httpx.AsyncClient() as direct:
+        await direct.post(f"{found.mocks['b'].base_url}/api/generate", json=body)
+    for _ in range(3):
+        answer = await found.client.post("/api/generate", json=body)
+        assert (letters[answer.headers["x-trunkline-upstream"]], answer.json()["done_reason"]) == (
+            "b",
+            "load",
+        )
+    (loaded,) = (await found.client.get("/api/ps")).json()["models"]
+    assert (loaded["model"], letters[loaded["upstream"]]) == ("both:latest", "b")
+    async with httpx.AsyncClient() as direct:
+        await direct.post(f"{found.mocks['a'].base_url}/api/generate", json=body)
+    assert len((await found.client.get("/api/ps")).json()["models"]) == 2
+    answer = await found.client.post("/api/chat", json={"model": "both", "keep_alive": 0})
+    assert answer.json()["done_reason"] == "unload"
+    deadline = time.monotonic() + GUARD
+    while (await found.client.get("/api/ps")).json()["models"]:  # the other server is told beside it
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.001)

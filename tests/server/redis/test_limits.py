@@ -1,0 +1,268 @@
+"""Redis as the store of leases: its scripts, nodes that live and die, and its own loss."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.gateways import until
+from tests.policy.nodes import Cluster, Node, budget, rate, slots, take, take_all
+from tests.services import Redis, free_port, redis_server
+from trunkline.policy.counters import GRANTED
+from trunkline.policy.leases import AwayError, Balance
+from trunkline.server.redis import limits as module
+from trunkline.server.redis.limits import ALIVE_S, RedisLeases
+
+
+@pytest.fixture
+async def cluster(redis: Redis) -> AsyncIterator[Cluster]:
+    made = Cluster(redis.url)
+    yield made
+    await made.aclose()
+
+
+async def grow_old(store: RedisLeases, who: RedisLeases, seconds: float) -> None:
+    """Make it so long since a node was heard of."""
+    at = (time.time() - seconds) * 1000
+    await store._redis.zadd(f"{store._prefix}:nodes", {who.node: at})
+
+
+# The scripts
+
+
+@pytest.mark.parametrize(
+    ("need", "want", "granted"), [(1, 1, 1), (1, 4, 4), (1, 50, 10), (10, 10, 10), (11, 11, 11), (30, 40, 30)]
+)
+async def test_a_lease_of_a_rate_that_is_full(cluster: Cluster, need: int, want: int, granted: int) -> None:
+    store = cluster.store()
+    leased = await store.take_rate("r", 10, 1000.0, need, want)
+    assert (leased.granted, leased.left, leased.wait_s) == (granted, 10 - granted, 0)
+
+
+async def test_a_rate_that_has_too_little(cluster: Cluster) -> None:
+    store = cluster.store()
+    await store.take_rate("r", 10, 1000.0, 8, 8)
+    leased = await store.take_rate("r", 10, 1000.0, 5, 9)
+    assert (leased.granted, leased.left) == (0, 2)
+    assert leased.wait_s == pytest.approx(300, rel=0.02)
+    assert (await store.take_rate("r", 10, 1000.0, 20, 20)).granted == 0
+    assert (await store.take_rate("r", 10, 1000.0, 1, 9)).granted == 2
+
+
+async def test_a_rate_forgets_what_is_over(cluster: Cluster) -> None:
+    store = cluster.store()
+    await store.take_rate("r", 10, 100.0, 5, 5)
+    kept = await store._redis.pttl(f"{cluster.prefix}:r")
+    assert 45_000 < kept <= 51_000
+    await store.give_rate("r", 10, 100.0, 2)
+    kept = await store._redis.pttl(f"{cluster.prefix}:r")
+    assert 25_000 < kept <= 31_000
+    await store.give_rate("r", 10, 100.0, 100)
+    assert not await store._redis.exists(f"{cluster.prefix}:r")
+    await store.give_rate("r", 10, 100.0, -3)  # used beyond what was leased
+    assert (await store.take_rate("r", 10, 100.0, 8, 8)).left == 7
+
+
+async def test_a_purse_that_nobody_has_seeded(cluster: Cluster) -> None:
+    store = cluster.store()
+    assert await store.take_purse("p", 10, 1, 1, seeded=False) is None
+    assert await store.settle_purse("p", 5, 5) is None
+    assert await store.take_purse("p", 10, 1, 4, seeded=True) == Balance(4, 0, 4)
+
+
+async def test_a_purse_is_seeded_with_the_larger_sum_and_kept_past_its_period(cluster: Cluster) -> None:
+    one, other = cluster.store(), cluster.store()
+    ends = time.time() + 1000
+    await one.seed_purse("p", 9, ends)
+    await one.seed_purse("p", 30, ends)
+    await other.seed_purse("p", 10, ends)
+    assert await other.take_purse("p", 100, 1, 5, seeded=False) == Balance(5, 30, 5)
+    kept = await one._redis.ttl(f"{cluster.prefix}:p")
+    assert 86_400 < kept <= 86_400 + 1001
+    await one.seed_purse("for good", 1, math.inf)
+    assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
+
+
+async def test_a_claim_is_the_first_ones_past_its_period(cluster: Cluster) -> None:
+    one, other = cluster.store(), cluster.store()
+    assert await one.claim("c", time.time() + 1000)
+    assert not await other.claim("c", time.time() + 1000)
+    assert not await one.claim("c", time.time() + 1000)
+    assert 86_400 < await one._redis.ttl(f"{cluster.prefix}:c") <= 86_400 + 1001
+    assert await other.claim("for good", math.inf)
+    assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
+
+
+async def test_what_a_purse_grants_and_takes_back(cluster: Cluster) -> None:
+    one, other = cluster.store(), cluster.store()
+    await one.seed_purse("p", 0, math.inf)
+    assert await one.take_purse("p", 100, 10, 60, seeded=False) == Balance(60, 0, 60)
+    assert await other.take_purse("p", 100, 41, 50, seeded=False) == Balance(0, 0, 60)
+    assert await other.take_purse("p", 100, 40, 50, seeded=False) == Balance(40, 0, 100)
+    balance = await one.settle_purse("p", 25, 60)
+    assert balance is not None
+    assert balance.spent == 25
+    assert await other.take_purse("p", 100, 1, 100, seeded=False) == Balance(35, 25, 75)
+    await one.settle_purse("p", 0, 500)  # nobody can give back more than they hold
+    assert await other.take_purse("p", 100, 1, 1, seeded=False) == Balance(0, 25, 75)
+
+
+async def test_prefixes_know_nothing_of_each_other(cluster: Cluster, redis: Redis) -> None:
+    elsewhere = Cluster(redis.url)
+    try:
+        for marked in (rate(5), slots(5), budget(5)):
+            assert await take_all(cluster.node().make(marked)) == 5
+            assert await take_all(elsewhere.node().make(marked)) == 5
+    finally:
+        await elsewhere.aclose()
+
+
+# Nodes
+
+
+@pytest.mark.parametrize("kind", [slots, budget])
+async def test_what_a_dead_node_held_comes_back(cluster: Cluster, kind: Any) -> None:
+    dies, lives = cluster.node(), cluster.node()
+    assert await take(dies.make(kind(100)), 60) == GRANTED
+    mine = lives.make(kind(100))
+    assert await take_all(mine, 20) == 2
+    dead, alive = cluster.stores
+    await grow_old(alive, dead, ALIVE_S - 2)
+    fresh = lives.make(kind(100))
+    assert await take(fresh, 20) > 0
+    await grow_old(alive, dead, ALIVE_S + 2)
+    fresh = lives.make(kind(100))
+    assert await take_all(fresh, 20) == 3
+
+
+async def test_who_says_so_is_alive(cluster: Cluster) -> None:
+    one, other = cluster.node(), cluster.node()
+    assert await take_all(one.make(slots(3))) == 3
+    quiet, asks = cluster.stores
+    await grow_old(asks, quiet, ALIVE_S * 10)
+    await quiet.beat()
+    assert await take(other.make(slots(3))) > 0
+
+
+async def test_a_node_that_ends_leaves_nothing_behind(cluster: Cluster) -> None:
+    ends, stays = cluster.node(), cluster.node()
+    meter = ends.make(budget(1000))
+    assert await take(meter) == GRANTED
+    meter.settle(1, 1, 0.0)
+    assert ends.sharing is not None
+    store = cluster.stores[0]
+    store.start(ends.sharing)
+    await store.aclose(ends.sharing)
+    names = await cluster.stores[1]._redis.zrange(f"{cluster.prefix}:nodes", 0, -1)
+    assert names == []
+    assert await take_all(stays.make(budget(1000))) == 999
+
+
+async def test_the_keeper_reports_and_beats_by_itself(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TIDY_S", 0.001)
+    node, other = cluster.node(), cluster.node()
+    meter: Any = node.make(budget(100))
+    assert node.sharing is not None
+    store = cluster.stores[0]
+    store.start(node.sharing)
+    try:
+        assert await take(meter, 50) == GRANTED
+        meter.settle(50, 20, 0.0)
+        await until(lambda: (meter._to_report, meter._to_release) == (0, 0))
+    finally:
+        await store.aclose(node.sharing)
+    theirs: Any = other.make(budget(100))
+    assert await take_all(theirs) == 80
+    assert theirs.spent == 20
+
+
+async def test_a_bug_does_not_end_the_keeper(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIDY_S", 0.001)
+    node = cluster.node()
+    sharing, turns = node.sharing, 0
+    assert sharing is not None
+
+    async def tidy(*, all_of_it: bool = False) -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 1:
+            raise ValueError("a bug")
+
+    monkeypatch.setattr(sharing, "tidy", tidy)
+    with capture_logs() as logs:
+        cluster.stores[0].start(sharing)
+        await until(lambda: turns > 3)
+        await cluster.stores[0].aclose(sharing)
+    assert [log["event"] for log in logs] == ["limits could not be shared"]
+
+
+# Redis lost
+
+
+async def test_nobody_there_is_said_without_secrets() -> None:
+    store = RedisLeases(f"redis://:top-secret@127.0.0.1:{free_port()}/0", "t")
+    for asking in (store.beat(), store.take_rate("r", 1, 1.0, 1, 1), store.settle_purse("p", 1, 1)):
+        with pytest.raises(AwayError) as caught:
+            await asking
+        assert "top-secret" not in str(caught.value)
+        assert "Error" in str(caught.value)
+    await store._redis.aclose()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_redis_goes_and_comes_back_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    """What was spent is known again from the ledger, and what is held is held again."""
+    monkeypatch.setattr(module, "TIDY_S", 0.001)
+    monkeypatch.setattr(module, "BACK_S", 0.001)
+    with redis_server(tmp_path) as own:
+        store = RedisLeases(own.url, "t")
+        node = Node(store, closed=closed, local_share=0.5)
+        sharing = node.sharing
+        assert sharing is not None
+        meter: Any = node.make(budget(100))
+        with capture_logs() as logs:
+            store.start(sharing)
+            try:
+                assert await take(meter, 40) == GRANTED
+                meter.settle(40, 40, 0.0)
+                await until(lambda: meter._to_report == 0)
+                own.stop()
+                await until(lambda: sharing.away)
+                if closed:
+                    with pytest.raises(Exception, match="Redis is away"):
+                        await take(meter, 10)
+                else:
+                    assert await take_all(meter, 10) == 3
+                    for _ in range(3):
+                        meter.settle(10, 0, 0.0)
+                own.start()
+                node.before = 40
+                await until(lambda: not sharing.away)
+                assert await take_all(meter, 20) == 3
+            finally:
+                await store.aclose(sharing)
+    events = [(log["log_level"], log["event"]) for log in logs]
+    assert events == [("error", "Redis is away"), ("info", "Redis answers again")]
+
+
+async def test_an_end_without_redis_is_only_a_warning(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as own:
+        store = RedisLeases(own.url, "t")
+        node = Node(store)
+        assert await take(node.make(budget(100))) == GRANTED
+    assert node.sharing is not None
+    with capture_logs() as logs:
+        await store.aclose(node.sharing)
+    assert [(log["log_level"], log["event"]) for log in logs] == [
+        ("warning", "Redis was not told that this node ends")
+    ]
