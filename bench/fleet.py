@@ -19,12 +19,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.routing.candidates import Choice
+from trunkline.routing.candidates import Candidate
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.prediction import Job
+from trunkline.routing.prediction import PredictedRequest
 from trunkline.routing.resolve import Rules
 from trunkline.routing.router import Router
-from trunkline.routing.strategies import Question
+from trunkline.routing.strategies import SelectionContext
 
 STRATEGIES: Final = ("round_robin", "least_busy", "predicted_wait")
 SEEDS: Final = 20
@@ -134,8 +134,8 @@ class Task(NamedTuple):
 
     arrived: float
     model: Model
-    choice: Choice
-    job: Job | None
+    candidate: Candidate
+    predicted: PredictedRequest | None
 
 
 class Fleet:
@@ -195,15 +195,17 @@ def simulate(scenario: Scenario, strategy: str, seed: int) -> list[float]:
 
     def arrive(model: Model) -> Callable[[float], None]:
         def run(now: float) -> None:
-            choice = router.pool(model.name, "chat").pick(Question(now))
-            assert choice is not None
-            choice.live.gate.in_flight += 1
-            job = None
-            if choice.outlook is not None:
-                job = choice.outlook.begin(choice.model, choice.resident, choice.size, now)
-            fleet.believed[choice.upstream.name].add(choice.model)
-            machine = fleet.by_name[choice.upstream.name]
-            machine.queue.append(Task(now, model, choice, job))
+            candidate = router.pool(model.name, "chat").pick(SelectionContext(now))
+            assert candidate is not None
+            candidate.state.gate.in_flight += 1
+            predicted = None
+            if candidate.predictor is not None:
+                predicted = candidate.predictor.begin(
+                    candidate.model, candidate.resident, candidate.size, now
+                )
+            fleet.believed[candidate.upstream.name].add(candidate.model)
+            machine = fleet.by_name[candidate.upstream.name]
+            machine.queue.append(Task(now, model, candidate, predicted))
             if not machine.busy:
                 begin(machine, now)
 
@@ -216,10 +218,10 @@ def simulate(scenario: Scenario, strategy: str, seed: int) -> list[float]:
 
     def end(machine: Machine, task: Task, now: float) -> None:
         took.append(now - task.arrived)
-        task.choice.live.gate.in_flight -= 1
-        if task.choice.outlook is not None and task.job is not None:
-            task.choice.outlook.end(task.job, True, now)
-            if task.job.cold:
+        task.candidate.state.gate.in_flight -= 1
+        if task.candidate.predictor is not None and task.predicted is not None:
+            task.candidate.predictor.end(task.predicted, True, now)
+            if task.predicted.cold:
                 fleet.look(machine.upstream)
         machine.busy = False
         if machine.queue:

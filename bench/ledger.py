@@ -30,9 +30,9 @@ from trunkline.ledger.policies import Period
 from trunkline.ledger.recording import Recording
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import Group
-from trunkline.ledger.usage_rows import Ids, UsageRow
+from trunkline.ledger.usage_rows import RowIds, UsageRow
 
-ROWS: Final = 10_000_000
+VENDORS: Final = 10_000_000
 DAYS: Final = 400
 GOAL_S: Final = 1.0
 ROUNDS: Final = 3
@@ -256,7 +256,7 @@ def size(url: str) -> int:
 def fresh(world: World, count: int) -> list[UsageRow]:
     """Rows of this moment."""
     now = int(time.time() * 1000)
-    ids = Ids()
+    ids = RowIds()
     (rows,) = days(world, count, 1, now)
     for row in rows:
         row.id, row.at = ids.next(now), now
@@ -337,7 +337,7 @@ def measure(url: str, given: argparse.Namespace) -> bool:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.ledger", description="Times a large ledger.")
-    parser.add_argument("--rows", type=int, default=ROWS, help="how many (%(default)s)")
+    parser.add_argument("--rows", type=int, default=VENDORS, help="how many (%(default)s)")
     parser.add_argument("--database", metavar="URL", help="an empty database (a SQLite file, deleted again)")
     parser.add_argument("--even", action="store_true", help="every key uses every model: the most sums")
     given = parser.parse_args()

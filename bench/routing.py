@@ -15,7 +15,7 @@ from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import Rules
 from trunkline.routing.router import Router
-from trunkline.routing.strategies import STRATEGIES, Question
+from trunkline.routing.strategies import STRATEGIES, SelectionContext
 
 MODELS: Final = 10_000
 UPSTREAMS: Final = 200
@@ -92,8 +92,8 @@ def main() -> None:
     print(f"{UPSTREAMS} upstreams of one model")
     for strategy in STRATEGIES:
         pool = make_router(Listed("fleet", UPSTREAMS, ["m"]), strategy=strategy).pool("m", OPERATION)
-        question = Question(time.perf_counter(), session=lambda: b"a session")
-        each = microseconds(lambda at, pool=pool, question=question: pool.pick(question), 500)  # type: ignore[misc]
+        context = SelectionContext(time.perf_counter(), session=lambda: b"a session")
+        each = microseconds(lambda at, pool=pool, context=context: pool.pick(context), 500)  # type: ignore[misc]
         print(f"  {strategy:<34}{each:8.2f} us")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
-from trunkline.ledger.usage_rows import Ids, UsageRow
+from trunkline.ledger.usage_rows import RowIds, UsageRow
 
 KEYS: Final = 200
 TEAMS: Final = 10
@@ -62,7 +62,7 @@ def days(
     ``even``: every key uses every model of every provider alike, which is the worst for the sums.
     """
     some = random.Random(2)
-    ids = Ids()
+    ids = RowIds()
     usual = _Shapes(world, some, even=even)
     early = _Shapes(world, some, even=even, given_up=True)
     hours = [1.0 if even else 0.35 + (step % 144 in range(48, 114)) for step in range(DAY_S // _STEP_S)]

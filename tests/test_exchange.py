@@ -12,7 +12,7 @@ from tests.dialects.openai.samples import DONE, HELLO, ROLE, STOP, chunk, record
 from tests.feeding import ways
 from trunkline import errors
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
-from trunkline.dialects.base import NO_FILLS, Fills, Peek, Reader
+from trunkline.dialects.base import NO_DEFAULTS, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.ollama import CHAT as OLLAMA_CHAT
 from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIBack, OpenAIFront, Quirks
 from trunkline.dialects.openai.read import StreamReader
@@ -20,7 +20,7 @@ from trunkline.errors import CallerError, Kind
 from trunkline.events import StreamEvent
 from trunkline.exchange import MAX_ERROR_BODY, PassThrough, Translate, find_target
 from trunkline.framing import SSESplitter
-from trunkline.model import Job, Usage
+from trunkline.model import CanonicalRequest, Usage
 
 BACK = OpenAIBack(Quirks(who="Acme"))
 USAGE = Usage(prompt_tokens=3, completion_tokens=2)
@@ -31,19 +31,21 @@ def _body(**fields: Any) -> bytes:
     return msgspec.json.encode(ASK | fields)
 
 
-def passing(*, front: OpenAIFront = CHAT, fills: Fills = NO_FILLS, **fields: Any) -> PassThrough:
+def passing(
+    *, front: OpenAIFront = CHAT, defaults: RequestDefaults = NO_DEFAULTS, **fields: Any
+) -> PassThrough:
     body = _body(**fields)
-    return PassThrough(front, BACK, body, front.peek(body), "up", fills, "acme")
+    return PassThrough(front, BACK, body, front.summarize(body), "up", defaults, "acme")
 
 
 def translating(*, upstream_stream: bool = True, **fields: Any) -> Translate:
-    job = CHAT.parse(_body(**fields))
+    request = CHAT.parse(_body(**fields))
     return Translate(
         CHAT,
         BACK,
-        job,
+        request,
         "up",
-        NO_FILLS,
+        NO_DEFAULTS,
         "acme",
         stream=bool(fields.get("stream")),
         upstream_stream=upstream_stream,
@@ -72,10 +74,10 @@ def test_passing_asks_the_clients_own_question() -> None:
     told = msgspec.json.decode(exchange.request())
     assert told == ASK | {"model": "up", "stream": True, "stream_options": {"include_usage": True}}
     body = _body(model="up")
-    same = PassThrough(CHAT, BACK, body, CHAT.peek(body), "up", NO_FILLS, "acme")
+    same = PassThrough(CHAT, BACK, body, CHAT.summarize(body), "up", NO_DEFAULTS, "acme")
     assert same.request() is body
     assert (same.streaming, same.content_type) == (False, b"application/json")
-    dropped = passing(fills=Fills(drop=frozenset({"whatever"})))
+    dropped = passing(defaults=RequestDefaults(drop=frozenset({"whatever"})))
     assert "whatever" not in msgspec.json.decode(dropped.request())
 
 
@@ -265,7 +267,9 @@ def test_a_provider_without_the_endpoint_says_so() -> None:
         with pytest.raises(
             CallerError, match=f"Provider 'cerebras' has no {front.operation} endpoint"
         ) as caught:
-            PassThrough(front, back, b"", Peek(model="m", stream=False), "m", NO_FILLS, "cerebras")
+            PassThrough(
+                front, back, b"", RequestSummary(model="m", stream=False), "m", NO_DEFAULTS, "cerebras"
+            )
         assert (caught.value.kind, caught.value.param) == (errors.UNSUPPORTED, "model")
 
 
@@ -300,7 +304,7 @@ def test_an_answer_without_a_form_in_the_clients_dialect(stream: bool, upstream_
         BACK,
         OLLAMA_CHAT.parse(body),
         "up",
-        NO_FILLS,
+        NO_DEFAULTS,
         "acme",
         stream=stream,
         upstream_stream=upstream_stream,
@@ -321,18 +325,18 @@ class Unending(StreamReader):
 class Forgetful(OpenAIBack):
     """A back with that reader."""
 
-    def reader(self, job: Job, stream: bool) -> Reader:
+    def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
         return Unending(self.quirks.who)
 
 
 def test_no_answer_ends_without_an_end() -> None:
-    job = CHAT.parse(_body())
+    request = CHAT.parse(_body())
     exchange = Translate(
         CHAT,
         Forgetful(Quirks()),
-        job,
+        request,
         "up",
-        NO_FILLS,
+        NO_DEFAULTS,
         "acme",
         stream=False,
         upstream_stream=True,
@@ -364,7 +368,7 @@ QUERIES = {
 @pytest.mark.parametrize(("query", "target"), QUERIES.items())
 def test_of_a_query_only_what_the_dialect_knows_goes_on(query: bytes, target: str) -> None:
     body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}'
-    passing = PassThrough(MESSAGES, AnthropicBack(), body, MESSAGES.peek(body), "m", NO_FILLS, "acme")
+    passing = PassThrough(MESSAGES, AnthropicBack(), body, MESSAGES.summarize(body), "m", NO_DEFAULTS, "acme")
     passing.said([(b"anthropic-beta", b"b"), (b"x-api-key", b"k")], query)
     assert passing.target() == target
     assert passing.headers == [(b"anthropic-beta", b"b")]

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tests.gateways import until
-from trunkline.immediate import Turn, run
+from trunkline.immediate import ImmediateFuture, run
 
 
 async def test_the_first_steps_are_taken_at_once_and_the_next_by_whoever_settles() -> None:
     said: list[object] = []
-    first, second = Turn[int](), Turn[str]()
+    first, second = ImmediateFuture[int](), ImmediateFuture[str]()
 
     async def work() -> None:
         said.append("begun")
@@ -29,7 +29,7 @@ async def test_the_first_steps_are_taken_at_once_and_the_next_by_whoever_settles
 
 
 async def test_a_turn_is_settled_once() -> None:
-    turn = Turn[int]()
+    turn = ImmediateFuture[int]()
     turn.settle(1)
     turn.settle(2)
     found: list[int] = []
@@ -43,7 +43,7 @@ async def test_a_turn_is_settled_once() -> None:
 
 
 async def test_nobody_need_await_a_turn() -> None:
-    turn = Turn[None]()
+    turn = ImmediateFuture[None]()
     turn.settle(None)
     assert turn.settled
 

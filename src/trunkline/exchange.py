@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import OtherFront
 from trunkline.errors import (
     UNSUPPORTED,
@@ -25,7 +25,7 @@ from trunkline.errors import (
 )
 from trunkline.events import Metered, Started, StreamEvent, TextDelta, ThinkingDelta, ToolCallDelta
 from trunkline.framing import is_heartbeat
-from trunkline.model import Job, Usage
+from trunkline.model import CanonicalRequest, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
 """Bytes of an upstream's error answer that are read; what follows is not waited for."""
@@ -129,13 +129,13 @@ class _Carried:
         return b""
 
 
-def find_target(back: Back, front: Front, job: Job | None, who: str) -> str:
+def find_target(back: Back, front: Front, request: CanonicalRequest | None, who: str) -> str:
     """The path that ``back`` has for the front's operation.
 
     Raises:
         CallerError: it has none (Cerebras and embeddings).
     """
-    target = back.target(front.operation, job)
+    target = back.target(front.operation, request)
     if target is None:
         raise CallerError(f"Provider '{who}' has no {front.operation} endpoint", UNSUPPORTED, param="model")
     return target
@@ -145,15 +145,22 @@ class PassThrough(_Carried):
     """Front and back speak the same dialect: the upstream's bytes, watched."""
 
     def __init__(
-        self, front: Front, back: Back, body: bytes, peek: Peek, model: str, fills: Fills, who: str
+        self,
+        front: Front,
+        back: Back,
+        body: bytes,
+        summary: RequestSummary,
+        model: str,
+        defaults: RequestDefaults,
+        who: str,
     ) -> None:
-        super().__init__(front, back, model, peek.stream)
+        super().__init__(front, back, model, summary.stream)
         self._target = find_target(back, front, None, who)
         self._body = body
-        self._peek = peek
-        self._fills = fills
-        self._scanner = back.scanner(front.operation, peek)
-        self._opening = back.opening if peek.stream and front.operation == "chat" else 0
+        self._peek = summary
+        self._fills = defaults
+        self._inspector = back.inspector(front.operation, summary)
+        self._opening = back.opening if summary.stream and front.operation == "chat" else 0
 
     def target(self) -> str:
         """Path below the provider's base address."""
@@ -167,11 +174,11 @@ class PassThrough(_Carried):
 
     def said(self, headers: Headers, query: bytes) -> None:
         """What is of the dialect goes on."""
-        manners = self.front.manners
-        if manners.passes:
-            self.headers = [pair for pair in headers if pair[0] in manners.passes]
-        if query and manners.parameters:
-            named = [each for each in query.split(b"&") if each.partition(b"=")[0] in manners.parameters]
+        conventions = self.front.conventions
+        if conventions.passes:
+            self.headers = [pair for pair in headers if pair[0] in conventions.passes]
+        if query and conventions.parameters:
+            named = [each for each in query.split(b"&") if each.partition(b"=")[0] in conventions.parameters]
             kept = [each.decode() for each in named if _PARAMETER.fullmatch(each)]
             if kept:
                 self._target += "?" + "&".join(kept)
@@ -180,33 +187,33 @@ class PassThrough(_Carried):
         """The upstream's bytes, as far as they are whole records."""
         if self._failed is not None:
             return self._gather_error(self._failed, data)
-        scanner = self._scanner
-        out = scanner.feed(data)
+        inspector = self._inspector
+        out = inspector.feed(data)
         if out or self.streaming:
             self._note()
         else:  # a whole answer tells nothing before its end
-            self.progress, self.error = scanner.records, scanner.error
+            self.progress, self.error = inspector.records, inspector.error
         return out
 
     def finish(self) -> bytes:
         """What the scanner still held."""
         if self._failed is not None:
             return self._finish_error(self._failed)
-        out = self._scanner.close()
+        out = self._inspector.close()
         self._note()
         return out
 
     def _note(self) -> None:
         """All that is known so far: the client may leave at any time, and what it used is settled then."""
-        scanner = self._scanner
-        self.progress, self.complete, self.error = scanner.records, scanner.complete, scanner.error
-        self.pieces = max(0, scanner.records - self._opening)
-        self.usage, self.model = scanner.usage, scanner.model
+        inspector = self._inspector
+        self.progress, self.complete, self.error = inspector.records, inspector.complete, inspector.error
+        self.pieces = max(0, inspector.records - self._opening)
+        self.usage, self.model = inspector.usage, inspector.model
 
     def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
         super()._finish_error(failed)
         error = self.error
-        if self.front.manners.keeps_errors and error is not None and error.kind not in _OURS:
+        if self.front.conventions.keeps_errors and error is not None and error.kind not in _OURS:
             error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
@@ -215,8 +222,10 @@ class PassThrough(_Carried):
 class Relay(PassThrough):
     """A path that nobody translates: any method, any content, both ways."""
 
-    def __init__(self, front: OtherFront, back: Back, body: bytes, peek: Peek, model: str, who: str) -> None:
-        super().__init__(front, back, body, peek, model, NO_FILLS, who)
+    def __init__(
+        self, front: OtherFront, back: Back, body: bytes, summary: RequestSummary, model: str, who: str
+    ) -> None:
+        super().__init__(front, back, body, summary, model, NO_DEFAULTS, who)
         self.method = front.method.encode()
         self._target += front.path
 
@@ -260,9 +269,9 @@ class Translate(_Carried):
         self,
         front: Front,
         back: Back,
-        job: Job,
+        request: CanonicalRequest,
         model: str,
-        fills: Fills,
+        defaults: RequestDefaults,
         who: str,
         *,
         stream: bool,
@@ -270,12 +279,12 @@ class Translate(_Carried):
         id_prefix: str,
     ) -> None:
         super().__init__(front, back, model, stream)
-        self._target = find_target(back, front, job, who)
-        self._job = job
-        self._fills = fills
+        self._target = find_target(back, front, request, who)
+        self._request = request
+        self._fills = defaults
         self._upstream_stream = upstream_stream
-        self._reader = back.reader(job, upstream_stream)
-        self._writer = front.writer(job, model, id_prefix)
+        self._reader = back.reader(request, upstream_stream)
+        self._writer = front.writer(request, model, id_prefix)
 
     def target(self) -> str:
         """Path below the provider's base address."""
@@ -283,7 +292,7 @@ class Translate(_Carried):
 
     def request(self) -> bytes:
         """The job in the upstream's dialect."""
-        return self.back.render(self._job, self.upstream_model, self._upstream_stream, self._fills)
+        return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._fills)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""

@@ -2,9 +2,9 @@
 
 An asyncio task begins a turn of the event loop later and wakes a turn after what it awaited; for a request
 that is forwarded and answered in two turns that is most of its cost. :func:`run` takes a coroutine's first
-steps at once, on the caller's stack, and a :class:`Turn` resumes it on the stack of whoever settles it.
-Futures and tasks can be awaited as usual. What needs a current task (``asyncio.timeout``) must be put into
-one: ``await asyncio.ensure_future(…)``.
+steps at once, on the caller's stack, and a :class:`ImmediateFuture` resumes it on the stack of whoever
+settles it. Futures and tasks can be awaited as usual. What needs a current task (``asyncio.timeout``) must
+be put into one: ``await asyncio.ensure_future(…)``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 _T = TypeVar("_T")
 
 
-class Turn(Generic[_T]):
+class ImmediateFuture(Generic[_T]):
     """Something to await that a callback settles once; like a future, without a turn in between."""
 
     __slots__ = ("_result", "_resume", "settled")
@@ -36,7 +36,7 @@ class Turn(Generic[_T]):
         if self._resume is not None:
             self._resume()
 
-    def __await__(self) -> Generator[Turn[_T], None, _T]:
+    def __await__(self) -> Generator[ImmediateFuture[_T], None, _T]:
         if not self.settled:
             yield self
         return self._result
@@ -69,7 +69,7 @@ class _Run:
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "a request's coroutine failed", "exception": error})
             return
-        if isinstance(waiting, Turn):
+        if isinstance(waiting, ImmediateFuture):
             waiting.attend(self.step)
         elif waiting is None:  # a bare yield: asyncio.sleep(0)
             asyncio.get_running_loop().call_soon(self.step)

@@ -242,7 +242,7 @@ class EmbeddingRequest(Value, frozen=True):
     extras: dict[str, Any] = {}
 
 
-Job: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest
+CanonicalRequest: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest
 
 
 MOST_TOKENS: Final = 1_000_000_000

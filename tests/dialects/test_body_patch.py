@@ -5,37 +5,49 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from trunkline.dialects.base import NO_FILLS, Fills, Peek
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import rewritten
 from trunkline.errors import CallerError
 
 BODY = b'{ "model": "m", "big": 12345678901234567890, "num": 1.0, "temperature": null }'
 
 
-def spliced(body: bytes, model: str = "m", fills: Fills = NO_FILLS, *, routes: bool = True) -> bytes:
-    return rewritten(body, Peek(model="m", stream=False), model, fills, bound="max", routes=routes)
+def spliced(
+    body: bytes, model: str = "m", defaults: RequestDefaults = NO_DEFAULTS, *, routes: bool = True
+) -> bytes:
+    return rewritten(
+        body, RequestSummary(model="m", stream=False), model, defaults, bound="max", routes=routes
+    )
 
 
 def test_nothing_to_change_is_the_same_object() -> None:
     assert spliced(BODY) is BODY
-    assert spliced(BODY, fills=Fills(drop=frozenset({"absent"}))) is BODY
+    assert spliced(BODY, defaults=RequestDefaults(drop=frozenset({"absent"}))) is BODY
 
 
 CHANGES = [
-    ("n", NO_FILLS, b'{"model":"n","big":12345678901234567890,"num":1.0,"temperature":null}'),
-    ("m", Fills(temperature=0.5), b'{"model":"m","big":12345678901234567890,"num":1.0,"temperature":0.5}'),
-    ("m", Fills(drop=frozenset({"big", "temperature"}), temperature=1.0), b'{"model":"m","num":1.0}'),
+    ("n", NO_DEFAULTS, b'{"model":"n","big":12345678901234567890,"num":1.0,"temperature":null}'),
     (
         "m",
-        Fills(max_tokens=7, fields={"num": 2, "new": [1]}),
+        RequestDefaults(temperature=0.5),
+        b'{"model":"m","big":12345678901234567890,"num":1.0,"temperature":0.5}',
+    ),
+    (
+        "m",
+        RequestDefaults(drop=frozenset({"big", "temperature"}), temperature=1.0),
+        b'{"model":"m","num":1.0}',
+    ),
+    (
+        "m",
+        RequestDefaults(max_tokens=7, fields={"num": 2, "new": [1]}),
         b'{"model":"m","big":12345678901234567890,"num":1.0,"temperature":null,"new":[1],"max":7}',
     ),
 ]
 
 
 @pytest.mark.parametrize(("model", "fills", "result"), CHANGES)
-def test_only_open_fields_are_filled(model: str, fills: Fills, result: bytes) -> None:
-    assert spliced(BODY, model, fills) == result
+def test_only_open_fields_are_filled(model: str, defaults: RequestDefaults, result: bytes) -> None:
+    assert spliced(BODY, model, defaults) == result
 
 
 @pytest.mark.parametrize(
@@ -47,9 +59,9 @@ def test_only_open_fields_are_filled(model: str, fills: Fills, result: bytes) ->
     ],
 )
 def test_rules_of_routing_win_over_wishes(wishes: bytes, result: object) -> None:
-    fills = Fills(routing={"zdr": True})
-    assert msgspec.json.decode(spliced(wishes, fills=fills))["provider"] == result
-    assert spliced(wishes, fills=fills, routes=False) is wishes
+    defaults = RequestDefaults(routing={"zdr": True})
+    assert msgspec.json.decode(spliced(wishes, defaults=defaults))["provider"] == result
+    assert spliced(wishes, defaults=defaults, routes=False) is wishes
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"\xff"])

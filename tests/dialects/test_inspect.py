@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from trunkline.dialects.inspect import BodyScanner, EventScanner
+from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TRUNCATED, GatewayError
 
 
@@ -24,7 +24,7 @@ decode = msgspec.json.Decoder(Record).decode
 decode_ordinary = msgspec.json.Decoder(Ordinary).decode
 
 
-class Events(EventScanner):
+class Events(EventInspector):
     def __init__(self) -> None:
         super().__init__("Ex", decode_ordinary)
 
@@ -40,7 +40,7 @@ class Events(EventScanner):
         return not record.hidden
 
 
-class Body(BodyScanner):
+class Body(BodyInspector):
     def _note(self, body: bytes) -> None:
         record = self._read(decode, body)
         self.model = None if record is None else record.text
@@ -72,11 +72,11 @@ def test_streams_pass_event_by_event_however_they_are_cut(
     said: bytes, passed: bytes, records: int, kind: object
 ) -> None:
     for cut in range(len(said) + 1):
-        scanner = Events()
-        got = scanner.feed(said[:cut]) + scanner.feed(said[cut:]) + scanner.close()
-        assert (got, scanner.records) == (passed, records)
-        assert scanner.complete is (kind is None)
-        assert (scanner.error and scanner.error.kind) is kind
+        inspector = Events()
+        got = inspector.feed(said[:cut]) + inspector.feed(said[cut:]) + inspector.close()
+        assert (got, inspector.records) == (passed, records)
+        assert inspector.complete is (kind is None)
+        assert (inspector.error and inspector.error.kind) is kind
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_streams_pass_event_by_event_however_they_are_cut(
 )
 def test_whole_answers_are_held_until_they_are_there(body: bytes, model: str | None) -> None:
     for cut in range(len(body) + 1):
-        scanner = Body("Ex")
-        assert scanner.feed(body[:cut]) + scanner.feed(body[cut:]) == b""
+        inspector = Body("Ex")
+        assert inspector.feed(body[:cut]) + inspector.feed(body[cut:]) == b""
         fine = (body.endswith(b"}") and b"\xc3" not in body) or body.endswith(b" ")
-        assert scanner.close() == (body if fine else b"")
-        assert (scanner.complete, scanner.model) == (fine, model)
-        assert (scanner.error is None) is fine
+        assert inspector.close() == (body if fine else b"")
+        assert (inspector.complete, inspector.model) == (fine, model)
+        assert (inspector.error is None) is fine

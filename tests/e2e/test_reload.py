@@ -176,8 +176,8 @@ async def test_the_rules_file_is_watched(tmp_path: Path, monkeypatch: pytest.Mon
         async with serving(settings) as running:
             gateway = running.gateway
             reloader = gateway.reloader = Reloader(gateway, lambda: settings)
-            assert not gateway.catalog.shelves["p0"].models
+            assert not gateway.catalog.listings["p0"].models
             reloader.start()
             await asyncio.sleep(0)
             rules.write_text("m\nother\n")
-            await until(lambda: bool(gateway.catalog.shelves["p0"].models))
+            await until(lambda: bool(gateway.catalog.listings["p0"].models))

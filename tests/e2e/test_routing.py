@@ -144,7 +144,7 @@ async def test_a_server_dies_with_traffic_running_and_comes_back() -> None:
         assert took < GUARD
         (state,) = [
             live
-            for upstream, live in running.gateway.router.lives(running.gateway.providers["ollama"])
+            for upstream, live in running.gateway.router.states(running.gateway.providers["ollama"])
             if str(port) in upstream.name
         ]
         assert not state.breaker.is_open
@@ -304,7 +304,7 @@ async def test_a_client_that_goes_leaves_the_line() -> None:
             task.cancel()
         await until(lambda: not running.gateway.pipeline.active)
         assert running.gateway.pipeline.queue.depth == 0
-        ((_, live),) = running.gateway.router.lives(running.gateway.providers["ollama"])
+        ((_, live),) = running.gateway.router.states(running.gateway.providers["ollama"])
         assert live.gate.in_flight == 0
 
 
@@ -383,7 +383,7 @@ async def test_why_a_request_goes_where_it_goes() -> None:
         assert {each["provider"]: each["reason"] for each in told["others"]} == {
             "custom": "does not list the model"
         }
-        ((_, live),) = running.gateway.router.lives(running.gateway.providers["ollama"])
+        ((_, live),) = running.gateway.router.states(running.gateway.providers["ollama"])
         live.pause(60, time.perf_counter())
         told = (await client.get("/v1/explain", params={"model": "llama3.2"})).json()
         assert told["candidates"][0]["provider"] == "cloud"

@@ -17,7 +17,7 @@ import pytest
 
 from tests.gateways import BEARER, GUARD, Answer, Running, chat, events, make_settings, post, serving, until
 from tests.gateways import upstream as section
-from trunkline.providers.http import WireProvider
+from trunkline.providers.http import HttpProvider
 from trunkline_mock import FAULT_KINDS, Fault, FaultKind, MockUpstream, Script
 
 TIMEOUT: Final = 0.8
@@ -180,8 +180,8 @@ async def test_faults(shape: str, fast: bool) -> None:
 
 def is_at_rest(running: Running) -> bool:
     """Nothing is under way: no call, no flight, no connection that is neither idle nor closed."""
-    providers = [p for p in running.gateway.providers.values() if isinstance(p, WireProvider)]
+    providers = [p for p in running.gateway.providers.values() if isinstance(p, HttpProvider)]
     stats = [provider.client.stats for provider in providers]
     return not running.gateway.pipeline.active and all(
-        not each.flights and not each.waiting and each.open == each.idle for each in stats
+        not each.in_flight and not each.waiting and each.open == each.idle for each in stats
     )

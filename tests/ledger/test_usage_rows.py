@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from tests.ledger.making import NOON, counted, grouped, row
 from trunkline.ledger.columns import PLACE, SUMS, TIMES
-from trunkline.ledger.usage_rows import Ids, Sum, UsageRow, by_day, by_hour, by_month, id_at
+from trunkline.ledger.usage_rows import RowIds, Sum, UsageRow, by_day, by_hour, by_month, id_at
 
 MOMENT_MS = NOON * 1000
 
 
 @given(st.lists(st.integers(-50, 400), min_size=1, max_size=400))
 def test_numbers_rise_whatever_the_clock_does(steps: list[int]) -> None:
-    ids, now = Ids(), MOMENT_MS
+    ids, now = RowIds(), MOMENT_MS
     given_out = []
     for step in steps:
         now += step
@@ -27,7 +27,7 @@ def test_numbers_rise_whatever_the_clock_does(steps: list[int]) -> None:
 
 
 def test_a_busy_process_runs_a_little_ahead_of_its_clock() -> None:
-    ids = Ids()
+    ids = RowIds()
     given_out = [ids.next(MOMENT_MS) for _ in range(1000)]
     assert given_out == sorted(set(given_out))
     assert id_at(MOMENT_MS) <= given_out[0] < given_out[-1] < id_at(MOMENT_MS + 80)
@@ -37,17 +37,17 @@ def test_a_busy_process_runs_a_little_ahead_of_its_clock() -> None:
 def test_processes_give_numbers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = iter(range(2))
     monkeypatch.setattr("trunkline.ledger.usage_rows.secrets.randbits", lambda bits: next(nodes))
-    one, other = Ids(), Ids()
+    one, other = RowIds(), RowIds()
     ones, others = ({ids.next(MOMENT_MS) for _ in range(1000)} for ids in (one, other))
     assert not ones & others
 
 
 @pytest.mark.parametrize(("later_ms", "after"), [(-10, False), (0, True), (10, True), (86_400_000, True)])
 def test_a_number_tells_when_its_row_was(later_ms: int, after: bool) -> None:
-    assert (Ids().next(MOMENT_MS + later_ms) >= id_at(MOMENT_MS)) is after
+    assert (RowIds().next(MOMENT_MS + later_ms) >= id_at(MOMENT_MS)) is after
 
 
-ROWS = st.lists(
+VENDORS = st.lists(
     st.builds(
         row,
         at=st.integers(0, 3 * 24).map(lambda quarters: NOON + quarters * 2999),
@@ -80,7 +80,7 @@ def naive(rows: list[UsageRow], since: str) -> list[Sum]:
     return sorted(found)
 
 
-@given(ROWS)
+@given(VENDORS)
 def test_sums_are_those_of_a_plain_count(rows: list[UsageRow]) -> None:
     hours = by_hour(rows)
     assert hours == naive(rows, "hour")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.collector import collecting
 from trunkline.observe import traces
-from trunkline.observe.traces import Passed, Span, Trace, Tracer, trace_of
+from trunkline.observe.traces import ForwardedTrace, Span, Trace, Tracer, trace_of
 from trunkline.settings import SettingsError
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -52,7 +52,7 @@ def test_without_a_caller_in_a_trace(header: bytes | None) -> None:
 )
 def test_the_callers_header_goes_on_as_it_is(header: bytes, on: bool) -> None:
     trace = trace_of(header, on)
-    assert isinstance(trace, Passed)
+    assert isinstance(trace, ForwardedTrace)
     trace.land(1.0, None)
     assert [trace.depart(), trace.depart()] == [(b"traceparent", header)] * 2
 

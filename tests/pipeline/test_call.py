@@ -15,7 +15,7 @@ async def test_a_client_that_leaves_during_a_pause_is_not_waited_for() -> None:
     busy = ProviderError(
         "busy", UPSTREAM_RATE_LIMIT, retry_after=table.pipeline.patience.retry_deadline_s - 1
     )
-    attempt_of(upstream).outlet.fail(busy)
+    attempt_of(upstream).receiver.fail(busy)
     assert table.pipeline.active == {asked.call}
     asked.call.disconnected()
     assert not table.pipeline.active
@@ -30,8 +30,8 @@ async def test_a_pause_ends_by_itself() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    attempt_of(upstream).outlet.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=0.01))
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=0.01))
     await until(lambda: len(upstream.attempts) == 2)
-    upstream.attempts[1].outlet.done(b"{}")
+    upstream.attempts[1].receiver.done(b"{}")
     await asked.end()
     assert asked.client.told == [("send", 200, b"{}")]

@@ -13,7 +13,7 @@ from tests.gateways import GUARD, until
 from tests.routing.fakes import Fake
 from trunkline import immediate
 from trunkline.dialects import openai
-from trunkline.dialects.base import Front, Peek
+from trunkline.dialects.base import Front, RequestSummary
 from trunkline.errors import (
     INVALID_API_KEY,
     UPSTREAM_ERROR,
@@ -26,7 +26,7 @@ from trunkline.exchange import Exchange
 from trunkline.model import Usage
 from trunkline.pipeline.call import Call, Outcome, error_lines
 from trunkline.pipeline.pipeline import Pipeline
-from trunkline.providers.base import Flight, Outlet, Upstream
+from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import Rules
 from trunkline.routing.router import Router
@@ -77,9 +77,9 @@ class Attempt:
 
     sent = True
 
-    def __init__(self, exchange: Any, outlet: Outlet) -> None:
+    def __init__(self, exchange: Any, receiver: AnswerReceiver) -> None:
         self.exchange = exchange
-        self.outlet = outlet
+        self.receiver = receiver
         self.told: list[str] = []
 
     def cancel(self) -> None:
@@ -104,13 +104,13 @@ class Upstreams(Fake):
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         return self.prepared
 
-    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
+    def exchange(self, front: Front, body: bytes, summary: RequestSummary, model: str) -> Exchange:
         if self.problem is not None:
             raise self.problem
-        return Played(body, model, peek.stream)
+        return Played(body, model, summary.stream)
 
-    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
-        self.attempts.append(Attempt(exchange, outlet))
+    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
+        self.attempts.append(Attempt(exchange, receiver))
         return self.attempts[-1]
 
     async def aclose(self) -> None:
@@ -200,7 +200,7 @@ async def test_a_whole_answer() -> None:
     attempt = attempt_of(table.upstreams[0])
     assert attempt.exchange.upstream_model == "m"
     assert table.pipeline.active == {asked.call}
-    attempt.outlet.done(b"{}")
+    attempt.receiver.done(b"{}")
     await asked.end()
     assert asked.client.told == [("send", 200, b"{}")]
     assert asked.client.headers == {
@@ -222,9 +222,9 @@ async def test_a_stream() -> None:
     table = await make_table()
     asked = await table.ask(stream=True)
     attempt = attempt_of(table.upstreams[0])
-    attempt.outlet.emit(b"a")
-    attempt.outlet.emit(b"b")
-    attempt.outlet.done(b"c")
+    attempt.receiver.emit(b"a")
+    attempt.receiver.emit(b"b")
+    attempt.receiver.done(b"c")
     await asked.end()
     told = [("start", 200), ("write", b"a"), ("write", b"b"), ("write", b"c"), ("finish",)]
     assert asked.client.told == told
@@ -236,7 +236,7 @@ async def test_a_stream() -> None:
 async def test_a_stream_that_comes_at_once(last: bytes, told: list[tuple[str, bytes]]) -> None:
     table = await make_table()
     asked = await table.ask(stream=True)
-    attempt_of(table.upstreams[0]).outlet.done(last)
+    attempt_of(table.upstreams[0]).receiver.done(last)
     await asked.end()
     assert asked.client.told == [("start", 200), *told, ("finish",)]
 
@@ -245,8 +245,8 @@ async def test_the_next_is_asked_before_the_first_byte() -> None:
     table = await make_table("first", "second")
     asked = await table.ask()
     first, second = table.upstreams
-    attempt_of(first).outlet.fail(ProviderError("broken", UPSTREAM_ERROR))
-    attempt_of(second).outlet.done(b"{}")
+    attempt_of(first).receiver.fail(ProviderError("broken", UPSTREAM_ERROR))
+    attempt_of(second).receiver.done(b"{}")
     await asked.end()
     assert asked.client.told == [("send", 200, b"{}")]
     assert asked.client.headers["x-trunkline-provider"] == "second"
@@ -259,7 +259,7 @@ async def test_the_last_failure_is_told() -> None:
     asked = await table.ask()
     for upstream in table.upstreams:
         error = ProviderError(f"{upstream.name} is busy", UPSTREAM_RATE_LIMIT, retry_after=2.4)
-        attempt_of(upstream).outlet.fail(error)
+        attempt_of(upstream).receiver.fail(error)
     await asked.end()
     ((_, status, body),) = asked.client.told
     assert (status, msgspec.json.decode(body)["error"]["message"]) == (429, "second is busy")
@@ -271,7 +271,7 @@ async def test_the_last_failure_is_told() -> None:
 async def test_what_is_the_callers_fault_is_asked_once() -> None:
     table = await make_table("first", "second")
     asked = await table.ask()
-    attempt_of(table.upstreams[0]).outlet.fail(CallerError("no such field", param="x"))
+    attempt_of(table.upstreams[0]).receiver.fail(CallerError("no such field", param="x"))
     await asked.end()
     assert asked.client.told[0][1] == 400
     assert not table.upstreams[1].attempts
@@ -281,9 +281,9 @@ async def test_after_the_first_byte_an_error_event_ends_it() -> None:
     table = await make_table("first", "second")
     asked = await table.ask(stream=True)
     attempt = attempt_of(table.upstreams[0])
-    attempt.outlet.emit(b"a")
+    attempt.receiver.emit(b"a")
     error = ProviderError("broke off", UPSTREAM_ERROR)
-    attempt.outlet.fail(error)
+    attempt.receiver.fail(error)
     await asked.end()
     event = openai.CHAT.stream_error(error)
     assert asked.client.told == [("start", 200), ("write", b"a"), ("write", event), ("finish",)]
@@ -309,7 +309,7 @@ async def test_a_client_that_leaves() -> None:
 async def test_a_client_that_leaves_after_the_end() -> None:
     table = await make_table()
     asked = await table.ask()
-    attempt_of(table.upstreams[0]).outlet.done(b"{}")
+    attempt_of(table.upstreams[0]).receiver.done(b"{}")
     asked.call.disconnected()
     await asked.end()
     assert table.outcomes[0].status == 200
@@ -337,7 +337,7 @@ async def test_a_slow_client_holds_the_upstream_back() -> None:
     asked.call.resume()
     attempt = attempt_of(table.upstreams[0])
     assert attempt.told == ["pause", "resume"]
-    attempt.outlet.done(b"")
+    attempt.receiver.done(b"")
     await asked.end()
 
 
@@ -360,7 +360,7 @@ async def test_what_must_be_fetched_first() -> None:
     await until(lambda: bool(table.upstreams[0].attempts))
     attempt = attempt_of(table.upstreams[0])
     assert attempt.exchange.body == b"prepared"
-    attempt.outlet.done(b"{}")
+    attempt.receiver.done(b"{}")
     await asked.end()
 
 
@@ -420,7 +420,7 @@ async def test_the_first_look_is_waited_for() -> None:
     assert not table.upstreams[0].attempts
     table.upstreams[0].gate.set()
     await until(lambda: bool(table.upstreams[0].attempts))
-    attempt_of(table.upstreams[0]).outlet.done(b"{}")
+    attempt_of(table.upstreams[0]).receiver.done(b"{}")
     await asked.end()
     await table.catalog.aclose()
 
@@ -431,7 +431,7 @@ async def test_a_model_that_was_just_pulled_is_found() -> None:
     ollama.models = {"ollama-0": ["new"]}
     asked = await table.ask(model="new")
     await until(lambda: bool(ollama.attempts))
-    attempt_of(ollama).outlet.done(b"{}")
+    attempt_of(ollama).receiver.done(b"{}")
     await asked.end()
     assert asked.client.told == [("send", 200, b"{}")]
     again = await table.ask(model="newer")

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.errors import CallerError, GatewayError
 from trunkline.model import Operation, Usage
 from trunkline.policy.auth import ApiKey
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import PriceBook
-from trunkline.policy.reservations import Spent, Ticket
+from trunkline.policy.reservations import Charge, Reservation
 from trunkline.policy.rules import BudgetRule, LimitRule, Rulebook
 from trunkline.settings.sections import Price
 
@@ -55,7 +55,7 @@ WAYS = (UP,)
 def make_guard(*rules: LimitRule | BudgetRule, **more: Any) -> Guard:
     """A guard with these rules; ``ANSWER`` tokens are the bound where a request has none."""
     guard = Guard(prices(), **more)
-    configure(guard, *rules)
+    reconfigure(guard, *rules)
     return guard
 
 
@@ -63,8 +63,8 @@ def prices(overrides: Any = None) -> PriceBook:
     return PriceBook(PRICES if overrides is None else overrides, lambda provider, model: None)
 
 
-def configure(guard: Guard, *rules: LimitRule | BudgetRule) -> None:
-    guard.configure(
+def reconfigure(guard: Guard, *rules: LimitRule | BudgetRule) -> None:
+    guard.reconfigure(
         Rulebook(
             [rule for rule in rules if isinstance(rule, LimitRule)],
             [rule for rule in rules if isinstance(rule, BudgetRule)],
@@ -85,7 +85,7 @@ class Ask(NamedTuple):
     body: bytes = BODY
     ways: Sequence[Way] = WAYS
 
-    def now(self, guard: Guard) -> Ticket | None:
+    def now(self, guard: Guard) -> Reservation | None:
         return guard.admit_now(*self._wish())
 
     def now_or_not(self, guard: Guard) -> bool:
@@ -95,19 +95,19 @@ class Ask(NamedTuple):
         except CallerError:
             return False
 
-    async def wait(self, guard: Guard) -> Ticket | None:
+    async def wait(self, guard: Guard) -> Reservation | None:
         return await guard.admit(*self._wish())
 
     def _wish(self) -> tuple[Any, ...]:
-        peek = Peek(model=self.model, stream=False, max_tokens=self.max_tokens, n=self.n)
-        return self.key, peek, self.operation, self.model, self.body, self.ways
+        summary = RequestSummary(model=self.model, stream=False, max_tokens=self.max_tokens, n=self.n)
+        return self.key, summary, self.operation, self.model, self.body, self.ways
 
 
-def admit(guard: Guard, ask: Ask = Ask()) -> Ticket:  # noqa: B008 - immutable
+def admit(guard: Guard, ask: Ask = Ask()) -> Reservation:  # noqa: B008 - immutable
     """The ticket of a request that must get one at once."""
-    ticket = ask.now(guard)
-    assert ticket is not None
-    return ticket
+    reservation = ask.now(guard)
+    assert reservation is not None
+    return reservation
 
 
 def budget(amount: int = 10 * COST, unit: Any = "usd", scope: Any = "key", **more: Any) -> BudgetRule:
@@ -123,17 +123,17 @@ def refused(guard: Guard, ask: Ask = Ask()) -> CallerError:  # noqa: B008 - immu
     return caught.value
 
 
-def headers(error: GatewayError | Ticket) -> dict[str, str]:
+def headers(error: GatewayError | Reservation) -> dict[str, str]:
     """What a ticket or a refusal adds to the answer."""
     lines = error.lines if isinstance(error, GatewayError) else error.lines()
     return dict(line.split(": ", 1) for line in lines.decode().split("\r\n") if line)
 
 
-def used(prompt: int, completion: int, micros: int | None = None, provider: str = "up") -> Spent:
+def used(prompt: int, completion: int, micros: int | None = None, provider: str = "up") -> Charge:
     """What one attempt has used."""
     cost = prompt * 3 + completion * 7 if micros is None else micros
     usage = Usage(prompt_tokens=prompt, completion_tokens=completion)
-    return Spent(usage, False, cost, "config", provider)
+    return Charge(usage, False, cost, "config", provider)
 
 
 def spent(guard: Guard) -> Iterable[tuple[int, int]]:

@@ -8,25 +8,25 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from trunkline.policy.counters import ASK, GRANTED, Meter
+from trunkline.policy.counters import GRANTED, NEEDS_REFILL, Counter
 from trunkline.policy.guard import Guard
-from trunkline.policy.leases import AwayError, Balance, Leased, LeaseStore, Sharing
+from trunkline.policy.leases import AwayError, Balance, Lease, LeasedCounters, LeaseStore
 from trunkline.policy.prices import PriceBook
-from trunkline.policy.rules import BudgetRule, Mark, Marked
+from trunkline.policy.rules import BudgetRule, CounterKey, CounterRule
 from trunkline.server.redis.limits import RedisLeases
 
 
-def rate(limit: int, per: str = "day", what: Any = "requests") -> Marked:
-    return Marked(Mark("key", "k", what, per), limit)
+def rate(limit: int, per: str = "day", what: Any = "requests") -> CounterRule:
+    return CounterRule(CounterKey("key", "k", what, per), limit)
 
 
-def slots(limit: int) -> Marked:
-    return Marked(Mark("key", "k", "slots", ""), limit)
+def slots(limit: int) -> CounterRule:
+    return CounterRule(CounterKey("key", "k", "slots", ""), limit)
 
 
-def budget(limit: int, *, hard: bool = True) -> Marked:
+def budget(limit: int, *, hard: bool = True) -> CounterRule:
     rule = BudgetRule("key", "*", "tokens", limit, "day", hard=hard)
-    return Marked(Mark("key", "k", "used", "day"), limit, rule)
+    return CounterRule(CounterKey("key", "k", "used", "day"), limit, rule)
 
 
 class Node:
@@ -36,24 +36,24 @@ class Node:
         self.before = 0
         self.looks = 0
         """How often the ledger was asked."""
-        self.sharing: Sharing | None = None
-        make: Callable[[Marked, float], Meter]
+        self.sharing: LeasedCounters | None = None
+        make: Callable[[CounterRule, float], Counter]
         if store is None:
             guard = Guard(
                 PriceBook({}, lambda *_: None), spent=self._spent, period=lambda per, now: (0, ends)
             )
             make = guard.make_local
         else:
-            self.sharing = Sharing(store, lambda per, now: (0, ends), self._spent, **more)
+            self.sharing = LeasedCounters(store, lambda per, now: (0, ends), self._spent, **more)
             make = self.sharing.make
         self._make = make
 
-    async def _spent(self, marked: Any, since: int) -> int:
+    async def _spent(self, rule: Any, since: int) -> int:
         self.looks += 1
         return self.before
 
-    def make(self, marked: Marked) -> Meter:
-        return self._make(marked, time.time())
+    def make(self, rule: CounterRule) -> Counter:
+        return self._make(rule, time.time())
 
     async def tidy(self, *, all_of_it: bool = True) -> None:
         """Report and give back, if there is anybody to share with."""
@@ -61,19 +61,19 @@ class Node:
             await self.sharing.tidy(all_of_it=all_of_it)
 
 
-async def take(meter: Meter, amount: int = 1) -> float:
+async def take(counter: Counter, amount: int = 1) -> float:
     """As the guard does: asks until the meter knows."""
     while True:
-        wait = meter.take(amount, time.time())
-        if wait != ASK:
+        wait = counter.take(amount, time.time())
+        if wait != NEEDS_REFILL:
             return wait
-        await meter.refill(amount)
+        await counter.refill(amount)
 
 
-async def take_all(meter: Meter, amount: int = 1, most: int = 10_000) -> int:
+async def take_all(counter: Counter, amount: int = 1, most: int = 10_000) -> int:
     """How many times ``amount`` is granted, one after another."""
     for count in range(most):
-        if await take(meter, amount) != GRANTED:
+        if await take(counter, amount) != GRANTED:
             return count
     raise AssertionError("it never ends")
 
@@ -91,7 +91,7 @@ class Watched:
             raise AwayError("lost")
         self.calls.append(call)
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
         self._note("take_rate")
         return await self._store.take_rate(name, limit, per_s, need, want)
 
@@ -125,14 +125,14 @@ class Bucket:
         self.now = 0.0
         self.full_at = 0.0
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
         full_at, interval = max(self.full_at, self.now), per_s / limit
         free = math.floor((per_s - (full_at - self.now)) / interval + 1e-6)
         if free < need:
-            return Leased(0, free, (need - free) * interval)
+            return Lease(0, free, (need - free) * interval)
         granted = min(want, free)
         self.full_at = full_at + granted * interval
-        return Leased(granted, free - granted, 0.0)
+        return Lease(granted, free - granted, 0.0)
 
     async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
         self.full_at = max(self.full_at, self.now) - amount * per_s / limit

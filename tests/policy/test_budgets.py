@@ -22,9 +22,9 @@ from tests.policy.guarding import (
     Way,
     admit,
     budget,
-    configure,
     headers,
     make_guard,
+    reconfigure,
     refused,
     spent,
     used,
@@ -39,13 +39,13 @@ from trunkline.errors import (
 )
 from trunkline.model import Usage
 from trunkline.policy.guard import Spending
-from trunkline.policy.reservations import AskError, Spent, Ticket
-from trunkline.policy.rules import BudgetRule, LimitRule, Mark
+from trunkline.policy.reservations import Charge, RefillNeededError, Reservation
+from trunkline.policy.rules import BudgetRule, CounterKey, LimitRule
 
 
-def unknown(provider: str) -> Spent:
+def unknown(provider: str) -> Charge:
     """Seven tokens at a price that nobody knows."""
-    return Spent(Usage(prompt_tokens=3, completion_tokens=4), False, None, None, provider)
+    return Charge(Usage(prompt_tokens=3, completion_tokens=4), False, None, None, provider)
 
 
 # Budgets
@@ -59,8 +59,8 @@ def test_a_hard_budget_for_n_admits_n(unit: Any, each: int, scope: Any, rest: in
     tickets = [admit(guard) for _ in range(7)]
     error = refused(guard)
     assert (error.kind, error.status, error.retry_after) == (BUDGET_EXCEEDED, 429, 1.0)
-    for ticket in tickets:
-        guard.settle(ticket, [used(PROMPT, ANSWER)])
+    for reservation in tickets:
+        guard.settle(reservation, [used(PROMPT, ANSWER)])
     assert spent(guard) == [(7 * each, 0)]
     error = refused(guard)
     assert (error.retry_after, error.advice) == (None, "false")  # there is no next period
@@ -96,14 +96,14 @@ def test_the_bound_that_is_reserved_is_written_into_the_request(
     rules: list[Any], max_tokens: int | None, operation: Any, bound: int | None
 ) -> None:
     guard = make_guard(*rules)
-    ticket = admit(guard, Ask(max_tokens=max_tokens, operation=operation))
-    assert ticket.fills.max_tokens == bound
+    reservation = admit(guard, Ask(max_tokens=max_tokens, operation=operation))
+    assert reservation.defaults.max_tokens == bound
 
 
 def test_each_of_several_answers_may_be_as_long_as_the_bound() -> None:
     guard = make_guard(budget())
-    ticket = admit(guard, Ask(max_tokens=None, n=3))
-    assert (ticket.completion, ticket.fills.max_tokens) == (3 * ANSWER, ANSWER)
+    reservation = admit(guard, Ask(max_tokens=None, n=3))
+    assert (reservation.completion, reservation.defaults.max_tokens) == (3 * ANSWER, ANSWER)
     assert spent(guard) == [(0, PROMPT * 3 + 3 * ANSWER * 7)]
 
 
@@ -128,8 +128,8 @@ def test_what_has_no_tokens_has_no_price() -> None:
     other = Ask(operation="other")
     assert refused(make_guard(budget()), other).kind is NO_PRICE
     guard = make_guard(budget(hard=False))
-    ticket = admit(guard, other)
-    assert (ticket.prompt, ticket.completion, spent(guard)) == (0, 0, [(0, 0)])
+    reservation = admit(guard, other)
+    assert (reservation.prompt, reservation.completion, spent(guard)) == (0, 0, [(0, 0)])
 
 
 CELLAR = Way(Place("cellar", "ollama", local=True), "m")
@@ -159,9 +159,9 @@ def test_ways_without_a_price_are_barred_where_others_have_one() -> None:
 @pytest.mark.parametrize("rule", [budget(hard=False), budget(1000, "tokens")], ids=["soft", "tokens"])
 def test_other_budgets_do_without_prices(rule: BudgetRule) -> None:
     guard = make_guard(rule)
-    ticket = admit(guard, Ask(ways=(UNPRICED,)))
-    assert ticket.barred == frozenset()
-    guard.settle(ticket, [unknown("fog")])
+    reservation = admit(guard, Ask(ways=(UNPRICED,)))
+    assert reservation.barred == frozenset()
+    guard.settle(reservation, [unknown("fog")])
     assert spent(guard) == [(0 if rule.unit == "usd" else 7, 0)]
 
 
@@ -177,11 +177,11 @@ async def test_a_soft_budget_refuses_nobody_and_warns_once(scope: Any) -> None:
     warned: list[Spending] = []
     guard = make_guard(budget(100, scope=scope, hard=False, warn_at=0.5), warn=warned.append)
     for _ in range(15):
-        ticket = admit(guard)
-        assert await guard.enter(ticket, UP.provider, "m") is None
-        guard.settle(ticket, [used(1, 1)])
+        reservation = admit(guard)
+        assert await guard.enter(reservation, UP.provider, "m") is None
+        guard.settle(reservation, [used(1, 1)])
     assert [(each.spent, each.rule.amount) for each in warned] == [(50, 100), (100, 100)]
-    assert {each.mark.scope for each in warned} == {scope}
+    assert {each.counter_key.scope for each in warned} == {scope}
     assert spent(guard) == [(150, 0)]
 
 
@@ -204,17 +204,17 @@ def test_a_hard_budget_warns_as_well() -> None:
 async def test_what_was_reached_before_the_start_was_told_before_it(
     clock: list[float], scope: Any, before: int, warned: list[int]
 ) -> None:
-    async def spent_before(mark: Mark, since: int) -> int:
+    async def spent_before(counter_key: CounterKey, since: int) -> int:
         return before
 
     found: list[Spending] = []
     rule = budget(100, scope=scope, hard=False, warn_at=0.5)
     guard = make_guard(rule, warn=found.append, spent=spent_before, period=lambda per, now: (0, 5000.0))
     for _ in range(15):
-        ticket = await Ask().wait(guard)
-        assert ticket is not None
-        assert await guard.enter(ticket, UP.provider, "m") is None
-        guard.settle(ticket, [used(1, 1)])
+        reservation = await Ask().wait(guard)
+        assert reservation is not None
+        assert await guard.enter(reservation, UP.provider, "m") is None
+        guard.settle(reservation, [used(1, 1)])
     assert [each.spent for each in found] == warned
     assert {each.ends for each in found} <= {5000.0}
 
@@ -225,8 +225,8 @@ def test_a_used_up_period_ends(clock: list[float], ends: float) -> None:
         return (0, ends) if now < ends else (int(ends), ends + 1000)
 
     guard = make_guard(budget(COST, per="day"), period=period)
-    ticket = admit(guard)
-    guard.settle(ticket, [used(PROMPT, ANSWER)])
+    reservation = admit(guard)
+    guard.settle(reservation, [used(PROMPT, ANSWER)])
     error = refused(guard)
     assert error.retry_after == ends - 1000
     assert error.advice == ("true" if ends == 1000.5 else "false")
@@ -255,10 +255,10 @@ def test_what_began_in_one_period_is_settled_in_it(clock: list[float]) -> None:
 
 
 async def test_what_was_spent_before_counts() -> None:
-    asked: list[tuple[Mark, int]] = []
+    asked: list[tuple[CounterKey, int]] = []
 
-    async def before(mark: Mark, since: int) -> int:
-        asked.append((mark, since))
+    async def before(counter_key: CounterKey, since: int) -> int:
+        asked.append((counter_key, since))
         return 2 * COST
 
     guard = make_guard(
@@ -267,21 +267,21 @@ async def test_what_was_spent_before_counts() -> None:
         spent=before,
         period=lambda per, now: (77, math.inf),
     )
-    with pytest.raises(AskError):
+    with pytest.raises(RefillNeededError):
         Ask().now(guard)
-    ticket = await Ask().wait(guard)
-    assert ticket is not None
-    assert asked == [(Mark("key", "1", "usd", "month"), 77)]
+    reservation = await Ask().wait(guard)
+    assert reservation is not None
+    assert asked == [(CounterKey("key", "1", "usd", "month"), 77)]
     assert spent(guard) == [(2 * COST, COST)]
     assert refused(guard).kind is BUDGET_EXCEEDED
-    guard.settle(ticket, [])
+    guard.settle(reservation, [])
     assert headers(admit(guard))["x-ratelimit-remaining-requests"] == "1"  # asking twice counted once
 
 
 async def test_many_at_once_wait_for_one_budget_and_share_it() -> None:
     answer = asyncio.Event()
 
-    async def before(mark: Mark, since: int) -> int:
+    async def before(counter_key: CounterKey, since: int) -> int:
         await answer.wait()
         return 0
 
@@ -290,15 +290,15 @@ async def test_many_at_once_wait_for_one_budget_and_share_it() -> None:
     await asyncio.sleep(0)
     answer.set()
     found = await asyncio.gather(*asking, return_exceptions=True)
-    assert sum(isinstance(each, Ticket) for each in found) == 5
-    assert {type(each) for each in found} == {Ticket, CallerError}
+    assert sum(isinstance(each, Reservation) for each in found) == 5
+    assert {type(each) for each in found} == {Reservation, CallerError}
     assert spent(guard) == [(0, 5 * COST)]
 
 
 async def test_a_ledger_that_is_away_lets_nobody_in_and_takes_nothing() -> None:
     away = True
 
-    async def before(mark: Mark, since: int) -> int:
+    async def before(counter_key: CounterKey, since: int) -> int:
         if away:
             raise GatewayError("away", LIMITS_AWAY)
         return 0
@@ -315,7 +315,7 @@ async def test_a_ledger_that_is_away_lets_nobody_in_and_takes_nothing() -> None:
 async def test_who_goes_while_waiting_has_taken_nothing() -> None:
     looking = asyncio.Event()
 
-    async def before(mark: Mark, since: int) -> int:
+    async def before(counter_key: CounterKey, since: int) -> int:
         looking.set()
         await asyncio.Event().wait()
         return 0
@@ -327,7 +327,7 @@ async def test_who_goes_while_waiting_has_taken_nothing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert spent(guard) == [(0, 0)]
-    configure(guard, LimitRule("key", "*", concurrent=1))
+    reconfigure(guard, LimitRule("key", "*", concurrent=1))
     admit(guard)
 
 
@@ -338,8 +338,8 @@ async def test_a_providers_budget_is_taken_when_it_is_asked() -> None:
     guard = make_guard(budget(2 * COST, scope="provider"))
     first, second = admit(guard), admit(guard)
     assert list(spent(guard)) == []
-    for ticket in (first, second):
-        assert await guard.enter(ticket, UP.provider, "m") is None
+    for reservation in (first, second):
+        assert await guard.enter(reservation, UP.provider, "m") is None
     assert await guard.enter(admit(guard), DEAR.provider, "m") is None
     third = admit(guard)
     refusal = await guard.enter(third, UP.provider, "m")
@@ -358,13 +358,13 @@ async def test_a_provider_that_is_asked_twice_is_charged_once() -> None:
     guard = make_guard(
         budget(10 * COST, scope="provider", per="day"), budget(1000, "tokens", "provider", per="month")
     )
-    ticket = admit(guard)
+    reservation = admit(guard)
     for _ in range(2):
-        assert await guard.enter(ticket, UP.provider, "m") is None
+        assert await guard.enter(reservation, UP.provider, "m") is None
     assert spent(guard) == [(0, 2 * COST), (0, 2 * (PROMPT + ANSWER))]
-    guard.settle(ticket, [used(PROMPT, 0), used(PROMPT, 5)])
+    guard.settle(reservation, [used(PROMPT, 0), used(PROMPT, 5)])
     assert spent(guard) == [(2 * PROMPT * 3 + 5 * 7, 0), (2 * PROMPT + 5, 0)]
-    guard.settle(ticket, [used(1, 1)])
+    guard.settle(reservation, [used(1, 1)])
     assert spent(guard) == [(2 * PROMPT * 3 + 5 * 7, 0), (2 * PROMPT + 5, 0)]
 
 
@@ -398,8 +398,8 @@ async def test_only_a_providers_hard_budget_of_money_needs_a_price(
 @pytest.mark.parametrize(("unit", "kind"), [("usd", NO_PRICE), ("tokens", None)])
 async def test_a_provider_without_prices(unit: Any, kind: Kind | None) -> None:
     guard = make_guard(BudgetRule("provider", "fog", unit, 1000, "day"))
-    ticket = admit(guard, Ask(ways=(UNPRICED, UP)))
-    refusal = await guard.enter(ticket, UNPRICED.provider, "m")
+    reservation = admit(guard, Ask(ways=(UNPRICED, UP)))
+    refusal = await guard.enter(reservation, UNPRICED.provider, "m")
     assert (None if refusal is None else refusal.kind) == kind
     assert refusal is None or refusal.provider == "fog"
 
@@ -407,19 +407,19 @@ async def test_a_provider_without_prices(unit: Any, kind: Kind | None) -> None:
 async def test_a_budget_that_comes_back_learns_what_was_spent_meanwhile() -> None:
     ledger = 2 * COST
 
-    async def before(mark: Mark, since: int) -> int:
+    async def before(counter_key: CounterKey, since: int) -> int:
         return ledger
 
     guard = make_guard(budget(), spent=before)
     first, second = [await Ask().wait(guard) for _ in range(2)]
     assert first is not None
     assert second is not None
-    configure(guard, budget(5 * COST))  # one of another amount goes on
+    reconfigure(guard, budget(5 * COST))  # one of another amount goes on
     assert spent(guard) == [(2 * COST, 2 * COST)]
-    configure(guard)
+    reconfigure(guard)
     guard.settle(first, [used(PROMPT, ANSWER)])
     ledger = 7 * COST
-    configure(guard, budget())
+    reconfigure(guard, budget())
     third = await Ask().wait(guard)
     assert third is not None
     assert spent(guard) == [(7 * COST, 2 * COST)]
@@ -429,7 +429,7 @@ async def test_a_budget_that_comes_back_learns_what_was_spent_meanwhile() -> Non
 
 
 async def test_what_a_provider_was_paid_before_counts() -> None:
-    async def before(mark: Mark, since: int) -> int:
+    async def before(counter_key: CounterKey, since: int) -> int:
         return COST
 
     guard = make_guard(budget(2 * COST, scope="provider"), spent=before)

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.policy import counters
-from trunkline.policy.counters import ASK, GRANTED, Purse, Rate, Slots
-from trunkline.policy.rules import BudgetRule, Mark, Marked
+from trunkline.policy.counters import GRANTED, NEEDS_REFILL, BudgetCounter, ConcurrencyCounter, RateCounter
+from trunkline.policy.rules import BudgetRule, CounterKey, CounterRule
 
 Take = tuple[float, int, float]
 """When, how much, and the seconds to wait (0: granted)."""
@@ -38,7 +38,7 @@ CASES: dict[str, tuple[int, float, Sequence[Take]]] = {
 @pytest.mark.parametrize(("limit", "per_s", "takes"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("start", [0.0, 1.7e9])
 def test_a_rate(limit: int, per_s: float, takes: Sequence[Take], start: float) -> None:
-    rate = Rate(limit, per_s)
+    rate = RateCounter(limit, per_s)
     found = [rate.take(amount, start + now) for now, amount, _ in takes]
     assert found == pytest.approx([wait for _, _, wait in takes], abs=1e-5)
 
@@ -52,7 +52,7 @@ def test_a_rate(limit: int, per_s: float, takes: Sequence[Take], start: float) -
 def test_no_window_grants_more_and_no_wait_is_in_vain(
     limit: int, per_s: float, start: float, steps: list[tuple[int, int]]
 ) -> None:
-    rate, now = Rate(limit, per_s), start
+    rate, now = RateCounter(limit, per_s), start
     granted: list[tuple[float, int]] = []
     for pause, wanted in steps:
         now += pause * per_s / 256
@@ -75,7 +75,7 @@ def test_no_window_grants_more_and_no_wait_is_in_vain(
 
 
 def test_what_time_has_given_back_is_not_given_back_again() -> None:
-    rate = Rate(60_000, 60.0)
+    rate = RateCounter(60_000, 60.0)
     turns = []
     for minute in range(5):
         assert rate.take(60_000, minute * 60.0) == GRANTED
@@ -90,7 +90,7 @@ def test_what_time_has_given_back_is_not_given_back_again() -> None:
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_under_load_all_of_a_refund_is_given_back(order: Sequence[int]) -> None:
     """However long the requests run: time has not come to their part of the debt yet."""
-    rate, turns = Rate(100, 100.0), []
+    rate, turns = RateCounter(100, 100.0), []
     assert rate.take(40, 0.0) == GRANTED
     for _ in order:
         assert rate.take(20, 0.0) == GRANTED
@@ -107,7 +107,7 @@ ASKED = st.lists(
 )
 
 
-def play(rate: Rate, asked: Sequence[Asked], owed: bool) -> tuple[float, list[list[float]]]:
+def play(rate: RateCounter, asked: Sequence[Asked], owed: bool) -> tuple[float, list[list[float]]]:
     """Requests, begun and ended in any order: the time after them, and when how much was taken, less what was
     settled later."""
     now, kept, running = 0.0, [], []
@@ -126,7 +126,7 @@ def play(rate: Rate, asked: Sequence[Asked], owed: bool) -> tuple[float, list[li
 
 @given(asked=ASKED)
 def test_no_window_gives_more_than_the_limit_after_refunds(asked: list[Asked]) -> None:
-    _, kept = play(Rate(64, 64.0), asked, owed=False)
+    _, kept = play(RateCounter(64, 64.0), asked, owed=False)
     for first, (began, _) in enumerate(kept):
         total = 0.0
         for ended, amount in kept[first:]:
@@ -142,7 +142,7 @@ def test_a_refund_leaves_what_would_be_left_had_it_not_been_taken(
     """Never more; with the finest grains, and nothing owed, never less either."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counters, "GRAINS", grains)
-        rate = Rate(64, 64.0)
+        rate = RateCounter(64, 64.0)
     now, kept = play(rate, asked, owed)
     debt, seen = 0.0, 0.0
     for at, amount in kept:
@@ -155,7 +155,7 @@ def test_a_refund_leaves_what_would_be_left_had_it_not_been_taken(
 
 
 def test_what_is_remembered_of_a_rate_under_load_is_little() -> None:
-    rate, running, now = Rate(1_000_000, 60.0), [], 0.0
+    rate, running, now = RateCounter(1_000_000, 60.0), [], 0.0
     for _ in range(5000):
         now += 0.0005
         if rate.take(500, now) == GRANTED:
@@ -168,7 +168,7 @@ def test_what_is_remembered_of_a_rate_under_load_is_little() -> None:
 
 @given(takes=st.lists(st.integers(1, 10), max_size=20), now=st.integers(0, 100))
 def test_what_is_given_back_at_once_was_never_taken(takes: list[int], now: int) -> None:
-    rate = Rate(10, 10.0)
+    rate = RateCounter(10, 10.0)
     rate.take(4, 0.0)
     before = rate.left(now)
     for amount in takes:
@@ -178,7 +178,7 @@ def test_what_is_given_back_at_once_was_never_taken(takes: list[int], now: int) 
 
 
 def test_what_was_used_beyond_the_estimate_is_owed() -> None:
-    rate = Rate(10, 10.0)
+    rate = RateCounter(10, 10.0)
     assert rate.take(2, 0.0) == GRANTED
     rate.settle(2, 15, 0.0)
     assert rate.left(0.0) == (0, 15.0)
@@ -188,7 +188,7 @@ def test_what_was_used_beyond_the_estimate_is_owed() -> None:
 
 @pytest.mark.parametrize("back", [0.5, 3600.0])
 def test_a_clock_that_is_set_back_locks_nobody_out(back: float) -> None:
-    rate = Rate(60, 60.0)
+    rate = RateCounter(60, 60.0)
     assert rate.take(50, 10_000.0) == GRANTED
     now = 10_000.0 - back
     assert [rate.take(5, now), rate.take(5, now)] == [GRANTED, GRANTED]
@@ -196,7 +196,7 @@ def test_a_clock_that_is_set_back_locks_nobody_out(back: float) -> None:
 
 
 def test_what_is_left_of_a_rate() -> None:
-    rate = Rate(3, 60.0)
+    rate = RateCounter(3, 60.0)
     assert rate.left(5.0) == (3, 0.0)
     rate.take(1, 5.0)
     assert rate.left(5.0) == (2, 20.0)
@@ -205,7 +205,7 @@ def test_what_is_left_of_a_rate() -> None:
 
 
 def test_a_rate_that_is_set_anew_keeps_what_was_counted() -> None:
-    rate = Rate(60, 60.0)
+    rate = RateCounter(60, 60.0)
     assert rate.take(60, 0.0) == GRANTED
     rate.limit = 120
     assert rate.limit == 120
@@ -214,9 +214,9 @@ def test_a_rate_that_is_set_anew_keeps_what_was_counted() -> None:
 
 
 async def test_a_rate_and_slots_know_everything() -> None:
-    for meter in (Rate(1, 1.0), Slots(1)):
-        await meter.refill(1)
-        assert meter.take(1, 0.0) == GRANTED
+    for counter in (RateCounter(1, 1.0), ConcurrencyCounter(1)):
+        await counter.refill(1)
+        assert counter.take(1, 0.0) == GRANTED
 
 
 Step = tuple[bool, int, int]
@@ -226,7 +226,7 @@ STEPS = st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.integers(0, 50)
 
 @given(limit=st.integers(1, 20), steps=STEPS)
 def test_slots_always_balance(limit: int, steps: list[Step]) -> None:
-    slots, under_way = Slots(limit), 0
+    slots, under_way = ConcurrencyCounter(limit), 0
     for takes, _, _ in steps:
         if takes:
             wait = slots.take(1, 0.0)
@@ -242,7 +242,7 @@ def test_slots_always_balance(limit: int, steps: list[Step]) -> None:
 
 
 def test_slots_that_are_fewer_now() -> None:
-    slots = Slots(3)
+    slots = ConcurrencyCounter(3)
     assert [slots.take(1, 0.0) for _ in range(4)] == [GRANTED, GRANTED, GRANTED, 1.0]
     slots.limit = 1
     assert slots.left(0.0) == (0, 0.0)
@@ -255,25 +255,25 @@ def test_slots_that_are_fewer_now() -> None:
 
 @given(limit=st.integers(1, 200), hard=st.booleans(), steps=STEPS)
 def test_a_purse_always_balances(limit: int, hard: bool, steps: list[Step]) -> None:
-    purse = Purse(limit, math.inf, hard=hard)
+    budget_counter = BudgetCounter(limit, math.inf, hard=hard)
     reserved: list[int] = []
     spent = 0
     for takes, amount, used in steps:
         if takes:
             fits = spent + sum(reserved) + amount <= limit
-            granted = purse.take(amount, 0.0) == GRANTED
+            granted = budget_counter.take(amount, 0.0) == GRANTED
             assert granted == (fits or not hard)
             if granted:
                 reserved.append(amount)
         elif reserved:
             taken = reserved.pop(used % len(reserved))
-            purse.settle(taken, used, 0.0)
+            budget_counter.settle(taken, used, 0.0)
             spent += used
-        assert (purse.reserved, purse.spent) == (sum(reserved), spent)
-        assert purse.left(0.0)[0] == max(0, limit - spent - sum(reserved))
+        assert (budget_counter.reserved, budget_counter.spent) == (sum(reserved), spent)
+        assert budget_counter.left(0.0)[0] == max(0, limit - spent - sum(reserved))
     for taken in reserved:
-        purse.settle(taken, 0, 0.0)
-    assert (purse.reserved, purse.spent) == (0, spent)
+        budget_counter.settle(taken, 0, 0.0)
+    assert (budget_counter.reserved, budget_counter.spent) == (0, spent)
 
 
 @given(
@@ -284,12 +284,12 @@ def test_a_purse_always_balances(limit: int, hard: bool, steps: list[Step]) -> N
 )
 def test_a_purse_for_n_requests_admits_n(count: int, each: int, rest: int, settled: list[bool]) -> None:
     """Whether those before have ended or not."""
-    purse = Purse(count * each + rest % each, math.inf)
+    budget_counter = BudgetCounter(count * each + rest % each, math.inf)
     for ended in settled[:count]:
-        assert purse.take(each, 0.0) == GRANTED
+        assert budget_counter.take(each, 0.0) == GRANTED
         if ended:
-            purse.settle(each, each, 0.0)
-    assert purse.take(each, 0.0) > 0
+            budget_counter.settle(each, each, 0.0)
+    assert budget_counter.take(each, 0.0) > 0
 
 
 @pytest.mark.parametrize(
@@ -305,16 +305,16 @@ def test_a_purse_for_n_requests_admits_n(count: int, each: int, rest: int, settl
     ],
 )
 def test_when_a_purse_is_to_be_asked_again(spent: int, reserved: int, amount: int, wait: float) -> None:
-    purse = Purse(10, 200.0)
-    purse.spent, purse.reserved = spent, reserved
-    assert purse.take(amount, 100.0) == wait
-    assert purse.left(100.0)[1] == 100.0
+    budget_counter = BudgetCounter(10, 200.0)
+    budget_counter.spent, budget_counter.reserved = spent, reserved
+    assert budget_counter.take(amount, 100.0) == wait
+    assert budget_counter.left(100.0)[1] == 100.0
 
 
 def test_a_purse_at_the_end_of_its_period() -> None:
-    purse = Purse(1, 200.0)
-    assert purse.take(2, 300.0) == 0.001
-    assert purse.left(300.0) == (1, 0.0)
+    budget_counter = BudgetCounter(1, 200.0)
+    assert budget_counter.take(2, 300.0) == 0.001
+    assert budget_counter.left(300.0) == (1, 0.0)
 
 
 async def test_a_purse_learns_what_was_spent_before_once() -> None:
@@ -326,19 +326,19 @@ async def test_a_purse_learns_what_was_spent_before_once() -> None:
         await answer.wait()
         return 7
 
-    purse = Purse(10, math.inf, load=load)
-    assert purse.take(3, 0.0) == ASK
-    assert purse.reserved == 0
-    refills = [asyncio.create_task(purse.refill(3)) for _ in range(3)]
+    budget_counter = BudgetCounter(10, math.inf, load=load)
+    assert budget_counter.take(3, 0.0) == NEEDS_REFILL
+    assert budget_counter.reserved == 0
+    refills = [asyncio.create_task(budget_counter.refill(3)) for _ in range(3)]
     await asyncio.sleep(0)
     answer.set()
     await asyncio.gather(*refills)
-    assert purse.spent == 7
-    assert purse.take(3, 0.0) == GRANTED
-    assert purse.take(1, 0.0) > 0
+    assert budget_counter.spent == 7
+    assert budget_counter.take(3, 0.0) == GRANTED
+    assert budget_counter.take(1, 0.0) > 0
     before = asked
-    await purse.refill(1)
-    assert (purse.spent, asked) == (7, before)
+    await budget_counter.refill(1)
+    assert (budget_counter.spent, asked) == (7, before)
 
 
 async def test_a_purse_that_could_not_learn_asks_again() -> None:
@@ -350,56 +350,56 @@ async def test_a_purse_that_could_not_learn_asks_again() -> None:
             raise answer
         return answer
 
-    purse = Purse(10, math.inf, load=load)
+    budget_counter = BudgetCounter(10, math.inf, load=load)
     with pytest.raises(OSError, match="away"):
-        await purse.refill(1)
-    assert purse.take(1, 0.0) == ASK
-    await purse.refill(1)
-    assert purse.spent == 4
+        await budget_counter.refill(1)
+    assert budget_counter.take(1, 0.0) == NEEDS_REFILL
+    await budget_counter.refill(1)
+    assert budget_counter.spent == 4
 
 
-def marked(amount: int = 100, warn_at: float = 0.8) -> Marked:
+def rule(amount: int = 100, warn_at: float = 0.8) -> CounterRule:
     rule = BudgetRule("key", "*", "tokens", amount, "day", warn_at=warn_at)
-    return Marked(Mark("key", "k", "used", "day"), amount, rule)
+    return CounterRule(CounterKey("key", "k", "used", "day"), amount, rule)
 
 
 def test_an_alarm_rings_at_the_mark_and_at_the_end() -> None:
-    purse = Purse(100, math.inf)
-    assert purse.alarm == math.inf
-    purse.watch(marked(), 0.8)
+    budget_counter = BudgetCounter(100, math.inf)
+    assert budget_counter.alarm == math.inf
+    budget_counter.watch(rule(), 0.8)
     rung = []
     for _ in range(13):
-        purse.settle(0, 10, 0.0)
-        if purse.spent >= purse.alarm:
-            assert purse.ring() == marked()
-            rung.append(purse.spent)
+        budget_counter.settle(0, 10, 0.0)
+        if budget_counter.spent >= budget_counter.alarm:
+            assert budget_counter.ring() == rule()
+            rung.append(budget_counter.spent)
     assert rung == [80, 100]
 
 
 def test_one_leap_over_both_marks_rings_once() -> None:
-    purse = Purse(100, math.inf)
-    purse.watch(marked(), 0.8)
-    purse.settle(0, 130, 0.0)
-    assert purse.spent >= purse.alarm
-    purse.ring()
-    assert purse.alarm == math.inf
+    budget_counter = BudgetCounter(100, math.inf)
+    budget_counter.watch(rule(), 0.8)
+    budget_counter.settle(0, 130, 0.0)
+    assert budget_counter.spent >= budget_counter.alarm
+    budget_counter.ring()
+    assert budget_counter.alarm == math.inf
 
 
 @pytest.mark.parametrize(("spent", "alarm"), [(0, 50), (49, 50), (50, 100), (99, 100), (100, math.inf)])
 def test_a_watch_that_begins_late(spent: int, alarm: float) -> None:
-    purse = Purse(100, math.inf)
-    purse.spent = spent
-    purse.watch(marked(), 0.5)
-    assert purse.alarm == alarm
+    budget_counter = BudgetCounter(100, math.inf)
+    budget_counter.spent = spent
+    budget_counter.watch(rule(), 0.5)
+    assert budget_counter.alarm == alarm
 
 
 def test_only_another_rule_sets_the_alarm_anew() -> None:
-    purse = Purse(100, math.inf)
-    purse.watch(marked(), 0.8)
-    purse.spent = 90
-    purse.ring()
-    purse.watch(marked(), 0.8)
-    assert purse.alarm == 100
-    purse.limit = 1000
-    purse.watch(marked(1000), 0.8)
-    assert purse.alarm == 800
+    budget_counter = BudgetCounter(100, math.inf)
+    budget_counter.watch(rule(), 0.8)
+    budget_counter.spent = 90
+    budget_counter.ring()
+    budget_counter.watch(rule(), 0.8)
+    assert budget_counter.alarm == 100
+    budget_counter.limit = 1000
+    budget_counter.watch(rule(1000), 0.8)
+    assert budget_counter.alarm == 800

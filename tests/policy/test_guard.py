@@ -21,15 +21,15 @@ from tests.policy.guarding import (
     Ask,
     admit,
     budget,
-    configure,
     headers,
     make_guard,
     prices,
+    reconfigure,
     refused,
     spent,
     used,
 )
-from trunkline.dialects.base import Fills
+from trunkline.dialects.base import RequestDefaults
 from trunkline.errors import (
     BUDGET_EXCEEDED,
     LIMITED,
@@ -90,8 +90,8 @@ def test_what_a_key_may_use(models: Any, providers: Any, barred: Any, limited: b
         assert (error.kind, error.status, error.param) == (MODEL_NOT_ALLOWED, 403, "model")
         assert headers(error) == {}
         return
-    ticket = ask.now(guard)
-    assert (None if ticket is None else ticket.barred) == (
+    reservation = ask.now(guard)
+    assert (None if reservation is None else reservation.barred) == (
         barred if barred is not None or not limited else set()
     )
 
@@ -103,10 +103,10 @@ def test_who_is_not_let_in_takes_nothing() -> None:
 
 
 def test_what_a_key_adds_goes_with_the_request() -> None:
-    fills = Fills(routing={"zdr": True})
-    key = msgspec.structs.replace(KEY, fills=fills)
-    assert admit(make_guard(), Ask(key)).fills is fills
-    bounded = admit(make_guard(budget()), Ask(key, max_tokens=None)).fills
+    defaults = RequestDefaults(routing={"zdr": True})
+    key = msgspec.structs.replace(KEY, defaults=defaults)
+    assert admit(make_guard(), Ask(key)).defaults is defaults
+    bounded = admit(make_guard(budget()), Ask(key, max_tokens=None)).defaults
     assert (bounded.routing, bounded.max_tokens) == ({"zdr": True}, ANSWER)
 
 
@@ -132,7 +132,7 @@ def test_a_limit_admits_so_many(rule: LimitRule, admitted: int, wait: float | No
     assert (error.kind, error.status, error.advice) == (LIMITED, 429, advice)
     assert error.retry_after is not None
     assert wait is None or error.retry_after == pytest.approx(wait)
-    assert len({id(ticket) for ticket in tickets}) == admitted
+    assert len({id(reservation) for reservation in tickets}) == admitted
 
 
 def test_after_the_wait_that_it_was_told_a_request_comes_in(clock: list[float]) -> None:
@@ -171,17 +171,17 @@ BLOCKS = [
 @pytest.mark.usefixtures("clock")
 def test_a_refusal_takes_nothing_at_all(block: Any, kind: Kind) -> None:
     guard = make_guard(*RULES, block)
-    ticket = admit(guard)
+    reservation = admit(guard)
 
     def state() -> list[float]:
-        return [part for meter, _ in guard._meters.values() for part in meter.left(time.time())]
+        return [part for counter, _ in guard._meters.values() for part in counter.left(time.time())]
 
     before = state()
     assert len(before) == 2 * (len(RULES) + 1)
     for _ in range(3):
         assert refused(guard).kind is kind
     assert state() == pytest.approx(before)
-    guard.settle(ticket, [])
+    guard.settle(reservation, [])
 
 
 @pytest.mark.usefixtures("clock")
@@ -194,8 +194,8 @@ def test_what_was_taken_is_given_back() -> None:
     ]
     guard = make_guard(*rules)
     for _ in range(3):
-        ticket = admit(guard)
-        guard.settle(ticket, [used(PROMPT, 2)])
+        reservation = admit(guard)
+        guard.settle(reservation, [used(PROMPT, 2)])
     assert headers(admit(guard))["x-ratelimit-remaining-requests"] == "6"
     assert headers(refused(guard))["x-ratelimit-remaining-tokens"] == str(1000 - 3 * 12 - (PROMPT + ANSWER))
     assert spent(guard) == [(3 * (PROMPT * 3 + 2 * 7), COST), (36, PROMPT + ANSWER)]
@@ -209,17 +209,17 @@ def test_slow_requests_give_back_what_time_has_not(clock: list[float]) -> None:
         clock[0] += 60.0
         tickets.append(admit(guard))
     granted = 0
-    for ticket in tickets:
-        guard.settle(ticket, [])
+    for reservation in tickets:
+        guard.settle(reservation, [])
         granted += Ask().now_or_not(guard)
     assert granted == 1
 
 
 def test_a_ticket_is_settled_once() -> None:
     guard = make_guard(LimitRule("key", "*", concurrent=2), budget())
-    ticket, other = admit(guard), admit(guard)
+    reservation, other = admit(guard), admit(guard)
     for _ in range(3):
-        guard.settle(ticket, [used(1, 1)])
+        guard.settle(reservation, [used(1, 1)])
     assert spent(guard) == [(10, COST)]
     admit(guard)
     assert refused(guard).kind is LIMITED
@@ -245,11 +245,11 @@ def test_tokens_that_count_before_an_answer(
     max_tokens: int | None, n: int, operation: Any, reserved: int
 ) -> None:
     guard = make_guard(LimitRule("all", "", tokens_per_minute=1000))
-    ticket = admit(guard, Ask(max_tokens=max_tokens, n=n, operation=operation))
-    assert headers(ticket)["x-ratelimit-remaining-tokens"] == str(1000 - reserved)
-    assert ticket.fills.max_tokens is None
-    guard.settle(ticket, [used(PROMPT, 400), used(50, 0, provider="other")])
-    assert headers(ticket)["x-ratelimit-remaining-tokens"] == str(1000 - PROMPT - 400 - 50)
+    reservation = admit(guard, Ask(max_tokens=max_tokens, n=n, operation=operation))
+    assert headers(reservation)["x-ratelimit-remaining-tokens"] == str(1000 - reserved)
+    assert reservation.defaults.max_tokens is None
+    guard.settle(reservation, [used(PROMPT, 400), used(50, 0, provider="other")])
+    assert headers(reservation)["x-ratelimit-remaining-tokens"] == str(1000 - PROMPT - 400 - 50)
 
 
 @pytest.mark.usefixtures("clock")
@@ -291,10 +291,10 @@ def test_a_reload_keeps_what_was_counted() -> None:
     guard = make_guard(LimitRule("key", "*", concurrent=1), budget(2 * COST))
     admit(guard)
     assert refused(guard).kind is LIMITED
-    configure(guard, LimitRule("key", "*", concurrent=3), budget(2 * COST))
+    reconfigure(guard, LimitRule("key", "*", concurrent=3), budget(2 * COST))
     admit(guard)
     assert refused(guard).kind is BUDGET_EXCEEDED
-    configure(guard, LimitRule("key", "*", concurrent=3), budget(3 * COST))
+    reconfigure(guard, LimitRule("key", "*", concurrent=3), budget(3 * COST))
     admit(guard)
     assert refused(guard).kind is LIMITED
 
@@ -303,16 +303,16 @@ def test_a_budget_becomes_soft_and_hard_again() -> None:
     guard = make_guard(budget(COST))
     admit(guard)
     refused(guard)
-    configure(guard, budget(COST, hard=False))
+    reconfigure(guard, budget(COST, hard=False))
     admit(guard)
-    configure(guard, budget(COST))
+    reconfigure(guard, budget(COST))
     refused(guard)
 
 
 def test_prices_of_a_reload_hold_from_the_next_request_on() -> None:
     guard = make_guard(budget())
     admit(guard)
-    guard.configure(guard.rules, prices({}), 7)
+    guard.reconfigure(guard.rules, prices({}), 7)
     assert refused(guard).kind is NO_PRICE
     assert guard.max_tokens == 7
 
@@ -336,8 +336,8 @@ def test_spendings_are_those_of_the_present(clock: list[float]) -> None:
     )
     assert guard.spendings() == []
     admit(guard)
-    found = {each.mark.text: (each.rule.amount, each.reserved) for each in guard.spendings()}
+    found = {each.counter_key.text: (each.rule.amount, each.reserved) for each in guard.spendings()}
     assert found == {"key:1:usd:day": (10 * COST, COST), "all:used:total": (99, PROMPT + ANSWER)}
     clock[0] = 2000.0
-    assert [each.mark.text for each in guard.spendings()] == ["all:used:total"]
+    assert [each.counter_key.text for each in guard.spendings()] == ["all:used:total"]
     assert len(BODY) == 3 * PROMPT

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.policy.nodes import Bucket, Cluster, Node, Watched, budget, rate, slots, take, take_all
 from tests.services import Redis
 from trunkline.errors import LIMITS_AWAY, CallerError, GatewayError
-from trunkline.policy.counters import ASK, GRANTED, Meter
-from trunkline.policy.leases import SharedPurse, Sharing
-from trunkline.policy.rules import MINUTE, Marked
+from trunkline.policy.counters import GRANTED, NEEDS_REFILL, Counter
+from trunkline.policy.leases import LeasedCounters, SharedBudgetCounter
+from trunkline.policy.rules import MINUTE, CounterRule
 
 SLACK = 3
 """A token for each node: those that lie idle there, and parts of one."""
@@ -39,21 +39,21 @@ async def lost(cluster: Cluster, **more: Any) -> tuple[Watched, Node]:
 
 
 @pytest.mark.parametrize("marked", [rate(1000), budget(1000), slots(10)], ids=["rate", "purse", "slots"])
-async def test_closed_while_it_is_away(cluster: Cluster, marked: Marked) -> None:
+async def test_closed_while_it_is_away(cluster: Cluster, rule: CounterRule) -> None:
     store, node = await lost(cluster, closed=True)
-    meter = node.make(marked)
-    assert await take(meter) == GRANTED
+    counter = node.make(rule)
+    assert await take(counter) == GRANTED
     store.lost = True
-    for _ in range(0 if marked.mark.what == "slots" else 9):  # what was leased before
-        assert await take(meter) == GRANTED
+    for _ in range(0 if rule.counter_key.what == "slots" else 9):  # what was leased before
+        assert await take(counter) == GRANTED
     with pytest.raises(CallerError, match="Redis is away") as caught:
-        await take(meter)
+        await take(counter)
     error = caught.value
     assert (error.kind, error.status, error.retry_after, error.advice) == (LIMITS_AWAY, 503, 1.0, "true")
     store.lost = False
     assert node.sharing is not None
     node.sharing.away = False
-    assert await take(meter) == GRANTED
+    assert await take(counter) == GRANTED
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,13 @@ async def test_closed_while_it_is_away(cluster: Cluster, marked: Marked) -> None
         (slots(3), 0.1, 1),
     ],
 )
-async def test_a_share_while_it_is_away(cluster: Cluster, marked: Marked, share: float, granted: int) -> None:
+async def test_a_share_while_it_is_away(
+    cluster: Cluster, rule: CounterRule, share: float, granted: int
+) -> None:
     store, node = await lost(cluster, local_share=share)
-    meter = node.make(marked)
+    counter = node.make(rule)
     store.lost = True
-    found = [await take(meter) for _ in range(200 if granted > 50 else 50)]
+    found = [await take(counter) for _ in range(200 if granted > 50 else 50)]
     assert found.count(GRANTED) == granted
     assert node.sharing is not None
     assert node.sharing.away
@@ -80,34 +82,34 @@ async def test_a_share_while_it_is_away(cluster: Cluster, marked: Marked, share:
 
 async def test_a_share_of_a_limit_that_is_set_anew(cluster: Cluster) -> None:
     store, node = await lost(cluster, local_share=0.1)
-    meter = node.make(rate(1000))
-    meter.limit = 200
+    counter = node.make(rate(1000))
+    counter.limit = 200
     store.lost = True
-    assert await take_all(meter) == 20
-    assert meter.left(time.time())[0] == 0
+    assert await take_all(counter) == 20
+    assert counter.left(time.time())[0] == 0
 
 
 async def test_a_share_is_of_what_was_left(cluster: Cluster) -> None:
     store, node = await lost(cluster, local_share=0.5)
-    meter = node.make(budget(100))
-    assert await take(meter, 60) == GRANTED
-    meter.settle(60, 60, 0.0)
+    counter = node.make(budget(100))
+    assert await take(counter, 60) == GRANTED
+    counter.settle(60, 60, 0.0)
     await node.tidy()
     store.lost = True
-    assert await take_all(meter) == 20
+    assert await take_all(counter) == 20
 
 
 async def test_what_was_spent_meanwhile_is_reported_afterwards(cluster: Cluster) -> None:
     store, node = await lost(cluster, local_share=0.5)
-    meter: Any = node.make(budget(100))
-    assert await take(meter, 10) == GRANTED
+    counter: Any = node.make(budget(100))
+    assert await take(counter, 10) == GRANTED
     store.lost = True
-    assert await take(meter, 20) == GRANTED
-    meter.settle(20, 15, 0.0)
-    meter.settle(10, 10, 0.0)
+    assert await take(counter, 20) == GRANTED
+    counter.settle(20, 15, 0.0)
+    counter.settle(10, 10, 0.0)
     with pytest.raises(Exception, match="lost"):
         await node.tidy()
-    assert (meter.spent, meter.reserved) == (25, 0)
+    assert (counter.spent, counter.reserved) == (25, 0)
     store.lost = False
     assert node.sharing is not None
     node.sharing.away = False
@@ -119,9 +121,9 @@ async def test_what_was_spent_meanwhile_is_reported_afterwards(cluster: Cluster)
 
 async def test_what_a_rate_owes_is_paid_afterwards(cluster: Cluster) -> None:
     store, node = await lost(cluster)
-    meter = node.make(rate(100, what="tokens"))
-    assert await take(meter, 10) == GRANTED
-    meter.settle(10, 40, 0.0)
+    counter = node.make(rate(100, what="tokens"))
+    assert await take(counter, 10) == GRANTED
+    counter.settle(10, 40, 0.0)
     store.lost = True
     with pytest.raises(Exception, match="lost"):
         await node.tidy()
@@ -132,14 +134,14 @@ async def test_what_a_rate_owes_is_paid_afterwards(cluster: Cluster) -> None:
 
 async def test_a_store_that_has_forgotten_is_told_by_the_ledger(cluster: Cluster) -> None:
     node = cluster.node()
-    meter: Any = node.make(budget(100))
-    assert await take(meter, 30) == GRANTED
-    meter.settle(30, 30, 0.0)
+    counter: Any = node.make(budget(100))
+    assert await take(counter, 30) == GRANTED
+    counter.settle(30, 30, 0.0)
     await node.tidy()
-    assert meter.spent == 30
-    await cluster.stores[0]._redis.delete(f"{cluster.prefix}:{meter._name}")
+    assert counter.spent == 30
+    await cluster.stores[0]._redis.delete(f"{cluster.prefix}:{counter._name}")
     node.before = 30
-    await meter.tidy(time.time() + 2, all_of_it=True)
+    await counter.tidy(time.time() + 2, all_of_it=True)
     other: Any = cluster.node().make(budget(100))
     assert await take_all(other) == 70
 
@@ -148,18 +150,18 @@ async def test_a_ledger_that_is_away_is_an_error_for_all_who_wait(cluster: Clust
     node = cluster.node()
     away = True
 
-    async def spent(marked: Marked, since: int) -> int:
+    async def spent(rule: CounterRule, since: int) -> int:
         if away:
             raise GatewayError("the database is away", LIMITS_AWAY)
         return 0
 
     assert node.sharing is not None
     node.sharing.spent = spent
-    meter: Meter = node.make(budget(10))
-    found = await asyncio.gather(*(take(meter) for _ in range(3)), return_exceptions=True)
+    counter: Counter = node.make(budget(10))
+    found = await asyncio.gather(*(take(counter) for _ in range(3)), return_exceptions=True)
     assert [str(each) for each in found] == ["the database is away"] * 3
     away = False
-    assert await take_all(meter) == 10
+    assert await take_all(counter) == 10
 
 
 # Meters that are not needed any more
@@ -168,13 +170,13 @@ async def test_a_ledger_that_is_away_is_an_error_for_all_who_wait(cluster: Clust
 async def test_a_purse_goes_when_its_period_is_over_and_all_is_reported(cluster: Cluster) -> None:
     node = cluster.node(ends=time.time() - 10)
     assert node.sharing is not None
-    meter = node.make(budget(100))
-    assert isinstance(meter, SharedPurse)
+    counter = node.make(budget(100))
+    assert isinstance(counter, SharedBudgetCounter)
     keeps = node.make(rate(5))
-    assert await take(meter, 5) == GRANTED
+    assert await take(counter, 5) == GRANTED
     await node.tidy()
-    assert node.sharing._meters == [meter, keeps]
-    meter.settle(5, 5, 0.0)
+    assert node.sharing._meters == [counter, keeps]
+    counter.settle(5, 5, 0.0)
     await node.tidy()
     assert node.sharing._meters == [keeps]
 
@@ -197,27 +199,27 @@ def test_no_window_gives_more_than_the_limit_after_refunds(
     kept: list[list[float]] = []
 
     async def play() -> None:
-        meters: list[Any] = [
-            Sharing(bucket, lambda *_: (0, 0.0), nothing_spent).make(SHARED, 0.0) for _ in range(nodes)
+        counters: list[Any] = [
+            LeasedCounters(bucket, lambda *_: (0, 0.0), nothing_spent).make(SHARED, 0.0) for _ in range(nodes)
         ]
         running = []
         for turn, (pause, amount, most, chosen) in enumerate(asked):
             bucket.now += pause
-            for meter in meters if pause else ():
-                await meter.tidy(bucket.now, all_of_it=False)
-            meter = meters[(turn + chosen) % nodes]
-            while (wait := meter.take(amount, bucket.now)) == ASK:
-                await meter.refill(amount)
+            for counter in counters if pause else ():
+                await counter.tidy(bucket.now, all_of_it=False)
+            counter = counters[(turn + chosen) % nodes]
+            while (wait := counter.take(amount, bucket.now)) == NEEDS_REFILL:
+                await counter.refill(amount)
             if wait == GRANTED:
                 kept.append([bucket.now, amount])
-                running.append((meter, kept[-1], amount, meter.turn))
+                running.append((counter, kept[-1], amount, counter.turn))
             while len(running) > most:
-                meter, entry, taken, its_turn = running.pop(chosen % len(running))
+                counter, entry, taken, its_turn = running.pop(chosen % len(running))
                 entry[1] = taken * (chosen % 10) // 10
-                meter.settle(taken, entry[1], bucket.now, its_turn)
+                counter.settle(taken, entry[1], bucket.now, its_turn)
             if chosen % 3:
-                for meter in meters:
-                    await meter.tidy(bucket.now, all_of_it=chosen % 3 == 1)
+                for counter in counters:
+                    await counter.tidy(bucket.now, all_of_it=chosen % 3 == 1)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: bucket.now)
@@ -229,5 +231,5 @@ def test_no_window_gives_more_than_the_limit_after_refunds(
             assert total <= 60 * (1 + (ended - began) / MINUTE) + SLACK
 
 
-async def nothing_spent(marked: Marked, since: int) -> int:
+async def nothing_spent(rule: CounterRule, since: int) -> int:
     return 0

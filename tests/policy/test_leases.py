@@ -14,7 +14,7 @@ from tests.policy.nodes import Cluster, Node, Watched, budget, rate, slots, take
 from tests.services import Redis
 from trunkline.policy.counters import GRANTED
 from trunkline.policy.leases import IDLE_S, LOOK_EVERY_S
-from trunkline.policy.rules import Marked
+from trunkline.policy.rules import CounterRule
 
 DAY = 86400.0
 
@@ -45,104 +45,104 @@ MakeNode = Callable[..., Node]
 
 @pytest.mark.parametrize("limit", [1, 7, 100, 250])
 async def test_a_rate_grants_its_limit(make_node: MakeNode, limit: int) -> None:
-    meter = make_node().make(rate(limit))
-    assert await take_all(meter) == limit
-    assert await take(meter) == pytest.approx(DAY / limit, rel=0.05)
-    assert meter.left(time.time())[0] == 0
+    counter = make_node().make(rate(limit))
+    assert await take_all(counter) == limit
+    assert await take(counter) == pytest.approx(DAY / limit, rel=0.05)
+    assert counter.left(time.time())[0] == 0
 
 
 async def test_a_rate_grants_large_pieces_and_then_small_ones(make_node: MakeNode) -> None:
     """A large one that is refused does not stand in the way of a small one."""
-    meter = make_node().make(rate(100, what="tokens"))
-    assert await take_all(meter, 30) == 3
-    assert await take(meter, 30) == pytest.approx(20 * DAY / 100, rel=0.05)
-    assert await take(meter, 4) == GRANTED
-    assert await take(meter, 30) > 0
-    assert await take_all(meter) == 6
+    counter = make_node().make(rate(100, what="tokens"))
+    assert await take_all(counter, 30) == 3
+    assert await take(counter, 30) == pytest.approx(20 * DAY / 100, rel=0.05)
+    assert await take(counter, 4) == GRANTED
+    assert await take(counter, 30) > 0
+    assert await take_all(counter) == 6
 
 
 async def test_a_rate_grants_more_than_all_of_it_when_all_is_there(make_node: MakeNode) -> None:
-    meter = make_node().make(rate(10, what="tokens"))
-    assert await take(meter, 25) == GRANTED
-    assert await take(meter, 1) > DAY
-    fresh = make_node().make(Marked(rate(10).mark._replace(subject="other"), 10))
+    counter = make_node().make(rate(10, what="tokens"))
+    assert await take(counter, 25) == GRANTED
+    assert await take(counter, 1) > DAY
+    fresh = make_node().make(CounterRule(rate(10).counter_key._replace(subject="other"), 10))
     assert await take(fresh, 1) == GRANTED
     assert 0 < await take(fresh, 25) <= DAY
 
 
 async def test_what_was_granted_beyond_all_of_it_is_not_granted_again(make_node: MakeNode) -> None:
     node = make_node()
-    meter = node.make(rate(1000, what="tokens"))
-    assert await take(meter, 100_000) == GRANTED
-    meter.settle(100_000, 50, time.time())
+    counter = node.make(rate(1000, what="tokens"))
+    assert await take(counter, 100_000) == GRANTED
+    counter.settle(100_000, 50, time.time())
     await node.tidy(all_of_it=False)
-    assert await take_all(meter, 10) == 95
+    assert await take_all(counter, 10) == 95
 
 
 async def test_a_rate_that_is_owed_for_ages_is_no_failure(make_node: MakeNode) -> None:
     node = make_node()
-    meter = node.make(rate(10, what="tokens"))
-    assert await take(meter, 10**18) == GRANTED
-    assert await take(meter) > 0
+    counter = node.make(rate(10, what="tokens"))
+    assert await take(counter, 10**18) == GRANTED
+    assert await take(counter) > 0
     assert node.sharing is None or not node.sharing.away
 
 
 async def test_many_at_once_get_just_the_limit(make_node: MakeNode) -> None:
-    for marked in (rate(100), budget(100), slots(100)):
-        meter = make_node().make(marked)
-        found = await asyncio.gather(*(take(meter) for _ in range(300)))
+    for rule in (rate(100), budget(100), slots(100)):
+        counter = make_node().make(rule)
+        found = await asyncio.gather(*(take(counter) for _ in range(300)))
         assert found.count(GRANTED) == 100
 
 
 @pytest.mark.parametrize(("used", "left"), [(0, 100), (10, 90), (60, 40), (75, 25)])
 async def test_a_rate_goes_by_what_was_used(make_node: MakeNode, used: int, left: int) -> None:
     node = make_node()
-    meter = node.make(rate(100, what="tokens"))
-    assert await take(meter, 60) == GRANTED
-    meter.settle(60, used, time.time())
+    counter = node.make(rate(100, what="tokens"))
+    assert await take(counter, 60) == GRANTED
+    counter.settle(60, used, time.time())
     await node.tidy()
-    assert await take_all(meter) == left
+    assert await take_all(counter) == left
 
 
 async def test_slots_are_taken_and_given_back(make_node: MakeNode) -> None:
-    meter = make_node().make(slots(3))
+    counter = make_node().make(slots(3))
     for _ in range(5):
-        assert await take_all(meter) == 3
-        assert meter.left(time.time())[0] == 0
+        assert await take_all(counter) == 3
+        assert counter.left(time.time())[0] == 0
         for _ in range(3):
-            meter.settle(1, 0, 0.0)
-        assert meter.left(time.time())[0] == 3
+            counter.settle(1, 0, 0.0)
+        assert counter.left(time.time())[0] == 3
 
 
 @pytest.mark.parametrize("each", [1, 7, 300])
 @pytest.mark.parametrize("count", [1, 12])
 async def test_a_purse_for_n_admits_n(make_node: MakeNode, each: int, count: int) -> None:
     node = make_node()
-    meter = node.make(budget(each * count))
-    assert await take_all(meter, each) == count
+    counter = node.make(budget(each * count))
+    assert await take_all(counter, each) == count
     for _ in range(count):
-        meter.settle(each, each, 0.0)
+        counter.settle(each, each, 0.0)
     await node.tidy()
-    assert await take_all(meter) == 0
-    assert meter.left(time.time())[0] == 0
+    assert await take_all(counter) == 0
+    assert counter.left(time.time())[0] == 0
 
 
 async def test_a_purse_counts_what_was_spent_before(make_node: MakeNode) -> None:
     node = make_node()
     node.before = 40
-    meter = node.make(budget(100))
-    assert await take_all(meter, 10) == 6
+    counter = node.make(budget(100))
+    assert await take_all(counter, 10) == 6
     assert node.looks == 1
 
 
 async def test_a_purse_that_is_used_up_says_when_its_period_ends(make_node: MakeNode) -> None:
     node = make_node(ends=time.time() + 5000)
-    meter = node.make(budget(10))
-    assert await take(meter, 10) == GRANTED
-    assert await take(meter, 10) <= 1.0  # it may be given back
-    meter.settle(10, 10, 0.0)
+    counter = node.make(budget(10))
+    assert await take(counter, 10) == GRANTED
+    assert await take(counter, 10) <= 1.0  # it may be given back
+    counter.settle(10, 10, 0.0)
     await node.tidy()
-    later = node.make(budget(10)) if node.sharing else meter
+    later = node.make(budget(10)) if node.sharing else counter
     assert 4000 < await take(later, 1) <= 5000
 
 
@@ -150,103 +150,103 @@ async def test_a_purse_that_is_used_up_says_when_its_period_ends(make_node: Make
 async def test_a_purse_always_balances(make_node: MakeNode, seed: int) -> None:
     rng = random.Random(seed)
     node = make_node()
-    meter: Any = node.make(budget(1000))
+    counter: Any = node.make(budget(1000))
     reserved: list[int] = []
     spent = 0
     for _ in range(120):
         if rng.random() < 0.6:
             amount = rng.randint(1, 120)
-            if await take(meter, amount) == GRANTED:
+            if await take(counter, amount) == GRANTED:
                 reserved.append(amount)
                 assert spent + sum(reserved) <= 1000
         elif reserved:
             taken = reserved.pop(rng.randrange(len(reserved)))
             used = rng.randint(0, taken)
-            meter.settle(taken, used, 0.0)
+            counter.settle(taken, used, 0.0)
             spent += used
         if rng.random() < 0.2:
             await node.tidy(all_of_it=rng.random() < 0.5)
-        assert (meter.spent, meter.reserved) == (spent, sum(reserved))
+        assert (counter.spent, counter.reserved) == (spent, sum(reserved))
     for taken in reserved:
-        meter.settle(taken, 0, 0.0)
+        counter.settle(taken, 0, 0.0)
     await node.tidy()
-    fresh = node.make(budget(1000)) if node.sharing else meter
+    fresh = node.make(budget(1000)) if node.sharing else counter
     assert await take_all(fresh) == 1000 - spent
 
 
 async def test_a_soft_purse_grants_everything_and_counts(make_node: MakeNode) -> None:
     node = make_node()
     node.before = 5
-    meter: Any = node.make(budget(10, hard=False))
+    counter: Any = node.make(budget(10, hard=False))
     for _ in range(5):
-        assert await take(meter, 30) == GRANTED
-        meter.settle(30, 7, 0.0)
-    assert (meter.spent, meter.reserved) == (5 + 35, 0)
+        assert await take(counter, 30) == GRANTED
+        counter.settle(30, 7, 0.0)
+    assert (counter.spent, counter.reserved) == (5 + 35, 0)
     await node.tidy()
-    assert meter.spent == 40
-    assert meter.left(time.time())[0] == 0
+    assert counter.spent == 40
+    assert counter.left(time.time())[0] == 0
 
 
 async def test_a_limit_that_is_set_anew(make_node: MakeNode) -> None:
-    for marked in (budget(10), slots(10)):
-        meter = make_node().make(marked)
-        assert await take(meter, 10) == GRANTED
-        meter.limit = 20
-        assert meter.limit == 20
-        assert await take(meter, 10) == GRANTED
-        assert await take(meter) > 0
+    for rule in (budget(10), slots(10)):
+        counter = make_node().make(rule)
+        assert await take(counter, 10) == GRANTED
+        counter.limit = 20
+        assert counter.limit == 20
+        assert await take(counter, 10) == GRANTED
+        assert await take(counter) > 0
 
 
 # Leases
 
 
 async def test_what_is_leased_is_taken_without_asking(cluster: Cluster) -> None:
-    for marked in (rate(1000), budget(1000)):
+    for rule in (rate(1000), budget(1000)):
         store = Watched(cluster.store())
-        meter = Node(store).make(marked)
-        assert await take(meter) == GRANTED
+        counter = Node(store).make(rule)
+        assert await take(counter) == GRANTED
         store.calls.clear()
         for _ in range(9):
-            assert meter.take(1, time.time()) == GRANTED
+            assert counter.take(1, time.time()) == GRANTED
         assert store.calls == []
-        assert await take(meter) == GRANTED
+        assert await take(counter) == GRANTED
         assert len(store.calls) == 1
 
 
 async def test_those_who_wait_together_ask_together(cluster: Cluster) -> None:
-    for marked in (rate(1000, what="tokens"), budget(1000), slots(1000)):
+    for rule in (rate(1000, what="tokens"), budget(1000), slots(1000)):
         store = Watched(cluster.store())
-        meter = Node(store).make(marked)
-        await take(meter, 1)
+        counter = Node(store).make(rule)
+        await take(counter, 1)
         store.calls.clear()
-        assert await asyncio.gather(*(take(meter, 1) for _ in range(300))) == [GRANTED] * 300
+        assert await asyncio.gather(*(take(counter, 1) for _ in range(300))) == [GRANTED] * 300
         assert len(store.calls) <= 2
 
 
 @pytest.mark.parametrize("marked", [rate(1000), budget(1000)], ids=["rate", "purse"])
-async def test_what_lies_idle_is_given_back(cluster: Cluster, marked: Marked) -> None:
+async def test_what_lies_idle_is_given_back(cluster: Cluster, rule: CounterRule) -> None:
     one, other = cluster.node(), cluster.node()
-    mine: Any = one.make(marked)
-    theirs = other.make(marked)
+    mine: Any = one.make(rule)
+    theirs = other.make(rule)
     assert await take(mine) == GRANTED
     assert await take_all(theirs) == 990
     await mine.tidy(time.time() + IDLE_S / 2, all_of_it=False)
     await other.tidy(all_of_it=False)
     assert mine.take(1, time.time()) == GRANTED
     await mine.tidy(time.time() + IDLE_S * 2, all_of_it=False)
-    again = other.make(marked)
+    again = other.make(rule)
     assert await take_all(again) == 8
 
 
 @pytest.mark.parametrize("limit", [3, 5, 100, 1000])
 @pytest.mark.parametrize("kind", [rate, budget, slots])
 async def test_three_nodes_grant_the_limit_together(
-    cluster: Cluster, kind: Callable[[int], Marked], limit: int
+    cluster: Cluster, kind: Callable[[int], CounterRule], limit: int
 ) -> None:
     nodes = [cluster.node() for _ in range(3)]
-    meters = [node.make(kind(limit)) for node in nodes]
+    counters = [node.make(kind(limit)) for node in nodes]
     rng = random.Random(limit)
-    found = await asyncio.gather(*(take(rng.choice(meters)) for _ in range(2 * limit)))
+    found = await asyncio.gather(*(take(rng.choice(counters)) for _ in range(2 * limit)))
     granted = found.count(GRANTED)
     assert limit - 2 * max(1, limit // 100) <= granted <= limit
     for node in nodes:
@@ -257,24 +257,24 @@ async def test_three_nodes_grant_the_limit_together(
 
 async def test_three_nodes_spend_one_budget(cluster: Cluster) -> None:
     nodes = [cluster.node() for _ in range(3)]
-    meters: list[Any] = [node.make(budget(1000)) for node in nodes]
+    counters: list[Any] = [node.make(budget(1000)) for node in nodes]
     rng, spent = random.Random(1), 0
     for _ in range(150):
         at = rng.randrange(3)
         estimate = rng.randint(1, 40)
-        if await take(meters[at], estimate) == GRANTED:
+        if await take(counters[at], estimate) == GRANTED:
             used = rng.randint(0, estimate)
-            meters[at].settle(estimate, used, 0.0)
+            counters[at].settle(estimate, used, 0.0)
             spent += used
         if rng.random() < 0.3:
             await nodes[at].tidy(all_of_it=False)
         assert spent <= 1000
     assert spent > 900
     for turn in (1, 2):  # the second time all know what all have reported
-        for meter in meters:
-            await meter.tidy(time.time() + 2 * turn, all_of_it=True)
-    assert [(meter.spent, meter.reserved) for meter in meters] == [(spent, 0)] * 3
-    assert [meter.left(time.time())[0] for meter in meters] == [1000 - spent] * 3
+        for counter in counters:
+            await counter.tidy(time.time() + 2 * turn, all_of_it=True)
+    assert [(counter.spent, counter.reserved) for counter in counters] == [(spent, 0)] * 3
+    assert [counter.left(time.time())[0] for counter in counters] == [1000 - spent] * 3
     assert await take_all(cluster.node().make(budget(1000))) == 1000 - spent
 
 
@@ -285,9 +285,9 @@ async def test_every_node_asks_the_ledger_once_and_the_larger_sum_counts(
     one, other = cluster.node(), cluster.node()
     one.before, other.before = 30, before
     assert await take(one.make(budget(100)), 50) == GRANTED
-    meter = other.make(budget(100))
-    assert await take(meter, left + 1) > 0
-    assert await take_all(meter) == left
+    counter = other.make(budget(100))
+    assert await take(counter, left + 1) > 0
+    assert await take_all(counter) == left
     assert (one.looks, other.looks) == (1, 1)
 
 
@@ -297,16 +297,16 @@ async def test_a_shared_budget_that_comes_back_has_learned_what_was_spent_meanwh
     cluster: Cluster, ledger: int, left: int, hard: bool
 ) -> None:
     node = cluster.node()
-    meter: Any = node.make(budget(100, hard=hard))
-    assert await take(meter, 30) == GRANTED
-    meter.settle(30, 30, time.time())
-    await meter.tidy(time.time(), all_of_it=False)
-    meter.forget()
-    await meter.tidy(time.time() + LOOK_EVERY_S * 2, all_of_it=False)  # a look at the store teaches nothing
+    counter: Any = node.make(budget(100, hard=hard))
+    assert await take(counter, 30) == GRANTED
+    counter.settle(30, 30, time.time())
+    await counter.tidy(time.time(), all_of_it=False)
+    counter.forget()
+    await counter.tidy(time.time() + LOOK_EVERY_S * 2, all_of_it=False)  # a look at the store teaches nothing
     node.before = ledger
-    found = await take(meter, left + 1)
+    found = await take(counter, left + 1)
     assert (found == GRANTED) is not hard
-    assert meter.spent == max(30, ledger)
+    assert counter.spent == max(30, ledger)
     assert node.looks == 2
 
 
@@ -314,15 +314,15 @@ async def test_shared_marks_are_left_for_the_nodes_to_settle_among_themselves(cl
     """A node cannot know whether another has told of what was reached before it began."""
     node = cluster.node()
     node.before = 95
-    marked = budget(100, hard=False)
-    meter: Any = node.make(marked)
-    meter.watch(marked, 0.8)
-    assert await take(meter) == GRANTED
-    assert meter.alarm == 80
-    assert meter.ring() == marked
-    assert meter.alarm == 100
-    meter.watch(marked, 0.8)
-    assert meter.alarm == 100
+    rule = budget(100, hard=False)
+    counter: Any = node.make(rule)
+    counter.watch(rule, 0.8)
+    assert await take(counter) == GRANTED
+    assert counter.alarm == 80
+    assert counter.ring() == rule
+    assert counter.alarm == 100
+    counter.watch(rule, 0.8)
+    assert counter.alarm == 100
 
 
 async def test_places_need_no_ledger(cluster: Cluster) -> None:
@@ -334,9 +334,9 @@ async def test_places_need_no_ledger(cluster: Cluster) -> None:
 async def test_a_soft_budget_loses_nothing_before_the_ledger_has_it(cluster: Cluster) -> None:
     """The ledger hears of a request later than Redis does."""
     node = cluster.node()
-    meter = node.make(budget(10, hard=False))
-    assert await take(meter, 5) == GRANTED
-    meter.settle(5, 4, 0.0)
+    counter = node.make(budget(10, hard=False))
+    assert await take(counter, 5) == GRANTED
+    counter.settle(5, 4, 0.0)
     await node.tidy()
     other: Any = cluster.node().make(budget(10, hard=False))
     await take(other)

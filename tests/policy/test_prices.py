@@ -296,7 +296,7 @@ async def test_what_an_upstream_reports_counts_before_all_prices(
     asked = await table.ask()
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = Usage(prompt_tokens=7, cost=cost)
-    attempt.outlet.done(b"{}")
+    attempt.receiver.done(b"{}")
     await asked.end()
     assert (asked.call.spent.cost, asked.call.spent.source) == (micros, source)
 

@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import BUDGET_EXCEEDED, LIMITED, Kind
-from trunkline.policy.counters import Meter, Rate
+from trunkline.policy.counters import Counter, RateCounter
 from trunkline.policy.reservations import (
     CODES,
     REQUESTS,
     TOKENS,
-    Meters,
-    Plan,
-    Ticket,
+    CounterPlan,
+    Counters,
+    Reservation,
     duration,
     exhausted,
     limit_lines,
 )
-from trunkline.policy.rules import BudgetRule, Mark, Marked
+from trunkline.policy.rules import BudgetRule, CounterKey, CounterRule
 
 DURATIONS: list[tuple[float, bytes]] = [
     (0.0, b"0s"),
@@ -78,13 +78,13 @@ def test_the_lines_of_a_limit() -> None:
     )
 
 
-def shown(*meters: tuple[Meter, int]) -> Ticket:
-    return Ticket(meters=Meters(meters))
+def shown(*counters: tuple[Counter, int]) -> Reservation:
+    return Reservation(counters=Counters(counters))
 
 
 def test_a_ticket_tells_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1000.0)
-    requests, tokens = Rate(60, 60.0), Rate(6000, 60.0)
+    requests, tokens = RateCounter(60, 60.0), RateCounter(6000, 60.0)
     requests.take(1, 1000.0)
     tokens.take(45, 1000.0)
     assert shown((tokens, TOKENS), (requests, REQUESTS)).lines() == (
@@ -98,7 +98,7 @@ def test_a_ticket_tells_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_ticket_under_nothing_tells_nothing() -> None:
-    assert Ticket().lines() == b""
+    assert Reservation().lines() == b""
     assert shown().lines() == b""
 
 
@@ -116,12 +116,14 @@ def test_a_ticket_under_nothing_tells_nothing() -> None:
 def test_what_a_plan_knows_of_its_budgets(
     budgets: list[Any], money: bool, hard_money: bool, bounded: bool
 ) -> None:
-    marks = [Marked(Mark("all", "", "requests", "day"), 1)]
+    rules = [CounterRule(CounterKey("all", "", "requests", "day"), 1)]
     for unit, hard in budgets:
-        marks.append(
-            Marked(Mark("all", "", "usd", "day"), 1, BudgetRule("all", "", unit, 1, "day", hard=hard))
+        rules.append(
+            CounterRule(
+                CounterKey("all", "", "usd", "day"), 1, BudgetRule("all", "", unit, 1, "day", hard=hard)
+            )
         )
-    plan = Plan(marks)
+    plan = CounterPlan(rules)
     assert (plan.money, plan.hard_money, plan.bounded) == (money, hard_money, bounded)
     assert plan.ends == -math.inf
 
@@ -130,13 +132,13 @@ def test_everything_that_is_counted_has_its_own_code() -> None:
     assert sorted(CODES.values()) == list(range(len(CODES)))
 
 
-def limit(scope: Any, what: Any, per: str, amount: int) -> Marked:
-    return Marked(Mark(scope, "somebody's-secret-name", what, per), amount)
+def limit(scope: Any, what: Any, per: str, amount: int) -> CounterRule:
+    return CounterRule(CounterKey(scope, "somebody's-secret-name", what, per), amount)
 
 
-def budget(scope: Any, unit: Any, amount: int, per: Any) -> Marked:
-    mark = Mark(scope, "somebody's-secret-name", "usd" if unit == "usd" else "used", per)
-    return Marked(mark, amount, BudgetRule(scope, "*", unit, amount, per))
+def budget(scope: Any, unit: Any, amount: int, per: Any) -> CounterRule:
+    counter_key = CounterKey(scope, "somebody's-secret-name", "usd" if unit == "usd" else "used", per)
+    return CounterRule(counter_key, amount, BudgetRule(scope, "*", unit, amount, per))
 
 
 @pytest.mark.parametrize(
@@ -209,9 +211,9 @@ def budget(scope: Any, unit: Any, amount: int, per: Any) -> Marked:
     ],
 )
 def test_refusals(
-    marked: Marked, wait: float, kind: Kind, text: str, retry_after: float | None, advice: str
+    rule: CounterRule, wait: float, kind: Kind, text: str, retry_after: float | None, advice: str
 ) -> None:
-    error = exhausted(marked, wait)
+    error = exhausted(rule, wait)
     assert (error.kind, error.status, error.message) == (kind, 429, text)
     assert (error.retry_after, error.advice) == (retry_after, advice)
-    assert marked.mark.scope == "provider" or marked.mark.subject not in error.message
+    assert rule.counter_key.scope == "provider" or rule.counter_key.subject not in error.message

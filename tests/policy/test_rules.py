@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from trunkline.policy.rules import BudgetRule, Caller, LimitRule, Mark, Rulebook, Scope
+from trunkline.policy.rules import BudgetRule, Caller, CounterKey, LimitRule, Rulebook, Scope
 
 ANNA = Caller("1", "anna", "t", "red")
 LONER = Caller("2", "loner")
 NOBODY = Caller()
 
 
-def marks(book: Rulebook, caller: Caller, *models: str) -> dict[str, int]:
-    return {marked.mark.text: marked.amount for marked in book.of(caller, models)}
+def rules(book: Rulebook, caller: Caller, *models: str) -> dict[str, int]:
+    return {rule.counter_key.text: rule.amount for rule in book.of(caller, models)}
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_whom_a_limit_concerns(
 ) -> None:
     book = Rulebook([LimitRule(scope, subject, requests_per_minute=5)])
     expected = {} if found is None else {f"{found}:requests:minute": 5}
-    assert marks(book, caller, *models) == expected
+    assert rules(book, caller, *models) == expected
 
 
 def test_every_amount_of_a_limit_is_counted_by_itself() -> None:
     book = Rulebook([LimitRule("all", "", 1, 2, 3, 4, 5)])
-    assert marks(book, NOBODY) == {
+    assert rules(book, NOBODY) == {
         "all:slots": 5,
         "all:requests:minute": 1,
         "all:requests:day": 2,
@@ -65,10 +65,10 @@ def test_every_amount_of_a_limit_is_counted_by_itself() -> None:
 @pytest.mark.parametrize("named", ["1", "anna"])
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_rule_that_names_somebody_wins_over_each(named: str, turned: bool) -> None:
-    rules = [LimitRule("key", "*", 10, concurrent=2), LimitRule("key", named, 99)]
-    book = Rulebook(rules[::-1] if turned else rules)
-    assert marks(book, ANNA) == {"key:1:requests:minute": 99, "key:1:slots": 2}
-    assert marks(book, LONER) == {"key:2:requests:minute": 10, "key:2:slots": 2}
+    limits = [LimitRule("key", "*", 10, concurrent=2), LimitRule("key", named, 99)]
+    book = Rulebook(limits[::-1] if turned else limits)
+    assert rules(book, ANNA) == {"key:1:requests:minute": 99, "key:1:slots": 2}
+    assert rules(book, LONER) == {"key:2:requests:minute": 10, "key:2:slots": 2}
 
 
 def test_the_later_of_two_equals_wins() -> None:
@@ -76,8 +76,8 @@ def test_the_later_of_two_equals_wins() -> None:
         [LimitRule("all", "", 1), LimitRule("all", "", 2)],
         [BudgetRule("provider", "up", "usd", amount, "day") for amount in (3, 4)],
     )
-    assert marks(book, ANNA) == {"all:requests:minute": 2}
-    assert [marked.amount for marked in book.of_provider("up")] == [4]
+    assert rules(book, ANNA) == {"all:requests:minute": 2}
+    assert [rule.amount for rule in book.of_provider("up")] == [4]
 
 
 def test_rules_of_all_kinds_add_up() -> None:
@@ -89,22 +89,22 @@ def test_rules_of_all_kinds_add_up() -> None:
             LimitRule("all", "", 4),
         ]
     )
-    assert sorted(marks(book, ANNA, "m").values()) == [1, 2, 3, 4]
+    assert sorted(rules(book, ANNA, "m").values()) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
     ("unit", "per", "mark"),
     [
-        ("usd", "day", Mark("key", "1", "usd", "day")),
-        ("usd", "total", Mark("key", "1", "usd", "total")),
-        ("tokens", "month", Mark("key", "1", "used", "month")),
+        ("usd", "day", CounterKey("key", "1", "usd", "day")),
+        ("usd", "total", CounterKey("key", "1", "usd", "total")),
+        ("tokens", "month", CounterKey("key", "1", "used", "month")),
     ],
 )
-def test_budgets(unit: Any, per: Any, mark: Mark) -> None:
+def test_budgets(unit: Any, per: Any, counter_key: CounterKey) -> None:
     rule = BudgetRule("key", "*", unit, 7, per)
     book = Rulebook((), [rule])
-    (marked,) = book.of(ANNA, ())
-    assert marked == (mark, 7, rule)
+    (found,) = book.of(ANNA, ())
+    assert found == (counter_key, 7, rule)
     assert book.of(NOBODY, ()) == []
     assert book.all_budgets() == [rule]
     assert not book.is_empty
@@ -115,7 +115,7 @@ def test_budgets_of_providers_are_looked_up_for_each_provider() -> None:
     book = Rulebook((), [BudgetRule("provider", "up", "usd", 7, per) for per in ("day", "month")])
     assert book.guards_providers
     assert book.of(ANNA, ("m",)) == []
-    assert [marked.mark.text for marked in book.of_provider("up")] == [
+    assert [rule.counter_key.text for rule in book.of_provider("up")] == [
         "provider:up:usd:day",
         "provider:up:usd:month",
     ]

@@ -8,15 +8,15 @@ import pytest
 
 from trunkline.errors import GatewayError
 from trunkline.providers.base import (
+    AnswerReceiver,
     ChatProvider,
     EmbeddingProvider,
-    Flight,
-    Outlet,
+    InFlight,
     Provider,
     StreamingChatProvider,
 )
 from trunkline.providers.custom import CustomProcessingProvider
-from trunkline.providers.http import RowProvider, WireProvider
+from trunkline.providers.http import HttpProvider, VendorProvider
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.schemas import (
@@ -87,19 +87,19 @@ def test_samples_satisfy_the_public_protocols() -> None:
 
 def test_what_the_gateway_routes_to() -> None:
     """Providers over HTTP show a Python program the same face as one that is written in Python."""
-    routed: list[type[Provider]] = [PythonProvider, RowProvider, OllamaProvider]
-    chats: list[type[StreamingChatProvider]] = [WireProvider, RowProvider, OllamaProvider]
-    embeds: list[type[EmbeddingProvider]] = [WireProvider, RowProvider, OllamaProvider]
+    routed: list[type[Provider]] = [PythonProvider, VendorProvider, OllamaProvider]
+    chats: list[type[StreamingChatProvider]] = [HttpProvider, VendorProvider, OllamaProvider]
+    embeds: list[type[EmbeddingProvider]] = [HttpProvider, VendorProvider, OllamaProvider]
     assert all(callable(kind.exchange) and callable(kind.open) for kind in routed)
     assert all(callable(kind.chat_completions) for kind in chats)
     assert all(callable(kind.embeddings) for kind in embeds)
 
 
 def test_the_two_ends_of_an_open_exchange() -> None:
-    outlet: Outlet = Sink()
-    flight: Flight = Trip()
-    outlet.done(b"")
-    flight.cancel()
+    receiver: AnswerReceiver = Sink()
+    in_flight: InFlight = Trip()
+    receiver.done(b"")
+    in_flight.cancel()
 
 
 @pytest.mark.parametrize(

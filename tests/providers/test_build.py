@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from trunkline import ChatCompletionRequest, ChatCompletionResponse, CustomProcessingProvider
 from trunkline.providers import build
 from trunkline.providers.build import build_providers
-from trunkline.providers.http import RowProvider
+from trunkline.providers.http import VendorProvider
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.settings import ModelDefaults, ProviderConfig, Settings, SettingsError
@@ -54,7 +54,7 @@ def test_what_is_there_without_any_setting() -> None:
 
 def test_clouds_by_their_keys() -> None:
     found = made(openrouter_api_key=SecretStr("sk-or-1234567"), anthropic_api_key=SecretStr("sk-ant-123456"))
-    assert isinstance(found["openrouter"], RowProvider)
+    assert isinstance(found["openrouter"], VendorProvider)
     assert (b"authorization", b"Bearer sk-or-1234567") in _headers(found["openrouter"])
     assert (b"x-api-key", b"sk-ant-123456") in _headers(found["anthropic"])
     assert found["anthropic"].upstreams[0].url.endswith("/v1")
@@ -72,9 +72,9 @@ def test_a_providers_own_section() -> None:
     provider = made(providers={"vllm": section}, models={"vllm/*": ModelDefaults(keep_alive="5m")})["vllm"]
     assert [upstream.name for upstream in provider.upstreams] == ["127.0.0.1:1", "127.0.0.1:2"]
     assert (b"x-team", b"blue") in _headers(provider)
-    fills = provider.fills_for("any")
-    assert fills.drop == {"logit_bias"}
-    assert fills.fields == {"keep_alive": "5m"}
+    defaults = provider.defaults_for("any")
+    assert defaults.drop == {"logit_bias"}
+    assert defaults.fields == {"keep_alive": "5m"}
     assert provider.local
 
 

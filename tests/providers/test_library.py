@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from trunkline.dialects.base import Front, Peek
+from trunkline.dialects.base import Front, RequestSummary
 from trunkline.errors import UPSTREAM_ERROR, CallerError, ProviderError
 from trunkline.exchange import Exchange
-from trunkline.providers.base import ChatProvider, Flight, Outlet, StreamingChatProvider, Upstream
+from trunkline.providers.base import AnswerReceiver, ChatProvider, InFlight, StreamingChatProvider, Upstream
 from trunkline.providers.custom import ANSWER, CustomProcessingProvider
-from trunkline.providers.library import LibraryFace
+from trunkline.providers.library import LibraryInterface
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.schemas import (
     ChatCompletionChunk,
@@ -25,7 +25,7 @@ from trunkline.providers.schemas import (
 ASK = ChatCompletionRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hi"}]})
 
 
-class Face(LibraryFace):
+class Face(LibraryInterface):
     """The library's methods on a Python provider, keeping the flights that were opened."""
 
     def __init__(self, inner: ChatProvider) -> None:
@@ -36,19 +36,19 @@ class Face(LibraryFace):
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         return _renamed(body) if b'"prepare"' in body else None
 
-    def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange:
-        return self.provider.exchange(front, body, peek, model)
+    def exchange(self, front: Front, body: bytes, summary: RequestSummary, model: str) -> Exchange:
+        return self.provider.exchange(front, body, summary, model)
 
-    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
-        self.flights.append(Watched(self.provider.open(exchange, upstream, outlet)))
+    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
+        self.flights.append(Watched(self.provider.open(exchange, upstream, receiver)))
         return self.flights[-1]
 
 
 class Watched:
     """A flight that tells what was done with it."""
 
-    def __init__(self, flight: Flight) -> None:
-        self._flight = flight
+    def __init__(self, in_flight: InFlight) -> None:
+        self._flight = in_flight
         self.told: list[str] = []
 
     @property
@@ -149,7 +149,7 @@ async def test_errors_are_raised_where_they_come() -> None:
     with pytest.raises(ProviderError, match="Provider 'mine' raised KeyError"):
         await anext(chunks)
     assert seen == ["", "a"]
-    assert [flight.told[-1] for flight in face.flights] == ["cancel", "cancel"]
+    assert [in_flight.told[-1] for in_flight in face.flights] == ["cancel", "cancel"]
 
 
 async def test_what_must_be_fetched_first_is_awaited() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.providers.outlet import Recorder
+from tests.providers.receiver import Recorder
 from trunkline import errors
 from trunkline.dialects.base import Front
 from trunkline.dialects.ollama import CHAT as OLLAMA_CHAT
 from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS
 from trunkline.errors import CallerError, Kind, ProviderError
 from trunkline.exchange import PassThrough, Translate
-from trunkline.providers.base import ChatProvider, Flight, ModelInfo
+from trunkline.providers.base import ChatProvider, InFlight, ModelInfo
 from trunkline.providers.custom import ANSWER, CustomProcessingProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.schemas import (
@@ -89,19 +89,19 @@ class Streams(Mine):
             self.left.set()
 
 
-def send(provider: PythonProvider, front: Front = CHAT, **fields: Any) -> tuple[Recorder, Flight]:
+def send(provider: PythonProvider, front: Front = CHAT, **fields: Any) -> tuple[Recorder, InFlight]:
     body = msgspec.json.encode(ASK | fields)
-    exchange = provider.exchange(front, body, front.peek(body), "m")
-    outlet = Recorder()
-    flight = provider.open(exchange, provider.upstreams[0], outlet)
-    assert not outlet.pieces, "an outlet hears nothing before open has returned"
-    return outlet, flight
+    exchange = provider.exchange(front, body, front.summarize(body), "m")
+    receiver = Recorder()
+    in_flight = provider.open(exchange, provider.upstreams[0], receiver)
+    assert not receiver.pieces, "an outlet hears nothing before open has returned"
+    return receiver, in_flight
 
 
 async def test_whole_to_whole_passes_through() -> None:
     inner = Mine()
-    outlet, _ = send(PythonProvider("mine", inner), temperature=0.5, note={"x": 1})
-    answer = json.loads(await outlet.answer())
+    receiver, _ = send(PythonProvider("mine", inner), temperature=0.5, note={"x": 1})
+    answer = json.loads(await receiver.answer())
     assert (answer["id"], answer["note"]) == ("chatcmpl-p", "kept")
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": "Hello"}
     assert inner.asked is not None
@@ -112,8 +112,8 @@ async def test_whole_to_whole_passes_through() -> None:
 
 async def test_a_message_has_content_be_it_null() -> None:
     call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    outlet, _ = send(PythonProvider("mine", Mine(_whole({"tool_calls": [call]}))))
-    message = json.loads(await outlet.answer())["choices"][0]["message"]
+    receiver, _ = send(PythonProvider("mine", Mine(_whole({"tool_calls": [call]}))))
+    message = json.loads(await receiver.answer())["choices"][0]["message"]
     assert message == {"role": "assistant", "content": None, "tool_calls": [call]}
 
 
@@ -126,36 +126,36 @@ def _texts(data: bytes) -> list[str]:
 
 async def test_a_stream_is_translated_piece_by_piece() -> None:
     inner = Streams(_chunk("Hel"), _chunk("lo"), _chunk("", "length"))
-    outlet, _ = send(PythonProvider("mine", inner), stream=True)
-    assert _texts(await outlet.answer()) == ["", "Hel", "lo", "length"]
-    assert len(outlet.pieces) > 3
+    receiver, _ = send(PythonProvider("mine", inner), stream=True)
+    assert _texts(await receiver.answer()) == ["", "Hel", "lo", "length"]
+    assert len(receiver.pieces) > 3
     assert inner.asked is not None
     assert inner.asked.stream is True
     assert inner.left.is_set()
 
 
 async def test_a_provider_that_cannot_stream_is_written_as_a_stream() -> None:
-    outlet, _ = send(PythonProvider("mine", Mine()), stream=True)
-    assert _texts(await outlet.answer()) == ["", "Hello", "stop"]
+    receiver, _ = send(PythonProvider("mine", Mine()), stream=True)
+    assert _texts(await receiver.answer()) == ["", "Hello", "stop"]
 
 
 async def test_other_dialects_reach_it_too() -> None:
     provider = PythonProvider("mine", CustomProcessingProvider(), local=True)
-    outlet, _ = send(provider, OLLAMA_CHAT, stream=False)
-    answer = json.loads(await outlet.answer())
+    receiver, _ = send(provider, OLLAMA_CHAT, stream=False)
+    answer = json.loads(await receiver.answer())
     assert (answer["message"]["content"], answer["done"]) == (ANSWER, True)
-    outlet, _ = send(provider, OLLAMA_CHAT)
-    lines = [json.loads(line) for line in (await outlet.answer()).splitlines()]
+    receiver, _ = send(provider, OLLAMA_CHAT)
+    lines = [json.loads(line) for line in (await receiver.answer()).splitlines()]
     assert "".join(line["message"]["content"] for line in lines) == ANSWER
 
 
 async def test_embeddings() -> None:
     provider = PythonProvider("mine", Mine())
     body = b'{"model":"mine:e","input":["a"]}'
-    outlet = Recorder()
-    exchange = provider.exchange(EMBEDDINGS, body, EMBEDDINGS.peek(body), "e")
-    provider.open(exchange, provider.upstreams[0], outlet)
-    answer = json.loads(await outlet.answer())
+    receiver = Recorder()
+    exchange = provider.exchange(EMBEDDINGS, body, EMBEDDINGS.summarize(body), "e")
+    provider.open(exchange, provider.upstreams[0], receiver)
+    answer = json.loads(await receiver.answer())
     assert (answer["data"][0]["embedding"], answer["model"]) == ([0.5], "e")
 
 
@@ -163,7 +163,7 @@ def test_how_it_is_carried() -> None:
     provider = PythonProvider("mine", Streams())
     for fields, kind in (({}, PassThrough), ({"stream": True}, Translate)):
         body = msgspec.json.encode(ASK | fields)
-        assert type(provider.exchange(CHAT, body, CHAT.peek(body), "m")) is kind
+        assert type(provider.exchange(CHAT, body, CHAT.summarize(body), "m")) is kind
     assert provider.preparation(CHAT, b"") is None
 
 
@@ -174,7 +174,7 @@ def test_what_it_supports(inner: ChatProvider, embeds: bool) -> None:
     assert supported == [True, False, embeds]
     body = b'{"model":"m","prompt":"p"}'
     with pytest.raises(CallerError, match="Provider 'mine' has no completions endpoint"):
-        provider.exchange(COMPLETIONS, body, COMPLETIONS.peek(body), "m")
+        provider.exchange(COMPLETIONS, body, COMPLETIONS.summarize(body), "m")
 
 
 FAILURES: dict[str, tuple[PythonProvider, dict[str, Any], Kind, str]] = {
@@ -226,8 +226,8 @@ FAILURES: dict[str, tuple[PythonProvider, dict[str, Any], Kind, str]] = {
 @pytest.mark.parametrize("case", FAILURES)
 async def test_failures(case: str) -> None:
     provider, fields, kind, message = FAILURES[case]
-    outlet, _ = send(provider, **fields)
-    error = await outlet.failure()
+    receiver, _ = send(provider, **fields)
+    error = await receiver.failure()
     assert (error.kind, error.provider) == (kind, "mine")
     assert error.message.startswith(message)
     assert "sk-abcdefgh" not in error.message
@@ -242,32 +242,32 @@ async def test_silence_is_given_up(stream: bool) -> None:
         raise AssertionError(req)
 
     inner.chat_completions = never  # type: ignore[method-assign]
-    outlet, _ = send(PythonProvider("mine", inner, timeout=0.01), stream=stream)
-    error = await outlet.failure()
+    receiver, _ = send(PythonProvider("mine", inner, timeout=0.01), stream=stream)
+    error = await receiver.failure()
     assert (error.kind, error.message) == (
         errors.UPSTREAM_TIMEOUT, "Provider 'mine' said nothing for 0.01 s"
     )  # fmt: skip
-    assert bool(outlet.pieces) is stream
+    assert bool(receiver.pieces) is stream
 
 
 async def test_a_client_that_leaves_ends_the_providers_stream() -> None:
     inner = Streams(_chunk("Hel"), None)
-    outlet, flight = send(PythonProvider("mine", inner), stream=True)
-    await asyncio.wait_for(outlet.heard.wait(), 10)
-    flight.cancel()
+    receiver, in_flight = send(PythonProvider("mine", inner), stream=True)
+    await asyncio.wait_for(receiver.heard.wait(), 10)
+    in_flight.cancel()
     await asyncio.wait_for(inner.left.wait(), 10)
-    assert not outlet.ended.is_set()
+    assert not receiver.ended.is_set()
 
 
 async def test_a_slow_client_holds_the_provider_back() -> None:
     inner = Streams(_chunk("a"), _chunk("b"), _chunk("", "stop"))
-    outlet, flight = send(PythonProvider("mine", inner), stream=True)
-    flight.pause()
+    receiver, in_flight = send(PythonProvider("mine", inner), stream=True)
+    in_flight.pause()
     for _ in range(10):
         await asyncio.sleep(0)
-    assert (inner.given, outlet.pieces) == (0, [])
-    flight.resume()
-    assert _texts(await outlet.answer()) == ["", "a", "b", "stop"]
+    assert (inner.given, receiver.pieces) == (0, [])
+    in_flight.resume()
+    assert _texts(await receiver.answer()) == ["", "a", "b", "stop"]
 
 
 async def test_what_it_says_of_itself() -> None:

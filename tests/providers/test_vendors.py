@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from trunkline.dialects.anthropic import MESSAGES
-from trunkline.dialects.base import NO_FILLS, Fills
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults
 from trunkline.dialects.openai import CHAT
 from trunkline.model import (
     ChatRequest,
@@ -20,14 +20,14 @@ from trunkline.model import (
     Tool,
 )
 from trunkline.providers.base import ModelInfo
-from trunkline.providers.http import RowProvider
+from trunkline.providers.http import VendorProvider
 from trunkline.providers.vendors import (
     CEREBRAS,
     COMPATIBLE,
     OPENAI,
     OPENROUTER,
-    ROWS,
-    Row,
+    VENDORS,
+    VendorSpec,
     openrouter_model,
     plain_model,
 )
@@ -45,15 +45,15 @@ JOB = ChatRequest(
 )
 
 
-def rendered(row: Row, fills: Fills | None = None) -> dict[str, Any]:
-    body = row.back(row.title).render(JOB, "up", True, fills or Fills())
+def rendered(row: VendorSpec, defaults: RequestDefaults | None = None) -> dict[str, Any]:
+    body = row.back(row.title).render(JOB, "up", True, defaults or RequestDefaults())
     told: dict[str, Any] = msgspec.json.decode(body)
     return told
 
 
-@pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.parametrize("kind", VENDORS)
 def test_every_row_is_a_provider(kind: str) -> None:
-    row = ROWS[kind]
+    row = VENDORS[kind]
     assert row.kind == kind
     assert row.title
     assert row.url is None or (row.url.startswith("https://") and not row.url.endswith("/"))
@@ -63,7 +63,7 @@ def test_every_row_is_a_provider(kind: str) -> None:
     assert (told["model"], told["stream"]) == ("up", True)
     assert told["max_tokens" if row.quirks is None else row.quirks.max_tokens] == 9
     front = MESSAGES if row.quirks is None else CHAT
-    assert front.peek(back.render(JOB, "up", True, Fills())).max_tokens == 9
+    assert front.summarize(back.render(JOB, "up", True, RequestDefaults())).max_tokens == 9
     assert row.read_models({"id": "a/b"}).id == "a/b"
 
 
@@ -103,7 +103,7 @@ def test_every_row_is_a_provider(kind: str) -> None:
     ],
 )
 def test_what_each_vendor_is_asked(
-    row: Row, who: str, url: str | None, operations: set[Operation], fields: dict[str, Any]
+    row: VendorSpec, who: str, url: str | None, operations: set[Operation], fields: dict[str, Any]
 ) -> None:
     assert (row.url, row.title) == (url, who)
     back = row.back(who)
@@ -124,8 +124,8 @@ def test_what_each_vendor_is_asked(
     ],
 )
 async def test_what_cerebras_refuses_is_left_out(model: str, dropped: set[str], kept: set[str]) -> None:
-    provider = RowProvider("cerebras", CEREBRAS, [CEREBRAS.url or ""], client=Client(), drop=["seed"])
-    drop = provider.fills_for(model).drop
+    provider = VendorProvider("cerebras", CEREBRAS, [CEREBRAS.url or ""], client=Client(), drop=["seed"])
+    drop = provider.defaults_for(model).drop
     assert dropped <= drop
     assert not (kept - {"seed"}) & drop
     assert "seed" in drop, "the settings' own list holds too"
@@ -146,8 +146,8 @@ async def test_what_cerebras_refuses_is_left_out(model: str, dropped: set[str], 
     ],
 )
 async def test_openais_models_that_do_not_think_are_not_told_how_much(model: str, thinks: bool) -> None:
-    provider = RowProvider("openai", OPENAI, [OPENAI.url or ""], client=Client())
-    assert ("reasoning_effort" not in provider.fills_for(model).drop) is thinks
+    provider = VendorProvider("openai", OPENAI, [OPENAI.url or ""], client=Client())
+    assert ("reasoning_effort" not in provider.defaults_for(model).drop) is thinks
     await provider.aclose()
 
 
@@ -187,7 +187,9 @@ TOLD = ChatRequest(
     ],
 )
 def test_openais_thinking_models_are_not_sent_the_knobs_that_they_refuse(model: str, kept: set[str]) -> None:
-    told = msgspec.json.decode(OPENAI.back("OpenAI").render(TOLD, model, False, Fills(temperature=0.1)))
+    told = msgspec.json.decode(
+        OPENAI.back("OpenAI").render(TOLD, model, False, RequestDefaults(temperature=0.1))
+    )
     assert told.keys() & (KNOBS | {"stop"}) == kept
     assert told["seed"] == 7
 
@@ -217,24 +219,24 @@ def test_openais_thinking_models_are_not_sent_the_knobs_that_they_refuse(model: 
 def test_how_much_openais_models_are_told_to_think(
     model: str, tools: bool, asked: Effort | None, sent: Effort | None
 ) -> None:
-    job = ChatRequest(
+    request = ChatRequest(
         model="m",
         messages=JOB.messages[:1],
         reasoning=Reasoning(effort=asked),
         tools=(Tool(name="look"),) if tools else (),
     )
-    told = msgspec.json.decode(OPENAI.back("OpenAI").render(job, model, False, Fills()))
+    told = msgspec.json.decode(OPENAI.back("OpenAI").render(request, model, False, RequestDefaults()))
     assert told.get("reasoning_effort") == sent
 
 
 def test_what_an_openai_client_says_itself_is_left_to_it() -> None:
     hi = b'[{"role":"user","content":"Hi"}]'
     said = b'{"model":"o3","messages":%b,"temperature":0.5,"reasoning_effort":"none"}' % hi
-    assert OPENAI.back("OpenAI").rewrite(said, CHAT.peek(said), "o3", NO_FILLS) == said
+    assert OPENAI.back("OpenAI").rewrite(said, CHAT.summarize(said), "o3", NO_DEFAULTS) == said
 
 
 def test_the_dropped_fields_do_not_reach_the_wire() -> None:
-    assert "frequency_penalty" not in rendered(CEREBRAS, Fills(drop=CEREBRAS.drop["*"]))
+    assert "frequency_penalty" not in rendered(CEREBRAS, RequestDefaults(drop=CEREBRAS.drop["*"]))
 
 
 @pytest.mark.parametrize(
@@ -302,6 +304,6 @@ def test_what_openrouter_leaves_out(
 
 
 def test_a_namespace_is_no_prefix_where_ids_have_one() -> None:
-    assert [kind for kind, row in ROWS.items() if row.vendor_ids] == ["openrouter"]
+    assert [kind for kind, row in VENDORS.items() if row.vendor_ids] == ["openrouter"]
     assert not COMPATIBLE.needs_key
     assert all(row.needs_key for row in (OPENAI, OPENROUTER, CEREBRAS))

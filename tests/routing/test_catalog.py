@@ -10,15 +10,15 @@ from tests.gateways import GUARD, until
 from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import ModelInfo
 from trunkline.routing import catalog as catalog_module
-from trunkline.routing.catalog import Shelf
+from trunkline.routing.catalog import ModelListing
 
 from .fakes import Fake, make_catalog
 
 
-def shelf(*models: str) -> Shelf:
-    shelf = Shelf()
-    shelf.fill({"here": [ModelInfo(id=model) for model in models]})
-    return shelf
+def listing(*models: str) -> ModelListing:
+    listing = ModelListing()
+    listing.fill({"here": [ModelInfo(id=model) for model in models]})
+    return listing
 
 
 @pytest.mark.parametrize(
@@ -42,22 +42,22 @@ def shelf(*models: str) -> Shelf:
 )
 def test_finding(models: list[str], name: str, found: str | None) -> None:
     for order in (models, models[::-1]):
-        model = shelf(*order).find(name)
+        model = listing(*order).find(name)
         assert (model and model.id) == found
 
 
 def test_namesakes_are_all_there() -> None:
-    assert [model.id for model in shelf("x/a", "b/a", "a", "c/b").namesakes("A")] == ["a", "b/a", "x/a"]
-    assert shelf("x/a").namesakes("b") == []
+    assert [model.id for model in listing("x/a", "b/a", "a", "c/b").namesakes("A")] == ["a", "b/a", "x/a"]
+    assert listing("x/a").namesakes("b") == []
 
 
 async def test_discovery() -> None:
     fleet = Fake("ollama", ["a", "b"], ["b", "c"], None)
     catalog = make_catalog(fleet, Fake("vllm", None), Fake("mine", ["x"]), static={"mine": ["y"], "vllm": []})
-    known = {name: shelf.known for name, shelf in catalog.shelves.items()}
+    known = {name: listing.known for name, listing in catalog.listings.items()}
     assert known == {"ollama": False, "vllm": False, "mine": True}
     await catalog.refresh()
-    ollama, vllm, mine = catalog.shelves.values()
+    ollama, vllm, mine = catalog.listings.values()
     assert list(ollama.models) == ["a", "b", "c"]
     assert ollama.by_upstream == {"ollama-0": {"a", "b"}, "ollama-1": {"b", "c"}}
     assert (ollama.known, ollama.stale) == (True, False)
@@ -72,14 +72,14 @@ async def test_what_was_known_is_kept_while_a_provider_is_away() -> None:
     version = catalog.version
     fake.models = {"vllm-0": None}
     await catalog.refresh()
-    shelf = catalog.shelves["vllm"]
-    assert (shelf.known, shelf.stale, list(shelf.models)) == (True, True, ["a"])
+    listing = catalog.listings["vllm"]
+    assert (listing.known, listing.stale, list(listing.models)) == (True, True, ["a"])
     assert catalog.version == version + 1
     await catalog.refresh()
     assert catalog.version == version + 1
     fake.models = {"vllm-0": ["b"]}
     await catalog.refresh()
-    assert (shelf.stale, list(shelf.models)) == (False, ["b"])
+    assert (listing.stale, list(listing.models)) == (False, ["b"])
 
 
 async def test_only_some_are_asked() -> None:
@@ -93,9 +93,9 @@ async def test_a_filter_hides_models() -> None:
     fake = Fake("ollama", ["llama3.2:latest", "llama3.2:1b", "llama3.2:3b", "llama2:latest", "x/llama3.2"])
     catalog = make_catalog(fake, Fake("mine", []), static={"mine": ["llama2", "llama3.2"]}, allows=allows)
     await catalog.refresh()
-    assert list(catalog.shelves["ollama"].models) == ["llama3.2:latest", "llama3.2:3b", "x/llama3.2"]
-    assert list(catalog.shelves["mine"].models) == ["llama3.2"]
-    assert catalog.shelves["ollama"].by_upstream == {
+    assert list(catalog.listings["ollama"].models) == ["llama3.2:latest", "llama3.2:3b", "x/llama3.2"]
+    assert list(catalog.listings["mine"].models) == ["llama3.2"]
+    assert catalog.listings["ollama"].by_upstream == {
         "ollama-0": {"llama3.2:latest", "llama3.2:3b", "x/llama3.2"}
     }
 
@@ -106,13 +106,13 @@ async def test_it_is_kept_fresh() -> None:
     fake.gate = asyncio.Event()
     catalog.start(0.001)
     await catalog.settle(0.01)  # patience ends first
-    assert not catalog.shelves["vllm"].models
+    assert not catalog.listings["vllm"].models
     fake.gate.set()
     async with asyncio.timeout(GUARD):
         await catalog.settle(GUARD)
-    assert catalog.shelves["vllm"].known
+    assert catalog.listings["vllm"].known
     fake.models = {"vllm-0": ["b"]}
-    await until(lambda: "b" in catalog.shelves["vllm"].models)
+    await until(lambda: "b" in catalog.listings["vllm"].models)
     await catalog.aclose()
     await catalog.aclose()
 
@@ -127,7 +127,7 @@ async def test_the_first_look_is_waited_for() -> None:
     assert not waiting.done()
     fake.gate.set()
     await waiting
-    assert catalog.shelves["vllm"].known
+    assert catalog.listings["vllm"].known
     await catalog.aclose()
 
 
@@ -139,7 +139,7 @@ async def test_an_unknown_name_is_worth_another_look_at_local_servers(
     await catalog.refresh()
     local.models = {"ollama-0": ["pulled"]}
     assert await catalog.look_again()
-    assert "pulled" in catalog.shelves["ollama"].models
+    assert "pulled" in catalog.listings["ollama"].models
     assert (local.asked, cloud.asked) == (2, 1)
     assert not await catalog.look_again()  # too soon
     assert local.asked == 2

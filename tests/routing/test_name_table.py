@@ -229,8 +229,8 @@ async def test_every_listed_name_leads_back(preferred: str, tag: str) -> None:
     router = await make_router(*fakes_of(lists), preferred=preferred)
     listed = {
         (provider, model): router.public_id(provider, model)
-        for provider, shelf in router.catalog.shelves.items()
-        for model in shelf.models
+        for provider, listing in router.catalog.listings.items()
+        for model in listing.models
     }
     assert len(set(listed.values())) == len(listed)
     assert {listed["openrouter", "acme/big"], listed["openrouter", "x-ai/big"]} == {"acme/big", "x-ai/big"}

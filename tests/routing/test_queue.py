@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.test_candidates import choices
-from trunkline.routing.candidates import Choice
+from tests.routing.test_candidates import candidates
+from trunkline.routing.candidates import Candidate
 from trunkline.routing.queue import FairQueue, Waiter
-from trunkline.routing.upstream_state import Gate
+from trunkline.routing.upstream_state import ConcurrencyGate
 
 
-def enter(choice: Choice) -> None:
-    choice.live.gate.in_flight += 1
+def enter(candidate: Candidate) -> None:
+    candidate.state.gate.in_flight += 1
 
 
-def full(count: int = 1) -> list[Choice]:
-    made = choices(count)
-    for choice in made:
-        choice.live.gate = Gate(1)
-        enter(choice)
+def full(count: int = 1) -> list[Candidate]:
+    made = candidates(count)
+    for candidate in made:
+        candidate.state.gate = ConcurrencyGate(1)
+        enter(candidate)
     return made
 
 
@@ -32,14 +32,14 @@ def settled(waiter: Waiter) -> Any:
     return waiter.turn._result if waiter.turn.settled else ...
 
 
-def join(queue: FairQueue, made: list[Choice], key: str, klass: str = "normal") -> Waiter:
+def join(queue: FairQueue, made: list[Candidate], key: str, klass: str = "normal") -> Waiter:
     waiter = queue.join(made, key, klass)
     assert waiter is not None
     return waiter
 
 
-def free(queue: FairQueue, choice: Choice) -> None:
-    choice.live.gate.in_flight -= 1
+def free(queue: FairQueue, candidate: Candidate) -> None:
+    candidate.state.gate.in_flight -= 1
     queue.freed(0.0)
 
 
@@ -75,7 +75,7 @@ def test_only_who_can_go_goes() -> None:
     first, second = join(queue, [one], "a"), join(queue, [one, two], "a")
     free(queue, two)
     assert (settled(first), settled(second)) == (..., two)
-    one.live.pause(5.0, 0.0)
+    one.state.pause(5.0, 0.0)
     free(queue, one)
     assert settled(first) is ...  # room, but left alone
     queue.freed(5.0)
@@ -101,8 +101,8 @@ def test_a_flood_delays_another_key_by_one_service_at_most(flood: int) -> None:
     """In virtual time: one upstream with one slot, a service of one second, one key that always has so many
     requests in the line."""
     service = 1.0
-    made = choices(1)
-    made[0].live.gate = Gate(1)
+    made = candidates(1)
+    made[0].state.gate = ConcurrencyGate(1)
     queue = FairQueue(enter)
     arrivals = [(0.0, "flood")] * flood + [(0.37 + 3.1 * at, "other") for at in range(40)]
     events: list[tuple[float, int, str, Any]] = []
@@ -128,7 +128,7 @@ def test_a_flood_delays_another_key_by_one_service_at_most(flood: int) -> None:
             waiting.append((join(queue, made, key), key, now))
             queue.freed(now)
         else:
-            made[0].live.gate.in_flight -= 1
+            made[0].state.gate.in_flight -= 1
             if key == "flood":  # it never stops
                 waiting.append((join(queue, made, key), key, now))
             queue.freed(now)
@@ -153,16 +153,16 @@ def test_nobody_is_lost_and_no_limit_is_broken(story: list[tuple[str, int, int]]
             if waiter is not None:
                 waiters.append(waiter)
                 queue.freed(0.0)
-        elif what == "free" and made[which].live.gate.in_flight:
+        elif what == "free" and made[which].state.gate.in_flight:
             free(queue, made[which])
         elif what == "leave":
             waiting = [waiter for waiter in waiters if not waiter.turn.settled]
             if waiting:
                 waiting[key % len(waiting)].give_up()
                 left.append(waiting[key % len(waiting)])
-        assert all(choice.live.gate.in_flight <= 1 for choice in made)
+        assert all(candidate.state.gate.in_flight <= 1 for candidate in made)
         assert queue.depth == sum(not waiter.turn.settled for waiter in waiters) <= 5
         assert all(settled(waiter) is None for waiter in left)
         for waiter in waiters:  # who could go has gone
             if not waiter.turn.settled:
-                assert not any(choice.has_room for choice in waiter.choices)
+                assert not any(candidate.has_room for candidate in waiter.candidates)

@@ -9,7 +9,7 @@ import pytest
 from trunkline.errors import CallerError, GatewayError
 from trunkline.policy.filters import ModelFilter
 from trunkline.routing.resolve import RouteRule
-from trunkline.routing.strategies import Question
+from trunkline.routing.strategies import SelectionContext
 
 from .fakes import Fake, make_router, served
 
@@ -287,7 +287,7 @@ async def test_upstreams_take_turns() -> None:
     fleet = Fake("ollama", ["a:latest", "b:latest"], ["a:latest"], None)
     router = await make_router(fleet, preferred="ollama")
     pool = router.pool("a", "chat")
-    firsts = [pool.pick(Question(0.0)) for _ in range(6)]
+    firsts = [pool.pick(SelectionContext(0.0)) for _ in range(6)]
     assert [each.upstream.name for each in firsts if each] == ["ollama-0", "ollama-1", "ollama-2"] * 2
     assert {each.upstream.name for each in router.candidates("b", "chat")} == {"ollama-0", "ollama-2"}
     assert [each.upstream.name for each in router.candidates("ollama/c", "chat")] == ["ollama-2"]

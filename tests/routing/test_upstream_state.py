@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import UPSTREAM_BUSY, UPSTREAM_ERROR, UPSTREAM_RATE_LIMIT, ProviderError
-from trunkline.routing.upstream_state import LONGEST_PAUSE_S, Breaker, Gate, Live, PeakEwma
+from trunkline.routing.upstream_state import (
+    LONGEST_PAUSE_S,
+    CircuitBreaker,
+    ConcurrencyGate,
+    PeakEwma,
+    UpstreamState,
+)
 
 RECOVERY = 10.0
 
@@ -27,7 +33,7 @@ steps = st.lists(
 def test_whatever_happens_the_breaker_lets_one_probe_through_at_a_time_and_never_sticks(
     story: list[tuple[str, float, int]], threshold: int
 ) -> None:
-    breaker, now = Breaker(threshold, RECOVERY), 0.0
+    breaker, now = CircuitBreaker(threshold, RECOVERY), 0.0
     flights: list[bool] = []
     """Requests under way; whether each is a probe."""
     probes: list[float] = []
@@ -64,7 +70,7 @@ def test_whatever_happens_the_breaker_lets_one_probe_through_at_a_time_and_never
 
 
 def test_a_breakers_life() -> None:
-    breaker = Breaker(3, RECOVERY)
+    breaker = CircuitBreaker(3, RECOVERY)
     for _ in range(2):
         breaker.fail(False, 0.0)
     breaker.succeed(False)  # failures in a row are what counts
@@ -91,7 +97,7 @@ def test_a_breakers_life() -> None:
 
 
 def test_a_probe_that_is_never_heard_of_again_does_not_block() -> None:
-    breaker = Breaker(1, RECOVERY)
+    breaker = CircuitBreaker(1, RECOVERY)
     breaker.fail(False, 0.0)
     assert breaker.send(10.0)
     assert not breaker.allows(19.9)
@@ -99,7 +105,7 @@ def test_a_probe_that_is_never_heard_of_again_does_not_block() -> None:
 
 
 def test_a_hint() -> None:
-    breaker = Breaker(1, RECOVERY)
+    breaker = CircuitBreaker(1, RECOVERY)
     breaker.hint(0.0)
     breaker.fail(False, 1.0)
     breaker.hint(2.0)
@@ -109,39 +115,39 @@ def test_a_hint() -> None:
 
 
 def test_switched_off() -> None:
-    live = Live("a", Breaker(0))
+    state = UpstreamState("a", CircuitBreaker(0))
     for _ in range(100):
-        live.failed(ProviderError("no", UPSTREAM_RATE_LIMIT, retry_after=60), "m", False, 0.0)
-    assert live.may("m", 0.0)
-    assert not live.breaker.is_on
+        state.failed(ProviderError("no", UPSTREAM_RATE_LIMIT, retry_after=60), "m", False, 0.0)
+    assert state.may("m", 0.0)
+    assert not state.breaker.is_on
 
 
 def test_left_alone_for_as_long_as_it_says() -> None:
-    live = Live("a", Breaker(5))
-    live.failed(ProviderError("slow down", UPSTREAM_BUSY, retry_after=7), "m", False, 100.0)
-    assert not live.may("m", 106.9)
-    assert not live.may("other", 106.9)
-    assert live.may_in(105.0) == live.may_in(105.0, "m") == 2.0
-    assert live.may("m", 107.0)
-    assert not live.resting
-    live.pause(1e9, 200.0)
-    assert live.may("m", 200.0 + LONGEST_PAUSE_S)
+    state = UpstreamState("a", CircuitBreaker(5))
+    state.failed(ProviderError("slow down", UPSTREAM_BUSY, retry_after=7), "m", False, 100.0)
+    assert not state.may("m", 106.9)
+    assert not state.may("other", 106.9)
+    assert state.may_in(105.0) == state.may_in(105.0, "m") == 2.0
+    assert state.may("m", 107.0)
+    assert not state.resting
+    state.pause(1e9, 200.0)
+    assert state.may("m", 200.0 + LONGEST_PAUSE_S)
 
 
 def test_a_rate_limit_is_the_models_own() -> None:
-    live = Live("a", Breaker(5))
-    live.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=7), "m", False, 100.0)
-    live.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=3), "m", False, 101.0)
-    live.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=2), "n", False, 101.0)
-    assert (live.may("m", 105.0), live.may("n", 105.0), live.may("other", 105.0)) == (False, True, True)
-    assert (live.may_in(105.0), live.may_in(105.0, "m"), live.may_in(105.0, "n")) == (0.0, 2.0, 0.0)
-    assert list(live.paused) == ["m"]
-    assert live.may("m", 107.0)
-    assert not live.resting
+    state = UpstreamState("a", CircuitBreaker(5))
+    state.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=7), "m", False, 100.0)
+    state.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=3), "m", False, 101.0)
+    state.failed(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=2), "n", False, 101.0)
+    assert (state.may("m", 105.0), state.may("n", 105.0), state.may("other", 105.0)) == (False, True, True)
+    assert (state.may_in(105.0), state.may_in(105.0, "m"), state.may_in(105.0, "n")) == (0.0, 2.0, 0.0)
+    assert list(state.paused) == ["m"]
+    assert state.may("m", 107.0)
+    assert not state.resting
 
 
 def test_what_fails_fast_is_not_idle() -> None:
-    well, ill = Live("well"), Live("ill")
+    well, ill = UpstreamState("well"), UpstreamState("ill")
     well.gate.in_flight = 3
     for _ in range(2):
         ill.failed(ProviderError("no", UPSTREAM_ERROR), "m", False, 0.0)
@@ -166,7 +172,7 @@ def test_a_peak_comes_at_once_and_goes_slowly(measured: list[tuple[float, float]
 
 @pytest.mark.parametrize(("limit", "room"), [(None, [True] * 4), (2, [True, True, False, False])])
 def test_a_gate(limit: Any, room: list[bool]) -> None:
-    gate, found = Gate(limit), []
+    gate, found = ConcurrencyGate(limit), []
     for _ in range(4):
         found.append(gate.has_room)
         gate.in_flight += 1

@@ -24,7 +24,7 @@ async def test_an_answer(client: Client, listen: Listen) -> None:
 
     origin = await listen(script)
     sink = Recorder()
-    flight = client.send(post(origin, b"{}"), sink)
+    in_flight = client.send(post(origin, b"{}"), sink)
     assert sink.calls == []
     await sink.end()
     assert (sink.status, sink.headers, sink.body) == (
@@ -33,9 +33,9 @@ async def test_an_answer(client: Client, listen: Listen) -> None:
         b"hi",
     )
     assert sink.calls == ["head", "data", "end"]
-    assert flight.sent
-    assert 0.0 < flight.sent_at <= flight.first_byte_at
-    assert not flight.reused
+    assert in_flight.sent
+    assert 0.0 < in_flight.sent_at <= in_flight.first_byte_at
+    assert not in_flight.reused
     assert heads == [
         b"POST /v1 HTTP/1.1\r\nContent-Length: 2\r\nHost: 127.0.0.1:%d\r\nAccept-Encoding: identity\r\n\r\n{}"
         % origin.port
@@ -52,9 +52,9 @@ async def test_a_kept_connection_is_written_to_at_once(client: Client, listen: L
     origin = await listen(script)
     for number in range(3):
         sink = Recorder()
-        flight = client.send(get(origin), sink)
-        assert flight.reused is (number > 0)
-        assert (flight.sent_at > 0) is flight.reused
+        in_flight = client.send(get(origin), sink)
+        assert in_flight.reused is (number > 0)
+        assert (in_flight.sent_at > 0) is in_flight.reused
         await sink.end()
         assert client.stats == (1, 1, 0, 0)
     assert peers == [0]
@@ -74,12 +74,12 @@ async def test_nagle_is_off(client: Client, listen: Listen) -> None:
         await peer.request()
         await peer.gone()
 
-    flight = client.send(get(await listen(script)), Recorder())
-    await until(lambda: flight.connection is not None)
-    assert flight.connection is not None
-    sock = flight.connection.transport.get_extra_info("socket")
+    in_flight = client.send(get(await listen(script)), Recorder())
+    await until(lambda: in_flight.connection is not None)
+    assert in_flight.connection is not None
+    sock = in_flight.connection.transport.get_extra_info("socket")
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    flight.cancel()
+    in_flight.cancel()
 
 
 @pytest.mark.parametrize("size", [0, 1000, 256 * 1024, 3 * 1024 * 1024])
@@ -353,10 +353,10 @@ async def test_a_stale_connection_is_replaced_silently(client: Client, listen: L
     origin = await listen(second)
     await client.fetch(get(origin))
     sink = Recorder()
-    flight = client.send(post(origin, b"again"), sink)
-    reused = [flight.reused]
+    in_flight = client.send(post(origin, b"again"), sink)
+    reused = [in_flight.reused]
     await sink.end()
-    reused.append(flight.reused)
+    reused.append(in_flight.reused)
     assert reused == [True, False]
     assert numbers == [0, 1]
     assert client.stats == (1, 1, 0, 0)
@@ -427,10 +427,10 @@ async def test_cancel_in_the_answer_closes_the_connection(client: Client, listen
         left.set()
 
     sink = Recorder()
-    flight = client.send(get(await listen(script)), sink)
+    in_flight = client.send(get(await listen(script)), sink)
     async with asyncio.timeout(GUARD):
         await sink.data.wait()
-        flight.cancel()
+        in_flight.cancel()
         await left.wait()
     assert sink.calls == ["head", "data"]
     await until(lambda: client.stats == (0, 0, 0, 0))
@@ -442,9 +442,9 @@ async def test_a_sink_may_end_its_flight_while_it_is_called(
     client: Client, listen: Listen, call: str, deed: str
 ) -> None:
     sink = Recorder()
-    flight = client.send(get(await listen(answer_all)), sink)
-    sink.deeds[call] = getattr(flight, deed)
-    await until(lambda: client.stats.flights == 0)
+    in_flight = client.send(get(await listen(answer_all)), sink)
+    sink.deeds[call] = getattr(in_flight, deed)
+    await until(lambda: client.stats.in_flight == 0)
     assert sink.calls == (["head"] if call == "head" else ["head", "data"])
     assert client.stats.idle == (1 if deed == "release" else 0)
 
@@ -453,12 +453,12 @@ async def test_cancel_while_connecting(client: Client, listen: Listen) -> None:
     origin = await listen(answer_all)
     for turns in range(4):
         sink = Recorder()
-        flight = client.send(get(origin), sink)
+        in_flight = client.send(get(origin), sink)
         for _ in range(turns):
             await asyncio.sleep(0)
-        flight.cancel()
-        flight.cancel()
-        assert client.stats.flights == 0
+        in_flight.cancel()
+        in_flight.cancel()
+        assert client.stats.in_flight == 0
         await client.fetch(get(origin))
         assert "failure" not in sink.calls
 
@@ -467,12 +467,12 @@ async def test_cancel_when_the_answer_is_complete_keeps_the_connection(
     client: Client, listen: Listen
 ) -> None:
     sink = Recorder()
-    flight = client.send(get(await listen(answer_all)), sink)
+    in_flight = client.send(get(await listen(answer_all)), sink)
     await sink.end()
-    flight.cancel()
-    flight.release()
-    flight.pause()
-    flight.resume()
+    in_flight.cancel()
+    in_flight.release()
+    in_flight.pause()
+    in_flight.resume()
     assert client.stats == (1, 1, 0, 0)
 
 
@@ -510,10 +510,10 @@ async def test_a_paused_flight_is_not_read(client: Client, listen: Listen) -> No
         await peer.gone()
 
     sink = Recorder()
-    flight = client.send(get(await listen(script)), sink)
-    sink.deeds["data"] = flight.pause
-    await until(lambda: flight.paused)
-    flight.pause()
+    in_flight = client.send(get(await listen(script)), sink)
+    sink.deeds["data"] = in_flight.pause
+    await until(lambda: in_flight.paused)
+    in_flight.pause()
     before, turns = sent, 0
     while before != sent or turns < 1000:  # until the buffers between us are full
         before, turns = sent, turns + 1
@@ -521,8 +521,8 @@ async def test_a_paused_flight_is_not_read(client: Client, listen: Listen) -> No
     assert len(sink.calls) <= 3  # one more read may have been under way
     assert sent < 512
     del sink.deeds["data"]
-    flight.resume()
-    flight.resume()
+    in_flight.resume()
+    in_flight.resume()
     await sink.end()
     assert len(sink.body) == 512 * 65536
     assert client.stats.idle == 1
@@ -538,14 +538,14 @@ async def test_pausing_before_there_is_a_connection(client: Client, listen: List
         await peer.gone()
 
     sink = Recorder()
-    flight = client.send(get(await listen(script)), sink)
-    flight.pause()
+    in_flight = client.send(get(await listen(script)), sink)
+    in_flight.pause()
     async with asyncio.timeout(GUARD):
         await asked.wait()
     for _ in range(20):
         await asyncio.sleep(0)
     assert sink.calls == []
-    flight.resume()
+    in_flight.resume()
     await sink.end()
 
 
@@ -554,8 +554,8 @@ async def test_a_connection_is_kept_readable_when_its_flight_ends_paused(
 ) -> None:
     origin = await listen(answer_all)
     sink = Recorder()
-    flight = client.send(get(origin), sink)
-    sink.deeds["head"] = flight.pause
+    in_flight = client.send(get(origin), sink)
+    sink.deeds["head"] = in_flight.pause
     await sink.end()
     assert (await client.fetch(get(origin))).body == b"hi"
     assert client.stats.open == 1
@@ -573,11 +573,11 @@ async def test_release_keeps_the_connection_if_the_end_comes_soon(client: Client
 
     origin = await listen(script)
     sink = Recorder()
-    flight = client.send(get(origin), sink)
+    in_flight = client.send(get(origin), sink)
 
     def enough() -> None:
-        flight.pause()
-        flight.release()
+        in_flight.pause()
+        in_flight.release()
 
     sink.deeds["data"] = enough
     async with asyncio.timeout(GUARD):
@@ -591,11 +591,11 @@ async def test_release_keeps_the_connection_if_the_end_comes_soon(client: Client
 
 async def test_release_closes_the_connection_if_the_end_does_not_come(client: Client, listen: Listen) -> None:
     sink = Recorder()
-    flight = client.send(get(await listen(_stream)), sink)
-    sink.deeds["data"] = flight.release
+    in_flight = client.send(get(await listen(_stream)), sink)
+    sink.deeds["data"] = in_flight.release
     async with asyncio.timeout(GUARD):
         await sink.data.wait()
-    assert client.stats.flights == 1
+    assert client.stats.in_flight == 1
     await until(lambda: client.stats == (0, 0, 0, 0))
     assert sink.calls == ["head", "data"]
 
@@ -614,13 +614,13 @@ async def test_flights_wait_for_a_slot_in_order(listen: Listen) -> None:
 
     origin = await listen(script)
     sinks = [Recorder() for _ in range(5)]
-    flights = [client.send(get(origin, b"/%d" % number), sinks[number]) for number in range(5)]
+    in_flight = [client.send(get(origin, b"/%d" % number), sinks[number]) for number in range(5)]
     assert client.stats == (1, 0, 4, 5)
-    flights[2].cancel()
+    in_flight[2].cancel()
     for number in (0, 1, 3, 4):
         await sinks[number].end()
     assert targets == [b"/0", b"/1", b"/3", b"/4"]
-    assert flights[4].reused
+    assert in_flight[4].reused
     await client.aclose()
 
 
@@ -686,7 +686,7 @@ async def test_an_expired_connection_is_not_used(client: Client, listen: Listen)
     origin = await listen(answer_all)
     await client.fetch(get(origin))
     sink = Recorder()
-    [kept] = client._lanes[origin].idle
+    [kept] = client._pools[origin].idle
     kept.expires_at = client.time()
     assert not client.send(get(origin), sink).reused
     await sink.end()
@@ -755,10 +755,10 @@ async def test_one_late_flight_may_end_another(client: Client, listen: Listen) -
     origin = await listen(_silence)
     timeouts = Timeouts(first_byte=0.01)
     sinks = [Recorder(), Recorder()]
-    flights = [client.send(get(origin, timeouts=timeouts), sink) for sink in sinks]
-    for sink, other in zip(sinks, reversed(flights), strict=True):
+    in_flight = [client.send(get(origin, timeouts=timeouts), sink) for sink in sinks]
+    for sink, other in zip(sinks, reversed(in_flight), strict=True):
         sink.deeds["failure"] = other.cancel
-    await until(lambda: client.stats.flights == 0)
+    await until(lambda: client.stats.in_flight == 0)
     assert sorted(len(sink.calls) for sink in sinks) == [0, 1]
 
 
@@ -808,10 +808,10 @@ async def test_sending_after_the_end(listen: Listen) -> None:
     client = Client(proxy=ProxyConfig())
     await client.aclose()
     sink = Recorder()
-    flight = client.send(get(Origin("http", "127.0.0.1", 1)), sink)
+    in_flight = client.send(get(Origin("http", "127.0.0.1", 1)), sink)
     assert sink.calls == []
     assert (await sink.failed()).reason == "closed"
-    flight.cancel()
+    in_flight.cancel()
 
 
 async def test_a_connection_is_collected_with_its_client(listen: Listen) -> None:

@@ -219,10 +219,10 @@ async def test_a_tunnel_that_is_given_up(listen: Listen) -> None:
 
     proxy = await listen(script)
     client = Client(proxy=ProxyConfig.explicit(f"http://127.0.0.1:{proxy.port}"))
-    flight = client.send(get(Origin("https", "nowhere.invalid", 443)), Recorder())
+    in_flight = client.send(get(Origin("https", "nowhere.invalid", 443)), Recorder())
     async with asyncio.timeout(GUARD):
         await asked.wait()
-        flight.cancel()
+        in_flight.cancel()
         await left.wait()
     await client.aclose()
 

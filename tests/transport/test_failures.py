@@ -127,10 +127,10 @@ def test_connections_that_end_too_early(error: Exception, untouched: bool, reaso
     assert cut_off(error, A, untouched=untouched).reason == reason
 
 
-ROWS = [fault for fault in vars(failures).values() if isinstance(fault, Fault)]
+VENDORS = [fault for fault in vars(failures).values() if isinstance(fault, Fault)]
 
 
-@pytest.mark.parametrize("fault", ROWS, ids=[fault.reason for fault in ROWS])
+@pytest.mark.parametrize("fault", VENDORS, ids=[fault.reason for fault in VENDORS])
 def test_rows(fault: Fault) -> None:
     failure = TransportError(fault, A, 1.5)
     assert A in failure.message
@@ -139,4 +139,4 @@ def test_rows(fault: Fault) -> None:
 
 
 def test_reasons_are_unique() -> None:
-    assert len({fault.reason for fault in ROWS}) == len(ROWS)
+    assert len({fault.reason for fault in VENDORS}) == len(VENDORS)

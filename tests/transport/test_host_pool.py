@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from trunkline.transport import Limits, Origin
-from trunkline.transport.host_pool import Lane
+from trunkline.transport.host_pool import HostPool
 from trunkline.transport.route import make_route
 
 ROUTE = make_route(Origin("http", "h", 80), None)
@@ -17,12 +17,12 @@ class Plug:
     expires_at: float = 0.0
 
 
-def lane(**limits: float) -> Lane[Plug, str]:
-    return Lane(ROUTE, Limits(**limits))  # type: ignore[arg-type]
+def make_pool(**limits: float) -> HostPool[Plug, str]:
+    return HostPool(ROUTE, Limits(**limits))  # type: ignore[arg-type]
 
 
 def test_the_last_in_is_the_first_out() -> None:
-    pool, one, two = lane(), Plug(), Plug()
+    pool, one, two = make_pool(), Plug(), Plug()
     assert pool.take(0.0) is None
     assert pool.put(one, 0.0, LONG) is None
     assert pool.put(two, 1.0, LONG) is None
@@ -32,14 +32,14 @@ def test_the_last_in_is_the_first_out() -> None:
 
 
 def test_slots() -> None:
-    pool = lane(per_origin=2)
+    pool = make_pool(per_origin=2)
     assert [pool.take_slot() for _ in range(3)] == [True, True, False]
     assert pool.free_slot() is None
     assert pool.open == 1
 
 
 def test_who_waits_longest_inherits() -> None:
-    pool, plug = lane(per_origin=1), Plug()
+    pool, plug = make_pool(per_origin=1), Plug()
     assert pool.take_slot()
     pool.waiting.extend(["first", "second", "third"])
     pool.withdraw("second")
@@ -56,14 +56,14 @@ def test_who_waits_longest_inherits() -> None:
     [(LONG, 160.0), (60.0, 159.0), (5.0, 104.0), (1.0, 0.0), (0.0, 0.0)],
 )
 def test_how_long_a_connection_is_kept(keep_alive: float, expires_at: float) -> None:
-    pool, plug = lane(keep_alive=60.0), Plug()
+    pool, plug = make_pool(keep_alive=60.0), Plug()
     pool.put(plug, 100.0, keep_alive)
     assert plug.expires_at == expires_at
     assert pool.idle == ([plug] if expires_at else [])
 
 
 def test_no_more_idle_ones_than_allowed() -> None:
-    pool, one, two = lane(idle_per_origin=1), Plug(), Plug()
+    pool, one, two = make_pool(idle_per_origin=1), Plug(), Plug()
     pool.put(one, 0.0, LONG)
     pool.put(two, 0.0, LONG)
     assert pool.idle == [one]
@@ -71,7 +71,7 @@ def test_no_more_idle_ones_than_allowed() -> None:
 
 
 def test_expired_ones_are_not_used() -> None:
-    pool, old, short, fresh = lane(), Plug(), Plug(), Plug()
+    pool, old, short, fresh = make_pool(), Plug(), Plug(), Plug()
     pool.put(old, 0.0, LONG)
     pool.put(fresh, 30.0, LONG)
     pool.put(short, 30.0, 11.0)
@@ -84,7 +84,7 @@ def test_expired_ones_are_not_used() -> None:
 
 
 def test_a_closed_one_is_forgotten() -> None:
-    pool, idle, expired = lane(), Plug(), Plug()
+    pool, idle, expired = make_pool(), Plug(), Plug()
     pool.put(expired, 0.0, LONG)
     pool.take(100.0)
     pool.put(idle, 100.0, LONG)

@@ -4,10 +4,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from trunkline.transport import Flight, Limits, Origin, Timeouts, UpstreamRequest
+from trunkline.transport import InFlightRequest, Limits, Origin, Timeouts, UpstreamRequest
 from trunkline.transport import failures as f
 from trunkline.transport.failures import Fault
-from trunkline.transport.host_pool import Lane
+from trunkline.transport.host_pool import HostPool
 from trunkline.transport.in_flight import CONNECTING, OVER, RELEASED, SENT, WAITING, overdue
 from trunkline.transport.route import make_route
 
@@ -17,23 +17,25 @@ ORIGIN = Origin("http", "h", 80)
 TIMEOUTS = Timeouts(connect=1.0, first_byte=2.0, idle=3.0, total=100.0)
 
 
-class Keeper:
+class InFlightOwner:
     def __init__(self) -> None:
         self.now = 0.0
-        self.dropped: list[Flight] = []
+        self.dropped: list[InFlightRequest] = []
 
     def time(self) -> float:
         return self.now
 
-    def drop(self, flight: Flight) -> None:
-        flight.state = OVER
-        self.dropped.append(flight)
+    def drop(self, in_flight: InFlightRequest) -> None:
+        in_flight.state = OVER
+        self.dropped.append(in_flight)
 
 
-def flight(keeper: Keeper, timeouts: Timeouts = TIMEOUTS) -> tuple[Flight, Recorder]:
+def in_flight(keeper: InFlightOwner, timeouts: Timeouts = TIMEOUTS) -> tuple[InFlightRequest, Recorder]:
     sink = Recorder()
     request = UpstreamRequest(ORIGIN, b"GET", b"/", timeouts=timeouts)
-    return Flight(keeper, Lane(make_route(ORIGIN, None), Limits()), request, b"", sink, keeper.now), sink
+    return InFlightRequest(
+        keeper, HostPool(make_route(ORIGIN, None), Limits()), request, b"", sink, keeper.now
+    ), sink
 
 
 @pytest.mark.parametrize(
@@ -47,14 +49,14 @@ def flight(keeper: Keeper, timeouts: Timeouts = TIMEOUTS) -> tuple[Flight, Recor
     ],
 )
 def test_each_phase_has_its_time(state: int, started: bool, late: tuple[Fault, float]) -> None:
-    one, _ = flight(Keeper())
+    one, _ = in_flight(InFlightOwner())
     one.state, one.started, one.since = state, started, 10.0
     assert overdue(one, 10.0 + late[1] - 0.01) is None
     assert overdue(one, 10.0 + late[1]) == late
 
 
 def test_progress_starts_the_idle_time_anew() -> None:
-    one, sink = flight(Keeper())
+    one, sink = in_flight(InFlightOwner())
     one.state = SENT
     assert overdue(one, 1.9) is None
     sink.progress += 1
@@ -66,14 +68,14 @@ def test_progress_starts_the_idle_time_anew() -> None:
 
 
 def test_a_sink_that_was_used_before_has_made_no_progress_yet() -> None:
-    one, sink = flight(Keeper())
+    one, sink = in_flight(InFlightOwner())
     one.state = SENT
     one.seen = sink.progress = 7
     assert overdue(one, 2.0) == (f.FIRST_BYTE_TIMEOUT, 2.0)
 
 
 def test_a_large_request_that_is_being_taken_is_no_silence() -> None:
-    one, _ = flight(Keeper())
+    one, _ = in_flight(InFlightOwner())
     connection = Mock(spec=["transport"])
     size = connection.transport.get_write_buffer_size
     one.state, one.connection = SENT, connection
@@ -88,20 +90,20 @@ def test_a_large_request_that_is_being_taken_is_no_silence() -> None:
 
 @pytest.mark.parametrize("state", [WAITING, CONNECTING, SENT])
 def test_the_total_time_never_stops(state: int) -> None:
-    one, sink = flight(Keeper())
+    one, sink = in_flight(InFlightOwner())
     one.state, one.since, one.paused = state, 99.9, True
     sink.progress = 1
     assert overdue(one, 100.0) == (f.TOTAL_TIMEOUT, 100.0)
 
 
 def test_without_a_total_time_there_is_no_end() -> None:
-    one, _ = flight(Keeper(), Timeouts())
+    one, _ = in_flight(InFlightOwner(), Timeouts())
     assert one.deadline is None
 
 
 def test_a_paused_flight_is_not_idle() -> None:
-    keeper = Keeper()
-    one, _ = flight(keeper)
+    keeper = InFlightOwner()
+    one, _ = in_flight(keeper)
     one.state, one.started = SENT, True
     one.pause()
     assert overdue(one, 50.0) is None
@@ -112,8 +114,8 @@ def test_a_paused_flight_is_not_idle() -> None:
 
 
 def test_a_flight_is_cancelled_once() -> None:
-    keeper = Keeper()
-    one, _ = flight(keeper)
+    keeper = InFlightOwner()
+    one, _ = in_flight(keeper)
     one.cancel()
     one.cancel()
     assert keeper.dropped == [one]
@@ -121,16 +123,16 @@ def test_a_flight_is_cancelled_once() -> None:
 
 @pytest.mark.parametrize("state", [WAITING, CONNECTING])
 def test_release_before_anything_was_sent_is_a_cancel(state: int) -> None:
-    keeper = Keeper()
-    one, _ = flight(keeper)
+    keeper = InFlightOwner()
+    one, _ = in_flight(keeper)
     one.state = state
     one.release()
     assert keeper.dropped == [one]
 
 
 def test_a_released_flight_is_not_paused_again() -> None:
-    keeper = Keeper()
-    one, sink = flight(keeper)
+    keeper = InFlightOwner()
+    one, sink = in_flight(keeper)
     one.state = SENT
     one.pause()
     one.release()

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from trunkline.policy.auth import configured_ids
-from trunkline.providers.vendors import ROWS
+from trunkline.providers.vendors import VENDORS
 from trunkline.routing.names import read_prefix
 from trunkline.routing.resolve import not_configured
 from trunkline.settings import BUILT_IN_PROVIDERS, resolve_providers
@@ -50,7 +50,7 @@ def _aliases(
 ) -> Iterator[str]:
     aliases = {name.lower(): target for name, target in settings.aliases.items()}
     routes = {name.lower() for name in settings.routes}
-    vendor_ids = any(row.vendor_ids for config in ready.values() if (row := ROWS.get(config.type or "")))
+    vendor_ids = any(row.vendor_ids for config in ready.values() if (row := VENDORS.get(config.type or "")))
     for name, target in settings.aliases.items():
         if name.lower() in routes:
             yield f"aliases.{name}: hides the route of that name"

@@ -99,7 +99,7 @@ def _changes(gateway: Gateway, lines: Counter[Recorded]) -> Iterator[tuple[str, 
         operation: Any = line.operation
         try:
             pool = gateway.router.pool(line.asked, operation)
-            places = {(choice.provider.name, choice.model) for choice in pool.tiers[0].choices}
+            places = {(candidate.provider.name, candidate.model) for candidate in pool.tiers[0].candidates}
         except GatewayError as error:
             yield str(count), line.asked, f"{line.provider}/{line.model}", f"an error: {error.message}"
             continue
@@ -147,8 +147,8 @@ def _with_gateway(settings: Settings, ask: Callable[[Gateway], Any]) -> Any:
         gateway = Gateway(settings, Exposure("127.0.0.1", (), auth_required=True, open_network=False))
         try:
             await gateway.catalog.refresh()
-            for name, shelf in gateway.catalog.shelves.items():
-                if not shelf.known:
+            for name, listing in gateway.catalog.listings.items():
+                if not listing.known:
                     note(f"provider {name!r} did not say which models it has")
             return ask(gateway)
         finally:

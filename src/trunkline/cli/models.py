@@ -44,13 +44,15 @@ async def _ask(settings: Settings, only: str | None) -> tuple[list[dict[str, Any
     gateway = Gateway(settings, Exposure("127.0.0.1", (), auth_required=True, open_network=False))
     try:
         await gateway.catalog.refresh()
-        shelves = {name: shelf for name, shelf in gateway.catalog.shelves.items() if only in (None, name)}
+        listings = {
+            name: listing for name, listing in gateway.catalog.listings.items() if only in (None, name)
+        }
         models = [
             model_object(gateway, name, model, pinned=False)
-            for name, shelf in shelves.items()
-            for model in shelf.models.values()
+            for name, listing in listings.items()
+            for model in listing.models.values()
         ]
-        return models, [name for name, shelf in shelves.items() if not shelf.known]
+        return models, [name for name, listing in listings.items() if not listing.known]
     finally:
         await gateway.aclose()
 

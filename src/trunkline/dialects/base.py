@@ -14,12 +14,12 @@ import msgspec
 
 from trunkline.errors import GatewayError
 from trunkline.events import StreamEvent
-from trunkline.model import Job, Operation, Usage
+from trunkline.model import CanonicalRequest, Operation, Usage
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class Peek(msgspec.Struct, frozen=True, kw_only=True):
+class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The few fields of a request that routing and policy need, read without parsing the rest."""
 
     model: str | None
@@ -37,7 +37,7 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
     """Ollama's empty requests, which only bring a model into memory or let it go."""
 
 
-class Fills(msgspec.Struct, frozen=True, kw_only=True):
+class RequestDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """What settings add to, or take from, a request on its way to one upstream."""
 
     temperature: float | None = None
@@ -54,10 +54,10 @@ class Fills(msgspec.Struct, frozen=True, kw_only=True):
     """Members of OpenRouter's ``provider`` object that are set whatever the request says."""
 
 
-NO_FILLS = Fills()
+NO_DEFAULTS = RequestDefaults()
 
 
-class Manners(msgspec.Struct, frozen=True, kw_only=True):
+class ClientConventions(msgspec.Struct, frozen=True, kw_only=True):
     """What a dialect's clients expect beside the bytes of an answer."""
 
     id_header: bytes | None = None
@@ -72,7 +72,7 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     """An event that says nothing, for clients that give up on a silent stream; empty where none do."""
 
 
-PLAIN = Manners()
+PLAIN = ClientConventions()
 
 
 class Writer(Protocol):
@@ -110,29 +110,29 @@ class Front(Protocol):
         """Content type of a streamed answer."""
 
     @property
-    def manners(self) -> Manners:
+    def conventions(self) -> ClientConventions:
         """What its clients expect beside the bytes of an answer."""
 
-    def peek(self, body: bytes) -> Peek:
+    def summarize(self, body: bytes) -> RequestSummary:
         """Read what routing needs.
 
         Raises:
             CallerError: the body is not JSON, or a field has the wrong type.
         """
 
-    def parse(self, body: bytes) -> Job:
+    def parse(self, body: bytes) -> CanonicalRequest:
         """Read all of a request into its canonical form.
 
         Raises:
             CallerError: with ``param`` naming the field that is missing or wrong.
         """
 
-    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
-        """A writer for one answer to ``job``, served as ``model`` where the upstream gives no name."""
+    def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
+        """A writer for one answer to ``request``, served as ``model`` where the upstream gives no name."""
 
-    def loaded(self, job: Job, model: str) -> bytes | None:
-        """The whole answer to a ``job`` that only loads its model, for where there is nothing to load; None
-        for every other job."""
+    def loaded(self, request: CanonicalRequest, model: str) -> bytes | None:
+        """The whole answer to a ``request`` that only loads its model, for where there is nothing to load;
+        None for every other job."""
 
     def error(self, error: GatewayError) -> bytes:
         """The body of an error answer in this dialect."""
@@ -156,7 +156,7 @@ class Reader(Protocol):
         """The body ended cleanly: last events. Sets ``error`` if the answer is not complete."""
 
 
-class Scanner(Protocol):
+class Inspector(Protocol):
     """Watches bytes that pass through unchanged: usage, errors and the terminal marker, and no more."""
 
     error: GatewayError | None
@@ -180,23 +180,23 @@ class Back(Protocol):
     opening: int
     """Records of a streamed chat before the first that brings content."""
 
-    def target(self, operation: Operation, job: Job | None) -> str | None:
+    def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Path below the provider's base address, or None if the dialect has no such endpoint."""
 
-    def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
-        """The request body that asks ``model`` for ``job``.
+    def render(self, request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
+        """The request body that asks ``model`` for ``request``.
 
         Raises:
             CallerError: the job holds content that this dialect has no field for.
         """
 
-    def reader(self, job: Job, stream: bool) -> Reader:
-        """A reader for the answer to ``job``."""
+    def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
+        """A reader for the answer to ``request``."""
 
-    def rewrite(self, body: bytes, peek: Peek, model: str, fills: Fills) -> bytes:
-        """A client's body of this same dialect, changed only in its model and in what ``fills`` say."""
+    def rewrite(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
+        """A client's body of this same dialect, changed only in its model and in what ``defaults`` say."""
 
-    def scanner(self, operation: Operation, peek: Peek) -> Scanner:
+    def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """A scanner for an answer that passes through to a client of this same dialect."""
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:

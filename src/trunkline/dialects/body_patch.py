@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.base import NO_FILLS, Fills, Peek
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.errors import CallerError
 
@@ -19,9 +19,15 @@ _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def rewritten(
-    body: bytes, peek: Peek, model: str, fills: Fills, *, bound: str, routes: bool = False
+    body: bytes,
+    summary: RequestSummary,
+    model: str,
+    defaults: RequestDefaults,
+    *,
+    bound: str,
+    routes: bool = False,
 ) -> bytes:
-    """``body`` for ``model``, filled where it leaves open what ``fills`` say; itself if nothing changes.
+    """``body`` for ``model``, filled where it leaves open what ``defaults`` say; itself if nothing changes.
 
     Args:
         body: as the client sent it.
@@ -34,24 +40,24 @@ def rewritten(
     Raises:
         CallerError: the body is not a JSON object.
     """
-    if model == peek.model and fills is NO_FILLS:
+    if model == summary.model and defaults is NO_DEFAULTS:
         return body
     try:
         fields = _decode_fields(body)
     except UNREADABLE as error:
         raise CallerError(f"The request body is not a JSON object: {error}") from None
-    named = {"temperature": fills.temperature, bound: fills.max_tokens}
+    named = {"temperature": defaults.temperature, bound: defaults.max_tokens}
     changes: dict[str, Any] = {
         name: value
-        for name, value in (dict(fills.fields) | named).items()
-        if value is not None and name not in fills.drop and _is_open(fields, name)
+        for name, value in (dict(defaults.fields) | named).items()
+        if value is not None and name not in defaults.drop and _is_open(fields, name)
     }
-    if model != peek.model:
+    if model != summary.model:
         changes["model"] = model
-    if fills.routing and routes:
+    if defaults.routing and routes:
         wishes = _decode(fields.get("provider") or b"null")
-        changes["provider"] = {**(wishes if isinstance(wishes, dict) else {}), **fills.routing}
-    dropped = fills.drop & fields.keys()
+        changes["provider"] = {**(wishes if isinstance(wishes, dict) else {}), **defaults.routing}
+    dropped = defaults.drop & fields.keys()
     if not changes and not dropped:
         return body
     kept: dict[str, Any] = {name: value for name, value in fields.items() if name not in dropped}

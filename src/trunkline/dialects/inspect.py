@@ -20,7 +20,7 @@ from trunkline.model import Usage
 _Record = TypeVar("_Record")
 
 
-class _Scanner:
+class _Inspector:
     def __init__(self, who: str) -> None:
         self.error: GatewayError | None = None
         self.complete = False
@@ -41,7 +41,7 @@ class _Scanner:
         return record
 
 
-class EventScanner(_Scanner, ABC):
+class EventInspector(_Inspector, ABC):
     """A stream of server-sent events on its way to a client of the same dialect.
 
     Args:
@@ -128,7 +128,7 @@ class EventScanner(_Scanner, ABC):
         return True
 
 
-class BodyScanner(_Scanner, ABC):
+class BodyInspector(_Inspector, ABC):
     """A whole JSON answer: held until it is all there, so that a broken one can still become an error."""
 
     def __init__(self, who: str) -> None:

@@ -25,7 +25,7 @@ from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.framing import SSESplitter
 from trunkline.pipe import Pipe
 from trunkline.pipeline.call import Call, Lines
-from trunkline.pipeline.pipeline import Patience, Pipeline
+from trunkline.pipeline.pipeline import Pipeline, PipelineSettings
 from trunkline.providers.base import Provider
 from trunkline.providers.schemas import (
     ChatCompletionChunk,
@@ -78,7 +78,7 @@ class LLMRouter:
         strategy: LoadBalanceStrategy | str = LoadBalanceStrategy.ROUND_ROBIN,
         *,
         fallback: bool = True,
-        patience: Patience = Patience(),  # noqa: B008 - immutable
+        patience: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
     ) -> None:
         """``strategy`` is that of every route that names none; ``fallback``: after a failure, another
         provider of the route is asked.
@@ -118,7 +118,7 @@ class LLMRouter:
         ]
         self._rules[name] = RouteRule(targets, LoadBalanceStrategy(strategy or self.strategy).value)
         self._router = self._wire(self._router)
-        self._pipeline.rewire(self._router, self._pipeline.patience)
+        self._pipeline.reconfigure(self._router, self._pipeline.patience)
 
     def list_models(self) -> list[str]:
         """The routes' names."""

@@ -18,7 +18,7 @@ COMMAND_LINE: Final = "command line"
 """The actor of changes that no key made."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class AuditEntry(msgspec.Struct, frozen=True):
     """One change."""
 
     id: int
@@ -42,7 +42,7 @@ def note(
     )
 
 
-def entries(store: Store, limit: int = 100, before: int | None = None) -> list[Entry]:
+def entries(store: Store, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
     """The newest changes first; ``before`` the one with this id, to page on."""
     from trunkline.ledger.tables import audit
 
@@ -52,7 +52,7 @@ def entries(store: Store, limit: int = 100, before: int | None = None) -> list[E
     with store.begin() as connection:
         rows = connection.execute(query).mappings().all()
     return [
-        Entry(
+        AuditEntry(
             row["id"],
             aware(row["at"]) or row["at"],
             row["actor"],

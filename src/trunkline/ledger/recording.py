@@ -15,7 +15,7 @@ from trunkline.ledger.usage_rows import (
     COLUMNS,
     FLAGS,
     OPTIONAL,
-    Ids,
+    RowIds,
     UsageRow,
     by_day,
     by_hour,
@@ -47,7 +47,7 @@ class Recording:
         self._insert = _insert("usage", COLUMNS, [_mark_of(column, mark) for column in COLUMNS])
         self._insert_prompt = _insert("prompts", ("usage_id", "body"), [mark, mark])
         self._sums = [_upsert(table, (since, *PLACE), (*SUMS, *TIMES), mark) for table, since in _TABLES]
-        self._ids = Ids()
+        self._ids = RowIds()
         self._seen: dict[str, int] = {}
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ OPTIONAL: Final = frozenset(name for name, kind in UsageRow.__annotations__.item
 """Texts that are null in the table where they are empty in a row."""
 
 
-class Ids:
+class RowIds:
     """Numbers for rows, in the order of time, that no other process gives: hundredths of seconds (38 bits),
     the process (18, by chance), and a count (7). A busy process runs a little ahead of its clock."""
 

@@ -92,7 +92,7 @@ class Series:
         self.retries = 0
 
 
-class UpstreamState(NamedTuple):
+class UpstreamGauge(NamedTuple):
     """One upstream at this moment."""
 
     provider: str
@@ -121,11 +121,11 @@ class LedgerState(NamedTuple):
     away: bool = False
 
 
-class Present(NamedTuple):
+class Gauges(NamedTuple):
     """What is true at this moment (Prometheus's gauges), beside the counters, which only grow."""
 
     queue_depth: int = 0
-    upstreams: Sequence[UpstreamState] = ()
+    upstreams: Sequence[UpstreamGauge] = ()
     budgets: Sequence[BudgetState] = ()
     ledger: LedgerState = LedgerState()
 
@@ -133,7 +133,7 @@ class Present(NamedTuple):
 class Metrics:
     """All counters of one gateway."""
 
-    def __init__(self, present: Callable[[], Present] = Present) -> None:
+    def __init__(self, present: Callable[[], Gauges] = Gauges) -> None:
         """``present`` tells what is so at this moment, when somebody asks."""
         self.present = present
         self.queue_waits = Histogram(DURATION_BUCKETS)

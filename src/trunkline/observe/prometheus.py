@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from trunkline.observe.metrics import BudgetState, Histogram, LedgerState, Metrics, Present
+    from trunkline.observe.metrics import BudgetState, Gauges, Histogram, LedgerState, Metrics
 
 MOST_BUDGETS: Final = 100
 """Budgets that have labels of their own: those that are nearest to their end."""
@@ -87,7 +87,7 @@ def _requests(metrics: Metrics) -> Iterator[Metric]:
     yield from (requests, tokens, cost, unpriced, retries, durations, first_bytes, overheads)
 
 
-def _queue_and_upstreams(waits: Histogram, present: Present) -> Iterator[Metric]:
+def _queue_and_upstreams(waits: Histogram, present: Gauges) -> Iterator[Metric]:
     depth = GaugeMetricFamily("trunkline_queue_depth", "Requests that wait for room")
     depth.add_metric([], present.queue_depth)
     waited = HistogramMetricFamily("trunkline_queue_wait_seconds", "Waits for room, of those who waited")

@@ -28,7 +28,7 @@ _KNOWN_FLAGS: Final = 3
 Value: TypeAlias = str | int | float | bool
 
 
-class Passed:
+class ForwardedTrace:
     """A trace of the caller's in which the gateway itself does not appear."""
 
     __slots__ = ("_header",)
@@ -74,7 +74,7 @@ class Trace:
         self.ended, self.failure = now, failure
 
 
-def trace_of(header: bytes | None, on: bool) -> Trace | Passed | None:
+def trace_of(header: bytes | None, on: bool) -> Trace | ForwardedTrace | None:
     """What is to be known of a request's trace, from its ``traceparent`` and whether spans are made here.
 
     A caller that does not record its own trace (the header's sampled flag) is followed in that; a header that
@@ -88,7 +88,7 @@ def trace_of(header: bytes | None, on: bool) -> Trace | Passed | None:
         return Trace() if on else None
     if on and flags & _SAMPLED:
         return Trace(trace_id, parent, flags & _KNOWN_FLAGS)
-    return Passed(header)
+    return ForwardedTrace(header)
 
 
 class Span(NamedTuple):

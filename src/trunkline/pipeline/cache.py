@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trunkline.pipeline.call import Call, Kept, Lines, Responder
+from trunkline.pipeline.call import CachedAnswer, Call, Lines, Responder
 
 HEADER: Final = b"x-trunkline-cache"
 _WISHES: Final = {b"on": True, b"off": False}
@@ -24,13 +24,13 @@ _OVERHEAD: Final = 512
 """Bytes that an entry takes beside its body."""
 
 
-class Answers(Protocol):
+class AnswerStore(Protocol):
     """Where answers are kept."""
 
-    async def find(self, name: str, now: float) -> Kept | None:
+    async def find(self, name: str, now: float) -> CachedAnswer | None:
         """The answer to the request called ``name``, if it is still fresh."""
 
-    def keep(self, name: str, kept: Kept, ttl_s: float, now: float) -> None:
+    def keep(self, name: str, kept: CachedAnswer, ttl_s: float, now: float) -> None:
         """Keep an answer for ``ttl_s`` seconds."""
 
     async def drop(self, name: str) -> None:
@@ -40,16 +40,16 @@ class Answers(Protocol):
         """From now on, this much memory."""
 
 
-class Memory:
+class MemoryStore:
     """Answers in this process's memory; the oldest go first."""
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self.bytes = 0
-        self._kept: OrderedDict[str, tuple[float, Kept]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[float, CachedAnswer]] = OrderedDict()
 
-    async def find(self, name: str, now: float) -> Kept | None:
-        """See :class:`Answers`."""
+    async def find(self, name: str, now: float) -> CachedAnswer | None:
+        """See :class:`AnswerStore`."""
         found = self._kept.get(name)
         if found is None:
             return None
@@ -59,8 +59,8 @@ class Memory:
             return None
         return kept
 
-    def keep(self, name: str, kept: Kept, ttl_s: float, now: float) -> None:
-        """See :class:`Answers`."""
+    def keep(self, name: str, kept: CachedAnswer, ttl_s: float, now: float) -> None:
+        """See :class:`AnswerStore`."""
         if name in self._kept:
             self._drop(name)
         self._kept[name] = now + ttl_s, kept
@@ -68,12 +68,12 @@ class Memory:
         self._shrink()
 
     async def drop(self, name: str) -> None:
-        """See :class:`Answers`."""
+        """See :class:`AnswerStore`."""
         if name in self._kept:
             self._drop(name)
 
     def resize(self, most_bytes: int) -> None:
-        """See :class:`Answers`."""
+        """See :class:`AnswerStore`."""
         self.most_bytes = most_bytes
         self._shrink()
 
@@ -86,7 +86,7 @@ class Memory:
         self.bytes -= _size(kept)
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class CachePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """When answers are cached, and for how long."""
 
     enabled: bool = False
@@ -99,15 +99,20 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """What routes say of caching, by their names."""
 
 
-class Cache:
+class AnswerCache:
     """Which requests are answered from ``answers``, and which answers are kept there."""
 
-    def __init__(self, answers: Answers, clock: Callable[[], float], rule: Rule = Rule()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        answers: AnswerStore,
+        clock: Callable[[], float],
+        rule: CachePolicy = CachePolicy(),  # noqa: B008 - frozen
+    ) -> None:
         self.answers = answers
         self._clock = clock
-        self.configure(rule)
+        self.reconfigure(rule)
 
-    def configure(self, rule: Rule) -> None:
+    def reconfigure(self, rule: CachePolicy) -> None:
         """From the next request on, this rule."""
         self.rule = rule
         self.answers.resize(rule.max_bytes)
@@ -127,7 +132,7 @@ class Cache:
             digest.update(part.encode() + b"\0")
         digest.update(b"%b\0%b\0" % (call.path.encode(), call.query))
         for name, value in call.headers:
-            if name in call.front.manners.passes:
+            if name in call.front.conventions.passes:
                 digest.update(b"%b:%b\0" % (name, value))
         digest.update(b"\0" + body)
         return digest.hexdigest()
@@ -139,16 +144,16 @@ class Cache:
             call.replay(kept)
             return True
         call.cache = "miss"
-        call.responder = Tape(call.responder, self.rule.max_bytes // _SHARE)
+        call.responder = RecordingResponder(call.responder, self.rule.max_bytes // _SHARE)
         return False
 
     def keep(self, name: str, call: Call) -> None:
         """Keep the whole answer that a call has got since :meth:`answer`, if it is not too large."""
         tape = call.responder
-        assert isinstance(tape, Tape)
+        assert isinstance(tape, RecordingResponder)
         if tape.full or call.candidate is None or call.exchange is None:
             return
-        kept = Kept(
+        kept = CachedAnswer(
             streaming=tape.streaming,
             content_type=call.exchange.content_type,
             lines=call.candidate.lines,
@@ -159,7 +164,7 @@ class Cache:
         self.answers.keep(name, kept, self.rule.ttl_s, self._clock())
 
 
-class Tape:
+class RecordingResponder:
     """A responder that remembers what went to the real one, up to a limit."""
 
     def __init__(self, responder: Responder, most_bytes: int) -> None:
@@ -201,9 +206,13 @@ class Tape:
 def _does_something(call: Call) -> bool:
     """The request is there for what it does, not for its answer: files are put and deleted, models brought
     into memory and let go."""
-    peek = call.peek
-    return peek is None or peek.load is not None or (call.front.operation == "other" and peek.model is None)
+    summary = call.summary
+    return (
+        summary is None
+        or summary.load is not None
+        or (call.front.operation == "other" and summary.model is None)
+    )
 
 
-def _size(kept: Kept) -> int:
+def _size(kept: CachedAnswer) -> int:
     return len(kept.body) + _OVERHEAD

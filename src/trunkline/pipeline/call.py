@@ -14,15 +14,15 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from trunkline.dialects.base import Front, Peek
+from trunkline.dialects.base import Front, RequestSummary
 from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
 from trunkline.exchange import Exchange
-from trunkline.immediate import Turn
+from trunkline.immediate import ImmediateFuture
 from trunkline.model import Usage
-from trunkline.observe.traces import Passed, Trace
-from trunkline.policy.reservations import NOTHING, Spent, Ticket
-from trunkline.providers.base import Flight
-from trunkline.routing.candidates import Choice
+from trunkline.observe.traces import ForwardedTrace, Trace
+from trunkline.policy.reservations import NOTHING, Charge, Reservation
+from trunkline.providers.base import InFlight
+from trunkline.routing.candidates import Candidate
 from trunkline.routing.queue import Waiter
 
 Lines = bytes
@@ -49,7 +49,7 @@ class Responder(Protocol):
         """No more pieces. A stream that broke off ends here too, after its error event."""
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class CachedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that a client once got, to be given again."""
 
     streaming: bool
@@ -65,8 +65,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class Attempt(NamedTuple):
     """An attempt that failed, and that another one followed."""
 
-    choice: Choice
-    spent: Spent
+    candidate: Candidate
+    spent: Charge
     began: float
     ended: float
     failure: GatewayError
@@ -111,21 +111,21 @@ class Call:
         "error",
         "exchange",
         "first_byte_at",
-        "flight",
         "front",
         "gone",
         "headers",
+        "in_flight",
         "kept",
         "key",
         "landed_at",
         "only",
         "past",
         "path",
-        "peek",
         "probe",
         "prompt",
         "query",
         "request_id",
+        "reservation",
         "responder",
         "route",
         "sent_at",
@@ -133,7 +133,7 @@ class Call:
         "spent",
         "started",
         "status",
-        "ticket",
+        "summary",
         "trace",
         "waited",
         "waiter",
@@ -164,33 +164,33 @@ class Call:
         self.headers = headers
         self.query = query
         self.key = key
-        self.peek: Peek | None = None
+        self.summary: RequestSummary | None = None
         self.route: str | None = None
         """The configured route that the model's name stands for, if it is one."""
         self.end_user: bytes | None = None
         """Whom the client asks for, where a header says it."""
         self.prompt: str | None = None
         """The request's body, where prompts are stored."""
-        self.trace: Trace | Passed | None = None
+        self.trace: Trace | ForwardedTrace | None = None
         """Its place in a trace, if it has one."""
         self.began = _now()
 
         # What policy and the cache say of it
-        self.ticket: Ticket | None = None
+        self.reservation: Reservation | None = None
         """What it has taken of limits and budgets."""
         self.cache_wish: bytes | None = None
         """Value of the request's header ``x-trunkline-cache``: ``on`` or ``off``, if it was sent."""
         self.cache = ""
         """``hit`` or ``miss``; empty where the cache of answers was not asked."""
-        self.kept: Kept | None = None
+        self.kept: CachedAnswer | None = None
         """The cached answer that was given, on a ``hit``."""
 
         # Its attempts, the current one first
         self.attempts = 0
         """How many were begun."""
-        self.candidate: Choice | None = None
+        self.candidate: Candidate | None = None
         self.exchange: Exchange | None = None
-        self.flight: Flight | None = None
+        self.in_flight: InFlight | None = None
         self.probe = False
         """The current attempt is the one that tries whether an upstream with an open breaker works again."""
         self.sent_at: float | None = None
@@ -222,18 +222,18 @@ class Call:
         # What its own methods remember
         self._heard = -1
         """The attempt's progress at the last :meth:`beat`."""
-        self._attempt: Turn[GatewayError | None] | None = None
-        self._rest: Turn[None] | None = None
+        self._attempt: ImmediateFuture[GatewayError | None] | None = None
+        self._rest: ImmediateFuture[None] | None = None
 
     # The server's side
 
     def disconnected(self) -> None:
         """The client has gone: stop the upstream, now."""
         self.gone = True
-        if self.flight is not None:
+        if self.in_flight is not None:
             under_way = self._attempt is not None and not self._attempt.settled
-            self.abandoned = self.abandoned or (under_way and self.flight.sent)
-            self.flight.cancel()
+            self.abandoned = self.abandoned or (under_way and self.in_flight.sent)
+            self.in_flight.cancel()
         self._end_attempt(GONE)
         if self.waiter is not None:
             self.waiter.give_up()
@@ -242,25 +242,25 @@ class Call:
 
     def pause(self) -> None:
         """The client reads more slowly than the upstream writes."""
-        if self.flight is not None:
-            self.flight.pause()
+        if self.in_flight is not None:
+            self.in_flight.pause()
 
     def resume(self) -> None:
         """The client has caught up."""
-        if self.flight is not None:
-            self.flight.resume()
+        if self.in_flight is not None:
+            self.in_flight.resume()
 
     def beat(self) -> None:
         """Called every few seconds. Writes a ping if nothing was written since the last call, for clients
         that give up on a silent stream."""
-        exchange, ping = self.exchange, self.front.manners.ping
+        exchange, ping = self.exchange, self.front.conventions.ping
         if not ping or exchange is None or not self.started or self.answered:
             return
         if exchange.progress == self._heard:
             self.responder.write(ping)
         self._heard = exchange.progress
 
-    # The provider's side: an ``Outlet``
+    # The provider's side: an ``AnswerReceiver``
 
     def emit(self, data: bytes) -> None:
         """Bytes of an answer that goes on."""
@@ -302,7 +302,7 @@ class Call:
         self.first_byte_at = _now()
         if self.probe and self.candidate is not None:
             self.probe = False
-            self.candidate.live.breaker.succeed(probe=True)
+            self.candidate.state.breaker.succeed(probe=True)
         self.responder.start(200, self._lines(self.exchange.content_type) + _STREAM_LINES)
 
     def _end_attempt(self, error: GatewayError | None) -> None:
@@ -311,7 +311,7 @@ class Call:
 
     # The pipeline's side
 
-    async def attempt(self, candidate: Choice, exchange: Exchange) -> GatewayError | None:
+    async def attempt(self, candidate: Candidate, exchange: Exchange) -> GatewayError | None:
         """Put the request to one upstream; None when the answer is whole."""
         self.candidate = candidate
         self.exchange = exchange
@@ -323,8 +323,8 @@ class Call:
         if trace is not None:
             exchange.headers = (*exchange.headers, trace.depart())
         self.sent_at = _now()
-        attempt = self._attempt = Turn()
-        self.flight = candidate.provider.open(exchange, candidate.upstream, self)
+        attempt = self._attempt = ImmediateFuture()
+        self.in_flight = candidate.provider.open(exchange, candidate.upstream, self)
         if trace is None:
             return await attempt
         failure = await attempt
@@ -335,7 +335,7 @@ class Call:
         """Wait so long, but not beyond the client's going: what the call has taken is not held for nobody."""
         if self.gone:
             return
-        rest = self._rest = Turn[None]()
+        rest = self._rest = ImmediateFuture[None]()
         timer = asyncio.get_running_loop().call_later(seconds, rest.settle, None)
         try:
             await rest
@@ -343,7 +343,7 @@ class Call:
             timer.cancel()
             self._rest = None
 
-    def replay(self, kept: Kept) -> None:
+    def replay(self, kept: CachedAnswer) -> None:
         """Answer with what somebody was answered before."""
         self.kept, self.cache = kept, "hit"
         self.started = self.answered = True
@@ -368,10 +368,10 @@ class Call:
 
     def _lines(self, content_type: bytes) -> Lines:
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
-        if self.front.manners.id_header is not None:
-            lines += b"%b: %b\r\n" % (self.front.manners.id_header, self.request_id.encode())
-        if self.ticket is not None:
-            lines += self.ticket.lines()
+        if self.front.conventions.id_header is not None:
+            lines += b"%b: %b\r\n" % (self.front.conventions.id_header, self.request_id.encode())
+        if self.reservation is not None:
+            lines += self.reservation.lines()
         if self.cache:
             lines += b"x-trunkline-cache: %b\r\n" % self.cache.encode()
         if self.candidate is None:
@@ -398,7 +398,7 @@ class Call:
         if self.exchange is None:
             if self.kept is not None:
                 return self.kept.model
-            return None if self.peek is None else self.peek.model
+            return None if self.summary is None else self.summary.model
         return self.exchange.model or self.exchange.upstream_model
 
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.errors import (
     CLIENT_GONE,
     MODEL_NOT_FOUND,
@@ -27,18 +27,18 @@ from trunkline.errors import (
     ProviderError,
 )
 from trunkline.model import Usage
-from trunkline.pipeline.cache import Cache
+from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.call import GONE, Attempt, Call, Outcome
 from trunkline.policy.estimates import USUAL_BYTES, used
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import FREE, reported
-from trunkline.policy.reservations import NOTHING, AskError, Spent, Ticket
-from trunkline.routing.candidates import Choice, Pool, Tier
+from trunkline.policy.reservations import NOTHING, Charge, RefillNeededError, Reservation
+from trunkline.routing.candidates import Candidate, CandidatePool, Tier
 from trunkline.routing.queue import FairQueue, Waiter
 from trunkline.routing.retries import RetryBudget, pause
 from trunkline.routing.router import Router
 from trunkline.routing.sessions import session_of
-from trunkline.routing.strategies import Memory, Question, in_order
+from trunkline.routing.strategies import SelectionContext, StrategyMemory, in_order
 
 log: Final = structlog.stdlib.get_logger(__name__)
 FIRST_LOOK_S: Final = 3.0
@@ -47,10 +47,10 @@ _TICK_S: Final = 0.2
 """Seconds between two looks whether an upstream has recovered that requests wait for."""
 _now: Final = time.perf_counter
 _NOBODY: Final[frozenset[str]] = frozenset()
-_FREE: Final = Spent(Usage(), False, 0, FREE.source)
+_FREE: Final = Charge(Usage(), False, 0, FREE.source)
 
 
-class Patience(NamedTuple):
+class PipelineSettings(NamedTuple):
     """How long and how often a request tries."""
 
     retry_deadline_s: float = 30.0
@@ -84,9 +84,9 @@ class Pipeline:
         self,
         router: Router,
         observers: Sequence[Callable[[Outcome], None]] = (),
-        patience: Patience = Patience(),  # noqa: B008 - immutable
+        patience: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
         guard: Guard | None = None,
-        cache: Cache | None = None,
+        cache: AnswerCache | None = None,
     ) -> None:
         """``observers`` are told what every call came to; they must be quick and must not raise. Without a
         ``guard`` nothing is limited, and nothing has a price; without a ``cache`` all is asked anew."""
@@ -94,7 +94,7 @@ class Pipeline:
         self.cache = cache
         self.router = router
         self.patience = patience
-        self.queue = FairQueue(Choice.enter, patience.queue_limit)
+        self.queue = FairQueue(Candidate.enter, patience.queue_limit)
         self.budget = RetryBudget()
         self.active: set[Call] = set()
         self._observers = tuple(observers)
@@ -102,7 +102,7 @@ class Pipeline:
         self._ticker: asyncio.TimerHandle | None = None
         self._looks: set[asyncio.Future[None]] = set()
 
-    def rewire(self, router: Router, patience: Patience) -> None:
+    def reconfigure(self, router: Router, patience: PipelineSettings) -> None:
         """Use these from the next request on. Requests that wait in the queue go on waiting there."""
         self.router = router
         self.patience = patience
@@ -127,121 +127,127 @@ class Pipeline:
             self.settle(call)
 
     async def _answer(self, call: Call, body: bytes) -> None:
-        peek = call.peek = call.front.peek(body)
+        summary = call.summary = call.front.summarize(body)
         self.budget.request(call.began)
         if not self.router.catalog.settled:
             await asyncio.ensure_future(self.router.catalog.settle(FIRST_LOOK_S))
         try:
-            pool = self._pool(call, peek)
+            pool = self._pool(call, summary)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
             if not await asyncio.ensure_future(self.router.catalog.look_again()):
                 raise
-            pool = self._pool(call, peek)
-        if peek.load is not None:
-            choices = await asyncio.ensure_future(self.router.holders_first(list(pool)))
-            pool = Pool([Tier(choices, in_order, Memory())])
+            pool = self._pool(call, summary)
+        if summary.load is not None:
+            candidates = await asyncio.ensure_future(self.router.holders_first(list(pool)))
+            pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
         call.route = pool.route
         barred: Set[str] = _NOBODY
         if self.guard is not None:
-            asked = peek.model or pool.choices[0].model
-            operation = peek.operation or call.front.operation
+            asked = summary.model or pool.candidates[0].model
+            operation = summary.operation or call.front.operation
             try:
-                ticket = self.guard.admit_now(call.key, peek, operation, asked, body, pool.choices)
-            except AskError:
-                ticket = await self.guard.admit(call.key, peek, operation, asked, body, pool.choices)
-            if ticket is not None:
-                call.ticket = ticket
-                barred = ticket.barred
+                reservation = self.guard.admit_now(call.key, summary, operation, asked, body, pool.candidates)
+            except RefillNeededError:
+                reservation = await self.guard.admit(
+                    call.key, summary, operation, asked, body, pool.candidates
+                )
+            if reservation is not None:
+                call.reservation = reservation
+                barred = reservation.barred
                 if call.gone:
                     raise GONE
         cache = self.cache
         if cache is None or (name := cache.name_of(call, body)) is None:
-            await self._try(call, body, peek, pool, barred)
+            await self._try(call, body, summary, pool, barred)
         elif not await asyncio.ensure_future(cache.answer(call, name)):
-            await self._try(call, body, peek, pool, barred)
+            await self._try(call, body, summary, pool, barred)
             cache.keep(name, call)
 
-    def _pool(self, call: Call, peek: Peek) -> Pool:
-        if peek.model is None and call.front.operation == "other":
+    def _pool(self, call: Call, summary: RequestSummary) -> CandidatePool:
+        if summary.model is None and call.front.operation == "other":
             return self.router.nameless(call.only, call.key is not None and call.key.local_only)
-        model = peek.model or self.router.default_model(call.only or call.front.home)
+        model = summary.model or self.router.default_model(call.only or call.front.home)
         local_only = call.key is not None and call.key.local_only
-        return self.router.pool(model, peek.operation or call.front.operation, call.only, local_only)
+        return self.router.pool(model, summary.operation or call.front.operation, call.only, local_only)
 
-    async def _try(self, call: Call, body: bytes, peek: Peek, pool: Pool, barred: Set[str]) -> None:
+    async def _try(
+        self, call: Call, body: bytes, summary: RequestSummary, pool: CandidatePool, barred: Set[str]
+    ) -> None:
         """One attempt after another, until one has begun to answer or none is left. Raises the last
         failure."""
         tries: _Tries | None = None
-        choice = pool.only
-        if choice is not None and not barred and choice.is_free:  # nothing to choose, nothing to wait for
-            choice.enter()
+        candidate = pool.only
+        if (
+            candidate is not None and not barred and candidate.is_free
+        ):  # nothing to choose, nothing to wait for
+            candidate.enter()
         else:
             tries = _Tries()
             tries.barred |= barred
-            choice = await self._choose(call, body, pool, tries)
+            candidate = await self._choose(call, body, pool, tries)
         while True:
-            if call.ticket is not None and self.guard is not None and self.guard.rules.guards_providers:
-                refusal = await self._enter_provider(call, choice, self.guard, call.ticket)
+            if call.reservation is not None and self.guard is not None and self.guard.rules.guards_providers:
+                refusal = await self._enter_provider(call, candidate, self.guard, call.reservation)
                 if refusal is not None:
                     tries = tries or _Tries()
                     tries.failure = call.error = refusal
-                    tries.barred |= {each.key for each in pool if each.provider is choice.provider}
-                    choice = await self._choose(call, body, pool, tries)
+                    tries.barred |= {each.key for each in pool if each.provider is candidate.provider}
+                    candidate = await self._choose(call, body, pool, tries)
                     continue
-            failure = call.error = await self._attempt(call, choice, body, peek)
+            failure = call.error = await self._attempt(call, candidate, body, summary)
             if failure is None:
                 return
             if call.started or call.gone or not failure.kind.failover:
                 raise failure
             tries = tries or _Tries()
             tries.failure = failure
-            tries.barred |= pool.ways_out(choice)
+            tries.barred |= pool.ways_out(candidate)
             if failure.kind.retry:
-                tries.again.add(choice.key)
+                tries.again.add(candidate.key)
             if pool.only is None:
-                self._note_failover(call, choice, failure)
+                self._note_failover(call, candidate, failure)
             ended = _now()
             following = await self._choose(call, body, pool, tries)
             self._settle_attempt(call, body)
-            call.past.append(Attempt(choice, call.spent, call.sent_at or ended, ended, failure))
+            call.past.append(Attempt(candidate, call.spent, call.sent_at or ended, ended, failure))
             call.spent, call.exchange = NOTHING, None
-            choice = following
+            candidate = following
 
     async def _enter_provider(
-        self, call: Call, choice: Choice, guard: Guard, ticket: Ticket
+        self, call: Call, candidate: Candidate, guard: Guard, reservation: Reservation
     ) -> GatewayError | None:
         """Take from the budgets of a choice's provider; if there is not enough, its room is given back."""
         refusal: GatewayError | None = GONE
         try:
-            refusal = await guard.enter(ticket, choice.provider, choice.model)
+            refusal = await guard.enter(reservation, candidate.provider, candidate.model)
         finally:
             if refusal is not None or call.gone:
-                choice.leave()
+                candidate.leave()
         if call.gone:
             raise GONE
         return refusal
 
-    async def _choose(self, call: Call, body: bytes, pool: Pool, tries: _Tries) -> Choice:
+    async def _choose(self, call: Call, body: bytes, pool: CandidatePool, tries: _Tries) -> Candidate:
         """The upstream to ask next, its room taken: one that was not tried yet, in the line if all are
         full; when all were tried, one that it may help to try again, after a pause."""
         session = partial(session_of, call.headers, body)
         while True:
-            question = Question(_now(), tries.failure is not None, session)
-            choice = pool.pick(question, tries.barred)
-            if choice is not None:
-                choice.enter()
-                return choice
-            if full := pool.full(question.now, tries.barred):
+            context = SelectionContext(_now(), tries.failure is not None, session)
+            candidate = pool.pick(context, tries.barred)
+            if candidate is not None:
+                candidate.enter()
+                return candidate
+            if full := pool.full(context.now, tries.barred):
                 return await self._line_up(call, full)
             if tries.failure is None:
-                raise _resting(pool, question.now)
+                raise _resting(pool, context.now)
             await self._pause(call, pool, tries, tries.failure)
             tries.barred -= tries.again
             tries.again.clear()
 
-    def _note_failover(self, call: Call, choice: Choice, failure: GatewayError) -> None:
+    def _note_failover(self, call: Call, candidate: Candidate, failure: GatewayError) -> None:
         """Log that another upstream is asked after a failure. The first failover of a call is free; each
         further one counts as a retry, and raises ``failure`` where the budget of retries is used up."""
         if call.attempts > 1 and not self.budget.take(_now()):
@@ -249,61 +255,65 @@ class Pipeline:
         log.warning(
             "falling back",
             request_id=call.request_id,
-            provider=choice.provider.name,
-            upstream=choice.upstream.name,
-            model=choice.model,
+            provider=candidate.provider.name,
+            upstream=candidate.upstream.name,
+            model=candidate.model,
             code=failure.code,
         )
 
-    async def _attempt(self, call: Call, choice: Choice, body: bytes, peek: Peek) -> GatewayError | None:
+    async def _attempt(
+        self, call: Call, candidate: Candidate, body: bytes, summary: RequestSummary
+    ) -> GatewayError | None:
         """Put the request to one upstream whose room is taken, and give the room back."""
-        provider, live, sent = choice.provider, choice.live, _now()
-        live.sent += 1
-        probe = call.probe = live.resting and live.breaker.send(sent)
-        outlook = choice.outlook
-        job = None
-        if outlook is not None:
-            job = outlook.begin(choice.model, choice.resident, choice.size, sent)
+        provider, state, sent = candidate.provider, candidate.state, _now()
+        state.sent += 1
+        probe = call.probe = state.resting and state.breaker.send(sent)
+        predictor = candidate.predictor
+        predicted = None
+        if predictor is not None:
+            predicted = predictor.begin(candidate.model, candidate.resident, candidate.size, sent)
         failure: GatewayError | None = GONE
         call.sent_at = None
         try:
             preparation = provider.preparation(call.front, body)
             if preparation is not None:
                 body = await asyncio.ensure_future(preparation)
-            if call.ticket is None:
-                exchange = provider.exchange(call.front, body, peek, choice.model)
+            if call.reservation is None:
+                exchange = provider.exchange(call.front, body, summary, candidate.model)
             else:
-                exchange = provider.exchange(call.front, body, peek, choice.model, call.ticket.fills)
-            failure = await call.attempt(choice, exchange)
+                exchange = provider.exchange(
+                    call.front, body, summary, candidate.model, call.reservation.defaults
+                )
+            failure = await call.attempt(candidate, exchange)
         finally:
             now = call.landed_at = _now()
-            choice.leave()
+            candidate.leave()
             if failure is None:
-                if live.breaker.failures:
-                    live.breaker.succeed(probe)
-                if not choice.alone:
-                    live.latency.add((call.first_byte_at or now) - sent, now)
+                if state.breaker.failures:
+                    state.breaker.succeed(probe)
+                if not candidate.alone:
+                    state.latency.add((call.first_byte_at or now) - sent, now)
             elif failure.kind is CLIENT_GONE:
-                live.breaker.drop(call.probe)
+                state.breaker.drop(call.probe)
             elif failure.kind.breaker:
-                live.failed(failure, choice.model, probe, now)
+                state.failed(failure, candidate.model, probe, now)
             else:
-                live.breaker.succeed(probe)
-            if outlook is not None and job is not None:
-                outlook.end(job, failure is None, now)
-                if job.cold:  # something else may have had to go
-                    self._look(choice)
+                state.breaker.succeed(probe)
+            if predictor is not None and predicted is not None:
+                predictor.end(predicted, failure is None, now)
+                if predicted.cold:  # something else may have had to go
+                    self._look(candidate)
             if self.queue.depth:
                 self.queue.freed(now)
         return failure
 
-    def _look(self, choice: Choice) -> None:
+    def _look(self, candidate: Candidate) -> None:
         """Ask in the background what is loaded at an upstream now."""
-        task = asyncio.ensure_future(choice.provider.look_at_residents(choice.upstream))
+        task = asyncio.ensure_future(candidate.provider.look_at_residents(candidate.upstream))
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
 
-    async def _line_up(self, call: Call, full: Sequence[Choice]) -> Choice:
+    async def _line_up(self, call: Call, full: Sequence[Candidate]) -> Candidate:
         """Wait for room at one of ``full``; it is taken when this returns.
 
         Raises:
@@ -320,22 +330,22 @@ class Pipeline:
         began = _now()
         self._tick(loop)
         try:
-            choice = await waiter.turn
+            candidate = await waiter.turn
         finally:
             timer.cancel()
             self._leave(call, waiter)
             call.waited += _now() - began
-        if choice is None:
+        if candidate is None:
             if call.gone:
                 raise GONE
             raise self._busy(full, f"none had room within {timeout:g} s (QUEUE_TIMEOUT_S)")
-        return choice
+        return candidate
 
     def _leave(self, call: Call, waiter: Waiter) -> None:
         call.waiter = None
         self.queue.leave(waiter)
 
-    def _busy(self, full: Sequence[Choice], why: str) -> ProviderError:
+    def _busy(self, full: Sequence[Candidate], why: str) -> ProviderError:
         who = full[0].provider.name
         text = f"All upstreams of provider '{who}' for model '{full[0].model}' are full; {why}"
         wait = max(1.0, self.patience.queue_timeout_s / 2)
@@ -352,18 +362,18 @@ class Pipeline:
         if self.queue.depth:
             self._tick(loop)
 
-    async def _pause(self, call: Call, pool: Pool, tries: _Tries, failure: GatewayError) -> None:
+    async def _pause(self, call: Call, pool: CandidatePool, tries: _Tries, failure: GatewayError) -> None:
         """Wait before upstreams that have failed are asked once more. Raises ``failure`` where that is of no
         use, too late or too often."""
         tries.repeats += 1
-        choices = [choice for choice in pool if choice.key in tries.again]
+        candidates = [candidate for candidate in pool if candidate.key in tries.again]
         now = _now()
-        most = max((choice.provider.max_retries for choice in choices), default=0)
+        most = max((candidate.provider.max_retries for candidate in candidates), default=0)
         if tries.repeats > (min(most, 1) if failure.kind.once else most):
             raise failure
         wait = max(
             pause(tries.repeats, failure.retry_after, self._rng),
-            min(choice.may_in(now) for choice in choices),
+            min(candidate.may_in(now) for candidate in candidates),
         )
         if now + wait - call.began > self.patience.retry_deadline_s or not self.budget.take(now):
             raise failure
@@ -374,12 +384,12 @@ class Pipeline:
 
     def _settle_attempt(self, call: Call, body: bytes) -> None:
         """What the attempt that has ended used, and what that costs."""
-        exchange, choice = call.exchange, call.candidate
-        if exchange is None or choice is None or self.guard is None:
+        exchange, candidate = call.exchange, call.candidate
+        if exchange is None or candidate is None or self.guard is None:
             return
         if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost elsewhere
-            free = self.guard.prices.rates_of(choice.provider, choice.model, countable=False)
-            call.spent = Spent(Usage(), False, None, None) if free is None else _FREE
+            free = self.guard.prices.rates_of(candidate.provider, candidate.model, countable=False)
+            call.spent = Charge(Usage(), False, None, None) if free is None else _FREE
             return
         if exchange.usage is None and call.first_byte_at is None and not call.abandoned:  # it failed
             return
@@ -391,17 +401,17 @@ class Pipeline:
         cost, source = None, None
         if usage.cost is not None:
             cost, source = reported(usage.cost), "upstream"
-        elif (rates := self.guard.prices.rates(choice.provider, choice.model)) is not None:
+        elif (rates := self.guard.prices.rates(candidate.provider, candidate.model)) is not None:
             cost, source = rates.cost(usage), rates.source
-        call.spent = Spent(usage, estimated, cost, source, choice.provider.name)
+        call.spent = Charge(usage, estimated, cost, source, candidate.provider.name)
 
     def settle(self, call: Call) -> None:
         """Give back what the call has not used of limits and budgets; tell the observers what it came to."""
-        if call.ticket is not None and self.guard is not None:
+        if call.reservation is not None and self.guard is not None:
             spent = [call.spent]
             if call.past:
                 spent += [each.spent for each in call.past]
-            self.guard.settle(call.ticket, spent)
+            self.guard.settle(call.reservation, spent)
         status = CLIENT_GONE.status if call.gone and not call.answered else call.status
         outcome = Outcome(call, status, _now())
         for observe in self._observers:
@@ -416,11 +426,11 @@ class Pipeline:
             self._ticker = None
 
 
-def _resting(pool: Pool, now: float) -> GatewayError:
+def _resting(pool: CandidatePool, now: float) -> GatewayError:
     """Why nobody can be asked now: the last failure of the one that may be asked again soonest."""
-    soonest = min(pool, key=lambda choice: choice.may_in(now))
+    soonest = min(pool, key=lambda candidate: candidate.may_in(now))
     wait = soonest.may_in(now)
-    last = soonest.live.last_failure
+    last = soonest.state.last_failure
     who = soonest.provider.name
     if last is None:  # a health check has found it away
         return ProviderError(

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from trunkline.dialects.base import NO_FILLS, Fills
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults
 from trunkline.errors import INVALID_API_KEY, CallerError, redact
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class ApiKey(msgspec.Struct, frozen=True):
     """Sets of patterns, in lower case: a model must match one of each set (the key's, its team's)."""
     providers: tuple[frozenset[str], ...] = ()
     """Sets of names: a provider must be in each."""
-    fills: Fills = NO_FILLS
+    defaults: RequestDefaults = NO_DEFAULTS
     """What is added to its requests."""
 
     restricted: bool = False
     """It may not use everything, or its requests are added to."""
 
     def __post_init__(self) -> None:
-        bound = bool(self.models or self.providers or self.fills is not NO_FILLS)
+        bound = bool(self.models or self.providers or self.defaults is not NO_DEFAULTS)
         if bound != self.restricted:
             msgspec.structs.force_setattr(self, "restricted", bound)
 
@@ -188,7 +188,7 @@ class KeyRing:
             priority=policy.priority if policy.priority != "normal" else key.priority,
             models=(*key.models, *_patterns(policy.models)),
             providers=(*key.providers, *_names(policy.providers)),
-            fills=_data_policy(policy.data_collection, policy.zdr) or key.fills,
+            defaults=_data_policy(policy.data_collection, policy.zdr) or key.defaults,
         )
 
     def find(self, key: bytes) -> ApiKey | None:
@@ -217,7 +217,7 @@ def _stored_key(record: ApiKeyRecord, team: TeamRecord | None) -> ApiKey:
         record.expires_at,
         models,
         providers,
-        _data_policy(record.data_collection, record.zdr) or NO_FILLS,
+        _data_policy(record.data_collection, record.zdr) or NO_DEFAULTS,
     )
 
 
@@ -229,11 +229,11 @@ def _names(names: Iterable[str] | None) -> tuple[frozenset[str], ...]:
     return (frozenset(names),) if names else ()
 
 
-def _data_policy(data_collection: str | None, zdr: bool | None) -> Fills | None:
+def _data_policy(data_collection: str | None, zdr: bool | None) -> RequestDefaults | None:
     """OpenRouter's words for what may happen to a request's data."""
     said = {"data_collection": data_collection, "zdr": zdr}
     wanted = {name: value for name, value in said.items() if value is not None}
-    return Fills(routing=wanted) if wanted else None
+    return RequestDefaults(routing=wanted) if wanted else None
 
 
 def configured_id(key: str) -> str:

@@ -2,7 +2,8 @@
 
 All are taken from before a request and settled after it. Nothing here awaits, so that looking and taking
 cannot be torn apart; a meter that must first learn something (what was spent before a start, what other
-nodes have left) says :data:`ASK`, and is asked again after its ``refill``. Times are handed in, in seconds.
+nodes have left) says :data:`NEEDS_REFILL`, and is asked again after its ``refill``. Times are handed in, in
+seconds.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
-from trunkline.policy.rules import Marked
+from trunkline.policy.rules import CounterRule
 
-ASK: Final = -1.0
+NEEDS_REFILL: Final = -1.0
 """The answer of a meter that does not know enough: await its ``refill`` and take again."""
 GRANTED: Final = 0.0
 
@@ -23,7 +24,7 @@ Left: TypeAlias = tuple[int, float]
 """What is left of a limit, and the seconds until all of it is there again."""
 
 
-class Meter(Protocol):
+class Counter(Protocol):
     """A limit or a budget at one moment."""
 
     @property
@@ -61,7 +62,7 @@ class _Knowing:
         """There is nothing to learn."""
 
 
-class Ebb:
+class RefundTracker:
     """How low the debt of a rate (what was taken and is not refilled yet) has been since each take.
 
     Had less been taken then, the debt would have been smaller ever since, but never below nothing: time
@@ -116,7 +117,7 @@ GRAINS: Final = 64
 """A grain is this part of a limit."""
 
 
-class Rate(_Knowing):
+class RateCounter(_Knowing):
     """So much in a time, by GCRA: at most ``limit`` at once, refilled evenly over ``per_s`` seconds."""
 
     __slots__ = ("_ebb", "_full_at", "_interval", "_limit", "_seen", "per_s", "turn")
@@ -130,7 +131,7 @@ class Rate(_Knowing):
         """When all of it will be there again: GCRA's theoretical arrival time."""
         self._seen = -math.inf
         """The last time that was handed in."""
-        self._ebb = Ebb(per_s / GRAINS) if refunds else None
+        self._ebb = RefundTracker(per_s / GRAINS) if refunds else None
 
     @property
     def limit(self) -> int:
@@ -143,7 +144,7 @@ class Rate(_Knowing):
         self._interval = self.per_s / limit
 
     def take(self, amount: int, now: float) -> float:
-        """See :class:`Meter`. More than the whole limit is granted when all of it is there: it would never
+        """See :class:`Counter`. More than the whole limit is granted when all of it is there: it would never
         be otherwise."""
         full_at = self._full_at
         if now < self._seen:  # the clock was set back: nobody is to wait for it to come here again
@@ -163,7 +164,7 @@ class Rate(_Knowing):
         return GRANTED
 
     def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
-        """See :class:`Meter`. What time has given back already is not given back again."""
+        """See :class:`Counter`. What time has given back already is not given back again."""
         ebb = self._ebb
         if used < taken and ebb is not None:
             debt = self._full_at - max(now, self._seen)
@@ -174,7 +175,7 @@ class Rate(_Knowing):
         return False
 
     def left(self, now: float) -> Left:
-        """See :class:`Meter`."""
+        """See :class:`Counter`."""
         reset = self._full_at - now
         if reset <= 0.0:
             return self._limit, 0.0
@@ -182,7 +183,7 @@ class Rate(_Knowing):
         return (max(0, remaining)), reset
 
 
-class Slots(_Knowing):
+class ConcurrencyCounter(_Knowing):
     """So much at once."""
 
     __slots__ = ("limit", "taken")
@@ -193,23 +194,23 @@ class Slots(_Knowing):
         self.taken = 0
 
     def take(self, amount: int, now: float) -> float:
-        """See :class:`Meter`. When one gets free cannot be told: a second is a good guess."""
+        """See :class:`Counter`. When one gets free cannot be told: a second is a good guess."""
         if self.taken + amount > self.limit:
             return 1.0
         self.taken += amount
         return GRANTED
 
     def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
-        """See :class:`Meter`."""
+        """See :class:`Counter`."""
         self.taken -= taken
         return False
 
     def left(self, now: float) -> Left:
-        """See :class:`Meter`."""
+        """See :class:`Counter`."""
         return max(0, self.limit - self.taken), 0.0
 
 
-class Purse:
+class BudgetCounter:
     """So much in a period: what is spent, and what running requests have reserved."""
 
     turn = 0
@@ -222,8 +223,8 @@ class Purse:
         "hard",
         "known",
         "limit",
-        "marked",
         "reserved",
+        "rule",
         "spent",
     )
 
@@ -244,16 +245,16 @@ class Purse:
         self.reserved = 0
         self.alarm: float = math.inf
         """What is spent when the next warning is due."""
-        self.marked: Marked | None = None
+        self.rule: CounterRule | None = None
         """Whose it is."""
         self.known = load is None
         self._load = load
         self._warn_at = 1.0
 
-    def watch(self, marked: Marked, warn_at: float) -> None:
+    def watch(self, rule: CounterRule, warn_at: float) -> None:
         """Say whose it is, and the share of the limit at which a warning is due."""
-        if self.marked is None or self.marked != marked:
-            self.marked = marked
+        if self.rule is None or self.rule != rule:
+            self.rule = rule
             self._warn_at = warn_at
             if self.known:
                 self.arm()
@@ -264,22 +265,22 @@ class Purse:
         first = self.limit * self._warn_at
         self.alarm = first if self.spent < first else self.limit if self.spent < self.limit else math.inf
 
-    def ring(self) -> Marked | None:
+    def ring(self) -> CounterRule | None:
         """The alarm was reached: whose it is; the next one is at the limit, and then there is none."""
         self.alarm = self.limit if self.spent < self.limit else math.inf
-        return self.marked
+        return self.rule
 
     def take(self, amount: int, now: float) -> float:
-        """See :class:`Meter`."""
+        """See :class:`Counter`."""
         if not self.known:
-            return ASK
+            return NEEDS_REFILL
         if self.hard and self.spent + self.reserved + amount > self.limit:
             return max(0.001, self.ends - now) if self.spent + amount > self.limit else 1.0
         self.reserved += amount
         return GRANTED
 
     def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
-        """See :class:`Meter`."""
+        """See :class:`Counter`."""
         self.reserved -= taken
         if self.known:  # else the ledger knows of it
             self.spent += used
@@ -301,6 +302,6 @@ class Purse:
                 self.arm()
 
     def left(self, now: float) -> Left:
-        """See :class:`Meter`."""
+        """See :class:`Counter`."""
         remaining = max(0, self.limit - self.spent - self.reserved)
         return remaining, max(0.0, self.ends - now)

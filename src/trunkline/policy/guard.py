@@ -1,6 +1,6 @@
 """What a request must get past after its key: rules of access, limits and budgets; and what it leaves behind.
 
-``admit`` takes from every meter that a request is under, or from none; ``enter`` does so for the provider
+``admit`` takes from every counter that a request is under, or from none; ``enter`` does so for the provider
 that is about to be asked; ``settle`` gives back what was not used, always. Amounts are known before (an
 estimate of the prompt, the bound on the answer) and after (the upstream's count, its price).
 """
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.errors import (
     LIMITED,
     MODEL_NOT_ALLOWED,
@@ -25,7 +25,7 @@ from trunkline.errors import (
 )
 from trunkline.model import MOST_TOKENS, Operation
 from trunkline.policy.auth import ApiKey
-from trunkline.policy.counters import ASK, Meter, Purse, Rate, Slots
+from trunkline.policy.counters import NEEDS_REFILL, BudgetCounter, ConcurrencyCounter, Counter, RateCounter
 from trunkline.policy.estimates import prompt_tokens
 from trunkline.policy.prices import PriceBook, Priced
 from trunkline.policy.reservations import (
@@ -33,21 +33,21 @@ from trunkline.policy.reservations import (
     MONEY,
     TOKENS,
     Amounts,
-    AskError,
+    Charge,
     Coded,
-    Meters,
-    Plan,
-    Spent,
-    Ticket,
+    CounterPlan,
+    Counters,
+    RefillNeededError,
+    Reservation,
     exhausted,
 )
-from trunkline.policy.rules import DAY, MINUTE, BudgetRule, Caller, Mark, Marked, Rulebook
+from trunkline.policy.rules import DAY, MINUTE, BudgetRule, Caller, CounterKey, CounterRule, Rulebook
 
 _PERIODS: Final = {"minute": MINUTE, "day": DAY}
 _MOST_PLANS: Final = 10_000
 
 
-class Candidate(Protocol):
+class PolicyCandidate(Protocol):
     """One place where the request may be sent, as far as policy looks at it."""
 
     @property
@@ -61,7 +61,7 @@ class Candidate(Protocol):
 class Spending(NamedTuple):
     """What a budget is at: for warnings and listings."""
 
-    mark: Mark
+    counter_key: CounterKey
     rule: BudgetRule
     spent: int
     reserved: int
@@ -69,7 +69,7 @@ class Spending(NamedTuple):
     """When its period does."""
 
 
-MakeMeter = Callable[[Marked, float], Meter]
+MakeCounter = Callable[[CounterRule, float], Counter]
 """Makes the meter of a mark at a time."""
 
 
@@ -80,8 +80,8 @@ class Guard:
         self,
         prices: PriceBook,
         *,
-        make: MakeMeter | None = None,
-        spent: Callable[[Mark, int], Awaitable[int]] | None = None,
+        make: MakeCounter | None = None,
+        spent: Callable[[CounterKey, int], Awaitable[int]] | None = None,
         period: Callable[[str, float], tuple[int, float]] | None = None,
         warn: Callable[[Spending], None] | None = None,
         max_tokens: int = 4096,
@@ -102,65 +102,69 @@ class Guard:
         self._spent = spent
         self._period = period or (lambda per, now: (0, math.inf))
         self._warn = warn
-        self._meters: dict[Mark, tuple[Meter, float]] = {}
+        self._meters: dict[CounterKey, tuple[Counter, float]] = {}
         """And when its period ends."""
-        self._plans: dict[tuple[str | None, str], tuple[Sequence[Candidate], Plan | None]] = {}
+        self._plans: dict[tuple[str | None, str], tuple[Sequence[PolicyCandidate], CounterPlan | None]] = {}
         """By key and model, and the candidates that each was made for: a changed catalog has others."""
 
-    def configure(self, rules: Rulebook, prices: PriceBook, max_tokens: int) -> None:
+    def reconfigure(self, rules: Rulebook, prices: PriceBook, max_tokens: int) -> None:
         """Take other rules and prices. What was counted stays counted."""
         self.rules = rules
         self.prices = prices
         self.max_tokens = max_tokens
         self._plans.clear()
-        for meter, _ in self._meters.values():
-            if isinstance(meter, Purse) and meter.marked is not None and not rules.goes_on(meter.marked):
-                meter.forget()
+        for counter, _ in self._meters.values():
+            if (
+                isinstance(counter, BudgetCounter)
+                and counter.rule is not None
+                and not rules.goes_on(counter.rule)
+            ):
+                counter.forget()
 
-    def make_local(self, marked: Marked, now: float) -> Meter:
+    def make_local(self, rule: CounterRule, now: float) -> Counter:
         """A meter that counts in this process."""
-        mark, amount, budget = marked
+        counter_key, amount, budget = rule
         if budget is None:
-            if mark.what == "slots":
-                return Slots(amount)
-            return Rate(amount, _PERIODS[mark.per], refunds=mark.what != "requests")
-        begin, ends = self._period(mark.per, now)
+            if counter_key.what == "slots":
+                return ConcurrencyCounter(amount)
+            return RateCounter(amount, _PERIODS[counter_key.per], refunds=counter_key.what != "requests")
+        begin, ends = self._period(counter_key.per, now)
         load = None
         if self._spent is not None:
             spent = self._spent
 
             async def load() -> int:
-                return await spent(mark, begin)
+                return await spent(counter_key, begin)
 
-        return Purse(amount, ends, hard=budget.hard, load=load)
+        return BudgetCounter(amount, ends, hard=budget.hard, load=load)
 
     # Before
 
     async def admit(
         self,
         key: ApiKey | None,
-        peek: Peek,
+        summary: RequestSummary,
         operation: Operation,
         model: str,
         body: bytes,
-        candidates: Sequence[Candidate],
-    ) -> Ticket | None:
+        candidates: Sequence[PolicyCandidate],
+    ) -> Reservation | None:
         """Like :meth:`admit_now`, for when that raises AskError: waits until meters know enough."""
         while True:
             try:
-                return self.admit_now(key, peek, operation, model, body, candidates)
-            except AskError as ask:
-                await asyncio.ensure_future(ask.meter.refill(ask.amount))
+                return self.admit_now(key, summary, operation, model, body, candidates)
+            except RefillNeededError as ask:
+                await asyncio.ensure_future(ask.counter.refill(ask.amount))
 
     def admit_now(
         self,
         key: ApiKey | None,
-        peek: Peek,
+        summary: RequestSummary,
         operation: Operation,
         model: str,
         body: bytes,
-        candidates: Sequence[Candidate],
-    ) -> Ticket | None:
+        candidates: Sequence[PolicyCandidate],
+    ) -> Reservation | None:
         """Take what the request needs; None where it is under nothing.
 
         Args:
@@ -184,31 +188,35 @@ class Guard:
             plan = kept[1] if kept and kept[0] is candidates else self._plan(place, key, model, candidates)
         if plan is None and not restricted and not rules.guards_providers:
             return None
-        ticket = Ticket()
+        reservation = Reservation()
         if key is not None and restricted:
-            _check_access(key, model, candidates, ticket)
+            _check_access(key, model, candidates, reservation)
         if plan is None and not rules.guards_providers:
-            return ticket
+            return reservation
         if operation == "other":
-            ticket.countable = False
+            reservation.countable = False
         else:
-            ticket.prompt = prompt_tokens(body)
-            ticket.completion = self._completion(ticket, plan, peek, operation)
+            reservation.prompt = prompt_tokens(body)
+            reservation.completion = self._completion(reservation, plan, summary, operation)
         if plan is not None:
-            self._take_all(ticket, plan, candidates, bounded=bool(peek.max_tokens))
-        return ticket
+            self._take_all(reservation, plan, candidates, bounded=bool(summary.max_tokens))
+        return reservation
 
     def _plan(
-        self, place: tuple[str | None, str], key: ApiKey | None, model: str, candidates: Sequence[Candidate]
-    ) -> Plan | None:
+        self,
+        place: tuple[str | None, str],
+        key: ApiKey | None,
+        model: str,
+        candidates: Sequence[PolicyCandidate],
+    ) -> CounterPlan | None:
         if len(self._plans) > _MOST_PLANS:
             self._plans.clear()
         caller = Caller()
         if key is not None:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
         names = {name for each in candidates for name in _names(model, each)}
-        marks = self.rules.of(caller, [name.lower() for name in names])
-        plan = Plan(marks) if marks else None
+        rules = self.rules.of(caller, [name.lower() for name in names])
+        plan = CounterPlan(rules) if rules else None
         if plan is not None and plan.money:
             rates = [self.prices.rates(each.provider, each.model) for each in candidates]
             plan.rates = [each for each in rates if each is not None] if None not in rates else ()
@@ -216,57 +224,72 @@ class Guard:
         return plan
 
     def _take_all(
-        self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate], *, bounded: bool
+        self,
+        reservation: Reservation,
+        plan: CounterPlan,
+        candidates: Sequence[PolicyCandidate],
+        *,
+        bounded: bool,
     ) -> None:
         """Take what the plan asks for. ``bounded``: the request itself says how long its answer may be."""
         now = time.time()
         if now >= plan.ends:
             self._renew(plan, now)
-        meters = ticket.meters = plan.meters
-        prompt, both = ticket.prompt, ticket.prompt + ticket.completion
-        money = self._most(ticket, plan, candidates) if plan.money else 0
+        counters = reservation.counters = plan.counters
+        prompt, both = reservation.prompt, reservation.prompt + reservation.completion
+        money = self._most(reservation, plan, candidates) if plan.money else 0
         amounts = (1, 1, both if bounded else prompt, money, both)
         try:
-            _take(meters.every, amounts, plan.marks, now)
+            _take(counters.every, amounts, plan.rules, now)
         except CallerError as error:
             if error.status == LIMITED.status:  # the call gets no ticket, but is told what is left
-                error.lines = ticket.lines()
+                error.lines = reservation.lines()
             raise
-        ticket.amounts = amounts
-        if meters.rates:
-            ticket.turns = [rate.turn for rate in meters.rates]
+        reservation.amounts = amounts
+        if counters.rates:
+            reservation.turns = [rate.turn for rate in counters.rates]
 
-    def _renew(self, plan: Plan, now: float) -> None:
+    def _renew(self, plan: CounterPlan, now: float) -> None:
         """Look the plan's meters up for the periods of ``now``."""
-        plan.meters = Meters([(self.meter(marked, now), CODES[marked.mark.what]) for marked in plan.marks])
-        plan.ends = min(self._meters[marked.mark][1] for marked in plan.marks)
+        plan.counters = Counters(
+            [(self.counter(rule, now), CODES[rule.counter_key.what]) for rule in plan.rules]
+        )
+        plan.ends = min(self._meters[rule.counter_key][1] for rule in plan.rules)
 
-    def _completion(self, ticket: Ticket, plan: Plan | None, peek: Peek, operation: Operation) -> int:
+    def _completion(
+        self,
+        reservation: Reservation,
+        plan: CounterPlan | None,
+        summary: RequestSummary,
+        operation: Operation,
+    ) -> int:
         """Tokens that the answers may have at most; the bound goes with the request where it has none."""
         if operation == "embeddings":
             return 0
-        bound = peek.max_tokens
+        bound = summary.max_tokens
         if bound is None:
             bound = self.max_tokens
             if (plan is not None and plan.bounded) or self.rules.guards_providers:
-                ticket.fills = msgspec.structs.replace(ticket.fills, max_tokens=bound)
-        return min(bound if peek.n <= 1 else bound * peek.n, MOST_TOKENS)
+                reservation.defaults = msgspec.structs.replace(reservation.defaults, max_tokens=bound)
+        return min(bound if summary.n <= 1 else bound * summary.n, MOST_TOKENS)
 
-    def _most(self, ticket: Ticket, plan: Plan, candidates: Sequence[Candidate]) -> int:
+    def _most(
+        self, reservation: Reservation, plan: CounterPlan, candidates: Sequence[PolicyCandidate]
+    ) -> int:
         """Micros that the request costs at most, wherever it goes; places without a price are barred under a
         hard budget."""
-        if plan.rates and ticket.countable and not ticket.barred:
-            return max([rates.most(ticket.prompt, ticket.completion) for rates in plan.rates])
+        if plan.rates and reservation.countable and not reservation.barred:
+            return max([rates.most(reservation.prompt, reservation.completion) for rates in plan.rates])
         most = -1
         barred: list[str] = []
         for each in candidates:
-            if each.key in ticket.barred:
+            if each.key in reservation.barred:
                 continue
-            rates = self.prices.rates_of(each.provider, each.model, countable=ticket.countable)
+            rates = self.prices.rates_of(each.provider, each.model, countable=reservation.countable)
             if rates is None:
                 barred.append(each.key)
             else:
-                most = max(most, rates.most(ticket.prompt, ticket.completion))
+                most = max(most, rates.most(reservation.prompt, reservation.completion))
         if barred and plan.hard_money:
             if most < 0:
                 raise CallerError(
@@ -275,60 +298,62 @@ class Guard:
                     NO_PRICE,
                     param="model",
                 )
-            ticket.barred = ticket.barred | {*barred}
+            reservation.barred = reservation.barred | {*barred}
         return max(0, most)
 
-    def meter(self, marked: Marked, now: float) -> Meter:
+    def counter(self, rule: CounterRule, now: float) -> Counter:
         """The meter of a mark, for the period of ``now``."""
-        found = self._meters.get(marked.mark)
+        found = self._meters.get(rule.counter_key)
         if found is not None and now < found[1]:
-            meter = found[0]
-            meter.limit = marked.amount
+            counter = found[0]
+            counter.limit = rule.amount
         else:
-            ends = math.inf if marked.budget is None else self._period(marked.mark.per, now)[1]
-            meter = self._make(marked, now)
-            self._meters[marked.mark] = meter, ends
-        if isinstance(meter, Purse) and marked.budget is not None:
-            meter.hard = marked.budget.hard
-            meter.watch(marked, marked.budget.warn_at)
-        return meter
+            ends = math.inf if rule.budget is None else self._period(rule.counter_key.per, now)[1]
+            counter = self._make(rule, now)
+            self._meters[rule.counter_key] = counter, ends
+        if isinstance(counter, BudgetCounter) and rule.budget is not None:
+            counter.hard = rule.budget.hard
+            counter.watch(rule, rule.budget.warn_at)
+        return counter
 
     # At the provider
 
-    async def enter(self, ticket: Ticket, provider: Priced, model: str) -> GatewayError | None:
+    async def enter(self, reservation: Reservation, provider: Priced, model: str) -> GatewayError | None:
         """Take from the budgets of the provider that is about to be asked; why it cannot be, if so."""
-        marks = self.rules.of_provider(provider.name)
-        if not marks:
+        rules = self.rules.of_provider(provider.name)
+        if not rules:
             return None
-        rates = self.prices.rates_of(provider, model, countable=ticket.countable)
-        budgets = [marked.budget for marked in marks if marked.budget is not None]
+        rates = self.prices.rates_of(provider, model, countable=reservation.countable)
+        budgets = [rule.budget for rule in rules if rule.budget is not None]
         if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
             return CallerError(text, NO_PRICE, param="model", provider=provider.name)
-        money = 0 if rates is None else rates.most(ticket.prompt, ticket.completion)
-        both = ticket.prompt + ticket.completion
+        money = 0 if rates is None else rates.most(reservation.prompt, reservation.completion)
+        both = reservation.prompt + reservation.completion
         while True:
             now = time.time()
-            meters = [(self.meter(marked, now), CODES[marked.mark.what]) for marked in marks]
+            counters = [(self.counter(rule, now), CODES[rule.counter_key.what]) for rule in rules]
             amounts = (1, 1, both, money, both)
             try:
-                _take(meters, amounts, marks, now)
-            except AskError as ask:
-                await asyncio.ensure_future(ask.meter.refill(ask.amount))
+                _take(counters, amounts, rules, now)
+            except RefillNeededError as ask:
+                await asyncio.ensure_future(ask.counter.refill(ask.amount))
                 continue
             except GatewayError as error:
                 error.provider = provider.name
                 return error
-            ticket.at_providers += [(meter, code, amounts[code], provider.name) for meter, code in meters]
+            reservation.at_providers += [
+                (counter, code, amounts[code], provider.name) for counter, code in counters
+            ]
             return None
 
     # After
 
-    def settle(self, ticket: Ticket, spent: Sequence[Spent]) -> None:
+    def settle(self, reservation: Reservation, spent: Sequence[Charge]) -> None:
         """Give back what was not used; ``spent`` by each of the attempts."""
-        amounts, meters = ticket.amounts, ticket.meters
-        if amounts is not None and meters is not None:
-            ticket.amounts = None
+        amounts, counters = reservation.amounts, reservation.counters
+        if amounts is not None and counters is not None:
+            reservation.amounts = None
             tokens = cost = 0
             for each in spent:
                 usage = each.usage
@@ -336,74 +361,80 @@ class Guard:
                 cost += each.cost or 0
             used = (0, 0, tokens, cost, tokens)
             now = time.time()
-            for meter, code in meters.held:
-                if meter.settle(amounts[code], used[code], now):
-                    self._alert(meter)
-            if ticket.turns:
-                for meter, turn in zip(meters.rates, ticket.turns, strict=True):
-                    meter.settle(amounts[TOKENS], tokens, now, turn)
-        if ticket.at_providers:
-            self._settle_at_providers(ticket, spent)
+            for counter, code in counters.held:
+                if counter.settle(amounts[code], used[code], now):
+                    self._alert(counter)
+            if reservation.turns:
+                for counter, turn in zip(counters.rates, reservation.turns, strict=True):
+                    counter.settle(amounts[TOKENS], tokens, now, turn)
+        if reservation.at_providers:
+            self._settle_at_providers(reservation, spent)
 
-    def _settle_at_providers(self, ticket: Ticket, spent: Sequence[Spent]) -> None:
+    def _settle_at_providers(self, reservation: Reservation, spent: Sequence[Charge]) -> None:
         seen: set[tuple[int, str]] = set()
-        for meter, code, taken, name in ticket.at_providers:
+        for counter, code, taken, name in reservation.at_providers:
             used = 0
-            if (id(meter), name) not in seen:  # asked twice: what was used counts once
-                seen.add((id(meter), name))
+            if (id(counter), name) not in seen:  # asked twice: what was used counts once
+                seen.add((id(counter), name))
                 of_it = [each for each in spent if each.provider == name]
                 used = sum((each.cost or 0) if code == MONEY else each.usage.total_tokens for each in of_it)
-            if meter.settle(taken, used, 0.0):
-                self._alert(meter)
-        ticket.at_providers = []
+            if counter.settle(taken, used, 0.0):
+                self._alert(counter)
+        reservation.at_providers = []
 
-    def _alert(self, meter: Meter) -> None:
+    def _alert(self, counter: Counter) -> None:
         """Warn, once at the mark and once when nothing is left."""
-        if not isinstance(meter, Purse):
+        if not isinstance(counter, BudgetCounter):
             return
-        marked = meter.ring()
-        if marked is not None and marked.budget is not None and self._warn is not None:
-            self._warn(Spending(marked.mark, marked.budget, meter.spent, meter.reserved, meter.ends))
+        rule = counter.ring()
+        if rule is not None and rule.budget is not None and self._warn is not None:
+            self._warn(Spending(rule.counter_key, rule.budget, counter.spent, counter.reserved, counter.ends))
 
     def spendings(self) -> list[Spending]:
         """The budgets that were looked at since the start, in their present periods."""
         found, now = [], time.time()
-        for mark, (meter, ends) in self._meters.items():
-            if isinstance(meter, Purse) and now < ends and meter.marked is not None:
-                budget = meter.marked.budget
+        for counter_key, (counter, ends) in self._meters.items():
+            if isinstance(counter, BudgetCounter) and now < ends and counter.rule is not None:
+                budget = counter.rule.budget
                 if budget is not None:
-                    found.append(Spending(mark, budget, meter.spent, meter.reserved))
+                    found.append(Spending(counter_key, budget, counter.spent, counter.reserved))
         return found
 
 
-def _take(meters: Sequence[Coded], amounts: Amounts, marks: Sequence[Marked], now: float) -> None:
-    """Take from all of ``meters``, or from none."""
+def _take(counters: Sequence[Coded], amounts: Amounts, rules: Sequence[CounterRule], now: float) -> None:
+    """Take from all of ``counters``, or from none."""
     at = 0
     try:
-        for meter, code in meters:
-            wait = meter.take(amounts[code], now)
+        for counter, code in counters:
+            wait = counter.take(amounts[code], now)
             if wait:
-                raise AskError(meter, amounts[code]) if wait == ASK else exhausted(marks[at], wait)
+                raise (
+                    RefillNeededError(counter, amounts[code])
+                    if wait == NEEDS_REFILL
+                    else exhausted(rules[at], wait)
+                )
             at += 1
-    except (GatewayError, AskError):
-        for meter, code in meters[:at]:
-            meter.settle(amounts[code], 0, now)
+    except (GatewayError, RefillNeededError):
+        for counter, code in counters[:at]:
+            counter.settle(amounts[code], 0, now)
         raise
 
 
-def _check_access(key: ApiKey, model: str, candidates: Sequence[Candidate], ticket: Ticket) -> None:
+def _check_access(
+    key: ApiKey, model: str, candidates: Sequence[PolicyCandidate], reservation: Reservation
+) -> None:
     """Bar what the key may not use. Raises CallerError if nothing is left."""
     barred = {
         each.key
         for each in candidates
         if not (key.may_ask(each.provider.name) and key.may_use(_names(model, each)))
     }
-    ticket.barred = barred
+    reservation.barred = barred
     if len(barred) == len(candidates):
         raise CallerError(f"This key may not use model '{model}'", MODEL_NOT_ALLOWED, param="model")
-    ticket.fills = key.fills
+    reservation.defaults = key.defaults
 
 
-def _names(model: str, candidate: Candidate) -> tuple[str, ...]:
+def _names(model: str, candidate: PolicyCandidate) -> tuple[str, ...]:
     """What rules may call a model: as it was asked for, and as it is called where it is."""
     return model, candidate.model, f"{candidate.provider.name}/{candidate.model}"

@@ -17,8 +17,17 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 
 from trunkline.errors import LIMITS_AWAY, CallerError
-from trunkline.policy.counters import ASK, GRAINS, GRANTED, Ebb, Left, Meter, Purse, Rate
-from trunkline.policy.rules import DAY, MINUTE, Marked
+from trunkline.policy.counters import (
+    GRAINS,
+    GRANTED,
+    NEEDS_REFILL,
+    BudgetCounter,
+    Counter,
+    Left,
+    RateCounter,
+    RefundTracker,
+)
+from trunkline.policy.rules import DAY, MINUTE, CounterRule
 
 IDLE_S: Final = 1.0
 """Seconds after which what lies idle at a node is given back."""
@@ -35,7 +44,7 @@ SLICE: Final = 100
 _PERIODS: Final = {"minute": MINUTE, "day": DAY}
 
 
-class Leased(NamedTuple):
+class Lease(NamedTuple):
     """The store's answer to a node that wants more."""
 
     granted: int
@@ -61,7 +70,7 @@ class AwayError(Exception):
 class LeaseStore(Protocol):
     """The store that all nodes see. Raises AwayError from every method."""
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
         """Lease between ``need`` and ``want`` of a rate, or nothing."""
 
     async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
@@ -83,14 +92,14 @@ class LeaseStore(Protocol):
         """Whether nobody has claimed this before; it is forgotten some time after ``ends``."""
 
 
-class Sharing:
+class LeasedCounters:
     """The shared meters of one node."""
 
     def __init__(
         self,
         store: LeaseStore,
         period: Callable[[str, float], tuple[int, float]],
-        spent: Callable[[Marked, int], Awaitable[int]],
+        spent: Callable[[CounterRule, int], Awaitable[int]],
         *,
         closed: bool = False,
         local_share: float = 0.1,
@@ -110,18 +119,18 @@ class Sharing:
         self.local_share = local_share
         self.away = False
         """The store did not answer; whoever watches over it says when it does again."""
-        self._meters: list[SharedRate | SharedPurse] = []
+        self._meters: list[SharedRateCounter | SharedBudgetCounter] = []
 
-    def make(self, marked: Marked, now: float) -> Meter:
+    def make(self, rule: CounterRule, now: float) -> Counter:
         """The shared meter of a mark at a time."""
-        mark, amount, budget = marked
-        meter: SharedRate | SharedPurse
-        if budget is None and mark.what != "slots":
-            meter = SharedRate(self, mark.text, amount, _PERIODS[mark.per])
+        counter_key, amount, budget = rule
+        counter: SharedRateCounter | SharedBudgetCounter
+        if budget is None and counter_key.what != "slots":
+            counter = SharedRateCounter(self, counter_key.text, amount, _PERIODS[counter_key.per])
         else:
-            meter = SharedPurse(self, marked, now)
-        self._meters.append(meter)
-        return meter
+            counter = SharedBudgetCounter(self, rule, now)
+        self._meters.append(counter)
+        return counter
 
     def refuse(self) -> None:
         """While the store is away: raise CallerError, if that is what was chosen."""
@@ -144,10 +153,10 @@ class Sharing:
         """Report what was spent, and give back what lies idle (``all_of_it``: everything). Raises
         AwayError."""
         now = time.time()
-        for meter in list(self._meters):
-            await meter.tidy(now, all_of_it=all_of_it)
-            if isinstance(meter, SharedPurse) and meter.is_over(now):
-                self._meters.remove(meter)
+        for counter in list(self._meters):
+            await counter.tidy(now, all_of_it=all_of_it)
+            if isinstance(counter, SharedBudgetCounter) and counter.is_over(now):
+                self._meters.remove(counter)
 
 
 class _Queue:
@@ -180,10 +189,10 @@ class _Queue:
             self._flying = None
 
 
-class SharedRate:
+class SharedRateCounter:
     """A rate that nodes share."""
 
-    def __init__(self, sharing: Sharing, name: str, limit: int, per_s: float) -> None:
+    def __init__(self, sharing: LeasedCounters, name: str, limit: int, per_s: float) -> None:
         self._queue = _Queue(self._lease)
         self._sharing = sharing
         self._name = f"rate:{name}"
@@ -194,10 +203,10 @@ class SharedRate:
         self._free_at = 0.0
         """When there is enough again of what was denied."""
         self._known: Left = (limit, 0.0)
-        self._ebb = Ebb(limit / GRAINS)
+        self._ebb = RefundTracker(limit / GRAINS)
         self._debt = self._heard_at = 0.0  # what all nodes together owed, and when
         self.turn = 0  # of the last take; below zero, it was one of the local share
-        self._local = Rate(1, per_s)
+        self._local = RateCounter(1, per_s)
         self.limit = limit
 
     @property
@@ -211,7 +220,7 @@ class SharedRate:
         self._local.limit = max(1, int(limit * self._sharing.local_share))
 
     def take(self, amount: int, now: float) -> float:
-        """See :class:`~trunkline.policy.counters.Meter`."""
+        """See :class:`~trunkline.policy.counters.Counter`."""
         self._used_at = now
         if self._credit >= amount or (self._credit - self._owed >= amount and -self._owed <= self.limit):
             mine = min(self._credit, amount)  # the rest waits to be given back: the store does not know yet
@@ -226,7 +235,7 @@ class SharedRate:
             return wait
         if 0 < self._denied_until - now <= DENIED_S and amount >= self._denied_for:
             return max(0.001, self._free_at - now)
-        return ASK
+        return NEEDS_REFILL
 
     async def refill(self, amount: int) -> None:
         """Lease what is missing, and a slice where there is room."""
@@ -258,8 +267,8 @@ class SharedRate:
         return max(0.0, self._debt - refilled) - self._credit + self._owed
 
     def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
-        """See :class:`~trunkline.policy.counters.Meter`. What others have taken meanwhile is not known here:
-        time may be thought to have given back more than it has."""
+        """See :class:`~trunkline.policy.counters.Counter`. What others have taken meanwhile is not known
+        here: time may be thought to have given back more than it has."""
         turn = self.turn if turn is None else turn
         if turn < 0:
             self._local.settle(taken, used, now, ~turn)
@@ -279,7 +288,7 @@ class SharedRate:
         return self._known[0] + self._credit, self._known[1]
 
     async def tidy(self, now: float, *, all_of_it: bool) -> None:
-        """See :meth:`Sharing.tidy`."""
+        """See :meth:`LeasedCounters.tidy`."""
         amount = -self._owed
         if self._credit and (all_of_it or abs(now - self._used_at) > IDLE_S):
             amount += self._credit
@@ -295,20 +304,20 @@ class SharedRate:
                 raise
 
 
-class SharedPurse(Purse):
+class SharedBudgetCounter(BudgetCounter):
     """A budget, or a number of places, that nodes share. ``spent`` is what all of them have."""
 
-    def __init__(self, sharing: Sharing, marked: Marked, now: float) -> None:
-        begin, ends = (0, float("inf")) if marked.budget is None else sharing.period(marked.mark.per, now)
-        hard = marked.budget is None or marked.budget.hard
-        super().__init__(marked.amount, ends, hard=hard)
+    def __init__(self, sharing: LeasedCounters, rule: CounterRule, now: float) -> None:
+        begin, ends = (0, float("inf")) if rule.budget is None else sharing.period(rule.counter_key.per, now)
+        hard = rule.budget is None or rule.budget.hard
+        super().__init__(rule.amount, ends, hard=hard)
         self._sharing = sharing
         self._queue = _Queue(self._lease)
-        self._marked = marked
+        self._marked = rule
         self.known = False
         self._begin = begin
-        self._name = f"purse:{marked.mark.text}:{begin}"
-        self._places = marked.budget is None
+        self._name = f"purse:{rule.counter_key.text}:{begin}"
+        self._places = rule.budget is None
         self._credit = 0
         self._unleased = 0
         """Reserved, but not leased: while the store was away, or in a soft budget."""
@@ -322,10 +331,10 @@ class SharedPurse(Purse):
         self._looked_at = 0.0
 
     def take(self, amount: int, now: float) -> float:
-        """See :class:`~trunkline.policy.counters.Meter`."""
+        """See :class:`~trunkline.policy.counters.Counter`."""
         self._used_at = now
         if not (self.known or self._places or self._sharing.away):
-            return ASK
+            return NEEDS_REFILL
         if not self.hard:
             self._unleased += amount
         elif self._credit >= amount:
@@ -344,7 +353,7 @@ class SharedPurse(Purse):
                 return max(0.001, self.ends - now)
             return self._denied_until - now
         else:
-            return ASK
+            return NEEDS_REFILL
         self.reserved += amount
         return GRANTED
 
@@ -385,7 +394,7 @@ class SharedPurse(Purse):
                 self._denied_until = min(now + REFUSED_S, self.ends)
 
     def settle(self, taken: int, used: int, now: float, turn: int | None = None) -> bool:
-        """See :class:`~trunkline.policy.counters.Meter`."""
+        """See :class:`~trunkline.policy.counters.Counter`."""
         if self._places:
             used = 0
         self.reserved -= taken
@@ -403,7 +412,7 @@ class SharedPurse(Purse):
         return self.spent >= self.alarm
 
     def arm(self) -> None:
-        """Both marks are told by whichever node is the first to say so (:meth:`Sharing.is_first`)."""
+        """Both marks are told by whichever node is the first to say so (:meth:`LeasedCounters.is_first`)."""
         self.alarm = self.limit * self._warn_at
 
     def forget(self) -> None:
@@ -421,7 +430,7 @@ class SharedPurse(Purse):
         return now > self.ends + IDLE_S and not (self.reserved or self._to_report or self._to_release)
 
     async def tidy(self, now: float, *, all_of_it: bool) -> None:
-        """See :meth:`Sharing.tidy`."""
+        """See :meth:`LeasedCounters.tidy`."""
         if self._credit and (all_of_it or abs(now - self._used_at) > IDLE_S):
             self._to_release += self._credit
             self._credit = 0

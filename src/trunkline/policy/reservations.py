@@ -9,12 +9,12 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from trunkline.dialects.base import NO_FILLS, Fills
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults
 from trunkline.errors import BUDGET_EXCEEDED, LIMITED, CallerError
 from trunkline.model import Usage
-from trunkline.policy.counters import Meter
+from trunkline.policy.counters import Counter
 from trunkline.policy.prices import Rates
-from trunkline.policy.rules import MINUTE, Marked, What
+from trunkline.policy.rules import MINUTE, CounterRule, What
 
 SLOTS, REQUESTS, TOKENS, MONEY, USED = range(5)
 CODES: Final[dict[What, int]] = {
@@ -29,38 +29,38 @@ CODES: Final[dict[What, int]] = {
 
 Amounts: TypeAlias = tuple[int, int, int, int, int]
 """What a request takes, or has used, of what each of :data:`CODES` counts."""
-Coded: TypeAlias = tuple[Meter, int]
+Coded: TypeAlias = tuple[Counter, int]
 """A meter, and what it counts."""
 NOBODY: Final[frozenset[str]] = frozenset()
 
 
-class Meters:
+class Counters:
     """What a plan's requests are taken from in the present periods."""
 
     __slots__ = ("every", "held", "rates", "shown")
 
     def __init__(self, every: Sequence[Coded]) -> None:
         self.every = every
-        self.held = [(meter, code) for meter, code in every if code not in (REQUESTS, TOKENS)]
+        self.held = [(counter, code) for counter, code in every if code not in (REQUESTS, TOKENS)]
         """Places and budgets: of them a request holds something until it is settled."""
-        self.rates = [meter for meter, code in every if code == TOKENS]
+        self.rates = [counter for counter, code in every if code == TOKENS]
         """Rates of tokens, which are corrected when a request is settled. Requests count as they came."""
         self.shown = [
-            (limit_lines(what, meter.limit), meter)
+            (limit_lines(what, counter.limit), counter)
             for what, code in ((b"requests", REQUESTS), (b"tokens", TOKENS))
-            if (meter := _narrowest(every, code)) is not None
+            if (counter := _narrowest(every, code)) is not None
         ]
         """Limits that headers tell of: the lines but for what is left, and the meter that knows that."""
 
 
-class Plan:
+class CounterPlan:
     """What one key's requests for one model are under, with the meters of the present periods."""
 
-    __slots__ = ("bounded", "ends", "hard_money", "marks", "meters", "money", "rates")
+    __slots__ = ("bounded", "counters", "ends", "hard_money", "money", "rates", "rules")
 
-    def __init__(self, marks: Sequence[Marked]) -> None:
-        budgets = [marked.budget for marked in marks if marked.budget is not None]
-        self.marks = marks
+    def __init__(self, rules: Sequence[CounterRule]) -> None:
+        budgets = [rule.budget for rule in rules if rule.budget is not None]
+        self.rules = rules
         self.money = any(budget.unit == "usd" for budget in budgets)
         """A budget of money is among them."""
         self.rates: Sequence[Rates] = ()
@@ -70,10 +70,10 @@ class Plan:
         """A hard budget is among them: an answer needs a bound."""
         self.ends = -math.inf
         """When the first of the periods ends, and the meters must be looked up anew."""
-        self.meters = Meters(())
+        self.counters = Counters(())
 
 
-class Spent(NamedTuple):
+class Charge(NamedTuple):
     """What an attempt used and cost."""
 
     usage: Usage
@@ -86,10 +86,10 @@ class Spent(NamedTuple):
     provider: str = ""
 
 
-NOTHING: Final = Spent(Usage(), False, 0, None)
+NOTHING: Final = Charge(Usage(), False, 0, None)
 
 
-class Ticket(msgspec.Struct, eq=False):
+class Reservation(msgspec.Struct, eq=False):
     """What one request has taken, until it is settled."""
 
     countable: bool = True
@@ -98,34 +98,34 @@ class Ticket(msgspec.Struct, eq=False):
     """Tokens that the prompt was estimated to have."""
     completion: int = 0
     """Tokens that the answer may have."""
-    meters: Meters | None = None
+    counters: Counters | None = None
     """What it is under."""
     amounts: Amounts | None = None
     """What it has taken of that; None before and after."""
     turns: Sequence[int] = ()
     """The turns of the rates of tokens among them."""
-    at_providers: list[tuple[Meter, int, int, str]] = []
+    at_providers: list[tuple[Counter, int, int, str]] = []
     """What it has taken of budgets of providers: from which, what it counts, how much, and whose it is."""
     barred: Set[str] = NOBODY
     """Candidates that must not be asked."""
-    fills: Fills = NO_FILLS
+    defaults: RequestDefaults = NO_DEFAULTS
     """What policy adds to the request."""
 
     def lines(self) -> bytes:
         """The ``x-ratelimit-*`` headers, as OpenAI has them."""
         found = b""
-        if self.meters is not None and self.meters.shown:
+        if self.counters is not None and self.counters.shown:
             now = time.time()
-            for lines, meter in self.meters.shown:
-                remaining, reset = meter.left(now)
+            for lines, counter in self.counters.shown:
+                remaining, reset = counter.left(now)
                 found += lines % (remaining, duration(reset))
         return found
 
 
-def _narrowest(meters: Sequence[Coded], code: int) -> Meter | None:
+def _narrowest(counters: Sequence[Coded], code: int) -> Counter | None:
     """The one with the smallest limit."""
-    found = [meter for meter, what in meters if what == code]
-    return min(found, key=lambda meter: meter.limit, default=None)
+    found = [counter for counter, what in counters if what == code]
+    return min(found, key=lambda counter: counter.limit, default=None)
 
 
 def limit_lines(what: bytes, limit: int) -> bytes:
@@ -138,25 +138,27 @@ def limit_lines(what: bytes, limit: int) -> bytes:
     )
 
 
-class AskError(Exception):
+class RefillNeededError(Exception):
     """A meter must first learn something: await its ``refill``, and try again."""
 
-    def __init__(self, meter: Meter, amount: int) -> None:
+    def __init__(self, counter: Counter, amount: int) -> None:
         super().__init__()
-        self.meter = meter
+        self.counter = counter
         self.amount = amount
 
 
-def exhausted(marked: Marked, wait: float) -> CallerError:
+def exhausted(rule: CounterRule, wait: float) -> CallerError:
     """What a caller is told, without other people's names."""
-    mark, amount, budget = marked
-    whose = {"key": "this key", "team": "this key's team", "model": "this model"}.get(mark.scope)
-    whose = whose or (f"provider '{mark.subject}'" if mark.scope == "provider" else "the gateway")
+    counter_key, amount, budget = rule
+    whose = {"key": "this key", "team": "this key's team", "model": "this model"}.get(counter_key.scope)
+    whose = whose or (
+        f"provider '{counter_key.subject}'" if counter_key.scope == "provider" else "the gateway"
+    )
     if budget is None:
-        if mark.what == "slots":
+        if counter_key.what == "slots":
             text = f"Too many requests at once: {whose} may have {amount} under way"
         else:
-            text = f"Rate limit of {whose}: {amount} {mark.what} per {mark.per}"
+            text = f"Rate limit of {whose}: {amount} {counter_key.what} per {counter_key.per}"
         text += f". Try again in {duration(wait).decode()}."
         return CallerError(text, LIMITED, retry_after=wait, advice="true" if wait <= MINUTE else "false")
     shown = f"{amount} tokens"

@@ -1,7 +1,7 @@
 """Which limits and budgets a request is under: the rules, compiled for each key and model.
 
-A rule names a subject; a :class:`Mark` is one thing that is counted for one subject. ``*`` of keys or teams
-makes a mark of each one's own, and a rule that names somebody wins over it.
+A rule names a subject; a :class:`CounterKey` is one thing that is counted for one subject. ``*`` of keys or
+teams makes a mark of each one's own, and a rule that names somebody wins over it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BudgetRule(NamedTuple):
     webhook: str | None = None
 
 
-class Mark(NamedTuple):
+class CounterKey(NamedTuple):
     """One thing that is counted for one subject: what a meter is found by."""
 
     scope: Scope
@@ -62,10 +62,10 @@ class Mark(NamedTuple):
         return ":".join(part for part in self if part)
 
 
-class Marked(NamedTuple):
+class CounterRule(NamedTuple):
     """A mark and how much it allows."""
 
-    mark: Mark
+    counter_key: CounterKey
     amount: int
     budget: BudgetRule | None = None
 
@@ -90,33 +90,33 @@ class Rulebook:
         self.is_empty = not self._limits and not self._budgets
         """Nothing is limited."""
 
-    def of(self, caller: Caller, models: Sequence[str]) -> list[Marked]:
+    def of(self, caller: Caller, models: Sequence[str]) -> list[CounterRule]:
         """What a request by ``caller`` for a model of these names (in lower case) is under, without its
         provider's budgets."""
-        found: dict[Mark, Marked] = {}
-        for rule in self._limits:
-            subject = _subject(rule.scope, rule.subject, caller, models)
+        found: dict[CounterKey, CounterRule] = {}
+        for limit in self._limits:
+            subject = _subject(limit.scope, limit.subject, caller, models)
             if subject is not None:
-                found |= {marked.mark: marked for marked in _marks_of_limit(rule, subject)}
+                found |= {rule.counter_key: rule for rule in _rules_of_limit(limit, subject)}
         for budget in self._budgets:
             subject = _subject(budget.scope, budget.subject, caller, ())
             if subject is not None and budget.scope != "provider":
-                marked = _mark_of_budget(budget, subject)
-                found[marked.mark] = marked
+                rule = _rule_of_budget(budget, subject)
+                found[rule.counter_key] = rule
         return list(found.values())
 
-    def of_provider(self, name: str) -> list[Marked]:
+    def of_provider(self, name: str) -> list[CounterRule]:
         """The budgets of a provider; of two for the same period, the later one."""
         found = [
-            _mark_of_budget(rule, name)
+            _rule_of_budget(rule, name)
             for rule in self._budgets
             if rule.scope == "provider" and rule.subject == name
         ]
-        return list({marked.mark: marked for marked in found}.values())
+        return list({rule.counter_key: rule for rule in found}.values())
 
-    def goes_on(self, marked: Marked) -> bool:
+    def goes_on(self, rule: CounterRule) -> bool:
         """Whether a budget that was marked before still is one, of whatever amount."""
-        old = marked.budget
+        old = rule.budget
         if old is None:
             return False
         subjects = {EACH, old.subject}
@@ -143,7 +143,7 @@ def _subject(scope: Scope, named: str, caller: Caller, models: Sequence[str]) ->
     return own if own and named in (EACH, own, name) else None
 
 
-def _marks_of_limit(rule: LimitRule, subject: str) -> list[Marked]:
+def _rules_of_limit(rule: LimitRule, subject: str) -> list[CounterRule]:
     amounts: tuple[tuple[What, str, int | None], ...] = (
         ("slots", "", rule.concurrent),
         ("requests", "minute", rule.requests_per_minute),
@@ -152,12 +152,12 @@ def _marks_of_limit(rule: LimitRule, subject: str) -> list[Marked]:
         ("tokens", "day", rule.tokens_per_day),
     )
     return [
-        Marked(Mark(rule.scope, subject, what, per), amount)
+        CounterRule(CounterKey(rule.scope, subject, what, per), amount)
         for what, per, amount in amounts
         if amount is not None
     ]
 
 
-def _mark_of_budget(rule: BudgetRule, subject: str) -> Marked:
+def _rule_of_budget(rule: BudgetRule, subject: str) -> CounterRule:
     what: What = "usd" if rule.unit == "usd" else "used"
-    return Marked(Mark(rule.scope, subject, what, rule.per), rule.amount, rule)
+    return CounterRule(CounterKey(rule.scope, subject, what, rule.per), rule.amount, rule)

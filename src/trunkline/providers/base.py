@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from trunkline.dialects.base import NO_FILLS, Fills, Front, Peek
+from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.errors import GatewayError
 from trunkline.exchange import Exchange
 from trunkline.model import Operation
@@ -88,7 +88,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         return self.name.partition("#")[0]
 
 
-class Outlet(Protocol):
+class AnswerReceiver(Protocol):
     """Where an opened exchange's bytes go. Exactly one of ``done`` and ``fail`` ends it, never before
     :meth:`Provider.open` has returned."""
 
@@ -102,7 +102,7 @@ class Outlet(Protocol):
         """The answer failed, or broke off after what was emitted."""
 
 
-class Flight(Protocol):
+class InFlight(Protocol):
     """An exchange under way."""
 
     @property
@@ -151,7 +151,12 @@ class Provider(Protocol):
         """
 
     def exchange(
-        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+        self,
+        front: Front,
+        body: bytes,
+        summary: RequestSummary,
+        model: str,
+        wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
         """An exchange for a client's request, to be opened on one of the upstreams; ``wanted`` is what policy
         adds to it.
@@ -160,8 +165,8 @@ class Provider(Protocol):
             CallerError: the request cannot be put to this provider.
         """
 
-    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
-        """Send the request; the answer flows into ``outlet``."""
+    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
+        """Send the request; the answer flows into ``receiver``."""
 
     def resident(self, upstream: Upstream, model: str) -> bool:
         """Whether the model is in memory at the upstream, as far as is known."""

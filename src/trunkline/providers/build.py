@@ -9,14 +9,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
-from trunkline.dialects.base import Fills
+from trunkline.dialects.base import RequestDefaults
 from trunkline.providers.base import Provider
 from trunkline.providers.custom import CustomProcessingProvider
-from trunkline.providers.http import RowProvider, Rule, encode_headers
+from trunkline.providers.http import Rule, VendorProvider, encode_headers
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.vendors import BEARER, ROWS, Row
+from trunkline.providers.vendors import BEARER, VENDORS, VendorSpec
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
 
@@ -55,11 +55,11 @@ def _build(
             return _python(name, load_class(config.python), config)
         if kind == "custom":
             return PythonProvider(name, CustomProcessingProvider(), local=True)
-        if kind not in ROWS and kind != "ollama":
+        if kind not in VENDORS and kind != "ollama":
             return _python(name, _entry_point(name, kind), config)
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images)
-        return _vendor(name, ROWS[kind], config, settings, shared)
+        return _vendor(name, VENDORS[kind], config, settings, shared)
     except ValueError as error:
         raise SettingsError(f"provider {name!r}: {error}") from None
 
@@ -83,19 +83,21 @@ def _ollama(
     )
 
 
-def _vendor(name: str, row: Row, config: ProviderConfig, settings: Settings, shared: Client) -> Provider:
-    if row.needs_key and not config.api_key:
+def _vendor(
+    name: str, spec: VendorSpec, config: ProviderConfig, settings: Settings, shared: Client
+) -> Provider:
+    if spec.needs_key and not config.api_key:
         variable = f"set {name.upper()}_API_KEY, or " if name in BUILT_IN_PROVIDERS else ""
-        raise ValueError(f"{row.title} needs a key; {variable}give its section an api_key")
-    return RowProvider(
+        raise ValueError(f"{spec.title} needs a key; {variable}give its section an api_key")
+    return VendorProvider(
         name,
-        row,
-        [url + row.path for url in config.addresses],
+        spec,
+        [url + spec.path for url in config.addresses],
         drop=config.drop,
         speaks=config.speaks,
         max_retries=settings.max_retries,
         local=bool(config.local),
-        **_common(name, config, settings, shared, row.headers, row.key_headers),
+        **_common(name, config, settings, shared, spec.headers, spec.key_headers),
     )
 
 
@@ -118,7 +120,7 @@ def load_class(path: str) -> Any:
 def _entry_point(name: str, kind: str) -> Any:
     found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == kind]
     if not found:
-        known = ", ".join(sorted([*ROWS, "ollama", "custom"]))
+        known = ", ".join(sorted([*VENDORS, "ollama", "custom"]))
         raise SettingsError(
             f"provider {name!r}: no such type {kind!r}; write one of {known}, install a package that offers "
             f"it as an entry point in {ENTRY_POINTS!r}, or use python: module:Class"
@@ -207,5 +209,5 @@ def _rules(name: str, settings: Settings) -> list[Rule]:
         provider, slash, rest = pattern.partition("/")
         fields = {} if defaults.keep_alive is None else {"keep_alive": defaults.keep_alive}
         if slash and provider == name:
-            rules.append(Rule(rest.lower(), Fills(options=defaults.options, fields=fields)))
+            rules.append(Rule(rest.lower(), RequestDefaults(options=defaults.options, fields=fields)))
     return rules

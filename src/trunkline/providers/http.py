@@ -17,15 +17,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from trunkline import transport
-from trunkline.dialects.base import NO_FILLS, Back, Fills, Front, Headers, Peek
+from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.openai import OtherFront
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.exchange import Exchange, PassThrough, Ready, Relay, Translate
 from trunkline.model import Operation
-from trunkline.providers.base import Flight, ModelInfo, Outlet, Upstream
-from trunkline.providers.library import LibraryFace
-from trunkline.providers.vendors import Row, other_backs
+from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
+from trunkline.providers.library import LibraryInterface
+from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
 
 MAX_WHOLE_BODY: Final = 256 * 1024 * 1024
@@ -41,7 +41,7 @@ class Rule(msgspec.Struct, frozen=True):
     """Fills for the models that match a pattern."""
 
     pattern: str
-    fills: Fills
+    defaults: RequestDefaults
 
 
 class _Place(NamedTuple):
@@ -53,7 +53,7 @@ class _Place(NamedTuple):
     headers_of_get: tuple[tuple[bytes, bytes], ...]
 
 
-class WireProvider(LibraryFace):
+class HttpProvider(LibraryInterface):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
     loads_models = False
@@ -97,7 +97,7 @@ class WireProvider(LibraryFace):
         self._id_prefix = id_prefix
         self._streaming = streaming
         self._rules = tuple(rules)
-        self._fills: dict[str, Fills] = {}
+        self._fills: dict[str, RequestDefaults] = {}
         self._places: dict[str, _Place] = {}
         for number, own in enumerate([headers, *other_keys], start=1):
             for url in urls:
@@ -119,47 +119,52 @@ class WireProvider(LibraryFace):
         return None
 
     def exchange(
-        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+        self,
+        front: Front,
+        body: bytes,
+        summary: RequestSummary,
+        model: str,
+        wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
         """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
         nothing to ask."""
         if isinstance(front, OtherFront):
-            return Relay(front, self.back, body, peek, model, self.name)
-        fills = self.fills_for(model)
-        if wanted is not NO_FILLS:
-            fills = _bounded(_merge([wanted, fills]), wanted.max_tokens)
+            return Relay(front, self.back, body, summary, model, self.name)
+        defaults = self.defaults_for(model)
+        if wanted is not NO_DEFAULTS:
+            defaults = _bounded(_merge([wanted, defaults]), wanted.max_tokens)
         back = self._backs.get(front.dialect)
-        if back is not None and (self._streaming or not peek.stream):
-            return PassThrough(front, back, body, peek, model, fills, self.name)
-        job = front.parse(body)
-        if not self.loads_models and (answer := front.loaded(job, model)) is not None:
+        if back is not None and (self._streaming or not summary.stream):
+            return PassThrough(front, back, body, summary, model, defaults, self.name)
+        request = front.parse(body)
+        if not self.loads_models and (answer := front.loaded(request, model)) is not None:
             return Ready(front, self.back, model, answer)
         return Translate(
             front,
             self.back,
-            job,
+            request,
             model,
-            fills,
+            defaults,
             self.name,
-            stream=peek.stream,
-            upstream_stream=peek.stream and self._streaming,
+            stream=summary.stream,
+            upstream_stream=summary.stream and self._streaming,
             id_prefix=self._id_prefix,
         )
 
-    def fills_for(self, model: str) -> Fills:
+    def defaults_for(self, model: str) -> RequestDefaults:
         """What the settings fill in or drop for ``model``: every rule that matches, later ones first."""
-        fills = self._fills.get(model)
-        if fills is None:
+        defaults = self._fills.get(model)
+        if defaults is None:
             if len(self._fills) > 4096:
                 self._fills.clear()
-            matching = [rule.fills for rule in self._rules if fnmatchcase(model.lower(), rule.pattern)]
-            fills = self._fills[model] = _merge(matching) if matching else NO_FILLS
-        return fills
+            matching = [rule.defaults for rule in self._rules if fnmatchcase(model.lower(), rule.pattern)]
+            defaults = self._fills[model] = _merge(matching) if matching else NO_DEFAULTS
+        return defaults
 
-    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
-        """Send the request; the answer flows into ``outlet``."""
+    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
+        """Send the request; the answer flows into ``receiver``."""
         if exchange.complete:
-            return _Landing(exchange, outlet)
+            return _Landing(exchange, receiver)
         place = self._places[upstream.name]
         request = UpstreamRequest(
             place.origin,
@@ -170,9 +175,9 @@ class WireProvider(LibraryFace):
             self.timeouts_for(exchange, upstream),
             0 if exchange.streaming else MAX_WHOLE_BODY,
         )
-        sink = _Carrier(exchange, outlet, self)
-        flight = sink.flight = self.client.send(request, sink)
-        return flight
+        sink = _Carrier(exchange, receiver, self)
+        in_flight = sink.in_flight = self.client.send(request, sink)
+        return in_flight
 
     def timeouts_for(self, exchange: Exchange, upstream: Upstream) -> Timeouts:
         """How long this exchange may take."""
@@ -250,13 +255,13 @@ class WireProvider(LibraryFace):
             await self.client.aclose()
 
 
-class RowProvider(WireProvider):
+class VendorProvider(HttpProvider):
     """A provider that is a row of data."""
 
     def __init__(
         self,
         name: str,
-        row: Row,
+        spec: VendorSpec,
         urls: Sequence[str],
         *,
         drop: Sequence[str] = (),
@@ -265,29 +270,29 @@ class RowProvider(WireProvider):
     ) -> None:
         """``speaks`` are the dialects that it has besides its own, where that is not what the row says."""
         rules = [
-            *(Rule(pattern, Fills(drop=fields)) for pattern, fields in row.drop.items()),
-            *([Rule("*", Fills(drop=frozenset(drop)))] if drop else []),
+            *(Rule(pattern, RequestDefaults(drop=fields)) for pattern, fields in spec.drop.items()),
+            *([Rule("*", RequestDefaults(drop=frozenset(drop)))] if drop else []),
             *more.pop("rules", ()),
         ]
-        who = row.title if row.url else f"Provider '{name}'"
-        back = row.back(who)
+        who = spec.title if spec.url else f"Provider '{name}'"
+        back = spec.back(who)
         others = other_backs(
             who,
-            row.speaks if speaks is None else speaks,
-            routes=row.quirks is not None and row.quirks.routes,
+            spec.speaks if speaks is None else speaks,
+            routes=spec.quirks is not None and spec.quirks.routes,
         )
         super().__init__(
-            name, row.kind, back, urls, rules=rules, id_prefix=row.id_prefix, other_backs=others, **more
+            name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more
         )
-        self.row = row
+        self.spec = spec
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /models``, and the vendor's other lists, if it has some and they can be had."""
-        items = await self._list(upstream, self.row.list_path)
-        for path in self.row.other_lists:
+        items = await self._list(upstream, self.spec.list_path)
+        for path in self.spec.other_lists:
             with suppress(ProviderError):
                 items += await self._list(upstream, path)
-        return [self.row.read_models(item) for item in items if isinstance(item, dict) and item.get("id")]
+        return [self.spec.read_models(item) for item in items if isinstance(item, dict) and item.get("id")]
 
     async def _list(self, upstream: Upstream, path: str) -> list[Any]:
         listing = await self.get_json(upstream, path)
@@ -299,15 +304,15 @@ class RowProvider(WireProvider):
 
 
 class _Carrier:
-    """One exchange on the transport: a ``Sink`` on one side, an ``Outlet`` on the other."""
+    """One exchange on the transport: a ``Sink`` on one side, an ``AnswerReceiver`` on the other."""
 
-    __slots__ = ("_exchange", "_outlet", "_provider", "flight", "progress")
+    __slots__ = ("_exchange", "_outlet", "_provider", "in_flight", "progress")
 
-    flight: transport.Flight
+    in_flight: transport.InFlightRequest
 
-    def __init__(self, exchange: Exchange, outlet: Outlet, provider: WireProvider) -> None:
+    def __init__(self, exchange: Exchange, receiver: AnswerReceiver, provider: HttpProvider) -> None:
         self._exchange = exchange
-        self._outlet = outlet
+        self._outlet = receiver
         self._provider = provider
         self.progress = 0
 
@@ -319,12 +324,12 @@ class _Carrier:
         out = exchange.feed(data)
         self.progress = exchange.progress
         if exchange.error is not None:
-            self.flight.cancel()
+            self.in_flight.cancel()
             if out:
                 self._outlet.emit(out)
             self._outlet.fail(self._provider.worded(exchange.error))
         elif exchange.complete:
-            self.flight.release()
+            self.in_flight.release()
             self._outlet.done(out)
         elif out:
             self._outlet.emit(out)
@@ -348,8 +353,8 @@ class _Landing:
 
     sent = False
 
-    def __init__(self, exchange: Exchange, outlet: Outlet) -> None:
-        self._handle = asyncio.get_running_loop().call_soon(outlet.done, exchange.finish())
+    def __init__(self, exchange: Exchange, receiver: AnswerReceiver) -> None:
+        self._handle = asyncio.get_running_loop().call_soon(receiver.done, exchange.finish())
 
     def cancel(self) -> None:
         self._handle.cancel()
@@ -366,21 +371,21 @@ def _overlaid(own: Headers, others: Headers) -> list[tuple[bytes, bytes]]:
     return [*(pair for pair in own if pair[0] not in names), *others]
 
 
-def _merge(fills: Sequence[Fills]) -> Fills:
+def _merge(defaults: Sequence[RequestDefaults]) -> RequestDefaults:
     """All fills in one. Where two of them fill in the same thing, the later one wins."""
     options: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     temperature = max_tokens = None
     routing: dict[str, Any] = {}
     drop: frozenset[str] = frozenset()
-    for each in fills:
+    for each in defaults:
         options |= each.options
         fields |= each.fields
         routing |= each.routing
         drop |= each.drop
         temperature = each.temperature if each.temperature is not None else temperature
         max_tokens = each.max_tokens if each.max_tokens is not None else max_tokens
-    return Fills(
+    return RequestDefaults(
         temperature=temperature,
         max_tokens=max_tokens,
         options=options,
@@ -390,11 +395,11 @@ def _merge(fills: Sequence[Fills]) -> Fills:
     )
 
 
-def _bounded(fills: Fills, bound: int | None) -> Fills:
+def _bounded(defaults: RequestDefaults, bound: int | None) -> RequestDefaults:
     """No more tokens are filled in than were reserved."""
-    if bound is None or fills.max_tokens is None or fills.max_tokens <= bound:
-        return fills
-    return msgspec.structs.replace(fills, max_tokens=bound)
+    if bound is None or defaults.max_tokens is None or defaults.max_tokens <= bound:
+        return defaults
+    return msgspec.structs.replace(defaults, max_tokens=bound)
 
 
 def _label(url: str) -> str:

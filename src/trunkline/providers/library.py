@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from trunkline.dialects import openai
-from trunkline.dialects.base import Front, Peek
+from trunkline.dialects.base import Front, RequestSummary
 from trunkline.errors import GatewayError
 from trunkline.framing import SSESplitter
 from trunkline.providers.schemas import (
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from trunkline.exchange import Exchange
-    from trunkline.providers.base import Flight, Outlet, Upstream
+    from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
 
 _Answer = TypeVar("_Answer", "ChatCompletionResponse", "EmbeddingResponse")
 
 
-class LibraryFace:
+class LibraryInterface:
     """The public Protocols' methods, for anything that opens exchanges."""
 
     if TYPE_CHECKING:
         upstreams: Sequence[Upstream]
 
         def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None: ...
-        def exchange(self, front: Front, body: bytes, peek: Peek, model: str) -> Exchange: ...
-        def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight: ...
+        def exchange(self, front: Front, body: bytes, summary: RequestSummary, model: str) -> Exchange: ...
+        def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight: ...
 
     async def chat_completions(self, req: ChatCompletionRequest) -> ChatCompletionResponse:
         """Answer ``req`` whole, whatever its ``stream`` says.
@@ -71,34 +71,34 @@ class LibraryFace:
         queue = _Queue()
         streamed = req.model_copy(update={"stream": True})
         splitter = SSESplitter()
-        flight = await self._open(openai.CHAT, streamed, req.model, queue)
+        in_flight = await self._open(openai.CHAT, streamed, req.model, queue)
         try:
             while (data := await queue.next()) is not None:
-                flight.pause()
+                in_flight.pause()
                 for payload in splitter.feed(data):
                     if not payload.startswith(b"[DONE]"):
                         yield ChatCompletionChunk.model_validate_json(payload)
-                flight.resume()
+                in_flight.resume()
         finally:
-            flight.cancel()
+            in_flight.cancel()
 
     async def _ask(self, front: Front, req: BaseModel, model: str, answer: type[_Answer]) -> _Answer:
         queue = _Queue()
-        flight = await self._open(front, req, model, queue)
+        in_flight = await self._open(front, req, model, queue)
         body = b""
         try:
             while (data := await queue.next()) is not None:
                 body += data
         finally:
-            flight.cancel()
+            in_flight.cancel()
         return answer.model_validate_json(body)
 
-    async def _open(self, front: Front, req: BaseModel, model: str, queue: _Queue) -> Flight:
+    async def _open(self, front: Front, req: BaseModel, model: str, queue: _Queue) -> InFlight:
         body = req.model_dump_json(exclude_none=True).encode()
         preparation = self.preparation(front, body)
         if preparation is not None:
             body = await preparation
-        exchange = self.exchange(front, body, front.peek(body), model)
+        exchange = self.exchange(front, body, front.summarize(body), model)
         return self.open(exchange, self.upstreams[0], queue)
 
 

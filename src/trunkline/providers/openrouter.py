@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.providers.http import RowProvider, encode_headers
+from trunkline.providers.http import VendorProvider, encode_headers
 from trunkline.providers.vendors import OPENROUTER
 from trunkline.transport import Client, Timeouts
 
@@ -20,7 +20,7 @@ class OpenRouterClient:
     def __init__(self, api_key: str, *, base_url: str | None = None, timeout: float = 30.0) -> None:
         """``timeout`` bounds silence, in seconds."""
         headers = {"authorization": f"Bearer {api_key}", **OPENROUTER.headers}
-        self._provider = RowProvider(
+        self._provider = VendorProvider(
             "openrouter",
             OPENROUTER,
             [base_url or OPENROUTER.url or ""],

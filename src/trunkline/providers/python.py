@@ -16,18 +16,18 @@ import msgspec
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from trunkline.dialects.base import NO_FILLS, Fills, Front, Peek
+from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_TIMEOUT, CallerError, GatewayError, ProviderError
 from trunkline.exchange import Exchange, PassThrough, Ready, Translate
 from trunkline.framing import sse
 from trunkline.model import Operation
 from trunkline.providers.base import (
+    AnswerReceiver,
     ChatProvider,
     EmbeddingProvider,
-    Flight,
+    InFlight,
     ModelInfo,
-    Outlet,
     StreamingChatProvider,
     Upstream,
 )
@@ -80,29 +80,34 @@ class PythonProvider:
         return None
 
     def exchange(
-        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+        self,
+        front: Front,
+        body: bytes,
+        summary: RequestSummary,
+        model: str,
+        wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
         """Whole to whole passes through; everything else is translated."""
-        if front.dialect == "openai" and not peek.stream:
-            return PassThrough(front, self._back, body, peek, model, wanted, self.name)
-        job = front.parse(body)
-        if (answer := front.loaded(job, model)) is not None:
+        if front.dialect == "openai" and not summary.stream:
+            return PassThrough(front, self._back, body, summary, model, wanted, self.name)
+        request = front.parse(body)
+        if (answer := front.loaded(request, model)) is not None:
             return Ready(front, self._back, model, answer)
         return Translate(
             front,
             self._back,
-            job,
+            request,
             model,
             wanted,
             self.name,
-            stream=peek.stream,
-            upstream_stream=peek.stream and self._streams,
+            stream=summary.stream,
+            upstream_stream=summary.stream and self._streams,
             id_prefix="chatcmpl-",
         )
 
-    def open(self, exchange: Exchange, upstream: Upstream, outlet: Outlet) -> Flight:
+    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
         """Call the provider in a task of its own."""
-        return _Run(self, exchange, outlet)
+        return _Run(self, exchange, receiver)
 
     def resident(self, upstream: Upstream, model: str) -> bool:
         """Always: there is nothing to load."""
@@ -125,12 +130,12 @@ class PythonProvider:
 
 
 class _Run:
-    """One call of a Python provider; satisfies ``base.Flight``."""
+    """One call of a Python provider; satisfies ``base.InFlight``."""
 
-    def __init__(self, provider: PythonProvider, exchange: Exchange, outlet: Outlet) -> None:
+    def __init__(self, provider: PythonProvider, exchange: Exchange, receiver: AnswerReceiver) -> None:
         self._provider = provider
         self._exchange = exchange
-        self._outlet = outlet
+        self._outlet = receiver
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self.sent = True

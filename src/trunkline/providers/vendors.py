@@ -17,14 +17,14 @@ import msgspec
 
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
-from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, Mind, OpenAIBack, Quirks
+from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
 from trunkline.dialects.responses import ResponsesBack
 from trunkline.providers.base import ModelInfo
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One vendor."""
 
     kind: str
@@ -135,49 +135,49 @@ _STOPLESS: Final = _KNOBS | {"stop"}
 _SERIAL: Final = frozenset({"parallel_tool_calls"})
 """What models that call one tool at a time refuse to be told."""
 
-OPENAI_MINDS: Final = (
-    Mind(pattern="o1-mini*", refuses=_STOPLESS | _SERIAL),
-    Mind(pattern="o1-preview*", refuses=_STOPLESS | _SERIAL),
-    Mind(pattern="o1*", efforts=("low", "medium", "high"), refuses=_KNOBS | _SERIAL),
-    Mind(pattern="o3-mini*", efforts=("low", "medium", "high"), refuses=_KNOBS | _SERIAL),
-    Mind(pattern="o[34]*", efforts=("low", "medium", "high"), refuses=_STOPLESS | _SERIAL),
-    Mind(pattern="gpt-5-chat*"),
-    Mind(pattern="gpt-5-search*", refuses=_STOPLESS | _SERIAL | {"n", "seed"}),
-    Mind(pattern="gpt-5.?-chat*", efforts=("medium",), refuses=_STOPLESS),
-    Mind(
+OPENAI_REASONING: Final = (
+    ReasoningProfile(pattern="o1-mini*", refuses=_STOPLESS | _SERIAL),
+    ReasoningProfile(pattern="o1-preview*", refuses=_STOPLESS | _SERIAL),
+    ReasoningProfile(pattern="o1*", efforts=("low", "medium", "high"), refuses=_KNOBS | _SERIAL),
+    ReasoningProfile(pattern="o3-mini*", efforts=("low", "medium", "high"), refuses=_KNOBS | _SERIAL),
+    ReasoningProfile(pattern="o[34]*", efforts=("low", "medium", "high"), refuses=_STOPLESS | _SERIAL),
+    ReasoningProfile(pattern="gpt-5-chat*"),
+    ReasoningProfile(pattern="gpt-5-search*", refuses=_STOPLESS | _SERIAL | {"n", "seed"}),
+    ReasoningProfile(pattern="gpt-5.?-chat*", efforts=("medium",), refuses=_STOPLESS),
+    ReasoningProfile(
         pattern="gpt-5.1*",
         efforts=("none", "low", "medium", "high"),
         refuses=PENALTIES | {"stop"},
         refuses_thinking=SAMPLING,
     ),
-    Mind(
+    ReasoningProfile(
         pattern="gpt-5.[23]*",
         efforts=("none", "low", "medium", "high", "xhigh"),
         refuses=PENALTIES | {"stop"},
         refuses_thinking=SAMPLING,
     ),
-    Mind(
+    ReasoningProfile(
         pattern="gpt-5.4*",
         efforts=("none", "low", "medium", "high", "xhigh"),
         refuses=PENALTIES | {"stop"},
         refuses_thinking=SAMPLING,
         calls_thinking=False,
     ),
-    Mind(
+    ReasoningProfile(
         pattern="gpt-5.5*",
         efforts=("none", "low", "medium", "high", "xhigh"),
         refuses=_STOPLESS,
         calls_thinking=False,
     ),
-    Mind(
+    ReasoningProfile(
         pattern="gpt-5.*",
         efforts=("none", "low", "medium", "high", "xhigh", "max"),
         refuses=_STOPLESS,
         calls_thinking=False,
     ),
-    Mind(pattern="gpt-5*", efforts=("minimal", "low", "medium", "high"), refuses=_STOPLESS),
+    ReasoningProfile(pattern="gpt-5*", efforts=("minimal", "low", "medium", "high"), refuses=_STOPLESS),
     *(
-        Mind(
+        ReasoningProfile(
             pattern=pattern,
             efforts=("none", "low", "medium", "high", "xhigh", "max"),
             refuses=_STOPLESS,
@@ -185,17 +185,19 @@ OPENAI_MINDS: Final = (
         )
         for pattern in ("gpt-6-sol*", "gpt-6-luna*")
     ),
-    Mind(pattern="gpt-6*", efforts=("low", "medium", "high", "xhigh", "max"), refuses=_STOPLESS),
+    ReasoningProfile(pattern="gpt-6*", efforts=("low", "medium", "high", "xhigh", "max"), refuses=_STOPLESS),
 )
 """OpenAI's thinking models. From 5.5 on a model thinks unless it is told not to; 5.1 to 5.4 think only when
 told to, and sample as they are told while they do not. From 5.4 on the chat API takes no tools from who
 thinks."""
 
-OPENAI: Final = Row(
+OPENAI: Final = VendorSpec(
     kind="openai",
     title="OpenAI",
     url="https://api.openai.com/v1",
-    quirks=Quirks(who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset(), minds=OPENAI_MINDS),
+    quirks=Quirks(
+        who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset(), profiles=OPENAI_REASONING
+    ),
     speaks=("responses",),
     drop={
         f"{tuned}{model}": frozenset({"reasoning_effort"})
@@ -205,7 +207,7 @@ OPENAI: Final = Row(
     read_models=plain_model,
 )
 
-OPENROUTER: Final = Row(
+OPENROUTER: Final = VendorSpec(
     kind="openrouter",
     title="OpenRouter",
     url="https://openrouter.ai/api/v1",
@@ -224,7 +226,7 @@ OPENROUTER: Final = Row(
     read_models=openrouter_model,
 )
 
-CEREBRAS: Final = Row(
+CEREBRAS: Final = VendorSpec(
     kind="cerebras",
     title="Cerebras",
     url="https://api.cerebras.ai/v1",
@@ -244,7 +246,7 @@ CEREBRAS: Final = Row(
     read_models=plain_model,
 )
 
-ANTHROPIC: Final = Row(
+ANTHROPIC: Final = VendorSpec(
     kind="anthropic",
     title="Anthropic",
     path="/v1",
@@ -256,7 +258,7 @@ ANTHROPIC: Final = Row(
     read_models=anthropic_model,
 )
 
-COMPATIBLE: Final = Row(
+COMPATIBLE: Final = VendorSpec(
     kind="openai-compatible",
     title="The OpenAI-compatible server",
     quirks=Quirks(),
@@ -264,8 +266,8 @@ COMPATIBLE: Final = Row(
     read_models=plain_model,
 )
 
-ROWS: Final[Mapping[str, Row]] = {
-    row.kind: row for row in (OPENAI, OPENROUTER, CEREBRAS, ANTHROPIC, COMPATIBLE)
+VENDORS: Final[Mapping[str, VendorSpec]] = {
+    spec.kind: spec for spec in (OPENAI, OPENROUTER, CEREBRAS, ANTHROPIC, COMPATIBLE)
 }
 """Every row by its type's name."""
 

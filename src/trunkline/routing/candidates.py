@@ -1,8 +1,8 @@
 """The upstreams that may serve one model's requests, and the choice of one of them.
 
-A :class:`Pool` is made once for a name and kept; a choice looks at live state only. Its tiers are asked in
-order: a later one only when no upstream of an earlier one may be asked. One that is merely full is waited
-for, since the next tier may cost money.
+A :class:`CandidatePool` is made once for a name and kept; a choice looks at live state only. Its tiers are
+asked in order: a later one only when no upstream of an earlier one may be asked. One that is merely full is
+waited for, since the next tier may cost money.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from trunkline.providers.base import Provider, Upstream
-from trunkline.routing.prediction import Outlook
-from trunkline.routing.strategies import Memory, Question, Strategy, hash64
-from trunkline.routing.upstream_state import Gate, Live
+from trunkline.routing.prediction import LatencyPredictor
+from trunkline.routing.strategies import SelectionContext, Strategy, StrategyMemory, hash64
+from trunkline.routing.upstream_state import ConcurrencyGate, UpstreamState
 
 UNKNOWN_PRICE: Final = math.inf
 
 
-class Choice:
+class Candidate:
     """One upstream that may serve a request, and the model's name there."""
 
     __slots__ = (
         "alone",
         "gate",
+        "hash",
         "key",
         "lines",
-        "live",
-        "mark",
         "model",
-        "outlook",
+        "predictor",
         "price",
         "priority",
         "provider",
         "size",
+        "state",
         "upstream",
         "weight",
     )
@@ -44,13 +44,13 @@ class Choice:
         provider: Provider,
         upstream: Upstream,
         model: str,
-        live: Live,
+        state: UpstreamState,
         *,
         weight: float = 1.0,
         priority: int = 0,
         price: float = UNKNOWN_PRICE,
-        gate: Gate | None = None,
-        outlook: Outlook | None = None,
+        gate: ConcurrencyGate | None = None,
+        predictor: LatencyPredictor | None = None,
         size: int | None = None,
     ) -> None:
         self.provider = provider
@@ -58,18 +58,18 @@ class Choice:
         self.model = model
         self.key = f"{provider.name}/{upstream.name}/{model}"
         """Its name in what strategies remember, and among the choices that a request has tried."""
-        self.mark = hash64(self.key.encode())
+        self.hash = hash64(self.key.encode())
         """A hash of the key, by which the sticky strategy gives each session to one choice."""
         self.lines = _serving_lines(provider.name, upstream.name)
         """Header lines that say who serves, ready for the wire."""
-        self.live = live
+        self.state = state
         self.weight = weight
         self.priority = priority
         self.price = price
         """USD for a million tokens, prompt and completion half and half."""
         self.gate = gate
         """The limit on this model here, if there is one besides the upstream's."""
-        self.outlook = outlook
+        self.predictor = predictor
         """What the server is expected to be busy with, where that is looked at."""
         self.alone = False
         """It is the only choice of its pool, so that nothing has to be measured for comparing it."""
@@ -79,32 +79,32 @@ class Choice:
     @property
     def is_free(self) -> bool:
         """It may be asked now, without a second look."""
-        return not self.live.resting and self.has_room
+        return not self.state.resting and self.has_room
 
     def may(self, now: float) -> bool:
         """The upstream is not left alone, nor this model there."""
-        return self.live.may(self.model, now)
+        return self.state.may(self.model, now)
 
     def may_in(self, now: float) -> float:
         """Seconds until it may be asked."""
-        return self.live.may_in(now, self.model)
+        return self.state.may_in(now, self.model)
 
     @property
     def has_room(self) -> bool:
         """One more request may be sent now."""
-        gate = self.live.gate
+        gate = self.state.gate
         free = gate.limit is None or gate.in_flight < gate.limit
         return free and (self.gate is None or self.gate.has_room)
 
     def enter(self) -> None:
         """Take room for a request."""
-        self.live.gate.in_flight += 1
+        self.state.gate.in_flight += 1
         if self.gate is not None:
             self.gate.in_flight += 1
 
     def leave(self) -> None:
         """Give it back."""
-        self.live.gate.in_flight -= 1
+        self.state.gate.in_flight -= 1
         if self.gate is not None:
             self.gate.in_flight -= 1
 
@@ -115,46 +115,46 @@ class Choice:
 
     def expects(self, now: float) -> float:
         """Seconds until a request that is sent now is expected to be answered."""
-        if self.outlook is None:
-            return self.live.latency.value * (self.live.load + 1.0)
-        return self.outlook.wait(self.model, self.resident, self.size, now)
+        if self.predictor is None:
+            return self.state.latency.value * (self.state.load + 1.0)
+        return self.predictor.wait(self.model, self.resident, self.size, now)
 
 
 class Tier(NamedTuple):
     """Choices that are equally good, and the way to choose among them."""
 
-    choices: Sequence[Choice]
+    candidates: Sequence[Candidate]
     strategy: Strategy
-    memory: Memory
+    memory: StrategyMemory
     name: str = "round_robin"
     """The strategy's name."""
 
 
-class Pool:
+class CandidatePool:
     """All choices for one name."""
 
-    __slots__ = ("choices", "fallback", "only", "route", "tiers")
+    __slots__ = ("candidates", "fallback", "only", "route", "tiers")
 
     def __init__(self, tiers: Sequence[Tier], *, fallback: bool = True, route: str | None = None) -> None:
         """``fallback``: after a failure, another provider may be asked. ``route``: the configured route
         that this is the pool of, if it is one's."""
         self.route = route
-        self.tiers = tuple(tier for tier in tiers if tier.choices)
+        self.tiers = tuple(tier for tier in tiers if tier.candidates)
         self.fallback = fallback
-        self.choices = tuple(choice for tier in self.tiers for choice in tier.choices)
+        self.candidates = tuple(candidate for tier in self.tiers for candidate in tier.candidates)
         """All of them, tier by tier."""
-        single = len(self.tiers) == 1 and len(self.tiers[0].choices) == 1
-        self.only = self.tiers[0].choices[0] if single else None
+        single = len(self.tiers) == 1 and len(self.tiers[0].candidates) == 1
+        self.only = self.tiers[0].candidates[0] if single else None
         if self.only is not None:
             self.only.alone = True
 
-    def __iter__(self) -> Iterator[Choice]:
+    def __iter__(self) -> Iterator[Candidate]:
         """All choices, tier by tier."""
-        return iter(self.choices)
+        return iter(self.candidates)
 
-    def pick(self, question: Question, tried: Collection[str] = ()) -> Choice | None:
+    def pick(self, context: SelectionContext, tried: Collection[str] = ()) -> Candidate | None:
         """The upstream to ask now, of those not ``tried``; None if there is none with room."""
-        now = question.now
+        now = context.now
         only = self.only
         if only is not None:
             return only if only.key not in tried and only.may(now) and only.has_room else None
@@ -165,10 +165,10 @@ class Pool:
             able = [each for each in willing if each.has_room]
             if not able:
                 return None
-            return able[0] if len(able) == 1 else tier.strategy(able, tier.memory, question)
+            return able[0] if len(able) == 1 else tier.strategy(able, tier.memory, context)
         return None
 
-    def full(self, now: float, tried: Collection[str] = ()) -> Sequence[Choice]:
+    def full(self, now: float, tried: Collection[str] = ()) -> Sequence[Candidate]:
         """The upstreams worth waiting for: those of the first tier that may be asked, when :meth:`pick` has
         found no room."""
         for tier in self.tiers:
@@ -177,7 +177,7 @@ class Pool:
                 return willing
         return ()
 
-    def ways_out(self, failed: Choice) -> set[str]:
+    def ways_out(self, failed: Candidate) -> set[str]:
         """Keys of the choices that must not be asked after ``failed`` has failed: its own; without fallback,
         those of all other providers; if its provider is ``local_only``, those that are not local."""
         closed = {failed.key}
@@ -191,21 +191,23 @@ class Pool:
         """Seconds until any upstream may be asked."""
         return min((each.may_in(now) for each in self), default=0.0)
 
-    def order(self, question: Question) -> list[Choice]:
+    def order(self, context: SelectionContext) -> list[Candidate]:
         """Everything that would be asked, were each to fail in turn; remembers nothing of the first pick
         only. For listings, and for whoever wants to know."""
-        found: list[Choice] = []
+        found: list[Candidate] = []
         tried: set[str] = set()
-        while (choice := self.pick(question._replace(again=bool(found)), tried)) is not None:
-            found.append(choice)
-            tried.add(choice.key)
+        while (candidate := self.pick(context._replace(again=bool(found)), tried)) is not None:
+            found.append(candidate)
+            tried.add(candidate.key)
         return found
 
 
-def _willing(tier: Tier, now: float, tried: Collection[str]) -> list[Choice]:
+def _willing(tier: Tier, now: float, tried: Collection[str]) -> list[Candidate]:
     """Choices of a tier that may be asked. Nearly all are seen to be at their first look."""
     return [
-        each for each in tier.choices if (not each.live.resting or each.may(now)) and each.key not in tried
+        each
+        for each in tier.candidates
+        if (not each.state.resting or each.may(now)) and each.key not in tried
     ]
 
 

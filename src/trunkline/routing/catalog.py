@@ -35,7 +35,7 @@ class Look(NamedTuple):
     error: str | None
 
 
-class Shelf:
+class ModelListing:
     """One provider's models."""
 
     __slots__ = (
@@ -114,7 +114,7 @@ class Catalog:
         self._providers = providers
         self._allows = allows
         self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
-        self.shelves = {name: Shelf() for name in providers}
+        self.listings = {name: ModelListing() for name in providers}
         self.on_answer: Callable[[str, str], None] = _ignore
         """Told the provider and the origin of each upstream that has answered."""
         self.version = 0
@@ -132,14 +132,14 @@ class Catalog:
         """Take over what was found of providers that are the same."""
         for name, provider in self._providers.items():
             if before._providers.get(name) is provider and name not in self._static:
-                self.shelves[name] = before.shelves[name]
+                self.listings[name] = before.listings[name]
 
     def _fill(self, name: str, found: Mapping[str, Sequence[ModelInfo]]) -> None:
         allowed = {
             upstream: [model for model in models if self.allows(model.id)]
             for upstream, models in found.items()
         }
-        self.shelves[name].fill(allowed)
+        self.listings[name].fill(allowed)
         self.version += 1
 
     def allows(self, model: str) -> bool:
@@ -194,7 +194,7 @@ class Catalog:
         await asyncio.gather(*(self._refresh(name) for name in wanted))
 
     async def _refresh(self, name: str) -> None:
-        provider, shelf = self._providers[name], self.shelves[name]
+        provider, listing = self._providers[name], self.listings[name]
         upstreams = [upstream for upstream in provider.upstreams if upstream.name == upstream.origin]
         answers = await asyncio.gather(
             *(provider.fetch_models(upstream) for upstream in upstreams), return_exceptions=True
@@ -203,17 +203,17 @@ class Catalog:
         for upstream, answer in zip(upstreams, answers, strict=True):
             if not isinstance(answer, BaseException):
                 found[upstream.origin] = answer
-                shelf.looks[upstream.origin] = Look(time.time(), None)
+                listing.looks[upstream.origin] = Look(time.time(), None)
                 self.on_answer(name, upstream.origin)
                 continue
             reason = answer.message if isinstance(answer, GatewayError) else type(answer).__name__
-            shelf.looks[upstream.origin] = Look(time.time(), reason)
-            level = log.debug if shelf.stale or not shelf.known else log.warning
+            listing.looks[upstream.origin] = Look(time.time(), reason)
+            level = log.debug if listing.stale or not listing.known else log.warning
             level("discovery failed", provider=name, upstream=upstream.name, reason=reason)
         if found:
             self._fill(name, found)
-        elif not shelf.stale:
-            shelf.stale = True
+        elif not listing.stale:
+            listing.stale = True
             self.version += 1
 
     async def aclose(self) -> None:

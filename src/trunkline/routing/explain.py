@@ -10,9 +10,9 @@ import math
 from typing import Any
 
 from trunkline.model import Operation
-from trunkline.routing.candidates import Choice, Pool, Tier
+from trunkline.routing.candidates import Candidate, CandidatePool, Tier
 from trunkline.routing.router import Router
-from trunkline.routing.strategies import Question
+from trunkline.routing.strategies import SelectionContext
 
 
 def explain(
@@ -38,15 +38,17 @@ def explain(
         CallerError: the name leads nowhere; the text says why.
     """
     pool = router.pool(model, operation, only, local_only)
-    order = _rehearsal(pool).order(Question(now))
-    places = {choice.key: at for at, choice in enumerate(order, start=1)}
+    order = _rehearsal(pool).order(SelectionContext(now))
+    places = {candidate.key: at for at, candidate in enumerate(order, start=1)}
     told = [
-        _tell(choice, places.get(choice.key), tier, now) for tier in pool.tiers for choice in tier.choices
+        _tell(candidate, places.get(candidate.key), tier, now)
+        for tier in pool.tiers
+        for candidate in tier.candidates
     ]
     for each in told:
-        shelf = router.catalog.shelves[each["provider"]]
+        listing = router.catalog.listings[each["provider"]]
         if (
-            shelf.known and shelf.find(each["model"]) is None
+            listing.known and listing.find(each["model"]) is None
         ):  # a slip in a route, or a model yet to be pulled
             each["reason"] += "; does not list the model"
     told.sort(key=lambda each: each["order"] or math.inf)
@@ -61,7 +63,7 @@ def explain(
     }
 
 
-def _rehearsal(pool: Pool) -> Pool:
+def _rehearsal(pool: CandidatePool) -> CandidatePool:
     """The pool with copies of what its strategies remember."""
     tiers = [tier._replace(memory=copy.copy(tier.memory)) for tier in pool.tiers]
     for tier in tiers:
@@ -72,33 +74,33 @@ def _rehearsal(pool: Pool) -> Pool:
     return found
 
 
-def _tell(choice: Choice, order: int | None, tier: Tier, now: float) -> dict[str, Any]:
-    live = choice.live
-    wait = choice.may_in(now)
-    if wait > 0 or not choice.may(now):
-        last = live.last_failure
+def _tell(candidate: Candidate, order: int | None, tier: Tier, now: float) -> dict[str, Any]:
+    state = candidate.state
+    wait = candidate.may_in(now)
+    if wait > 0 or not candidate.may(now):
+        last = state.last_failure
         reason = f"left alone for {wait:.0f} s" + ("" if last is None else f" after: {last.message}")
-    elif not choice.has_room:
-        reason = f"full: {live.gate.in_flight} under way; requests wait for room"
+    elif not candidate.has_room:
+        reason = f"full: {state.gate.in_flight} under way; requests wait for room"
     elif order == 1:
-        reason = f"first by {tier.name}" if len(tier.choices) > 1 else "the only one of its tier"
+        reason = f"first by {tier.name}" if len(tier.candidates) > 1 else "the only one of its tier"
     else:
         reason = "asked if those before it fail"
     return {
         "order": order,
-        "provider": choice.provider.name,
-        "upstream": choice.upstream.name,
-        "model": choice.model,
+        "provider": candidate.provider.name,
+        "upstream": candidate.upstream.name,
+        "model": candidate.model,
         "eligible": order is not None,
         "reason": reason,
-        "local": choice.provider.local,
-        "weight": round(choice.weight, 4),
-        "priority": choice.priority,
-        "price_per_million_tokens": choice.price if math.isfinite(choice.price) else None,
-        "in_flight": live.gate.in_flight,
-        "loaded": choice.resident if choice.provider.loads_models else None,
-        "expected_s": round(choice.expects(now), 2) if choice.outlook is not None else None,
-        "latency_s": round(live.latency.value, 3) or None,
+        "local": candidate.provider.local,
+        "weight": round(candidate.weight, 4),
+        "priority": candidate.priority,
+        "price_per_million_tokens": candidate.price if math.isfinite(candidate.price) else None,
+        "in_flight": state.gate.in_flight,
+        "loaded": candidate.resident if candidate.provider.loads_models else None,
+        "expected_s": round(candidate.expects(now), 2) if candidate.predictor is not None else None,
+        "latency_s": round(state.latency.value, 3) or None,
     }
 
 
@@ -109,10 +111,10 @@ def _route(router: Router, model: str) -> str | None:
 
 
 def _others(
-    router: Router, model: str | None, operation: Operation, pool: Pool, only: str | None
+    router: Router, model: str | None, operation: Operation, pool: CandidatePool, only: str | None
 ) -> list[dict[str, str]]:
     """Providers that are not among the candidates, and why."""
-    inside = {choice.provider.name for choice in pool}
+    inside = {candidate.provider.name for candidate in pool}
     return [
         {"provider": name, "reason": _why_not(router, name, model, operation, only)}
         for name in router.providers
@@ -125,15 +127,15 @@ def _why_not(router: Router, name: str, model: str | None, operation: Operation,
         return f"the path pins provider '{only}'"
     if model is None:
         return "no model was named"
-    shelf, provider = router.catalog.shelves[name], router.providers[name]
+    listing, provider = router.catalog.listings[name], router.providers[name]
     if not provider.supports(operation):
         return f"has no {operation} endpoint"
     if router.resolver.route(model) is not None:
         return "is no target of the route"
-    if not shelf.known:
+    if not listing.known:
         return "has not said yet which models it has"
     if router.resolver.is_pinned(model):
         return "the name pins another provider"
-    if shelf.find(model) is None:
+    if listing.find(model) is None:
         return "does not list the model"
     return "is not asked: fallback is off, or it is not local"

@@ -31,7 +31,7 @@ class Learned:
         self.loads: dict[str, float] = {}
 
 
-class Job:
+class PredictedRequest:
     """One request under way, as its server's outlook has it."""
 
     __slots__ = ("began", "cold", "expected", "model")
@@ -44,7 +44,7 @@ class Job:
         self.began = began
 
 
-class Outlook:
+class LatencyPredictor:
     """What one server is expected to be busy with."""
 
     __slots__ = (
@@ -95,35 +95,40 @@ class Outlook:
             expected += DISPLACES * self.load(model, size)
         return expected
 
-    def begin(self, model: str, resident: bool, size: int | None, now: float) -> Job:
+    def begin(self, model: str, resident: bool, size: int | None, now: float) -> PredictedRequest:
         """A request is sent."""
         cold = not resident and model not in self._loading
-        job = Job(model, self.service(model), cold, now)
+        predicted = PredictedRequest(model, self.service(model), cold, now)
         if cold:
             self._loading_until = max(now, self._loading_until) + self.load(model, size)
             self._loading[model] = 1
         if not self._running:
             self._head_since = now
         self._running += 1
-        self._backlog += job.expected
-        return job
+        self._backlog += predicted.expected
+        return predicted
 
-    def end(self, job: Job, well: bool, now: float) -> None:
+    def end(self, predicted: PredictedRequest, well: bool, now: float) -> None:
         """It has ended; ``well``: what it took teaches something."""
-        took = now - max(job.began, self._head_since)
+        took = now - max(predicted.began, self._head_since)
         self._running -= 1
-        self._backlog = max(0.0, self._backlog - job.expected) if self._running else 0.0
+        self._backlog = max(0.0, self._backlog - predicted.expected) if self._running else 0.0
         self._head_since = now
-        if job.cold:
-            self._loading.pop(job.model, None)
+        if predicted.cold:
+            self._loading.pop(predicted.model, None)
             if not self._loading:
                 self._loading_until = now
         if not well:
             return
-        if job.cold:
-            _learn(self._loads, self._fleet.loads, job.model, max(0.0, took - self.service(job.model)))
+        if predicted.cold:
+            _learn(
+                self._loads,
+                self._fleet.loads,
+                predicted.model,
+                max(0.0, took - self.service(predicted.model)),
+            )
         else:
-            _learn(self._services, self._fleet.services, job.model, took)
+            _learn(self._services, self._fleet.services, predicted.model, took)
 
 
 def _learn(own: dict[str, float], fleet: dict[str, float], model: str, value: float) -> None:

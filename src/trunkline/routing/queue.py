@@ -11,27 +11,27 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from trunkline.immediate import Turn
-from trunkline.routing.candidates import Choice
+from trunkline.immediate import ImmediateFuture
+from trunkline.routing.candidates import Candidate
 
 CLASSES: Final = ("high", "normal", "low")
 """Priority classes, first served first."""
 
-Enter: TypeAlias = Callable[[Choice], None]
+Enter: TypeAlias = Callable[[Candidate], None]
 """Takes the room of a choice."""
 
 
 class Waiter:
     """One request in the line. Await ``turn``: the choice that has room for it, or None: give up."""
 
-    __slots__ = ("_queue", "choices", "key", "tag", "turn")
+    __slots__ = ("_queue", "candidates", "key", "tag", "turn")
 
-    def __init__(self, queue: FairQueue, choices: Sequence[Choice], key: str, tag: float) -> None:
+    def __init__(self, queue: FairQueue, candidates: Sequence[Candidate], key: str, tag: float) -> None:
         self._queue = queue
-        self.choices = choices
+        self.candidates = candidates
         self.key = key
         self.tag = tag
-        self.turn: Turn[Choice | None] = Turn()
+        self.turn: ImmediateFuture[Candidate | None] = ImmediateFuture()
 
     def give_up(self) -> None:
         """Its client has gone."""
@@ -53,20 +53,20 @@ class FairQueue:
     """All requests that wait for room."""
 
     def __init__(self, enter: Enter, limit: int = 1000) -> None:
-        """``enter`` takes a choice's room for a waiter; ``limit`` bounds how many may wait."""
+        """``enter`` takes a candidate's room for a waiter; ``limit`` bounds how many may wait."""
         self._enter = enter
         self.limit = limit
         self._lines = {name: _Line() for name in CLASSES}
         self.depth = 0
 
-    def join(self, choices: Sequence[Choice], key: str, klass: str = "normal") -> Waiter | None:
-        """Wait for any of ``choices``; None if the line is full."""
+    def join(self, candidates: Sequence[Candidate], key: str, klass: str = "normal") -> Waiter | None:
+        """Wait for any of ``candidates``; None if the line is full."""
         if self.depth >= self.limit:
             return None
         line = self._lines[klass]
         tag = max(line.now, line.finished.get(key, 0.0))
         line.finished[key] = tag + 1.0
-        waiter = Waiter(self, choices, key, tag)
+        waiter = Waiter(self, candidates, key, tag)
         line.of_key.setdefault(key, deque()).append(waiter)
         self.depth += 1
         return waiter
@@ -84,23 +84,23 @@ class FairQueue:
     def freed(self, now: float) -> None:
         """Somewhere there may be room now: let in whoever can go."""
         while self.depth and (found := self._next(now)) is not None:
-            line, waiter, choice = found
+            line, waiter, candidate = found
             line.of_key[waiter.key].remove(waiter)
             line.now = max(line.now, waiter.tag)
             self._removed(line, waiter.key)
-            self._enter(choice)
-            waiter.turn.settle(choice)
+            self._enter(candidate)
+            waiter.turn.settle(candidate)
 
-    def _next(self, now: float) -> tuple[_Line, Waiter, Choice] | None:
+    def _next(self, now: float) -> tuple[_Line, Waiter, Candidate] | None:
         for line in self._lines.values():
-            best: tuple[float, Waiter, Choice] | None = None
+            best: tuple[float, Waiter, Candidate] | None = None
             for own in line.of_key.values():
                 for waiter in own:
                     if best is not None and waiter.tag >= best[0]:
                         break
-                    choice = _room(waiter.choices, now)
-                    if choice is not None:
-                        best = (waiter.tag, waiter, choice)
+                    candidate = _room(waiter.candidates, now)
+                    if candidate is not None:
+                        best = (waiter.tag, waiter, candidate)
                         break
             if best is not None:
                 return line, best[1], best[2]
@@ -115,8 +115,8 @@ class FairQueue:
             line.now = 0.0
 
 
-def _room(choices: Sequence[Choice], now: float) -> Choice | None:
-    for choice in choices:
-        if choice.has_room and choice.may(now):
-            return choice
+def _room(candidates: Sequence[Candidate], now: float) -> Candidate | None:
+    for candidate in candidates:
+        if candidate.has_room and candidate.may(now):
+            return candidate
     return None

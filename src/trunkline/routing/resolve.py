@@ -79,8 +79,8 @@ class Resolver:
         """The preferred provider; where that one is not configured, the first that is and answers."""
         if self.rules.preferred in self.providers:
             return self.rules.preferred
-        shelves = self.catalog.shelves
-        answering = (name for name, shelf in shelves.items() if shelf.known and not shelf.stale)
+        listings = self.catalog.listings
+        answering = (name for name, listing in listings.items() if listing.known and not listing.stale)
         real = next((name for name in answering if name != "custom"), None)
         return real or next(iter(self.providers))
 
@@ -156,9 +156,9 @@ class Resolver:
 
     def _own_namespace(self, provider: Provider, name: str, prefixed: names.Prefixed) -> bool:
         """``openrouter/auto`` is an id of OpenRouter's own, prefix and all; so is ``custom:latest``."""
-        shelf = self.catalog.shelves[provider.name]
-        if shelf.known:
-            return shelf.find(name) is not None and shelf.find(prefixed.rest) is None
+        listing = self.catalog.listings[provider.name]
+        if listing.known:
+            return listing.find(name) is not None and listing.find(prefixed.rest) is None
         row = getattr(provider, "row", None)
         vendor_ids = row is not None and row.vendor_ids
         return vendor_ids and prefixed.separator == "/" and "/" not in prefixed.rest
@@ -167,25 +167,25 @@ class Resolver:
         """Some other provider lists the whole name, and the named one is not there or lacks the rest."""
         provider = self.providers.get(prefixed.provider)
         if provider is not None:
-            shelf = self.catalog.shelves[prefixed.provider]
-            if shelf.find(prefixed.rest) or shelf.find(name):
+            listing = self.catalog.listings[prefixed.provider]
+            if listing.find(prefixed.rest) or listing.find(name):
                 return False
-            if not shelf.known and prefixed.separator == "/":
+            if not listing.known and prefixed.separator == "/":
                 return False  # with a colon, the name of a model and its tag is as likely
-        others = (shelf for other, shelf in self.catalog.shelves.items() if other != prefixed.provider)
-        if any(shelf.find(name) for shelf in others):
+        others = (listing for other, listing in self.catalog.listings.items() if other != prefixed.provider)
+        if any(listing.find(name) for listing in others):
             return True
         return provider is None and prefixed.separator == "/" and self._takes_vendor_ids()
 
     def _takes_vendor_ids(self) -> bool:
         """The preferred provider names models ``vendor/model``, and has not said yet which it has."""
         row = getattr(self.providers[self.preferred], "row", None)
-        return row is not None and row.vendor_ids and not self.catalog.shelves[self.preferred].known
+        return row is not None and row.vendor_ids and not self.catalog.listings[self.preferred].known
 
     def _at(self, provider: Provider, name: str) -> Target:
         """The model at one provider. One that is not listed is asked for all the same: the provider was
         named, may have got the model since, and says for itself if it has not."""
-        model = self.catalog.shelves[provider.name].find(name)
+        model = self.catalog.listings[provider.name].find(name)
         if model is not None:
             return Target(provider, names.as_asked(model.id, name))
         closed = provider.name == "custom" and self.rules.preferred != "custom"
@@ -199,7 +199,7 @@ class Resolver:
         order = [first, *(other for other in self.providers if other != first)]
         targets = []
         for provider in order:
-            model = self.catalog.shelves[provider].find(name)
+            model = self.catalog.listings[provider].find(name)
             if model is not None:
                 targets.append(Target(self.providers[provider], names.as_asked(model.id, name)))
         if targets:
@@ -212,11 +212,11 @@ class Resolver:
         """Asked on trust: it has not said yet which models it has, or it answers any name."""
         if provider.name == "custom":
             return self.rules.preferred == "custom"
-        return not self.catalog.shelves[provider.name].known
+        return not self.catalog.listings[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
         beginning = names.short(name)[:3].lower()
-        listed = (known for each in searched for known in self.catalog.shelves[each].models)
+        listed = (known for each in searched for known in self.catalog.listings[each].models)
         alike = [known for known in listed if names.short(known).lower().startswith(beginning)]
         close = get_close_matches(name, alike[:MAX_COMPARED], n=3, cutoff=0.5)
         name = redact(name)  # it may be a key in the wrong place

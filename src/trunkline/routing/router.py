@@ -22,13 +22,13 @@ from trunkline.errors import (
 )
 from trunkline.model import Operation
 from trunkline.providers.base import ModelInfo, Provider, Upstream
-from trunkline.routing.candidates import UNKNOWN_PRICE, Choice, Pool, Tier
+from trunkline.routing.candidates import UNKNOWN_PRICE, Candidate, CandidatePool, Tier
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.names import spellings
-from trunkline.routing.prediction import Learned, Outlook
+from trunkline.routing.prediction import LatencyPredictor, Learned
 from trunkline.routing.resolve import Resolver, Rules, Target
-from trunkline.routing.strategies import STRATEGIES, Memory, Question, in_order
-from trunkline.routing.upstream_state import Breaker, Gate, Live
+from trunkline.routing.strategies import STRATEGIES, SelectionContext, StrategyMemory, in_order
+from trunkline.routing.upstream_state import CircuitBreaker, ConcurrencyGate, UpstreamState
 
 MAX_KEPT: Final = 10_000
 """Pools that are kept at most: clients can ask for any name."""
@@ -44,20 +44,20 @@ class Router:
         providers: Mapping[str, Provider],
         catalog: Catalog,
         rules: Rules,
-        make_breaker: Callable[[], Breaker] = Breaker,
+        make_breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
     ) -> None:
         self.providers = providers
         self.catalog = catalog
         self.rules = rules
         self.resolver = Resolver(providers, catalog, rules)
         self._make_breaker = make_breaker
-        self._lives: dict[tuple[str, str], Live] = {}
-        self._gates: dict[tuple[str, str, str], Gate] = {}
-        self._outlooks: dict[tuple[str, str], Outlook] = {}
+        self._lives: dict[tuple[str, str], UpstreamState] = {}
+        self._gates: dict[tuple[str, str, str], ConcurrencyGate] = {}
+        self._outlooks: dict[tuple[str, str], LatencyPredictor] = {}
         self._learned: dict[str, Learned] = {}
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[str, StrategyMemory] = {}
         self._public: dict[tuple[str, str], str] = {}
-        self._pools: dict[tuple[str | None, Operation | None, str | None, bool], Pool] = {}
+        self._pools: dict[tuple[str | None, Operation | None, str | None, bool], CandidatePool] = {}
         catalog.on_answer = self._answered
         self._version = -1
         """The version of the catalog from which the kept pools were made."""
@@ -66,9 +66,9 @@ class Router:
         """Take over what is known of the upstreams of providers that are the same, and what strategies
         remember."""
         same = {name for name, each in self.providers.items() if before.providers.get(name) is each}
-        self._lives = {key: live for key, live in before._lives.items() if key[0] in same}
+        self._lives = {key: state for key, state in before._lives.items() if key[0] in same}
         self._gates = {key: gate for key, gate in before._gates.items() if key[0] in same}
-        self._outlooks = {key: outlook for key, outlook in before._outlooks.items() if key[0] in same}
+        self._outlooks = {key: predictor for key, predictor in before._outlooks.items() if key[0] in same}
         self._learned = {name: learned for name, learned in before._learned.items() if name in same}
         self._memories = before._memories
 
@@ -87,7 +87,7 @@ class Router:
         operation: Operation | None,
         only: str | None = None,
         local_only: bool = False,
-    ) -> Pool:
+    ) -> CandidatePool:
         """The upstreams for ``model``: at least one.
 
         Args:
@@ -101,15 +101,15 @@ class Router:
                 operation that nobody who has the model can do.
         """
         self._forget_if_stale()
-        question = (model, operation, only, local_only)
-        pool = self._pools.get(question)
+        context = (model, operation, only, local_only)
+        pool = self._pools.get(context)
         if pool is None:
             pool = self._make_pool(model, operation, only, local_only)
             if len(self._pools) < MAX_KEPT:
-                self._pools[question] = pool
+                self._pools[context] = pool
         return pool
 
-    def nameless(self, only: str | None, local_only: bool) -> Pool:
+    def nameless(self, only: str | None, local_only: bool) -> CandidatePool:
         """Who takes those paths of OpenAI's API that need no model: the provider that the path of the request
         names, else the preferred one, else the first that has them.
 
@@ -120,14 +120,14 @@ class Router:
         for name in named:
             provider = self.resolver.providers.get(name)
             if provider is not None and provider.supports("other") and (provider.local or not local_only):
-                return Pool([self._tier_of_provider(Target(provider, ""))])
+                return CandidatePool([self._tier_of_provider(Target(provider, ""))])
         raise CallerError("No provider here has this path of OpenAI's API", NOT_FOUND, provider=only)
 
     def candidates(
         self, model: str | None, operation: Operation | None, only: str | None = None, now: float = 0.0
-    ) -> list[Choice]:
+    ) -> list[Candidate]:
         """The upstreams to ask for ``model``, in the order in which they would be asked were each to fail."""
-        return self.pool(model, operation, only).order(Question(now))
+        return self.pool(model, operation, only).order(SelectionContext(now))
 
     def _forget_if_stale(self) -> None:
         if self._version != self.catalog.version:
@@ -137,7 +137,7 @@ class Router:
 
     def _make_pool(
         self, model: str | None, operation: Operation | None, only: str | None, local_only: bool
-    ) -> Pool:
+    ) -> CandidatePool:
         targets = self.resolver.resolve(model, only)
         route = None if only is not None or model is None else self.resolver.route(model)
         able = self._able(targets, operation)
@@ -149,7 +149,7 @@ class Router:
                 text = f"Model '{targets[0].model}' is at '{at}', which is not local; {who} is local_only"
                 raise CallerError(text, FORBIDDEN, param="model", provider=at)
         if route is not None:
-            return Pool(
+            return CandidatePool(
                 self._tiers_of_route(str(model).lower(), able, route.strategy),
                 fallback=self.rules.fallback,
                 route=model,
@@ -157,7 +157,7 @@ class Router:
         able = _closed_after_local_only(able)
         if not self.rules.fallback:
             able = able[:1]
-        return Pool([self._tier_of_provider(target) for target in able])
+        return CandidatePool([self._tier_of_provider(target) for target in able])
 
     def _able(self, targets: Sequence[Target], operation: Operation | None) -> list[Target]:
         able = [each for each in targets if operation is None or each.provider.supports(operation)]
@@ -179,17 +179,17 @@ class Router:
         return able
 
     def _tiers_of_route(self, name: str, targets: Sequence[Target], strategy: str) -> list[Tier]:
-        choices = [choice for target in targets for choice in self._choices(target)]
+        candidates = [candidate for target in targets for candidate in self._choices(target)]
         if strategy != "priority":
-            return [Tier(choices, STRATEGIES[strategy], self._memory(name), strategy)]
+            return [Tier(candidates, STRATEGIES[strategy], self._memory(name), strategy)]
         return [
             Tier(
-                [each for each in choices if each.priority == priority],
+                [each for each in candidates if each.priority == priority],
                 STRATEGIES["priority"],
                 self._memory(f"{name}#{priority}"),
                 strategy,
             )
-            for priority in sorted({each.priority for each in choices})
+            for priority in sorted({each.priority for each in candidates})
         ]
 
     def _tier_of_provider(self, target: Target) -> Tier:
@@ -197,82 +197,82 @@ class Router:
         strategy = self.rules.strategies.get(provider.name, "auto")
         if strategy == "auto":
             strategy = _usual_strategy(provider)
-        choices = self._choices(target)
+        candidates = self._choices(target)
         choose = in_order if strategy == "priority" else STRATEGIES[strategy]
-        return Tier(choices, choose, self._memory(f"/{provider.name}"), strategy)
+        return Tier(candidates, choose, self._memory(f"/{provider.name}"), strategy)
 
-    def _choices(self, target: Target) -> list[Choice]:
+    def _choices(self, target: Target) -> list[Candidate]:
         """The target's upstreams that have the model; its weight is shared among them."""
         provider, model = target.provider, target.model
-        shelf = self.catalog.shelves[provider.name]
-        lists, wanted = shelf.by_upstream, frozenset(spellings(model))
+        listing = self.catalog.listings[provider.name]
+        lists, wanted = listing.by_upstream, frozenset(spellings(model))
         having = [each for each in provider.upstreams if wanted & lists.get(each.origin, wanted)]
         upstreams = having or list(provider.upstreams)
-        known = shelf.find(model)
+        known = listing.find(model)
         return [
-            Choice(
+            Candidate(
                 provider,
                 upstream,
                 model,
-                self.live(provider, upstream),
+                self.state(provider, upstream),
                 weight=target.weight / len(upstreams),
                 priority=target.priority,
                 price=_price(provider, known),
                 gate=self._gate(provider, upstream, model),
-                outlook=self._outlook(provider, upstream),
+                predictor=self._predictor(provider, upstream),
                 size=None if known is None else _size(known),
             )
             for upstream in upstreams
         ]
 
-    def live(self, provider: Provider, upstream: Upstream) -> Live:
+    def state(self, provider: Provider, upstream: Upstream) -> UpstreamState:
         """The live state of one upstream."""
         key = provider.name, upstream.name
         found = self._lives.get(key)
         if found is None:
-            found = Live(upstream.name, self._make_breaker(), provider.max_concurrent)
+            found = UpstreamState(upstream.name, self._make_breaker(), provider.max_concurrent)
             self._lives[key] = found
         return found
 
-    def lives(self, provider: Provider) -> list[tuple[Upstream, Live]]:
+    def states(self, provider: Provider) -> list[tuple[Upstream, UpstreamState]]:
         """The live state of all upstreams of a provider."""
-        return [(upstream, self.live(provider, upstream)) for upstream in provider.upstreams]
+        return [(upstream, self.state(provider, upstream)) for upstream in provider.upstreams]
 
     def _answered(self, provider: str, origin: str) -> None:
         """A free look at an upstream was answered: if it had been away, a request may try it at once."""
-        for upstream, live in self.lives(self.providers[provider]):
-            last = live.last_failure
+        for upstream, state in self.states(self.providers[provider]):
+            last = state.last_failure
             if upstream.origin == origin and last is not None and last.kind is UPSTREAM_UNREACHABLE:
-                live.breaker.hint(time.perf_counter())
+                state.breaker.hint(time.perf_counter())
 
-    def _gate(self, provider: Provider, upstream: Upstream, model: str) -> Gate | None:
+    def _gate(self, provider: Provider, upstream: Upstream, model: str) -> ConcurrencyGate | None:
         name = f"{provider.name}/{model}".lower()
         limits = (limit for pattern, limit in self.rules.model_limits.items() if fnmatchcase(name, pattern))
         limit = min(limits, default=None)
         if limit is None:
             return None
-        gate = self._gates.setdefault((provider.name, upstream.name, model.lower()), Gate(limit))
+        gate = self._gates.setdefault((provider.name, upstream.name, model.lower()), ConcurrencyGate(limit))
         gate.limit = limit
         return gate
 
-    def _outlook(self, provider: Provider, upstream: Upstream) -> Outlook | None:
+    def _predictor(self, provider: Provider, upstream: Upstream) -> LatencyPredictor | None:
         """Only where there is something to predict: several servers that load models."""
         if not provider.loads_models or len(provider.upstreams) < 2:
             return None
         key = provider.name, upstream.name
         if key not in self._outlooks:
             learned = self._learned.setdefault(provider.name, Learned())
-            self._outlooks[key] = Outlook(learned, provider.max_concurrent or 1)
+            self._outlooks[key] = LatencyPredictor(learned, provider.max_concurrent or 1)
         return self._outlooks[key]
 
-    def _memory(self, name: str) -> Memory:
-        return self._memories.setdefault(name, Memory())
+    def _memory(self, name: str) -> StrategyMemory:
+        return self._memories.setdefault(name, StrategyMemory())
 
-    async def holders_first(self, choices: Sequence[Choice]) -> list[Choice]:
+    async def holders_first(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The same choices; those at which the model is loaded now come first."""
-        asked = {id(each.upstream): each.provider.look_at_residents(each.upstream) for each in choices}
+        asked = {id(each.upstream): each.provider.look_at_residents(each.upstream) for each in candidates}
         await asyncio.gather(*asked.values())
-        return sorted(choices, key=lambda choice: not choice.resident)
+        return sorted(candidates, key=lambda candidate: not candidate.resident)
 
     def public_id(self, provider: str, model: str) -> str:
         """A name that leads to this model at this provider: its own, if that does, else with the prefix.

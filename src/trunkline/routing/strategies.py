@@ -1,7 +1,7 @@
 """Ways to choose one of several upstreams: each a small function over live state.
 
 A strategy gets the choices that may be asked, at least two, and returns one. What it must remember between
-requests is in a :class:`Memory` of the pool, never in itself.
+requests is in a :class:`StrategyMemory` of the pool, never in itself.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from trunkline.routing.candidates import Choice
+    from trunkline.routing.candidates import Candidate
 
 
-class Question(NamedTuple):
+class SelectionContext(NamedTuple):
     """What a strategy may look at besides the choices."""
 
     now: float
@@ -26,7 +26,7 @@ class Question(NamedTuple):
     """What ties requests together: a session's name, or the beginning of the conversation."""
 
 
-class Memory:
+class StrategyMemory:
     """What a pool's strategy remembers. Kept when the pool is made anew from a newer catalog."""
 
     __slots__ = ("credit", "rng", "turn")
@@ -39,72 +39,81 @@ class Memory:
         self.rng = random.Random(seed)
 
 
-Strategy: TypeAlias = "Callable[[Sequence[Choice], Memory, Question], Choice]"
+Strategy: TypeAlias = "Callable[[Sequence[Candidate], StrategyMemory, SelectionContext], Candidate]"
 
 
-def in_order(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def in_order(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
     """The first that may be asked: the keys of one address, used up one after another."""
-    return choices[0]
+    return candidates[0]
 
 
-def round_robin(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def round_robin(
+    candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
+) -> Candidate:
     """Each in turn."""
-    choice = choices[memory.turn % len(choices)]
+    candidate = candidates[memory.turn % len(candidates)]
     memory.turn += 1
-    return choice
+    return candidate
 
 
-def weighted(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def weighted(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
     """Shares by weight, spread evenly (smooth weighted round-robin, as in nginx); after a failure, the lowest
     priority."""
-    if question.again:
-        return min(choices, key=lambda choice: choice.priority)
-    credit, total, best = memory.credit, 0.0, choices[0]
+    if context.again:
+        return min(candidates, key=lambda candidate: candidate.priority)
+    credit, total, best = memory.credit, 0.0, candidates[0]
     most = float("-inf")
-    for choice in choices:
-        have = credit.get(choice.key, 0.0) + choice.weight
-        credit[choice.key] = have
-        total += choice.weight
+    for candidate in candidates:
+        have = credit.get(candidate.key, 0.0) + candidate.weight
+        credit[candidate.key] = have
+        total += candidate.weight
         if have > most:
-            best, most = choice, have
+            best, most = candidate, have
     credit[best.key] -= total
     return best
 
 
-def uniform(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def uniform(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
     """One at random."""
-    return choices[int(memory.rng.random() * len(choices))]
+    return candidates[int(memory.rng.random() * len(candidates))]
 
 
-def least_busy(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def least_busy(
+    candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
+) -> Candidate:
     """The one with the least under way, for its weight; equals take turns."""
     memory.turn += 1
-    start = memory.turn % len(choices)
-    return min((*choices[start:], *choices[:start]), key=lambda choice: choice.live.load / choice.weight)
+    start = memory.turn % len(candidates)
+    return min(
+        (*candidates[start:], *candidates[:start]),
+        key=lambda candidate: candidate.state.load / candidate.weight,
+    )
 
 
-def lowest_latency(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def lowest_latency(
+    candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
+) -> Candidate:
     """The faster of two that are drawn by lot, by peak latency and what is under way. One that was never
     asked counts as fast: it will be known after it was."""
-    first = int(memory.rng.random() * len(choices))
-    second = int(memory.rng.random() * (len(choices) - 1))
-    one, other = choices[first], choices[second + (second >= first)]
-    return min(one, other, key=lambda choice: choice.live.latency.value * (choice.live.load + 1.0))
+    first = int(memory.rng.random() * len(candidates))
+    second = int(memory.rng.random() * (len(candidates) - 1))
+    one, other = candidates[first], candidates[second + (second >= first)]
+    return min(one, other, key=lambda candidate: candidate.state.latency.value * (candidate.state.load + 1.0))
 
 
-def cost(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def cost(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
     """The cheapest; an unknown price comes last; equals by what is under way."""
-    return min(choices, key=lambda choice: (choice.price, choice.live.load))
+    return min(candidates, key=lambda candidate: (candidate.price, candidate.state.load))
 
 
-def sticky(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def sticky(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
     """The same for the same session, so that its prompt is still in that server's cache; when one comes or
     goes, only its own sessions move (rendezvous hashing)."""
-    session = question.session()
+    session = context.session()
     if session is None:
-        return least_busy(choices, memory, question)
-    mark = hash64(session)
-    return max(choices, key=lambda choice: (mark ^ choice.mark) * _MIX & _MASK)
+        return least_busy(candidates, memory, context)
+    digest = hash64(session)
+    return max(candidates, key=lambda candidate: (digest ^ candidate.hash) * _MIX & _MASK)
 
 
 def hash64(text: bytes) -> int:
@@ -117,13 +126,15 @@ _MIX: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
 
 
-def predicted_wait(choices: Sequence[Choice], memory: Memory, question: Question) -> Choice:
+def predicted_wait(
+    candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
+) -> Candidate:
     """The one that is expected to have answered first: what it has to do, what it has to load, how long the
     model takes there. Equals take turns."""
     memory.turn += 1
-    start = memory.turn % len(choices)
-    ordered = (*choices[start:], *choices[:start])
-    return min(ordered, key=lambda choice: choice.expects(question.now))
+    start = memory.turn % len(candidates)
+    ordered = (*candidates[start:], *candidates[:start])
+    return min(ordered, key=lambda candidate: candidate.expects(context.now))
 
 
 STRATEGIES: Final[Mapping[str, Strategy]] = {

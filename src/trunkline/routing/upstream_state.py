@@ -21,7 +21,7 @@ _LATENCY_TAU_S: Final = 10.0
 """Seconds in which an old latency loses most of its weight."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Stops asking an upstream that only fails: closed, open, and half-open while one probe is under way."""
 
     __slots__ = ("_probing", "_recovery_s", "_threshold", "_until", "failures")
@@ -113,7 +113,7 @@ class PeakEwma:
         self._at = now
 
 
-class Gate:
+class ConcurrencyGate:
     """A limit on what runs at once: of an upstream, or of one model at it."""
 
     __slots__ = ("in_flight", "limit")
@@ -128,7 +128,7 @@ class Gate:
         return self.limit is None or self.in_flight < self.limit
 
 
-class Live:
+class UpstreamState:
     """The live state of one upstream."""
 
     __slots__ = (
@@ -143,11 +143,11 @@ class Live:
         "sent",
     )
 
-    def __init__(self, name: str, breaker: Breaker | None = None, limit: int | None = None) -> None:
+    def __init__(self, name: str, breaker: CircuitBreaker | None = None, limit: int | None = None) -> None:
         """``name`` is for texts; ``limit`` bounds what runs there at once."""
         self.name = name
-        self.breaker = breaker or Breaker()
-        self.gate = Gate(limit)
+        self.breaker = breaker or CircuitBreaker()
+        self.gate = ConcurrencyGate(limit)
         self.latency = PeakEwma()
         """Seconds to the first byte of an answer."""
         self.resting = False

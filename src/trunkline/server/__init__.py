@@ -8,7 +8,7 @@ How a request comes in: ``protocol`` with ``cycle`` (fast) and ``asgi`` (referen
 ``forwarded`` whom a trusted proxy speaks for.
 
 What there is to ask besides models' answers: ``pages`` and ``providers`` tell what the gateway knows itself,
-``errands`` are what takes its time, ``ollama``, ``messages`` and ``responses`` (with the ``items`` that it
+``handlers`` are what takes its time, ``ollama``, ``messages`` and ``responses`` (with the ``items`` that it
 keeps) are what clients of these dialects look for; ``app`` is FastAPI for ``admin`` and its pages, ``docs``.
 
 What a request leaves behind: ``records`` notes it, in the ledger's ``rows`` and in ``spans``.

@@ -20,11 +20,20 @@ from trunkline.transport import failures
 from trunkline.transport.connecting import Dial, open_connection
 from trunkline.transport.connection import Connection
 from trunkline.transport.failures import TransportError, cut_off, diagnose
-from trunkline.transport.host_pool import Lane, Limits
-from trunkline.transport.in_flight import CONNECTING, OVER, SENT, SILENCE, WAITING, Flight, Sink, overdue
+from trunkline.transport.host_pool import HostPool, Limits
+from trunkline.transport.in_flight import (
+    CONNECTING,
+    OVER,
+    SENT,
+    SILENCE,
+    WAITING,
+    InFlightRequest,
+    Sink,
+    overdue,
+)
 from trunkline.transport.proxies import ProxyConfig
 from trunkline.transport.request import Origin, UpstreamRequest
-from trunkline.transport.response_stream import Incoming
+from trunkline.transport.response_stream import ResponseStream
 from trunkline.transport.route import encode_head, make_route
 from trunkline.transport.tls import TlsConfig, TlsContexts
 from trunkline.transport.upload import upload
@@ -36,7 +45,7 @@ _SWEEP: Final = 0.2
 _SWEEP_IDLE: Final = 5.0
 """Seconds between two looks while there are only idle connections."""
 
-_Lane = Lane[Connection, Flight]
+_HostPool = HostPool[Connection, InFlightRequest]
 
 
 class Response(NamedTuple):
@@ -55,7 +64,7 @@ class Stats(NamedTuple):
     idle: int
     waiting: int
     """Flights without a connection, because all slots are taken."""
-    flights: int
+    in_flight: int
     """Flights that are not over."""
 
 
@@ -69,10 +78,10 @@ class Client:
         "_closed",
         "_dial",
         "_emptied",
-        "_flights",
-        "_lanes",
+        "_in_flight",
         "_limits",
         "_loop",
+        "_pools",
         "_proxies",
         "_timer",
         "_tls",
@@ -94,8 +103,8 @@ class Client:
         self._dial = dial
         self._tls = TlsContexts(tls or TlsConfig())
         self._proxies = ProxyConfig.from_environment() if proxy is None else proxy
-        self._lanes: dict[Origin, _Lane] = {}
-        self._flights: set[Flight] = set()
+        self._pools: dict[Origin, _HostPool] = {}
+        self._in_flight: set[InFlightRequest] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._watching = False
         self._closed = False
@@ -105,15 +114,15 @@ class Client:
 
     @property
     def stats(self) -> Stats:
-        lanes = self._lanes.values()
+        pools = self._pools.values()
         return Stats(
-            sum(lane.open for lane in lanes),
-            sum(len(lane.idle) for lane in lanes),
-            sum(len(lane.waiting) for lane in lanes),
-            len(self._flights),
+            sum(pool.open for pool in pools),
+            sum(len(pool.idle) for pool in pools),
+            sum(len(pool.waiting) for pool in pools),
+            len(self._in_flight),
         )
 
-    def send(self, request: UpstreamRequest, sink: Sink) -> Flight:
+    def send(self, request: UpstreamRequest, sink: Sink) -> InFlightRequest:
         """Send ``request``: at once, in this call, if a kept connection is free.
 
         Trouble with the upstream goes to ``sink.on_failure``, after this has returned. Raises ValueError for
@@ -122,29 +131,29 @@ class Client:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self.time = self._loop.time
-        lane = self._lanes.get(request.origin)
-        if lane is None:
-            lane = Lane(make_route(request.origin, self._proxies.choose(request.origin)), self._limits)
-        head = encode_head(lane.route, request)
+        pool = self._pools.get(request.origin)
+        if pool is None:
+            pool = HostPool(make_route(request.origin, self._proxies.choose(request.origin)), self._limits)
+        head = encode_head(pool.route, request)
         now = self.time()
-        flight = Flight(self, lane, request, head, sink, now)
+        in_flight = InFlightRequest(self, pool, request, head, sink, now)
         if self._closed:
-            flight.state = OVER
-            self._loop.call_soon(sink.on_failure, TransportError(failures.CLOSED, lane.route.address))
-            return flight
-        self._flights.add(flight)
-        connection = lane.take(now)
+            in_flight.state = OVER
+            self._loop.call_soon(sink.on_failure, TransportError(failures.CLOSED, pool.route.address))
+            return in_flight
+        self._in_flight.add(in_flight)
+        connection = pool.take(now)
         if connection is not None:
-            flight.reused = True
-            connection.start(flight, now)
-        elif lane.take_slot():
-            self._lanes[request.origin] = lane
-            self._connect(flight, now)
+            in_flight.reused = True
+            connection.start(in_flight, now)
+        elif pool.take_slot():
+            self._pools[request.origin] = pool
+            self._connect(in_flight, now)
         else:
-            lane.waiting.append(flight)
+            pool.waiting.append(in_flight)
         if not self._watching:
             self._watch()
-        return flight
+        return in_flight
 
     async def fetch(self, request: UpstreamRequest) -> Response:
         """The whole answer to ``request``, of at most ``max_body`` (or FETCH_LIMIT) bytes. For discovery,
@@ -157,9 +166,9 @@ class Client:
         finally:
             incoming.close()
 
-    async def stream(self, request: UpstreamRequest) -> Incoming:
+    async def stream(self, request: UpstreamRequest) -> ResponseStream:
         """The answer to ``request`` from when its head is there; to be closed. Raises TransportError."""
-        incoming = Incoming()
+        incoming = ResponseStream()
         try:
             await incoming.head(self.send(request, incoming))
         except BaseException:
@@ -186,53 +195,53 @@ class Client:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for flight in list(self._flights):
-            self._fail(flight, TransportError(failures.CLOSED, flight.lane.route.address))
-        for lane in self._lanes.values():
-            for connection in lane.everything():
+        for in_flight in list(self._in_flight):
+            self._fail(in_flight, TransportError(failures.CLOSED, in_flight.pool.route.address))
+        for pool in self._pools.values():
+            for connection in pool.everything():
                 connection.abort()
-        if self._lanes:
+        if self._pools:
             if self._emptied is None:
                 self._emptied = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._emptied)
 
     # Flights
 
-    def drop(self, flight: Flight) -> None:
+    def drop(self, in_flight: InFlightRequest) -> None:
         """End a flight without a word to its sink."""
-        state = flight.state
-        self._land(flight)
-        connection, flight.connection = flight.connection, None
+        state = in_flight.state
+        self._land(in_flight)
+        connection, in_flight.connection = in_flight.connection, None
         if connection is not None:
-            connection.flight = None
+            connection.in_flight = None
             connection.abort()
-        elif flight.opener is not None:
-            flight.opener.cancel()
+        elif in_flight.opener is not None:
+            in_flight.opener.cancel()
         elif state == WAITING:
-            flight.lane.withdraw(flight)
+            in_flight.pool.withdraw(in_flight)
 
-    def _fail(self, flight: Flight, failure: ProviderError) -> None:
-        sink = flight.sink
-        self.drop(flight)
+    def _fail(self, in_flight: InFlightRequest, failure: ProviderError) -> None:
+        sink = in_flight.sink
+        self.drop(in_flight)
         sink.on_failure(failure)
 
-    def _land(self, flight: Flight) -> Sink:
+    def _land(self, in_flight: InFlightRequest) -> Sink:
         """A flight is over. Who still has to hear it is returned, and let go: sinks know their flights, and
         such a circle would be left to the garbage collector with every request."""
-        self._flights.discard(flight)
-        flight.state = OVER
-        sink, flight.sink = flight.sink, SILENCE
+        self._in_flight.discard(in_flight)
+        in_flight.state = OVER
+        sink, in_flight.sink = in_flight.sink, SILENCE
         return sink
 
-    def finished(self, connection: Connection, flight: Flight) -> None:
+    def finished(self, connection: Connection, in_flight: InFlightRequest) -> None:
         """A connection has read the end of an answer, or a fault in it."""
         reader = connection.reader
         if reader.fault is not None:
-            self._fail(flight, TransportError(reader.fault, connection.lane.route.address, reader.detail))
+            self._fail(in_flight, TransportError(reader.fault, connection.pool.route.address, reader.detail))
             return
-        sink = self._land(flight)
-        flight.connection = connection.flight = None
-        if flight.paused:
+        sink = self._land(in_flight)
+        in_flight.connection = connection.in_flight = None
+        if in_flight.paused:
             connection.transport.resume_reading()
         # A server may answer before it has read the whole request; then the rest of that is in the way.
         if reader.reusable and not connection.transport.get_write_buffer_size():
@@ -245,42 +254,42 @@ class Client:
 
     def _keep(self, connection: Connection) -> None:
         now = self.time()
-        heir = connection.lane.put(connection, now, connection.reader.keep_alive)
+        heir = connection.pool.put(connection, now, connection.reader.keep_alive)
         if heir is not None:
             heir.reused = True
             connection.start(heir, now)
         elif not connection.expires_at:
             connection.abort()
 
-    def _connect(self, flight: Flight, now: float) -> None:
+    def _connect(self, in_flight: InFlightRequest, now: float) -> None:
         """Open a connection for a flight; its lane's slot is taken already."""
         assert self._loop is not None
-        connection = Connection(self, flight.lane)
-        flight.state = CONNECTING
-        flight.since = now
-        flight.opener = self._loop.create_task(
+        connection = Connection(self, in_flight.pool)
+        in_flight.state = CONNECTING
+        in_flight.since = now
+        in_flight.opener = self._loop.create_task(
             open_connection(
-                flight.lane.route, connection, self._tls, flight.request.timeouts.connect, self._dial
+                in_flight.pool.route, connection, self._tls, in_flight.request.timeouts.connect, self._dial
             )
         )
         # A callback, not the task's own last lines: those are never reached if it is cancelled at its start.
-        flight.opener.add_done_callback(partial(self._opened, flight, connection))
+        in_flight.opener.add_done_callback(partial(self._opened, in_flight, connection))
 
-    def _opened(self, flight: Flight, connection: Connection, opener: asyncio.Task[None]) -> None:
-        lane = flight.lane
-        flight.opener = None
+    def _opened(self, in_flight: InFlightRequest, connection: Connection, opener: asyncio.Task[None]) -> None:
+        pool = in_flight.pool
+        in_flight.opener = None
         error = asyncio.CancelledError() if opener.cancelled() else opener.exception()
         if error is None and connection.closed:
             error = ConnectionResetError()  # it stood, and fell before anybody could use it
         if error is not None:
             connection.abort()
-            self._free_slot(lane)
-            if flight.state == CONNECTING:
-                self._fail(flight, diagnose(error, lane.route.address))
+            self._free_slot(pool)
+            if in_flight.state == CONNECTING:
+                self._fail(in_flight, diagnose(error, pool.route.address))
             return
         connection.established = True
-        if flight.state == CONNECTING:
-            connection.start(flight, self.time())
+        if in_flight.state == CONNECTING:
+            connection.start(in_flight, self.time())
         elif self._closed:
             connection.abort()
         else:
@@ -288,35 +297,40 @@ class Client:
 
     def lost(self, connection: Connection, error: Exception | None) -> None:
         """A connection is closed, by either side."""
-        lane, flight, reader = connection.lane, connection.flight, connection.reader
-        if flight is None:
-            lane.lose(connection)
-            self._free_slot(lane)
+        pool, in_flight, reader = connection.pool, connection.in_flight, connection.reader
+        if in_flight is None:
+            pool.lose(connection)
+            self._free_slot(pool)
             return
-        connection.flight = flight.connection = None
-        if flight.reused and reader.untouched and flight.state == SENT and isinstance(error, OSError | None):
+        connection.in_flight = in_flight.connection = None
+        if (
+            in_flight.reused
+            and reader.untouched
+            and in_flight.state == SENT
+            and isinstance(error, OSError | None)
+        ):
             # The upstream had closed it, or closes idle connections just now: nothing was lost but time.
-            flight.reused = False
-            self._connect(flight, self.time())
+            in_flight.reused = False
+            self._connect(in_flight, self.time())
             return
-        sink = self._land(flight)
-        self._free_slot(lane)
+        sink = self._land(in_flight)
+        self._free_slot(pool)
         if error is not None:
-            sink.on_failure(cut_off(error, lane.route.address, untouched=reader.untouched))
+            sink.on_failure(cut_off(error, pool.route.address, untouched=reader.untouched))
             return
         reader.eof()
         if reader.fault is None:
             sink.on_end()
         else:
-            sink.on_failure(TransportError(reader.fault, lane.route.address, reader.detail))
+            sink.on_failure(TransportError(reader.fault, pool.route.address, reader.detail))
 
-    def _free_slot(self, lane: _Lane) -> None:
-        heir = lane.free_slot()
+    def _free_slot(self, pool: _HostPool) -> None:
+        heir = pool.free_slot()
         if heir is not None:
             self._connect(heir, self.time())
-        elif not lane.open:
-            del self._lanes[lane.route.origin]
-            if self._emptied is not None and not self._lanes:
+        elif not pool.open:
+            del self._pools[pool.route.origin]
+            if self._emptied is not None and not self._pools:
                 self._emptied.set_result(None)
 
     # Time
@@ -332,16 +346,16 @@ class Client:
     def _sweep(self) -> None:
         assert self._loop is not None
         now = self.time()
-        late = [(flight, due) for flight in self._flights if (due := overdue(flight, now))]
+        late = [(in_flight, due) for in_flight in self._in_flight if (due := overdue(in_flight, now))]
         # The next look is arranged first: a sink that raises must not stop the clock for all others.
-        self._watching = bool(self._flights)
-        if self._flights or self._lanes:
-            self._timer = self._loop.call_later(_SWEEP if self._flights else _SWEEP_IDLE, self._sweep)
+        self._watching = bool(self._in_flight)
+        if self._in_flight or self._pools:
+            self._timer = self._loop.call_later(_SWEEP if self._in_flight else _SWEEP_IDLE, self._sweep)
         else:
             self._timer = None
-        for flight, (fault, seconds) in late:
-            if flight.state != OVER:  # an earlier one's failure may have ended it
-                self._fail(flight, TransportError(fault, flight.lane.route.address, seconds))
-        for lane in self._lanes.values():
-            for connection in lane.expire(now):
+        for in_flight, (fault, seconds) in late:
+            if in_flight.state != OVER:  # an earlier one's failure may have ended it
+                self._fail(in_flight, TransportError(fault, in_flight.pool.route.address, seconds))
+        for pool in self._pools.values():
+            for connection in pool.expire(now):
                 connection.abort()

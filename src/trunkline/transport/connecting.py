@@ -23,20 +23,20 @@ Dial = Callable[[str, int], Awaitable[str]]
 OSError, which becomes the ``__cause__`` of the failure."""
 
 _HANDSHAKE_SLACK: Final = 5.0
-"""Seconds by which TLS's own timeout lies after ours, so that ours speaks."""
+"""Seconds by which TLS's own time limit lies after ours, so that ours speaks."""
 
 
 async def open_connection(
-    route: Route, protocol: asyncio.Protocol, tls: TlsContexts, patience: float, dial: Dial | None = None
+    route: Route, protocol: asyncio.Protocol, tls: TlsContexts, connect_s: float, dial: Dial | None = None
 ) -> None:
     """Connect ``protocol`` along ``route``: ``connection_made`` has been called when this returns.
 
-    ``patience`` (seconds) is only TLS's; the caller cancels what takes too long. ``dial`` replaces the
+    ``connect_s`` (seconds) is only TLS's; the caller cancels what takes too long. ``dial`` replaces the
     look-up of the first hop's name. Raises TransportError.
     """
     hop, tunnel = route.first_hop, _Tunnel() if route.tunnel else None
     try:
-        transport = await _connect(hop, tunnel or protocol, tls, patience, dial)
+        transport = await _connect(hop, tunnel or protocol, tls, connect_s, dial)
     except OSError as error:
         raise diagnose(error, route.first_hop_name) from error
     if tunnel is None:
@@ -51,7 +51,7 @@ async def open_connection(
             protocol,
             _context(tls, route.origin),
             server_hostname=_certified(route.origin),
-            ssl_handshake_timeout=patience + _HANDSHAKE_SLACK,
+            ssl_handshake_timeout=connect_s + _HANDSHAKE_SLACK,
         )
         if secure is None:
             raise TransportError(failures.RESET, route.address)
@@ -65,7 +65,7 @@ async def open_connection(
 
 
 async def _connect(
-    hop: Origin, protocol: asyncio.Protocol, tls: TlsContexts, patience: float, dial: Dial | None
+    hop: Origin, protocol: asyncio.Protocol, tls: TlsContexts, connect_s: float, dial: Dial | None
 ) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
     address = hop.host if dial is None else await dial(hop.host, hop.port)
@@ -78,7 +78,7 @@ async def _connect(
             hop.port,
             ssl=_context(tls, hop),
             server_hostname=_certified(hop),
-            ssl_handshake_timeout=patience + _HANDSHAKE_SLACK,
+            ssl_handshake_timeout=connect_s + _HANDSHAKE_SLACK,
         )
     return transport
 

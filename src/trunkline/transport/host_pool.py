@@ -1,6 +1,6 @@
 """Who gets which connection: the decisions of the pool, for one origin, without any I/O.
 
-A :class:`Lane` keeps the idle connections to an origin (the last one in is the first one out, so that the
+A :class:`HostPool` keeps the idle connections to an origin (the last one in is the first one out, so that the
 rest may expire), counts the slots that are taken, and queues flights that have to wait for one. It decides;
 ``client.py`` then opens, writes and closes.
 """
@@ -46,7 +46,7 @@ C = TypeVar("C", bound=Pooled)
 F = TypeVar("F")
 
 
-class Lane(Generic[C, F]):
+class HostPool(Generic[C, F]):
     """The connections to one origin."""
 
     __slots__ = ("_limits", "expired", "idle", "open", "route", "waiting")
@@ -105,9 +105,9 @@ class Lane(Generic[C, F]):
             if connection in connections:
                 connections.remove(connection)
 
-    def withdraw(self, flight: F) -> None:
+    def withdraw(self, in_flight: F) -> None:
         """A waiting flight waits no longer."""
-        self.waiting.remove(flight)
+        self.waiting.remove(in_flight)
 
     def expire(self, now: float) -> list[C]:
         """Everything that is to be closed by ``now``."""

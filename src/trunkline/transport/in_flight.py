@@ -1,7 +1,8 @@
 """One request on its way: what its owner may do with it, and when it is late.
 
-The owner gives a :class:`Sink` and gets a :class:`Flight`. Which connection carries it, and what happens to
-that afterwards, is the client's affair (:class:`Keeper`). Times are those of the event loop.
+The owner gives a :class:`Sink` and gets a :class:`InFlightRequest`. Which connection carries it, and what
+happens to that afterwards, is the client's affair (:class:`InFlightOwner`). Times are those of the event
+loop.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from trunkline.transport.connection import Connection
-    from trunkline.transport.host_pool import Lane
+    from trunkline.transport.host_pool import HostPool
 
 WAITING: Final = 0
 """For a slot in the pool."""
@@ -56,10 +57,10 @@ class Sink(Protocol):
         """There will be no (further) answer. ``failure`` is a :class:`.failures.TransportError`."""
 
 
-class Keeper(Protocol):
+class InFlightOwner(Protocol):
     """The side of the client that flights need."""
 
-    def drop(self, flight: Flight) -> None: ...
+    def drop(self, in_flight: InFlightRequest) -> None: ...
 
     def time(self) -> float: ...
 
@@ -84,18 +85,18 @@ class _Silence:
 SILENCE: Final[Sink] = _Silence()
 
 
-class Flight:
+class InFlightRequest:
     """A request that was sent, or is about to be. Made by ``Client.send``."""
 
     __slots__ = (
-        "_keeper",
+        "_owner",
         "connection",
         "deadline",
         "first_byte_at",
         "head",
-        "lane",
         "opener",
         "paused",
+        "pool",
         "request",
         "reused",
         "seen",
@@ -117,15 +118,15 @@ class Flight:
 
     def __init__(
         self,
-        keeper: Keeper,
-        lane: Lane[Connection, Flight],
+        keeper: InFlightOwner,
+        pool: HostPool[Connection, InFlightRequest],
         request: UpstreamRequest,
         head: bytes,
         sink: Sink,
         now: float,
     ) -> None:
-        self._keeper = keeper
-        self.lane = lane
+        self._owner = keeper
+        self.pool = pool
         self.request = request
         self.head = head
         self.sink = sink
@@ -151,7 +152,7 @@ class Flight:
     def cancel(self) -> None:
         """Nobody wants the answer: closes its connection at once, unless the answer is already complete."""
         if self.state != OVER:
-            self._keeper.drop(self)
+            self._owner.drop(self)
 
     def pause(self) -> None:
         """Stop reading. What has been read already may still be delivered."""
@@ -166,50 +167,50 @@ class Flight:
             self.paused = False
             if self.connection is not None:
                 self.connection.transport.resume_reading()
-                self.since = self._keeper.time()
+                self.since = self._owner.time()
 
     def release(self) -> None:
         """The sink has what it needs and is not called any more. The connection is kept if the answer ends
         within a second, else closed."""
         if self.state < SENT:
-            self._keeper.drop(self)
+            self._owner.drop(self)
         elif self.state == SENT:
             self.resume()
             self.sink = SILENCE
             self.state = RELEASED
-            self.since = self._keeper.time()
+            self.since = self._owner.time()
 
 
-def overdue(flight: Flight, now: float) -> tuple[Fault, float] | None:
+def overdue(in_flight: InFlightRequest, now: float) -> tuple[Fault, float] | None:
     """The timeout that has passed, with its seconds, if one has; notes the progress made since last asked."""
-    timeouts = flight.request.timeouts
-    if flight.state == RELEASED:
-        return (failures.IDLE_TIMEOUT, LINGER) if now - flight.since >= LINGER else None
-    if flight.deadline is not None and now >= flight.deadline:
+    timeouts = in_flight.request.timeouts
+    if in_flight.state == RELEASED:
+        return (failures.IDLE_TIMEOUT, LINGER) if now - in_flight.since >= LINGER else None
+    if in_flight.deadline is not None and now >= in_flight.deadline:
         return failures.TOTAL_TIMEOUT, timeouts.total or 0.0
-    if flight.state == SENT:
-        progress = flight.sink.progress
-        if progress != flight.seen:
-            flight.seen = progress
-            flight.started = True
-            flight.since = now
+    if in_flight.state == SENT:
+        progress = in_flight.sink.progress
+        if progress != in_flight.seen:
+            in_flight.seen = progress
+            in_flight.started = True
+            in_flight.since = now
             return None
-        if flight.paused:
-            flight.since = now
+        if in_flight.paused:
+            in_flight.since = now
             return None
-        if not flight.started and flight.connection is not None:
-            unsent = flight.connection.transport.get_write_buffer_size()
-            if unsent != flight.unsent:  # a large request on its way is no silence
-                flight.unsent = unsent
-                flight.since = now
+        if not in_flight.started and in_flight.connection is not None:
+            unsent = in_flight.connection.transport.get_write_buffer_size()
+            if unsent != in_flight.unsent:  # a large request on its way is no silence
+                in_flight.unsent = unsent
+                in_flight.since = now
                 return None
         fault, limit = (
             (failures.IDLE_TIMEOUT, timeouts.idle)
-            if flight.started
+            if in_flight.started
             else (failures.FIRST_BYTE_TIMEOUT, timeouts.first_byte)
         )
-    elif flight.state == CONNECTING:
+    elif in_flight.state == CONNECTING:
         fault, limit = failures.CONNECT_TIMEOUT, timeouts.connect
     else:
         fault, limit = failures.BUSY, timeouts.connect
-    return (fault, limit) if now - flight.since >= limit else None
+    return (fault, limit) if now - in_flight.since >= limit else None

@@ -9,10 +9,10 @@ import asyncio
 
 from trunkline.errors import ProviderError
 from trunkline.pipe import Pipe
-from trunkline.transport.in_flight import Flight
+from trunkline.transport.in_flight import InFlightRequest
 
 
-class Incoming:
+class ResponseStream:
     """One answer: the sink of a flight on one side, its ``body`` on the other. To be closed."""
 
     __slots__ = ("_flight", "_headed", "body", "headers", "progress", "status")
@@ -23,12 +23,12 @@ class Incoming:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = Pipe(self._pause, self._resume)
         """Iterating raises TransportError where the answer breaks off."""
-        self._flight: Flight | None = None
+        self._flight: InFlightRequest | None = None
         self._headed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def head(self, flight: Flight) -> None:
-        """Wait for the status and headers of ``flight``, whose sink this is. Raises TransportError."""
-        self._flight = flight
+    async def head(self, in_flight: InFlightRequest) -> None:
+        """Wait for the status and headers of ``in_flight``, whose sink this is. Raises TransportError."""
+        self._flight = in_flight
         await self._headed
 
     def close(self) -> None:

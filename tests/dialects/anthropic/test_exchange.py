@@ -11,7 +11,7 @@ from tests.dialects.anthropic.samples import BEGIN, DONE, HELLO, PING, body, end
 from tests.feeding import ways
 from trunkline.dialects import ollama, openai
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
-from trunkline.dialects.base import NO_FILLS, Back, Front
+from trunkline.dialects.base import NO_DEFAULTS, Back, Front
 from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_TRUNCATED
 from trunkline.exchange import PassThrough, Translate
 from trunkline.model import Usage
@@ -23,14 +23,22 @@ METERED = Usage(prompt_tokens=9, completion_tokens=7, cached_tokens=4, cache_wri
 
 def past(stream: bool = True) -> PassThrough:
     data = body(ASK | {"stream": stream})
-    return PassThrough(MESSAGES, BACK, data, MESSAGES.peek(data), "up", NO_FILLS, "Acme")
+    return PassThrough(MESSAGES, BACK, data, MESSAGES.summarize(data), "up", NO_DEFAULTS, "Acme")
 
 
 def translate(front: Front, back: Back, asked: dict[str, Any]) -> Translate:
-    job = front.parse(body(asked))
-    stream = front.peek(body(asked)).stream
+    request = front.parse(body(asked))
+    stream = front.summarize(body(asked)).stream
     return Translate(
-        front, back, job, "up", NO_FILLS, "Acme", stream=stream, upstream_stream=stream, id_prefix="chatcmpl-"
+        front,
+        back,
+        request,
+        "up",
+        NO_DEFAULTS,
+        "Acme",
+        stream=stream,
+        upstream_stream=stream,
+        id_prefix="chatcmpl-",
     )
 
 

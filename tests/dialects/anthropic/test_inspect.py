@@ -22,7 +22,7 @@ from tests.dialects.anthropic.samples import (
 )
 from tests.feeding import ways
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
-from trunkline.dialects.base import NO_FILLS, Fills, Peek, Scanner
+from trunkline.dialects.base import NO_DEFAULTS, Inspector, RequestDefaults, RequestSummary
 from trunkline.errors import (
     UPSTREAM_ERROR,
     UPSTREAM_PROTOCOL,
@@ -37,15 +37,15 @@ BACK = AnthropicBack("Acme")
 METERED = Usage(prompt_tokens=9, completion_tokens=7, cached_tokens=4, cache_write_tokens=2)
 
 
-def scanner(stream: bool = True) -> Scanner:
-    return BACK.scanner("chat", Peek(model="m", stream=stream))
+def inspector(stream: bool = True) -> Inspector:
+    return BACK.inspector("chat", RequestSummary(model="m", stream=stream))
 
 
-def scan(data: bytes) -> tuple[Scanner, bytes]:
+def scan(data: bytes) -> tuple[Inspector, bytes]:
     """A stream that must be complete, fed in every way until it says so; what goes on is always the same."""
     outs = set()
     for pieces in ways(data):
-        made = scanner()
+        made = inspector()
         out = b"".join(made.feed(piece) for piece in pieces) + made.close()
         assert (made.complete, made.error, made.usage) == (True, None, METERED)
         outs.add(out)
@@ -87,15 +87,15 @@ def test_bytes_go_on_unchanged(case: str) -> None:
 
 
 def test_the_same_object_goes_on() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(HELLO) is HELLO
-    again, piece = scanner(), delta(0, "text_delta", text="a")
+    again, piece = inspector(), delta(0, "text_delta", text="a")
     again.feed(BEGIN)
     assert again.feed(piece) is piece
 
 
 def test_pings_are_no_progress_and_no_first_byte() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(PING) == made.feed(b": wait\n\n" + PING) == b""
     assert (made.records, made.model) == (0, None)
     assert made.feed(PING + BEGIN) == BEGIN
@@ -108,32 +108,32 @@ def test_pings_are_no_progress_and_no_first_byte() -> None:
 
 
 def test_usage_so_far_is_known() -> None:
-    made = scanner()
+    made = inspector()
     made.feed(BEGIN)
     assert made.usage == Usage(prompt_tokens=9, completion_tokens=1, cached_tokens=4, cache_write_tokens=2)
 
 
 def test_only_whole_events_go_on() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(BEGIN + DONE[:-1]) == BEGIN
     assert made.feed(DONE[-1:]) == DONE
 
 
 def test_what_follows_the_end_is_nobodys() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(HELLO + text("more")) == HELLO
     assert made.feed(text("more")) == made.close() == b""
 
 
 def test_a_last_event_without_its_blank_line() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(HELLO[:-2]) + made.close() == HELLO
     assert (made.complete, made.error) == (True, None)
 
 
 @pytest.mark.parametrize("at", range(0, len(HELLO) - 2, 7))
 def test_a_stream_without_its_end_is_cut(at: int) -> None:
-    made = scanner()
+    made = inspector()
     out = made.feed(HELLO[:at]) + made.close()
     assert HELLO.startswith(out)
     assert out.endswith(b"\n\n") or not out
@@ -161,7 +161,7 @@ BROKEN: dict[str, tuple[bytes, Kind]] = {
 def test_what_is_broken_goes_no_further(case: str, start: bytes) -> None:
     data, kind = BROKEN[case]
     for pieces in ways(start + data + end() + DONE):
-        made = scanner()
+        made = inspector()
         assert b"".join(made.feed(piece) for piece in pieces) + made.close() == start
         assert not made.complete
         assert made.error is not None
@@ -169,7 +169,7 @@ def test_what_is_broken_goes_no_further(case: str, start: bytes) -> None:
 
 
 def test_a_record_without_end_is_refused() -> None:
-    made = scanner()
+    made = inspector()
     for _ in range(18):
         assert made.feed(b"x" * 1024 * 1024) == b""
     assert made.error is not None
@@ -182,7 +182,7 @@ WHOLE = body(message([{"type": "text", "text": 'an "error"'}], "end_turn", more=
 @pytest.mark.parametrize("data", [WHOLE, body(message([ODD]))], ids=["plain", "unknown-block"])
 def test_a_whole_answer_goes_on_unchanged_at_its_end(data: bytes) -> None:
     for pieces in ways(data):
-        made = scanner(stream=False)
+        made = inspector(stream=False)
         assert not any(made.feed(piece) for piece in pieces)
         assert 0 < made.records <= len(pieces)
         assert made.close() == data
@@ -203,7 +203,7 @@ def test_a_whole_answer_goes_on_unchanged_at_its_end(data: bytes) -> None:
     ],
 )
 def test_a_whole_answer_that_is_none_reaches_nobody(data: bytes, kind: Kind) -> None:
-    made = scanner(stream=False)
+    made = inspector(stream=False)
     assert made.feed(data) + made.close() == b""
     assert not made.complete
     assert made.error is not None
@@ -211,7 +211,7 @@ def test_a_whole_answer_that_is_none_reaches_nobody(data: bytes, kind: Kind) -> 
 
 
 def test_heartbeats_before_a_whole_answer_are_no_progress() -> None:
-    made = scanner(stream=False)
+    made = inspector(stream=False)
     made.feed(b" \n")
     assert made.records == 0
     made.feed(b"{")
@@ -219,37 +219,37 @@ def test_heartbeats_before_a_whole_answer_are_no_progress() -> None:
 
 
 ASK: dict[str, Any] = {"model": "m", "max_tokens": 9, "temperature": None, "x": [1.0], "messages": [1]}
-FILLS = Fills(temperature=0.5, max_tokens=5, fields={"service_tier": "auto", "top_k": 3})
+FILLS = RequestDefaults(temperature=0.5, max_tokens=5, fields={"service_tier": "auto", "top_k": 3})
 
-REWRITES: list[tuple[str, Fills, dict[str, Any]]] = [
-    ("m", Fills(), {}),
-    ("n", NO_FILLS, {"model": "n"}),
+REWRITES: list[tuple[str, RequestDefaults, dict[str, Any]]] = [
+    ("m", RequestDefaults(), {}),
+    ("n", NO_DEFAULTS, {"model": "n"}),
     ("m", FILLS, {"temperature": 0.5, "service_tier": "auto", "top_k": 3}),
-    ("n", Fills(drop=frozenset({"x", "y"})), {"model": "n", "x": ...}),
-    ("m", Fills(temperature=0.5, drop=frozenset({"temperature"})), {"temperature": ...}),
+    ("n", RequestDefaults(drop=frozenset({"x", "y"})), {"model": "n", "x": ...}),
+    ("m", RequestDefaults(temperature=0.5, drop=frozenset({"temperature"})), {"temperature": ...}),
 ]
 
 
 @pytest.mark.parametrize(("name", "fills", "changes"), REWRITES)
-def test_rewriting(name: str, fills: Fills, changes: dict[str, Any]) -> None:
+def test_rewriting(name: str, defaults: RequestDefaults, changes: dict[str, Any]) -> None:
     data = body(ASK)
     wanted = {key: value for key, value in (ASK | changes).items() if value is not ...}
-    assert msgspec.json.decode(BACK.rewrite(data, MESSAGES.peek(data), name, fills)) == wanted
+    assert msgspec.json.decode(BACK.rewrite(data, MESSAGES.summarize(data), name, defaults)) == wanted
 
 
-@pytest.mark.parametrize("fills", [NO_FILLS, Fills(max_tokens=5)])
-def test_a_body_that_needs_no_change_is_the_same(fills: Fills) -> None:
+@pytest.mark.parametrize("fills", [NO_DEFAULTS, RequestDefaults(max_tokens=5)])
+def test_a_body_that_needs_no_change_is_the_same(defaults: RequestDefaults) -> None:
     data = body(ASK).replace(b"1.0", b"1.00")
-    assert BACK.rewrite(data, MESSAGES.peek(data), "m", fills) is data
-    assert b"1.00" in BACK.rewrite(data, MESSAGES.peek(data), "n", fills)
+    assert BACK.rewrite(data, MESSAGES.summarize(data), "m", defaults) is data
+    assert b"1.00" in BACK.rewrite(data, MESSAGES.summarize(data), "n", defaults)
 
 
 def test_a_body_that_is_no_object() -> None:
     with pytest.raises(CallerError):
-        BACK.rewrite(b"[]", Peek(model="m", stream=False), "n", NO_FILLS)
+        BACK.rewrite(b"[]", RequestSummary(model="m", stream=False), "n", NO_DEFAULTS)
 
 
 def test_what_opens_a_stream_is_counted_apart() -> None:
-    made = scanner()
+    made = inspector()
     made.feed(BEGIN + PING + start(0, type="text", text=""))
     assert made.records == BACK.opening

@@ -10,7 +10,7 @@ import pytest
 
 from tests.dialects.anthropic.samples import BEGIN, DONE, PING, body, delta, end, message, start, stop, tool
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.errors import UPSTREAM_PROTOCOL, CallerError
 from trunkline.model import ChatRequest
 
@@ -86,7 +86,7 @@ def mutants(value: Any) -> Iterator[Any]:
 def outcome(data: bytes) -> ChatRequest | CallerError:
     """What becomes of a body; anything else that is raised fails the test."""
     try:
-        MESSAGES.peek(data)
+        MESSAGES.summarize(data)
         return MESSAGES.parse(data)
     except CallerError as error:
         return error
@@ -127,13 +127,16 @@ JOB = ChatRequest(model="m", messages=(), stream=True)
 
 def ends(stream: bool, data: bytes) -> str:
     """How a reader and a scanner take an answer: alike, and each with a clear end."""
-    reader, scanner = BACK.reader(JOB, stream), BACK.scanner("chat", Peek(model="m", stream=stream))
+    reader, inspector = (
+        BACK.reader(JOB, stream),
+        BACK.inspector("chat", RequestSummary(model="m", stream=stream)),
+    )
     reader.feed(data)
     reader.close()
-    scanner.feed(data)
-    scanner.close()
+    inspector.feed(data)
+    inspector.close()
     assert reader.complete is (reader.error is None)
-    assert scanner.complete is (scanner.error is None)
+    assert inspector.complete is (inspector.error is None)
     return "whole" if reader.error is None else reader.error.code
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.dialects.anthropic.samples import body
 from trunkline.dialects.anthropic import MESSAGES
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.errors import INVALID_JSON, INVALID_REQUEST, UNSUPPORTED, CallerError
 from trunkline.model import (
     ChatRequest,
@@ -106,8 +106,8 @@ FIELDS: list[tuple[dict[str, Any], ChatRequest]] = [
 
 
 @pytest.mark.parametrize(("fields", "job"), FIELDS)
-def test_fields(fields: dict[str, Any], job: ChatRequest) -> None:
-    assert MESSAGES.parse(body(ASK | fields)) == job
+def test_fields(fields: dict[str, Any], request: ChatRequest) -> None:
+    assert MESSAGES.parse(body(ASK | fields)) == request
 
 
 def user(*parts: Any) -> Message:
@@ -218,8 +218,8 @@ def test_messages(role: str, content: Any, messages: list[Message]) -> None:
     ],
 )  # fmt: skip
 def test_the_system_prompt_comes_first(system: Any, parts: tuple[Text, ...]) -> None:
-    job = MESSAGES.parse(body(ASK | {"system": system}))
-    assert job.messages == (Message(role="system", parts=parts), HI)
+    request = MESSAGES.parse(body(ASK | {"system": system}))
+    assert request.messages == (Message(role="system", parts=parts), HI)
 
 
 @pytest.mark.parametrize("system", ["", []])
@@ -227,20 +227,20 @@ def test_an_empty_system_prompt_is_none(system: Any) -> None:
     assert MESSAGES.parse(body(ASK | {"system": system})) == PLAIN
 
 
-PEEKS: list[tuple[dict[str, Any], Peek]] = [
-    ({}, Peek(model="m", stream=False, max_tokens=9)),
-    ({"stream": True}, Peek(model="m", stream=True, max_tokens=9)),
-    ({"stream": None, "max_tokens": 0}, Peek(model="m", stream=False, max_tokens=0)),
-    ({"model": None}, Peek(model=None, stream=False, max_tokens=9)),
-    ({"model": ""}, Peek(model=None, stream=False, max_tokens=9)),
-    ({"metadata": {"user_id": "u"}}, Peek(model="m", stream=False, max_tokens=9, user="u")),
-    ({"messages": [7], "tools": 7}, Peek(model="m", stream=False, max_tokens=9)),
+PEEKS: list[tuple[dict[str, Any], RequestSummary]] = [
+    ({}, RequestSummary(model="m", stream=False, max_tokens=9)),
+    ({"stream": True}, RequestSummary(model="m", stream=True, max_tokens=9)),
+    ({"stream": None, "max_tokens": 0}, RequestSummary(model="m", stream=False, max_tokens=0)),
+    ({"model": None}, RequestSummary(model=None, stream=False, max_tokens=9)),
+    ({"model": ""}, RequestSummary(model=None, stream=False, max_tokens=9)),
+    ({"metadata": {"user_id": "u"}}, RequestSummary(model="m", stream=False, max_tokens=9, user="u")),
+    ({"messages": [7], "tools": 7}, RequestSummary(model="m", stream=False, max_tokens=9)),
 ]
 
 
 @pytest.mark.parametrize(("fields", "peek"), PEEKS)
-def test_a_peek_reads_what_routing_needs(fields: dict[str, Any], peek: Peek) -> None:
-    assert MESSAGES.peek(body(ASK | fields)) == peek
+def test_a_peek_reads_what_routing_needs(fields: dict[str, Any], summary: RequestSummary) -> None:
+    assert MESSAGES.summarize(body(ASK | fields)) == summary
 
 
 def without(name: str) -> dict[str, Any]:
@@ -373,15 +373,15 @@ def test_what_is_missing_or_wrong_is_named(fields: dict[str, Any], param: str) -
 @pytest.mark.parametrize(("fields", "param"), BOTH)
 def test_a_peek_names_it_too(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(CallerError) as caught:
-        MESSAGES.peek(body(fields))
+        MESSAGES.summarize(body(fields))
     assert (caught.value.kind, caught.value.param) == (INVALID_REQUEST, param)
 
 
 def test_a_document_of_text_may_be_a_tools_result() -> None:
     source = {"type": "text", "media_type": "text/plain", "data": "Hi"}
     content = [{"type": "document", "title": "A", "source": source}, {"type": "text", "text": "End"}]
-    job = MESSAGES.parse(body(said({"type": "tool_result", "tool_use_id": "a", "content": content})))
-    result = job.messages[0].parts[0]
+    request = MESSAGES.parse(body(said({"type": "tool_result", "tool_use_id": "a", "content": content})))
+    result = request.messages[0].parts[0]
     assert isinstance(result, ToolResult)
     assert result.text == "A\n\nHi\n\nEnd"
 
@@ -425,7 +425,7 @@ def test_what_cannot_be_translated_is_refused(fields: dict[str, Any], param: str
     assert (caught.value.status, caught.value.kind, caught.value.param) == (400, UNSUPPORTED, param)
 
 
-@pytest.mark.parametrize("read", [MESSAGES.peek, MESSAGES.parse], ids=["peek", "parse"])
+@pytest.mark.parametrize("read", [MESSAGES.summarize, MESSAGES.parse], ids=["peek", "parse"])
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [

@@ -77,11 +77,11 @@ def test_thinking_takes_no_sampling_knobs(name: str) -> None:
 @pytest.mark.parametrize("name", [CLAUDE, OLD])
 @pytest.mark.parametrize("choice", [ToolChoice(mode="required"), ToolChoice(mode="tool", name="f")])
 def test_thinking_gives_way_to_a_forced_tool(name: str, choice: ToolChoice) -> None:
-    job = chat(tools=(TOOL,), tool_choice=choice, reasoning=Reasoning(effort="low"))
-    body = render(job, name)
+    request = chat(tools=(TOOL,), tool_choice=choice, reasoning=Reasoning(effort="low"))
+    body = render(request, name)
     assert not body.keys() & {"thinking", "output_config"}
     assert body["max_tokens"] == DEFAULT_MAX_TOKENS
-    off = msgspec.structs.replace(job, reasoning=Reasoning(effort="none"))
+    off = msgspec.structs.replace(request, reasoning=Reasoning(effort="none"))
     assert render(off, name)["thinking"] == OFF
 
 
@@ -96,8 +96,8 @@ def test_thinking_gives_way_to_a_forced_tool(name: str, choice: ToolChoice) -> N
 )
 def test_a_budget_needs_the_thinking_before_the_tools(before: tuple[Message, ...], thinks: bool) -> None:
     result = say("tool", ToolResult(id="a", parts=(Text(text="4"),)))
-    job = chat(HI, *before, result, reasoning=Reasoning(effort="low"))
-    assert ("thinking" in render(job, OLD)) is thinks
-    assert "thinking" in render(job, CLAUDE)
+    request = chat(HI, *before, result, reasoning=Reasoning(effort="low"))
+    assert ("thinking" in render(request, OLD)) is thinks
+    assert "thinking" in render(request, CLAUDE)
     done = chat(HI, *before, result, say("assistant", "4"), HI, reasoning=Reasoning(effort="low"))
     assert "thinking" in render(done, OLD)

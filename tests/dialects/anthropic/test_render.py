@@ -7,17 +7,17 @@ import msgspec
 import pytest
 
 from trunkline.dialects.anthropic import DEFAULT_MAX_TOKENS, AnthropicBack
-from trunkline.dialects.base import NO_FILLS, Fills
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults
 from trunkline.errors import INVALID_REQUEST, UNSUPPORTED, CallerError, Kind
 from trunkline.model import (
     Audio,
+    CanonicalRequest,
     ChatRequest,
     CompletionRequest,
     Document,
     EmbeddingRequest,
     Format,
     Image,
-    Job,
     Message,
     Part,
     Reasoning,
@@ -46,8 +46,13 @@ def say(role: Any, *parts: Part | str) -> Message:
 HI = say("user", "Hi")
 
 
-def render(job: Job, model: str = CLAUDE, stream: bool = False, fills: Fills = NO_FILLS) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(BACK.render(job, model, stream, fills))
+def render(
+    request: CanonicalRequest,
+    model: str = CLAUDE,
+    stream: bool = False,
+    defaults: RequestDefaults = NO_DEFAULTS,
+) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(BACK.render(request, model, stream, defaults))
     return found
 
 
@@ -132,8 +137,8 @@ FIELDS: list[tuple[ChatRequest, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("job", "fields"), FIELDS)
-def test_fields(job: ChatRequest, fields: dict[str, Any]) -> None:
-    assert render(job) == PLAIN | fields
+def test_fields(request: ChatRequest, fields: dict[str, Any]) -> None:
+    assert render(request) == PLAIN | fields
 
 
 def test_streams_are_asked_for() -> None:
@@ -330,33 +335,33 @@ def test_an_empty_system_prompt_is_none() -> None:
 
 
 def test_fills() -> None:
-    fills = Fills(
+    defaults = RequestDefaults(
         temperature=0.2,
         max_tokens=77,
         options={"num_ctx": 5},
         fields={"service_tier": "auto", "model": "no"},
         drop=frozenset({"top_k", "nothing"}),
     )
-    body = render(chat(sampling=Sampling(top_k=3)), fills=fills)
+    body = render(chat(sampling=Sampling(top_k=3)), defaults=defaults)
     assert body == PLAIN | {"temperature": 0.2, "max_tokens": 77, "service_tier": "auto"}
-    body = render(chat(sampling=Sampling(temperature=0.0, max_tokens=0)), fills=fills)
+    body = render(chat(sampling=Sampling(temperature=0.0, max_tokens=0)), defaults=defaults)
     assert body == PLAIN | {"temperature": 0.0, "max_tokens": 0, "service_tier": "auto"}
 
 
 def test_a_templated_completion_is_a_chat() -> None:
-    job = CompletionRequest(model="m", prompts=("Hi",), templated=True, system="S")
-    assert BACK.target("completions", job) == "/messages"
-    assert render(job) == PLAIN | {"system": "S"}
+    request = CompletionRequest(model="m", prompts=("Hi",), templated=True, system="S")
+    assert BACK.target("completions", request) == "/messages"
+    assert render(request) == PLAIN | {"system": "S"}
 
 
 @pytest.mark.parametrize(
     "job", [CompletionRequest(model="m", prompts=("Hi",)), EmbeddingRequest(model="m", inputs=("a",))]
 )
-def test_nothing_but_chats(job: Job) -> None:
-    operation: Any = "embeddings" if isinstance(job, EmbeddingRequest) else "completions"
-    assert BACK.target(operation, job) is None
+def test_nothing_but_chats(request: CanonicalRequest) -> None:
+    operation: Any = "embeddings" if isinstance(request, EmbeddingRequest) else "completions"
+    assert BACK.target(operation, request) is None
     with pytest.raises(CallerError) as caught:
-        render(job)
+        render(request)
     assert caught.value.kind is UNSUPPORTED
 
 
@@ -399,9 +404,9 @@ UNSENDABLE: list[tuple[ChatRequest, Kind, str]] = [
 
 
 @pytest.mark.parametrize(("job", "kind", "param"), UNSENDABLE)
-def test_what_cannot_be_sent_is_refused(job: ChatRequest, kind: Kind, param: str) -> None:
+def test_what_cannot_be_sent_is_refused(request: ChatRequest, kind: Kind, param: str) -> None:
     with pytest.raises(CallerError) as caught:
-        render(job)
+        render(request)
     assert (caught.value.status, caught.value.kind, caught.value.param) == (400, kind, param)
 
 
@@ -422,9 +427,9 @@ def test_what_cannot_be_sent_is_refused(job: ChatRequest, kind: Kind, param: str
     ],
 )
 def test_knobs_go_only_to_models_that_have_them(model: str, takes: bool) -> None:
-    job = chat(sampling=Sampling(temperature=0.2, top_p=0.9, top_k=3, stop=("a",)))
-    body = render(job, model)
+    request = chat(sampling=Sampling(temperature=0.2, top_p=0.9, top_k=3, stop=("a",)))
+    body = render(request, model)
     assert body["stop_sequences"] == ["a"]
     knobs = {"temperature", "top_p", "top_k"}
     assert body.keys() & knobs == (knobs if takes else set())
-    assert ("temperature" in render(chat(), model, fills=Fills(temperature=0.2))) is takes
+    assert ("temperature" in render(chat(), model, defaults=RequestDefaults(temperature=0.2))) is takes

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
-from trunkline.dialects.base import NO_FILLS
+from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.events import (
     Answer,
     Finished,
@@ -124,8 +124,8 @@ def requests(draw: st.DrawFn) -> ChatRequest:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(requests())
-def test_requests_survive(job: ChatRequest) -> None:
-    assert MESSAGES.parse(BACK.render(job, "claude-opus-4-6", job.stream, NO_FILLS)) == job
+def test_requests_survive(request: ChatRequest) -> None:
+    assert MESSAGES.parse(BACK.render(request, "claude-opus-4-6", request.stream, NO_DEFAULTS)) == request
 
 
 @settings(deadline=None)
@@ -139,10 +139,10 @@ def test_reasoning_survives(effort: str, budget: int, hidden: bool | None) -> No
         ("claude-opus-4-6", Reasoning(effort=effort, exclude=hidden)),  # type: ignore[arg-type]
         ("claude-opus-4-1", Reasoning(max_tokens=budget, exclude=hidden)),
     ]:
-        job = ChatRequest(
+        request = ChatRequest(
             model=name, messages=(Message(role="user", parts=(Text(text="Hi"),)),), reasoning=reasoning
         )
-        back = MESSAGES.parse(BACK.render(job, name, False, NO_FILLS)).reasoning
+        back = MESSAGES.parse(BACK.render(request, name, False, NO_DEFAULTS)).reasoning
         assert back is not None
         assert (back.max_tokens, back.exclude) == (reasoning.max_tokens, reasoning.exclude)
         assert back.effort == reasoning.effort or reasoning.effort is None
@@ -195,11 +195,11 @@ def fold(found: list[StreamEvent]) -> object:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(found=events(), cuts=st.lists(st.integers(0, 4000)), stream=st.booleans(), split=st.booleans())
 def test_answers_survive(found: list[StreamEvent], cuts: list[int], stream: bool, split: bool) -> None:
-    job = ChatRequest(model="m", messages=(), stream=stream, reasoning=Reasoning())
-    writer = MESSAGES.writer(job, "m", "x-")
+    request = ChatRequest(model="m", messages=(), stream=stream, reasoning=Reasoning())
+    writer = MESSAGES.writer(request, "m", "x-")
     fed = b"".join(writer.feed([event]) for event in found) if split else writer.feed(found)
     data = fed + writer.finish()
-    reader = BACK.reader(job, stream)
+    reader = BACK.reader(request, stream)
     places = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     read = [event for at, to in pairwise(places) for event in reader.feed(data[at:to])]
     read += reader.close()

@@ -52,14 +52,14 @@ class Gateway:
     def __init__(self) -> None:
         self.events: list[StreamEvent] = []
         self.error: GatewayError | None = None
-        self.job: ChatRequest | None = None
+        self.request: ChatRequest | None = None
 
     def __call__(self, request: Any) -> Any:
         assert request.url.path == "/v1/messages"
         body = request.read()
-        assert MESSAGES.peek(body).model == "llama"
-        self.job = MESSAGES.parse(body)
-        writer = MESSAGES.writer(self.job, "llama", "x-")
+        assert MESSAGES.summarize(body).model == "llama"
+        self.request = MESSAGES.parse(body)
+        writer = MESSAGES.writer(self.request, "llama", "x-")
         if self.error is not None and not self.events:
             return http.Response(self.error.status, content=MESSAGES.error(self.error))
         content = PING + writer.feed(self.events)
@@ -119,10 +119,10 @@ def check(message: anthropic.types.Message) -> None:
 def test_a_whole_answer(client: anthropic.Anthropic, gateway: Gateway) -> None:
     gateway.events = EVENTS
     check(client.messages.create(**ASK, thinking=THINK, metadata={"user_id": "u"}))
-    assert gateway.job is not None
-    assert gateway.job.messages == (Message(role="user", parts=(Text(text="Hi"),)),)
-    assert gateway.job.reasoning == Reasoning(effort="low", max_tokens=2048)
-    assert (gateway.job.user, gateway.job.stream) == ("u", False)
+    assert gateway.request is not None
+    assert gateway.request.messages == (Message(role="user", parts=(Text(text="Hi"),)),)
+    assert gateway.request.reasoning == Reasoning(effort="low", max_tokens=2048)
+    assert (gateway.request.user, gateway.request.stream) == ("u", False)
 
 
 def test_the_sdk_gathers_our_stream(client: anthropic.Anthropic, gateway: Gateway) -> None:
@@ -133,8 +133,8 @@ def test_the_sdk_gathers_our_stream(client: anthropic.Anthropic, gateway: Gatewa
         check(stream.get_final_message())
     assert (kinds[0], kinds[-2], kinds[-1]) == ("message_start", "message_delta", "message_stop")
     assert kinds.count("content_block_start") == kinds.count("content_block_stop") == 4
-    assert gateway.job is not None
-    assert gateway.job.stream
+    assert gateway.request is not None
+    assert gateway.request.stream
 
 
 def test_what_the_sdk_sends_of_a_tool_turn(client: anthropic.Anthropic, gateway: Gateway) -> None:
@@ -155,10 +155,10 @@ def test_what_the_sdk_sends_of_a_tool_turn(client: anthropic.Anthropic, gateway:
     )
     assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", "!")
     assert first.content == answer.content
-    assert gateway.job is not None
-    assert gateway.job.tools == (Tool(name="f", description="F", parameters={"type": "object"}),)
-    assert gateway.job.tool_choice == ToolChoice(mode="required")
-    system, _, said, answered = gateway.job.messages
+    assert gateway.request is not None
+    assert gateway.request.tools == (Tool(name="f", description="F", parameters={"type": "object"}),)
+    assert gateway.request.tool_choice == ToolChoice(mode="required")
+    system, _, said, answered = gateway.request.messages
     assert system == Message(role="system", parts=(Text(text="Be brief"),))
     assert said.parts[-2:] == (
         ToolCall(id="a", name="f", arguments='{"x":1}'),

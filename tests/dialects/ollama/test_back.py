@@ -6,17 +6,17 @@ import msgspec
 import pytest
 
 from trunkline import errors
-from trunkline.dialects.base import NO_FILLS, Back, Fills, Peek
+from trunkline.dialects.base import NO_DEFAULTS, Back, RequestDefaults, RequestSummary
 from trunkline.dialects.ollama.back import OllamaBack
-from trunkline.dialects.ollama.inspect import LineScanner, WholeScanner
+from trunkline.dialects.ollama.inspect import LineScanner, WholeInspector
 from trunkline.dialects.ollama.read import AnswerReader, EmbeddingReader
 from trunkline.errors import CallerError, Kind, ProviderError
 from trunkline.events import Started, TextDelta
 from trunkline.model import (
+    CanonicalRequest,
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
-    Job,
     Message,
     Operation,
     Sampling,
@@ -37,10 +37,12 @@ EMBEDDING = EmbeddingRequest(model="m", inputs=("a",))
         ("embeddings", EMBEDDING, "/api/embed", "input"),
     ],
 )
-def test_each_operation_has_its_endpoint(operation: Operation, job: Job, path: str, field: str) -> None:
+def test_each_operation_has_its_endpoint(
+    operation: Operation, request: CanonicalRequest, path: str, field: str
+) -> None:
     assert BACK.dialect == "ollama"
-    assert BACK.target(operation, job) == path
-    body = msgspec.json.decode(BACK.render(job, "x", True, NO_FILLS))
+    assert BACK.target(operation, request) == path
+    body = msgspec.json.decode(BACK.render(request, "x", True, NO_DEFAULTS))
     assert body["model"] == "x"
     assert field in body
 
@@ -61,30 +63,33 @@ def test_each_job_has_its_reader() -> None:
     [
         ("chat", True, LineScanner),
         ("completions", True, LineScanner),
-        ("chat", False, WholeScanner),
-        ("embeddings", True, WholeScanner),
+        ("chat", False, WholeInspector),
+        ("embeddings", True, WholeInspector),
     ],
 )
 def test_each_answer_has_its_scanner(operation: Operation, stream: bool, kind: type) -> None:
-    assert isinstance(BACK.scanner(operation, Peek(model="m", stream=stream)), kind)
+    assert isinstance(BACK.inspector(operation, RequestSummary(model="m", stream=stream)), kind)
 
 
-def _rewrite(body: bytes, model: str = "m", fills: Fills = NO_FILLS) -> bytes:
-    return BACK.rewrite(body, Peek(model="m", stream=True), model, fills)
+def _rewrite(body: bytes, model: str = "m", defaults: RequestDefaults = NO_DEFAULTS) -> bytes:
+    return BACK.rewrite(body, RequestSummary(model="m", stream=True), model, defaults)
 
 
 @pytest.mark.parametrize(
     ("body", "fills"),
     [
-        (b'{"model":"m", "messages":[], "unknown": 1.50 }', NO_FILLS),
-        (b'{"model":"m","options":{"num_ctx":2}}', Fills(options={"num_ctx": 1})),
-        (b'{"model":"m","options":{"num_predict":2}}', Fills(max_tokens=1)),
-        (b'{"model":"m","keep_alive":0}', Fills(fields={"keep_alive": "5m"}, drop=frozenset(("think",)))),
-        (b'{"model":"m","input":"a"}', Fills(temperature=1.0, max_tokens=1)),
+        (b'{"model":"m", "messages":[], "unknown": 1.50 }', NO_DEFAULTS),
+        (b'{"model":"m","options":{"num_ctx":2}}', RequestDefaults(options={"num_ctx": 1})),
+        (b'{"model":"m","options":{"num_predict":2}}', RequestDefaults(max_tokens=1)),
+        (
+            b'{"model":"m","keep_alive":0}',
+            RequestDefaults(fields={"keep_alive": "5m"}, drop=frozenset(("think",))),
+        ),
+        (b'{"model":"m","input":"a"}', RequestDefaults(temperature=1.0, max_tokens=1)),
     ],
 )
-def test_what_needs_no_change_is_the_same_object(body: bytes, fills: Fills) -> None:
-    assert _rewrite(body, fills=fills) is body
+def test_what_needs_no_change_is_the_same_object(body: bytes, defaults: RequestDefaults) -> None:
+    assert _rewrite(body, defaults=defaults) is body
 
 
 @pytest.mark.parametrize(
@@ -93,64 +98,64 @@ def test_what_needs_no_change_is_the_same_object(body: bytes, fills: Fills) -> N
         pytest.param(
             b'{ "messages":[ {"role":"user"} ], "model":"m", "context":[1, 2], "x": 1.50 }',
             "llama3.2",
-            NO_FILLS,
+            NO_DEFAULTS,
             b'{"messages":[ {"role":"user"} ],"model":"llama3.2","context":[1, 2],"x":1.50}',
             id="only the model",
         ),
-        pytest.param(b'{"prompt":""}', "m", NO_FILLS, b'{"prompt":"","model":"m"}', id="no model"),
+        pytest.param(b'{"prompt":""}', "m", NO_DEFAULTS, b'{"prompt":"","model":"m"}', id="no model"),
         pytest.param(
             b'{"model":"m","Model":"other","MODEL":"o","Options":{"num_predict":9}}',
             "m",
-            NO_FILLS,
+            NO_DEFAULTS,
             b'{"model":"m"}',
             id="spellings that Go takes for the same field",
         ),
         pytest.param(
             b'{"model":"m","options":{"num_ctx":1,"seed":3}}',
             "m",
-            Fills(temperature=0.5, max_tokens=7, options={"num_ctx": 2, "top_k": 4}),
+            RequestDefaults(temperature=0.5, max_tokens=7, options={"num_ctx": 2, "top_k": 4}),
             b'{"model":"m","options":{"num_ctx":1,"seed":3,"temperature":0.5,"num_predict":7,"top_k":4}}',
             id="options where they are open",
         ),
         pytest.param(
             b'{"model":"m","options":null}',
             "m",
-            Fills(options={"num_ctx": 2}),
+            RequestDefaults(options={"num_ctx": 2}),
             b'{"model":"m","options":{"num_ctx":2}}',
             id="options are null",
         ),
         pytest.param(
             b'{"model":"m","options":{"num_predict":-1,"temperature":null}}',
             "m",
-            Fills(temperature=0.5, max_tokens=7),
+            RequestDefaults(temperature=0.5, max_tokens=7),
             b'{"model":"m","options":{"num_predict":7,"temperature":0.5}}',
             id="unlimited is open",
         ),
         pytest.param(
             b'{"model":"m","keep_alive":"","think":null}',
             "m",
-            Fills(fields={"keep_alive": "5m", "think": False}),
+            RequestDefaults(fields={"keep_alive": "5m", "think": False}),
             b'{"model":"m","keep_alive":"5m","think":false}',
             id="fields where they are open",
         ),
         pytest.param(
             b'{"model":"m","think":true}',
             "m",
-            Fills(drop=frozenset(("think",))),
+            RequestDefaults(drop=frozenset(("think",))),
             b'{"model":"m"}',
             id="dropped",
         ),
         pytest.param(
             b'{"model":"m","input":"a"}',
             "m",
-            Fills(max_tokens=1, options={"num_ctx": 2}),
+            RequestDefaults(max_tokens=1, options={"num_ctx": 2}),
             b'{"model":"m","input":"a","options":{"num_ctx":2}}',
             id="embeddings are not sampled",
         ),
     ],
 )
-def test_rewrite(body: bytes, model: str, fills: Fills, rewritten: bytes) -> None:
-    assert _rewrite(body, model, fills) == rewritten
+def test_rewrite(body: bytes, model: str, defaults: RequestDefaults, rewritten: bytes) -> None:
+    assert _rewrite(body, model, defaults) == rewritten
 
 
 @pytest.mark.parametrize(
@@ -159,7 +164,7 @@ def test_rewrite(body: bytes, model: str, fills: Fills, rewritten: bytes) -> Non
 )
 def test_rewrite_refuses(body: bytes, param: str | None) -> None:
     with pytest.raises(CallerError) as caught:
-        _rewrite(body, fills=Fills(max_tokens=1))
+        _rewrite(body, defaults=RequestDefaults(max_tokens=1))
     assert caught.value.param == param
 
 

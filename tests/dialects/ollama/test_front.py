@@ -45,9 +45,9 @@ def test_fronts(name: str, operation: str, dialect: str) -> None:
 )
 def test_each_request_has_its_writer(name: str, body: bytes, kind: type) -> None:
     front = FRONTS[name]
-    assert front.peek(body).model == "m"
-    job = front.parse(body)
-    assert isinstance(front.writer(job, "m", "chatcmpl-"), kind)
+    assert front.summarize(body).model == "m"
+    request = front.parse(body)
+    assert isinstance(front.writer(request, "m", "chatcmpl-"), kind)
 
 
 def test_the_two_forms_of_embeddings() -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tests.dialects.ollama.feeding import WAYS, Pieces, bytewise, whole
-from trunkline.dialects.base import Scanner
+from trunkline.dialects.base import Inspector
 from trunkline.dialects.ollama import inspect, read
-from trunkline.dialects.ollama.inspect import LineScanner, WholeScanner
+from trunkline.dialects.ollama.inspect import LineScanner, WholeInspector
 from trunkline.errors import (
     UPSTREAM_ERROR,
     UPSTREAM_PROTOCOL,
@@ -28,7 +28,7 @@ DONE = (
 USAGE = Usage(prompt_tokens=26, completion_tokens=7)
 
 
-def _scan(inspect: Scanner, data: bytes, pieces: Pieces) -> bytes:
+def _scan(inspect: Inspector, data: bytes, pieces: Pieces) -> bytes:
     out = []
     for piece in pieces(data):
         out.append(inspect.feed(piece))
@@ -123,7 +123,7 @@ def test_a_line_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("pieces", WAYS)
 def test_a_whole_answer_is_held_back(pieces: Pieces) -> None:
-    seen = WholeScanner()
+    seen = WholeInspector()
     assert all(seen.feed(piece) == b"" for piece in pieces(DONE))
     assert seen.close() == DONE
     assert (seen.complete, seen.error, seen.records) == (True, None, 1)
@@ -139,7 +139,7 @@ def test_a_whole_answer_is_held_back(pieces: Pieces) -> None:
     ],
 )
 def test_a_whole_answer_that_goes_wrong(data: bytes, kind: Kind) -> None:
-    seen = WholeScanner()
+    seen = WholeInspector()
     assert b"".join(map(seen.feed, bytewise(data))) + seen.close() == b""
     assert not seen.complete
     assert seen.error is not None
@@ -148,7 +148,7 @@ def test_a_whole_answer_that_goes_wrong(data: bytes, kind: Kind) -> None:
 
 def test_a_whole_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "MAX_ANSWER", 10)
-    seen = WholeScanner()
+    seen = WholeInspector()
     assert seen.feed(b"x" * 11) == seen.feed(b"x") == seen.close() == b""
     assert seen.error is not None
     assert seen.error.kind is UPSTREAM_TOO_LARGE

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.ollama import parse
 from trunkline.errors import INVALID_JSON, INVALID_REQUEST, CallerError
 from trunkline.model import (
@@ -42,28 +42,40 @@ def _encode(fields: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize(
     ("fields", "peek"),
     [
-        ({"model": "m", "messages": [HI]}, Peek(model="m", stream=True)),
-        ({"name": "m", "messages": [HI], "stream": None}, Peek(model="m", stream=True)),
-        ({"model": "", "name": "m", "messages": [HI]}, Peek(model="m", stream=True)),
-        ({"model": "m", "messages": [HI], "stream": False, "options": None}, Peek(model="m", stream=False)),
-        ({"messages": [HI], "stream": True}, Peek(model=None, stream=True)),
-        ({"model": "", "messages": [HI]}, Peek(model=None, stream=True)),
-        ({"model": "m", "stream": True}, Peek(model="m", stream=False, load="load")),
-        ({"model": "m", "messages": [], "stream": True}, Peek(model="m", stream=False, load="load")),
+        ({"model": "m", "messages": [HI]}, RequestSummary(model="m", stream=True)),
+        ({"name": "m", "messages": [HI], "stream": None}, RequestSummary(model="m", stream=True)),
+        ({"model": "", "name": "m", "messages": [HI]}, RequestSummary(model="m", stream=True)),
+        (
+            {"model": "m", "messages": [HI], "stream": False, "options": None},
+            RequestSummary(model="m", stream=False),
+        ),
+        ({"messages": [HI], "stream": True}, RequestSummary(model=None, stream=True)),
+        ({"model": "", "messages": [HI]}, RequestSummary(model=None, stream=True)),
+        ({"model": "m", "stream": True}, RequestSummary(model="m", stream=False, load="load")),
+        (
+            {"model": "m", "messages": [], "stream": True},
+            RequestSummary(model="m", stream=False, load="load"),
+        ),
         (
             {"model": "m", "messages": [HI], "options": {"num_predict": 5, "num_ctx": 1}},
-            Peek(model="m", stream=True, max_tokens=5),
+            RequestSummary(model="m", stream=True, max_tokens=5),
         ),
         (
             {"model": "m", "messages": [HI], "options": {"num_predict": 5.0}},
-            Peek(model="m", stream=True, max_tokens=5),
+            RequestSummary(model="m", stream=True, max_tokens=5),
         ),
-        ({"model": "m", "messages": [HI], "options": {"num_predict": -1}}, Peek(model="m", stream=True)),
-        ({"model": "m", "messages": [HI], "options": {"num_predict": None}}, Peek(model="m", stream=True)),
+        (
+            {"model": "m", "messages": [HI], "options": {"num_predict": -1}},
+            RequestSummary(model="m", stream=True),
+        ),
+        (
+            {"model": "m", "messages": [HI], "options": {"num_predict": None}},
+            RequestSummary(model="m", stream=True),
+        ),
     ],
 )
-def test_peek_chat(fields: dict[str, Any], peek: Peek) -> None:
-    assert parse.peek_chat(_encode(fields)) == peek
+def test_peek_chat(fields: dict[str, Any], summary: RequestSummary) -> None:
+    assert parse.peek_chat(_encode(fields)) == summary
 
 
 @pytest.mark.parametrize(
@@ -80,7 +92,7 @@ def test_peek_chat(fields: dict[str, Any], peek: Peek) -> None:
 )
 def test_peek_generate(fields: dict[str, Any], stream: bool, load: Any) -> None:
     found = parse.peek_generate(_encode({"model": "m", **fields}))
-    assert found == Peek(model="m", stream=stream, load=load, operation="chat")
+    assert found == RequestSummary(model="m", stream=stream, load=load, operation="chat")
 
 
 @pytest.mark.parametrize("fields", [{"raw": True}, {"suffix": "z"}])
@@ -91,7 +103,7 @@ def test_a_prompt_without_the_models_template_is_no_chat(fields: dict[str, Any])
 
 
 def test_peek_embed() -> None:
-    assert parse.peek_embed(b'{"model":"m","input":"a"}') == Peek(model="m", stream=False)
+    assert parse.peek_embed(b'{"model":"m","input":"a"}') == RequestSummary(model="m", stream=False)
 
 
 def _chat(fields: dict[str, Any]) -> ChatRequest:
@@ -345,10 +357,10 @@ def test_arguments_in_bad_utf8() -> None:
 )
 def test_parse_generate(fields: dict[str, Any], changes: dict[str, Any]) -> None:
     plain = CompletionRequest(model="m", prompts=("Once",), stream=True)
-    job = parse.parse_generate(_encode({"model": "m", "prompt": "Once", **fields}))
+    request = parse.parse_generate(_encode({"model": "m", "prompt": "Once", **fields}))
     templated = not (fields.get("raw") or fields.get("suffix"))
-    assert job == msgspec.structs.replace(plain, templated=templated, **changes)
-    assert parse.loading(job) is None
+    assert request == msgspec.structs.replace(plain, templated=templated, **changes)
+    assert parse.loading(request) is None
 
 
 @pytest.mark.parametrize("field", [{"template": "t"}, {"system": "s"}, {"context": [1]}])

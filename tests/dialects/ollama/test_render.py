@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline.dialects.base import NO_FILLS, Fills
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults
 from trunkline.dialects.ollama import render
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -53,9 +53,9 @@ CLOCK_WIRE = {
 }
 
 
-def _chat(fills: Fills = NO_FILLS, stream: bool = False, **fields: Any) -> Any:
-    job = ChatRequest(model="front", **{"messages": (HI,), **fields})
-    return msgspec.json.decode(render.chat(job, "llama3.2", stream, fills))
+def _chat(defaults: RequestDefaults = NO_DEFAULTS, stream: bool = False, **fields: Any) -> Any:
+    request = ChatRequest(model="front", **{"messages": (HI,), **fields})
+    return msgspec.json.decode(render.chat(request, "llama3.2", stream, defaults))
 
 
 def test_the_smallest_chat() -> None:
@@ -217,8 +217,8 @@ def test_messages(message: Message, wire: dict[str, Any]) -> None:
 
 def test_big_numbers_in_arguments_survive() -> None:
     call = ToolCall(id="c", name="f", arguments='{"n":123456789012345678901234567890.10}')
-    job = ChatRequest(model="m", messages=(_said("assistant", call),))
-    assert call.arguments.encode() in render.chat(job, "m", False, NO_FILLS)
+    request = ChatRequest(model="m", messages=(_said("assistant", call),))
+    assert call.arguments.encode() in render.chat(request, "m", False, NO_DEFAULTS)
 
 
 @pytest.mark.parametrize(
@@ -301,40 +301,40 @@ def test_options_that_are_no_object() -> None:
     ("fills", "fields", "wire"),
     [
         (
-            Fills(temperature=0.5, max_tokens=7),
+            RequestDefaults(temperature=0.5, max_tokens=7),
             {},
             {"options": {"temperature": 0.5, "num_predict": 7}},
         ),
         (
-            Fills(temperature=0.5, max_tokens=7),
+            RequestDefaults(temperature=0.5, max_tokens=7),
             {"sampling": Sampling(temperature=0.0, max_tokens=3)},
             {"options": {"temperature": 0.0, "num_predict": 3}},
         ),
         (
-            Fills(max_tokens=7),
+            RequestDefaults(max_tokens=7),
             {"extras": {"options": {"num_predict": -2}}},
             {"options": {"num_predict": 7}},
         ),
         (
-            Fills(options={"num_ctx": 16384, "top_k": 5}),
+            RequestDefaults(options={"num_ctx": 16384, "top_k": 5}),
             {"extras": {"options": {"num_ctx": 1}}},
             {"options": {"num_ctx": 1, "top_k": 5}},
         ),
         (
-            Fills(fields={"keep_alive": "30m", "think": False, "model": "no"}),
+            RequestDefaults(fields={"keep_alive": "30m", "think": False, "model": "no"}),
             {"extras": {"keep_alive": 0}},
             {"keep_alive": 0, "think": False},
         ),
-        (Fills(drop=frozenset(("think", "tools"))), {"reasoning": Reasoning(effort="low")}, {}),
+        (RequestDefaults(drop=frozenset(("think", "tools"))), {"reasoning": Reasoning(effort="low")}, {}),
     ],
 )
-def test_fills(fills: Fills, fields: dict[str, Any], wire: dict[str, Any]) -> None:
-    assert _chat(fills, **fields) == {**_chat(), **wire}
+def test_fills(defaults: RequestDefaults, fields: dict[str, Any], wire: dict[str, Any]) -> None:
+    assert _chat(defaults, **fields) == {**_chat(), **wire}
 
 
-def _generate(fills: Fills = NO_FILLS, **fields: Any) -> Any:
-    job = CompletionRequest(model="front", **{"prompts": ("Once",), **fields})
-    return msgspec.json.decode(render.generate(job, "llama3.2", True, fills))
+def _generate(defaults: RequestDefaults = NO_DEFAULTS, **fields: Any) -> Any:
+    request = CompletionRequest(model="front", **{"prompts": ("Once",), **fields})
+    return msgspec.json.decode(render.generate(request, "llama3.2", True, defaults))
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_generate_fields(fields: dict[str, Any], wire: dict[str, Any]) -> None:
 
 
 def test_generate_without_a_prompt() -> None:
-    assert _generate(Fills(max_tokens=1), prompts=()) == {
+    assert _generate(RequestDefaults(max_tokens=1), prompts=()) == {
         "model": "llama3.2",
         "stream": True,
         "options": {"num_predict": 1},
@@ -384,18 +384,18 @@ def test_what_generate_cannot(fields: dict[str, Any], param: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "fills", "wire"),
     [
-        ({}, NO_FILLS, {}),
-        ({"dimensions": 8, "base64": True, "user": "me"}, NO_FILLS, {"dimensions": 8}),
+        ({}, NO_DEFAULTS, {}),
+        ({"dimensions": 8, "base64": True, "user": "me"}, NO_DEFAULTS, {"dimensions": 8}),
         (
             {"extras": {"keep_alive": "1m", "truncate": False, "options": {"num_ctx": 2}}},
-            Fills(temperature=1.0, max_tokens=5, options={"num_batch": 3}),
+            RequestDefaults(temperature=1.0, max_tokens=5, options={"num_batch": 3}),
             {"keep_alive": "1m", "truncate": False, "options": {"num_batch": 3, "num_ctx": 2}},
         ),
     ],
 )
-def test_embed(fields: dict[str, Any], fills: Fills, wire: dict[str, Any]) -> None:
-    job = EmbeddingRequest(model="front", inputs=("a", "b"), **fields)
-    assert msgspec.json.decode(render.embed(job, "nomic", fills)) == {
+def test_embed(fields: dict[str, Any], defaults: RequestDefaults, wire: dict[str, Any]) -> None:
+    request = EmbeddingRequest(model="front", inputs=("a", "b"), **fields)
+    assert msgspec.json.decode(render.embed(request, "nomic", defaults)) == {
         "model": "nomic",
         "input": ["a", "b"],
         **wire,

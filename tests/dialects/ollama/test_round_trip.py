@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dialects.ollama.feeding import WAYS, Pieces
-from trunkline.dialects.base import NO_FILLS
+from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.dialects.ollama import CHAT, OllamaBack
 from trunkline.events import (
     Answer,
@@ -126,14 +126,18 @@ def chats(draw: st.DrawFn) -> ChatRequest:
 
 
 @given(chats())
-def test_requests(job: ChatRequest) -> None:
-    body = BACK.render(job, job.model, job.stream, NO_FILLS)
-    assert CHAT.parse(body) == job
-    peek = CHAT.peek(body)
-    assert (peek.model, peek.stream, peek.max_tokens) == (job.model, job.stream, job.sampling.max_tokens)
-    assert BACK.rewrite(body, peek, job.model, NO_FILLS) is body
-    assert CHAT.parse(BACK.rewrite(body, peek, "other", NO_FILLS)) == msgspec.structs.replace(
-        job, model="other"
+def test_requests(request: ChatRequest) -> None:
+    body = BACK.render(request, request.model, request.stream, NO_DEFAULTS)
+    assert CHAT.parse(body) == request
+    summary = CHAT.summarize(body)
+    assert (summary.model, summary.stream, summary.max_tokens) == (
+        request.model,
+        request.stream,
+        request.sampling.max_tokens,
+    )
+    assert BACK.rewrite(body, summary, request.model, NO_DEFAULTS) is body
+    assert CHAT.parse(BACK.rewrite(body, summary, "other", NO_DEFAULTS)) == msgspec.structs.replace(
+        request, model="other"
     )
 
 
@@ -172,20 +176,22 @@ def _told(answer: Answer) -> dict[str, Any]:
 def test_answers(
     stream: bool, pieces: Pieces, said: list[StreamEvent], called: list[StreamEvent], length: bool
 ) -> None:
-    job = ChatRequest(model="m", messages=(), stream=stream)
+    request = ChatRequest(model="m", messages=(), stream=stream)
     reason = Finished("length" if length else "tool_calls" if called else "stop")
     usage = Metered(Usage(prompt_tokens=3, completion_tokens=4))
     events: list[StreamEvent] = [Started(None, "m"), *said, *called, reason, usage, Timed(4, 1, 2, 3)]
-    writer, reader, scanner = (
-        CHAT.writer(job, "m", ""),
-        BACK.reader(job, stream),
-        BACK.scanner("chat", CHAT.peek(b'{"messages":[{}],"stream":%b}' % (b"true" if stream else b"false"))),
+    writer, reader, inspector = (
+        CHAT.writer(request, "m", ""),
+        BACK.reader(request, stream),
+        BACK.inspector(
+            "chat", CHAT.summarize(b'{"messages":[{}],"stream":%b}' % (b"true" if stream else b"false"))
+        ),
     )
     data = b"".join(writer.feed([event]) for event in events) + writer.finish()
     read = [event for piece in pieces(data) for event in reader.feed(piece)] + list(reader.close())
     assert reader.complete
     assert reader.error is None
     assert _told(Answer(read)) == _told(Answer(events))
-    assert b"".join(map(scanner.feed, pieces(data))) + scanner.close() == data
-    assert scanner.complete
-    assert scanner.usage == usage.usage
+    assert b"".join(map(inspector.feed, pieces(data))) + inspector.close() == data
+    assert inspector.complete
+    assert inspector.usage == usage.usage

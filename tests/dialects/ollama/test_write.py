@@ -313,21 +313,21 @@ def test_embeddings(events: list[StreamEvent], legacy: bool, answer: dict[str, A
 
 @pytest.mark.parametrize("reason", ["load", "unload"])
 def test_load_answer(reason: str) -> None:
-    job = ChatRequest(model="m", messages=(), extras={"load": reason})
-    chat = write.load_answer(job, "llama3.2", CHAT, lambda: WALL)
+    request = ChatRequest(model="m", messages=(), extras={"load": reason})
+    chat = write.load_answer(request, "llama3.2", CHAT, lambda: WALL)
     assert msgspec.json.decode(chat) == {
         **HEAD,
         "message": {"role": "assistant", "content": ""},
         "done": True,
         "done_reason": reason,
     }
-    generate = write.load_answer(job, "llama3.2", GENERATE, lambda: WALL)
+    generate = write.load_answer(request, "llama3.2", GENERATE, lambda: WALL)
     assert msgspec.json.decode(generate) == {**HEAD, "response": "", "done": True, "done_reason": reason}
 
 
 def test_load_answer_of_embeddings() -> None:
-    job = EmbeddingRequest(model="m", inputs=())
-    assert write.load_answer(job, "m", None) == b'{"model":"m","embeddings":[]}'
+    request = EmbeddingRequest(model="m", inputs=())
+    assert write.load_answer(request, "m", None) == b'{"model":"m","embeddings":[]}'
 
 
 def test_all_events_are_known() -> None:

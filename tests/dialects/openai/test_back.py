@@ -5,21 +5,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline.dialects.base import NO_FILLS, Fills, Peek
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import OpenAIBack, Quirks
-from trunkline.dialects.openai.inspect import JSONScanner, SSEScanner
+from trunkline.dialects.openai.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.openai.parse import peek_chat, peek_embedding
 from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.errors import UNSUPPORTED, UPSTREAM_RATE_LIMIT, CallerError
 from trunkline.model import (
     Audio,
+    CanonicalRequest,
     ChatRequest,
     CompletionRequest,
     Document,
     EmbeddingRequest,
     Format,
     Image,
-    Job,
     Message,
     Operation,
     Part,
@@ -41,16 +41,21 @@ KNOBS = Sampling(top_k=4, min_p=0.1, repetition_penalty=1.1, max_tokens=9)
 encode = msgspec.json.encode
 
 
-def render(job: Job, quirks: Quirks | None = None, stream: bool = False, fills: Fills = NO_FILLS) -> Any:
+def render(
+    request: CanonicalRequest,
+    quirks: Quirks | None = None,
+    stream: bool = False,
+    defaults: RequestDefaults = NO_DEFAULTS,
+) -> Any:
     back = OpenAIBack(quirks) if quirks else BACK
-    return msgspec.json.decode(back.render(job, "up", stream, fills))
+    return msgspec.json.decode(back.render(request, "up", stream, defaults))
 
 
 def chat(*messages: Message, **fields: Any) -> ChatRequest:
     return ChatRequest(model="m", messages=messages or (HI,), **fields)
 
 
-ASKED: dict[str, tuple[Job, dict[str, Any]]] = {
+ASKED: dict[str, tuple[CanonicalRequest, dict[str, Any]]] = {
     "chat": (chat(), {"messages": [{"role": "user", "content": "Hi"}]}),
     "chat, knobs": (
         chat(sampling=Sampling(temperature=0, n=2, stop=("a",), seed=1, logprobs=True, top_logprobs=2)),
@@ -105,10 +110,10 @@ ASKED: dict[str, tuple[Job, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", ASKED)
 def test_what_is_asked(case: str) -> None:
-    job, expected = ASKED[case]
-    if isinstance(job, ChatRequest):
+    request, expected = ASKED[case]
+    if isinstance(request, ChatRequest):
         expected = {"messages": [{"role": "user", "content": "Hi"}]} | expected
-    assert render(job) == {"model": "up"} | expected
+    assert render(request) == {"model": "up"} | expected
 
 
 def _rest(told: dict[str, Any]) -> dict[str, Any]:
@@ -136,8 +141,8 @@ OBJECT = Quirks(reasoning="object")
         (OBJECT, chat(reasoning=Reasoning()), {}),
     ],
 )
-def test_quirks(quirks: Quirks, job: Job, expected: dict[str, Any]) -> None:
-    assert _rest(render(job, quirks)) == expected
+def test_quirks(quirks: Quirks, request: CanonicalRequest, expected: dict[str, Any]) -> None:
+    assert _rest(render(request, quirks)) == expected
 
 
 @pytest.mark.parametrize("ask_usage", [True, False])
@@ -266,13 +271,13 @@ def test_parts(part: Part, expected: dict[str, Any]) -> None:
         CompletionRequest(model="m", prompts=("p",), system="s"),
     ],
 )
-def test_content_without_a_field_is_refused(job: Job) -> None:
+def test_content_without_a_field_is_refused(request: CanonicalRequest) -> None:
     with pytest.raises(CallerError) as caught:
-        render(job)
+        render(request)
     assert (caught.value.kind, caught.value.status) == (UNSUPPORTED, 400)
 
 
-FILLS = Fills(temperature=0.5, max_tokens=7, fields={"keep_alive": "5m"}, drop=frozenset({"user"}))
+FILLS = RequestDefaults(temperature=0.5, max_tokens=7, fields={"keep_alive": "5m"}, drop=frozenset({"user"}))
 
 
 @pytest.mark.parametrize(
@@ -294,74 +299,74 @@ FILLS = Fills(temperature=0.5, max_tokens=7, fields={"keep_alive": "5m"}, drop=f
         (EmbeddingRequest(model="m", inputs=("a",), user="u"), {"keep_alive": "5m"}),
     ],
 )
-def test_fills_go_where_the_request_is_open(job: Job, expected: dict[str, Any]) -> None:
+def test_fills_go_where_the_request_is_open(request: CanonicalRequest, expected: dict[str, Any]) -> None:
     """Whether it is rendered, or was such a body already and passes through."""
-    assert _rest(render(job, PLAIN, fills=FILLS)) == expected
-    body = OpenAIBack(PLAIN).render(job, "m", False, NO_FILLS)
-    peek = Peek(model="m", stream=False)
-    assert _rest(msgspec.json.decode(OpenAIBack(PLAIN).rewrite(body, peek, "up", FILLS))) == expected
+    assert _rest(render(request, PLAIN, defaults=FILLS)) == expected
+    body = OpenAIBack(PLAIN).render(request, "m", False, NO_DEFAULTS)
+    summary = RequestSummary(model="m", stream=False)
+    assert _rest(msgspec.json.decode(OpenAIBack(PLAIN).rewrite(body, summary, "up", FILLS))) == expected
 
 
 def test_a_body_that_needs_nothing_goes_on_as_it_is() -> None:
     body = b'{ "model":"up",  "messages":[{"role":"user"}] ,"stream":false}'
-    assert BACK.rewrite(body, peek_chat(body), "up", NO_FILLS) is body
+    assert BACK.rewrite(body, peek_chat(body), "up", NO_DEFAULTS) is body
     asked = b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}'
-    assert BACK.rewrite(asked, peek_chat(asked), "up", NO_FILLS) is asked
+    assert BACK.rewrite(asked, peek_chat(asked), "up", NO_DEFAULTS) is asked
     plain = b'{"model":"up","messages":[1],"stream":true}'
     quiet = OpenAIBack(Quirks(ask_usage=False))
-    assert quiet.rewrite(plain, peek_chat(plain), "up", NO_FILLS) is plain
+    assert quiet.rewrite(plain, peek_chat(plain), "up", NO_DEFAULTS) is plain
 
 
-REWRITES: dict[str, tuple[bytes, Fills, bytes]] = {
+REWRITES: dict[str, tuple[bytes, RequestDefaults, bytes]] = {
     "the model": (
         b'{"x":[1, 2 ,{"y":1.0}],"model":"openai/m","messages":[ {"a" : "\\u00e9"} ]}',
-        NO_FILLS,
+        NO_DEFAULTS,
         b'{"x":[1, 2 ,{"y":1.0}],"model":"up","messages":[ {"a" : "\\u00e9"} ]}',
     ),
-    "no model": (b'{"messages":[1]}', NO_FILLS, b'{"messages":[1],"model":"up"}'),
+    "no model": (b'{"messages":[1]}', NO_DEFAULTS, b'{"messages":[1],"model":"up"}'),
     "usage asked for": (
         b'{"model":"up","messages":[1],"stream":true}',
-        NO_FILLS,
+        NO_DEFAULTS,
         b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
     ),
     "usage asked for, other options kept": (
         b'{"model":"up","messages":[1],"stream":true,"stream_options":{"x":1}}',
-        NO_FILLS,
+        NO_DEFAULTS,
         b'{"model":"up","messages":[1],"stream":true,"stream_options":{"x":1,"include_usage":true}}',
     ),
     "usage refused": (
         b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":false}}',
-        NO_FILLS,
+        NO_DEFAULTS,
         b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
     ),
     "options null": (
         b'{"model":"up","messages":[1],"stream":true,"stream_options":null}',
-        NO_FILLS,
+        NO_DEFAULTS,
         b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
     ),
     "fills": (
         b'{"model":"up","messages":[1],"temperature":null}',
-        Fills(temperature=0.5, max_tokens=7),
+        RequestDefaults(temperature=0.5, max_tokens=7),
         b'{"model":"up","messages":[1],"temperature":0.5,"max_tokens":7}',
     ),
     "fills, already said by another name": (
         b'{"model":"up","messages":[1],"max_completion_tokens":3,"temperature":0}',
-        Fills(temperature=0.5, max_tokens=7),
+        RequestDefaults(temperature=0.5, max_tokens=7),
         b'{"model":"up","messages":[1],"max_completion_tokens":3,"temperature":0}',
     ),
     "fills, said to be open": (
         b'{"model":"up","messages":[1],"max_tokens":-1}',
-        Fills(max_tokens=7),
+        RequestDefaults(max_tokens=7),
         b'{"model":"up","messages":[1],"max_tokens":7}',
     ),
     "fills, said to be open by another name": (
         b'{"model":"up","messages":[1],"max_completion_tokens":-1}',
-        Fills(max_tokens=7),
+        RequestDefaults(max_tokens=7),
         b'{"model":"up","messages":[1],"max_tokens":7}',
     ),
     "drop": (
         b'{"model":"up","messages":[1],"logit_bias":{"1":2},"user":"u"}',
-        Fills(drop=frozenset({"logit_bias", "seed"})),
+        RequestDefaults(drop=frozenset({"logit_bias", "seed"})),
         b'{"model":"up","messages":[1],"user":"u"}',
     ),
 }
@@ -369,8 +374,8 @@ REWRITES: dict[str, tuple[bytes, Fills, bytes]] = {
 
 @pytest.mark.parametrize("case", REWRITES)
 def test_a_body_is_changed_only_where_it_must(case: str) -> None:
-    body, fills, expected = REWRITES[case]
-    assert BACK.rewrite(body, peek_chat(body), "up", fills) == expected
+    body, defaults, expected = REWRITES[case]
+    assert BACK.rewrite(body, peek_chat(body), "up", defaults) == expected
 
 
 @pytest.mark.parametrize(
@@ -393,8 +398,8 @@ def test_readers_and_scanners_fit_what_was_asked() -> None:
     assert type(BACK.reader(chat(), False)) is WholeReader
     assert type(BACK.reader(EmbeddingRequest(model="m", inputs=("a",)), False)) is EmbeddingReader
     body = encode({"messages": [1], "stream": True})
-    assert type(BACK.scanner("chat", peek_chat(body))) is SSEScanner
-    assert type(BACK.scanner("embeddings", peek_embedding(b'{"input":"a"}'))) is JSONScanner
+    assert type(BACK.inspector("chat", peek_chat(body))) is StreamInspector
+    assert type(BACK.inspector("embeddings", peek_embedding(b'{"input":"a"}'))) is WholeInspector
     error = BACK.read_error(429, [(b"retry-after", b"3")], b'{"error":{"message":"Slow"}}')
     assert (error.kind, error.message, error.retry_after) == (
         UPSTREAM_RATE_LIMIT,

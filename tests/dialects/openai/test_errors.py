@@ -8,7 +8,7 @@ from tests.dialects.openai import samples
 from tests.dialects.openai.samples import DONE, HELLO, ROLE, STOP, chunk, record, text, usage_chunk
 from tests.feeding import ways
 from trunkline import errors
-from trunkline.dialects.openai.inspect import JSONScanner, SSEScanner
+from trunkline.dialects.openai.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.errors import CallerError, GatewayError, Kind
 from trunkline.events import Metered, StreamEvent, TextDelta
@@ -113,23 +113,23 @@ def test_a_stream_that_is_read_ends_in_its_error(case: str) -> None:
 def test_a_stream_that_passes_through_ends_in_its_error(case: str) -> None:
     fault, kind, message = FAULTS[case]
     for pieces in ways(BEGUN + fault) if len(fault) < 1000 else [[BEGUN, fault]]:
-        scanner = SSEScanner("Acme", drop_usage=False)
-        out = b"".join(scanner.feed(piece) for piece in pieces) + scanner.close()
-        assert not scanner.complete
+        inspector = StreamInspector("Acme", drop_usage=False)
+        out = b"".join(inspector.feed(piece) for piece in pieces) + inspector.close()
+        assert not inspector.complete
         assert out == BEGUN, "all that came before, and not the error itself"
-        check(scanner.error, kind, message)
+        check(inspector.error, kind, message)
 
 
 @pytest.mark.parametrize("case", FAULTS)
 def test_an_error_before_the_first_record_emits_nothing(case: str) -> None:
     fault, kind, message = FAULTS[case]
-    scanner = SSEScanner("Acme", drop_usage=False)
-    assert scanner.feed(b": wait\n\n" + fault) + scanner.close() == b""
-    assert scanner.records == 0
-    check(scanner.error, kind, message)
+    inspector = StreamInspector("Acme", drop_usage=False)
+    assert inspector.feed(b": wait\n\n" + fault) + inspector.close() == b""
+    assert inspector.records == 0
+    check(inspector.error, kind, message)
 
 
-@pytest.mark.parametrize("make", [StreamReader, lambda who: SSEScanner(who, False)])
+@pytest.mark.parametrize("make", [StreamReader, lambda who: StreamInspector(who, False)])
 def test_an_error_that_lacks_its_blank_line_is_still_one(make: type[StreamReader]) -> None:
     fault, kind, message = FAULTS["OpenAI"]
     reader = make("Acme")
@@ -138,14 +138,14 @@ def test_an_error_that_lacks_its_blank_line_is_still_one(make: type[StreamReader
     check(reader.error, kind, message)
 
 
-@pytest.mark.parametrize("make", [StreamReader, lambda who: SSEScanner(who, False)])
+@pytest.mark.parametrize("make", [StreamReader, lambda who: StreamInspector(who, False)])
 def test_text_that_is_not_utf8(make: type[StreamReader]) -> None:
     reader = make("Acme")
     reader.feed(b'data: {"choices":[{"index":0,"delta":{"content":"\xff"}}]}\n\n')
     check(reader.error, errors.UPSTREAM_PROTOCOL, "Acme sent a malformed answer: 'utf-8'")
 
 
-@pytest.mark.parametrize("make", [StreamReader, lambda who: SSEScanner(who, False)])
+@pytest.mark.parametrize("make", [StreamReader, lambda who: StreamInspector(who, False)])
 def test_a_record_without_end(make: type[StreamReader]) -> None:
     reader = make("Acme")
     assert not reader.feed(b"data: " + b"x" * MAX_RECORD)
@@ -161,11 +161,11 @@ def test_one_of_two_choices_is_not_an_answer() -> None:
 
 def test_usage_before_an_error_still_counts() -> None:
     data = BEGUN + usage_chunk() + FAULTS["OpenAI"][0]
-    reader, scanner = StreamReader("Acme"), SSEScanner("Acme", drop_usage=True)
+    reader, inspector = StreamReader("Acme"), StreamInspector("Acme", drop_usage=True)
     usage = Usage(prompt_tokens=3, completion_tokens=2)
     assert Metered(usage) in reader.feed(data)
-    assert scanner.feed(data) == BEGUN
-    assert scanner.usage == usage
+    assert inspector.feed(data) == BEGUN
+    assert inspector.usage == usage
 
 
 WHOLE: dict[str, tuple[bytes, Kind, str]] = {
@@ -180,7 +180,7 @@ WHOLE: dict[str, tuple[bytes, Kind, str]] = {
 
 
 @pytest.mark.parametrize("case", WHOLE)
-@pytest.mark.parametrize("make", [WholeReader, EmbeddingReader, JSONScanner])
+@pytest.mark.parametrize("make", [WholeReader, EmbeddingReader, WholeInspector])
 def test_errors_inside_a_200(case: str, make: type[WholeReader]) -> None:
     data, kind, message = WHOLE[case]
     reader = make("Acme")
@@ -211,6 +211,6 @@ def test_an_answer_without_content_is_none(make: type[WholeReader], data: bytes)
 
 
 def test_a_healthy_stream_has_none() -> None:
-    scanner = SSEScanner("Acme", drop_usage=False)
-    assert scanner.feed(HELLO) == HELLO
-    assert scanner.error is None
+    inspector = StreamInspector("Acme", drop_usage=False)
+    assert inspector.feed(HELLO) == HELLO
+    assert inspector.error is None

@@ -32,10 +32,10 @@ from trunkline.events import (
     ToolCallDelta,
 )
 from trunkline.model import (
+    CanonicalRequest,
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
-    Job,
     Message,
     Text,
     ToolChoice,
@@ -52,14 +52,14 @@ class Gateway:
     def __init__(self) -> None:
         self.events: list[StreamEvent] = []
         self.error: GatewayError | None = None
-        self.job: Job | None = None
+        self.request: CanonicalRequest | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         front = FRONTS[request.url.path]
         body = request.read()
-        assert front.peek(body).model == "llama"
-        self.job = front.parse(body)
-        writer = front.writer(self.job, "llama", "chatcmpl-")
+        assert front.summarize(body).model == "llama"
+        self.request = front.parse(body)
+        writer = front.writer(self.request, "llama", "chatcmpl-")
         if self.error is not None and not self.events:
             return httpx.Response(self.error.status, content=front.error(self.error))
         content = writer.feed(self.events)
@@ -102,8 +102,8 @@ def test_a_whole_answer(client: openai.OpenAI, gateway: Gateway) -> None:
     assert answer.usage.total_tokens == 5
     assert answer.usage.prompt_tokens_details is not None
     assert answer.usage.prompt_tokens_details.cached_tokens == 1
-    assert isinstance(gateway.job, ChatRequest)
-    assert (gateway.job.messages, gateway.job.sampling.temperature) == (HI, 0.5)
+    assert isinstance(gateway.request, ChatRequest)
+    assert (gateway.request.messages, gateway.request.sampling.temperature) == (HI, 0.5)
 
 
 def test_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
@@ -114,8 +114,8 @@ def test_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
     assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == "Hello"
     assert [piece.choices[0].finish_reason for piece in pieces] == [None, None, None, "stop"]
     assert (last.choices, last.usage and last.usage.total_tokens) == ([], 5)
-    assert isinstance(gateway.job, ChatRequest)
-    assert (gateway.job.stream, gateway.job.include_usage) == (True, True)
+    assert isinstance(gateway.request, ChatRequest)
+    assert (gateway.request.stream, gateway.request.include_usage) == (True, True)
 
 
 def test_the_sdk_gathers_our_tool_calls(client: openai.OpenAI, gateway: Gateway) -> None:
@@ -128,16 +128,16 @@ def test_the_sdk_gathers_our_tool_calls(client: openai.OpenAI, gateway: Gateway)
         ("a", "f", '{"x":1}'), ("b", "g", "{}")
     ]  # fmt: skip
     assert message.model_extra == {"reasoning": "Hm", "reasoning_content": "Hm"} | (message.model_extra or {})
-    assert isinstance(gateway.job, ChatRequest)
-    assert gateway.job.tool_choice == ToolChoice(mode="required")
+    assert isinstance(gateway.request, ChatRequest)
+    assert gateway.request.tool_choice == ToolChoice(mode="required")
 
 
 def test_a_completion(client: openai.OpenAI, gateway: Gateway) -> None:
     gateway.events = [STARTED, TextDelta("a + b"), Finished("stop"), Metered(USAGE)]
     answer = client.completions.create(model="llama", prompt="def add(a, b): return ", suffix="\n")
     assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("a + b", "stop")
-    assert isinstance(gateway.job, CompletionRequest)
-    assert gateway.job.suffix == "\n"
+    assert isinstance(gateway.request, CompletionRequest)
+    assert gateway.request.suffix == "\n"
     with client.completions.create(model="llama", prompt="p", stream=True) as chunks:
         assert "".join(chunk.choices[0].text for chunk in chunks) == "a + b"
 
@@ -148,8 +148,8 @@ def test_embeddings(client: openai.OpenAI, gateway: Gateway, form: Any) -> None:
     gateway.events = [Started(None, "e"), Embedded([[0.5, -1.0], [2.0, 0.25]]), Metered(USAGE)]
     answer = client.embeddings.create(model="llama", input=["a", "b"], **form)
     assert [item.embedding for item in answer.data] == [[0.5, -1.0], [2.0, 0.25]]
-    assert isinstance(gateway.job, EmbeddingRequest)
-    assert gateway.job.base64 is not bool(form)
+    assert isinstance(gateway.request, EmbeddingRequest)
+    assert gateway.request.base64 is not bool(form)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_what_a_front_says_of_itself(front: Front) -> None:
     assert msgspec.json.decode(front.stream_error(error)[6:]) == msgspec.json.decode(error_body(error))
 
 
-WRITERS: list[tuple[Callable[[], Job], bytes]] = [
+WRITERS: list[tuple[Callable[[], CanonicalRequest], bytes]] = [
     (lambda: ChatRequest(model="m", messages=HI), b"application/json"),
     (lambda: ChatRequest(model="m", messages=HI, stream=True), CHAT.stream_type),
     (lambda: CompletionRequest(model="m", prompts=("p",)), b"application/json"),
@@ -205,5 +205,5 @@ WRITERS: list[tuple[Callable[[], Job], bytes]] = [
 
 
 @pytest.mark.parametrize(("make", "content_type"), WRITERS)
-def test_a_writer_fits_its_job(make: Callable[[], Job], content_type: bytes) -> None:
+def test_a_writer_fits_its_job(make: Callable[[], CanonicalRequest], content_type: bytes) -> None:
     assert CHAT.writer(make(), "m", "x").content_type == content_type

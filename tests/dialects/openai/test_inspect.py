@@ -5,29 +5,29 @@ import pytest
 from tests.dialects.openai import samples
 from tests.dialects.openai.samples import DONE, HELLO, ROLE, STOP, body, chunk, record, text, usage_chunk
 from tests.feeding import ways
-from trunkline.dialects.openai.inspect import JSONScanner, SSEScanner
+from trunkline.dialects.openai.inspect import StreamInspector, WholeInspector
 from trunkline.model import Usage
 
 METERED = Usage(prompt_tokens=3, completion_tokens=2)
 EVERY = samples.USAGE | {"completion_tokens": 1}
 
 
-def scan(data: bytes, drop_usage: bool = False) -> tuple[SSEScanner, bytes]:
+def scan(data: bytes, drop_usage: bool = False) -> tuple[StreamInspector, bytes]:
     """A stream that must be complete, fed in every way until it says so; what goes on is always the same."""
     outs = set()
     for pieces in ways(data):
-        scanner = SSEScanner("Acme", drop_usage)
+        inspector = StreamInspector("Acme", drop_usage)
         out = b""
         for piece in pieces:
-            out += scanner.feed(piece)
-            if scanner.complete:
+            out += inspector.feed(piece)
+            if inspector.complete:
                 break
-        out += scanner.close()
-        assert (scanner.complete, scanner.error) == (True, None)
+        out += inspector.close()
+        assert (inspector.complete, inspector.error) == (True, None)
         assert out.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
         outs.add(out)
     assert len(outs) == 1
-    return scanner, outs.pop()
+    return inspector, outs.pop()
 
 
 UNCHANGED = {
@@ -62,38 +62,38 @@ UNCHANGED = {
 @pytest.mark.parametrize("case", UNCHANGED)
 def test_bytes_go_on_unchanged(case: str, drop_usage: bool) -> None:
     data = UNCHANGED[case]
-    scanner, out = scan(data, drop_usage)
-    assert (out, scanner.model) == (data, "up")
+    inspector, out = scan(data, drop_usage)
+    assert (out, inspector.model) == (data, "up")
 
 
 @pytest.mark.parametrize("case", UNCHANGED)
 def test_the_same_object_goes_on(case: str) -> None:
-    scanner = SSEScanner("Acme", drop_usage=True)
+    inspector = StreamInspector("Acme", drop_usage=True)
     data = UNCHANGED[case]
-    assert scanner.feed(data) is data
+    assert inspector.feed(data) is data
 
 
 def test_ordinary_events_are_counted_and_heartbeats_are_not() -> None:
-    scanner = SSEScanner("Acme", drop_usage=False)
-    assert scanner.feed(b": wait\n\n") == b""
-    assert scanner.feed(b"\n\n") == b""
-    assert (scanner.records, scanner.model) == (0, None)
-    assert scanner.feed(b": wait\n\n" + ROLE) == ROLE, "a comment before the first record is kept back"
-    assert (scanner.records, scanner.model) == (1, "up")
-    scanner.feed(text("a"))
-    scanner.feed(text("b") + text("c"))
-    assert scanner.records == 4
-    assert scanner.feed(b": ping\n\n") == b": ping\n\n"
-    assert scanner.feed(b"data:\n\n") == b"data:\n\n"
-    assert scanner.records == 4
+    inspector = StreamInspector("Acme", drop_usage=False)
+    assert inspector.feed(b": wait\n\n") == b""
+    assert inspector.feed(b"\n\n") == b""
+    assert (inspector.records, inspector.model) == (0, None)
+    assert inspector.feed(b": wait\n\n" + ROLE) == ROLE, "a comment before the first record is kept back"
+    assert (inspector.records, inspector.model) == (1, "up")
+    inspector.feed(text("a"))
+    inspector.feed(text("b") + text("c"))
+    assert inspector.records == 4
+    assert inspector.feed(b": ping\n\n") == b": ping\n\n"
+    assert inspector.feed(b"data:\n\n") == b"data:\n\n"
+    assert inspector.records == 4
 
 
 def test_only_whole_events_go_on() -> None:
-    scanner = SSEScanner("Acme", drop_usage=False)
+    inspector = StreamInspector("Acme", drop_usage=False)
     data = ROLE + text("a")
-    assert scanner.feed(data[:-1]) == ROLE
-    assert scanner.feed(b"\n" + STOP[:9]) == text("a")
-    assert scanner.feed(STOP[9:]) == STOP
+    assert inspector.feed(data[:-1]) == ROLE
+    assert inspector.feed(b"\n" + STOP[:9]) == text("a")
+    assert inspector.feed(STOP[9:]) == STOP
 
 
 USAGE_ENDS = {
@@ -108,34 +108,34 @@ USAGE_ENDS = {
 @pytest.mark.parametrize("case", USAGE_ENDS)
 def test_the_usage_chunk_that_nobody_asked_for_is_dropped(case: str) -> None:
     before, extra, after = USAGE_ENDS[case]
-    scanner, out = scan(before + extra + after, drop_usage=True)
+    inspector, out = scan(before + extra + after, drop_usage=True)
     assert out == before + after
-    assert scanner.usage == METERED
-    scanner, out = scan(before + extra + after, drop_usage=False)
+    assert inspector.usage == METERED
+    inspector, out = scan(before + extra + after, drop_usage=False)
     assert out == before + extra + after
-    assert scanner.usage == METERED
+    assert inspector.usage == METERED
 
 
 def test_the_usage_chunk_is_dropped_from_among_others() -> None:
     """All in one read, in the middle of it, and alone."""
-    scanner = SSEScanner("Acme", drop_usage=True)
-    assert scanner.feed(ROLE + usage_chunk() + text("a")) == ROLE + text("a")
-    assert scanner.feed(usage_chunk()) == b""
-    assert scanner.feed(usage_chunk(EVERY) + STOP) == STOP
-    assert scanner.usage == Usage(prompt_tokens=3, completion_tokens=1)
-    assert scanner.feed(DONE) == DONE
-    assert scanner.complete
+    inspector = StreamInspector("Acme", drop_usage=True)
+    assert inspector.feed(ROLE + usage_chunk() + text("a")) == ROLE + text("a")
+    assert inspector.feed(usage_chunk()) == b""
+    assert inspector.feed(usage_chunk(EVERY) + STOP) == STOP
+    assert inspector.usage == Usage(prompt_tokens=3, completion_tokens=1)
+    assert inspector.feed(DONE) == DONE
+    assert inspector.complete
 
 
 def test_usage_that_comes_with_a_choice_stays() -> None:
     data = ROLE + chunk(finish="stop", usage=samples.USAGE) + DONE
-    scanner, out = scan(data, drop_usage=True)
-    assert (out, scanner.usage) == (data, METERED)
+    inspector, out = scan(data, drop_usage=True)
+    assert (out, inspector.usage) == (data, METERED)
 
 
 def test_what_follows_the_terminal_marker_is_nobodys() -> None:
-    scanner = SSEScanner("Acme", drop_usage=False)
-    assert scanner.feed(HELLO + text("more")) == HELLO
+    inspector = StreamInspector("Acme", drop_usage=False)
+    assert inspector.feed(HELLO + text("more")) == HELLO
 
 
 @pytest.mark.parametrize(
@@ -176,20 +176,20 @@ WHOLES = {
 def test_a_whole_answer_goes_on_unchanged_at_its_end(case: str) -> None:
     data = WHOLES[case]
     for pieces in ways(data):
-        scanner = JSONScanner("Acme")
-        assert not any(scanner.feed(piece) for piece in pieces)
-        assert 0 < scanner.records <= len(pieces)
-        assert scanner.close() == data
-        assert (scanner.complete, scanner.error, scanner.model) == (True, None, "up")
-        assert scanner.usage == METERED
+        inspector = WholeInspector("Acme")
+        assert not any(inspector.feed(piece) for piece in pieces)
+        assert 0 < inspector.records <= len(pieces)
+        assert inspector.close() == data
+        assert (inspector.complete, inspector.error, inspector.model) == (True, None, "up")
+        assert inspector.usage == METERED
 
 
 def test_a_whole_answer_in_one_piece_is_not_copied() -> None:
-    scanner = JSONScanner("Acme")
+    inspector = WholeInspector("Acme")
     data = b'{"choices":[{}]}'
-    scanner.feed(data)
-    assert scanner.close() is data
-    assert (scanner.usage, scanner.model) == (None, None)
+    inspector.feed(data)
+    assert inspector.close() is data
+    assert (inspector.usage, inspector.model) == (None, None)
 
 
 BROKEN_TEXT = text("odd").replace(b"odd", b"\xff\xc0")
@@ -198,28 +198,28 @@ BROKEN_TEXT = text("odd").replace(b"odd", b"\xff\xc0")
 @pytest.mark.parametrize("start", [b"", ROLE, ROLE + text("a")], ids=len)
 def test_what_is_not_utf8_goes_no_further(start: bytes) -> None:
     for pieces in ways(start + BROKEN_TEXT + STOP + DONE):
-        scanner = SSEScanner("Acme", drop_usage=False)
+        inspector = StreamInspector("Acme", drop_usage=False)
         out = b""
         for piece in pieces:
-            out += scanner.feed(piece)
-            if scanner.error:
+            out += inspector.feed(piece)
+            if inspector.error:
                 break
         assert out == start
-        assert scanner.error is not None
-        assert scanner.error.code == "upstream_protocol"
+        assert inspector.error is not None
+        assert inspector.error.code == "upstream_protocol"
 
 
 def test_a_whole_answer_that_is_not_utf8() -> None:
-    scanner = JSONScanner("Acme")
-    scanner.feed(samples.whole().replace(b"Hi", b"\xff"))
-    assert scanner.close() == b""
-    assert scanner.error is not None
-    assert scanner.error.code == "upstream_protocol"
+    inspector = WholeInspector("Acme")
+    inspector.feed(samples.whole().replace(b"Hi", b"\xff"))
+    assert inspector.close() == b""
+    assert inspector.error is not None
+    assert inspector.error.code == "upstream_protocol"
 
 
 def test_heartbeats_before_a_whole_answer_are_no_progress() -> None:
-    scanner = JSONScanner("Acme")
-    scanner.feed(b" \n")
-    assert scanner.records == 0
-    scanner.feed(b"{")
-    assert scanner.records == 1
+    inspector = WholeInspector("Acme")
+    inspector.feed(b" \n")
+    assert inspector.records == 0
+    inspector.feed(b"{")
+    assert inspector.records == 1

@@ -31,10 +31,10 @@ STREAM = (
 
 @pytest.mark.parametrize("size", [1, 7, len(STREAM)])
 def test_each_piece_gets_the_number_of_its_call(size: int) -> None:
-    scanner = CountingScanner("Cerebras", drop_usage=False)
-    out = b"".join(scanner.feed(STREAM[at : at + size]) for at in range(0, len(STREAM), size))
-    out += scanner.close()
-    assert scanner.complete
+    inspector = CountingScanner("Cerebras", drop_usage=False)
+    out = b"".join(inspector.feed(STREAM[at : at + size]) for at in range(0, len(STREAM), size))
+    out += inspector.close()
+    assert inspector.complete
     chunks = [json.loads(event[6:]) for event in out.split(b"\n\n") if b"{" in event]
     pieces = [call for each in chunks for call in each["choices"][0]["delta"].get("tool_calls", ())]
     assert [(piece["index"], piece["function"]["arguments"]) for piece in pieces] == [
@@ -47,6 +47,6 @@ def test_each_piece_gets_the_number_of_its_call(size: int) -> None:
 
 
 def test_what_holds_no_call_is_not_touched() -> None:
-    scanner = CountingScanner("Cerebras", drop_usage=False)
+    inspector = CountingScanner("Cerebras", drop_usage=False)
     said = b'data: {"id":"c", "choices":[{"index":0,"delta":{"content":"\\"tool_calls\\""}}]}\n\n'
-    assert scanner.feed(said) == said
+    assert inspector.feed(said) == said

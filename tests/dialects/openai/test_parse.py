@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.openai.parse import (
     parse_chat,
     parse_completion,
@@ -152,11 +152,15 @@ CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
 def test_every_field_of_a_chat_request(case: str) -> None:
     fields, expected = CHAT_FIELDS[case]
     assert chat(**fields) == expected
-    peek = peek_chat(body(ASK | fields))
-    assert (peek.model, peek.stream, peek.include_usage) == ("m", expected.stream, expected.include_usage)
-    assert peek.n == expected.sampling.n
-    assert peek.max_tokens == LOOSER.get(case, expected.sampling.max_tokens)
-    assert peek.user == expected.user
+    summary = peek_chat(body(ASK | fields))
+    assert (summary.model, summary.stream, summary.include_usage) == (
+        "m",
+        expected.stream,
+        expected.include_usage,
+    )
+    assert summary.n == expected.sampling.n
+    assert summary.max_tokens == LOOSER.get(case, expected.sampling.max_tokens)
+    assert summary.user == expected.user
 
 
 @pytest.mark.parametrize(
@@ -223,9 +227,9 @@ def test_every_field_of_a_completion_request(case: str) -> None:
     data = body({"model": "m", "prompt": "p"} | fields)
     expected = CompletionRequest(model="m", **({"prompts": ("p",)} | canonical))
     assert parse_completion(data) == expected
-    peek = peek_completion(data)
-    assert (peek.stream, peek.include_usage) == (expected.stream, expected.include_usage)
-    assert peek.max_tokens == expected.sampling.max_tokens
+    summary = peek_completion(data)
+    assert (summary.stream, summary.include_usage) == (expected.stream, expected.include_usage)
+    assert summary.max_tokens == expected.sampling.max_tokens
 
 
 @pytest.mark.parametrize(
@@ -242,7 +246,7 @@ def test_every_field_of_a_completion_request(case: str) -> None:
 def test_every_field_of_an_embedding_request(fields: dict[str, Any], canonical: dict[str, Any]) -> None:
     data = body({"model": "m"} | fields)
     assert parse_embedding(data) == EmbeddingRequest(model="m", **canonical)
-    assert peek_embedding(data) == Peek(model="m", stream=False, user=fields.get("user"))
+    assert peek_embedding(data) == RequestSummary(model="m", stream=False, user=fields.get("user"))
 
 
 def test_no_model_is_for_the_router_to_judge() -> None:

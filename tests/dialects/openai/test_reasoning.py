@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from trunkline.dialects.openai.reasoning import SAMPLING, Mind, mend
+from trunkline.dialects.openai.reasoning import SAMPLING, ReasoningProfile, adapt
 
 MINDS = (
-    Mind(pattern="deep-chat*"),
-    Mind(pattern="deep-[12]*", efforts=("low", "high"), refuses=SAMPLING | {"stop"}),
-    Mind(pattern="deep-3*", efforts=("none", "low"), refuses_thinking=SAMPLING),
-    Mind(pattern="deep*", efforts=("none", "low", "max"), calls_thinking=False),
+    ReasoningProfile(pattern="deep-chat*"),
+    ReasoningProfile(pattern="deep-[12]*", efforts=("low", "high"), refuses=SAMPLING | {"stop"}),
+    ReasoningProfile(pattern="deep-3*", efforts=("none", "low"), refuses_thinking=SAMPLING),
+    ReasoningProfile(pattern="deep*", efforts=("none", "low", "max"), calls_thinking=False),
 )
 TOOLS: list[Any] = [{"type": "function"}]
 
@@ -44,5 +44,5 @@ TOOLS: list[Any] = [{"type": "function"}]
     ],
 )
 def test_what_a_model_is_told(model: str, asked: dict[str, Any], sent: dict[str, Any]) -> None:
-    mend(asked, model, MINDS)
+    adapt(asked, model, MINDS)
     assert asked == sent

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.dialects.base import NO_FILLS
+from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.dialects.openai import CHAT, OpenAIBack, Quirks
 from trunkline.events import (
     Answer,
@@ -144,8 +144,8 @@ def requests(draw: st.DrawFn) -> ChatRequest:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(requests())
-def test_requests_survive(job: ChatRequest) -> None:
-    assert CHAT.parse(BACK.render(job, "up", job.stream, NO_FILLS)) == job
+def test_requests_survive(request: ChatRequest) -> None:
+    assert CHAT.parse(BACK.render(request, "up", request.stream, NO_DEFAULTS)) == request
 
 
 @st.composite
@@ -207,10 +207,10 @@ def fold(events: list[StreamEvent]) -> object:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(events=streams(), cuts=st.lists(st.integers(0, 4000)), stream=st.booleans())
 def test_answers_survive(events: list[StreamEvent], cuts: list[int], stream: bool) -> None:
-    job = ChatRequest(model="m", messages=(), stream=stream, include_usage=True)
-    writer = CHAT.writer(job, "m", "chatcmpl-")
+    request = ChatRequest(model="m", messages=(), stream=stream, include_usage=True)
+    writer = CHAT.writer(request, "m", "chatcmpl-")
     data = writer.feed(events) + writer.finish()
-    reader = BACK.reader(job, stream)
+    reader = BACK.reader(request, stream)
     places = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     read = [event for at, to in pairwise(places) for event in reader.feed(data[at:to])]
     read += reader.close()

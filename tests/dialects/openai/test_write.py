@@ -31,7 +31,14 @@ from trunkline.events import (
     ToolCallDelta,
 )
 from trunkline.framing import SSESplitter
-from trunkline.model import ChatRequest, CompletionRequest, EmbeddingRequest, Job, Sampling, Usage
+from trunkline.model import (
+    CanonicalRequest,
+    ChatRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    Sampling,
+    Usage,
+)
 
 STARTED = Started("chatcmpl-up", "llama3.2", 1700000000)
 TEXT: list[StreamEvent] = [STARTED, TextDelta("Hel"), TextDelta("lo"), Finished("stop")]
@@ -77,8 +84,8 @@ def _payloads(data: bytes) -> list[bytes]:
 
 def stream(events: Sequence[StreamEvent], **fields: Any) -> list[dict[str, Any]]:
     """The chunks of a stream, each valid, all of one id, model and time."""
-    job = ChatRequest(model="m", messages=(), stream=True, **fields)
-    payloads = _payloads(_write(CHAT.writer(job, "m", "chatcmpl-"), events))
+    request = ChatRequest(model="m", messages=(), stream=True, **fields)
+    payloads = _payloads(_write(CHAT.writer(request, "m", "chatcmpl-"), events))
     for payload in payloads:
         ChatCompletionChunk.model_validate_json(payload, strict=True)
     chunks: list[dict[str, Any]] = [json.loads(payload) for payload in payloads]
@@ -95,10 +102,10 @@ def deltas(chunks: list[dict[str, Any]], index: int = 0) -> list[Any]:
     return [*(choice["delta"] for choice in rest), last["finish_reason"]]
 
 
-def whole(events: Sequence[StreamEvent], job: Job | None = None) -> dict[str, Any]:
-    job = job or ChatRequest(model="m", messages=())
-    front = CHAT if isinstance(job, ChatRequest) else COMPLETIONS
-    writer = front.writer(job, "m", "chatcmpl-")
+def whole(events: Sequence[StreamEvent], request: CanonicalRequest | None = None) -> dict[str, Any]:
+    request = request or ChatRequest(model="m", messages=())
+    front = CHAT if isinstance(request, ChatRequest) else COMPLETIONS
+    writer = front.writer(request, "m", "chatcmpl-")
     assert not any(writer.feed([event]) for event in events)
     body = writer.finish()
     (ChatCompletion if front is CHAT else Completion).model_validate_json(body, strict=True)
@@ -123,8 +130,8 @@ def test_a_streamed_answer() -> None:
 
 
 def test_many_events_at_once_are_the_same_bytes() -> None:
-    job = ChatRequest(model="m", messages=(), stream=True)
-    one, many = (CHAT.writer(job, "m", "chatcmpl-") for _ in range(2))
+    request = ChatRequest(model="m", messages=(), stream=True)
+    one, many = (CHAT.writer(request, "m", "chatcmpl-") for _ in range(2))
     assert many.feed(TEXT) + many.finish() == _write(one, TEXT)
     assert one.content_type == b"text/event-stream; charset=utf-8"
 
@@ -284,9 +291,9 @@ ECHO = CompletionRequest(model="m", prompts=("p", "q"), echo=True, sampling=Samp
 
 
 def test_a_streamed_completion() -> None:
-    job = CompletionRequest(model="m", prompts=("p",), stream=True, include_usage=True)
+    request = CompletionRequest(model="m", prompts=("p",), stream=True, include_usage=True)
     events: list[StreamEvent] = [*TEXT[:2], ThinkingDelta("Hm"), *TEXT[2:], Metered(USAGE)]
-    writer = COMPLETIONS.writer(job, "m", "cmpl-")
+    writer = COMPLETIONS.writer(request, "m", "cmpl-")
     chunks = [json.loads(payload) for payload in _payloads(_write(writer, events))]
     assert writer.content_type.startswith(b"text/event-stream")
     assert [(each["text"], each["finish_reason"]) for chunk in chunks for each in chunk["choices"]] == [
@@ -297,12 +304,12 @@ def test_a_streamed_completion() -> None:
 
 
 def test_a_streamed_completion_says_its_prompt_once() -> None:
-    job = CompletionRequest(model="m", prompts=("p",), stream=True, echo=True)
-    data = _write(COMPLETIONS.writer(job, "m", "cmpl-"), TEXT[1:])
+    request = CompletionRequest(model="m", prompts=("p",), stream=True, echo=True)
+    data = _write(COMPLETIONS.writer(request, "m", "cmpl-"), TEXT[1:])
     chunks = [json.loads(payload) for payload in _payloads(data)]
     assert [chunk["choices"][0]["text"] for chunk in chunks] == ["pHel", "lo", ""]
     assert chunks[0]["id"].startswith("cmpl-")
-    assert _payloads(_write(COMPLETIONS.writer(job, "m", "cmpl-"), [])) == []
+    assert _payloads(_write(COMPLETIONS.writer(request, "m", "cmpl-"), [])) == []
 
 
 def test_a_whole_completion() -> None:
@@ -325,8 +332,8 @@ def test_a_whole_completion() -> None:
 @pytest.mark.parametrize("as_base64", [False, True])
 def test_embeddings(as_base64: bool) -> None:
     vectors = [[0.5, -1.0], [0.1, 2.0]]
-    job = EmbeddingRequest(model="m", inputs=("a", "b"), base64=as_base64)
-    writer = EMBEDDINGS.writer(job, "m", "x")
+    request = EmbeddingRequest(model="m", inputs=("a", "b"), base64=as_base64)
+    writer = EMBEDDINGS.writer(request, "m", "x")
     assert writer.feed([Started(None, "up"), Embedded(vectors), Metered(Usage(prompt_tokens=3))]) == b""
     body = writer.finish()
     answer = json.loads(body)

@@ -10,7 +10,7 @@ import pytest
 from tests.dialects.responses.upstreams import HELLO, METERED, body, said
 from tests.feeding import ways
 from trunkline import errors
-from trunkline.dialects.base import NO_FILLS, Fills, Peek
+from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.dialects.responses import RESPONSES, ResponsesBack
 from trunkline.errors import CallerError, GatewayError, Kind
@@ -20,27 +20,29 @@ from trunkline.model import CompletionRequest
 BACK = ResponsesBack("Acme")
 
 ASK: dict[str, Any] = {"model": "m", "max_output_tokens": 9, "temperature": None, "x": [1.0], "input": "Hi"}
-FILLS = Fills(temperature=0.5, max_tokens=5, fields={"service_tier": "auto", "x": 3, "y": None})
-ZDR = Fills(routing={"zdr": True})
+FILLS = RequestDefaults(temperature=0.5, max_tokens=5, fields={"service_tier": "auto", "x": 3, "y": None})
+ZDR = RequestDefaults(routing={"zdr": True})
 
-REWRITES: list[tuple[str, Fills, dict[str, Any], dict[str, Any]]] = [
-    ("m", Fills(), {}, {}),
-    ("n", NO_FILLS, {}, {"model": "n"}),
+REWRITES: list[tuple[str, RequestDefaults, dict[str, Any], dict[str, Any]]] = [
+    ("m", RequestDefaults(), {}, {}),
+    ("n", NO_DEFAULTS, {}, {"model": "n"}),
     ("m", FILLS, {}, {"temperature": 0.5, "service_tier": "auto"}),
     ("m", FILLS, {"temperature": 0}, {"service_tier": "auto"}),
-    ("m", Fills(max_tokens=5), {"max_output_tokens": None}, {"max_output_tokens": 5}),
-    ("m", Fills(max_tokens=20), {}, {}),
-    ("n", Fills(drop=frozenset({"x", "y"})), {}, {"model": "n", "x": ...}),
-    ("m", Fills(temperature=0.5, drop=frozenset({"temperature"})), {}, {"temperature": ...}),
+    ("m", RequestDefaults(max_tokens=5), {"max_output_tokens": None}, {"max_output_tokens": 5}),
+    ("m", RequestDefaults(max_tokens=20), {}, {}),
+    ("n", RequestDefaults(drop=frozenset({"x", "y"})), {}, {"model": "n", "x": ...}),
+    ("m", RequestDefaults(temperature=0.5, drop=frozenset({"temperature"})), {}, {"temperature": ...}),
     ("m", ZDR, {}, {}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "fills", "asked", "changes"), REWRITES)
-def test_rewriting(name: str, fills: Fills, asked: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_rewriting(
+    name: str, defaults: RequestDefaults, asked: dict[str, Any], changes: dict[str, Any]
+) -> None:
     data = body(ASK | asked)
     wanted = {key: value for key, value in (ASK | asked | changes).items() if value is not ...}
-    assert msgspec.json.decode(BACK.rewrite(data, RESPONSES.peek(data), name, fills)) == wanted
+    assert msgspec.json.decode(BACK.rewrite(data, RESPONSES.summarize(data), name, defaults)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -56,20 +58,20 @@ def test_how_openrouter_is_to_route_is_said_whatever_the_request_says(
     asked: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     data = body(ASK | asked)
-    made = ResponsesBack("OpenRouter", routes=True).rewrite(data, RESPONSES.peek(data), "m", ZDR)
+    made = ResponsesBack("OpenRouter", routes=True).rewrite(data, RESPONSES.summarize(data), "m", ZDR)
     assert msgspec.json.decode(made) == ASK | {"provider": sent}
 
 
-@pytest.mark.parametrize("fills", [NO_FILLS, Fills(max_tokens=5)])
-def test_a_body_that_needs_no_change_is_the_same(fills: Fills) -> None:
+@pytest.mark.parametrize("fills", [NO_DEFAULTS, RequestDefaults(max_tokens=5)])
+def test_a_body_that_needs_no_change_is_the_same(defaults: RequestDefaults) -> None:
     data = body(ASK).replace(b"1.0", b"1.00")
-    assert BACK.rewrite(data, RESPONSES.peek(data), "m", fills) is data
-    assert b"1.00" in BACK.rewrite(data, RESPONSES.peek(data), "n", fills)
+    assert BACK.rewrite(data, RESPONSES.summarize(data), "m", defaults) is data
+    assert b"1.00" in BACK.rewrite(data, RESPONSES.summarize(data), "n", defaults)
 
 
 def test_a_body_that_is_no_object() -> None:
     with pytest.raises(CallerError):
-        BACK.rewrite(b"[]", Peek(model="m", stream=False), "n", NO_FILLS)
+        BACK.rewrite(b"[]", RequestSummary(model="m", stream=False), "n", NO_DEFAULTS)
 
 
 ANSWERS: dict[str, tuple[int, object, Kind, str, str | None, str | None]] = {
@@ -122,8 +124,8 @@ def test_where_it_is_asked() -> None:
 
 
 def test_nothing_is_translated_into_it() -> None:
-    job = CompletionRequest(model="m", prompts=("Hi",))
-    for ask in (lambda: BACK.render(job, "m", False, NO_FILLS), lambda: BACK.reader(job, False)):
+    request = CompletionRequest(model="m", prompts=("Hi",))
+    for ask in (lambda: BACK.render(request, "m", False, NO_DEFAULTS), lambda: BACK.reader(request, False)):
         with pytest.raises(GatewayError, match="Acme is asked in the Responses dialect by clients of") as met:
             ask()
         assert met.value.kind is errors.INTERNAL
@@ -132,7 +134,7 @@ def test_nothing_is_translated_into_it() -> None:
 def test_past_each_other() -> None:
     data = body(ASK | {"stream": True, "previous_response_id": "resp_1"})
     for pieces in ways(HELLO):
-        made = PassThrough(RESPONSES, BACK, data, RESPONSES.peek(data), "up", NO_FILLS, "Acme")
+        made = PassThrough(RESPONSES, BACK, data, RESPONSES.summarize(data), "up", NO_DEFAULTS, "Acme")
         assert made.target() == "/responses"
         assert msgspec.json.decode(made.request()) == msgspec.json.decode(data) | {"model": "up"}
         made.head(200, [])

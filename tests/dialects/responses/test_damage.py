@@ -83,7 +83,7 @@ types = st.sampled_from(["message", "reasoning", "function_call", "input_image",
 def outcome(data: bytes) -> ResponsesRequest | CallerError:
     """What a request comes to; nothing but a refusal may be raised."""
     try:
-        RESPONSES.peek(data)
+        RESPONSES.summarize(data)
         return RESPONSES.parse(data)
     except CallerError as error:
         return error

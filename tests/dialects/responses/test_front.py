@@ -40,14 +40,14 @@ class Gateway:
     def __init__(self) -> None:
         self.events: list[StreamEvent] = []
         self.error: GatewayError | None = None
-        self.job: ResponsesRequest | None = None
+        self.request: ResponsesRequest | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         assert request.url.path == "/v1/responses"
         body = request.read()
-        assert RESPONSES.peek(body).model == "llama"
-        self.job = RESPONSES.parse(body)
-        writer = RESPONSES.writer(self.job, "llama", "chatcmpl-")
+        assert RESPONSES.summarize(body).model == "llama"
+        self.request = RESPONSES.parse(body)
+        writer = RESPONSES.writer(self.request, "llama", "chatcmpl-")
         if self.error is not None and not self.events:
             return httpx.Response(self.error.status, content=RESPONSES.error(self.error))
         content = writer.feed(self.events)
@@ -91,8 +91,8 @@ def test_a_whole_answer(client: openai.OpenAI, gateway: Gateway) -> None:
     assert (answer.status, answer.incomplete_details.reason) == ("incomplete", "max_output_tokens")
     assert answer.usage is not None
     assert (answer.usage.total_tokens, answer.usage.input_tokens_details.cached_tokens) == (5, 1)
-    assert gateway.job is not None
-    assert (gateway.job.messages, gateway.job.sampling.max_tokens) == ((HI,), 20)
+    assert gateway.request is not None
+    assert (gateway.request.messages, gateway.request.sampling.max_tokens) == ((HI,), 20)
 
 
 def test_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
@@ -103,8 +103,8 @@ def test_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
     last = seen[-1]
     assert last.type == "response.completed"
     assert last.response.output_text == "Hello"
-    assert gateway.job is not None
-    assert gateway.job.stream
+    assert gateway.request is not None
+    assert gateway.request.stream
 
 
 def test_the_sdk_gathers_our_calls_and_sends_them_back(client: openai.OpenAI, gateway: Gateway) -> None:
@@ -116,13 +116,13 @@ def test_the_sdk_gathers_our_calls_and_sends_them_back(client: openai.OpenAI, ga
     assert [(call.call_id, call.name, call.arguments) for call in calls] == [
         ("a", "f", '{"x":1}'), ("b", "g", "{}")
     ]  # fmt: skip
-    assert gateway.job is not None
-    assert gateway.job.tool_choice == ToolChoice(mode="required")
+    assert gateway.request is not None
+    assert gateway.request.tool_choice == ToolChoice(mode="required")
     results = [{"type": "function_call_output", "call_id": call.call_id, "output": "1"} for call in calls]
     sent: Any = [{"role": "user", "content": "Hi"}, *(item.to_dict() for item in answer.output), *results]
     gateway.events = [STARTED, TextDelta("Done")]
     assert client.responses.create(model="llama", input=sent, tools=[TOOL]).output_text == "Done"
-    assert [(message.role, len(message.parts)) for message in gateway.job.messages] == [
+    assert [(message.role, len(message.parts)) for message in gateway.request.messages] == [
         ("user", 1), ("assistant", 3), ("tool", 1), ("tool", 1)
     ]  # fmt: skip
 
@@ -158,10 +158,10 @@ def test_an_error_in_the_middle_of_a_stream(client: openai.OpenAI, gateway: Gate
 
 
 def test_what_a_front_says_of_itself() -> None:
-    job = FRONT.parse(b'{"input":"Hi"}')
+    request = FRONT.parse(b'{"input":"Hi"}')
     assert (FRONT.dialect, FRONT.operation, FRONT.home) == ("responses", "chat", None)
-    assert FRONT.loaded(job, "m") is None
-    assert FRONT.writer(job, "m", "x").content_type == b"application/json"
+    assert FRONT.loaded(request, "m") is None
+    assert FRONT.writer(request, "m", "x").content_type == b"application/json"
     assert (
         FRONT.writer(FRONT.parse(b'{"input":"Hi","stream":true}'), "m", "x").content_type == FRONT.stream_type
     )

@@ -24,7 +24,7 @@ from tests.dialects.responses.upstreams import (
 )
 from tests.feeding import ways
 from trunkline import errors
-from trunkline.dialects.base import Peek, Scanner
+from trunkline.dialects.base import Inspector, RequestSummary
 from trunkline.dialects.responses import ResponsesBack
 from trunkline.errors import CallerError, GatewayError, Kind
 from trunkline.framing import MAX_RECORD, split_events
@@ -41,16 +41,16 @@ def test_the_cases_are_what_the_api_sends(data: bytes) -> None:
         assert name.decode() == f"event: {known.validate_json(said).type}"
 
 
-def scanner(stream: bool = True) -> Scanner:
+def inspector(stream: bool = True) -> Inspector:
     """A scanner for one answer."""
-    return BACK.scanner("chat", Peek(model="m", stream=stream))
+    return BACK.inspector("chat", RequestSummary(model="m", stream=stream))
 
 
-def scan(data: bytes) -> tuple[Scanner, bytes]:
+def scan(data: bytes) -> tuple[Inspector, bytes]:
     """A stream that must be complete, fed in every way; what goes on is always the same."""
     outs = set()
     for pieces in ways(data):
-        made = scanner()
+        made = inspector()
         out = b"".join(made.feed(piece) for piece in pieces) + made.close()
         assert (made.complete, made.error, made.usage, made.model) == (True, None, METERED, "up")
         outs.add(out)
@@ -82,13 +82,13 @@ def test_bytes_go_on_unchanged(case: str) -> None:
 
 
 def test_the_same_object_goes_on() -> None:
-    made, piece = scanner(), text("a")
+    made, piece = inspector(), text("a")
     assert made.feed(BEGIN) is BEGIN
     assert made.feed(piece) is piece
 
 
 def test_events_are_counted_and_comments_are_not() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(b": OPENROUTER PROCESSING\n\n") == b""
     assert (made.records, made.model) == (0, None)
     assert made.feed(b": wait\n\n" + BEGIN) == BEGIN, "a comment is not a first byte"
@@ -101,28 +101,28 @@ def test_events_are_counted_and_comments_are_not() -> None:
 
 
 def test_only_whole_events_go_on() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(BEGIN + DONE[:-1]) == BEGIN
     assert made.feed(DONE[-1:]) == DONE
 
 
 @pytest.mark.parametrize("after", [b"data: [DONE]\n\n", text("more"), event("error", message="late")])
 def test_what_follows_the_end_is_nobodys(after: bytes) -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(HELLO + after) == HELLO
     assert made.feed(after) == made.close() == b""
     assert (made.complete, made.error) == (True, None)
 
 
 def test_a_last_event_without_its_blank_line() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(HELLO[:-2]) + made.close() == HELLO
     assert (made.complete, made.error) == (True, None)
 
 
 @pytest.mark.parametrize("at", range(0, len(HELLO) - 2, 11))
 def test_a_stream_without_its_end_is_cut(at: int) -> None:
-    made = scanner()
+    made = inspector()
     out = made.feed(HELLO[:at]) + made.close()
     assert HELLO.startswith(out)
     assert out.endswith(b"\n\n") or not out
@@ -211,32 +211,32 @@ def test_what_is_broken_goes_no_further(case: str, start: bytes) -> None:
     data, kind, message = BROKEN[case]
     whole = start + data + text("never") + DONE
     for pieces in ways(whole) if len(data) < 2000 else [[start, data]]:
-        made = scanner()
+        made = inspector()
         assert b"".join(made.feed(piece) for piece in pieces) + made.close() == start
         assert not made.complete
         check(made.error, kind, message)
 
 
 def test_an_error_that_lacks_its_blank_line_is_still_one() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(BEGIN + event("error", **said("server_error")).rstrip()) + made.close() == BEGIN
     check(made.error, errors.UPSTREAM_ERROR, "Acme answered 500: Oh")
 
 
 def test_usage_of_a_response_that_failed_still_counts() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(BEGIN + failed("server_error")) == BEGIN
     assert (made.usage, made.model, made.records) == (METERED, "up", 2)
 
 
 def test_usage_that_is_told_in_part() -> None:
-    made = scanner()
+    made = inspector()
     made.feed(event("response.completed", response=response(usage={"input_tokens": 3, "cost": 0.5})))
     assert made.usage == Usage(prompt_tokens=3, cost=0.5)
 
 
 def test_a_record_without_end_is_refused() -> None:
-    made = scanner()
+    made = inspector()
     assert made.feed(b"data: " + b"x" * MAX_RECORD) == b""
     check(made.error, errors.UPSTREAM_TOO_LARGE, "The upstream sent a record of more than")
     assert made.close() == b""
@@ -254,7 +254,7 @@ def test_a_record_without_end_is_refused() -> None:
 )
 def test_a_whole_answer_goes_on_unchanged_at_its_end(data: bytes) -> None:
     for pieces in ways(data):
-        made = scanner(stream=False)
+        made = inspector(stream=False)
         assert not any(made.feed(piece) for piece in pieces)
         assert 0 < made.records <= len(pieces)
         assert made.close() == data
@@ -286,14 +286,14 @@ WHOLE: dict[str, tuple[bytes, Kind, str]] = {
 def test_a_whole_answer_that_is_none_reaches_nobody(case: str) -> None:
     data, kind, message = WHOLE[case]
     for pieces in ways(data):
-        made = scanner(stream=False)
+        made = inspector(stream=False)
         assert b"".join(made.feed(piece) for piece in pieces) + made.close() == b""
         assert not made.complete
         check(made.error, kind, message)
 
 
 def test_heartbeats_before_a_whole_answer_are_no_progress() -> None:
-    made = scanner(stream=False)
+    made = inspector(stream=False)
     made.feed(b" \n")
     assert made.records == 0
     made.feed(b"{")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.responses import RESPONSES, ResponsesFront, ResponsesRequest
 from trunkline.errors import INVALID_JSON, INVALID_REQUEST, UNSUPPORTED, CallerError
 from trunkline.events import Finished, StreamEvent, ToolCallDelta
@@ -140,15 +140,15 @@ FIELDS: dict[str, tuple[dict[str, Any], ResponsesRequest]] = {
 def test_a_field(fields: dict[str, Any], expected: ResponsesRequest) -> None:
     data = body(ASK | fields)
     assert RESPONSES.parse(data) == expected
-    seen = RESPONSES.peek(data)
+    seen = RESPONSES.summarize(data)
     assert (seen.model, seen.stream, seen.n) == ("m", expected.stream, 1)
     assert (seen.max_tokens, seen.user) == (expected.sampling.max_tokens, expected.user)
 
 
 def test_what_routing_needs() -> None:
     asked = ASK | {"stream": True, "max_output_tokens": 7, "user": "u", "previous_response_id": "resp_1"}
-    assert RESPONSES.peek(body(asked)) == Peek(model="m", stream=True, max_tokens=7, user="u")
-    assert RESPONSES.peek(body({"input": "Hi"})).model is None
+    assert RESPONSES.summarize(body(asked)) == RequestSummary(model="m", stream=True, max_tokens=7, user="u")
+    assert RESPONSES.summarize(body({"input": "Hi"})).model is None
     assert RESPONSES.parse(body({"input": "Hi"})).model == ""
 
 
@@ -258,7 +258,7 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], param: str) -> None:
     "data", [b"", b"  ", b"{", b"\xff", b'{"input": "\xff"}', b'{"prompt": ' + b"[" * 100_000]
 )
 def test_what_is_no_json(data: bytes) -> None:
-    for read in (RESPONSES.peek, RESPONSES.parse):
+    for read in (RESPONSES.summarize, RESPONSES.parse):
         with pytest.raises(CallerError) as caught:
             read(data)
         assert caught.value.kind is INVALID_JSON
@@ -266,7 +266,7 @@ def test_what_is_no_json(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"1", b"[]", b"null", b'"x"'])
 def test_what_is_no_object(data: bytes) -> None:
-    for read in (RESPONSES.peek, RESPONSES.parse):
+    for read in (RESPONSES.summarize, RESPONSES.parse):
         with pytest.raises(CallerError, match="not a JSON object") as caught:
             read(data)
         assert (caught.value.kind, caught.value.param) == (INVALID_REQUEST, None)
@@ -274,10 +274,10 @@ def test_what_is_no_object(data: bytes) -> None:
 
 def test_what_must_be_there_is_missed_before_routing() -> None:
     with pytest.raises(CallerError, match="Missing required parameter: 'input'") as caught:
-        RESPONSES.peek(b'{"model":"m"}')
+        RESPONSES.summarize(b'{"model":"m"}')
     assert caught.value.param == "input"
     with pytest.raises(CallerError, match="have it streamed") as caught:
-        RESPONSES.peek(body(ASK | {"background": True}))
+        RESPONSES.summarize(body(ASK | {"background": True}))
     assert caught.value.param == "background"
 
 
@@ -290,7 +290,7 @@ def test_what_must_be_there_is_missed_before_routing() -> None:
     ],
 )
 def test_what_an_upstream_may_keep_is_refused_only_where_it_is_translated(fields: dict[str, Any]) -> None:
-    assert RESPONSES.peek(body({"model": "m"} | fields)).model == "m"
+    assert RESPONSES.summarize(body({"model": "m"} | fields)).model == "m"
     with pytest.raises(CallerError) as caught:
         RESPONSES.parse(body({"model": "m"} | fields))
     assert caught.value.param in fields

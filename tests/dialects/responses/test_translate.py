@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.dialects.responses.samples import read
-from trunkline.dialects.base import NO_FILLS, Back
+from trunkline.dialects.base import NO_DEFAULTS, Back
 from trunkline.dialects.ollama import OllamaBack
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.dialects.responses import RESPONSES
@@ -34,13 +34,13 @@ SCHEMA = {"type": "object"}
 
 def translate(back: Back, stream: bool) -> Translate:
     """The exchange of one attempt."""
-    job = RESPONSES.parse(json.dumps(ASK | {"stream": stream}).encode())
+    request = RESPONSES.parse(json.dumps(ASK | {"stream": stream}).encode())
     return Translate(
         RESPONSES,
         back,
-        job,
+        request,
         "up",
-        NO_FILLS,
+        NO_DEFAULTS,
         "acme",
         stream=stream,
         upstream_stream=stream,

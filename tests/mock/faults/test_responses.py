@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.responses import ResponsesBack
 from trunkline.errors import GatewayError
 from trunkline_mock import Fault, FaultKind, MockUpstream, Script
@@ -29,11 +29,11 @@ async def answered(fault: Fault, *, stream: bool, shape: str = "openai") -> tupl
 
 def error_of(got: bytes, *, stream: bool) -> GatewayError | None:
     """What a scanner says of a body; it is complete otherwise."""
-    scanner = ResponsesBack("Acme").scanner("chat", Peek(model="m", stream=stream))
-    scanner.feed(body_of(got))
-    scanner.close()
-    assert scanner.complete is (scanner.error is None)
-    return scanner.error
+    inspector = ResponsesBack("Acme").inspector("chat", RequestSummary(model="m", stream=stream))
+    inspector.feed(body_of(got))
+    inspector.close()
+    assert inspector.complete is (inspector.error is None)
+    return inspector.error
 
 
 def said(events: list[Any]) -> str:

@@ -11,12 +11,12 @@ from tests.pipeline.test_pipeline import Client, Table, attempt_of, make_table
 from tests.policy.guarding import KEY
 from trunkline import immediate
 from trunkline.dialects import openai
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.errors import UPSTREAM_ERROR, CallerError, ProviderError
 from trunkline.ledger.recording import Recording
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import sums
-from trunkline.ledger.usage_rows import Ids, UsageRow
+from trunkline.ledger.usage_rows import RowIds, UsageRow
 from trunkline.model import Usage
 from trunkline.pipeline.call import Call, Outcome
 from trunkline.policy.guard import Guard
@@ -29,7 +29,7 @@ OFFSET = 1_700_000_000.0
 
 
 def rows(outcome: Outcome) -> list[UsageRow]:
-    return rows_of([outcome], OFFSET, Ids())
+    return rows_of([outcome], OFFSET, RowIds())
 
 
 async def make_priced(*names: str) -> Table:
@@ -42,7 +42,7 @@ async def make_priced(*names: str) -> Table:
 def make_call(model: str | None = "m", headers: Any = (), user: str | None = None, key: Any = None) -> Call:
     call = Call(Client(), openai.CHAT, "/v1/chat/completions", "req_1", key, None, None, headers)
     call.end_user = end_user(dict(headers))
-    call.peek = Peek(model=model, stream=False, user=user)
+    call.summary = RequestSummary(model=model, stream=False, user=user)
     return call
 
 
@@ -61,8 +61,8 @@ async def test_an_answer_is_one_row() -> None:
     attempt.exchange.usage = Usage(
         prompt_tokens=30, completion_tokens=5, cached_tokens=10, reasoning_tokens=2
     )
-    attempt.outlet.emit(b"a")
-    attempt.outlet.done(b"b")
+    attempt.receiver.emit(b"a")
+    attempt.receiver.done(b"b")
     (outcome,) = table.outcomes
     call.waited = 0.25
     (row,) = rows(outcome)
@@ -89,11 +89,11 @@ async def test_every_attempt_has_its_row_and_the_last_is_the_requests() -> None:
     asked = await table.ask()
     first, second, third = (upstream for upstream in table.upstreams)
     attempt_of(first).exchange.usage = None
-    attempt_of(first).outlet.fail(ProviderError("broken", UPSTREAM_ERROR))
+    attempt_of(first).receiver.fail(ProviderError("broken", UPSTREAM_ERROR))
     attempt_of(second).exchange.usage = Usage(prompt_tokens=4, completion_tokens=1)
-    attempt_of(second).outlet.fail(ProviderError("broken, too", UPSTREAM_ERROR, code="odd", status=503))
+    attempt_of(second).receiver.fail(ProviderError("broken, too", UPSTREAM_ERROR, code="odd", status=503))
     attempt_of(third).exchange.usage = Usage(prompt_tokens=7)
-    attempt_of(third).outlet.done(b"{}")
+    attempt_of(third).receiver.done(b"{}")
     await asked.end()
     found = rows(table.outcomes[0])
     assert [(row.attempt, row.last, row.provider, row.upstream) for row in found] == [
@@ -122,8 +122,8 @@ async def test_a_stream_that_breaks_off_is_estimated() -> None:
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = None
     attempt.exchange.pieces = 6
-    attempt.outlet.emit(b"a")
-    attempt.outlet.fail(ProviderError("broke off", UPSTREAM_ERROR))
+    attempt.receiver.emit(b"a")
+    attempt.receiver.fail(ProviderError("broke off", UPSTREAM_ERROR))
     await asked.end()
     (row,) = rows(table.outcomes[0])
     assert (row.status, row.error, row.estimated) == (200, "upstream_error", True)
@@ -137,7 +137,7 @@ async def test_what_failed_costs_nothing(stream: bool) -> None:
     asked = await table.ask(stream=stream)
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = None
-    attempt.outlet.fail(ProviderError("broke off", UPSTREAM_ERROR))
+    attempt.receiver.fail(ProviderError("broke off", UPSTREAM_ERROR))
     await asked.end()
     (row,) = rows(table.outcomes[0])
     assert (row.status, row.error, row.attempt) == (502, "upstream_error", 1)
@@ -151,7 +151,7 @@ async def test_what_has_no_tokens_costs_nothing_where_all_is_free(
     table = await make_priced(name)
     call = Call(Client(), openai.OtherFront("/audio/speech"), "/v1/audio/speech", "req_1", None, None, None)
     immediate.run(table.pipeline.serve(call, b'{"model": "m", "input": "x"}'))
-    attempt_of(table.upstreams[0]).outlet.done(b"RIFF")
+    attempt_of(table.upstreams[0]).receiver.done(b"RIFF")
     (row,) = rows(table.outcomes[0])
     assert (row.operation, row.cost_micros, row.cost_source) == ("other", cost, source)
 
@@ -161,7 +161,7 @@ async def test_a_whole_answer_without_usage_is_estimated_by_its_length() -> None
     asked = await table.ask()
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = None
-    attempt.outlet.done(b"x" * 400)
+    attempt.receiver.done(b"x" * 400)
     await asked.end()
     (row,) = rows(table.outcomes[0])
     assert (row.completion_tokens, row.estimated) == (100, True)
@@ -174,7 +174,7 @@ async def test_what_was_told_as_an_answer_began_is_not_all_of_it() -> None:
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = Usage(prompt_tokens=25, completion_tokens=1)
     attempt.exchange.pieces = 50
-    attempt.outlet.emit(b"a")
+    attempt.receiver.emit(b"a")
     asked.call.disconnected()
     await asked.end()
     (row,) = rows(table.outcomes[0])
@@ -211,7 +211,7 @@ async def test_who_leaves_after_a_failure_does_not_pay_for_it() -> None:
     asked = await table.ask()
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = None
-    attempt.outlet.fail(ProviderError("broken", UPSTREAM_ERROR))
+    attempt.receiver.fail(ProviderError("broken", UPSTREAM_ERROR))
     asked.call.disconnected()  # while it waits to be tried again
     await asked.end()
     (row,) = rows(table.outcomes[0])
@@ -300,8 +300,8 @@ async def test_a_stored_prompt_is_the_requests() -> None:
     table = await make_table("first", "second")
     asked = await table.ask()
     asked.call.prompt = '{"model":"m","key":"' + SECRET + '"}'
-    attempt_of(table.upstreams[0]).outlet.fail(ProviderError("broken", UPSTREAM_ERROR))
-    attempt_of(table.upstreams[1]).outlet.done(b"{}")
+    attempt_of(table.upstreams[0]).receiver.fail(ProviderError("broken", UPSTREAM_ERROR))
+    attempt_of(table.upstreams[1]).receiver.done(b"{}")
     await asked.end()
     assert [row.prompt for row in rows(table.outcomes[0])] == [None, '{"model":"m","key":"***"}']
 
@@ -310,14 +310,14 @@ async def test_nothing_that_anybody_says_keeps_the_ledger_from_taking_it(databas
     odd = "x\0" * 500
     table = await make_table("first", "second")
     asked = await table.ask(model="m")
-    asked.call.peek = Peek(model=odd, stream=False, user=odd)
+    asked.call.summary = RequestSummary(model=odd, stream=False, user=odd)
     for upstream in table.upstreams:
         attempt = attempt_of(upstream)
         attempt.exchange.upstream_model = odd
-        attempt.outlet.fail(ProviderError(odd, UPSTREAM_ERROR, code=odd))
+        attempt.receiver.fail(ProviderError(odd, UPSTREAM_ERROR, code=odd))
     await asked.end()
     (outcome,) = table.outcomes
-    outcome.call.past[0].choice.model = odd
+    outcome.call.past[0].candidate.model = odd
     recording = Recording(database)
     recording.write([rows(outcome)])
     recording.close()

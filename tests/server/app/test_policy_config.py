@@ -23,14 +23,14 @@ from tests.services import Redis
 from trunkline.errors import LIMITS_AWAY, GatewayError
 from trunkline.ledger.policies import Policies, StoredBudget, StoredLimit
 from trunkline.ledger.recording import Recording
-from trunkline.ledger.usage_rows import Ids, UsageRow
+from trunkline.ledger.usage_rows import RowIds, UsageRow
 from trunkline.policy.auth import KeyRing, configured_id
 from trunkline.policy.guard import Spending
-from trunkline.policy.leases import Sharing
+from trunkline.policy.leases import LeasedCounters
 from trunkline.policy.prices import FREE
-from trunkline.policy.rules import BudgetRule, Caller, Mark, Marked, Rulebook
+from trunkline.policy.rules import BudgetRule, Caller, CounterKey, CounterRule, Rulebook
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.server.app.policy_config import Spent, Warnings, period, price_book, rulebook
+from trunkline.server.app.policy_config import Charge, Warnings, period, price_book, rulebook
 from trunkline.server.redis.limits import RedisLeases
 from trunkline.settings import sections
 from trunkline_mock import MockUpstream, Script
@@ -40,7 +40,7 @@ ANNA = Caller("1", "anna", "t", "team")
 
 
 def amounts(book: Rulebook, caller: Caller = ANNA, model: str = "m") -> dict[str, int]:
-    return {marked.mark.text: marked.amount for marked in book.of(caller, [model])}
+    return {marked.counter_key.text: marked.amount for marked in book.of(caller, [model])}
 
 
 # What settings and the store say
@@ -87,7 +87,7 @@ def test_rules_of_a_configured_key_are_kept_under_its_own_id(named: str) -> None
     key = KeyRing(settings.api_keys).find(SECRET.encode())
     assert key is not None
     found = rulebook(settings, Policies()).of(Caller(key.id, key.name), [])
-    assert {marked.mark.text: marked.amount for marked in found} == {
+    assert {marked.counter_key.text: marked.amount for marked in found} == {
         f"key:{configured_id(SECRET)}:requests:day": 4,
         f"key:{configured_id(SECRET)}:used:day": 5,
     }
@@ -183,7 +183,7 @@ def ready() -> Any:
     return SimpleNamespace(ready=event)
 
 
-def row(ids: Ids, at: int, key: str, cost: int, tokens: int) -> UsageRow:
+def row(ids: RowIds, at: int, key: str, cost: int, tokens: int) -> UsageRow:
     values: dict[str, Any] = dict.fromkeys(UsageRow.__struct_fields__, "")
     values |= {name: 0 for name in values if name.endswith(("_ms", "_tokens"))}
     values |= {"id": ids.next(at * 1000), "at": at * 1000, "request_id": "r", "attempt": 1, "last": True}
@@ -194,28 +194,28 @@ def row(ids: Ids, at: int, key: str, cost: int, tokens: int) -> UsageRow:
 
 async def test_what_was_spent_is_read_from_the_ledger(database: str) -> None:
     begin, _ = period("day", 1_718_450_000)
-    recording, ids = Recording(database), Ids()
+    recording, ids = Recording(database), RowIds()
     recording.write(
         [[row(ids, begin - 5, "1", 100, 1), row(ids, begin + 5, "1", 20, 2), row(ids, begin + 6, "2", 3, 4)]]
     )
     recording.close()
-    spent = Spent(database, ready())
+    spent = Charge(database, ready())
     try:
-        assert await spent(Mark("key", "1", "usd", "day"), begin) == 20
-        assert await spent(Mark("key", "1", "used", "day"), begin) == 2
-        assert await spent(Mark("key", "1", "usd", "total"), 0) == 120
-        assert await spent(Mark("all", "", "usd", "day"), begin) == 23
-        assert await spent(Mark("provider", "up", "usd", "day"), begin) == 23
-        assert await spent(Mark("key", "3", "usd", "day"), begin) == 0
+        assert await spent(CounterKey("key", "1", "usd", "day"), begin) == 20
+        assert await spent(CounterKey("key", "1", "used", "day"), begin) == 2
+        assert await spent(CounterKey("key", "1", "usd", "total"), 0) == 120
+        assert await spent(CounterKey("all", "", "usd", "day"), begin) == 23
+        assert await spent(CounterKey("provider", "up", "usd", "day"), begin) == 23
+        assert await spent(CounterKey("key", "3", "usd", "day"), begin) == 0
     finally:
         spent.close()
 
 
 async def test_a_database_that_is_away_leaves_budgets_unchecked_and_says_so(tmp_path: Path) -> None:
-    spent = Spent(f"sqlite:///{tmp_path}/none/trunkline.db", ready())
+    spent = Charge(f"sqlite:///{tmp_path}/none/trunkline.db", ready())
     (tmp_path / "none").write_text("a file where a folder is needed")
     with capture_logs() as logs, pytest.raises(GatewayError, match="Budgets cannot be checked") as caught:
-        await spent(Mark("key", "1", "usd", "day"), 0)
+        await spent(CounterKey("key", "1", "usd", "day"), 0)
     assert caught.value.kind is LIMITS_AWAY
     assert (caught.value.status, caught.value.retry_after, caught.value.advice) == (503, 1.0, "true")
     assert [log["event"] for log in logs] == ["what was spent cannot be read"]
@@ -248,10 +248,10 @@ async def hook(status: int = 200) -> AsyncIterator[tuple[str, Posted]]:
 def spending(spent: int, unit: Any = "usd", webhook: str | None = None) -> Spending:
     what: Any = "usd" if unit == "usd" else "used"
     rule = BudgetRule("team", "*", unit, 2_000_000, "month", False, 0.8, webhook)
-    return Spending(Mark("team", "t", what, "month"), rule, spent, 5)
+    return Spending(CounterKey("team", "t", what, "month"), rule, spent, 5)
 
 
-async def nothing_spent(marked: Marked, since: int) -> int:
+async def nothing_spent(marked: CounterRule, since: int) -> int:
     return 0
 
 
@@ -316,7 +316,7 @@ async def test_a_webhook_that_fails_hurts_nobody() -> None:
 async def test_of_several_nodes_one_warns_once_of_each_mark(redis: Redis) -> None:
     cluster = Cluster(redis.url)
     nodes = [
-        Warnings(Sharing(cluster.store(), period, nothing_spent).is_first) for _ in range(3)
+        Warnings(LeasedCounters(cluster.store(), period, nothing_spent).is_first) for _ in range(3)
     ]  # the last as good as one that was started again
     with capture_logs() as logs:
         for spent in (1_600_000, 1_700_000, 2_000_000, 2_100_000):
@@ -338,7 +338,7 @@ async def test_of_several_nodes_one_warns_once_of_each_mark(redis: Redis) -> Non
 
 async def test_who_cannot_ask_the_others_warns() -> None:
     store = RedisLeases("redis://127.0.0.1:1/0", "nobody")
-    warnings = Warnings(Sharing(store, period, nothing_spent).is_first)
+    warnings = Warnings(LeasedCounters(store, period, nothing_spent).is_first)
     with capture_logs() as logs:
         warnings(spending(2_000_000))
         await end(warnings)

@@ -7,7 +7,15 @@ import pytest
 from trunkline.server.endpoints import anthropic
 from trunkline.server.endpoints.ollama import management
 from trunkline.server.endpoints.ollama import pages as native
-from trunkline.server.endpoints.routes import DIALECTS, OWN, Ask, Do, Refuse, Routes, Tell
+from trunkline.server.endpoints.routes import (
+    DIALECTS,
+    OWN,
+    AsyncRoute,
+    ErrorRoute,
+    ModelRoute,
+    Routes,
+    SyncRoute,
+)
 
 ROUTES = Routes(["vllm", "ollama", "custom"])
 
@@ -24,32 +32,32 @@ ADMIN = {"/admin/v1/reload", "/api/pull", "/api/push", "/api/create", "/api/copy
 @pytest.mark.parametrize(("prefix", "only"), [("", None), ("/vllm", "vllm"), ("/ollama", "ollama")])
 def test_dialects(path: str, prefix: str, only: str | None) -> None:
     for method in METHODS:
-        entry = ROUTES.find(method, prefix + path)
+        route = ROUTES.find(method, prefix + path)
         known = DIALECTS[path].get(method)
         if known is None:
-            assert isinstance(entry, Refuse)
-            assert (entry.error.status, entry.allow) == (405, ", ".join(DIALECTS[path]).encode())
-        elif isinstance(known, Ask):
-            assert entry == Ask(known.front, only)
+            assert isinstance(route, ErrorRoute)
+            assert (route.error.status, route.allow) == (405, ", ".join(DIALECTS[path]).encode())
+        elif isinstance(known, ModelRoute):
+            assert route == ModelRoute(known.front, only)
         else:
-            assert isinstance(entry, Tell | Do)
-            assert entry == known._replace(arguments={} if only is None else {"only": only})
+            assert isinstance(route, SyncRoute | AsyncRoute)
+            assert route == known._replace(arguments={} if only is None else {"only": only})
 
 
 @pytest.mark.parametrize("path", [*OWN, *DIALECTS])
 def test_who_may(path: str) -> None:
-    for entry in {**OWN, **DIALECTS}[path].values():
-        assert (isinstance(entry, Tell) and entry.open) == (path in OPEN)
-        assert (isinstance(entry, Do) and entry.admin) == (path in ADMIN)
+    for route in {**OWN, **DIALECTS}[path].values():
+        assert (isinstance(route, SyncRoute) and route.open) == (path in OPEN)
+        assert (isinstance(route, AsyncRoute) and route.admin) == (path in ADMIN)
 
 
 @pytest.mark.parametrize("path", sorted(set(OWN) - ADMIN))
 def test_pages(path: str) -> None:
     for method in ("GET", "HEAD"):
-        assert isinstance(ROUTES.find(method, path), Tell)
-    entry = ROUTES.find("POST", path)
-    assert isinstance(entry, Refuse)
-    assert (entry.error.status, entry.allow) == (405, b"GET, HEAD")
+        assert isinstance(ROUTES.find(method, path), SyncRoute)
+    route = ROUTES.find("POST", path)
+    assert isinstance(route, ErrorRoute)
+    assert (route.error.status, route.allow) == (405, b"GET, HEAD")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -70,10 +78,10 @@ def test_a_providers_own_root(method: str, path: str) -> None:
     ],
 )
 def test_errands(method: str, path: str, run: object, arguments: dict[str, str]) -> None:
-    entry = ROUTES.find(method, path)
-    assert isinstance(entry, Do)
-    assert (entry.run, entry.arguments) == (run, arguments)
-    assert entry.streams == (run is management.put_blob)
+    route = ROUTES.find(method, path)
+    assert isinstance(route, AsyncRoute)
+    assert (route.run, route.arguments) == (run, arguments)
+    assert route.streams == (run is management.put_blob)
 
 
 @pytest.mark.parametrize(
@@ -91,16 +99,16 @@ def test_errands(method: str, path: str, run: object, arguments: dict[str, str])
     ],
 )
 def test_errors_in_the_shape_of_ollama(path: str, shape: bytes | None) -> None:
-    entry = ROUTES.find("POST", path)
-    assert isinstance(entry, Refuse) == (shape is not None)
-    if isinstance(entry, Refuse):
-        assert entry.render(entry.error) == shape
+    route = ROUTES.find("POST", path)
+    assert isinstance(route, ErrorRoute) == (shape is not None)
+    if isinstance(route, ErrorRoute):
+        assert route.render(route.error) == shape
 
 
 def test_metrics_for_everybody() -> None:
-    entry = Routes([], metrics_public=True).find("GET", "/metrics")
-    assert isinstance(entry, Tell)
-    assert entry.open
+    route = Routes([], metrics_public=True).find("GET", "/metrics")
+    assert isinstance(route, SyncRoute)
+    assert route.open
 
 
 @pytest.mark.parametrize(
@@ -113,28 +121,28 @@ def test_metrics_for_everybody() -> None:
     ],
 )
 def test_models(path: str, page: object, arguments: dict[str, str]) -> None:
-    entry = ROUTES.find("GET", path)
-    assert isinstance(entry, Tell)
-    assert (entry.answer, entry.arguments, entry.open) == (page, arguments, False)
+    route = ROUTES.find("GET", path)
+    assert isinstance(route, SyncRoute)
+    assert (route.answer, route.arguments, route.open) == (page, arguments, False)
     refused = ROUTES.find("DELETE", path)
-    assert isinstance(refused, Refuse)
+    assert isinstance(refused, ErrorRoute)
     assert refused.error.status == 405
 
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nothing", "/vllm/v1", "/vllm/v1/nothing", "/v1/chat/"])
 def test_nothing_on_the_surface(path: str) -> None:
-    entry = ROUTES.find("POST", path)
-    assert isinstance(entry, Refuse)
-    assert (entry.error.status, entry.error.code) == (404, "not_found")
+    route = ROUTES.find("POST", path)
+    assert isinstance(route, ErrorRoute)
+    assert (route.error.status, route.error.code) == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/cerebras/v1/chat/completions", "/openai/v1/models", "/anthropic/v1"])
 def test_a_vendor_that_is_not_configured(path: str) -> None:
-    entry = ROUTES.find("POST", path)
-    assert isinstance(entry, Refuse)
-    assert (entry.error.status, entry.error.code) == (404, "provider_not_configured")
+    route = ROUTES.find("POST", path)
+    assert isinstance(route, ErrorRoute)
+    assert (route.error.status, route.error.code) == (404, "provider_not_configured")
     name = path.split("/")[1]
-    assert entry.error.message == f"Provider '{name}' not configured. Set {name.upper()}_API_KEY"
+    assert route.error.message == f"Provider '{name}' not configured. Set {name.upper()}_API_KEY"
 
 
 @pytest.mark.parametrize(

@@ -128,16 +128,16 @@ async def test_prefixes_know_nothing_of_each_other(cluster: Cluster, redis: Redi
 
 @pytest.mark.parametrize("kind", [slots, budget])
 async def test_what_a_dead_node_held_comes_back(cluster: Cluster, kind: Any) -> None:
-    dies, lives = cluster.node(), cluster.node()
+    dies, states = cluster.node(), cluster.node()
     assert await take(dies.make(kind(100)), 60) == GRANTED
-    mine = lives.make(kind(100))
+    mine = states.make(kind(100))
     assert await take_all(mine, 20) == 2
     dead, alive = cluster.stores
     await grow_old(alive, dead, ALIVE_S - 2)
-    fresh = lives.make(kind(100))
+    fresh = states.make(kind(100))
     assert await take(fresh, 20) > 0
     await grow_old(alive, dead, ALIVE_S + 2)
-    fresh = lives.make(kind(100))
+    fresh = states.make(kind(100))
     assert await take_all(fresh, 20) == 3
 
 

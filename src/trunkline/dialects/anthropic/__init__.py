@@ -2,7 +2,7 @@
 
 ``incoming`` and ``blocks`` parse what clients ask (with the structs of ``wire``), ``answers`` writes what
 they get, ``front`` puts these together. ``render`` writes what we ask, ``reader`` reads what upstreams answer
-and ``scanner`` watches what passes through unchanged (with the structs of ``replies``); ``back`` puts these
+and ``inspector`` watches what passes through unchanged (with the structs of ``replies``); ``back`` puts these
 together. ``faults`` knows errors and ``thinking`` knows budgets and efforts, both ways. Facts: Anthropic's
 published API reference and the types of its Python SDK.
 """

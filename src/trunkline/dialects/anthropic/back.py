@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from trunkline.dialects.anthropic import render
 from trunkline.dialects.anthropic.errors import read_error
-from trunkline.dialects.anthropic.inspect import StreamScanner, WholeScanner
+from trunkline.dialects.anthropic.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.anthropic.read import StreamReader, WholeReader
 from trunkline.dialects.anthropic.request_schema import DIALECT, PATH
-from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import rewritten
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
-from trunkline.model import ChatRequest, CompletionRequest, Job, Operation
+from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
 
 
 class AnthropicBack:
@@ -31,39 +31,39 @@ class AnthropicBack:
         self.base = base
         self.routes = routes
 
-    def target(self, operation: Operation, job: Job | None) -> str | None:
+    def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """The path below the base address: chats have one, nothing else does."""
-        if isinstance(job, CompletionRequest) and job.templated:
+        if isinstance(request, CompletionRequest) and request.templated:
             operation = "chat"
         return self.base + PATH if operation == "chat" else None
 
-    def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
-        """The body that asks ``model`` for ``job``.
+    def render(self, request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
+        """The body that asks ``model`` for ``request``.
 
         Raises:
             CallerError: the job is no chat, or holds content that the API has no field for.
         """
-        if isinstance(job, CompletionRequest) and job.templated:
-            job = job.as_chat()
-        if not isinstance(job, ChatRequest):
+        if isinstance(request, CompletionRequest) and request.templated:
+            request = request.as_chat()
+        if not isinstance(request, ChatRequest):
             raise CallerError(f"{self.who} takes chats only", UNSUPPORTED, param="model")
-        return render.messages(job, model, stream, fills)
+        return render.messages(request, model, stream, defaults)
 
-    def reader(self, job: Job, stream: bool) -> Reader:
-        """A reader for the answer to ``job``."""
+    def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
+        """A reader for the answer to ``request``."""
         return StreamReader(self.who) if stream else WholeReader(self.who)
 
-    def rewrite(self, body: bytes, peek: Peek, model: str, fills: Fills) -> bytes:
+    def rewrite(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """The client's own bytes, changed only in the model and in what a setting fills in or drops.
 
         Raises:
             CallerError: the body is not a JSON object.
         """
-        return rewritten(body, peek, model, fills, bound="max_tokens", routes=self.routes)
+        return rewritten(body, summary, model, defaults, bound="max_tokens", routes=self.routes)
 
-    def scanner(self, operation: Operation, peek: Peek) -> Scanner:
+    def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """A scanner for an answer that passes through."""
-        return StreamScanner(self.who) if peek.stream else WholeScanner(self.who)
+        return StreamInspector(self.who) if summary.stream else WholeInspector(self.who)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """The vendor's error answer as a value."""

@@ -8,9 +8,9 @@ from trunkline.dialects.anthropic import parse
 from trunkline.dialects.anthropic.errors import error_body, stream_error
 from trunkline.dialects.anthropic.request_schema import DIALECT, SSE_TYPE
 from trunkline.dialects.anthropic.write import PING, Stream, Whole
-from trunkline.dialects.base import Manners, Peek, Writer
+from trunkline.dialects.base import ClientConventions, RequestSummary, Writer
 from trunkline.errors import INTERNAL, GatewayError
-from trunkline.model import ChatRequest, Job, Operation
+from trunkline.model import CanonicalRequest, ChatRequest, Operation
 
 
 class AnthropicFront:
@@ -20,7 +20,7 @@ class AnthropicFront:
     operation: Operation = "chat"
     home: str | None = None
     stream_type = SSE_TYPE
-    manners = Manners(
+    conventions = ClientConventions(
         id_header=b"request-id",
         passes=frozenset({b"anthropic-version", b"anthropic-beta"}),
         parameters=frozenset({b"beta"}),
@@ -28,22 +28,22 @@ class AnthropicFront:
         ping=PING,
     )
 
-    def peek(self, body: bytes) -> Peek:
+    def summarize(self, body: bytes) -> RequestSummary:
         """What routing needs of a request."""
-        return parse.peek(body)
+        return parse.summarize(body)
 
     def parse(self, body: bytes) -> ChatRequest:
         """A request in canonical form."""
         return parse.parse(body)
 
-    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
-        """A writer for one answer to ``job``. Ids that we make have Anthropic's own prefix, whatever the
+    def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
+        """A writer for one answer to ``request``. Ids that we make have Anthropic's own prefix, whatever the
         provider's row says."""
-        if not isinstance(job, ChatRequest):
+        if not isinstance(request, ChatRequest):
             raise GatewayError("Anthropic's dialect answers chats only", INTERNAL)
-        return Stream(job, model) if job.stream else Whole(job, model)
+        return Stream(request, model) if request.stream else Whole(request, model)
 
-    def loaded(self, job: Job, model: str) -> bytes | None:
+    def loaded(self, request: CanonicalRequest, model: str) -> bytes | None:
         """Anthropic's API knows no loading."""
         return None
 

@@ -13,7 +13,7 @@ import msgspec
 from trunkline.dialects.anthropic.answer_schema import MessageIn, Record, UsageIn, decode_record
 from trunkline.dialects.anthropic.errors import said_error
 from trunkline.dialects.error_envelope import malformed
-from trunkline.dialects.inspect import BodyScanner, EventScanner
+from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.errors import redact_body
 
 
@@ -49,7 +49,7 @@ _decode_typed: Final = msgspec.json.Decoder(_Typed).decode
 _decode_whole: Final = msgspec.json.Decoder(_Whole).decode
 
 
-class StreamScanner(EventScanner):
+class StreamInspector(EventInspector):
     """A stream; pings pass only behind something that was said."""
 
     def __init__(self, who: str) -> None:
@@ -85,7 +85,7 @@ class StreamScanner(EventScanner):
         self.complete = record.type == "message_stop"
 
 
-class WholeScanner(BodyScanner):
+class WholeInspector(BodyInspector):
     """A whole message."""
 
     def _note(self, body: bytes) -> None:

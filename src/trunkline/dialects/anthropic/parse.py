@@ -14,7 +14,7 @@ import msgspec
 from trunkline.dialects.anthropic import request_schema as schema
 from trunkline.dialects.anthropic.parse_content import FOREIGN, read_message, read_system, unsupported
 from trunkline.dialects.anthropic.reasoning import read_reasoning
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.errors import INVALID_JSON, CallerError
 from trunkline.model import ChatRequest, Format, Sampling, Tool, ToolChoice
 
@@ -58,7 +58,7 @@ def _missing(at: str) -> CallerError:
     return CallerError(f"Missing required parameter: '{at}'", param=at)
 
 
-def peek(body: bytes) -> Peek:
+def summarize(body: bytes) -> RequestSummary:
     """What routing needs of a request.
 
     Raises:
@@ -67,8 +67,8 @@ def peek(body: bytes) -> Peek:
     return _seen(_decode(_peek, body))
 
 
-def _seen(seen: schema.Common) -> Peek:
-    return Peek(
+def _seen(seen: schema.Common) -> RequestSummary:
+    return RequestSummary(
         model=seen.model or None,
         stream=seen.stream is True,
         max_tokens=seen.max_tokens,

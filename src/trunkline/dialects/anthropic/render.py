@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.anthropic.reasoning import render_reasoning, room, takes_sampling
-from trunkline.dialects.base import Fills
+from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.tool_matching import pair_tools
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -50,27 +50,27 @@ _SIGNS: Final = {"/9j/": "image/jpeg", "iVBOR": "image/png", "R0lGOD": "image/gi
 encode: Final = msgspec.json.Encoder().encode
 
 
-def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
-    """The body that asks ``model`` for ``job``.
+def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
+    """The body that asks ``model`` for ``request``.
 
     Raises:
         CallerError: several answers, a JSON mode without a schema, audio, a file by id, an image in a system
             prompt, tool arguments that are no JSON object, or nothing said besides the system prompt.
     """
-    if job.sampling.n > 1:
+    if request.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
-    bound = job.sampling.max_tokens if job.sampling.max_tokens is not None else fills.max_tokens
-    turns = _turns(job.messages)
-    thinking = render_reasoning(job.reasoning, model, bound)
+    bound = request.sampling.max_tokens if request.sampling.max_tokens is not None else defaults.max_tokens
+    turns = _turns(request.messages)
+    thinking = render_reasoning(request.reasoning, model, bound)
     kind = thinking.get("thinking", {}).get("type")
-    forced = job.tool_choice is not None and job.tool_choice.mode in ("required", "tool")
+    forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "tool")
     thinks = kind == "adaptive" or (kind == "enabled" and _thought(turns))
     if (forced or not thinks) and kind != "disabled":  # it cannot think and be forced
         thinking, thinks = {}, False
     if bound is None:
-        bound = DEFAULT_MAX_TOKENS + room(job.reasoning if thinks else None)
+        bound = DEFAULT_MAX_TOKENS + room(request.reasoning if thinks else None)
     body: Body = {"model": model, "max_tokens": bound}
-    system = _system(job.messages)
+    system = _system(request.messages)
     if system:
         body["system"] = system
     if not turns:
@@ -81,19 +81,19 @@ def messages(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
         )
     body |= {"messages": turns} | thinking
     if takes_sampling(model):
-        body |= _sampling(job.sampling, fills, thinks)
-    stop = [word for word in job.sampling.stop if word.strip()]
+        body |= _sampling(request.sampling, defaults, thinks)
+    stop = [word for word in request.sampling.stop if word.strip()]
     if stop:
         body["stop_sequences"] = stop
-    body |= _tools(job)
-    if job.format is not None:
-        body["output_config"] = body.get("output_config", {}) | {"format": _format(job.format)}
-    if job.user:
-        body["metadata"] = {"user_id": _opaque(job.user)}
+    body |= _tools(request)
+    if request.format is not None:
+        body["output_config"] = body.get("output_config", {}) | {"format": _format(request.format)}
+    if request.user:
+        body["metadata"] = {"user_id": _opaque(request.user)}
     if stream:
         body["stream"] = True
-    body = dict(fills.fields) | body
-    for name in fills.drop:
+    body = dict(defaults.fields) | body
+    for name in defaults.drop:
         body.pop(name, None)
     return encode(body)
 
@@ -119,9 +119,9 @@ def _answers_tools(turn: Body) -> bool:
     return not isinstance(content, str) and content[0]["type"] == "tool_result"
 
 
-def _sampling(sampling: Sampling, fills: Fills, thinks: bool) -> Body:
+def _sampling(sampling: Sampling, defaults: RequestDefaults, thinks: bool) -> Body:
     body: Body = {}
-    temperature = sampling.temperature if sampling.temperature is not None else fills.temperature
+    temperature = sampling.temperature if sampling.temperature is not None else defaults.temperature
     if temperature is not None and not thinks:
         body["temperature"] = min(temperature, 1.0)
     neutral = sampling.top_p == 1 and "temperature" in body  # newer models refuse the two together
@@ -132,12 +132,12 @@ def _sampling(sampling: Sampling, fills: Fills, thinks: bool) -> Body:
     return body
 
 
-def _tools(job: ChatRequest) -> Body:
-    if not job.tools:
+def _tools(request: ChatRequest) -> Body:
+    if not request.tools:
         return {}
-    body: Body = {"tools": [_tool(tool) for tool in job.tools]}
-    choice = job.tool_choice
-    alone = job.parallel_tool_calls is False
+    body: Body = {"tools": [_tool(tool) for tool in request.tools]}
+    choice = request.tool_choice
+    alone = request.parallel_tool_calls is False
     if choice is None and not alone:
         return body
     mode = "auto" if choice is None else choice.mode

@@ -98,8 +98,8 @@ class Stream:
 
     content_type = SSE_TYPE
 
-    def __init__(self, job: ChatRequest, model: str) -> None:
-        self._shows_thinking = shows_thinking(job.reasoning)
+    def __init__(self, request: ChatRequest, model: str) -> None:
+        self._shows_thinking = shows_thinking(request.reasoning)
         self._model = model
         self._id: str | None = None
         self._usage: Usage | None = None
@@ -250,8 +250,8 @@ class Whole:
 
     content_type = JSON_TYPE
 
-    def __init__(self, job: ChatRequest, model: str) -> None:
-        self._shows_thinking = shows_thinking(job.reasoning)
+    def __init__(self, request: ChatRequest, model: str) -> None:
+        self._shows_thinking = shows_thinking(request.reasoning)
         self._model = model
         self._answer = Answer()
 

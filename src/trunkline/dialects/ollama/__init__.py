@@ -2,7 +2,7 @@
 
 ``incoming`` parses what clients ask (single values of it in ``values``), ``answers`` writes what they get,
 ``front`` puts these together. ``render`` writes what we ask, ``reader`` reads what servers answer and
-``scanner`` watches what passes through unchanged; ``back`` puts these together. Names and structs of both
+``inspector`` watches what passes through unchanged; ``back`` puts these together. Names and structs of both
 sides are in ``wire``, ``logprobs`` has its forms of log probabilities.
 """
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama import render
-from trunkline.dialects.ollama.inspect import LineScanner, WholeScanner
+from trunkline.dialects.ollama.inspect import LineScanner, WholeInspector
 from trunkline.dialects.ollama.read import AnswerReader, EmbeddingReader
 from trunkline.dialects.ollama.schema import DIALECT, PATHS, error_text
 from trunkline.dialects.status import error_for_status
@@ -27,7 +27,7 @@ from trunkline.errors import (
     ProviderError,
     redact,
 )
-from trunkline.model import ChatRequest, CompletionRequest, EmbeddingRequest, Job, Operation
+from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, EmbeddingRequest, Operation
 
 _MISSING_MODEL: Final = re.compile(r"model\s+['\"](?P<model>[^'\"]+)['\"](?: was)? not found", re.IGNORECASE)
 
@@ -48,36 +48,39 @@ class OllamaBack:
     dialect = DIALECT
     opening = 0
 
-    def target(self, operation: Operation, job: Job | None) -> str | None:
+    def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Path of the native endpoint, if there is one."""
         return PATHS.get(operation)
 
-    def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
-        """The body that asks ``model`` for ``job``; embeddings are never streamed.
+    def render(self, request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
+        """The body that asks ``model`` for ``request``; embeddings are never streamed.
 
         Raises:
             CallerError: the job holds what Ollama has no field for.
         """
-        match job:
+        match request:
             case ChatRequest():
-                return render.chat(job, model, stream, fills)
+                return render.chat(request, model, stream, defaults)
             case CompletionRequest():
-                return render.generate(job, model, stream, fills)
+                return render.generate(request, model, stream, defaults)
             case EmbeddingRequest():
-                return render.embed(job, model, fills)
+                return render.embed(request, model, defaults)
 
-    def reader(self, job: Job, stream: bool) -> Reader:
-        """A reader for the answer to ``job``."""
-        match job:
+    def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
+        """A reader for the answer to ``request``."""
+        match request:
             case ChatRequest():
                 return AnswerReader(stream)
             case CompletionRequest():
-                return AnswerReader(stream, legacy=True, echo="".join(job.prompts) if job.echo else "")
+                return AnswerReader(
+                    stream, legacy=True, echo="".join(request.prompts) if request.echo else ""
+                )
             case EmbeddingRequest():
-                return EmbeddingReader(len(job.inputs))
+                return EmbeddingReader(len(request.inputs))
 
-    def rewrite(self, body: bytes, peek: Peek, model: str, fills: Fills) -> bytes:
-        """``body`` for ``model``, filled where it leaves open what ``fills`` say; itself if nothing changes.
+    def rewrite(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
+        """``body`` for ``model``, filled where it leaves open what ``defaults`` say; itself if nothing
+        changes.
 
         Raises:
             CallerError: the body is not a JSON object.
@@ -87,22 +90,22 @@ class OllamaBack:
         except UNREADABLE as error:
             raise CallerError(f"The request body is not a JSON object: {error}") from None
         changes: dict[str, Any] = {}
-        if peek.model != model or "model" not in fields:
+        if summary.model != model or "model" not in fields:
             changes["model"] = model
-        defaults = dict(fills.options) if "input" in fields else render.default_options(fills)
-        options = _filled_options(fields.get("options"), defaults)
+        own = dict(defaults.options) if "input" in fields else render.default_options(defaults)
+        options = _filled_options(fields.get("options"), own)
         if options is not None:
             changes["options"] = options
-        changes |= {name: value for name, value in fills.fields.items() if _is_open(fields.get(name))}
-        dropped = [name for name in fields if name in fills.drop or _is_alias(name)]
+        changes |= {name: value for name, value in defaults.fields.items() if _is_open(fields.get(name))}
+        dropped = [name for name in fields if name in defaults.drop or _is_alias(name)]
         if not changes and not dropped:
             return body
         kept: dict[str, Any] = {name: value for name, value in fields.items() if name not in dropped}
         return render.encode(kept | changes)
 
-    def scanner(self, operation: Operation, peek: Peek) -> Scanner:
+    def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """A scanner for an answer on its way to an Ollama client."""
-        return LineScanner() if peek.stream and operation != "embeddings" else WholeScanner()
+        return LineScanner() if summary.stream and operation != "embeddings" else WholeInspector()
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """An error answer; the two that Ollama's users know best in their own words."""

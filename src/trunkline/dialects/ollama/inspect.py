@@ -50,7 +50,7 @@ def _can_be_read(lines: bytes) -> bool:
     return True
 
 
-class _Scanner:
+class _Inspector:
     __slots__ = ("complete", "error", "model", "records", "usage")
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class _Scanner:
         self.usage = Usage(prompt_tokens=mark.prompt_eval_count or 0, completion_tokens=mark.eval_count or 0)
 
 
-class WholeScanner(_Scanner):
+class WholeInspector(_Inspector):
     """A whole answer: held back until it has proved to be one, so that a broken one reaches nobody."""
 
     __slots__ = ("_body",)
@@ -113,7 +113,7 @@ class WholeScanner(_Scanner):
         return body
 
 
-class LineScanner(_Scanner):
+class LineScanner(_Inspector):
     """A streamed answer, line by line."""
 
     __slots__ = ("_held", "_size")

@@ -12,18 +12,18 @@ from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama import parse_values
 from trunkline.dialects.ollama.read import BadRecordError, argument_text
 from trunkline.dialects.tool_matching import pair_tools
 from trunkline.errors import INVALID_JSON, CallerError
 from trunkline.model import (
+    CanonicalRequest,
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
     Image,
-    Job,
     Message,
     Operation,
     Part,
@@ -55,9 +55,11 @@ class _Peek(msgspec.Struct, kw_only=True):
     keep_alive: Any = None
     options: _Bound | None = None
 
-    def peek(self, stream: bool, empty: bool = False, operation: Operation | None = None) -> Peek:
+    def summarize(
+        self, stream: bool, empty: bool = False, operation: Operation | None = None
+    ) -> RequestSummary:
         bound = self.options.num_predict if self.options else None
-        return Peek(
+        return RequestSummary(
             operation=operation,
             load=_load(parse_values.keep_alive(self.keep_alive)) if empty else None,
             model=self.model or self.name or None,
@@ -173,26 +175,26 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
         raise CallerError(f"invalid JSON: {error}", INVALID_JSON) from None
 
 
-def peek_chat(body: bytes) -> Peek:
+def peek_chat(body: bytes) -> RequestSummary:
     """What routing needs of /api/chat. A request to load is answered whole, whatever it says of streams.
 
     Raises:
         CallerError: no body, no JSON, or a field of the wrong type.
     """
     seen = _decode(_chat_peek, body)
-    return seen.peek(bool(seen.messages), empty=not seen.messages)
+    return seen.summarize(bool(seen.messages), empty=not seen.messages)
 
 
-def peek_generate(body: bytes) -> Peek:
+def peek_generate(body: bytes) -> RequestSummary:
     """What routing needs of /api/generate; see :func:`peek_chat`."""
     seen = _decode(_generate_peek, body)
     operation: Operation = "completions" if seen.raw or seen.suffix else "chat"
-    return seen.peek(bool(seen.prompt), empty=not seen.prompt, operation=operation)
+    return seen.summarize(bool(seen.prompt), empty=not seen.prompt, operation=operation)
 
 
-def peek_embed(body: bytes) -> Peek:
+def peek_embed(body: bytes) -> RequestSummary:
     """What routing needs of /api/embed and /api/embeddings."""
-    return _decode(_embed_peek, body).peek(stream=False)
+    return _decode(_embed_peek, body).summarize(stream=False)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -278,9 +280,9 @@ def parse_embeddings(body: bytes) -> EmbeddingRequest:
     )
 
 
-def loading(job: Job) -> Loading | None:
-    """Whether ``job`` only asks to load or unload its model."""
-    reason: Loading | None = job.extras.get("load")
+def loading(request: CanonicalRequest) -> Loading | None:
+    """Whether ``request`` only asks to load or unload its model."""
+    reason: Loading | None = request.extras.get("load")
     return reason
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from trunkline.dialects.base import Fills
+from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama.schema import EXTRAS, SAMPLING, THINK
 from trunkline.dialects.tool_matching import pair_tools
@@ -43,65 +43,69 @@ Body = dict[str, Any]
 encode = msgspec.json.Encoder().encode
 
 
-def chat(job: ChatRequest, model: str, stream: bool, fills: Fills) -> bytes:
+def chat(request: ChatRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
     """The body of /api/chat.
 
     Raises:
         CallerError: several answers, an image by URL, audio, a document, or tool arguments that are no JSON.
     """
-    messages = pair_tools(job.messages)
+    messages = pair_tools(request.messages)
     body: Body = {
         "model": model,
         "messages": [wire for at, message in enumerate(messages) for wire in _message(at, message)],
         "stream": stream,
     }
-    if tools := _offered(job.tools, job.tool_choice):
+    if tools := _offered(request.tools, request.tool_choice):
         body["tools"] = [_tool(tool) for tool in tools]
-    _answer_form(body, job.format, job.reasoning, job.sampling, job.extras)
-    return _finish("chat", body, job.sampling, job.extras, fills)
+    _answer_form(body, request.format, request.reasoning, request.sampling, request.extras)
+    return _finish("chat", body, request.sampling, request.extras, defaults)
 
 
-def generate(job: CompletionRequest, model: str, stream: bool, fills: Fills) -> bytes:
+def generate(request: CompletionRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
     """The body of /api/generate.
 
     Raises:
         CallerError: several prompts or answers, an image by URL, or ``echo`` together with logprobs.
     """
-    if len(job.prompts) > 1:
+    if len(request.prompts) > 1:
         raise CallerError("Ollama takes one prompt a request", UNSUPPORTED, param="prompt")
-    if job.echo and job.sampling.logprobs:
+    if request.echo and request.sampling.logprobs:
         raise CallerError("Ollama gives no logprobs for an echoed prompt", UNSUPPORTED, param="echo")
     body: Body = {"model": model, "stream": stream}
-    if job.prompts:
-        body["prompt"] = job.prompts[0]
-    if job.suffix is not None:
-        body["suffix"] = job.suffix
-    if job.system is not None:
-        body["system"] = job.system
-    if job.images:
-        body["images"] = [_image(image, "images") for image in job.images]
-    _answer_form(body, job.format, job.reasoning, job.sampling, job.extras)
-    return _finish("completions", body, job.sampling, job.extras, fills)
+    if request.prompts:
+        body["prompt"] = request.prompts[0]
+    if request.suffix is not None:
+        body["suffix"] = request.suffix
+    if request.system is not None:
+        body["system"] = request.system
+    if request.images:
+        body["images"] = [_image(image, "images") for image in request.images]
+    _answer_form(body, request.format, request.reasoning, request.sampling, request.extras)
+    return _finish("completions", body, request.sampling, request.extras, defaults)
 
 
-def embed(job: EmbeddingRequest, model: str, fills: Fills) -> bytes:
+def embed(request: EmbeddingRequest, model: str, defaults: RequestDefaults) -> bytes:
     """The body of /api/embed."""
-    body: Body = {"model": model, "input": job.inputs}
-    if job.dimensions is not None:
-        body["dimensions"] = job.dimensions
-    return _finish("embeddings", body, None, job.extras, fills)
+    body: Body = {"model": model, "input": request.inputs}
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    return _finish("embeddings", body, None, request.extras, defaults)
 
 
-def default_options(fills: Fills) -> dict[str, Any]:
-    """The options that go where a request leaves them open; ``fills.options`` are the more specific."""
-    named = {"temperature": fills.temperature, "num_predict": fills.max_tokens}
-    return {key: value for key, value in named.items() if value is not None} | dict(fills.options)
+def default_options(defaults: RequestDefaults) -> dict[str, Any]:
+    """The options that go where a request leaves them open; ``defaults.options`` are the more specific."""
+    named = {"temperature": defaults.temperature, "num_predict": defaults.max_tokens}
+    return {key: value for key, value in named.items() if value is not None} | dict(defaults.options)
 
 
 def _finish(
-    operation: Operation, body: Body, sampling: Sampling | None, extras: dict[str, Any], fills: Fills
+    operation: Operation,
+    body: Body,
+    sampling: Sampling | None,
+    extras: dict[str, Any],
+    defaults: RequestDefaults,
 ) -> bytes:
-    options: dict[str, Any] = dict(fills.options) if sampling is None else default_options(fills)
+    options: dict[str, Any] = dict(defaults.options) if sampling is None else default_options(defaults)
     options |= _own_options(extras)
     if sampling is not None:
         for option, field in SAMPLING.items():
@@ -113,8 +117,8 @@ def _finish(
     for field in EXTRAS[operation]:
         if extras.get(field) is not None:
             body[field] = extras[field]
-    body = {**fills.fields, **body}
-    for field in fills.drop:
+    body = {**defaults.fields, **body}
+    for field in defaults.drop:
         body.pop(field, None)
     return encode(body)
 

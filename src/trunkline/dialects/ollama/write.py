@@ -33,7 +33,7 @@ from trunkline.events import (
     Timed,
     ToolCallDelta,
 )
-from trunkline.model import Job, Usage
+from trunkline.model import CanonicalRequest, Usage
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -267,7 +267,9 @@ def error_line(error: GatewayError) -> bytes:
     return error_body(error) + b"\n"
 
 
-def load_answer(job: Job, model: str, form: Form | None, wall: Callable[[], int] = time.time_ns) -> bytes:
+def load_answer(
+    request: CanonicalRequest, model: str, form: Form | None, wall: Callable[[], int] = time.time_ns
+) -> bytes:
     """The answer to a request that only loads or unloads its model (see ``incoming.loading``).
 
     Args:
@@ -275,7 +277,7 @@ def load_answer(job: Job, model: str, form: Form | None, wall: Callable[[], int]
     """
     if form is None:
         return _encode({"model": model, "embeddings": []})
-    reason = (loading(job) or "load").encode()
+    reason = (loading(request) or "load").encode()
     head = _Heading(model, wall).now()
     return head + form.wrap(b'""') + b',"done":true,"done_reason":"' + reason + b'"}'
 

@@ -11,7 +11,7 @@ what differs.
 
 from trunkline.dialects.openai.back import ENDPOINTS, OpenAIBack, Quirks
 from trunkline.dialects.openai.front import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIFront, error_body
-from trunkline.dialects.openai.reasoning import PENALTIES, SAMPLING, Mind
+from trunkline.dialects.openai.reasoning import PENALTIES, SAMPLING, ReasoningProfile
 from trunkline.dialects.openai.relay import FILE, FILE_METHODS, OTHERS, OtherFront
 
 __all__ = [
@@ -24,10 +24,10 @@ __all__ = [
     "OTHERS",
     "PENALTIES",
     "SAMPLING",
-    "Mind",
     "OpenAIBack",
     "OpenAIFront",
     "OtherFront",
     "Quirks",
+    "ReasoningProfile",
     "error_body",
 ]

@@ -10,24 +10,24 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from trunkline.dialects.base import NO_FILLS, Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.base import NO_DEFAULTS, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.error_envelope import read_error
-from trunkline.dialects.openai.inspect import JSONScanner, SSEScanner
+from trunkline.dialects.openai.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.openai.number_tool_calls import CountingScanner
 from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
-from trunkline.dialects.openai.reasoning import Mind, mend
+from trunkline.dialects.openai.reasoning import ReasoningProfile, adapt
 from trunkline.dialects.openai.relay import AnyScanner, is_form, renamed
 from trunkline.dialects.tool_matching import pair_tools
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import (
     Audio,
+    CanonicalRequest,
     ChatRequest,
     CompletionRequest,
     Document,
     EmbeddingRequest,
     Format,
     Image,
-    Job,
     Message,
     Operation,
     Part,
@@ -77,7 +77,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """A stream's usage comes only when ``stream_options.include_usage`` asks for it."""
     routes: bool = False
     """It takes OpenRouter's ``provider`` object."""
-    minds: tuple[Mind, ...] = ()
+    profiles: tuple[ReasoningProfile, ...] = ()
     """Which of its models take what, the first that matches; the others take everything."""
 
 
@@ -96,78 +96,80 @@ class OpenAIBack:
     def __init__(self, quirks: Quirks) -> None:
         self.quirks = quirks
 
-    def target(self, operation: Operation, job: Job | None) -> str | None:
+    def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """The operation's path below the base address, if the vendor has it."""
-        if isinstance(job, CompletionRequest) and job.templated:
+        if isinstance(request, CompletionRequest) and request.templated:
             operation = "chat"
         return self.quirks.endpoints.get(operation)
 
-    def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
-        """The body that asks ``model`` for ``job``.
+    def render(self, request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
+        """The body that asks ``model`` for ``request``.
 
         Raises:
             CallerError: the job holds content that OpenAI's API has no field for.
         """
-        match job:
+        match request:
             case ChatRequest():
-                body = self._chat(job)
+                body = self._chat(request)
             case CompletionRequest(templated=True):
-                body = self._chat(job.as_chat())
+                body = self._chat(request.as_chat())
             case CompletionRequest():
-                body = self._completion(job)
+                body = self._completion(request)
             case EmbeddingRequest():
-                body = _embedding(job)
+                body = _embedding(request)
         body = {"model": model} | body
         if stream:
             body["stream"] = True
             if self.quirks.ask_usage:
                 body["stream_options"] = _INCLUDE_USAGE
-        for name, value in self._fillings(body, fills):
+        for name, value in self._fillings(body, defaults):
             body.setdefault(name, value)
         if "messages" in body:
-            mend(body, model, self.quirks.minds)
-        for name in fills.drop:
+            adapt(body, model, self.quirks.profiles)
+        for name in defaults.drop:
             body.pop(name, None)
-        if fills.routing and self.quirks.routes:
-            body["provider"] = dict(fills.routing)
+        if defaults.routing and self.quirks.routes:
+            body["provider"] = dict(defaults.routing)
         return _encode(body)
 
-    def _fillings(self, body: Mapping[str, Any], fills: Fills) -> list[tuple[str, Any]]:
+    def _fillings(self, body: Mapping[str, Any], defaults: RequestDefaults) -> list[tuple[str, Any]]:
         """What settings fill in, by the names that this kind of body has for them."""
-        filling = dict(fills.fields)
+        filling = dict(defaults.fields)
         if "messages" in body:
-            filling |= {"temperature": fills.temperature, self.quirks.max_tokens: fills.max_tokens}
+            filling |= {"temperature": defaults.temperature, self.quirks.max_tokens: defaults.max_tokens}
         elif "prompt" in body:
-            filling |= {"temperature": fills.temperature, "max_tokens": fills.max_tokens}
+            filling |= {"temperature": defaults.temperature, "max_tokens": defaults.max_tokens}
         return [(name, value) for name, value in filling.items() if value is not None]
 
-    def _chat(self, job: ChatRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {"messages": self._messages(pair_tools(job.messages))}
-        body |= self._sampling(job.sampling)
-        _put(body, "logprobs", job.sampling.logprobs)
-        _put(body, "top_logprobs", job.sampling.top_logprobs)
-        if job.tools:
-            body["tools"] = [_tool(tool) for tool in job.tools]
-            _put(body, "tool_choice", _tool_choice(job.tool_choice))
-            _put(body, "parallel_tool_calls", job.parallel_tool_calls)
-        _put(body, "response_format", _format(job.format))
-        body |= self._reasoning(job.reasoning)
-        _put(body, "user", None if job.user is None else job.user[:MOST_USER])
+    def _chat(self, request: ChatRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {"messages": self._messages(pair_tools(request.messages))}
+        body |= self._sampling(request.sampling)
+        _put(body, "logprobs", request.sampling.logprobs)
+        _put(body, "top_logprobs", request.sampling.top_logprobs)
+        if request.tools:
+            body["tools"] = [_tool(tool) for tool in request.tools]
+            _put(body, "tool_choice", _tool_choice(request.tool_choice))
+            _put(body, "parallel_tool_calls", request.parallel_tool_calls)
+        _put(body, "response_format", _format(request.format))
+        body |= self._reasoning(request.reasoning)
+        _put(body, "user", None if request.user is None else request.user[:MOST_USER])
         return body
 
-    def _completion(self, job: CompletionRequest) -> dict[str, Any]:
-        if job.images or job.system:
+    def _completion(self, request: CompletionRequest) -> dict[str, Any]:
+        if request.images or request.system:
             raise CallerError(
                 f"{self.quirks.who}'s completions endpoint takes text prompts only", UNSUPPORTED
             )
-        body: dict[str, Any] = {"prompt": job.prompts[0] if len(job.prompts) == 1 else list(job.prompts)}
-        _put(body, "suffix", job.suffix)
-        body |= self._sampling(job.sampling)
+        body: dict[str, Any] = {
+            "prompt": request.prompts[0] if len(request.prompts) == 1 else list(request.prompts)
+        }
+        _put(body, "suffix", request.suffix)
+        body |= self._sampling(request.sampling)
         if self.quirks.max_tokens in body:
             body["max_tokens"] = body.pop(self.quirks.max_tokens)
-        _put(body, "logprobs", job.sampling.top_logprobs)
-        _put(body, "response_format", _format(job.format))
-        _put(body, "user", job.user)
+        _put(body, "logprobs", request.sampling.top_logprobs)
+        _put(body, "response_format", _format(request.format))
+        _put(body, "user", request.user)
         return body
 
     def _sampling(self, sampling: Sampling) -> dict[str, Any]:
@@ -251,60 +253,65 @@ class OpenAIBack:
             wire["tool_calls"] = calls
         return wire
 
-    def reader(self, job: Job, stream: bool) -> Reader:
-        """A reader for the answer to ``job``."""
-        if isinstance(job, EmbeddingRequest):
+    def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
+        """A reader for the answer to ``request``."""
+        if isinstance(request, EmbeddingRequest):
             return EmbeddingReader(self.quirks.who)
         return StreamReader(self.quirks.who) if stream else WholeReader(self.quirks.who)
 
-    def rewrite(self, body: bytes, peek: Peek, model: str, fills: Fills) -> bytes:
+    def rewrite(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """The client's own bytes, changed only in the model and in what a setting fills in or drops.
 
         ``stream_options.include_usage`` is added where usage would be missing; the scanner then drops the
         chunk that the client did not ask for.
         """
         if is_form(body) or not body:
-            return body if model == peek.model or peek.model is None else renamed(body, model)
-        ask = peek.stream and self.quirks.ask_usage and not peek.include_usage
-        same = not ask and model in (peek.model, "")
-        if same and (fills is NO_FILLS or _changes_nothing(fills, body)):
+            return body if model == summary.model or summary.model is None else renamed(body, model)
+        ask = summary.stream and self.quirks.ask_usage and not summary.include_usage
+        same = not ask and model in (summary.model, "")
+        if same and (defaults is NO_DEFAULTS or _changes_nothing(defaults, body)):
             return body
         fields = _RAW.decode(body)
-        if model != peek.model:
+        if model != summary.model:
             fields["model"] = msgspec.Raw(_encode(model))
         if ask:
             options = msgspec.json.decode(fields.get("stream_options") or b"null") or {}
             fields["stream_options"] = msgspec.Raw(_encode(options | _INCLUDE_USAGE))
-        for name, value in self._fillings(fields, fills):
+        for name, value in self._fillings(fields, defaults):
             if _is_open(fields, name):
                 fields.pop(_ALIASES.get(name, ""), None)
                 fields[name] = msgspec.Raw(_encode(value))
-        for name in fills.drop:
+        for name in defaults.drop:
             fields.pop(name, None)
-        if fills.routing and self.quirks.routes:
+        if defaults.routing and self.quirks.routes:
             wishes = msgspec.json.decode(fields.get("provider") or b"null")
             said = wishes if isinstance(wishes, dict) else {}
-            fields["provider"] = msgspec.Raw(_encode({**said, **fills.routing}))
+            fields["provider"] = msgspec.Raw(_encode({**said, **defaults.routing}))
         return _encode(fields)
 
-    def scanner(self, operation: Operation, peek: Peek) -> Scanner:
+    def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """A scanner for an answer that passes through."""
         if operation == "other":
             return AnyScanner()
-        if peek.stream:
-            scanner = SSEScanner if self.quirks.counts_calls else CountingScanner
-            return scanner(self.quirks.who, self.quirks.ask_usage and not peek.include_usage)
-        return JSONScanner(self.quirks.who)
+        if summary.stream:
+            inspector = StreamInspector if self.quirks.counts_calls else CountingScanner
+            return inspector(self.quirks.who, self.quirks.ask_usage and not summary.include_usage)
+        return WholeInspector(self.quirks.who)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """The vendor's error answer as a value."""
         return read_error(status, headers, body, self.quirks.who)
 
 
-def _changes_nothing(fills: Fills, body: bytes) -> bool:
+def _changes_nothing(defaults: RequestDefaults, body: bytes) -> bool:
     """Nothing is filled in, and what is to be dropped is not there."""
-    fills_in = fills.fields or fills.routing or fills.temperature is not None or fills.max_tokens is not None
-    return not fills_in and not any(b'"%b"' % name.encode() in body for name in fills.drop)
+    fills_in = (
+        defaults.fields
+        or defaults.routing
+        or defaults.temperature is not None
+        or defaults.max_tokens is not None
+    )
+    return not fills_in and not any(b'"%b"' % name.encode() in body for name in defaults.drop)
 
 
 _ALIASES: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -405,8 +412,8 @@ def _format(format: Format | None) -> dict[str, Any] | None:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _embedding(job: EmbeddingRequest) -> dict[str, Any]:
-    body: dict[str, Any] = {"input": job.inputs[0] if len(job.inputs) == 1 else list(job.inputs)}
-    _put(body, "dimensions", job.dimensions)
-    _put(body, "user", job.user)
+def _embedding(request: EmbeddingRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {"input": request.inputs[0] if len(request.inputs) == 1 else list(request.inputs)}
+    _put(body, "dimensions", request.dimensions)
+    _put(body, "user", request.user)
     return body

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
+from trunkline.dialects.base import PLAIN, ClientConventions, RequestSummary, Writer
 from trunkline.dialects.openai import parse, write
 from trunkline.dialects.openai.write import error_body
 from trunkline.errors import GatewayError
-from trunkline.model import ChatRequest, CompletionRequest, Job, Operation
+from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
 
 __all__ = ["CHAT", "COMPLETIONS", "EMBEDDINGS", "OpenAIFront", "error_body"]
 
@@ -18,22 +18,22 @@ class OpenAIFront(NamedTuple):
     """One operation of the dialect; satisfies ``dialects.base.Front``."""
 
     operation: Operation
-    peek: Callable[[bytes], Peek]
-    parse: Callable[[bytes], Job]
+    summarize: Callable[[bytes], RequestSummary]
+    parse: Callable[[bytes], CanonicalRequest]
     dialect: str = "openai"
     stream_type: bytes = write.SSE_TYPE
     home: str | None = None
-    manners: Manners = PLAIN
+    conventions: ClientConventions = PLAIN
 
-    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
-        """A writer for one answer to ``job``."""
-        if isinstance(job, ChatRequest) and job.stream:
-            return write.ChatStream(job, model, id_prefix)
-        if isinstance(job, CompletionRequest) and job.stream:
-            return write.CompletionStream(job, model, id_prefix)
-        return write.Whole(job, model, id_prefix)
+    def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
+        """A writer for one answer to ``request``."""
+        if isinstance(request, ChatRequest) and request.stream:
+            return write.ChatStream(request, model, id_prefix)
+        if isinstance(request, CompletionRequest) and request.stream:
+            return write.CompletionStream(request, model, id_prefix)
+        return write.Whole(request, model, id_prefix)
 
-    def loaded(self, job: Job, model: str) -> bytes | None:
+    def loaded(self, request: CanonicalRequest, model: str) -> bytes | None:
         """OpenAI's API knows no loading."""
         return None
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.inspect import BodyScanner, EventScanner
+from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.dialects.openai.answer_schema import Chunk, UsageIn, decode_chunk
 from trunkline.dialects.openai.errors import find_error
 
@@ -32,7 +32,7 @@ class _Ordinary(msgspec.Struct, gc=False):
 _decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
 
 
-class SSEScanner(EventScanner):
+class StreamInspector(EventInspector):
     """A stream of chat or completion chunks; it may end without its marker, but not without a reason."""
 
     def __init__(self, who: str, drop_usage: bool) -> None:
@@ -76,7 +76,7 @@ class _Whole(msgspec.Struct):
 _decode_whole: Final = msgspec.json.Decoder(_Whole).decode
 
 
-class JSONScanner(BodyScanner):
+class WholeInspector(BodyInspector):
     """A whole answer, of which little is read where no error can hide in it."""
 
     def _note(self, body: bytes) -> None:

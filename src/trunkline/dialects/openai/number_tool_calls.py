@@ -12,14 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.openai.answer_schema import CallPiece
-from trunkline.dialects.openai.inspect import SSEScanner
+from trunkline.dialects.openai.inspect import StreamInspector
 from trunkline.dialects.openai.read import Calls
 from trunkline.framing import payload, split_events
 
 _MARK: Final = b'"tool_calls"'
 
 
-class CountingScanner(SSEScanner):
+class CountingScanner(StreamInspector):
     """A scanner that numbers tool calls."""
 
     def __init__(self, who: str, drop_usage: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.openai import request_schema as schema
 from trunkline.dialects.openai.parse_messages import read_message, unsupported
 from trunkline.dialects.request_errors import decode, missing
@@ -34,7 +34,7 @@ _COMPLETION: Final = msgspec.json.Decoder(schema.Completion)
 _EMBEDDING: Final = msgspec.json.Decoder(schema.Embedding)
 
 
-def peek_chat(body: bytes) -> Peek:
+def peek_chat(body: bytes) -> RequestSummary:
     """What routing needs of a chat request.
 
     Raises:
@@ -47,12 +47,12 @@ def peek_chat(body: bytes) -> Peek:
     )  # which holds is the upstream's
 
 
-def peek_completion(body: bytes) -> Peek:
+def peek_completion(body: bytes) -> RequestSummary:
     """What routing needs of a legacy completion request."""
     seen = decode(_COMPLETION_PEEK, body)
-    peek = _peek(seen, seen.max_tokens)
-    answers = _prompts(seen.prompt) * max(peek.n, seen.best_of or 1)
-    return peek if answers == peek.n else msgspec.structs.replace(peek, n=answers)
+    summary = _peek(seen, seen.max_tokens)
+    answers = _prompts(seen.prompt) * max(summary.n, seen.best_of or 1)
+    return summary if answers == summary.n else msgspec.structs.replace(summary, n=answers)
 
 
 def _prompts(prompt: msgspec.Raw) -> int:
@@ -63,20 +63,20 @@ def _prompts(prompt: msgspec.Raw) -> int:
     return len(prompts) if prompts and bytes(prompts[0]).startswith((b'"', b"[")) else 1
 
 
-def peek_embedding(body: bytes) -> Peek:
+def peek_embedding(body: bytes) -> RequestSummary:
     """What routing needs of an embedding request."""
     seen = decode(_EMBEDDING_PEEK, body)
-    return Peek(model=seen.model, stream=False, user=seen.user)
+    return RequestSummary(model=seen.model, stream=False, user=seen.user)
 
 
 def _chat_bound(seen: schema.ChatPeek | schema.Chat) -> int | None:
     return seen.max_tokens if seen.max_completion_tokens is None else seen.max_completion_tokens
 
 
-def _peek(seen: schema.Common, max_tokens: int | None) -> Peek:
+def _peek(seen: schema.Common, max_tokens: int | None) -> RequestSummary:
     """The common fields; a negative bound is llama.cpp's and LM Studio's word for none."""
     options = seen.stream_options
-    return Peek(
+    return RequestSummary(
         model=seen.model,
         stream=seen.stream is True,
         include_usage=options is not None and options.include_usage is True,
@@ -86,20 +86,20 @@ def _peek(seen: schema.Common, max_tokens: int | None) -> Peek:
     )
 
 
-def _sampling(seen: schema.Common, peek: Peek, **more: Any) -> Sampling:
+def _sampling(seen: schema.Common, summary: RequestSummary, **more: Any) -> Sampling:
     stop = seen.stop
     return Sampling(
         temperature=seen.temperature,
         top_p=seen.top_p,
         top_k=seen.top_k,
         min_p=seen.min_p,
-        max_tokens=peek.max_tokens,
+        max_tokens=summary.max_tokens,
         stop=() if stop is None else (stop,) if isinstance(stop, str) else tuple(stop),
         seed=seen.seed,
         presence_penalty=seen.presence_penalty,
         frequency_penalty=seen.frequency_penalty,
         repetition_penalty=seen.repetition_penalty,
-        n=peek.n,
+        n=summary.n,
         **more,
     )
 
@@ -113,18 +113,18 @@ def parse_chat(body: bytes) -> ChatRequest:
     seen = decode(_CHAT, body)
     if "audio" in (seen.modalities or ()):
         raise unsupported("A wish for a spoken answer", "modalities")
-    peek = _peek(seen, _chat_bound(seen))
+    summary = _peek(seen, _chat_bound(seen))
     return ChatRequest(
         model=seen.model or "",
         messages=tuple(read_message(message, f"messages[{i}]") for i, message in enumerate(seen.messages)),
-        sampling=_sampling(seen, peek, logprobs=seen.logprobs, top_logprobs=seen.top_logprobs),
+        sampling=_sampling(seen, summary, logprobs=seen.logprobs, top_logprobs=seen.top_logprobs),
         tools=_tools(seen),
         tool_choice=_tool_choice(seen),
         parallel_tool_calls=seen.parallel_tool_calls,
         format=_format(seen.response_format),
         reasoning=_reasoning(seen),
-        stream=peek.stream,
-        include_usage=peek.include_usage,
+        stream=summary.stream,
+        include_usage=summary.include_usage,
         user=seen.user,
     )
 
@@ -195,7 +195,7 @@ def parse_completion(body: bytes) -> CompletionRequest:
             their meaning is one tokenizer's.
     """
     seen = decode(_COMPLETION, body)
-    peek = _peek(seen, seen.max_tokens)
+    summary = _peek(seen, seen.max_tokens)
     return CompletionRequest(
         model=seen.model or "",
         prompts=_texts(seen.prompt or "", "prompt"),
@@ -203,12 +203,12 @@ def parse_completion(body: bytes) -> CompletionRequest:
         echo=seen.echo is True,
         sampling=_sampling(
             seen,
-            peek,
+            summary,
             logprobs=None if seen.logprobs is None else True,
             top_logprobs=seen.logprobs,
         ),
-        stream=peek.stream,
-        include_usage=peek.include_usage,
+        stream=summary.stream,
+        include_usage=summary.include_usage,
         user=seen.user,
     )
 

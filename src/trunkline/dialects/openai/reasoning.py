@@ -22,7 +22,7 @@ PENALTIES: Final = frozenset({"presence_penalty", "frequency_penalty", "logit_bi
 _EFFORTS: Final[tuple[Effort, ...]] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-class Mind(msgspec.Struct, frozen=True, kw_only=True):
+class ReasoningProfile(msgspec.Struct, frozen=True, kw_only=True):
     """How the models of one kind think."""
 
     pattern: str
@@ -37,20 +37,20 @@ class Mind(msgspec.Struct, frozen=True, kw_only=True):
     """In the chat API they take tools and think as well. Others have to be told not to think."""
 
 
-def mend(body: dict[str, Any], model: str, minds: Iterable[Mind]) -> None:
-    """Make ``body`` one that ``model`` takes, by the first of ``minds`` that is its own: the effort becomes
-    the nearest that there is, and what is refused is left out."""
+def adapt(body: dict[str, Any], model: str, profiles: Iterable[ReasoningProfile]) -> None:
+    """Make ``body`` one that ``model`` takes, by the first of ``profiles`` that is its own: the effort
+    becomes the nearest that there is, and what is refused is left out."""
     name = model.lower().removeprefix("ft:")
-    mind = next((each for each in minds if fnmatchcase(name, each.pattern)), None)
-    if mind is None:
+    profile = next((each for each in profiles if fnmatchcase(name, each.pattern)), None)
+    if profile is None:
         return
     effort = body.pop("reasoning_effort", None)
-    if body.get("tools") and not mind.calls_thinking:
+    if body.get("tools") and not profile.calls_thinking:
         effort = "none"
-    if effort is not None and mind.efforts:
-        body["reasoning_effort"] = effort = _nearest(effort, mind.efforts)
+    if effort is not None and profile.efforts:
+        body["reasoning_effort"] = effort = _nearest(effort, profile.efforts)
     thinks = effort not in (None, "none")
-    for field in mind.refuses | (mind.refuses_thinking if thinks else frozenset()):
+    for field in profile.refuses | (profile.refuses_thinking if thinks else frozenset()):
         body.pop(field, None)
 
 

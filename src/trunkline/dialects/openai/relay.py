@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from trunkline.dialects.base import Manners, Peek, Writer
+from trunkline.dialects.base import ClientConventions, RequestSummary, Writer
 from trunkline.dialects.openai import write
 from trunkline.errors import INTERNAL, INVALID_JSON, CallerError, GatewayError
-from trunkline.model import Job, Operation, Usage
+from trunkline.model import CanonicalRequest, Operation, Usage
 
-_MANNERS: Final = Manners(
+_MANNERS: Final = ClientConventions(
     passes=frozenset({b"content-type", b"accept", b"openai-beta"}),
     parameters=frozenset({b"purpose", b"limit", b"order", b"after"}),
 )
@@ -49,30 +49,32 @@ class OtherFront(NamedTuple):
     operation: Operation = "other"
     stream_type: bytes = b"application/octet-stream"
     home: str | None = None
-    manners: Manners = _MANNERS
+    conventions: ClientConventions = _MANNERS
 
-    def peek(self, body: bytes) -> Peek:
+    def summarize(self, body: bytes) -> RequestSummary:
         """What routing needs."""
         if is_form(body):
             found = _MODEL_PART.search(body)
-            return Peek(model=None if found is None else found[2].decode("utf-8", "replace"), stream=False)
+            return RequestSummary(
+                model=None if found is None else found[2].decode("utf-8", "replace"), stream=False
+            )
         if not body.strip():
-            return Peek(model=None, stream=False)
+            return RequestSummary(model=None, stream=False)
         try:
             seen = _decode(body)
         except (ValueError, RecursionError) as error:
             raise CallerError(f"The request body is not a JSON object: {error}", INVALID_JSON) from None
-        return Peek(model=seen.model, stream=False, user=seen.user)
+        return RequestSummary(model=seen.model, stream=False, user=seen.user)
 
-    def parse(self, body: bytes) -> Job:
+    def parse(self, body: bytes) -> CanonicalRequest:
         """Nobody can be asked this in another dialect."""
         raise GatewayError("This path of OpenAI's API is relayed only", INTERNAL)
 
-    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
+    def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
         """See :meth:`parse`."""
         raise GatewayError("This path of OpenAI's API is relayed only", INTERNAL)
 
-    def loaded(self, job: Job, model: str) -> bytes | None:
+    def loaded(self, request: CanonicalRequest, model: str) -> bytes | None:
         """OpenAI's API knows no loading."""
         return None
 

@@ -104,9 +104,9 @@ class ChatStream(_Named):
 
     content_type = SSE_TYPE
 
-    def __init__(self, job: ChatRequest, model: str, id_prefix: str) -> None:
+    def __init__(self, request: ChatRequest, model: str, id_prefix: str) -> None:
         super().__init__(model, id_prefix)
-        self._include_usage = job.include_usage
+        self._include_usage = request.include_usage
         self._usage: Usage | None = None
         self._opened: set[int] = set()
         self._thoughts: dict[int, list[str]] = {}
@@ -114,7 +114,7 @@ class ChatStream(_Named):
         self._signed: dict[int, int] = {}
         """Of each choice, how many signatures came."""
         self._prefix = b""
-        self._tail = b',"usage":null}\n\n' if job.include_usage else b"}\n\n"
+        self._tail = b',"usage":null}\n\n' if request.include_usage else b"}\n\n"
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Bytes of the chunks that these events become."""
@@ -223,9 +223,9 @@ class CompletionStream(_Named):
 
     content_type = SSE_TYPE
 
-    def __init__(self, job: CompletionRequest, model: str, id_prefix: str) -> None:
+    def __init__(self, request: CompletionRequest, model: str, id_prefix: str) -> None:
         super().__init__(model, id_prefix)
-        self._job = job
+        self._request = request
         self._usage: Usage | None = None
         self._opened: set[int] = set()
 
@@ -252,10 +252,10 @@ class CompletionStream(_Named):
             self.name(None)
         if choice not in self._opened:
             self._opened.add(choice)
-            text = _echo(self._job, choice) + text
+            text = _echo(self._request, choice) + text
         piece = {"text": text, "index": choice, "logprobs": logprobs, "finish_reason": reason}
         chunk = self.head("text_completion") | {"choices": [piece]}
-        if self._job.include_usage:
+        if self._request.include_usage:
             chunk["usage"] = None
         return b"data: " + _encode(chunk) + b"\n\n"
 
@@ -263,7 +263,7 @@ class CompletionStream(_Named):
         """The usage chunk, if it was asked for, and the terminal marker."""
         if not self.id:
             self.name(None)
-        if not self._job.include_usage:
+        if not self._request.include_usage:
             return DONE
         chunk = self.head("text_completion") | {"choices": [], "usage": usage_object(self._usage)}
         return b"data: " + _encode(chunk) + b"\n\n" + DONE
@@ -273,10 +273,10 @@ class CompletionStream(_Named):
         return stream_error(error)
 
 
-def _echo(job: CompletionRequest, choice: int) -> str:
-    if not job.echo:
+def _echo(request: CompletionRequest, choice: int) -> str:
+    if not request.echo:
         return ""
-    return job.prompts[min(choice // job.sampling.n, len(job.prompts) - 1)]
+    return request.prompts[min(choice // request.sampling.n, len(request.prompts) - 1)]
 
 
 class Whole(_Named):
@@ -285,10 +285,10 @@ class Whole(_Named):
     content_type = JSON_TYPE
 
     def __init__(
-        self, job: ChatRequest | CompletionRequest | EmbeddingRequest, model: str, id_prefix: str
+        self, request: ChatRequest | CompletionRequest | EmbeddingRequest, model: str, id_prefix: str
     ) -> None:
         super().__init__(model, id_prefix)
-        self._job = job
+        self._request = request
         self._answer = Answer()
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
@@ -301,13 +301,13 @@ class Whole(_Named):
         """The whole body."""
         answer = self._answer
         self.name(Started(answer.id, answer.model, answer.created))
-        if isinstance(self._job, EmbeddingRequest):
-            return _encode(_embeddings(answer, self.model, self._job.base64))
-        chat = isinstance(self._job, ChatRequest)
+        if isinstance(self._request, EmbeddingRequest):
+            return _encode(_embeddings(answer, self.model, self._request.base64))
+        chat = isinstance(self._request, ChatRequest)
         body = self.head("chat.completion" if chat else "text_completion")
         choices = sorted(answer.choices.items())
-        if isinstance(self._job, CompletionRequest):
-            body["choices"] = [_completion_choice(self._job, *pair) for pair in choices]
+        if isinstance(self._request, CompletionRequest):
+            body["choices"] = [_completion_choice(self._request, *pair) for pair in choices]
         else:
             body["choices"] = [_chat_choice(*pair) for pair in choices]
         body["usage"] = usage_object(answer.usage)
@@ -350,9 +350,9 @@ def _chat_choice(index: int, choice: Choice) -> dict[str, Any]:
     }
 
 
-def _completion_choice(job: CompletionRequest, index: int, choice: Choice) -> dict[str, Any]:
+def _completion_choice(request: CompletionRequest, index: int, choice: Choice) -> dict[str, Any]:
     return {
-        "text": _echo(job, index) + "".join(choice.text),
+        "text": _echo(request, index) + "".join(choice.text),
         "index": index,
         "logprobs": _join_logprobs(choice.logprobs),
         "finish_reason": choice.reason or "stop",

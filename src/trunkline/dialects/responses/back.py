@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
-from trunkline.dialects.base import Fills, Headers, Peek, Reader, Scanner
+from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import rewritten
 from trunkline.dialects.responses.errors import read_error
-from trunkline.dialects.responses.inspect import StreamScanner, WholeScanner
+from trunkline.dialects.responses.inspect import StreamInspector, WholeInspector
 from trunkline.errors import INTERNAL, GatewayError
-from trunkline.model import Job, Operation
+from trunkline.model import CanonicalRequest, Operation
 
 _PATH: Final = "/responses"
 
@@ -36,11 +36,11 @@ class ResponsesBack:
         self.base = base
         self.routes = routes
 
-    def target(self, operation: Operation, job: Job | None) -> str | None:
+    def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """The path below the base address: chats have one, nothing else does."""
         return self.base + _PATH if operation == "chat" else None
 
-    def render(self, job: Job, model: str, stream: bool, fills: Fills) -> bytes:
+    def render(self, request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
         """Nothing is rendered in this dialect.
 
         Raises:
@@ -48,7 +48,7 @@ class ResponsesBack:
         """
         self._refuse()
 
-    def reader(self, job: Job, stream: bool) -> Reader:
+    def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
         """Nothing is read in this dialect.
 
         Raises:
@@ -60,17 +60,17 @@ class ResponsesBack:
         text = f"{self.who} is asked in the Responses dialect by clients of that dialect only"
         raise GatewayError(text, INTERNAL)
 
-    def rewrite(self, body: bytes, peek: Peek, model: str, fills: Fills) -> bytes:
+    def rewrite(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """The client's own bytes, changed only in the model and in what a setting fills in or drops.
 
         Raises:
             CallerError: the body is not a JSON object.
         """
-        return rewritten(body, peek, model, fills, bound="max_output_tokens", routes=self.routes)
+        return rewritten(body, summary, model, defaults, bound="max_output_tokens", routes=self.routes)
 
-    def scanner(self, operation: Operation, peek: Peek) -> Scanner:
+    def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """A scanner for an answer that passes through."""
-        return StreamScanner(self.who) if peek.stream else WholeScanner(self.who)
+        return StreamInspector(self.who) if summary.stream else WholeInspector(self.who)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """The vendor's error answer as a value."""

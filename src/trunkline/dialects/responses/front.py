@@ -6,12 +6,12 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from trunkline.dialects.base import PLAIN, Manners, Peek, Writer
+from trunkline.dialects.base import PLAIN, ClientConventions, RequestSummary, Writer
 from trunkline.dialects.responses import parse, write_stream
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.write import Whole, error_body
 from trunkline.errors import GatewayError
-from trunkline.model import Job, Operation
+from trunkline.model import CanonicalRequest, Operation
 
 
 class ResponsesFront(NamedTuple):
@@ -28,23 +28,23 @@ class ResponsesFront(NamedTuple):
     dialect: str = "responses"
     stream_type: bytes = write_stream.SSE_TYPE
     home: str | None = None
-    manners: Manners = PLAIN
+    conventions: ClientConventions = PLAIN
 
-    def peek(self, body: bytes) -> Peek:
+    def summarize(self, body: bytes) -> RequestSummary:
         """What routing needs."""
-        return parse.peek(body)
+        return parse.summarize(body)
 
     def parse(self, body: bytes) -> ResponsesRequest:
         """All of a request in canonical form."""
-        job = parse.parse(body, self.stored, self.thoughts)
-        return job if self.previous is None else replace(job, previous_response_id=self.previous)
+        request = parse.parse(body, self.stored, self.thoughts)
+        return request if self.previous is None else replace(request, previous_response_id=self.previous)
 
-    def writer(self, job: Job, model: str, id_prefix: str) -> Writer:
+    def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
         """A writer for one answer to a job of ``parse``; a response's id has a prefix of its own."""
-        assert isinstance(job, ResponsesRequest)
-        return write_stream.Stream(job, model) if job.stream else Whole(job, model)
+        assert isinstance(request, ResponsesRequest)
+        return write_stream.Stream(request, model) if request.stream else Whole(request, model)
 
-    def loaded(self, job: Job, model: str) -> bytes | None:
+    def loaded(self, request: CanonicalRequest, model: str) -> bytes | None:
         """OpenAI's API knows no loading."""
         return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from trunkline.dialects.error_envelope import malformed, truncated
-from trunkline.dialects.inspect import BodyScanner, EventScanner
+from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.dialects.responses.answer_schema import decode_ordinary, decode_record, decode_response
 from trunkline.dialects.responses.errors import event_error, response_error
 
@@ -17,7 +17,7 @@ _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 """Events after which nothing comes; a failure, which is the third, ends the stream as an error."""
 
 
-class StreamScanner(EventScanner):
+class StreamInspector(EventInspector):
     """A stream; its events are named, and so hold two lines."""
 
     def __init__(self, who: str) -> None:
@@ -43,7 +43,7 @@ class StreamScanner(EventScanner):
         return True
 
 
-class WholeScanner(BodyScanner):
+class WholeInspector(BodyInspector):
     """A whole response; one that failed is an error."""
 
     def _note(self, body: bytes) -> None:

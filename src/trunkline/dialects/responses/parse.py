@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.base import Peek
+from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.request_errors import decode, missing
 from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses.parse_items import read_input
@@ -49,7 +49,7 @@ class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
     safety_identifier: str | None = None
 
 
-def peek(body: bytes) -> Peek:
+def summarize(body: bytes) -> RequestSummary:
     """What routing needs of a request.
 
     Raises:
@@ -57,7 +57,7 @@ def peek(body: bytes) -> Peek:
     """
     seen = decode(_PEEK, body)
     _check(seen)
-    return Peek(
+    return RequestSummary(
         model=seen.model,
         stream=seen.stream is True,
         max_tokens=seen.max_output_tokens,

@@ -49,11 +49,11 @@ def error_detail(error: GatewayError) -> dict[str, Any]:
 class Response:
     """One response, while its output grows."""
 
-    def __init__(self, job: ResponsesRequest, model: str) -> None:
+    def __init__(self, request: ResponsesRequest, model: str) -> None:
         self.output = Output(
-            thought=THOUGHT if job.summary is None else SUMMARY, logprobs=LOGPROBS in job.include
+            thought=THOUGHT if request.summary is None else SUMMARY, logprobs=LOGPROBS in request.include
         )
-        self._job = job
+        self._request = request
         self._model = model
         self._root = ""
         self._created = 0
@@ -96,7 +96,7 @@ class Response:
 
     def called(self, item: Item) -> dict[str, str]:
         """The name of the function that a call is for, and its namespace if it has one."""
-        place = self._job.spaces.get(item.name)
+        place = self._request.spaces.get(item.name)
         return {"name": item.name} if place is None else place._asdict()
 
     def ending(self, index: int) -> Status:
@@ -131,11 +131,11 @@ class Response:
     def _object(
         self, status: Status, output: list[dict[str, Any]], usage: dict[str, Any] | None
     ) -> dict[str, Any]:
-        job = self._job
-        sampling, reasoning = job.sampling, job.reasoning
-        text: dict[str, Any] = {"format": _format(job.format)}
-        if job.verbosity is not None:
-            text["verbosity"] = job.verbosity
+        request = self._request
+        sampling, reasoning = request.sampling, request.reasoning
+        text: dict[str, Any] = {"format": _format(request.format)}
+        if request.verbosity is not None:
+            text["verbosity"] = request.verbosity
         return {
             "id": self.id,
             "object": "response",
@@ -144,30 +144,30 @@ class Response:
             "background": False,
             "error": None,
             "incomplete_details": None,
-            "instructions": job.instructions,
+            "instructions": request.instructions,
             "max_output_tokens": sampling.max_tokens,
-            "max_tool_calls": job.max_tool_calls,
+            "max_tool_calls": request.max_tool_calls,
             "model": self._model,
             "output": output,
-            "parallel_tool_calls": job.parallel_tool_calls is not False,
-            "previous_response_id": job.previous_response_id,
-            "prompt_cache_key": job.prompt_cache_key,
+            "parallel_tool_calls": request.parallel_tool_calls is not False,
+            "previous_response_id": request.previous_response_id,
+            "prompt_cache_key": request.prompt_cache_key,
             "reasoning": {
                 "effort": None if reasoning is None else reasoning.effort,
-                "summary": job.summary,
+                "summary": request.summary,
             },
-            "safety_identifier": job.safety_identifier,
-            "store": job.kept,
+            "safety_identifier": request.safety_identifier,
+            "store": request.kept,
             "temperature": sampling.temperature,
             "text": text,
-            "tool_choice": _tool_choice(job.tool_choice),
-            "tools": [_tool(tool) for tool in job.tools],
+            "tool_choice": _tool_choice(request.tool_choice),
+            "tools": [_tool(tool) for tool in request.tools],
             "top_logprobs": sampling.top_logprobs or 0,
             "top_p": sampling.top_p,
             "truncation": "disabled",
             "usage": usage,
-            "user": job.user,
-            "metadata": job.metadata or {},
+            "user": request.user,
+            "metadata": request.metadata or {},
         }
 
 
@@ -176,8 +176,8 @@ class Whole:
 
     content_type = JSON_TYPE
 
-    def __init__(self, job: ResponsesRequest, model: str) -> None:
-        self._response = Response(job, model)
+    def __init__(self, request: ResponsesRequest, model: str) -> None:
+        self._response = Response(request, model)
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Gathers; writes nothing yet."""

@@ -38,8 +38,8 @@ class Stream:
 
     content_type = SSE_TYPE
 
-    def __init__(self, job: ResponsesRequest, model: str) -> None:
-        self._response = Response(job, model)
+    def __init__(self, request: ResponsesRequest, model: str) -> None:
+        self._response = Response(request, model)
         self._output = self._response.output
         self._number = 0
         self._opened = False

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.base import NO_FILLS, Fills, Front, Peek
+from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.ollama import OllamaBack
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.providers.http import Rule, WireProvider
+from trunkline.providers.http import HttpProvider, Rule
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
 from trunkline.providers.ollama.discovery import Card, tagged
@@ -31,7 +31,7 @@ _CARDS_PATIENCE_S: Final = 2.0
 """Seconds that one look at a server waits for what only ``/api/show`` tells."""
 
 
-class OllamaProvider(WireProvider):
+class OllamaProvider(HttpProvider):
     """One Ollama server, or a fleet of them.
 
     As a library: ``await OllamaProvider(base_url="http://gpu1:11434").chat_completions(request)``.
@@ -65,7 +65,7 @@ class OllamaProvider(WireProvider):
             ValueError: an address is none.
         """
         urls = [base_url] if isinstance(base_url, str) else list(base_url)
-        own = [Rule("*", Fills(temperature=temperature, max_tokens=max_tokens))]
+        own = [Rule("*", RequestDefaults(temperature=temperature, max_tokens=max_tokens))]
         super().__init__(
             name,
             "ollama",
@@ -88,12 +88,17 @@ class OllamaProvider(WireProvider):
         """What ``/api/show`` told, by name and digest."""
 
     def exchange(
-        self, front: Front, body: bytes, peek: Peek, model: str, wanted: Fills = NO_FILLS
+        self,
+        front: Front,
+        body: bytes,
+        summary: RequestSummary,
+        model: str,
+        wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
         """As everywhere; and a model that is to be let go is let go wherever it is loaded."""
-        if peek.load == "unload":
+        if summary.load == "unload":
             self._unload(model)
-        return super().exchange(front, body, peek, model, wanted)
+        return super().exchange(front, body, summary, model, wanted)
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Ollama takes images by value only: those by URL are fetched, if that is allowed."""

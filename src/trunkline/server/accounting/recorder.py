@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import GatewayError, redact
-from trunkline.ledger.usage_rows import Ids
+from trunkline.ledger.usage_rows import RowIds
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog, RequestLine
 from trunkline.observe.metrics import Metrics
@@ -17,7 +17,7 @@ from trunkline.server.accounting.spans import spans_of
 from trunkline.server.accounting.usage_records import rows_of
 
 if TYPE_CHECKING:
-    from trunkline.server.http.dispatcher import Opened
+    from trunkline.server.http.dispatcher import RequestHead
 
 DELAY_S: Final = 0.03
 """Seconds for which a call may wait to be noted."""
@@ -43,7 +43,7 @@ class Recorder:
         self._metrics = metrics
         self._tracer = tracer
         self._ledger = ledger
-        self._ids = Ids()
+        self._ids = RowIds()
         self._log = access_log
         self._pending: list[Outcome] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,7 +83,7 @@ class Recorder:
     def _note(self, outcome: Outcome, offset: float) -> None:
         """One call. No prompt, no answer and no key stands in what is noted."""
         call, status, ended = outcome
-        candidate, usage, peek, error = call.candidate, call.usage, call.peek, call.error
+        candidate, usage, summary, error = call.candidate, call.usage, call.summary, call.error
         seconds, first_byte = outcome.seconds, outcome.first_byte
         provider = None if candidate is None else candidate.provider.name
         if call.waited:
@@ -102,7 +102,7 @@ class Recorder:
         if not self._log.wants(status):
             return
         model = call.model
-        asked = None if peek is None else peek.model
+        asked = None if summary is None else summary.model
         if error is not None:  # a name that nobody knows may be a key in the wrong place
             model = model and redact(model)
             asked = asked and redact(asked)
@@ -128,22 +128,22 @@ class Recorder:
                 ttft_ms=None if first_byte is None else round(first_byte * 1000, 3),
                 queued_ms=round(call.waited * 1000, 3) if call.waited else None,
                 attempts=call.attempts,
-                streamed=peek is not None and peek.stream,
+                streamed=summary is not None and summary.stream,
             )
         )
 
     def observe_page(
-        self, opened: Opened, status: int, error: GatewayError | None, seconds: float = 0.0
+        self, head: RequestHead, status: int, error: GatewayError | None, seconds: float = 0.0
     ) -> None:
         """Note one request that reached no model: a page, an errand, or a refusal at the door."""
-        if status < 400 and opened.path.startswith(_QUIET):
+        if status < 400 and head.path.startswith(_QUIET):
             return
         self._log.emit(
             RequestLine(
-                method=opened.method or None,
-                path=opened.path,
-                request_id=opened.request_id,
-                key=None if opened.key is None else opened.key.id,
+                method=head.method or None,
+                path=head.path,
+                request_id=head.request_id,
+                key=None if head.key is None else head.key.id,
                 status=status,
                 code=None if error is None else error.code,
                 latency_ms=round(seconds * 1000, 3),

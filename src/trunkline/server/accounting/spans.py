@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from trunkline.errors import CLIENT_GONE, GatewayError, redact
 from trunkline.observe.traces import Span, Trace, Value
 from trunkline.pipeline.call import Call, Outcome
-from trunkline.policy.reservations import NOTHING, Spent
+from trunkline.policy.reservations import NOTHING, Charge
 from trunkline.providers.base import Provider, Upstream
-from trunkline.routing.candidates import Choice
+from trunkline.routing.candidates import Candidate
 
 _LONGEST: Final = 200
 _OPERATIONS: Final = {"completions": "text_completion"}
@@ -25,7 +25,7 @@ _ANYBODY: Final = frozenset({"openai-compatible", "python", "custom"})
 configured."""
 
 _Attributes: TypeAlias = dict[str, Value]
-_Tried: TypeAlias = tuple[Choice, Spent, float, float, GatewayError | None]
+_Tried: TypeAlias = tuple[Candidate, Charge, float, float, GatewayError | None]
 """An attempt: what it used, when it began and ended, and how it failed."""
 
 
@@ -35,7 +35,9 @@ def spans_of(outcome: Outcome, offset: float) -> list[Span]:
     trace = call.trace
     if not isinstance(trace, Trace):
         return []
-    operation = call.front.operation if call.peek is None else call.peek.operation or call.front.operation
+    operation = (
+        call.front.operation if call.summary is None else call.summary.operation or call.front.operation
+    )
     doing = _OPERATIONS.get(operation, operation)
     attributes: _Attributes = {
         "gen_ai.operation.name": doing,
@@ -68,13 +70,13 @@ def spans_of(outcome: Outcome, offset: float) -> list[Span]:
 def _span_of_attempt(
     trace: Trace, span_id: int, tried: _Tried, number: int, doing: str, offset: float
 ) -> Span:
-    choice, spent, began, ended, failure = tried
+    candidate, spent, began, ended, failure = tried
     attributes: _Attributes = {
         "gen_ai.operation.name": doing,
-        "gen_ai.request.model": choice.model[:_LONGEST],
+        "gen_ai.request.model": candidate.model[:_LONGEST],
         "trunkline.attempt": number,
-        **_whom(choice.provider, choice.upstream),
-        **_place(choice.upstream),
+        **_whom(candidate.provider, candidate.upstream),
+        **_place(candidate.upstream),
         **_used(spent),
     }
     if failure is not None:
@@ -95,7 +97,7 @@ def _span_of_attempt(
 def _tried(call: Call, trace: Trace, ended: float) -> Iterator[_Tried]:
     """Every attempt that was sent, in order."""
     for past in call.past:
-        yield past.choice, past.spent, past.began, past.ended, past.failure
+        yield past.candidate, past.spent, past.began, past.ended, past.failure
     if call.candidate is not None and call.sent_at is not None:
         if trace.ended is None:  # it was stopped
             yield call.candidate, call.spent, call.sent_at, ended, call.error
@@ -112,14 +114,14 @@ def _name(attributes: _Attributes) -> str:
 def _asked(call: Call) -> _Attributes:
     """What was asked, and by whom."""
     found: _Attributes = {}
-    peek, key = call.peek, call.key
-    if peek is not None:
-        if peek.model:  # a name that nobody knows may be a key in the wrong place
-            model = peek.model if call.error is None else redact(peek.model)
+    summary, key = call.summary, call.key
+    if summary is not None:
+        if summary.model:  # a name that nobody knows may be a key in the wrong place
+            model = summary.model if call.error is None else redact(summary.model)
             found["gen_ai.request.model"] = model[:_LONGEST]
-        found["gen_ai.request.stream"] = peek.stream
-        if peek.max_tokens is not None:
-            found["gen_ai.request.max_tokens"] = peek.max_tokens
+        found["gen_ai.request.stream"] = summary.stream
+        if summary.max_tokens is not None:
+            found["gen_ai.request.max_tokens"] = summary.max_tokens
     if key is not None:
         found["trunkline.key.id"] = key.id
         if key.team_id:
@@ -143,7 +145,7 @@ def _answered(call: Call, outcome: Outcome) -> _Attributes:
         found["gen_ai.response.model"] = call.kept.model[:_LONGEST]
     if call.error is not None:
         found["error.type"] = call.error.kind.code
-    if outcome.first_byte is not None and call.peek is not None and call.peek.stream:
+    if outcome.first_byte is not None and call.summary is not None and call.summary.stream:
         found["gen_ai.response.time_to_first_chunk"] = outcome.first_byte
     if call.waited:
         found["trunkline.queued_ms"] = call.waited * 1000
@@ -175,7 +177,7 @@ def _place(upstream: Upstream) -> _Attributes:
     }
 
 
-def _used(spent: Spent) -> _Attributes:
+def _used(spent: Charge) -> _Attributes:
     """Tokens and cost of one attempt."""
     if spent is NOTHING:
         return {}

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from trunkline.errors import redact
-from trunkline.ledger.usage_rows import Ids, UsageRow
+from trunkline.ledger.usage_rows import RowIds, UsageRow
 from trunkline.pipeline.call import Attempt, Outcome
 
 MOST_PROMPT: Final = 256 * 1024
@@ -30,15 +30,15 @@ def end_user(headers: Mapping[bytes, bytes]) -> bytes | None:
     return None
 
 
-def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageRow]:
+def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[UsageRow]:
     """The rows of calls; ``offset`` makes Unix time of the pipeline's clock."""
     rows: list[UsageRow] = []
     for call, status, ended in outcomes:
-        peek, key, exchange, candidate = call.peek, call.key, call.exchange, call.candidate
+        summary, key, exchange, candidate = call.summary, call.key, call.exchange, call.candidate
         asked, user, streamed = "", None, 0
-        if peek is not None:
-            asked, user = _fit(peek.model or ""), peek.user
-            if peek.stream:
+        if summary is not None:
+            asked, user = _fit(summary.model or ""), summary.user
+            if summary.stream:
                 streamed = 1
         if call.error is not None or call.past:  # what nobody knows may be anything
             asked = redact(asked)
@@ -100,9 +100,11 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: Ids) -> list[UsageR
     return rows
 
 
-def _rows_of_attempts(own: UsageRow, past: Iterable[Attempt], offset: float, ids: Ids) -> Iterator[UsageRow]:
+def _rows_of_attempts(
+    own: UsageRow, past: Iterable[Attempt], offset: float, ids: RowIds
+) -> Iterator[UsageRow]:
     """The attempts before a call's last, which failed: the call's own row, but for what is theirs."""
-    for number, (choice, spent, began, ended, failure) in enumerate(past, start=1):
+    for number, (candidate, spent, began, ended, failure) in enumerate(past, start=1):
         at = int((ended + offset) * 1000)
         milliseconds = (ended - began) * 1000
         yield msgspec.structs.replace(
@@ -111,9 +113,9 @@ def _rows_of_attempts(own: UsageRow, past: Iterable[Attempt], offset: float, ids
             at=at,
             attempt=number,
             last=0,
-            provider=choice.provider.name,
-            upstream=choice.upstream.name,
-            model=_fit(choice.model),
+            provider=candidate.provider.name,
+            upstream=candidate.upstream.name,
+            model=_fit(candidate.model),
             status=failure.status,
             error=_fit(failure.code, _LONGEST_CODE),
             prompt_tokens=spent.usage.prompt_tokens,

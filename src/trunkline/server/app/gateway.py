@@ -18,24 +18,24 @@ from trunkline.ledger.policies import MICROS, Policies
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog
-from trunkline.observe.metrics import BudgetState, LedgerState, Metrics, Present, UpstreamState
+from trunkline.observe.metrics import BudgetState, Gauges, LedgerState, Metrics, UpstreamGauge
 from trunkline.observe.traces import Tracer
-from trunkline.pipeline.cache import Answers, Cache, Memory
+from trunkline.pipeline.cache import AnswerCache, AnswerStore, MemoryStore
 from trunkline.pipeline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.guard import Guard, Spending
-from trunkline.policy.leases import Sharing
+from trunkline.policy.leases import LeasedCounters
 from trunkline.policy.prices import preload
-from trunkline.policy.rules import Marked
-from trunkline.routing.candidates import Choice
+from trunkline.policy.rules import CounterRule
+from trunkline.routing.candidates import Candidate
 from trunkline.server.accounting.recorder import Recorder
-from trunkline.server.app.policy_config import Spent, Warnings, period, price_book, rulebook
+from trunkline.server.app.policy_config import Charge, Warnings, period, price_book, rulebook
 from trunkline.server.app.reload import Reloader
 from trunkline.server.app.wiring import Registry, Wiring
 from trunkline.server.endpoints.stored_responses import Responses
 from trunkline.server.http.admission import Admission, RequestIds
-from trunkline.server.http.async_handler import Errand
-from trunkline.server.http.dispatcher import Door, Held
+from trunkline.server.http.async_handler import AsyncHandler
+from trunkline.server.http.dispatcher import Cancellable, Dispatcher
 from trunkline.server.redis.cache import RedisAnswers, cache_rule
 from trunkline.server.redis.limits import RedisLeases
 from trunkline.settings import Exposure, Settings
@@ -90,12 +90,12 @@ class Gateway:
             self.tracer = Tracer(settings.otel_endpoint, __version__)
         self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
         self.request_ids = RequestIds()
-        self.errands: set[Errand] = set()
+        self.handlers: set[AsyncHandler] = set()
         self._registry = registry
         self.wiring = Wiring(settings, self._client, registry=registry)
         self._spent = None
         if ledger is not None:
-            self._spent = Spent(settings.database_url.get_secret_value(), ledger)
+            self._spent = Charge(settings.database_url.get_secret_value(), ledger)
         self._store: Store | None = None
         self._sharing, self._leases = _share(settings, self._spent)
         self._warnings = Warnings(None if self._sharing is None else self._sharing.is_first)
@@ -106,12 +106,12 @@ class Gateway:
             period=period,
             warn=self._warnings,
         )
-        self.cache = Cache(_answers(settings), time.time)
+        self.cache = AnswerCache(_answers(settings), time.time)
         self.pipeline = Pipeline(
             self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard, self.cache
         )
         self.responses = Responses(_answers(settings), self.pipeline, settings.responses)
-        self.door = Door(self)
+        self.dispatcher = Dispatcher(self)
         self._take(self.wiring)
         self.reloader: Reloader | None = None
         """Takes over changed settings, where whoever started the gateway has said how to read them."""
@@ -132,13 +132,13 @@ class Gateway:
             required=self.where.auth_required,
             open_network=self.where.open_network,
         )
-        self.guard.configure(
+        self.guard.reconfigure(
             rulebook(wiring.settings, self.policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
-        self.cache.configure(cache_rule(wiring.settings))
-        self.responses.configure(wiring.settings.responses)
-        self.pipeline.rewire(wiring.router, wiring.patience)
-        self.door.rewire()
+        self.cache.reconfigure(cache_rule(wiring.settings))
+        self.responses.reconfigure(wiring.settings.responses)
+        self.pipeline.reconfigure(wiring.router, wiring.patience)
+        self.dispatcher.reconfigure()
 
     async def start(self) -> None:
         """Begin discovery and the watch over the key store."""
@@ -159,7 +159,7 @@ class Gateway:
         if self._key_source is not None:
             self._keepers.append(loop.create_task(self._keep_keys(self._key_source)))
 
-    async def rewire(self, settings: Settings) -> None:
+    async def reconfigure(self, settings: Settings) -> None:
         """Take over other settings, without a moment in which a request would find neither the old nor the
         new.
 
@@ -184,8 +184,8 @@ class Gateway:
         """Close the providers that are in use no more, once the requests that began with them have ended."""
         kept = {id(provider) for provider in self.providers.values()}
         leaving = [each for each in before.providers.values() if id(each) not in kept]
-        under_way: set[Held] = {*self.pipeline.active, *self.errands}
-        while not under_way.isdisjoint({*self.pipeline.active, *self.errands}):  # noqa: ASYNC110
+        under_way: set[Cancellable] = {*self.pipeline.active, *self.handlers}
+        while not under_way.isdisjoint({*self.pipeline.active, *self.handlers}):  # noqa: ASYNC110
             await asyncio.sleep(RETIRE_S)
         for provider in leaving:
             await provider.aclose()
@@ -228,16 +228,16 @@ class Gateway:
         self.policies = found
         self.key_ring.replace(found.keys, found.teams)
         settings = self.settings
-        self.guard.configure(rulebook(settings, found), self.guard.prices, settings.budget_max_tokens)
+        self.guard.reconfigure(rulebook(settings, found), self.guard.prices, settings.budget_max_tokens)
 
-    def _present(self) -> Present:
+    def _present(self) -> Gauges:
         now = time.perf_counter()
-        return Present(
+        return Gauges(
             self.pipeline.queue.depth,
             [
-                UpstreamState(name, upstream.name, live.breaker.state(now), live.gate.in_flight)
+                UpstreamGauge(name, upstream.name, state.breaker.state(now), state.gate.in_flight)
                 for name, provider in self.providers.items()
-                for upstream, live in self.router.lives(provider)
+                for upstream, state in self.router.states(provider)
             ],
             [_budget_state(each) for each in self.guard.spendings()],
             LedgerState()
@@ -245,7 +245,7 @@ class Gateway:
             else LedgerState(self.ledger.waiting, self.ledger.lost, self.ledger.away),
         )
 
-    async def find(self, model: str, only: str | None = None) -> list[Choice]:
+    async def find(self, model: str, only: str | None = None) -> list[Candidate]:
         """Where ``model`` is, in the order in which it would be asked for.
 
         Raises:
@@ -281,7 +281,7 @@ class Gateway:
         await _end(self._retiring)
         await self.catalog.aclose()
         self.pipeline.close()
-        under_way: list[Held] = [*self.pipeline.active, *self.errands]
+        under_way: list[Cancellable] = [*self.pipeline.active, *self.handlers]
         for each in under_way:
             each.disconnected()
         for provider in self.providers.values():
@@ -322,23 +322,23 @@ def _budget_state(spending: Spending) -> BudgetState:
     return BudgetState(mark.scope, mark.subject, rule.unit, rule.per, rule.amount / unit, spent / unit)
 
 
-def _share(settings: Settings, spent: Spent | None) -> tuple[Sharing | None, RedisLeases | None]:
+def _share(settings: Settings, spent: Charge | None) -> tuple[LeasedCounters | None, RedisLeases | None]:
     """What shares limits and budgets with other nodes, where Redis is configured."""
     if settings.redis_url is None:
         return None, None
 
-    async def before(marked: Marked, since: int) -> int:
-        return 0 if spent is None else await spent(marked.mark, since)
+    async def before(marked: CounterRule, since: int) -> int:
+        return 0 if spent is None else await spent(marked.counter_key, since)
 
     leases = RedisLeases(settings.redis_url.get_secret_value(), settings.redis_prefix)
     closed, share = settings.redis_loss == "closed", settings.redis_local_share
-    return Sharing(leases, period, before, closed=closed, local_share=share), leases
+    return LeasedCounters(leases, period, before, closed=closed, local_share=share), leases
 
 
-def _answers(settings: Settings) -> Answers:
+def _answers(settings: Settings) -> AnswerStore:
     """Where answers are kept: all nodes share them, where Redis is configured."""
     if settings.redis_url is None:
-        return Memory(settings.cache.max_bytes)
+        return MemoryStore(settings.cache.max_bytes)
     return RedisAnswers(settings.redis_url.get_secret_value(), settings.redis_prefix)
 
 

@@ -15,7 +15,7 @@ from trunkline.ledger.usage import period_end, period_start
 from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import PriceBook
-from trunkline.policy.rules import BudgetRule, LimitRule, Mark, Rulebook
+from trunkline.policy.rules import BudgetRule, CounterKey, LimitRule, Rulebook
 
 if TYPE_CHECKING:
     from trunkline.ledger.policies import Period, StoredLimit
@@ -77,8 +77,8 @@ def price_book(wiring: Wiring) -> PriceBook:
     catalog = wiring.catalog
 
     def published(provider: str, model: str) -> Mapping[str, float] | None:
-        shelf = catalog.shelves.get(provider)
-        found = None if shelf is None else shelf.find(model)
+        listing = catalog.listings.get(provider)
+        found = None if listing is None else listing.find(model)
         return None if found is None else found.prices
 
     return PriceBook(wiring.settings.prices, published, lambda: catalog.version)
@@ -90,7 +90,7 @@ def period(per: str, now: float) -> tuple[int, float]:
     return period_start(known, now), period_end(known, now)
 
 
-class Spent:
+class Charge:
     """What was spent before this process began to count, read from the ledger."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
@@ -98,7 +98,7 @@ class Spent:
         self._ledger = ledger
         self._store: Store | None = None
 
-    async def __call__(self, mark: Mark, since: int) -> int:
+    async def __call__(self, mark: CounterKey, since: int) -> int:
         """What the subject of a mark has spent since ``since``: micros or tokens.
 
         Raises:
@@ -111,7 +111,7 @@ class Spent:
             text = "Budgets cannot be checked now: the database is away"
             raise GatewayError(text, LIMITS_AWAY, retry_after=1.0, advice="true") from None
 
-    def _read(self, mark: Mark, since: int) -> int:
+    def _read(self, mark: CounterKey, since: int) -> int:
         from trunkline.ledger.store import Store
         from trunkline.ledger.usage import spent
 

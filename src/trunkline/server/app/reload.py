@@ -67,7 +67,7 @@ class Reloader:
             changed = differences(self._gateway.settings, settings)
             fixed = [name.upper() for name in changed if name in FIXED]
             free = [name.upper() for name in changed if name not in FIXED]
-            await self._gateway.rewire(settings)
+            await self._gateway.reconfigure(settings)
         log.info("configuration taken over", changed=free)
         if fixed:
             log.warning("these settings change with the next start only", settings=fixed)

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final, Protocol
 
-from trunkline.pipeline.pipeline import Patience
+from trunkline.pipeline.pipeline import PipelineSettings
 from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RouteRule, Rules
 from trunkline.routing.router import Router
-from trunkline.routing.upstream_state import Breaker
+from trunkline.routing.upstream_state import CircuitBreaker
 from trunkline.server.endpoints.routes import Routes
 from trunkline.settings import ProviderConfig, Settings, resolve_providers
 from trunkline.transport import Client
@@ -88,7 +88,7 @@ class Wiring:
             static={name: config.models for name, config in self.configured.items()},
             allows=None if self.filter is None else self.filter.allows,
         )
-        breaker = partial(Breaker, settings.breaker_failures, settings.breaker_recovery_s)
+        breaker = partial(CircuitBreaker, settings.breaker_failures, settings.breaker_recovery_s)
         self.router = Router(
             self.providers, self.catalog, _rules(settings, self.configured, registry), breaker
         )
@@ -97,7 +97,9 @@ class Wiring:
             metrics_public=settings.metrics_public,
             keeps_responses=settings.responses.store,
         )
-        self.patience = Patience(settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s)
+        self.patience = PipelineSettings(
+            settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s
+        )
         if before is not None:
             self.router.inherit(before.router)
             if self.filter is None and before.filter is None:

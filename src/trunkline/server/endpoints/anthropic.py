@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
-from trunkline.dialects.base import NO_FILLS
+from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
 from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
-from trunkline.providers.http import WireProvider
+from trunkline.providers.http import HttpProvider
 from trunkline.server.endpoints import pages
 from trunkline.server.endpoints.ollama.pages import fields_of
 from trunkline.server.endpoints.pages import Headers, Page, models_for
@@ -19,7 +19,7 @@ from trunkline.server.endpoints.pages import Headers, Page, models_for
 if TYPE_CHECKING:
     from trunkline.policy.auth import ApiKey
     from trunkline.server.app.gateway import Gateway
-    from trunkline.server.http.async_handler import Visit
+    from trunkline.server.http.async_handler import RequestContext
 
 VERSION: Final = b"anthropic-version"
 """The header by which Anthropic's clients are known."""
@@ -72,7 +72,7 @@ def _object(model: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def count_tokens(visit: Visit, only: str | None = None) -> Page:
+async def count_tokens(context: RequestContext, only: str | None = None) -> Page:
     """``POST /v1/messages/count_tokens``: the upstream's own count where it has one, else an estimate from
     the size of the request.
 
@@ -80,28 +80,30 @@ async def count_tokens(visit: Visit, only: str | None = None) -> Page:
         CallerError: the request is none, or nobody has its model.
         ProviderError: the upstream could not say.
     """
-    whole = msgspec.json.encode({"max_tokens": 1, **fields_of(visit.body)})  # the one thing that it may lack
-    peek = MESSAGES.peek(whole)
-    model = peek.model or visit.gateway.router.default_model(only)
-    choices = await visit.gateway.find(model, only)
-    if visit.key is not None:
-        choices = [
+    whole = msgspec.json.encode(
+        {"max_tokens": 1, **fields_of(context.body)}
+    )  # the one thing that it may lack
+    summary = MESSAGES.summarize(whole)
+    model = summary.model or context.gateway.router.default_model(only)
+    candidates = await context.gateway.find(model, only)
+    if context.key is not None:
+        candidates = [
             each
-            for each in choices
-            if visit.key.may_ask(each.provider.name)
-            and visit.key.may_use((model, each.model, f"{each.provider.name}/{each.model}"))
+            for each in candidates
+            if context.key.may_ask(each.provider.name)
+            and context.key.may_use((model, each.model, f"{each.provider.name}/{each.model}"))
         ]
-    if not choices:
+    if not candidates:
         text = f"Model '{redact(model)}' is not there for this key"
         raise CallerError(text, MODEL_NOT_FOUND, param="model")
-    choice = choices[0]
-    provider = choice.provider
-    if not (isinstance(provider, WireProvider) and provider.speaks(MESSAGES.dialect)):
+    candidate = candidates[0]
+    provider = candidate.provider
+    if not (isinstance(provider, HttpProvider) and provider.speaks(MESSAGES.dialect)):
         MESSAGES.parse(whole)
-    if isinstance(provider, WireProvider) and isinstance(provider.back, AnthropicBack):
-        body = provider.back.rewrite(visit.body, peek, choice.model, NO_FILLS)
+    if isinstance(provider, HttpProvider) and isinstance(provider.back, AnthropicBack):
+        body = provider.back.rewrite(context.body, summary, candidate.model, NO_DEFAULTS)
         path = provider.back.target("chat", None) or ""
-        said = [pair for pair in visit.headers if pair[0] in MESSAGES.manners.passes]
-        answer = await provider.get_json(choice.upstream, path + _COUNT, body, said)
+        said = [pair for pair in context.headers if pair[0] in MESSAGES.conventions.passes]
+        answer = await provider.get_json(candidate.upstream, path + _COUNT, body, said)
         return Page(msgspec.json.encode(answer))
-    return Page(msgspec.json.encode({"input_tokens": prompt_tokens(visit.body, USUAL_BYTES)}))
+    return Page(msgspec.json.encode({"input_tokens": prompt_tokens(context.body, USUAL_BYTES)}))

@@ -78,10 +78,10 @@ def models_for(
     gateway: Gateway, key: ApiKey | None, only: str | None = None
 ) -> Iterator[tuple[str, ModelInfo]]:
     """The models that a key may use, each with its provider's name."""
-    for provider in [only] if only else list(gateway.catalog.shelves):
+    for provider in [only] if only else list(gateway.catalog.listings):
         if key is not None and not key.may_ask(provider):
             continue
-        for model in gateway.catalog.shelves[provider].models.values():
+        for model in gateway.catalog.listings[provider].models.values():
             if key is None or key.may_use((model.id, f"{provider}/{model.id}")):
                 yield provider, model
 
@@ -91,7 +91,7 @@ def show_model(
 ) -> Page:
     """One model, under any of the names that a request may call it by."""
     target = gateway.router.resolver.resolve(model, only)[0]
-    found = gateway.catalog.shelves[target.provider.name].find(target.model)
+    found = gateway.catalog.listings[target.provider.name].find(target.model)
     known = found is not None
     if found is not None and key is not None:
         place = target.provider.name

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from trunkline.errors import NOT_FOUND, CallerError, GatewayError
 from trunkline.providers.base import Provider, Upstream
 from trunkline.routing.explain import explain
-from trunkline.routing.upstream_state import Live
+from trunkline.routing.upstream_state import UpstreamState
 from trunkline.server.endpoints.pages import Headers, Page, json_page, list_models
-from trunkline.server.http.async_handler import Visit
+from trunkline.server.http.async_handler import RequestContext
 from trunkline.settings import BUILT_IN_PROVIDERS
 
 if TYPE_CHECKING:
@@ -54,27 +54,27 @@ def detailed(gateway: Gateway, headers: Headers) -> Page:
     return json_page(answer | {"active_requests": active, "queue": queue, "providers": providers["data"]})
 
 
-async def check_health(visit: Visit, only: str | None = None) -> Page:
+async def check_health(context: RequestContext, only: str | None = None) -> Page:
     """Ask every provider now, at no cost: for its list of models."""
-    await visit.gateway.catalog.refresh()
-    return json_page(providers_object(visit.gateway) | {"checked_at": int(time.time())})
+    await context.gateway.catalog.refresh()
+    return json_page(providers_object(context.gateway) | {"checked_at": int(time.time())})
 
 
-async def explained(visit: Visit, only: str | None = None) -> Page:
+async def explained(context: RequestContext, only: str | None = None) -> Page:
     """``/v1/explain?model=``: where a request for a model would go, and why.
 
     Raises:
         CallerError: the name leads nowhere.
     """
-    operation: Any = visit.query.get("operation", "chat")
+    operation: Any = context.query.get("operation", "chat")
     if operation not in ("chat", "completions", "embeddings"):
         raise CallerError("operation is chat, completions or embeddings", param="operation")
-    local_only = visit.key is not None and visit.key.local_only
-    await visit.gateway.settle()
+    local_only = context.key is not None and context.key.local_only
+    await context.gateway.settle()
     return json_page(
         explain(
-            visit.gateway.router,
-            visit.query.get("model"),
+            context.gateway.router,
+            context.query.get("model"),
             time.perf_counter(),
             operation=operation,
             only=only,
@@ -95,11 +95,11 @@ def _tell(gateway: Gateway, name: str, provider: Provider | None, default: bool)
     if provider is None:
         missing = {"object": "provider", "name": name, "type": name, "configured": False, "healthy": False}
         return missing | {"default": False}
-    shelf = gateway.catalog.shelves[name]
-    looks = shelf.looks
+    listing = gateway.catalog.listings[name]
+    looks = listing.looks
     upstreams = [
-        _tell_upstream(upstream, live, looks.get(upstream.origin))
-        for upstream, live in gateway.router.lives(provider)
+        _tell_upstream(upstream, state, looks.get(upstream.origin))
+        for upstream, state in gateway.router.states(provider)
     ]
     return {
         "object": "provider",
@@ -110,27 +110,27 @@ def _tell(gateway: Gateway, name: str, provider: Provider | None, default: bool)
         "default": default,
         "local": provider.local,
         "local_only": provider.local_only,
-        "models": len(shelf.models),
-        "stale": shelf.stale,
+        "models": len(listing.models),
+        "stale": listing.stale,
         "upstreams": upstreams,
     }
 
 
-def _tell_upstream(upstream: Upstream, live: Live, look: Any) -> dict[str, Any]:
+def _tell_upstream(upstream: Upstream, state: UpstreamState, look: Any) -> dict[str, Any]:
     now = time.perf_counter()
-    rests = live.may_in(now)
-    breaker = ("closed", "half-open", "open")[live.breaker.state(now)]
+    rests = state.may_in(now)
+    breaker = ("closed", "half-open", "open")[state.breaker.state(now)]
     failed = look is not None and look.error is not None
-    last = live.last_failure if live.breaker.failures else None
+    last = state.last_failure if state.breaker.failures else None
     return {
         "name": upstream.name,
         "healthy": breaker == "closed" and rests == 0 and not failed,
         "breaker": breaker,
         "rests_for_s": round(rests, 1),
-        "in_flight": live.gate.in_flight,
-        "sent": live.sent,
-        "failures_in_a_row": live.breaker.failures,
-        "latency_ms": round(live.latency.value * 1000, 1) or None,
+        "in_flight": state.gate.in_flight,
+        "sent": state.sent,
+        "failures_in_a_row": state.breaker.failures,
+        "latency_ms": round(state.latency.value * 1000, 1) or None,
         "last_error": look.error if failed else None if last is None else last.message,
         "checked_at": None if look is None else int(look.at),
     }

@@ -1,9 +1,9 @@
 """What stands at which path: the tables of the data plane.
 
-An entry puts a question to a model (:class:`Ask`), tells what the gateway knows itself (:class:`Tell`), or
-has something done that takes its time (:class:`Do`). ``/{provider}/…`` before a path of a dialect pins the
-provider. A path that is not here belongs to FastAPI, unless it lies on a surface of the data plane: then the
-error is in that surface's own shape.
+An entry puts a question to a model (:class:`ModelRoute`), tells what the gateway knows itself
+(:class:`SyncRoute`), or has something done that takes its time (:class:`AsyncRoute`). ``/{provider}/…``
+before a path of a dialect pins the provider. A path that is not here belongs to FastAPI, unless it lies on a
+surface of the data plane: then the error is in that surface's own shape.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Render: TypeAlias = Callable[[GatewayError], bytes]
 """An error's body in the shape of a surface."""
 
 
-class Ask(NamedTuple):
+class ModelRoute(NamedTuple):
     """A question to a model."""
 
     front: Front
@@ -48,12 +48,12 @@ class Ask(NamedTuple):
         """An error's body in the front's dialect."""
         return self.front.error(error)
 
-    def pinned(self, provider: str) -> Ask:
+    def pinned(self, provider: str) -> ModelRoute:
         """The same, at one provider."""
         return self._replace(only=provider)
 
 
-class Tell(NamedTuple):
+class SyncRoute(NamedTuple):
     """Something that the gateway knows itself."""
 
     answer: Callable[..., pages.Page]
@@ -65,12 +65,12 @@ class Tell(NamedTuple):
     personal: bool = False
     """Tells each key its own: ``answer`` is given the key too."""
 
-    def pinned(self, provider: str) -> Tell:
+    def pinned(self, provider: str) -> SyncRoute:
         """The same, of one provider."""
         return self._replace(arguments={**self.arguments, "only": provider})
 
 
-class Do(NamedTuple):
+class AsyncRoute(NamedTuple):
     """Something that takes its time, because upstreams are asked."""
 
     run: Run
@@ -82,12 +82,12 @@ class Do(NamedTuple):
     arguments: Mapping[str, str] = {}
     render: Render = ollama.error_body
 
-    def pinned(self, provider: str) -> Do:
+    def pinned(self, provider: str) -> AsyncRoute:
         """The same, at one provider."""
         return self._replace(arguments={**self.arguments, "only": provider})
 
 
-class Refuse(NamedTuple):
+class ErrorRoute(NamedTuple):
     """An error in the shape of the surface on which the path lies."""
 
     error: GatewayError
@@ -96,8 +96,8 @@ class Refuse(NamedTuple):
     render: Render = openai.error_body
 
 
-Entry: TypeAlias = Ask | Tell | Do | Refuse
-Methods: TypeAlias = Mapping[str, Ask | Tell | Do]
+Route: TypeAlias = ModelRoute | SyncRoute | AsyncRoute | ErrorRoute
+Methods: TypeAlias = Mapping[str, ModelRoute | SyncRoute | AsyncRoute]
 
 
 def _page(
@@ -108,12 +108,12 @@ def _page(
     personal: bool = False,
 ) -> Methods:
     """A page is there for GET, and for HEAD as well (RFC 9110, 9.3.2)."""
-    tell = Tell(answer, open, render=render, personal=personal)
+    tell = SyncRoute(answer, open, render=render, personal=personal)
     return {"GET": tell, "HEAD": tell}
 
 
-def _errand(run: Run, render: Render = ollama.error_body) -> Methods:
-    return {"GET": Do(run, render=render), "HEAD": Do(run, render=render)}
+def _async_page(run: Run, render: Render = ollama.error_body) -> Methods:
+    return {"GET": AsyncRoute(run, render=render), "HEAD": AsyncRoute(run, render=render)}
 
 
 def _told(answer: Callable[..., pages.Page], *, open: bool = False, personal: bool = False) -> Methods:
@@ -140,39 +140,41 @@ SURFACES: Final[Mapping[str, Render]] = {
 counts."""
 
 DIALECTS: Final[Mapping[str, Methods]] = {
-    "/v1/chat/completions": {"POST": Ask(openai.CHAT)},
-    "/v1/completions": {"POST": Ask(openai.COMPLETIONS)},
-    "/v1/embeddings": {"POST": Ask(openai.EMBEDDINGS)},
-    "/v1/responses": {"POST": Ask(responses.RESPONSES)},
-    "/v1/responses/input_tokens": {"POST": Do(kept.count, render=openai.error_body)},
-    "/v1/responses/compact": {"POST": Do(kept.compact, render=openai.error_body)},
-    "/v1/messages": {"POST": Ask(anthropic.MESSAGES)},
-    "/v1/messages/count_tokens": {"POST": Do(messages.count_tokens, render=anthropic.error_body)},
+    "/v1/chat/completions": {"POST": ModelRoute(openai.CHAT)},
+    "/v1/completions": {"POST": ModelRoute(openai.COMPLETIONS)},
+    "/v1/embeddings": {"POST": ModelRoute(openai.EMBEDDINGS)},
+    "/v1/responses": {"POST": ModelRoute(responses.RESPONSES)},
+    "/v1/responses/input_tokens": {"POST": AsyncRoute(kept.count, render=openai.error_body)},
+    "/v1/responses/compact": {"POST": AsyncRoute(kept.compact, render=openai.error_body)},
+    "/v1/messages": {"POST": ModelRoute(anthropic.MESSAGES)},
+    "/v1/messages/count_tokens": {"POST": AsyncRoute(messages.count_tokens, render=anthropic.error_body)},
     "/v1/models": _page(messages.list_models, personal=True),
     "/v1/providers": _page(providers.list_providers),
-    "/v1/providers/health-check": {"POST": Do(providers.check_health, render=openai.error_body)},
-    "/v1/explain": _errand(providers.explained, openai.error_body),
-    "/api/chat": {"POST": Ask(ollama.CHAT)},
-    "/api/generate": {"POST": Ask(ollama.GENERATE)},
-    "/api/embed": {"POST": Ask(ollama.EMBED)},
-    "/api/embeddings": {"POST": Ask(ollama.EMBEDDINGS)},
+    "/v1/providers/health-check": {"POST": AsyncRoute(providers.check_health, render=openai.error_body)},
+    "/v1/explain": _async_page(providers.explained, openai.error_body),
+    "/api/chat": {"POST": ModelRoute(ollama.CHAT)},
+    "/api/generate": {"POST": ModelRoute(ollama.GENERATE)},
+    "/api/embed": {"POST": ModelRoute(ollama.EMBED)},
+    "/api/embeddings": {"POST": ModelRoute(ollama.EMBEDDINGS)},
     "/api/version": _told(native.version, open=True),
     "/api/status": _told(native.status),
     "/api/tags": _told(native.tags, personal=True),
-    "/api/ps": _errand(native.ps),
-    "/api/show": {"POST": Do(native.show)},
-    "/api/me": {"POST": Do(native.me)},
-    "/api/signout": {"POST": Do(native.sign_out)},
-    "/api/pull": {"POST": Do(management.pull, admin=True)},
-    "/api/push": {"POST": Do(management.push, admin=True)},
-    "/api/create": {"POST": Do(management.create, admin=True)},
-    "/api/copy": {"POST": Do(management.copy, admin=True)},
-    "/api/delete": {"DELETE": Do(management.delete, admin=True)},
+    "/api/ps": _async_page(native.ps),
+    "/api/show": {"POST": AsyncRoute(native.show)},
+    "/api/me": {"POST": AsyncRoute(native.me)},
+    "/api/signout": {"POST": AsyncRoute(native.sign_out)},
+    "/api/pull": {"POST": AsyncRoute(management.pull, admin=True)},
+    "/api/push": {"POST": AsyncRoute(management.push, admin=True)},
+    "/api/create": {"POST": AsyncRoute(management.create, admin=True)},
+    "/api/copy": {"POST": AsyncRoute(management.copy, admin=True)},
+    "/api/delete": {"DELETE": AsyncRoute(management.delete, admin=True)},
 }
 """The dialects' paths; each is there once more below the name of every provider."""
 
 OTHERS: Final[Mapping[str, Methods]] = {
-    f"/v1{path}": {method: Ask(openai.OtherFront(path, method), admin=path == "/files") for method in methods}
+    f"/v1{path}": {
+        method: ModelRoute(openai.OtherFront(path, method), admin=path == "/files") for method in methods
+    }
     for path, methods in openai.OTHERS.items()
 }
 """OpenAI's other paths, for providers that have them; each is there below every provider's name, too. Files
@@ -183,16 +185,16 @@ PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
     "/v1/responses/": (
         "number",
         {
-            "GET": Do(kept.show, render=openai.error_body),
-            "DELETE": Do(kept.delete, render=openai.error_body),
+            "GET": AsyncRoute(kept.show, render=openai.error_body),
+            "DELETE": AsyncRoute(kept.delete, render=openai.error_body),
         },
     ),
     "/v1/providers/": ("rest", _page(providers.provider_models)),
     "/api/blobs/": (
         "digest",
         {
-            "HEAD": Do(management.has_blob, admin=True),
-            "POST": Do(management.put_blob, admin=True, streams=True),
+            "HEAD": AsyncRoute(management.has_blob, admin=True),
+            "POST": AsyncRoute(management.put_blob, admin=True, streams=True),
         },
     ),
 }
@@ -200,8 +202,8 @@ PATTERNS: Final[Mapping[str, tuple[str, Methods]]] = {
 
 ENDINGS: Final[Mapping[str, Mapping[str, Methods]]] = {
     "/v1/responses/": {
-        "/input_items": {"GET": Do(kept.input_items, render=openai.error_body)},
-        "/cancel": {"POST": Do(kept.cancel, render=openai.error_body)},
+        "/input_items": {"GET": AsyncRoute(kept.input_items, render=openai.error_body)},
+        "/cancel": {"POST": AsyncRoute(kept.cancel, render=openai.error_body)},
     },
 }
 """What may stand after the argument of a pattern."""
@@ -221,40 +223,43 @@ class Routes:
     ) -> None:
         """Of the providers ``names``; ``keeps_responses``: a request may go on from an earlier one."""
         self._providers = frozenset(names)
-        self._exact: dict[tuple[str, str], Entry] = {}
+        self._exact: dict[tuple[str, str], Route] = {}
         for path, methods in OWN.items():
-            for method, entry in methods.items():
+            for method, route in methods.items():
                 public = path == "/metrics" and metrics_public
-                self._exact[method, path] = Tell(pages.metrics, open=True) if public else entry
-        for method, entry in OWN["/"].items():  # Ollama's command line begins there, whatever its address
+                self._exact[method, path] = SyncRoute(pages.metrics, open=True) if public else route
+        for method, route in OWN["/"].items():  # Ollama's command line begins there, whatever its address
             for name in names:
                 for path in f"/{name}", f"/{name}/":
-                    self._exact.setdefault((method, path), entry)
+                    self._exact.setdefault((method, path), route)
         for path, methods in _SURFACE.items():
-            for method, entry in methods.items():
-                if keeps_responses and isinstance(entry, Ask) and entry.front is responses.RESPONSES:
-                    entry = entry._replace(front=responses.ResponsesFront(stored=True))
-                self._exact[method, path] = entry
+            for method, route in methods.items():
+                if keeps_responses and isinstance(route, ModelRoute) and route.front is responses.RESPONSES:
+                    route = route._replace(front=responses.ResponsesFront(stored=True))
+                self._exact[method, path] = route
                 for provider in names:
-                    self._exact[method, f"/{provider}{path}"] = entry.pinned(provider)
+                    self._exact[method, f"/{provider}{path}"] = route.pinned(provider)
 
-    def find(self, method: str, path: str) -> Entry | None:
+    def find(self, method: str, path: str) -> Route | None:
         """What stands at ``path``; None leaves it to FastAPI."""
-        entry = self._exact.get((method, path))
-        return entry if entry is not None else self._find_slowly(method, path)
+        route = self._exact.get((method, path))
+        return route if route is not None else self._find_slowly(method, path)
 
-    def _find_slowly(self, method: str, path: str) -> Entry | None:
+    def _find_slowly(self, method: str, path: str) -> Route | None:
         if path in OWN:
             return _wrong_method(method, path, OWN[path], openai.error_body)
         only, rest, render = self._split(path)
         if render is None:
             return None
         if only is not None and only not in self._providers:
-            return Refuse(CallerError(not_configured(only), PROVIDER_NOT_CONFIGURED), render=render)
+            return ErrorRoute(CallerError(not_configured(only), PROVIDER_NOT_CONFIGURED), render=render)
         if rest in _SURFACE:
             return _wrong_method(method, path, _SURFACE[rest], render)
         if openai.FILE.fullmatch(rest[3:]):
-            asks = {each: Ask(openai.OtherFront(rest[3:], each), admin=True) for each in openai.FILE_METHODS}
+            asks = {
+                each: ModelRoute(openai.OtherFront(rest[3:], each), admin=True)
+                for each in openai.FILE_METHODS
+            }
             ask = asks.get(method)
             if ask is None:
                 return _wrong_method(method, path, asks, render)
@@ -265,12 +270,12 @@ class Routes:
                 for ending, others in ENDINGS.get(beginning, {}).items():
                     if len(value) > len(ending) and value.endswith(ending):
                         value, methods = value.removesuffix(ending), others
-                entry = methods.get(method)
-                if entry is None or isinstance(entry, Ask):
+                route = methods.get(method)
+                if route is None or isinstance(route, ModelRoute):
                     return _wrong_method(method, path, methods, render)
-                entry = entry._replace(arguments={argument: value})
-                return entry if only is None else entry.pinned(only)
-        return Refuse(self.nothing_at(path), render=render)
+                route = route._replace(arguments={argument: value})
+                return route if only is None else route.pinned(only)
+        return ErrorRoute(self.nothing_at(path), render=render)
 
     def nothing_at(self, path: str) -> CallerError:
         """That there is nothing at ``path``, and which path may have been meant."""
@@ -305,7 +310,7 @@ class Routes:
         return None, path, None
 
 
-def _wrong_method(method: str, path: str, methods: Methods, render: Render) -> Refuse:
+def _wrong_method(method: str, path: str, methods: Methods, render: Render) -> ErrorRoute:
     allow = ", ".join(methods)
     text = f"{method} is not allowed at {redact_path(path)}; use {allow}"
-    return Refuse(CallerError(text, METHOD_NOT_ALLOWED), allow.encode(), render)
+    return ErrorRoute(CallerError(text, METHOD_NOT_ALLOWED), allow.encode(), render)

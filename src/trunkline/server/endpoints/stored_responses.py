@@ -16,8 +16,8 @@ import msgspec
 
 from trunkline.dialects.responses import ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
-from trunkline.pipeline.cache import Answers, Tape
-from trunkline.pipeline.call import Call, Kept
+from trunkline.pipeline.cache import AnswerStore, RecordingResponder
+from trunkline.pipeline.call import CachedAnswer, Call
 from trunkline.pipeline.pipeline import Pipeline
 from trunkline.server.endpoints.pages import JSON, Page
 from trunkline.server.endpoints.response_items import (
@@ -33,7 +33,7 @@ from trunkline.server.endpoints.response_items import (
 
 if TYPE_CHECKING:
     from trunkline.policy.auth import ApiKey
-    from trunkline.server.http.async_handler import Visit
+    from trunkline.server.http.async_handler import RequestContext
     from trunkline.settings.sections import ResponsesRule
 
 DIALECT: Final = "responses"
@@ -49,12 +49,12 @@ _encode: Final = msgspec.json.encode
 class Responses:
     """The kept responses of a gateway, and the way of requests that are to be kept."""
 
-    def __init__(self, answers: Answers, pipeline: Pipeline, rule: ResponsesRule) -> None:
+    def __init__(self, answers: AnswerStore, pipeline: Pipeline, rule: ResponsesRule) -> None:
         self.answers = answers
         self._pipeline = pipeline
-        self.configure(rule)
+        self.reconfigure(rule)
 
-    def configure(self, rule: ResponsesRule) -> None:
+    def reconfigure(self, rule: ResponsesRule) -> None:
         """From the next request on, this rule."""
         self.rule = rule
         self.answers.resize(rule.max_bytes)
@@ -62,7 +62,7 @@ class Responses:
     async def serve(self, call: Call, body: bytes) -> None:
         """Like :meth:`.Pipeline.serve`, with what went before in front of the request's input."""
         try:
-            call.peek = call.front.peek(body)
+            call.summary = call.front.summarize(body)
             fields = _decode(body)
             before, given = await asyncio.ensure_future(self._resolve(call, fields))
         except GatewayError as error:
@@ -79,7 +79,7 @@ class Responses:
         if fields.get("store") is False or any(fields.get(name) is not None for name in _ELSEWHERE):
             await self._pipeline.serve(call, body)
             return
-        tape = Tape(call.responder, self.rule.max_bytes // _SHARE)
+        tape = RecordingResponder(call.responder, self.rule.max_bytes // _SHARE)
         call.responder = tape
         await self._pipeline.serve(call, body)
         if call.error is None and call.status == 200 and not call.gone and not tape.full:
@@ -123,7 +123,7 @@ class Responses:
         said = (again(item, str(previous)) for item in _decode(response.body).get("output", ()))
         return [*_decode(items.body), *(item for item in said if item is not None)]
 
-    def _keep(self, call: Call, tape: Tape, items: list[Any]) -> None:
+    def _keep(self, call: Call, tape: RecordingResponder, items: list[Any]) -> None:
         body = b"".join(tape.pieces)
         response = _last_of(body) if tape.streaming else body
         if response is None:
@@ -131,12 +131,12 @@ class Responses:
         number = _decode(response).get("id")
         now = time.time()
         for name, data in ((f"{number}", response), (f"{number}:input", _encode(items))):
-            kept = Kept(
+            kept = CachedAnswer(
                 streaming=False, content_type=JSON, lines=b"", body=data, provider="", model=call.model or ""
             )
             self.answers.keep(_name(call.key, name), kept, self.rule.ttl_s, now)
 
-    async def _find(self, key: ApiKey | None, number: str) -> Kept | None:
+    async def _find(self, key: ApiKey | None, number: str) -> CachedAnswer | None:
         return await self.answers.find(_name(key, number), time.time())
 
     async def show(self, key: ApiKey | None, number: str) -> Page:
@@ -174,39 +174,39 @@ class Responses:
         return Page(_encode({"id": number, "object": "response", "deleted": True}))
 
 
-async def show(visit: Visit, number: str, only: str | None = None) -> Page:
+async def show(context: RequestContext, number: str, only: str | None = None) -> Page:
     """``GET /v1/responses/{id}``.
 
     Raises:
         CallerError: it is to be told as a stream, which the vendor does only of what ran in the background.
     """
-    if visit.query.get("stream", "").lower() in ("true", "1"):
+    if context.query.get("stream", "").lower() in ("true", "1"):
         text = "This response cannot be streamed because it was not created with background=true."
         raise CallerError(text, INVALID_REQUEST, param="stream")
-    return await _kept(visit, number).show(visit.key, number)
+    return await _kept(context, number).show(context.key, number)
 
 
-async def delete(visit: Visit, number: str, only: str | None = None) -> Page:
+async def delete(context: RequestContext, number: str, only: str | None = None) -> Page:
     """``DELETE /v1/responses/{id}``."""
-    return await _kept(visit, number).delete(visit.key, number)
+    return await _kept(context, number).delete(context.key, number)
 
 
-async def input_items(visit: Visit, number: str, only: str | None = None) -> Page:
+async def input_items(context: RequestContext, number: str, only: str | None = None) -> Page:
     """``GET /v1/responses/{id}/input_items``."""
-    return await _kept(visit, number).input_items(visit.key, number, visit.query)
+    return await _kept(context, number).input_items(context.key, number, context.query)
 
 
-async def cancel(visit: Visit, number: str, only: str | None = None) -> Page:
+async def cancel(context: RequestContext, number: str, only: str | None = None) -> Page:
     """``POST /v1/responses/{id}/cancel``.
 
     Raises:
         CallerError: always: nothing that is kept here is still under way.
     """
-    await _kept(visit, number).show(visit.key, number)
+    await _kept(context, number).show(context.key, number)
     raise CallerError("Cannot cancel a response that is not in the background", INVALID_REQUEST)
 
 
-async def count(visit: Visit, only: str | None = None) -> Page:
+async def count(context: RequestContext, only: str | None = None) -> Page:
     """``POST /v1/responses/input_tokens``.
 
     Raises:
@@ -216,7 +216,7 @@ async def count(visit: Visit, only: str | None = None) -> Page:
     raise CallerError(text, NOT_FOUND)
 
 
-async def compact(visit: Visit, only: str | None = None) -> Page:
+async def compact(context: RequestContext, only: str | None = None) -> Page:
     """``POST /v1/responses/compact``.
 
     Raises:
@@ -228,11 +228,11 @@ async def compact(visit: Visit, only: str | None = None) -> Page:
     raise CallerError(text, NOT_FOUND)
 
 
-def _kept(visit: Visit, number: str) -> Responses:
-    if not visit.gateway.settings.responses.store:
+def _kept(context: RequestContext, number: str) -> Responses:
+    if not context.gateway.settings.responses.store:
         text = "This gateway keeps no responses; `responses: {store: true}` in trunkline.yaml would"
         raise CallerError(text, NOT_FOUND)
-    return visit.gateway.responses
+    return context.gateway.responses
 
 
 def _missing(number: str) -> CallerError:

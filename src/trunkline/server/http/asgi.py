@@ -18,7 +18,7 @@ from trunkline.pipe import Pipe
 from trunkline.pipeline.call import Lines
 from trunkline.server.app.gateway import Gateway
 from trunkline.server.app.wiring import Registry
-from trunkline.server.http.dispatcher import Held, Opened
+from trunkline.server.http.dispatcher import Cancellable, RequestHead
 from trunkline.settings import Settings, exposure, load_settings
 
 Scope = MutableMapping[str, Any]
@@ -44,12 +44,12 @@ class GatewayApp:
         if scope["type"] == "http":
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             query = scope.get("query_string", b"")
-            opened = self.gateway.door.open(scope["method"], path, scope["headers"], query)
-            if opened is not None:
-                await _Exchange(self, opened, scope, receive, send).run()
+            head = self.gateway.dispatcher.open(scope["method"], path, scope["headers"], query)
+            if head is not None:
+                await _Exchange(self, head, scope, receive, send).run()
                 return
-            opened = self.gateway.door.beside(scope["method"], path, scope["headers"])
-            send = self._noting(opened, send)
+            head = self.gateway.dispatcher.fastapi_head(scope["method"], path, scope["headers"])
+            send = self._noting(head, send)
         await (await self._other())(scope, receive, send)
 
     async def _other(self) -> Any:
@@ -58,13 +58,13 @@ class GatewayApp:
             self._fastapi = asyncio.create_task(asyncio.to_thread(_make_fastapi, self.gateway))
         return await asyncio.shield(self._fastapi)
 
-    def _noting(self, opened: Opened, send: Send) -> Send:
+    def _noting(self, head: RequestHead, send: Send) -> Send:
         """``send``, which gives the answer its request's id and writes the log line."""
 
         async def noted(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", opened.request_id.encode())]
-                self.gateway.recorder.observe_page(opened, message["status"], None)
+                message["headers"] = [*message["headers"], (b"x-request-id", head.request_id.encode())]
+                self.gateway.recorder.observe_page(head, message["status"], None)
             await send(message)
 
         return noted
@@ -81,26 +81,28 @@ class GatewayApp:
 class _Exchange:
     """One request and its answer: a ``Responder`` whose pieces a coroutine sends on."""
 
-    def __init__(self, app: GatewayApp, opened: Opened, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, app: GatewayApp, head: RequestHead, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._app = app
-        self._opened = opened
+        self._request = head
         self._scope = scope
         self._receive = receive
         self._send = send
         self._messages: deque[dict[str, Any]] = deque()
         self._waiting = 0
         self._wake = asyncio.Event()
-        self._call: Held | None = None
+        self._handle: Cancellable | None = None
         self._paused = False
         self._ended = False
 
     async def run(self) -> None:
         """Read the request, have it answered, send the answer."""
         gateway = self._app.gateway
-        opened = self._opened
+        head = self._request
         body = b""
-        error = opened.error
-        if error is None and opened.streams:
+        error = head.error
+        if error is None and head.streams:
             await self._run_streaming()
             return
         if error is None:
@@ -111,9 +113,9 @@ class _Exchange:
             except ConnectionError:
                 return
         if error is not None:
-            gateway.door.refuse(opened, self, error)
+            gateway.dispatcher.refuse(head, self, error)
         else:
-            self._call = gateway.door.enter(opened, self, body, self._scope.get("client"))
+            self._handle = gateway.dispatcher.enter(head, self, body, self._scope.get("client"))
         await self._answer(self._watch())
 
     async def _answer(self, watch: Coroutine[Any, Any, None]) -> None:
@@ -123,15 +125,15 @@ class _Exchange:
             await self._pump()
         finally:
             watcher.cancel()
-            if self._call is not None and not self._ended:
-                self._call.disconnected()
+            if self._handle is not None and not self._ended:
+                self._handle.disconnected()
 
     async def _run_streaming(self) -> None:
         """Have the request answered while its body still comes."""
         may_read = asyncio.Event()
         may_read.set()
         pipe = Pipe(may_read.clear, may_read.set)
-        self._call = self._app.gateway.door.enter_streaming(self._opened, self, pipe)
+        self._handle = self._app.gateway.dispatcher.dispatch_upload(self._request, self, pipe)
         await self._answer(self._read_into(pipe, may_read))
 
     async def _read_into(self, pipe: Pipe, may_read: asyncio.Event) -> None:
@@ -167,8 +169,8 @@ class _Exchange:
         self._gone()
 
     def _gone(self) -> None:
-        if self._call is not None and not self._ended:
-            self._call.disconnected()
+        if self._handle is not None and not self._ended:
+            self._handle.disconnected()
         self._ended = True
         self._wake.set()
 
@@ -178,9 +180,9 @@ class _Exchange:
             while self._messages:
                 message = self._messages.popleft()
                 self._waiting -= len(message.get("body", b""))
-                if self._paused and self._waiting < HIGH_WATER // 2 and self._call is not None:
+                if self._paused and self._waiting < HIGH_WATER // 2 and self._handle is not None:
                     self._paused = False
-                    self._call.resume()
+                    self._handle.resume()
                 await self._send(message)
             if self._ended:
                 return
@@ -197,7 +199,7 @@ class _Exchange:
 
     def start(self, status: int, lines: Lines) -> None:
         """The head of the answer."""
-        pairs = (line.split(b": ", 1) for line in (lines + self._opened.cors).split(b"\r\n") if line)
+        pairs = (line.split(b": ", 1) for line in (lines + self._request.cors).split(b"\r\n") if line)
         headers = [(name, value) for name, value in pairs]
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
@@ -207,9 +209,9 @@ class _Exchange:
             return
         self._put({"type": "http.response.body", "body": data, "more_body": True})
         self._waiting += len(data)
-        if self._waiting > HIGH_WATER and not self._paused and self._call is not None:
+        if self._waiting > HIGH_WATER and not self._paused and self._handle is not None:
             self._paused = True
-            self._call.pause()
+            self._handle.pause()
 
     def finish(self) -> None:
         """The end."""

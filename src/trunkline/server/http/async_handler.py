@@ -1,6 +1,6 @@
 """Requests that take the gateway some time and are no question to a model: pulls, merged listings, uploads.
 
-An errand is a coroutine function of a :class:`Visit`. It returns a :class:`~.pages.Page`, or
+An errand is a coroutine function of a :class:`RequestContext`. It returns a :class:`~.pages.Page`, or
 :class:`Progress`, whose lines are sent as they come. Before the first line an error has its own status; after
 it, it is the last line.
 """
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from trunkline.pipe import Pipe
     from trunkline.policy.auth import ApiKey
     from trunkline.server.app.gateway import Gateway
-    from trunkline.server.http.dispatcher import Opened
+    from trunkline.server.http.dispatcher import RequestHead
 
 NDJSON: Final = b"application/x-ndjson"
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
-class Visit(NamedTuple):
+class RequestContext(NamedTuple):
     """One request, as an errand sees it."""
 
     gateway: Gateway
@@ -57,22 +57,27 @@ Run: TypeAlias = Callable[..., Awaitable[Answer]]
 """Called with the visit and what the path holds beyond its pattern."""
 
 
-class Errand:
+class AsyncHandler:
     """One errand under way: what the server's end holds, as it holds a ``Call``."""
 
     def __init__(
-        self, visit: Visit, opened: Opened, responder: Responder, run: Run, arguments: Mapping[str, Any]
+        self,
+        context: RequestContext,
+        head: RequestHead,
+        responder: Responder,
+        run: Run,
+        arguments: Mapping[str, Any],
     ) -> None:
-        self._visit = visit
-        self._opened = opened
+        self._context = context
+        self._opened = head
         self._responder = responder
         self._began = time.perf_counter()
         self._started = False
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self._task = asyncio.get_running_loop().create_task(self._serve(run, arguments))
-        visit.gateway.errands.add(self)
-        self._task.add_done_callback(lambda _: visit.gateway.errands.discard(self))
+        context.gateway.handlers.add(self)
+        self._task.add_done_callback(lambda _: context.gateway.handlers.discard(self))
 
     def disconnected(self) -> None:
         """The client has gone: stop, and everything that was begun for it."""
@@ -89,7 +94,7 @@ class Errand:
     async def _serve(self, run: Run, arguments: Mapping[str, Any]) -> None:
         status, failure = 200, None
         try:
-            answer = await run(self._visit, **arguments)
+            answer = await run(self._context, **arguments)
             if isinstance(answer, Page):
                 status = answer.status
                 self._responder.send(status, self._opened.lines(answer.content_type), answer.body)
@@ -108,7 +113,7 @@ class Errand:
                 status = failure.status
                 self._fail(failure)
             seconds = time.perf_counter() - self._began
-            self._visit.gateway.recorder.observe_page(self._opened, status, failure, seconds)
+            self._context.gateway.recorder.observe_page(self._opened, status, failure, seconds)
 
     async def _send_lines(self, lines: AsyncGenerator[dict[str, Any], None]) -> None:
         async with aclosing(lines):

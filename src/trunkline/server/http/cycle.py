@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from trunkline.errors import CallerError, GatewayError
 from trunkline.pipe import Pipe
 from trunkline.pipeline.call import Lines
-from trunkline.server.http.dispatcher import Held, Opened
+from trunkline.server.http.dispatcher import Cancellable, RequestHead
 
 if TYPE_CHECKING:
     from trunkline.server.http.protocol import FastProtocol
@@ -41,15 +41,15 @@ class FastCycle:
     __slots__ = (
         "_active",
         "_body",
-        "_call",
         "_chunked",
-        "_head",
+        "_handle",
         "_head_only",
         "_http11",
-        "_opened",
+        "_pending_head",
         "_pipe",
         "_protocol",
         "_read_all",
+        "_request",
         "_size",
         "_write",
         "disconnected",
@@ -59,16 +59,16 @@ class FastCycle:
         "response_complete",
     )
 
-    def __init__(self, protocol: FastProtocol, opened: Opened, http11: bool, keep_alive: bool) -> None:
+    def __init__(self, protocol: FastProtocol, head: RequestHead, http11: bool, keep_alive: bool) -> None:
         self._protocol = protocol
         self._write = protocol.transport.write
-        self._opened = opened
-        self._call: Held | None = None
+        self._request = head
+        self._handle: Cancellable | None = None
         self._pipe: Pipe | None = None
         """Takes the body as it comes, where that is wanted."""
-        self._head_only = opened.method == "HEAD"
+        self._head_only = head.method == "HEAD"
         self._http11 = http11
-        self._head: bytes | None = None
+        self._pending_head: bytes | None = None
         self._chunked = False
         self._body: list[bytes] = []
         self._size = 0
@@ -89,14 +89,14 @@ class FastCycle:
             return
         self._active = True
         self._protocol.answering = self
-        opened = self._opened
-        if opened.error is not None:
-            if self._read_all or opened.awaits_body or self._expects_continue():
-                self.refuse(opened.error)
+        head = self._request
+        if head.error is not None:
+            if self._read_all or head.awaits_body or self._expects_continue():
+                self.refuse(head.error)
             return
         if self._expects_continue():
             self._write(_CONTINUE)
-        if opened.streams:
+        if head.streams:
             self._serve_streaming()
         elif self._read_all:
             self._serve()
@@ -107,11 +107,11 @@ class FastCycle:
         return self._active and not self._read_all and not self.response_complete
 
     def _expects_continue(self) -> bool:
-        return self._opened.expects_continue and self._http11 and not (self._body or self._read_all)
+        return self._request.expects_continue and self._http11 and not (self._body or self._read_all)
 
     def take(self, data: bytes) -> None:
         """A piece of body."""
-        if self.response_complete or self._opened.error is not None:
+        if self.response_complete or self._request.error is not None:
             return
         if self._pipe is not None:
             self._pipe.feed(data)
@@ -122,9 +122,9 @@ class FastCycle:
             try:
                 self._protocol.gateway.admission.check_length(self._size)
             except CallerError as error:
-                self._opened.error = error
-            if self._active and self._opened.error is not None:
-                self.refuse(self._opened.error)
+                self._request.error = error
+            if self._active and self._request.error is not None:
+                self.refuse(self._request.error)
             return
         self._body.append(data)
 
@@ -136,8 +136,8 @@ class FastCycle:
         if self.response_complete:
             if not self.keep_alive:
                 self._protocol.transport.close()
-        elif self._opened.error is not None:
-            self.refuse(self._opened.error)
+        elif self._request.error is not None:
+            self.refuse(self._request.error)
         elif self._pipe is not None:
             self._pipe.end()
         else:
@@ -151,19 +151,19 @@ class FastCycle:
         self._body.clear()
         if self._read_all:
             self._pipe.end()
-        self._call = self._protocol.gateway.door.enter_streaming(self._opened, self, self._pipe)
+        self._handle = self._protocol.gateway.dispatcher.dispatch_upload(self._request, self, self._pipe)
 
     def _serve(self) -> None:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         protocol = self._protocol
-        call = protocol.gateway.door.enter(self._opened, self, body, protocol.client)
+        call = protocol.gateway.dispatcher.enter(self._request, self, body, protocol.client)
         if not self.response_complete:
-            self._call = call
+            self._handle = call
 
     def refuse(self, error: GatewayError) -> None:
         """Answer before the body was read; a body that is still to come is read and thrown away."""
-        self._protocol.gateway.door.refuse(self._opened, self, error)
+        self._protocol.gateway.dispatcher.refuse(self._request, self, error)
 
     def _let_go(self) -> None:
         """An answer comes before the whole request has: what is still to come is of no interest."""
@@ -191,7 +191,7 @@ class FastCycle:
             lines += b"transfer-encoding: chunked\r\n"
         else:
             self.keep_alive = False
-        self._head = self._encode_head(status, lines)
+        self._pending_head = self._encode_head(status, lines)
 
     def write(self, data: bytes) -> None:
         """A piece."""
@@ -199,9 +199,9 @@ class FastCycle:
             return
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._head is not None:
-            data = self._head + data
-            self._head = None
+        if self._pending_head is not None:
+            data = self._pending_head + data
+            self._pending_head = None
         self._write(data)
 
     def finish(self) -> None:
@@ -209,9 +209,9 @@ class FastCycle:
         if self.disconnected or self.response_complete:
             return
         last = b"0\r\n\r\n" if self._chunked else b""
-        if self._head is not None:
-            last = self._head + last
-            self._head = None
+        if self._pending_head is not None:
+            last = self._pending_head + last
+            self._pending_head = None
         if last:
             self._write(last)
         self._complete()
@@ -220,12 +220,12 @@ class FastCycle:
         parts = [STATUS_LINE[status]]
         for name, value in self._protocol.server_state.default_headers:
             parts += (name, b": ", value, b"\r\n")
-        parts += (lines, self._opened.cors, b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        parts += (lines, self._request.cors, b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
         return b"".join(parts)
 
     def _complete(self) -> None:
         self.response_complete = True
-        self._call = None  # the call knows its responder: such a circle would be left to the collector
+        self._handle = None  # the call knows its responder: such a circle would be left to the collector
         if not self.keep_alive and self._read_all:
             self._protocol.transport.close()
         self.on_response()
@@ -235,13 +235,13 @@ class FastCycle:
     def lost(self) -> None:
         """The connection is gone."""
         self.disconnected = True
-        if self._call is not None:
-            self._call.disconnected()
+        if self._handle is not None:
+            self._handle.disconnected()
 
     def slow(self, slow: bool) -> None:
         """The client reads slowly, or has caught up."""
-        if self._call is not None:
+        if self._handle is not None:
             if slow:
-                self._call.pause()
+                self._handle.pause()
             else:
-                self._call.resume()
+                self._handle.resume()

@@ -1,6 +1,6 @@
 """From a request's head to a running call: the part that both ends of the server share.
 
-:class:`Door` looks the path up and checks the key before a body is read (``open``), and puts the whole
+:class:`Dispatcher` looks the path up and checks the key before a body is read (``open``), and puts the whole
 request on its way once the body is there (``enter``). What an entry tells by itself is answered at once.
 """
 
@@ -21,10 +21,10 @@ from trunkline.pipeline.call import Call, Lines, Responder, error_lines
 from trunkline.policy.auth import redact_path, split_key_path
 from trunkline.server.accounting.usage_records import MOST_PROMPT, end_user
 from trunkline.server.endpoints.pages import TEXT, Page
-from trunkline.server.endpoints.routes import Ask, Do, Entry, Refuse, Tell
+from trunkline.server.endpoints.routes import AsyncRoute, ErrorRoute, ModelRoute, Route, SyncRoute
 from trunkline.server.endpoints.stored_responses import DIALECT
 from trunkline.server.http.admission import Headers
-from trunkline.server.http.async_handler import Errand, Visit
+from trunkline.server.http.async_handler import AsyncHandler, RequestContext
 from trunkline.server.http.forwarded import Proxies
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ SMALL_BODY: Final = 64 * 1024
 """Bytes of a body that is read even when the request is refused, so that the connection can be kept."""
 
 
-class Held(Protocol):
-    """A request under way, as the server's end holds it: a ``Call`` or an ``Errand``."""
+class Cancellable(Protocol):
+    """A request under way, as the server's end holds it: a ``Call`` or an ``AsyncHandler``."""
 
     def disconnected(self) -> None:
         """The client has gone."""
@@ -48,10 +48,10 @@ class Held(Protocol):
         """The client has caught up."""
 
 
-class Opened(msgspec.Struct, eq=False):
+class RequestHead(msgspec.Struct, eq=False):
     """A request whose head was read and whose key was checked."""
 
-    entry: Entry | None
+    route: Route | None
     """None where FastAPI answers."""
     method: str
     path: str
@@ -79,34 +79,34 @@ class Opened(msgspec.Struct, eq=False):
     @property
     def streams(self) -> bool:
         """The body is handed on as it comes, however large."""
-        return _streams(self.entry)
+        return _streams(self.route)
 
     def lines(self, content_type: bytes) -> Lines:
         """Headers of an answer that the gateway gives by itself."""
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
-        if isinstance(self.entry, Ask) and self.entry.front.manners.id_header is not None:
-            lines += b"%b: %b\r\n" % (self.entry.front.manners.id_header, self.request_id.encode())
-        if isinstance(self.entry, Refuse) and self.entry.allow:
-            lines += b"allow: %b\r\n" % self.entry.allow
+        if isinstance(self.route, ModelRoute) and self.route.front.conventions.id_header is not None:
+            lines += b"%b: %b\r\n" % (self.route.front.conventions.id_header, self.request_id.encode())
+        if isinstance(self.route, ErrorRoute) and self.route.allow:
+            lines += b"allow: %b\r\n" % self.route.allow
         return lines
 
     def render(self, error: GatewayError) -> bytes:
         """An error in the shape of the surface that the request came to."""
-        return openai.error_body(error) if self.entry is None else self.entry.render(error)
+        return openai.error_body(error) if self.route is None else self.route.render(error)
 
 
-def _streams(entry: Entry | None) -> bool:
-    return isinstance(entry, Do) and entry.streams
+def _streams(route: Route | None) -> bool:
+    return isinstance(route, AsyncRoute) and route.streams
 
 
-class Door:
+class Dispatcher:
     """The way in."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._traces = gateway.tracer is not None
 
-    def rewire(self) -> None:
+    def reconfigure(self) -> None:
         """The gateway's configuration has changed."""
         self._find = self._gateway.routes.find
         self._key_in_path = self._gateway.settings.allow_key_in_path
@@ -115,7 +115,7 @@ class Door:
         self._store_prompts = self._gateway.settings.store_prompts
         self._keeps_responses = self._gateway.settings.responses.store
 
-    def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> Opened | None:
+    def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> RequestHead | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
         admission = self._gateway.admission
         said = dict(headers)
@@ -123,36 +123,36 @@ class Door:
         if self._key_in_path:
             path_key, path = split_key_path(path)
         cors = admission.cors(said.get(b"origin"))
-        entry: Entry | None
+        route: Route | None
         if method == "OPTIONS" and cors:
             cors = admission.preflight(cors, said.get(b"access-control-request-headers", b"*"))
-            entry = _PREFLIGHT
+            route = _PREFLIGHT
         else:
-            entry = self._find(method, path)
-        if entry is None:
+            route = self._find(method, path)
+        if route is None:
             return None
-        asks = isinstance(entry, Ask)
+        asks = isinstance(route, ModelRoute)
         if path_key is not None or not asks:
             shown = redact_path(shown)
         length = None if b"transfer-encoding" in said else int(said.get(b"content-length", 0))
         error: GatewayError | None = None
         key = None
         try:
-            if not (isinstance(entry, Tell) and entry.open):
+            if not (isinstance(route, SyncRoute) and route.open):
                 key = admission.check_key(headers, path_key)
             if asks:
                 admission.check_may_ask(key)
-            if isinstance(entry, (Ask, Do)) and entry.admin:
+            if isinstance(route, (ModelRoute, AsyncRoute)) and route.admin:
                 admission.check_admin(key)
-            if length is not None and not _streams(entry):
+            if length is not None and not _streams(route):
                 admission.check_length(length)
-            if isinstance(entry, Refuse):
-                error = entry.error
+            if isinstance(route, ErrorRoute):
+                error = route.error
         except GatewayError as refused:
             error = refused
         request_id = self._gateway.request_ids.get(said.get(b"x-request-id"))
-        return Opened(
-            entry,
+        return RequestHead(
+            route,
             method,
             shown,
             headers,
@@ -170,87 +170,94 @@ class Door:
         )
 
     def enter(
-        self, opened: Opened, responder: Responder, body: bytes, client: tuple[str, int] | None
-    ) -> Held | None:
+        self, head: RequestHead, responder: Responder, body: bytes, client: tuple[str, int] | None
+    ) -> Cancellable | None:
         """Put a whole request on its way; a call is returned even if it has ended already."""
-        entry = opened.entry
-        if not isinstance(entry, Ask):
-            if isinstance(entry, Do):
-                return self._do(entry, opened, responder, body)
-            self._tell(opened, responder)
+        route = head.route
+        if not isinstance(route, ModelRoute):
+            if isinstance(route, AsyncRoute):
+                return self._do(route, head, responder, body)
+            self._tell(head, responder)
             return None
         peer = None if client is None else client[0]
         if self._proxies is not None and peer is not None:
-            peer = self._proxies.client(peer, opened.request_headers)
+            peer = self._proxies.client(peer, head.request_headers)
         call = Call(
             responder,
-            entry.front,
-            opened.path,
-            opened.request_id,
-            opened.key,
-            entry.only,
+            route.front,
+            head.path,
+            head.request_id,
+            head.key,
+            route.only,
             peer,
-            opened.request_headers,
-            opened.query,
+            head.request_headers,
+            head.query,
         )
-        call.cache_wish = opened.cache
-        call.end_user = opened.end_user
-        if self._traces or opened.traceparent is not None:
-            call.trace = trace_of(opened.traceparent, self._traces)
+        call.cache_wish = head.cache
+        call.end_user = head.end_user
+        if self._traces or head.traceparent is not None:
+            call.trace = trace_of(head.traceparent, self._traces)
         if self._store_prompts:
             call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
         serve = self._gateway.pipeline.serve
-        if self._keeps_responses and entry.front.dialect == DIALECT:
+        if self._keeps_responses and route.front.dialect == DIALECT:
             serve = self._gateway.responses.serve
         immediate.run(serve(call, body))
         return call
 
-    def enter_streaming(self, opened: Opened, responder: Responder, pieces: Pipe) -> Held:
+    def dispatch_upload(self, head: RequestHead, responder: Responder, pieces: Pipe) -> Cancellable:
         """Put a request on its way whose body is still coming."""
-        assert isinstance(opened.entry, Do)
-        return self._do(opened.entry, opened, responder, b"", pieces)
+        assert isinstance(head.route, AsyncRoute)
+        return self._do(head.route, head, responder, b"", pieces)
 
     def _do(
-        self, entry: Do, opened: Opened, responder: Responder, body: bytes, pieces: Pipe | None = None
-    ) -> Held:
-        query = dict(parse_qsl(opened.query.decode("latin-1")))
-        visit = Visit(self._gateway, opened.key, query, body, pieces, opened.length, opened.request_headers)
-        return Errand(visit, opened, responder, entry.run, entry.arguments)
+        self,
+        route: AsyncRoute,
+        head: RequestHead,
+        responder: Responder,
+        body: bytes,
+        pieces: Pipe | None = None,
+    ) -> Cancellable:
+        query = dict(parse_qsl(head.query.decode("latin-1")))
+        context = RequestContext(
+            self._gateway, head.key, query, body, pieces, head.length, head.request_headers
+        )
+        return AsyncHandler(context, head, responder, route.run, route.arguments)
 
-    def turn_away(self, error: GatewayError) -> Opened:
+    def unreadable_head(self, error: GatewayError) -> RequestHead:
         """What stands for a request whose head could not be read."""
         request_id = self._gateway.request_ids.get(None)
-        return Opened(Refuse(error), "", "", (), request_id, None, error, b"", awaits_body=True)
+        return RequestHead(ErrorRoute(error), "", "", (), request_id, None, error, b"", awaits_body=True)
 
-    def beside(self, method: str, path: str, headers: Headers) -> Opened:
+    def fastapi_head(self, method: str, path: str, headers: Headers) -> RequestHead:
         """A request that FastAPI answers, for its log line and its id."""
         sent = next((value for name, value in headers if name == b"x-request-id"), None)
         request_id = self._gateway.request_ids.get(sent)
-        return Opened(
+        return RequestHead(
             None, method, redact_path(path), headers, request_id, None, None, b"", awaits_body=False
         )
 
-    def refuse(self, opened: Opened, responder: Responder, error: GatewayError) -> None:
+    def refuse(self, head: RequestHead, responder: Responder, error: GatewayError) -> None:
         """Answer a request that may not come in, or whose body is too large."""
-        lines = opened.lines(b"application/json") + error_lines(error)
-        responder.send(error.status, lines, opened.render(error))
-        self._gateway.recorder.observe_page(opened, error.status, error)
+        lines = head.lines(b"application/json") + error_lines(error)
+        responder.send(error.status, lines, head.render(error))
+        self._gateway.recorder.observe_page(head, error.status, error)
 
-    def _tell(self, opened: Opened, responder: Responder) -> None:
-        entry = opened.entry
-        assert isinstance(entry, Tell)
+    def _tell(self, head: RequestHead, responder: Responder) -> None:
+        route = head.route
+        assert isinstance(route, SyncRoute)
         try:
-            whose = {"key": opened.key} if entry.personal else {}
-            page = entry.answer(self._gateway, opened.request_headers, **entry.arguments, **whose)
+            whose = {"key": head.key} if route.personal else {}
+            page = route.answer(self._gateway, head.request_headers, **route.arguments, **whose)
         except GatewayError as error:
-            self.refuse(opened, responder, error)
+            self.refuse(head, responder, error)
         else:
-            responder.send(page.status, opened.lines(page.content_type), page.body)
-            self._gateway.recorder.observe_page(opened, page.status, None)
+            responder.send(page.status, head.lines(page.content_type), page.body)
+            self._gateway.recorder.observe_page(head, page.status, None)
 
 
 def _nothing(gateway: Gateway, headers: Headers) -> Page:
     return Page(b"", TEXT)
 
 
-_PREFLIGHT: Final = Tell(_nothing, open=True)
+_PREFLIGHT: Final = SyncRoute(_nothing, open=True)

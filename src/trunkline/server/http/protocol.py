@@ -66,7 +66,7 @@ class FastProtocol(HttpToolsProtocol):
         """The next request waits until the client has read enough of the answers before it."""
         self._deaf = False
         """The connection is about to be closed, and whatever the client still sends is ignored."""
-        self._patience: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
         """Runs while the client does not read: no upstream is held for one who is not there."""
         self.answering: FastCycle | None = None
         """The request that is being answered. With pipelining, ``cycle`` (the last one that came) may be
@@ -116,13 +116,13 @@ class FastProtocol(HttpToolsProtocol):
         path = target.decode("latin-1")
         if "%" in path:
             path = unquote(path)
-        opened = self.gateway.door.open(parser.get_method().decode("ascii"), path, headers, query)
-        if opened is None:
+        head = self.gateway.dispatcher.open(parser.get_method().decode("ascii"), path, headers, query)
+        if head is None:
             self._leave_to_uvicorn(headers)
             return
         http11 = parser.get_http_version() == "1.1"
         busy = self.cycle is not None and not self.cycle.response_complete
-        cycle = FastCycle(self, opened, http11, http11 and parser.should_keep_alive())
+        cycle = FastCycle(self, head, http11, http11 and parser.should_keep_alive())
         self.cycle = cycle
         held = not busy and self.flow.write_paused
         if busy or held:  # its turn comes when the answer before it is complete, and most of it read
@@ -164,7 +164,9 @@ class FastProtocol(HttpToolsProtocol):
         if cycle is not None and cycle.response_complete and not cycle.keep_alive:
             return  # the last word was said
         if cycle is None or cycle.response_complete:
-            self.cycle = FastCycle(self, self.gateway.door.turn_away(error), http11=True, keep_alive=False)
+            self.cycle = FastCycle(
+                self, self.gateway.dispatcher.unreadable_head(error), http11=True, keep_alive=False
+            )
             self.cycle.begin()
         elif isinstance(cycle, FastCycle) and cycle.is_listening:
             cycle.refuse(error)
@@ -243,8 +245,8 @@ class FastProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
-        if self._patience is not None:
-            self._patience.cancel()
+        if self._read_timer is not None:
+            self._read_timer.cancel()
         if self.answering is not None:
             self.answering.lost()
 
@@ -258,9 +260,9 @@ class FastProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
         if self._held:
             self._held = False
             if not self.transport.is_closing():
@@ -270,7 +272,7 @@ class FastProtocol(HttpToolsProtocol):
 
     def _wait_for_reader(self, unread: int | None) -> None:
         """Look again later; ``unread`` bytes were waiting at the last look."""
-        self._patience = self.loop.call_later(SEND_TIMEOUT_S, self._look_if_read, unread)
+        self._read_timer = self.loop.call_later(SEND_TIMEOUT_S, self._look_if_read, unread)
 
     def _look_if_read(self, before: int | None) -> None:
         unread = self.transport.get_write_buffer_size()

@@ -10,8 +10,8 @@ import msgspec
 import structlog
 
 from trunkline.errors import redact
-from trunkline.pipeline.cache import Rule
-from trunkline.pipeline.call import Kept
+from trunkline.pipeline.cache import CachePolicy
+from trunkline.pipeline.call import CachedAnswer
 from trunkline.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ REST_S: Final = 5.0
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
-def cache_rule(settings: Settings) -> Rule:
+def cache_rule(settings: Settings) -> CachePolicy:
     """The cache's part of the settings."""
     rule = settings.cache
     routes = {name: route.cache for name, route in settings.routes.items() if route.cache is not None}
-    return Rule(
+    return CachePolicy(
         enabled=rule.enabled,
         ttl_s=rule.ttl_s,
         max_bytes=rule.max_bytes,
@@ -39,7 +39,7 @@ def cache_rule(settings: Settings) -> Rule:
 
 
 class RedisAnswers:
-    """Answers in Redis, for all nodes; satisfies ``cache.Answers``. While Redis is away the cache is
+    """Answers in Redis, for all nodes; satisfies ``cache.AnswerStore``. While Redis is away the cache is
     empty."""
 
     def __init__(self, url: str, prefix: str) -> None:
@@ -52,10 +52,10 @@ class RedisAnswers:
         self._prefix = prefix
         self._away_until = 0.0
         self._keeping: set[asyncio.Task[None]] = set()
-        self._decode = msgspec.msgpack.Decoder(Kept).decode
+        self._decode = msgspec.msgpack.Decoder(CachedAnswer).decode
         self._encode = msgspec.msgpack.Encoder().encode
 
-    async def find(self, name: str, now: float) -> Kept | None:
+    async def find(self, name: str, now: float) -> CachedAnswer | None:
         """See the Protocol."""
         if now < self._away_until:
             return None
@@ -68,7 +68,7 @@ class RedisAnswers:
             self._failed(error, now)
             return None
 
-    def keep(self, name: str, kept: Kept, ttl_s: float, now: float) -> None:
+    def keep(self, name: str, kept: CachedAnswer, ttl_s: float, now: float) -> None:
         """See the Protocol. The answer is on its way to Redis when this returns."""
         if now < self._away_until:
             return
@@ -76,7 +76,7 @@ class RedisAnswers:
         self._keeping.add(task)
         task.add_done_callback(self._keeping.discard)
 
-    async def _keep(self, name: str, kept: Kept, ttl_s: float, now: float) -> None:
+    async def _keep(self, name: str, kept: CachedAnswer, ttl_s: float, now: float) -> None:
         from redis.exceptions import RedisError
 
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from trunkline.errors import redact
-from trunkline.policy.leases import AwayError, Balance, Leased, Sharing
+from trunkline.policy.leases import AwayError, Balance, Lease, LeasedCounters
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -160,10 +160,10 @@ class RedisLeases:
         self._keeper: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Leased:
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
         """See the Protocol."""
         granted, left, wait = await self._run("take_rate", [name], limit, per_s * 1000, need, want)
-        return Leased(granted, left, wait / 1000)
+        return Lease(granted, left, wait / 1000)
 
     async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
         """See the Protocol."""
@@ -212,11 +212,11 @@ class RedisLeases:
         except (RedisError, OSError) as error:
             raise AwayError(redact(f"{type(error).__name__}: {error}")) from None
 
-    def start(self, sharing: Sharing) -> None:
+    def start(self, sharing: LeasedCounters) -> None:
         """Say again and again that this node is alive, and tidy up what it shares."""
         self._keeper = asyncio.get_running_loop().create_task(self._keep(sharing))
 
-    async def _keep(self, sharing: Sharing) -> None:
+    async def _keep(self, sharing: LeasedCounters) -> None:
         loop = asyncio.get_running_loop()
         beaten, lost = -BEAT_S, False
         while not self._closing:
@@ -238,7 +238,7 @@ class RedisLeases:
                 log.exception("limits could not be shared")
             await asyncio.sleep(TIDY_S if not lost else BACK_S)
 
-    async def aclose(self, sharing: Sharing) -> None:
+    async def aclose(self, sharing: LeasedCounters) -> None:
         """Report the rest and stop; what this node held is free at once."""
         self._closing = True  # Redis's client may swallow the cancellation
         if self._keeper is not None:

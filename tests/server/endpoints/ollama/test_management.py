@@ -308,9 +308,9 @@ async def test_a_client_that_goes_in_the_middle_of_a_file(stack: AsyncExitStack,
     head = f"POST /api/blobs/{DIGEST} HTTP/1.1\r\nHost: t\r\nX-Api-Key: {ADMIN}\r\n"
     head += "Content-Length: 9000000\r\n\r\n"
     wire.send(head.encode() + b"x" * 300_000)
-    await until(lambda: len(found.running.gateway.errands) == 1)
+    await until(lambda: len(found.running.gateway.handlers) == 1)
     await wire.close()
-    await until(lambda: not found.running.gateway.errands)
+    await until(lambda: not found.running.gateway.handlers)
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
@@ -322,9 +322,9 @@ async def test_a_client_that_goes_in_the_middle_of_a_pull(stack: AsyncExitStack,
     body = b'{"model":"new"}'
     head = f"POST /api/pull HTTP/1.1\r\nHost: t\r\nX-Api-Key: {ADMIN}\r\nContent-Length: {len(body)}\r\n\r\n"
     wire.send(head.encode() + body)
-    await until(lambda: len(found.running.gateway.errands) == 1)
+    await until(lambda: len(found.running.gateway.handlers) == 1)
     await wire.close()
-    await until(lambda: not found.running.gateway.errands)
+    await until(lambda: not found.running.gateway.handlers)
 
 
 async def test_a_member_may_not_and_whoever_sits_here_may(stack: AsyncExitStack) -> None:

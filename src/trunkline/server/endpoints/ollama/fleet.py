@@ -65,8 +65,8 @@ def meant(gateway: Gateway, name: str, only: str | None, verb: str) -> Meant:
         text = f"There is no Ollama server to {verb} models on. Check OLLAMA_ENABLED and OLLAMA_BASE_URL"
         raise CallerError(text, INVALID_REQUEST, param="model")
     if pinned is None and not any(listing(gateway, server).holds(name) for server in servers):
-        for other, shelf in gateway.catalog.shelves.items():
-            listed = shelf.models.get(names.untagged(name)) or shelf.models.get(name)
+        for other, listing in gateway.catalog.listings.items():
+            listed = listing.models.get(names.untagged(name)) or listing.models.get(name)
             if listed is not None and ("/" in listed.id or verb != "pull"):
                 raise _no_fleet(name, other, verb)
     if not gateway.catalog.allows(name):
@@ -97,16 +97,16 @@ class Listing(NamedTuple):
 
 def listing(gateway: Gateway, server: OllamaServer) -> Listing:
     """What the catalog knows of a server."""
-    shelf = gateway.catalog.shelves[server.provider.name]
-    ids = shelf.by_upstream.get(server.upstream.origin)
+    listing = gateway.catalog.listings[server.provider.name]
+    ids = listing.by_upstream.get(server.upstream.origin)
     if ids is None:
-        return Listing(not shelf.known, frozenset(), 0)
-    here = (model for model in shelf.models.values() if model.id.lower() in ids)
+        return Listing(not listing.known, frozenset(), 0)
+    here = (model for model in listing.models.values() if model.id.lower() in ids)
     return Listing(True, ids, sum(_size(model.listing) for model in here))
 
 
-def _size(entry: Mapping[str, object] | None) -> int:
-    size = (entry or {}).get("size")
+def _size(route: Mapping[str, object] | None) -> int:
+    size = (route or {}).get("size")
     return size if isinstance(size, int) else 0
 
 

@@ -19,7 +19,7 @@ from trunkline.server.endpoints.ollama import fleet
 from trunkline.server.endpoints.ollama.pages import fields_of, model_in
 from trunkline.server.endpoints.ollama.progress_merge import Line, merge
 from trunkline.server.endpoints.pages import TEXT, Page, json_page
-from trunkline.server.http.async_handler import Answer, Progress, Visit
+from trunkline.server.http.async_handler import Answer, Progress, RequestContext
 
 if TYPE_CHECKING:
     from trunkline.server.app.gateway import Gateway
@@ -28,12 +28,12 @@ _DIGEST: Final = re.compile(r"sha256[:-][0-9a-f]{64}")
 _DONE: Final[Line] = {"status": "success"}
 
 
-async def pull(visit: Visit, only: str | None = None) -> Answer:
+async def pull(context: RequestContext, only: str | None = None) -> Answer:
     """Have models fetched: by all servers that lack it (by all, if none does), by one, or by the one with
     room."""
-    gateway, fields = visit.gateway, fields_of(visit.body)
+    gateway, fields = context.gateway, fields_of(context.body)
     servers, model = fleet.meant(gateway, model_in(fields), only, "pull")
-    servers, how = fleet.chosen(gateway, servers, visit.query.get("upstream"))
+    servers, how = fleet.chosen(gateway, servers, context.query.get("upstream"))
     servers, notes = await _awake(gateway, servers, how)
     if how != "named":
         lacking = [server for server in servers if not fleet.listing(gateway, server).holds(model)]
@@ -43,21 +43,21 @@ async def pull(visit: Visit, only: str | None = None) -> Answer:
             servers = fleet.roomiest(gateway, servers)
         else:
             servers = [server for server in servers if server not in lacking]
-    return await _job(visit, fields, servers, "/api/pull", _naming(fields, model), notes)
+    return await _job(context, fields, servers, "/api/pull", _naming(fields, model), notes)
 
 
-async def push(visit: Visit, only: str | None = None) -> Answer:
+async def push(context: RequestContext, only: str | None = None) -> Answer:
     """Have one server that has the model send it to its registry."""
-    fields = fields_of(visit.body)
-    servers, model = await _having(visit, model_in(fields), only, "push")
-    return await _job(visit, fields, servers[:1], "/api/push", _naming(fields, model))
+    fields = fields_of(context.body)
+    servers, model = await _having(context, model_in(fields), only, "push")
+    return await _job(context, fields, servers[:1], "/api/push", _naming(fields, model))
 
 
-async def create(visit: Visit, only: str | None = None) -> Answer:
+async def create(context: RequestContext, only: str | None = None) -> Answer:
     """Have a model made: by all servers, by one, or by the one with room that has what it is made of."""
-    gateway, fields = visit.gateway, fields_of(visit.body)
+    gateway, fields = context.gateway, fields_of(context.body)
     servers, model = fleet.meant(gateway, model_in(fields), only, "create")
-    servers, how = fleet.chosen(gateway, servers, visit.query.get("upstream"))
+    servers, how = fleet.chosen(gateway, servers, context.query.get("upstream"))
     base = fields.get("from")
     body = _naming(fields, model)
     if isinstance(base, str) and base:
@@ -66,7 +66,7 @@ async def create(visit: Visit, only: str | None = None) -> Answer:
     if how == fleet.ROOM:
         able = [server for server in servers if await _has_parts(gateway, server, body)]
         servers = fleet.roomiest(gateway, able or servers)
-    return await _job(visit, fields, servers, "/api/create", body, notes)
+    return await _job(context, fields, servers, "/api/create", body, notes)
 
 
 async def _awake(
@@ -97,54 +97,54 @@ async def _has_parts(gateway: Gateway, server: OllamaServer, body: dict[str, Any
         return False
 
 
-async def copy(visit: Visit, only: str | None = None) -> Page:
+async def copy(context: RequestContext, only: str | None = None) -> Page:
     """Give a model a second name wherever it is."""
-    gateway, fields = visit.gateway, fields_of(visit.body)
+    gateway, fields = context.gateway, fields_of(context.body)
     source, destination = fields.get("source"), fields.get("destination")
     if not isinstance(source, str) or not isinstance(destination, str) or not (source and destination):
         raise CallerError("source and destination are required", param="source")
-    servers, model = await _having(visit, source, only, "copy")
+    servers, model = await _having(context, source, only, "copy")
     named = fleet.meant(gateway, destination, only, "copy to").model
     body = {"source": model, "destination": named}
     await _everywhere(gateway, servers, "POST", "/api/copy", body)
     return Page(b"", TEXT)
 
 
-async def delete(visit: Visit, only: str | None = None) -> Page:
+async def delete(context: RequestContext, only: str | None = None) -> Page:
     """Delete a model wherever it is."""
-    fields = fields_of(visit.body)
-    servers, model = await _having(visit, model_in(fields), only, "delete")
-    await _everywhere(visit.gateway, servers, "DELETE", "/api/delete", _naming({}, model))
+    fields = fields_of(context.body)
+    servers, model = await _having(context, model_in(fields), only, "delete")
+    await _everywhere(context.gateway, servers, "DELETE", "/api/delete", _naming({}, model))
     return Page(b"", TEXT)
 
 
-async def has_blob(visit: Visit, digest: str, only: str | None = None) -> Page:
+async def has_blob(context: RequestContext, digest: str, only: str | None = None) -> Page:
     """200 if every server that would be given the file has it."""
-    found = await _who_has(await _for_blob(visit, digest, only), digest)
+    found = await _who_has(await _for_blob(context, digest, only), digest)
     return Page(b"", TEXT, 200 if all(has for _, has in found) else 404)
 
 
-async def put_blob(visit: Visit, digest: str, only: str | None = None) -> Page:
+async def put_blob(context: RequestContext, digest: str, only: str | None = None) -> Page:
     """Give a file to the servers that lack it, as it comes in: it is kept nowhere on the way."""
-    assert visit.pieces is not None
-    found = await _who_has(await _for_blob(visit, digest, only), digest)
+    assert context.pieces is not None
+    found = await _who_has(await _for_blob(context, digest, only), digest)
     lacking = [server for server, has in found if not has]
     if not lacking:
         return Page(b"", TEXT)
-    await _spread(visit.pieces, visit.length, digest, lacking)
+    await _spread(context.pieces, context.length, digest, lacking)
     return Page(b"", TEXT, 201)
 
 
-async def _for_blob(visit: Visit, digest: str, only: str | None) -> list[OllamaServer]:
+async def _for_blob(context: RequestContext, digest: str, only: str | None) -> list[OllamaServer]:
     if not _DIGEST.fullmatch(digest):
         raise CallerError("invalid digest format", param="digest")
-    servers = fleet.servers_of(visit.gateway, only)
+    servers = fleet.servers_of(context.gateway, only)
     if not servers:
         raise CallerError("There is no Ollama server to give files to")
-    servers, how = fleet.chosen(visit.gateway, servers, visit.query.get("upstream"))
+    servers, how = fleet.chosen(context.gateway, servers, context.query.get("upstream"))
     if how != "named":
-        servers = fleet.awake(visit.gateway, servers)
-    return fleet.roomiest(visit.gateway, servers) if how == fleet.ROOM else servers
+        servers = fleet.awake(context.gateway, servers)
+    return fleet.roomiest(context.gateway, servers) if how == fleet.ROOM else servers
 
 
 async def _who_has(servers: Sequence[OllamaServer], digest: str) -> list[tuple[OllamaServer, bool]]:
@@ -225,16 +225,18 @@ class _Branch:
         return piece
 
 
-async def _having(visit: Visit, name: str, only: str | None, verb: str) -> tuple[list[OllamaServer], str]:
+async def _having(
+    context: RequestContext, name: str, only: str | None, verb: str
+) -> tuple[list[OllamaServer], str]:
     """The servers that have the model; those that are named are taken at their word.
 
     Raises:
         CallerError: 404, none has it.
     """
-    gateway = visit.gateway
+    gateway = context.gateway
     await fleet.look(gateway, fleet.servers_of(gateway, only))
     servers, model = fleet.meant(gateway, name, only, verb)
-    servers, _ = fleet.chosen(gateway, servers, visit.query.get("upstream"))
+    servers, _ = fleet.chosen(gateway, servers, context.query.get("upstream"))
     having = [server for server in servers if fleet.listing(gateway, server).holds(model)]
     if not having:
         raise fleet.not_found(model)
@@ -262,7 +264,7 @@ def _naming(fields: dict[str, Any], model: str) -> dict[str, Any]:
 
 
 async def _job(
-    visit: Visit,
+    context: RequestContext,
     fields: dict[str, Any],
     servers: Sequence[OllamaServer],
     path: str,
@@ -279,9 +281,9 @@ async def _job(
                 async for line in merged:
                     yield line
         except GatewayError:
-            await fleet.look(visit.gateway, servers)
+            await fleet.look(context.gateway, servers)
             raise
-        await fleet.look(visit.gateway, servers)
+        await fleet.look(context.gateway, servers)
         yield _DONE
 
     def work(name: str) -> AsyncGenerator[Line, None]:

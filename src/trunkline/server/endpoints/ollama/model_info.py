@@ -113,8 +113,8 @@ def newest_first(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(entries, key=_modified, reverse=True)
 
 
-def _modified(entry: Mapping[str, Any]) -> float:
+def _modified(route: Mapping[str, Any]) -> float:
     try:
-        return datetime.fromisoformat(str(entry.get("modified_at"))).timestamp()
+        return datetime.fromisoformat(str(route.get("modified_at"))).timestamp()
     except ValueError:
         return 0.0

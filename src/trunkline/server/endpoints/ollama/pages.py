@@ -15,7 +15,7 @@ from trunkline.errors import INVALID_JSON, INVALID_REQUEST, MODEL_NOT_FOUND, Cal
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.server.endpoints.ollama import fleet, model_info
 from trunkline.server.endpoints.pages import Headers, Page, json_page, models_for
-from trunkline.server.http.async_handler import Visit
+from trunkline.server.http.async_handler import RequestContext
 
 if TYPE_CHECKING:
     from trunkline.policy.auth import ApiKey
@@ -76,19 +76,19 @@ def tags(gateway: Gateway, headers: Headers, only: str | None = None, key: ApiKe
     return json_page({"models": model_info.newest_first(found)})
 
 
-async def ps(visit: Visit, only: str | None = None) -> Page:
+async def ps(context: RequestContext, only: str | None = None) -> Page:
     """What is loaded anywhere in the fleet. A server that does not answer has nothing to tell.
 
     Raises:
         ProviderError: no server answers.
     """
-    gateway = visit.gateway
+    gateway = context.gateway
     servers = fleet.servers_of(gateway, only)
     answers = await asyncio.gather(*(_running(gateway, server, only) for server in servers))
     failures = [answer for answer in answers if isinstance(answer, GatewayError)]
     if failures and len(failures) == len(servers):
         raise failures[0]
-    found = [entry for answer in answers if not isinstance(answer, GatewayError) for entry in answer]
+    found = [route for answer in answers if not isinstance(answer, GatewayError) for route in answer]
     return json_page({"models": found})
 
 
@@ -100,22 +100,22 @@ async def _running(
     except GatewayError as error:
         return error
     found = []
-    for entry in entries:
-        model = str(entry.get("model") or entry.get("name"))
+    for route in entries:
+        model = str(route.get("model") or route.get("name"))
         if gateway.catalog.allows(model):
             name = model if only else gateway.router.public_id(server.provider.name, model)
-            found.append({**entry, "name": name, "model": name, "upstream": server.name})
+            found.append({**route, "name": name, "model": name, "upstream": server.name})
     return found
 
 
-async def show(visit: Visit, only: str | None = None) -> Page:
+async def show(context: RequestContext, only: str | None = None) -> Page:
     """One model, under any of the names that a request may call it by; an Ollama server tells its own.
 
     Raises:
         CallerError: 404, nobody has it.
         ProviderError: who has it did not answer.
     """
-    gateway, fields = visit.gateway, fields_of(visit.body)
+    gateway, fields = context.gateway, fields_of(context.body)
     wanted = model_in(fields)
     candidates = await gateway.find(wanted, only)
     first = candidates[0]
@@ -134,7 +134,7 @@ async def show(visit: Visit, only: str | None = None) -> Page:
                 failure = error
         assert failure is not None
         raise failure
-    model = gateway.catalog.shelves[provider.name].find(first.model)
+    model = gateway.catalog.listings[provider.name].find(first.model)
     if model is None:
         raise CallerError(f"model '{wanted}' not found", MODEL_NOT_FOUND, param="model")
     return json_page(
@@ -142,14 +142,14 @@ async def show(visit: Visit, only: str | None = None) -> Page:
     )
 
 
-async def me(visit: Visit, only: str | None = None) -> Page:
+async def me(context: RequestContext, only: str | None = None) -> Page:
     """Whose key it is. Ollama's clients want a UUID; it is derived from the key's id."""
-    key = visit.key
+    key = context.key
     who, name = ("local", "local") if key is None else (key.id, key.name)
     return json_page({"id": str(uuid5(NAMESPACE_OID, f"trunkline:{who}")), "email": "", "name": name})
 
 
-async def sign_out(visit: Visit, only: str | None = None) -> Page:
+async def sign_out(context: RequestContext, only: str | None = None) -> Page:
     """Nobody is signed in.
 
     Raises:

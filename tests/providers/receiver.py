@@ -8,7 +8,7 @@ from trunkline.errors import GatewayError
 
 
 class Recorder:
-    """Satisfies ``base.Outlet``."""
+    """Satisfies ``base.AnswerReceiver``."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
