@@ -66,8 +66,8 @@ _HOMES: Final = {
     "RouteEndpoint": "embedded",
     "Settings": "settings",
     "StreamingChatProvider": "providers.base",
-    "auth_bearer": "server.app",
-    "get_app": "server.asgi",
+    "auth_bearer": "server.admin.app",
+    "get_app": "server.http.asgi",
     "load_settings": "settings",
 }
 """Public names and the modules that they live in."""

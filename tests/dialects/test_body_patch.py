@@ -45,7 +45,7 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("model", "fills", "result"), CHANGES)
+@pytest.mark.parametrize(("model", "defaults", "result"), CHANGES)
 def test_only_open_fields_are_filled(model: str, defaults: RequestDefaults, result: bytes) -> None:
     assert spliced(BODY, model, defaults) == result
 

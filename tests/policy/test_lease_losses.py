@@ -38,7 +38,7 @@ async def lost(cluster: Cluster, **more: Any) -> tuple[Watched, Node]:
     return store, Node(store, **more)
 
 
-@pytest.mark.parametrize("marked", [rate(1000), budget(1000), slots(10)], ids=["rate", "purse", "slots"])
+@pytest.mark.parametrize("rule", [rate(1000), budget(1000), slots(10)], ids=["rate", "purse", "slots"])
 async def test_closed_while_it_is_away(cluster: Cluster, rule: CounterRule) -> None:
     store, node = await lost(cluster, closed=True)
     counter = node.make(rule)
@@ -57,7 +57,7 @@ async def test_closed_while_it_is_away(cluster: Cluster, rule: CounterRule) -> N
 
 
 @pytest.mark.parametrize(
-    ("marked", "share", "granted"),
+    ("rule", "share", "granted"),
     [
         (rate(1000), 0.1, 100),
         (rate(5), 0.1, 1),

@@ -223,7 +223,7 @@ async def test_those_who_wait_together_ask_together(cluster: Cluster) -> None:
         assert len(store.calls) <= 2
 
 
-@pytest.mark.parametrize("marked", [rate(1000), budget(1000)], ids=["rate", "purse"])
+@pytest.mark.parametrize("rule", [rate(1000), budget(1000)], ids=["rate", "purse"])
 async def test_what_lies_idle_is_given_back(cluster: Cluster, rule: CounterRule) -> None:
     one, other = cluster.node(), cluster.node()
     mine: Any = one.make(rule)

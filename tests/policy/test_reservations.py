@@ -142,7 +142,7 @@ def budget(scope: Any, unit: Any, amount: int, per: Any) -> CounterRule:
 
 
 @pytest.mark.parametrize(
-    ("marked", "wait", "kind", "text", "retry_after", "advice"),
+    ("rule", "wait", "kind", "text", "retry_after", "advice"),
     [
         (
             limit("key", "requests", "minute", 60),

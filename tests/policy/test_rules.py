@@ -93,7 +93,7 @@ def test_rules_of_all_kinds_add_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "per", "mark"),
+    ("unit", "per", "counter_key"),
     [
         ("usd", "day", CounterKey("key", "1", "usd", "day")),
         ("usd", "total", CounterKey("key", "1", "usd", "total")),

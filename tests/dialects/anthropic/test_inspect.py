@@ -230,14 +230,14 @@ REWRITES: list[tuple[str, RequestDefaults, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "fills", "changes"), REWRITES)
+@pytest.mark.parametrize(("name", "defaults", "changes"), REWRITES)
 def test_rewriting(name: str, defaults: RequestDefaults, changes: dict[str, Any]) -> None:
     data = body(ASK)
     wanted = {key: value for key, value in (ASK | changes).items() if value is not ...}
     assert msgspec.json.decode(BACK.rewrite(data, MESSAGES.summarize(data), name, defaults)) == wanted
 
 
-@pytest.mark.parametrize("fills", [NO_DEFAULTS, RequestDefaults(max_tokens=5)])
+@pytest.mark.parametrize("defaults", [NO_DEFAULTS, RequestDefaults(max_tokens=5)])
 def test_a_body_that_needs_no_change_is_the_same(defaults: RequestDefaults) -> None:
     data = body(ASK).replace(b"1.0", b"1.00")
     assert BACK.rewrite(data, MESSAGES.summarize(data), "m", defaults) is data

@@ -105,9 +105,9 @@ FIELDS: list[tuple[dict[str, Any], ChatRequest]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "job"), FIELDS)
-def test_fields(fields: dict[str, Any], request: ChatRequest) -> None:
-    assert MESSAGES.parse(body(ASK | fields)) == request
+@pytest.mark.parametrize(("fields", "canonical"), FIELDS)
+def test_fields(fields: dict[str, Any], canonical: ChatRequest) -> None:
+    assert MESSAGES.parse(body(ASK | fields)) == canonical
 
 
 def user(*parts: Any) -> Message:
@@ -218,8 +218,8 @@ def test_messages(role: str, content: Any, messages: list[Message]) -> None:
     ],
 )  # fmt: skip
 def test_the_system_prompt_comes_first(system: Any, parts: tuple[Text, ...]) -> None:
-    request = MESSAGES.parse(body(ASK | {"system": system}))
-    assert request.messages == (Message(role="system", parts=parts), HI)
+    canonical = MESSAGES.parse(body(ASK | {"system": system}))
+    assert canonical.messages == (Message(role="system", parts=parts), HI)
 
 
 @pytest.mark.parametrize("system", ["", []])
@@ -238,7 +238,7 @@ PEEKS: list[tuple[dict[str, Any], RequestSummary]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "peek"), PEEKS)
+@pytest.mark.parametrize(("fields", "summary"), PEEKS)
 def test_a_peek_reads_what_routing_needs(fields: dict[str, Any], summary: RequestSummary) -> None:
     assert MESSAGES.summarize(body(ASK | fields)) == summary
 
@@ -380,8 +380,8 @@ def test_a_peek_names_it_too(fields: dict[str, Any], param: str) -> None:
 def test_a_document_of_text_may_be_a_tools_result() -> None:
     source = {"type": "text", "media_type": "text/plain", "data": "Hi"}
     content = [{"type": "document", "title": "A", "source": source}, {"type": "text", "text": "End"}]
-    request = MESSAGES.parse(body(said({"type": "tool_result", "tool_use_id": "a", "content": content})))
-    result = request.messages[0].parts[0]
+    canonical = MESSAGES.parse(body(said({"type": "tool_result", "tool_use_id": "a", "content": content})))
+    result = canonical.messages[0].parts[0]
     assert isinstance(result, ToolResult)
     assert result.text == "A\n\nHi\n\nEnd"
 
@@ -429,16 +429,16 @@ def test_what_cannot_be_translated_is_refused(fields: dict[str, Any], param: str
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
-        (b"", INVALID_JSON, "The request body is empty"),
-        (b" \n", INVALID_JSON, "The request body is empty"),
-        (b"{", INVALID_JSON, "The request body is not JSON"),
-        (b"model=m", INVALID_JSON, "The request body is not JSON"),
-        (b'{"model":NaN}', INVALID_JSON, "The request body is not JSON"),
-        (b'{"model":"\xff"}', INVALID_JSON, "The request body is not JSON"),
-        (b'{"x":' + b"[" * 100_000, INVALID_JSON, "The request body is not JSON"),
-        (b"[]", INVALID_REQUEST, "The request body is not a JSON object"),
-        (b"null", INVALID_REQUEST, "The request body is not a JSON object"),
-        (b'"text"', INVALID_REQUEST, "The request body is not a JSON object"),
+        (b"", INVALID_JSON, "The canonical body is empty"),
+        (b" \n", INVALID_JSON, "The canonical body is empty"),
+        (b"{", INVALID_JSON, "The canonical body is not JSON"),
+        (b"model=m", INVALID_JSON, "The canonical body is not JSON"),
+        (b'{"model":NaN}', INVALID_JSON, "The canonical body is not JSON"),
+        (b'{"model":"\xff"}', INVALID_JSON, "The canonical body is not JSON"),
+        (b'{"x":' + b"[" * 100_000, INVALID_JSON, "The canonical body is not JSON"),
+        (b"[]", INVALID_REQUEST, "The canonical body is not a JSON object"),
+        (b"null", INVALID_REQUEST, "The canonical body is not a JSON object"),
+        (b'"text"', INVALID_REQUEST, "The canonical body is not a JSON object"),
     ],
 )
 def test_a_body_that_is_no_json_object(read: Any, data: bytes, kind: object, message: str) -> None:

@@ -47,12 +47,12 @@ HI = say("user", "Hi")
 
 
 def render(
-    request: CanonicalRequest,
+    canonical: CanonicalRequest,
     model: str = CLAUDE,
     stream: bool = False,
     defaults: RequestDefaults = NO_DEFAULTS,
 ) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(BACK.render(request, model, stream, defaults))
+    found: dict[str, Any] = msgspec.json.decode(BACK.render(canonical, model, stream, defaults))
     return found
 
 
@@ -136,9 +136,9 @@ FIELDS: list[tuple[ChatRequest, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("job", "fields"), FIELDS)
-def test_fields(request: ChatRequest, fields: dict[str, Any]) -> None:
-    assert render(request) == PLAIN | fields
+@pytest.mark.parametrize(("canonical", "fields"), FIELDS)
+def test_fields(canonical: ChatRequest, fields: dict[str, Any]) -> None:
+    assert render(canonical) == PLAIN | fields
 
 
 def test_streams_are_asked_for() -> None:
@@ -349,19 +349,19 @@ def test_fills() -> None:
 
 
 def test_a_templated_completion_is_a_chat() -> None:
-    request = CompletionRequest(model="m", prompts=("Hi",), templated=True, system="S")
-    assert BACK.target("completions", request) == "/messages"
-    assert render(request) == PLAIN | {"system": "S"}
+    canonical = CompletionRequest(model="m", prompts=("Hi",), templated=True, system="S")
+    assert BACK.target("completions", canonical) == "/messages"
+    assert render(canonical) == PLAIN | {"system": "S"}
 
 
 @pytest.mark.parametrize(
-    "job", [CompletionRequest(model="m", prompts=("Hi",)), EmbeddingRequest(model="m", inputs=("a",))]
+    "canonical", [CompletionRequest(model="m", prompts=("Hi",)), EmbeddingRequest(model="m", inputs=("a",))]
 )
-def test_nothing_but_chats(request: CanonicalRequest) -> None:
-    operation: Any = "embeddings" if isinstance(request, EmbeddingRequest) else "completions"
-    assert BACK.target(operation, request) is None
+def test_nothing_but_chats(canonical: CanonicalRequest) -> None:
+    operation: Any = "embeddings" if isinstance(canonical, EmbeddingRequest) else "completions"
+    assert BACK.target(operation, canonical) is None
     with pytest.raises(CallerError) as caught:
-        render(request)
+        render(canonical)
     assert caught.value.kind is UNSUPPORTED
 
 
@@ -403,10 +403,10 @@ UNSENDABLE: list[tuple[ChatRequest, Kind, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("job", "kind", "param"), UNSENDABLE)
-def test_what_cannot_be_sent_is_refused(request: ChatRequest, kind: Kind, param: str) -> None:
+@pytest.mark.parametrize(("canonical", "kind", "param"), UNSENDABLE)
+def test_what_cannot_be_sent_is_refused(canonical: ChatRequest, kind: Kind, param: str) -> None:
     with pytest.raises(CallerError) as caught:
-        render(request)
+        render(canonical)
     assert (caught.value.status, caught.value.kind, caught.value.param) == (400, kind, param)
 
 
@@ -427,8 +427,8 @@ def test_what_cannot_be_sent_is_refused(request: ChatRequest, kind: Kind, param:
     ],
 )
 def test_knobs_go_only_to_models_that_have_them(model: str, takes: bool) -> None:
-    request = chat(sampling=Sampling(temperature=0.2, top_p=0.9, top_k=3, stop=("a",)))
-    body = render(request, model)
+    canonical = chat(sampling=Sampling(temperature=0.2, top_p=0.9, top_k=3, stop=("a",)))
+    body = render(canonical, model)
     assert body["stop_sequences"] == ["a"]
     knobs = {"temperature", "top_p", "top_k"}
     assert body.keys() & knobs == (knobs if takes else set())

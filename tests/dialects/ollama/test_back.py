@@ -30,7 +30,7 @@ EMBEDDING = EmbeddingRequest(model="m", inputs=("a",))
 
 
 @pytest.mark.parametrize(
-    ("operation", "job", "path", "field"),
+    ("operation", "canonical", "path", "field"),
     [
         ("chat", CHAT, "/api/chat", "messages"),
         ("completions", COMPLETION, "/api/generate", "prompt"),
@@ -38,11 +38,11 @@ EMBEDDING = EmbeddingRequest(model="m", inputs=("a",))
     ],
 )
 def test_each_operation_has_its_endpoint(
-    operation: Operation, request: CanonicalRequest, path: str, field: str
+    operation: Operation, canonical: CanonicalRequest, path: str, field: str
 ) -> None:
     assert BACK.dialect == "ollama"
-    assert BACK.target(operation, request) == path
-    body = msgspec.json.decode(BACK.render(request, "x", True, NO_DEFAULTS))
+    assert BACK.target(operation, canonical) == path
+    body = msgspec.json.decode(BACK.render(canonical, "x", True, NO_DEFAULTS))
     assert body["model"] == "x"
     assert field in body
 
@@ -76,7 +76,7 @@ def _rewrite(body: bytes, model: str = "m", defaults: RequestDefaults = NO_DEFAU
 
 
 @pytest.mark.parametrize(
-    ("body", "fills"),
+    ("body", "defaults"),
     [
         (b'{"model":"m", "messages":[], "unknown": 1.50 }', NO_DEFAULTS),
         (b'{"model":"m","options":{"num_ctx":2}}', RequestDefaults(options={"num_ctx": 1})),
@@ -93,7 +93,7 @@ def test_what_needs_no_change_is_the_same_object(body: bytes, defaults: RequestD
 
 
 @pytest.mark.parametrize(
-    ("body", "model", "fills", "rewritten"),
+    ("body", "model", "defaults", "rewritten"),
     [
         pytest.param(
             b'{ "messages":[ {"role":"user"} ], "model":"m", "context":[1, 2], "x": 1.50 }',
@@ -173,7 +173,7 @@ def test_rewrite_refuses(body: bytes, param: str | None) -> None:
     [
         (400, b'{"error":"x does not support tools"}', errors.INVALID_REQUEST, "x does not support tools"),
         (413, b'{"error":"too big"}', errors.TOO_LARGE, "too big"),
-        (422, b"", errors.UNPROCESSABLE, "Ollama refused the request with status 422"),
+        (422, b"", errors.UNPROCESSABLE, "Ollama refused the canonical with status 422"),
         (401, b'{"error":"unauthorized"}', errors.UPSTREAM_AUTH, "Ollama answered 401: unauthorized"),
         (403, b"", errors.UPSTREAM_AUTH, "Ollama answered 403"),
         (

@@ -40,7 +40,7 @@ def _encode(fields: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("fields", "peek"),
+    ("fields", "summary"),
     [
         ({"model": "m", "messages": [HI]}, RequestSummary(model="m", stream=True)),
         ({"name": "m", "messages": [HI], "stream": None}, RequestSummary(model="m", stream=True)),

@@ -298,7 +298,7 @@ def test_options_that_are_no_object() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fills", "fields", "wire"),
+    ("defaults", "fields", "wire"),
     [
         (
             RequestDefaults(temperature=0.5, max_tokens=7),
@@ -382,7 +382,7 @@ def test_what_generate_cannot(fields: dict[str, Any], param: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "fills", "wire"),
+    ("fields", "defaults", "wire"),
     [
         ({}, NO_DEFAULTS, {}),
         ({"dimensions": 8, "base64": True, "user": "me"}, NO_DEFAULTS, {"dimensions": 8}),

@@ -42,13 +42,13 @@ encode = msgspec.json.encode
 
 
 def render(
-    request: CanonicalRequest,
+    canonical: CanonicalRequest,
     quirks: Quirks | None = None,
     stream: bool = False,
     defaults: RequestDefaults = NO_DEFAULTS,
 ) -> Any:
     back = OpenAIBack(quirks) if quirks else BACK
-    return msgspec.json.decode(back.render(request, "up", stream, defaults))
+    return msgspec.json.decode(back.render(canonical, "up", stream, defaults))
 
 
 def chat(*messages: Message, **fields: Any) -> ChatRequest:
@@ -110,10 +110,10 @@ ASKED: dict[str, tuple[CanonicalRequest, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", ASKED)
 def test_what_is_asked(case: str) -> None:
-    request, expected = ASKED[case]
-    if isinstance(request, ChatRequest):
+    canonical, expected = ASKED[case]
+    if isinstance(canonical, ChatRequest):
         expected = {"messages": [{"role": "user", "content": "Hi"}]} | expected
-    assert render(request) == {"model": "up"} | expected
+    assert render(canonical) == {"model": "up"} | expected
 
 
 def _rest(told: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ OBJECT = Quirks(reasoning="object")
 
 
 @pytest.mark.parametrize(
-    ("quirks", "job", "expected"),
+    ("quirks", "canonical", "expected"),
     [
         (PLAIN, chat(sampling=KNOBS), {"max_completion_tokens": 9}),
         (PLAIN, CompletionRequest(model="m", prompts=("p",), sampling=KNOBS), {"max_tokens": 9}),
@@ -141,8 +141,8 @@ OBJECT = Quirks(reasoning="object")
         (OBJECT, chat(reasoning=Reasoning()), {}),
     ],
 )
-def test_quirks(quirks: Quirks, request: CanonicalRequest, expected: dict[str, Any]) -> None:
-    assert _rest(render(request, quirks)) == expected
+def test_quirks(quirks: Quirks, canonical: CanonicalRequest, expected: dict[str, Any]) -> None:
+    assert _rest(render(canonical, quirks)) == expected
 
 
 @pytest.mark.parametrize("ask_usage", [True, False])
@@ -261,7 +261,7 @@ def test_parts(part: Part, expected: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "job",
+    "canonical",
     [
         chat(Message(role="user", parts=(Document(url="http://x/y"),))),
         chat(Message(role="user", parts=(Thinking(text="Hm"),))),
@@ -271,9 +271,9 @@ def test_parts(part: Part, expected: dict[str, Any]) -> None:
         CompletionRequest(model="m", prompts=("p",), system="s"),
     ],
 )
-def test_content_without_a_field_is_refused(request: CanonicalRequest) -> None:
+def test_content_without_a_field_is_refused(canonical: CanonicalRequest) -> None:
     with pytest.raises(CallerError) as caught:
-        render(request)
+        render(canonical)
     assert (caught.value.kind, caught.value.status) == (UNSUPPORTED, 400)
 
 
@@ -281,7 +281,7 @@ FILLS = RequestDefaults(temperature=0.5, max_tokens=7, fields={"keep_alive": "5m
 
 
 @pytest.mark.parametrize(
-    ("job", "expected"),
+    ("canonical", "expected"),
     [
         (chat(user="u"), {"temperature": 0.5, "max_completion_tokens": 7, "keep_alive": "5m"}),
         (
@@ -299,10 +299,10 @@ FILLS = RequestDefaults(temperature=0.5, max_tokens=7, fields={"keep_alive": "5m
         (EmbeddingRequest(model="m", inputs=("a",), user="u"), {"keep_alive": "5m"}),
     ],
 )
-def test_fills_go_where_the_request_is_open(request: CanonicalRequest, expected: dict[str, Any]) -> None:
+def test_fills_go_where_the_request_is_open(canonical: CanonicalRequest, expected: dict[str, Any]) -> None:
     """Whether it is rendered, or was such a body already and passes through."""
-    assert _rest(render(request, PLAIN, defaults=FILLS)) == expected
-    body = OpenAIBack(PLAIN).render(request, "m", False, NO_DEFAULTS)
+    assert _rest(render(canonical, PLAIN, defaults=FILLS)) == expected
+    body = OpenAIBack(PLAIN).render(canonical, "m", False, NO_DEFAULTS)
     summary = RequestSummary(model="m", stream=False)
     assert _rest(msgspec.json.decode(OpenAIBack(PLAIN).rewrite(body, summary, "up", FILLS))) == expected
 

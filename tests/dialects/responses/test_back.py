@@ -36,7 +36,7 @@ REWRITES: list[tuple[str, RequestDefaults, dict[str, Any], dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "fills", "asked", "changes"), REWRITES)
+@pytest.mark.parametrize(("name", "defaults", "asked", "changes"), REWRITES)
 def test_rewriting(
     name: str, defaults: RequestDefaults, asked: dict[str, Any], changes: dict[str, Any]
 ) -> None:
@@ -62,7 +62,7 @@ def test_how_openrouter_is_to_route_is_said_whatever_the_request_says(
     assert msgspec.json.decode(made) == ASK | {"provider": sent}
 
 
-@pytest.mark.parametrize("fills", [NO_DEFAULTS, RequestDefaults(max_tokens=5)])
+@pytest.mark.parametrize("defaults", [NO_DEFAULTS, RequestDefaults(max_tokens=5)])
 def test_a_body_that_needs_no_change_is_the_same(defaults: RequestDefaults) -> None:
     data = body(ASK).replace(b"1.0", b"1.00")
     assert BACK.rewrite(data, RESPONSES.summarize(data), "m", defaults) is data

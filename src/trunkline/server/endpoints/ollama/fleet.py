@@ -64,7 +64,7 @@ def meant(gateway: Gateway, name: str, only: str | None, verb: str) -> Meant:
     if not servers:
         text = f"There is no Ollama server to {verb} models on. Check OLLAMA_ENABLED and OLLAMA_BASE_URL"
         raise CallerError(text, INVALID_REQUEST, param="model")
-    if pinned is None and not any(listing(gateway, server).holds(name) for server in servers):
+    if pinned is None and not any(listing_of(gateway, server).holds(name) for server in servers):
         for other, listing in gateway.catalog.listings.items():
             listed = listing.models.get(names.untagged(name)) or listing.models.get(name)
             if listed is not None and ("/" in listed.id or verb != "pull"):
@@ -95,7 +95,7 @@ class Listing(NamedTuple):
         return not self.ids.isdisjoint(names.spellings(model))
 
 
-def listing(gateway: Gateway, server: OllamaServer) -> Listing:
+def listing_of(gateway: Gateway, server: OllamaServer) -> Listing:
     """What the catalog knows of a server."""
     listing = gateway.catalog.listings[server.provider.name]
     ids = listing.by_upstream.get(server.upstream.origin)
@@ -136,12 +136,12 @@ def chosen(
 
 def awake(gateway: Gateway, servers: Sequence[OllamaServer]) -> list[OllamaServer]:
     """Those that answered when they were last asked; all, if none did."""
-    return [server for server in servers if listing(gateway, server).answered] or list(servers)
+    return [server for server in servers if listing_of(gateway, server).answered] or list(servers)
 
 
 def roomiest(gateway: Gateway, servers: Sequence[OllamaServer]) -> list[OllamaServer]:
     """The one server whose models take the fewest bytes: Ollama does not tell how much disk is left."""
-    return [min(servers, key=lambda server: listing(gateway, server).size)]
+    return [min(servers, key=lambda server: listing_of(gateway, server).size)]
 
 
 def not_found(model: str) -> CallerError:

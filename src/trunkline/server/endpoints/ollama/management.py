@@ -36,7 +36,7 @@ async def pull(context: RequestContext, only: str | None = None) -> Answer:
     servers, how = fleet.chosen(gateway, servers, context.query.get("upstream"))
     servers, notes = await _awake(gateway, servers, how)
     if how != "named":
-        lacking = [server for server in servers if not fleet.listing(gateway, server).holds(model)]
+        lacking = [server for server in servers if not fleet.listing_of(gateway, server).holds(model)]
         if how == fleet.ALL:
             servers = lacking or servers
         elif len(lacking) == len(servers):
@@ -83,7 +83,7 @@ async def _awake(
 async def _has_parts(gateway: Gateway, server: OllamaServer, body: dict[str, Any]) -> bool:
     """Whether a server has the files, or the model, that another is to be made of."""
     base = body.get("from")
-    if isinstance(base, str) and base and not fleet.listing(gateway, server).holds(base):
+    if isinstance(base, str) and base and not fleet.listing_of(gateway, server).holds(base):
         return False
     digests = [
         digest
@@ -237,7 +237,7 @@ async def _having(
     await fleet.look(gateway, fleet.servers_of(gateway, only))
     servers, model = fleet.meant(gateway, name, only, verb)
     servers, _ = fleet.chosen(gateway, servers, context.query.get("upstream"))
-    having = [server for server in servers if fleet.listing(gateway, server).holds(model)]
+    having = [server for server in servers if fleet.listing_of(gateway, server).holds(model)]
     if not having:
         raise fleet.not_found(model)
     return having, model
