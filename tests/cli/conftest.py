@@ -1,4 +1,4 @@
-"""The command line called in this process, in an empty folder."""
+"""Runs the command line in this process, in an empty folder."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import pytest
 from trunkline.cli import main
 
 
-class Done(NamedTuple):
-    """What a command did."""
+class Result(NamedTuple):
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
 
-Run = Callable[..., Done]
+Run = Callable[..., Result]
 Terminal = Callable[[str], None]
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Call ``trunkline`` with these words; settings may be given as NAME="value"."""
+    """Run ``trunkline`` with some words, and with settings of the environment as NAME="value"."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: str, **env: str) -> Done:
+    def call(*words: str, **env: str) -> Result:
         capsys.readouterr()
         with monkeypatch.context() as patch:
             for name, value in env.items():
@@ -38,17 +38,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
                 main(words)
         out, err = capsys.readouterr()
         assert isinstance(end.value.code, int)
-        return Done(end.value.code, out, err)
+        return Result(end.value.code, out, err)
 
     return call
 
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Make standard output a terminal of so many columns."""
+    """Make standard output a terminal with a number of columns."""
 
-    def become(columns: str) -> None:
+    def set_columns(columns: str) -> None:
         monkeypatch.setenv("COLUMNS", columns)
         monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
 
-    return become
+    return set_columns

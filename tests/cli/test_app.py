@@ -1,3 +1,5 @@
+"""The commands, their help texts and their errors."""
+
 import re
 import shlex
 import socket
@@ -20,13 +22,13 @@ COMMANDS = ["version", "init", "up", "serve", "check", "schema", "mock", "keys"]
 
 
 @pytest.mark.parametrize("words", [["--version"], ["-V"]])
-def test_the_version_needs_nothing(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed_without_exiting(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(words)
     assert capsys.readouterr().out == f"trunkline {trunkline.__version__}\n"
 
 
 @pytest.mark.parametrize("words", [["version"], ["--version", "serve"]])
-def test_the_version_among_other_words(run: Run, words: list[str]) -> None:
+def test_the_version_with_other_words(run: Run, words: list[str]) -> None:
     assert run(*words) == (0, f"trunkline {trunkline.__version__}\n", "")
 
 
@@ -63,18 +65,18 @@ def test_help_names_the_commands(run: Run, words: list[str]) -> None:
         assert f"\n  {command} " in done.out
 
 
-def every_command(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def list_commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from every_command(command, f"{path}{name} ")
+            yield from list_commands(command, f"{path}{name} ")
         else:
             yield path + name, command
 
 
-EVERY = dict(every_command(typer.main.get_command(app)))
+COMMANDS_BY_NAME = dict(list_commands(typer.main.get_command(app)))
 
 
-@pytest.mark.parametrize("command", EVERY)
+@pytest.mark.parametrize("command", COMMANDS_BY_NAME)
 def test_every_commands_help_has_an_example(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.code == 0
@@ -82,30 +84,32 @@ def test_every_commands_help_has_an_example(run: Run, command: str) -> None:
     assert f"    trunkline {command}" in done.out or f"(trunkline {command}" in done.out
 
 
-@pytest.mark.parametrize("command", EVERY)
-def test_every_commands_help_explains_its_words(command: str) -> None:
-    first, *_ = str(EVERY[command].help).split("\n")
+@pytest.mark.parametrize("command", COMMANDS_BY_NAME)
+def test_every_command_and_option_has_a_help_text(command: str) -> None:
+    first, *_ = str(COMMANDS_BY_NAME[command].help).split("\n")
     assert first[0].isupper()
     assert first.endswith((".", ":"))
-    for parameter in EVERY[command].params:
-        said = parameter.help or ""
-        assert said.endswith((".", "…")), said
-        # What has a default shows it; no other place says it too.
+    for parameter in COMMANDS_BY_NAME[command].params:
+        help_text = parameter.help or ""
+        assert help_text.endswith((".", "…")), help_text
+        # Typer shows a default by itself, so the help text does not repeat it.
         if parameter.default not in (None, False):
             assert parameter.show_default or parameter.hidden
-            assert "Default:" not in said
+            assert "Default:" not in help_text
 
 
-@pytest.mark.parametrize("command", EVERY)
-def test_the_examples_are_commands_that_there_are(command: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS_BY_NAME)
+def test_the_examples_are_valid_commands(command: str) -> None:
     for line in re.findall(
-        r"^ *(?:[A-Z_]+=\S+ )?(?:KEY=\$\()?(trunkline .*?)\)?$", EVERY[command].help, re.MULTILINE
+        r"^ *(?:[A-Z_]+=\S+ )?(?:KEY=\$\()?(trunkline .*?)\)?$", COMMANDS_BY_NAME[command].help, re.MULTILINE
     ):
         line = re.split(r" > | {2,}", line)[0]
         words = shlex.split(line)[1:]
-        own = max((name for name in EVERY if words[: len(name.split())] == name.split()), key=len)
-        given = words[len(own.split()) :]
-        EVERY[own].make_context(own, given, resilient_parsing=False)
+        command_name = max(
+            (name for name in COMMANDS_BY_NAME if words[: len(name.split())] == name.split()), key=len
+        )
+        arguments = words[len(command_name.split()) :]
+        COMMANDS_BY_NAME[command_name].make_context(command_name, arguments, resilient_parsing=False)
 
 
 def test_keys_alone_prints_its_help(run: Run) -> None:
@@ -152,7 +156,7 @@ def test_a_port_that_is_taken_is_one_line_of_the_mock(run: Run) -> None:
     )
 
 
-def test_two_mistakes_are_two_lines(run: Run) -> None:
+def test_two_problems_are_two_lines(run: Run) -> None:
     done = run("check", PORT="x", LOG_FORMAT="y")
     assert done.code == 2
     assert [line.split(": ")[:3] for line in done.err.splitlines()] == [
@@ -161,7 +165,7 @@ def test_two_mistakes_are_two_lines(run: Run) -> None:
     ]
 
 
-def test_other_errors_that_a_person_can_mend_are_lines_with_exit_code_1(run: Run) -> None:
+def test_other_errors_that_the_user_can_correct_are_one_line_and_exit_code_1(run: Run) -> None:
     done = run("keys", "list", DATABASE_URL="sqlite:////no/such/folder/k.db")
     assert (done.code, done.err) == (
         1,
@@ -171,20 +175,20 @@ def test_other_errors_that_a_person_can_mend_are_lines_with_exit_code_1(run: Run
     assert (done.code, done.err) == (1, "trunkline: error: no/such/folder.yaml: No such file or directory\n")
 
 
-def test_what_is_our_own_fault_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> str:
+def test_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("trunkline.settings.schema.schema_text", broken)
+    monkeypatch.setattr("trunkline.settings.schema.schema_text", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main(["schema"])
 
 
 def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted() -> str:
+    def interrupt() -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trunkline.settings.schema.schema_text", interrupted)
+    monkeypatch.setattr("trunkline.settings.schema.schema_text", interrupt)
     assert run("schema").code == 130
 
 
@@ -192,11 +196,11 @@ def test_the_schema_is_printed(run: Run) -> None:
     assert run("schema").out == schema_text()
 
 
-def test_the_mock_gets_its_options(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr("trunkline_mock.run", lambda *given, announce: asked.append((given, announce("up"))))
+def test_the_mock_is_run_with_the_options(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr("trunkline_mock.run", lambda *given, announce: calls.append((given, announce("up"))))
     done = run(
         "mock", "--shape", "ollama", "--port", "0", "--script", "s.yaml", "--model", "a", "--model", "b"
     )
     assert (done.code, done.out) == (0, "up\n")
-    assert asked == [(("ollama", "127.0.0.1", 0, Path("s.yaml"), ["a", "b"]), None)]
+    assert calls == [(("ollama", "127.0.0.1", 0, Path("s.yaml"), ["a", "b"]), None)]

@@ -1,4 +1,4 @@
-"""What `--json` prints is JSON and nothing besides, on a terminal too; notes go to standard error."""
+"""`--json` prints only JSON, also on a terminal. Notes go to standard error."""
 
 import json
 
@@ -21,7 +21,7 @@ LISTS = {
 OBJECTS = ["explain custom", "db status"]
 
 
-def fill(run: Run) -> None:
+def fill_store(run: Run) -> None:
     for words in (
         "teams create research --rpm 5 --budget 1/day",
         "keys create laptop --team research --expires 30d",
@@ -34,7 +34,7 @@ def fill(run: Run) -> None:
 @pytest.mark.parametrize("columns", [None, "80"])
 @pytest.mark.parametrize("filled", [False, True])
 @pytest.mark.parametrize("command", [*LISTS, *OBJECTS])
-def test_json_alone(
+def test_only_json_is_printed(
     run: Run,
     terminal: Terminal,
     monkeypatch: pytest.MonkeyPatch,
@@ -44,7 +44,7 @@ def test_json_alone(
 ) -> None:
     monkeypatch.setenv("OLLAMA_ENABLED", "false")
     if filled:
-        fill(run)
+        fill_store(run)
     if columns is not None:
         terminal(columns)
     done = run(*command.split(), "--json")
@@ -57,20 +57,20 @@ def test_json_alone(
         assert bool(found) == (command == "models" or (filled and "usage" not in command))
 
 
-def test_every_command_with_a_table_is_tried() -> None:
+def test_every_command_with_json_is_tested() -> None:
     import typer
 
     from trunkline.cli.app import app
 
-    def with_json(group: object, path: str) -> list[str]:
-        found = []
+    def find_commands(group: object, path: str) -> list[str]:
+        commands = []
         for name, command in getattr(group, "commands", {}).items():
-            found += with_json(command, f"{path} {name}")
+            commands += find_commands(command, f"{path} {name}")
         if any("--json" in parameter.opts for parameter in getattr(group, "params", ())):
-            found.append(path.strip())
-        return found
+            commands.append(path.strip())
+        return commands
 
-    assert set(with_json(typer.main.get_command(app), "")) == {
+    assert set(find_commands(typer.main.get_command(app), "")) == {
         " ".join(word for word in command.split() if word not in ("--all", "custom"))
         for command in (*LISTS, *OBJECTS)
     }

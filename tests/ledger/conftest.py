@@ -1,4 +1,4 @@
-"""An opened store, and what writes usage into it, once in each kind of database."""
+"""An opened store and the usage in it, for each kind of database."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from trunkline.ledger.recording import Recording
 from trunkline.ledger.store import Store
+from trunkline.ledger.usage_store import UsageStore
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def store(database: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def recording(database: str) -> Iterator[Recording]:
-    opened = Recording(database)
+def usage_store(database: str) -> Iterator[UsageStore]:
+    opened = UsageStore(database)
     yield opened
     opened.close()

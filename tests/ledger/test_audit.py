@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.ledger.audit import entries, note
+from trunkline.ledger.audit import add_entry, list_entries
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.rules import RuleStore
@@ -19,33 +19,33 @@ def test_the_newest_change_comes_first_page_by_page(store: Store) -> None:
     before = datetime.now(UTC)
     for number in range(5):
         with store.begin() as connection:
-            note(connection, "k1", "key.change", f"s{number}", {"to": number} if number else None)
-    found = entries(store, limit=2)
-    while len(page := entries(store, limit=2, before=found[-1].id)) == 2:
-        found += page
-    found += page
-    assert [(entry.subject, entry.details) for entry in found] == [
+            add_entry(connection, "k1", "key.change", f"s{number}", {"to": number} if number else None)
+    entries = list_entries(store, limit=2)
+    while len(page := list_entries(store, limit=2, before=entries[-1].id)) == 2:
+        entries += page
+    entries += page
+    assert [(entry.subject, entry.details) for entry in entries] == [
         ("s4", {"to": 4}),
         ("s3", {"to": 3}),
         ("s2", {"to": 2}),
         ("s1", {"to": 1}),
         ("s0", {}),
     ]
-    assert {(entry.actor, entry.action) for entry in found} == {("k1", "key.change")}
-    assert all(before <= entry.at <= datetime.now(UTC) for entry in found)
-    assert entries(store, before=found[-1].id) == []
+    assert {(entry.actor, entry.action) for entry in entries} == {("k1", "key.change")}
+    assert all(before <= entry.at <= datetime.now(UTC) for entry in entries)
+    assert list_entries(store, before=entries[-1].id) == []
 
 
-def test_a_change_that_fails_is_no_change(store: Store) -> None:
+def test_a_change_that_fails_is_not_recorded(store: Store) -> None:
     with store.engine.connect() as connection:
-        note(connection, "k1", "key.change", "s")
+        add_entry(connection, "k1", "key.change", "s")
         connection.rollback()
     with pytest.raises(StoreError):
         KeyStore(store).revoke("nobody")
-    assert entries(store) == []
+    assert list_entries(store) == []
 
 
-def test_every_change_by_hand_is_noted_without_any_secret(store: Store) -> None:
+def test_every_change_is_recorded_without_secrets(store: Store) -> None:
     keys, teams, rules = KeyStore(store, "boss"), TeamStore(store, "boss"), RuleStore(store, "boss")
     team = teams.create("sales")
     teams.change("sales", local_only=True)
@@ -72,9 +72,9 @@ def test_every_change_by_hand_is_noted_without_any_secret(store: Store) -> None:
         ("key.revoke", record.id, {"name": "b"}),
         ("team.remove", team.id, {"name": "sales"}),
     ]
-    found = entries(store)[::-1]
-    assert [(entry.action, entry.subject) for entry in found] == [each[:2] for each in expected]
-    for entry, (_, _, details) in zip(found, expected, strict=True):
+    entries = list_entries(store)[::-1]
+    assert [(entry.action, entry.subject) for entry in entries] == [each[:2] for each in expected]
+    for entry, (_, _, details) in zip(entries, expected, strict=True):
         assert entry.actor == "boss"
         assert details.items() <= entry.details.items()
         for secret in (text, other_text, record.hash, rotated.hash, hook):

@@ -1,4 +1,4 @@
-"""The journal's files: locked, cut off, left behind."""
+"""The journal's files: appended to, locked, truncated, abandoned."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.ledger.making import row
+from tests.ledger.factories import make_row
 from trunkline.ledger.journal import Batch, Journal, Segment
 from trunkline.ledger.usage_rows import UsageRow
 
 BATCHES: list[list[UsageRow]] = [
-    [row(prompt="Grüße"), row(error="timeout", cost_micros=None)],
-    [row()],
-    [row(), row(), row()],
+    [make_row(prompt="Grüße"), make_row(error="timeout", cost_micros=None)],
+    [make_row()],
+    [make_row(), make_row(), make_row()],
 ]
 
 
@@ -29,9 +29,9 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path / "some" / "folder")
 
 
-def left_behind(journal: Journal, *batches: Batch) -> Path:
-    """A segment that nobody holds any more."""
-    segment = journal.begin()
+def abandon_segment(journal: Journal, *batches: Batch) -> Path:
+    """Create a segment that nobody has locked, and return its path."""
+    segment = journal.create_segment()
     for batch in batches:
         segment.append(batch)
     segment.close()
@@ -39,17 +39,17 @@ def left_behind(journal: Journal, *batches: Batch) -> Path:
 
 
 @pytest.fixture
-def take(journal: Journal) -> Iterator[list[Segment]]:
-    """Segments that are closed at the end."""
-    taken: list[Segment] = []
-    yield taken
-    for segment in taken:
+def opened(journal: Journal) -> Iterator[list[Segment]]:
+    """A list of segments that are closed at the end."""
+    segments: list[Segment] = []
+    yield segments
+    for segment in segments:
         segment.close()
 
 
-def test_what_is_appended_is_read(journal: Journal, take: list[Segment]) -> None:
-    segment = journal.begin()
-    take.append(segment)
+def test_appended_batches_are_read(journal: Journal, opened: list[Segment]) -> None:
+    segment = journal.create_segment()
+    opened.append(segment)
     assert list(segment.read()) == []
     for number, batch in enumerate(BATCHES, 1):
         segment.append(batch)
@@ -57,115 +57,118 @@ def test_what_is_appended_is_read(journal: Journal, take: list[Segment]) -> None
         assert list(segment.read()) == BATCHES[:number]
 
 
-def test_only_its_owner_reads_it(journal: Journal) -> None:
-    path = left_behind(journal, *BATCHES)
+def test_only_its_owner_can_read_a_segment(journal: Journal) -> None:
+    path = abandon_segment(journal, *BATCHES)
     assert [stat.S_IMODE(each.stat().st_mode) for each in (path.parent, path)] == [0o700, 0o600]
 
 
-@pytest.mark.parametrize("kept", ["nothing", "length", "some", "nearly all"])
-def test_a_batch_that_was_cut_off_is_none(journal: Journal, take: list[Segment], kept: str) -> None:
-    whole = left_behind(journal, *BATCHES[:2]).stat().st_size
-    path = left_behind(journal, *BATCHES)
+@pytest.mark.parametrize("remainder", ["nothing", "length", "some", "nearly all"])
+def test_a_truncated_batch_is_not_read(journal: Journal, opened: list[Segment], remainder: str) -> None:
+    whole = abandon_segment(journal, *BATCHES[:2]).stat().st_size
+    path = abandon_segment(journal, *BATCHES)
     full = path.stat().st_size
     os.truncate(
-        path, {"nothing": whole + 1, "length": whole + 4, "some": whole + 9, "nearly all": full - 1}[kept]
+        path,
+        {"nothing": whole + 1, "length": whole + 4, "some": whole + 9, "nearly all": full - 1}[remainder],
     )
-    take += journal.orphans()
-    assert [list(segment.read()) for segment in take] == [BATCHES[:2]] * 2
+    opened += journal.claim_abandoned_segments()
+    assert [list(segment.read()) for segment in opened] == [BATCHES[:2]] * 2
 
 
-def test_what_another_version_has_written_is_kept(journal: Journal) -> None:
-    path = left_behind(journal, *BATCHES[:2])
-    alien = msgspec.msgpack.encode([["a", "row", "of", "another", "shape"]])
+def test_a_file_with_batches_of_another_version_is_kept(journal: Journal) -> None:
+    path = abandon_segment(journal, *BATCHES[:2])
+    unreadable = msgspec.msgpack.encode([["a", "row", "of", "another", "shape"]])
     with path.open("ab") as file:
-        file.write(len(alien).to_bytes(4, "big") + alien)
-        written = msgspec.msgpack.encode(BATCHES[2])
-        file.write(len(written).to_bytes(4, "big") + written)
-    (segment,) = journal.orphans()
-    assert (list(segment.read()), segment.strange) == (BATCHES, True)
+        file.write(len(unreadable).to_bytes(4, "big") + unreadable)
+        readable = msgspec.msgpack.encode(BATCHES[2])
+        file.write(len(readable).to_bytes(4, "big") + readable)
+    (segment,) = journal.claim_abandoned_segments()
+    assert (list(segment.read()), segment.has_unreadable) == (BATCHES, True)
     segment.remove()
     (kept,) = journal.folder.iterdir()
-    assert alien in kept.read_bytes()
-    assert journal.orphans() == []
+    assert unreadable in kept.read_bytes()
+    assert journal.claim_abandoned_segments() == []
 
 
-def test_an_older_versions_rows_are_read(journal: Journal, take: list[Segment]) -> None:
-    """It wrote true and nil where there are 1 and an empty text now."""
-    older = row(last=True, streamed=False, end_user=None, route=None)
-    take.append(journal.begin())
-    take[0].append([older])
-    assert list(take[0].read()) == [[older]]
+def test_rows_of_an_older_version_are_read(journal: Journal, opened: list[Segment]) -> None:
+    """Older versions wrote true and nil in place of 1 and an empty text."""
+    older = make_row(last=True, streamed=False, end_user=None, route=None)
+    opened.append(journal.create_segment())
+    opened[0].append([older])
+    assert list(opened[0].read()) == [[older]]
 
 
-def test_what_is_left_behind_is_found_oldest_first_and_once(
-    journal: Journal, take: list[Segment], monkeypatch: pytest.MonkeyPatch
+def test_abandoned_segments_are_claimed_once_oldest_first(
+    journal: Journal, opened: list[Segment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert journal.orphans() == []
+    assert journal.claim_abandoned_segments() == []
     clock = iter(range(1_700_000_000_000, 2_000_000_000_000, 10))
     monkeypatch.setattr("trunkline.ledger.journal.time.time_ns", lambda: next(clock) * 1_000_000)
-    paths = [left_behind(journal, batch) for batch in BATCHES]
-    take += journal.orphans()
-    assert [segment.path for segment in take] == paths
-    assert [list(segment.read()) for segment in take] == [[batch] for batch in BATCHES]
-    assert all(segment.cold and segment.closed for segment in take)
-    assert journal.orphans() == []
-    assert Journal(journal.folder).orphans() == []
+    paths = [abandon_segment(journal, batch) for batch in BATCHES]
+    opened += journal.claim_abandoned_segments()
+    assert [segment.path for segment in opened] == paths
+    assert [list(segment.read()) for segment in opened] == [[batch] for batch in BATCHES]
+    assert all(segment.in_file_only and segment.closed for segment in opened)
+    assert journal.claim_abandoned_segments() == []
+    assert Journal(journal.folder).claim_abandoned_segments() == []
 
 
-def test_what_was_taken_over_and_let_go_is_found_again(journal: Journal, take: list[Segment]) -> None:
-    left_behind(journal, *BATCHES)
-    (first,) = journal.orphans()
-    first.close()
-    take += journal.orphans()
-    assert [list(segment.read()) for segment in take] == [BATCHES]
-    take[0].remove()
-    assert journal.orphans() == []
-    assert list(journal.folder.iterdir()) == []
-    take.clear()
-
-
-def test_a_segment_that_begins_is_not_taken_for_one_left_behind(
-    journal: Journal, take: list[Segment], monkeypatch: pytest.MonkeyPatch
+def test_a_claimed_segment_that_is_closed_can_be_claimed_again(
+    journal: Journal, opened: list[Segment]
 ) -> None:
-    """Whoever looks between the making of its file and the lock on it."""
+    abandon_segment(journal, *BATCHES)
+    (first,) = journal.claim_abandoned_segments()
+    first.close()
+    opened += journal.claim_abandoned_segments()
+    assert [list(segment.read()) for segment in opened] == [BATCHES]
+    opened[0].remove()
+    assert journal.claim_abandoned_segments() == []
+    assert list(journal.folder.iterdir()) == []
+    opened.clear()
+
+
+def test_a_new_segment_is_not_claimed_before_it_is_locked(
+    journal: Journal, opened: list[Segment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process searches between the creation of the file and the lock on it."""
     flock = fcntl.flock
-    looked: list[list[Segment]] = []
+    claimed: list[list[Segment]] = []
 
-    def look_first(fd: int, how: int) -> None:
+    def claim_first(fd: int, operation: int) -> None:
         monkeypatch.setattr(fcntl, "flock", flock)
-        looked.append(journal.orphans())
-        flock(fd, how)
+        claimed.append(journal.claim_abandoned_segments())
+        flock(fd, operation)
 
-    monkeypatch.setattr(fcntl, "flock", look_first)
-    take.append(journal.begin())
-    assert looked == [[]]
-    assert journal.orphans() == []
-
-
-def test_other_files_are_nobodys_business(journal: Journal) -> None:
-    journal.begin().remove()
-    (journal.folder / "notes.txt").write_text("mine")
-    assert journal.orphans() == []
+    monkeypatch.setattr(fcntl, "flock", claim_first)
+    opened.append(journal.create_segment())
+    assert claimed == [[]]
+    assert journal.claim_abandoned_segments() == []
 
 
-HOLD = """
+def test_other_files_are_ignored(journal: Journal) -> None:
+    journal.create_segment().remove()
+    (journal.folder / "other.txt").write_text("text")
+    assert journal.claim_abandoned_segments() == []
+
+
+HOLD_SEGMENT = """
 import sys
 from pathlib import Path
 from tests.ledger.test_journal import BATCHES
 from trunkline.ledger.journal import Journal
-segment = Journal(Path(sys.argv[1])).begin()
+segment = Journal(Path(sys.argv[1])).create_segment()
 segment.append(BATCHES[0])
 print(segment.path, flush=True)
 sys.stdin.read()
 """
 
 
-def test_a_living_process_keeps_its_segments_and_a_killed_one_leaves_them(
-    journal: Journal, take: list[Segment]
+def test_segments_of_a_running_process_are_not_claimed_and_those_of_a_killed_one_are(
+    journal: Journal, opened: list[Segment]
 ) -> None:
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(journal.folder)],
+        [sys.executable, "-c", HOLD_SEGMENT, str(journal.folder)],
         stdin=pipe,
         stdout=pipe,
         text=True,
@@ -176,22 +179,22 @@ def test_a_living_process_keeps_its_segments_and_a_killed_one_leaves_them(
             assert process.stdout is not None
             path = Path(process.stdout.readline().strip())
             assert path.parent == journal.folder
-            assert journal.orphans() == []
+            assert journal.claim_abandoned_segments() == []
         finally:
             process.kill()
         process.wait()
-        take += journal.orphans()
-    assert [segment.path for segment in take] == [path]
-    (found,) = [list(segment.read()) for segment in take]
-    assert [[len(batch), batch[0].prompt] for batch in found] == [[2, "Grüße"]]
+        opened += journal.claim_abandoned_segments()
+    assert [segment.path for segment in opened] == [path]
+    (batches,) = [list(segment.read()) for segment in opened]
+    assert [[len(batch), batch[0].prompt] for batch in batches] == [[2, "Grüße"]]
 
 
 @pytest.mark.parametrize("written", [0, 1, 7])
-def test_a_full_disk_leaves_the_file_as_it_was(
-    journal: Journal, take: list[Segment], monkeypatch: pytest.MonkeyPatch, written: int
+def test_a_full_disk_leaves_the_file_unchanged(
+    journal: Journal, opened: list[Segment], monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
-    segment = journal.begin()
-    take.append(segment)
+    segment = journal.create_segment()
+    opened.append(segment)
     segment.append(BATCHES[0])
     write = os.write
     with monkeypatch.context() as patch:
@@ -203,9 +206,9 @@ def test_a_full_disk_leaves_the_file_as_it_was(
     assert list(segment.read()) == [BATCHES[0], BATCHES[2]]
 
 
-def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_raises(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     journal = Journal(tmp_path / "file" / "folder")
     with pytest.raises(OSError, match="Not a directory"):
-        journal.begin()
-    assert journal.orphans() == []
+        journal.create_segment()
+    assert journal.claim_abandoned_segments() == []

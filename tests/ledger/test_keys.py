@@ -1,3 +1,5 @@
+"""The store of keys."""
+
 import re
 import stat
 import sys
@@ -11,7 +13,7 @@ import msgspec
 import pytest
 
 from trunkline.ledger.keys import KeyStore
-from trunkline.ledger.locate import StoreError, Why, driver_url, sqlite_file
+from trunkline.ledger.locate import StoreError, StoreErrorReason, driver_url, sqlite_file
 from trunkline.ledger.policies import Role
 from trunkline.ledger.tables import metadata
 from trunkline.ledger.teams import TeamStore
@@ -23,7 +25,7 @@ def store(database: str) -> Iterator[KeyStore]:
         yield opened
 
 
-def test_a_key_is_given_once_and_stored_hashed(store: KeyStore) -> None:
+def test_a_key_is_returned_once_and_stored_hashed(store: KeyStore) -> None:
     before = datetime.now(UTC)
     record, text = store.create("laptop")
     assert re.fullmatch(r"gw_[A-Za-z0-9_-]{43}", text)
@@ -39,7 +41,7 @@ def test_a_key_is_given_once_and_stored_hashed(store: KeyStore) -> None:
             assert text not in repr(connection.execute(table.select()).all())
 
 
-def test_the_file_holds_no_key(tmp_path: Path) -> None:
+def test_the_file_contains_no_key(tmp_path: Path) -> None:
     with KeyStore(f"sqlite:///{tmp_path}/k.db") as store:
         record, text = store.create("laptop")
         files = [path.read_bytes() for path in tmp_path.iterdir()]
@@ -47,13 +49,13 @@ def test_the_file_holds_no_key(tmp_path: Path) -> None:
     assert not any(text.encode() in content for content in files)
 
 
-@pytest.mark.parametrize("asked", [None, "member", "admin"])
-def test_the_first_key_is_an_admins_and_later_ones_are_what_was_asked(
-    store: KeyStore, asked: Role | None
+@pytest.mark.parametrize("role", [None, "member", "admin"])
+def test_the_first_key_is_an_admins_and_later_ones_have_the_requested_role(
+    store: KeyStore, role: Role | None
 ) -> None:
-    first, _ = store.create("first", asked)
-    second, _ = store.create("second", asked)
-    assert (first.role, second.role) == ("admin", asked or "member")
+    first, _ = store.create("first", role)
+    second, _ = store.create("second", role)
+    assert (first.role, second.role) == ("admin", role or "member")
 
 
 def test_names_are_unique_among_active_keys(store: KeyStore) -> None:
@@ -66,28 +68,28 @@ def test_names_are_unique_among_active_keys(store: KeyStore) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201, "a\nb"])
-def test_names_are_printable(store: KeyStore, name: str) -> None:
+def test_a_name_is_printable_and_not_too_long(store: KeyStore, name: str) -> None:
     with pytest.raises(StoreError, match="a key needs a name"):
         store.create(name)
 
 
-@pytest.mark.parametrize("way", ["id", "name", "prefix", "text"])
-def test_revoking(store: KeyStore, way: str) -> None:
+@pytest.mark.parametrize("kind", ["id", "name", "prefix", "text"])
+def test_a_key_is_revoked_by_any_reference(store: KeyStore, kind: str) -> None:
     record, text = store.create("laptop")
     other, _ = store.create("other")
-    which = text if way == "text" else str(getattr(record, way))
-    revoked = store.revoke(which)
+    reference = text if kind == "text" else str(getattr(record, kind))
+    revoked = store.revoke(reference)
     assert revoked.id == record.id
     assert revoked.revoked_at is not None
     assert revoked.revoked_at.tzinfo is not None
     assert store.active() == [other]
     assert store.list() == [revoked, other]
     with pytest.raises(StoreError, match="of no active key") as caught:
-        store.revoke(which)
+        store.revoke(reference)
     assert text not in str(caught.value)
 
 
-def test_what_means_several_keys_revokes_none(store: KeyStore) -> None:
+def test_an_ambiguous_reference_revokes_no_key(store: KeyStore) -> None:
     record, _ = store.create("a")
     store.create(record.id)
     with pytest.raises(StoreError, match="of several active keys"):
@@ -108,7 +110,7 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def test_what_is_said_of_a_key_is_stored(store: KeyStore) -> None:
+def test_all_fields_of_a_key_are_stored(store: KeyStore) -> None:
     team = TeamStore(store.store).create("sales")
     fields = FIELDS | {"team_id": team.id}
     record, _ = store.create("laptop", **fields)
@@ -125,7 +127,7 @@ def test_what_is_said_of_a_key_is_stored(store: KeyStore) -> None:
 
 
 @pytest.mark.parametrize("field", [*FIELDS, "role", "name"])
-def test_a_field_is_changed_alone_and_taken_back(store: KeyStore, field: str) -> None:
+def test_a_field_is_changed_by_itself_and_changed_back(store: KeyStore, field: str) -> None:
     record, _ = store.create("laptop")
     other, _ = store.create("other")
     value = FIELDS.get(field, "read-only" if field == "role" else "desk")
@@ -137,33 +139,33 @@ def test_a_field_is_changed_alone_and_taken_back(store: KeyStore, field: str) ->
 
 
 @pytest.mark.parametrize(
-    ("work", "problem", "why"),
+    ("call", "problem", "reason"),
     [
-        (lambda store: store.change("a", name="b"), "there is a key named 'b' already", "taken"),
-        (lambda store: store.change("a", name=" "), "a key needs a name", "wrong"),
-        (lambda store: store.change("a", hash="x"), "no field 'hash' that can be set", "wrong"),
-        (lambda store: store.create("c", revoked_at=None), "no field 'revoked_at'", "wrong"),
-        (lambda store: store.change("a", team_id="x"), "no team with the id 'x'", "missing"),
-        (lambda store: store.create("c", team_id="x"), "no team with the id 'x'", "missing"),
-        (lambda store: store.change("gone", zdr=True), "of no active key", "missing"),
-        (lambda store: store.rotate("gone"), "of no active key", "missing"),
-        (lambda store: store.find("nobody"), "of no active key", "missing"),
+        (lambda store: store.change("a", name="b"), "there is a key named 'b' already", "conflict"),
+        (lambda store: store.change("a", name=" "), "a key needs a name", "invalid"),
+        (lambda store: store.change("a", hash="x"), "no field 'hash' that can be set", "invalid"),
+        (lambda store: store.create("c", revoked_at=None), "no field 'revoked_at'", "invalid"),
+        (lambda store: store.change("a", team_id="x"), "no team with the id 'x'", "not_found"),
+        (lambda store: store.create("c", team_id="x"), "no team with the id 'x'", "not_found"),
+        (lambda store: store.change("gone", zdr=True), "of no active key", "not_found"),
+        (lambda store: store.rotate("gone"), "of no active key", "not_found"),
+        (lambda store: store.find("nobody"), "of no active key", "not_found"),
     ],
 )
-def test_what_makes_no_sense_changes_nothing(
-    store: KeyStore, work: Callable[[KeyStore], object], problem: str, why: Why
+def test_a_request_that_is_refused_changes_nothing(
+    store: KeyStore, call: Callable[[KeyStore], object], problem: str, reason: StoreErrorReason
 ) -> None:
     for name in ("a", "b", "gone"):
         store.create(name)
     store.revoke("gone")
     before = store.list()
     with pytest.raises(StoreError, match=problem) as caught:
-        work(store)
-    assert caught.value.why == why
+        call(store)
+    assert caught.value.reason == reason
     assert store.list() == before
 
 
-def test_a_key_may_be_given_its_own_name_and_that_of_a_revoked_one(store: KeyStore) -> None:
+def test_a_key_can_be_given_its_own_name_and_that_of_a_revoked_key(store: KeyStore) -> None:
     record, _ = store.create("a")
     store.create("b")
     store.revoke("b")
@@ -171,15 +173,15 @@ def test_a_key_may_be_given_its_own_name_and_that_of_a_revoked_one(store: KeySto
     assert store.change("a", name="b").name == "b"
 
 
-@pytest.mark.parametrize("way", ["id", "name", "prefix", "text"])
-def test_a_key_is_found_by_what_people_have_of_it(store: KeyStore, way: str) -> None:
+@pytest.mark.parametrize("kind", ["id", "name", "prefix", "text"])
+def test_a_key_is_found_by_any_reference(store: KeyStore, kind: str) -> None:
     record, text = store.create("laptop")
     store.create("other")
-    assert store.find(text if way == "text" else str(getattr(record, way))) == record
+    assert store.find(text if kind == "text" else str(getattr(record, kind))) == record
 
 
 @pytest.mark.parametrize("grace", [timedelta(0), timedelta(hours=1)])
-def test_a_rotated_key_has_another_text_and_the_old_one_for_a_while(
+def test_a_rotated_key_is_replaced_and_the_old_one_is_accepted_for_the_grace_period(
     store: KeyStore, grace: timedelta
 ) -> None:
     record, old = store.create("laptop", owner="Zoë", tags=("x",))
@@ -195,8 +197,8 @@ def test_a_rotated_key_has_another_text_and_the_old_one_for_a_while(
         assert before + grace <= rotated.old_hash_until <= after + grace
     else:
         assert (rotated.old_hash, rotated.old_hash_until) == (None, None)
-    own = ("hash", "prefix", "old_hash", "old_hash_until")
-    assert rotated == msgspec.structs.replace(record, **{name: getattr(rotated, name) for name in own})
+    changed = ("hash", "prefix", "old_hash", "old_hash_until")
+    assert rotated == msgspec.structs.replace(record, **{name: getattr(rotated, name) for name in changed})
     assert store.list() == [rotated]
     assert store.find(new) == rotated
     with pytest.raises(StoreError, match="of no active key"):
@@ -206,7 +208,7 @@ def test_a_rotated_key_has_another_text_and_the_old_one_for_a_while(
     assert store.list() == [again]
 
 
-def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
     with KeyStore(f"sqlite:///{tmp_path}/k.db") as store:
         store.create("a")
         files = list(tmp_path.iterdir())
@@ -214,7 +216,7 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
-def test_a_store_is_opened_again_as_it_was(database: str) -> None:
+def test_a_store_that_is_opened_again_has_its_keys(database: str) -> None:
     with KeyStore(database) as store:
         record, _ = store.create("a", **FIELDS)
     with KeyStore(database) as store:
@@ -230,26 +232,26 @@ def test_a_store_is_opened_again_as_it_was(database: str) -> None:
         ("postgresql+nodriver://u:hunter2@h/d", "the store cannot be used"),
     ],
 )
-def test_a_store_that_cannot_be_opened_says_why(url: str, problem: str) -> None:
+def test_a_store_that_cannot_be_opened_raises_with_the_reason(url: str, problem: str) -> None:
     with pytest.raises(StoreError, match=problem) as caught:
         KeyStore(url)
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_driver_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(StoreError, match="needs the package 'psycopg' installed"):
         KeyStore("postgresql://u@h/d")
 
 
-def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_raises(tmp_path: Path) -> None:
     path = tmp_path / "k.db"
     path.write_bytes(b"something else entirely" * 100)
     with pytest.raises(StoreError, match="file is not a database"):
         KeyStore(f"sqlite:///{path}")
 
 
-def test_a_store_that_fails_later_says_so(store: KeyStore) -> None:
+def test_a_store_that_fails_later_raises(store: KeyStore) -> None:
     with store.store.begin() as connection:
         connection.exec_driver_sql("DROP TABLE keys")
     with pytest.raises(StoreError, match=r"the store cannot be used: .*(no such table|does not exist)"):

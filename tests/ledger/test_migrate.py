@@ -1,4 +1,4 @@
-"""Tables brought up to date, from nothing and from what earlier versions made."""
+"""Tables are brought up to date: from an empty database, and from those of earlier versions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import trunkline.ledger.migrations
 from trunkline.ledger import migrate
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError, driver_url
-from trunkline.ledger.migrate import HEAD, current
+from trunkline.ledger.migrate import HEAD, current_revision
 from trunkline.ledger.reader import open_reader, upgrade_if_needed
 from trunkline.ledger.store import Store
 from trunkline.ledger.tables import metadata
@@ -41,36 +41,43 @@ OLD = sa.Table(
     sa.UniqueConstraint("hash", name="uq_keys_hash"),
     sa.CheckConstraint("role IN ('admin', 'member')", name="ck_keys_role"),
 )
-"""The table of the first versions, which made it without migrations."""
-MADE = datetime(2026, 1, 31, 8, 30, tzinfo=UTC)
+"""The table of the first versions, which created it without migrations."""
+CREATED_AT = datetime(2026, 1, 31, 8, 30, tzinfo=UTC)
 
 
 def engine_of(url: str) -> sa.Engine:
-    """An engine without a pool: it holds nothing between two uses."""
+    """Create an engine without a pool, which has no connection while it is not used."""
     return sa.create_engine(driver_url(url), poolclass=sa.NullPool)
 
 
-def make_old(url: str, *, at: str | None) -> None:
-    """A store as an earlier version left it, with two keys; ``at``: the migration that it says it is at."""
+def create_old_store(url: str, *, revision: str | None) -> None:
+    """Create a store of an earlier version, with two keys.
+
+    Args:
+        url: The database's URL.
+        revision: The migration that it is recorded to have had, if any.
+    """
     rows = [
         {"id": name, "name": name, "hash": name * 16, "prefix": "gw_0123456", "role": role}
-        | {"created_at": MADE, "revoked_at": gone}
-        for name, role, gone in (("boss", "admin", None), ("left", "member", MADE))
+        | {"created_at": CREATED_AT, "revoked_at": revoked_at}
+        for name, role, revoked_at in (("boss", "admin", None), ("left", "member", CREATED_AT))
     ]
     with engine_of(url).begin() as connection:
         OLD.create(connection)
         connection.execute(OLD.insert(), rows)
-        if at is not None:
+        if revision is not None:
             connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
-            connection.execute(sa.text("INSERT INTO alembic_version VALUES (:at)"), {"at": at})
+            connection.execute(
+                sa.text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision}
+            )
 
 
-def described(engine: sa.Engine) -> dict[str, dict[str, Any]]:
-    """What the database says of its tables, but for Alembic's own."""
+def describe_tables(engine: sa.Engine) -> dict[str, dict[str, Any]]:
+    """Describe the tables of a database, except Alembic's own."""
     inspector = sa.inspect(engine)
-    found = {}
+    tables = {}
     for table in sorted(set(inspector.get_table_names()) - {"alembic_version"}):
-        found[table] = {
+        tables[table] = {
             "columns": {
                 each["name"]: (str(each["type"]), each["nullable"], each["default"])
                 for each in inspector.get_columns(table)
@@ -86,10 +93,10 @@ def described(engine: sa.Engine) -> dict[str, dict[str, Any]]:
                 (each["name"] or "", each["column_names"]) for each in inspector.get_indexes(table)
             ),
         }
-    return found
+    return tables
 
 
-def test_the_newest_migration_is_the_one_that_is_named() -> None:
+def test_head_is_the_newest_migration() -> None:
     folder = Path(trunkline.ledger.migrations.__file__).parent
     scripts = ScriptDirectory(str(folder))
     assert scripts.get_heads() == [HEAD]
@@ -97,23 +104,23 @@ def test_the_newest_migration_is_the_one_that_is_named() -> None:
 
 
 @pytest.mark.parametrize("before", [None, "itself", "0001"])
-def test_migrating_makes_what_the_tables_say(database: str, before: str | None) -> None:
+def test_migrations_create_the_tables_that_are_described(database: str, before: str | None) -> None:
     if before is not None:
-        make_old(database, at=None if before == "itself" else before)
+        create_old_store(database, revision=None if before == "itself" else before)
     with Store(database, migrate=False) as store:
-        migrate.migrate(store.engine)
+        migrate.run_migrations(store.engine)
         with store.begin() as connection:
-            assert current(connection) == HEAD
+            assert current_revision(connection) == HEAD
             context = MigrationContext.configure(connection, opts={"compare_type": True})
             assert compare_metadata(context, metadata) == []
-        migrated = described(store.engine)
+        migrated = describe_tables(store.engine)
         with store.begin() as connection:
             metadata.drop_all(connection)
             connection.exec_driver_sql("DROP TABLE alembic_version")
         assert migrate.upgrade(store.engine) is None
-        assert migrated == described(store.engine)
-        migrate.migrate(store.engine)  # Alembic finds nothing to do
-        assert migrated == described(store.engine)
+        assert migrated == describe_tables(store.engine)
+        migrate.run_migrations(store.engine)  # Alembic finds nothing to do
+        assert migrated == describe_tables(store.engine)
 
 
 NEW = """
@@ -124,21 +131,26 @@ with Store(sys.argv[1]):
 """
 
 
-def test_a_new_store_is_made_without_alembic(database: str) -> None:
-    """It takes ten megabytes, for the life of the process."""
+def test_a_new_store_is_created_without_alembic(database: str) -> None:
+    """Alembic takes ten megabytes, as long as the process lives."""
     command = [sys.executable, "-c", NEW, database]
     for _ in range(2):
         assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
-@pytest.mark.parametrize("at", [None, "0001"])
-def test_keys_of_an_earlier_version_stay_and_get_what_they_lacked(database: str, at: str | None) -> None:
-    make_old(database, at=at)
+@pytest.mark.parametrize("revision", [None, "0001"])
+def test_keys_of_an_earlier_version_stay_and_get_the_new_columns(database: str, revision: str | None) -> None:
+    create_old_store(database, revision=revision)
     upgrade_if_needed(database)
     with KeyStore(database) as keys:
         boss, left = keys.list()
-        assert (boss.id, boss.role, boss.created_at, boss.revoked_at) == ("boss", "admin", MADE, None)
-        assert (left.id, left.role, left.created_at, left.revoked_at) == ("left", "member", MADE, MADE)
+        assert (boss.id, boss.role, boss.created_at, boss.revoked_at) == ("boss", "admin", CREATED_AT, None)
+        assert (left.id, left.role, left.created_at, left.revoked_at) == (
+            "left",
+            "member",
+            CREATED_AT,
+            CREATED_AT,
+        )
         assert (boss.tags, boss.models, boss.local_only, boss.priority) == ((), None, False, "normal")
         assert keys.create("next", "read-only")[0].role == "read-only"
     reader = open_reader(database)
@@ -146,51 +158,51 @@ def test_keys_of_an_earlier_version_stay_and_get_what_they_lacked(database: str,
     reader.close()
 
 
-def test_a_store_says_where_it_was_before(database: str) -> None:
-    make_old(database, at="0001")
+def test_an_upgrade_returns_the_previous_revision(database: str) -> None:
+    create_old_store(database, revision="0001")
     with Store(database, migrate=False) as store:
         assert migrate.upgrade(store.engine) == "0001"
         assert migrate.upgrade(store.engine) == HEAD
 
 
-def test_a_store_of_a_newer_version_is_left_alone(database: str) -> None:
-    make_old(database, at="9999")
-    before = described(engine_of(database))
+def test_a_store_of_a_newer_version_is_not_changed(database: str) -> None:
+    create_old_store(database, revision="9999")
+    before = describe_tables(engine_of(database))
     with pytest.raises(StoreError, match=f"made by a newer Trunkline .* at 9999, this version knows {HEAD}"):
         Store(database)
-    assert described(engine_of(database)) == before
+    assert describe_tables(engine_of(database)) == before
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(database: str) -> None:
-    make_old(database, at="0001")
+    create_old_store(database, revision="0001")
     engine = engine_of(database)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE usage_hourly (mine INTEGER)")
-    before = described(engine)
+    before = describe_tables(engine)
     with pytest.raises(StoreError, match="usage_hourly"):
         Store(database)
-    assert described(engine) == before
+    assert describe_tables(engine) == before
     with engine.begin() as connection:
-        assert current(connection) == "0001"
+        assert current_revision(connection) == "0001"
         connection.exec_driver_sql("DROP TABLE usage_hourly")
     with KeyStore(database) as keys:
         assert [record.id for record in keys.list()] == ["boss", "left"]
 
 
 @pytest.mark.parametrize("before", [None, "0001"])
-def test_threads_that_upgrade_at_once_find_one_upgrade_done(database: str, before: str | None) -> None:
+def test_threads_that_upgrade_at_once_upgrade_only_once(database: str, before: str | None) -> None:
     if before is not None:
-        make_old(database, at=before)
+        create_old_store(database, revision=before)
     together = Barrier(4)
 
     def upgrade(_: int) -> str | None:
         together.wait(60)
         with Store(database) as store, store.begin() as connection:
-            return current(connection)
+            return current_revision(connection)
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(upgrade, range(4))) == [HEAD] * 4
-    assert described(engine_of(database)).keys() == metadata.tables.keys()
+    assert describe_tables(engine_of(database)).keys() == metadata.tables.keys()
 
 
 UPGRADE = """
@@ -205,7 +217,7 @@ with KeyStore(sys.argv[1]) as store:
 """
 
 
-def test_processes_that_begin_at_once_make_one_store_with_one_admin(database: str) -> None:
+def test_processes_that_start_at_once_create_one_store_with_one_admin(database: str) -> None:
     command = [sys.executable, "-c", UPGRADE, database]
     pipe = subprocess.PIPE
     names = ["a", "b", "c"]

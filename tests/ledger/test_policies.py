@@ -1,4 +1,4 @@
-"""What is stored of keys, teams, limits and budgets, as a running gateway reads it."""
+"""Keys, teams, limits and budgets, as a running gateway reads them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.ledger.making import row
+from tests.ledger.factories import make_row
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies, StoredBudget, StoredKey, StoredLimit, StoredTeam
 from trunkline.ledger.reader import PolicyReader, open_reader
-from trunkline.ledger.recording import Recording
 from trunkline.ledger.rules import RuleStore
 from trunkline.ledger.store import Store
 from trunkline.ledger.teams import TeamStore
+from trunkline.ledger.usage_store import UsageStore
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def reader(store: Store, database: str) -> Iterator[PolicyReader]:
     opened.close()
 
 
-def test_a_new_store_says_nothing(reader: PolicyReader) -> None:
+def test_a_new_store_has_no_policies(reader: PolicyReader) -> None:
     assert reader.load() == Policies()
-    assert not reader.changed()
+    assert not reader.has_changed()
 
 
-def test_all_that_is_stored_is_read(store: Store, reader: PolicyReader) -> None:
+def test_everything_that_is_stored_is_read(store: Store, reader: PolicyReader) -> None:
     keys, teams, rules = KeyStore(store), TeamStore(store), RuleStore(store)
     team = teams.create("sales", models=("gpt-*",), providers=("up",), local_only=True)
     plain_team = teams.create("plain")
@@ -107,7 +107,7 @@ def test_all_that_is_stored_is_read(store: Store, reader: PolicyReader) -> None:
 
 
 class Stores:
-    """All that changes policies."""
+    """A store with one of everything, and the classes that change it."""
 
     def __init__(self, store: Store) -> None:
         self.keys = KeyStore(store)
@@ -120,7 +120,7 @@ class Stores:
 
 
 @pytest.mark.parametrize(
-    ("change", "look", "expected"),
+    ("change", "read", "expected"),
     [
         (lambda s: s.keys.create("l"), lambda p: sorted(key.name for key in p.keys), ["k", "l"]),
         (lambda s: s.keys.change("k", zdr=True), lambda p: p.keys[0].zdr, True),
@@ -135,39 +135,39 @@ class Stores:
         (lambda s: s.rules.remove("budget", s.budget.id), lambda p: p.budgets, ()),
     ],
 )
-def test_every_change_is_news_once_and_then_read(
+def test_every_change_is_reported_until_it_is_loaded(
     store: Store,
     reader: PolicyReader,
     change: Callable[[Stores], object],
-    look: Callable[[Policies], Any],
+    read: Callable[[Policies], Any],
     expected: object,
 ) -> None:
     stores = Stores(store)
     before = reader.load()
-    assert not reader.changed()
+    assert not reader.has_changed()
     change(stores)
-    assert reader.changed()
+    assert reader.has_changed()
     after = reader.load()
-    assert look(after) == expected
+    assert read(after) == expected
     assert after != before
-    assert not reader.changed()
+    assert not reader.has_changed()
 
 
-def test_what_is_used_is_no_news(store: Store, reader: PolicyReader, database: str) -> None:
+def test_usage_is_not_a_change(store: Store, reader: PolicyReader, database: str) -> None:
     key, _ = KeyStore(store).create("k")
     before = reader.load()
-    recording = Recording(database)
-    recording.write([[row(key_id=key.id)]])
-    recording.forget(2**41)
-    recording.close()
+    usage_store = UsageStore(database)
+    usage_store.insert([[make_row(key_id=key.id)]])
+    usage_store.delete_before(2**41)
+    usage_store.close()
     assert KeyStore(store).find("k").last_used_at is not None
-    assert not reader.changed()
+    assert not reader.has_changed()
     assert reader.load() == before
 
 
-def test_a_change_that_failed_is_no_news(store: Store, reader: PolicyReader) -> None:
+def test_a_change_that_failed_is_not_reported(store: Store, reader: PolicyReader) -> None:
     KeyStore(store).create("k")
     reader.load()
     with pytest.raises(StoreError, match="a key named 'k' already"):
         KeyStore(store).create("k")
-    assert not reader.changed()
+    assert not reader.has_changed()

@@ -1,3 +1,5 @@
+"""Reads policies while other connections and processes change them."""
+
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,26 +29,26 @@ def names(reader: PolicyReader) -> list[str]:
     return [key.name for key in reader.load().keys]
 
 
-def test_what_is_written_is_seen_and_then_no_longer_news(reader: PolicyReader, url: str) -> None:
+def test_every_write_is_reported_as_a_change_until_it_is_loaded(reader: PolicyReader, url: str) -> None:
     assert names(reader) == []
-    assert not reader.changed()
+    assert not reader.has_changed()
     with KeyStore(url) as store:
         first, _ = store.create("a")
-        assert reader.changed()
+        assert reader.has_changed()
         assert names(reader) == ["a"]
-        assert not reader.changed()
-        assert not reader.changed()
+        assert not reader.has_changed()
+        assert not reader.has_changed()
         store.create("b")
-        assert reader.changed()
+        assert reader.has_changed()
         assert names(reader) == ["a", "b"]
         store.revoke("a")
-        assert reader.changed()
+        assert reader.has_changed()
         assert names(reader) == ["b"]
-    assert not reader.changed()
+    assert not reader.has_changed()
     assert first.name == "a"
 
 
-def test_a_reader_says_all_that_the_ring_of_keys_needs(reader: PolicyReader, url: str) -> None:
+def test_a_key_has_everything_that_authentication_needs(reader: PolicyReader, url: str) -> None:
     with KeyStore(url) as store:
         record, _ = store.create("a")
     (key,) = reader.load().keys
@@ -59,54 +61,54 @@ def test_a_reader_says_all_that_the_ring_of_keys_needs(reader: PolicyReader, url
     )
 
 
-def test_a_write_from_another_process_is_seen(tmp_path: Path, url: str) -> None:
+def test_a_write_of_another_process_is_reported(tmp_path: Path, url: str) -> None:
     reader = open_reader(url)
     with KeyStore(url) as store:
         store.create("a")
     assert names(reader) == ["a"]
     code = f"from trunkline.ledger.keys import KeyStore; s = KeyStore({url!r}); s.create('b'); s.close()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-    assert reader.changed()
+    assert reader.has_changed()
     assert names(reader) == ["a", "b"]
     reader.close()
 
 
-def test_a_file_that_is_replaced_or_gone_is_news(tmp_path: Path, url: str) -> None:
+def test_a_file_that_is_replaced_or_deleted_is_a_change(tmp_path: Path, url: str) -> None:
     reader = open_reader(url)
     with KeyStore(url) as store:
         store.create("a")
     assert names(reader) == ["a"]
     for path in tmp_path.iterdir():
         path.unlink()
-    assert reader.changed()
+    assert reader.has_changed()
     assert names(reader) == []
-    assert not reader.changed()
+    assert not reader.has_changed()
     with KeyStore(url) as store:
         store.create("b")
-    assert reader.changed()
+    assert reader.has_changed()
     assert names(reader) == ["b"]
     reader.close()
-    assert reader.changed()
+    assert reader.has_changed()
 
 
-def test_a_database_without_the_table_has_no_keys(tmp_path: Path, url: str) -> None:
+def test_a_file_without_tables_has_no_keys(tmp_path: Path, url: str) -> None:
     (tmp_path / "k.db").touch()
     reader = open_reader(url)
     assert names(reader) == []
     reader.close()
 
 
-def test_a_file_that_is_no_database_says_so(tmp_path: Path, url: str) -> None:
+def test_a_file_that_is_not_a_database_raises(tmp_path: Path, url: str) -> None:
     (tmp_path / "k.db").write_bytes(b"something else entirely" * 100)
     reader = open_reader(url)
     with pytest.raises(StoreError, match=r"k\.db cannot be read: file is not a database"):
         reader.load()
     with pytest.raises(StoreError, match="cannot be read"):
-        reader.changed()
+        reader.has_changed()
     reader.close()
 
 
-def test_a_path_that_leads_nowhere_says_so(tmp_path: Path) -> None:
+def test_a_path_through_a_file_raises(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     reader = open_reader(f"sqlite:///{tmp_path}/file/k.db")
     with pytest.raises(StoreError, match="Not a directory"):

@@ -1,4 +1,4 @@
-"""Transactions over a store."""
+"""Transactions of a store."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from tests.ledger.making import until_blocked
+from tests.ledger.factories import wait_until_blocked
 from tests.services import Postgres
 from trunkline.ledger.locate import StoreError
-from trunkline.ledger.policies import REVISION
+from trunkline.ledger.policies import SELECT_REVISION
 from trunkline.ledger.store import Store
 from trunkline.ledger.tables import teams
 
 
-def number(store: Store) -> list[int]:
+def policy_revision(store: Store) -> list[int]:
     with store.begin() as connection:
-        return list(connection.exec_driver_sql(REVISION).scalars())
+        return list(connection.exec_driver_sql(SELECT_REVISION).scalars())
 
 
-def test_every_change_raises_the_revision_and_nothing_else_does(store: Store) -> None:
-    assert number(store) == []
+def test_only_changes_increment_the_revision(store: Store) -> None:
+    assert policy_revision(store) == []
     for expected in (1, 2, 3):
         with store.change():
             pass
-        assert number(store) == [expected]
+        assert policy_revision(store) == [expected]
 
 
 def test_a_change_that_fails_changes_nothing(store: Store) -> None:
-    def make(number: str, *names: str) -> None:
+    def create_teams(team_id: str, *names: str) -> None:
         with store.change() as connection:
             for name in names:
-                values = {"id": number, "name": name, "created_at": sa.func.now()}
+                values = {"id": team_id, "name": name, "created_at": sa.func.now()}
                 connection.execute(teams.insert().values(values))
 
-    make("t", "a")
+    create_teams("t", "a")
     with pytest.raises(StoreError, match="the store cannot be used: "):
-        make("u", "b", "b")
-    assert number(store) == [1]
+        create_teams("u", "b", "b")
+    assert policy_revision(store) == [1]
     with store.begin() as connection:
         assert connection.execute(sa.select(teams.c.id)).scalars().all() == ["t"]
 
@@ -53,6 +53,6 @@ def test_the_first_two_changes_of_a_store_wait_for_each_other(postgres: Postgres
 
         with store.change():
             second = pool.submit(change)
-            until_blocked(store)
+            wait_until_blocked(store)
         second.result(60)
-        assert number(store) == [2]
+        assert policy_revision(store) == [2]

@@ -1,4 +1,4 @@
-"""What was used, read: periods, sums, single requests, spendings."""
+"""Reads usage: periods, totals, single rows, spending."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 
 import pytest
 
-from tests.ledger.making import DAY, NOON, counted, grouped, row
+from tests.ledger.factories import DAY, NOON, group_rows, make_row, sum_rows
 from tests.services import Postgres
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Period
-from trunkline.ledger.recording import Recording
 from trunkline.ledger.store import Store
 from trunkline.ledger.teams import TeamStore
 from trunkline.ledger.usage import (
     GROUPS,
     Group,
     day_start,
-    moment,
+    list_usage_rows,
+    parse_time,
     period_end,
     period_start,
-    requests,
-    spent,
-    sums,
+    read_spending,
+    sum_usage,
 )
 from trunkline.ledger.usage_rows import COLUMNS, UsageRow
+from trunkline.ledger.usage_store import UsageStore
 
 
 def unix(text: str) -> float:
@@ -63,7 +63,7 @@ def test_periods_begin_and_end_in_utc(per: Period, now: str, begin: str, end: st
     assert day_start(at) == unix(now[:10])
 
 
-def test_all_of_time_is_a_period_too() -> None:
+def test_the_period_total_begins_in_1970_and_does_not_end() -> None:
     assert (period_start("total", NOON), period_end("total", NOON)) == (0, float("inf"))
 
 
@@ -81,21 +81,21 @@ def test_all_of_time_is_a_period_too() -> None:
         ("0d", NOON),
     ],
 )
-def test_times_are_read_as_people_write_them(text: str, expected: float) -> None:
-    assert moment(text, NOON) == expected
+def test_times_are_parsed_as_people_write_them(text: str, expected: float) -> None:
+    assert parse_time(text, NOON) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2026-13-01", "-3d", "1.5h", "d", "7y", "9" * 400 + "d", "9" * 5000 + "d"]
 )
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_texts_that_are_not_times_are_refused(text: str) -> None:
     with pytest.raises(StoreError, match="is no time; write 2026-11-20") as caught:
-        moment(text)
-    assert caught.value.why == "wrong"
+        parse_time(text)
+    assert caught.value.reason == "invalid"
 
 
 LONG_AGO = NOON - 40 * DAY
-USED: list[tuple[float, str, str, str, str, dict[str, Any]]] = [
+USAGE: list[tuple[float, str, str, str, str, dict[str, Any]]] = [
     (LONG_AGO, "k1", "t1", "up", "m1", {"cost_micros": 7_000_000}),
     (LONG_AGO + 3600, "k2", "t1", "up", "m2", {"cost_micros": None, "cost_source": None}),
     (NOON - DAY - 1, "k1", "t1", "up", "m1", {}),
@@ -105,45 +105,48 @@ USED: list[tuple[float, str, str, str, str, dict[str, Any]]] = [
     (NOON + 1, "", "", "", "", {"attempt": 0, "status": 429, "cost_micros": 0}),
     (NOON + 3600, "k1", "t1", "up", "m1", {"cached": True, "duration_ms": 0.125}),
 ]
-VENDORS = [
-    row(at, key_id=key, team_id=team, provider=provider, model=model, **more)
-    for at, key, team, provider, model, more in USED
+ROWS = [
+    make_row(at, key_id=key, team_id=team, provider=provider, model=model, **more)
+    for at, key, team, provider, model, more in USAGE
 ]
 FIELD = {"key": "key_id", "team": "team_id"}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store with all rows, once of each kind for all the tests that only read."""
+    """A store with all rows. Each kind of database has one for all the tests that only read."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('usage')}/trunkline.db"
     else:
         server: Postgres = request.getfixturevalue("postgres")
         url = server.database()
-    recording = Recording(url)
-    recording.write([VENDORS])
-    recording.close()
+    usage_store = UsageStore(url)
+    usage_store.insert([ROWS])
+    usage_store.close()
     with Store(url) as opened:
         yield opened
 
 
-def expected_sums(rows: list[UsageRow], by: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float]]:
-    found: dict[tuple[Any, ...], dict[str, float]] = {}
-    for place, group in grouped(rows, (FIELD.get(name, name) for name in by)).items():
-        shown = []
-        for name, value in zip(by, place, strict=True):
-            text = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00Z"}.get(name)
-            shown.append(datetime.fromtimestamp(value, UTC).strftime(text) if text else value)
-        sums = counted(group)
-        sums["cost_usd"] = sums.pop("cost_micros") / 1_000_000
-        found[tuple(shown)] = sums
-    return found
+def expected_totals(rows: list[UsageRow], by: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float]]:
+    totals: dict[tuple[Any, ...], dict[str, float]] = {}
+    for values, group in group_rows(rows, (FIELD.get(name, name) for name in by)).items():
+        formatted = []
+        for name, value in zip(by, values, strict=True):
+            time_format = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00Z"}.get(name)
+            formatted.append(
+                datetime.fromtimestamp(value, UTC).strftime(time_format) if time_format else value
+            )
+        group_totals = sum_rows(group)
+        group_totals["cost_usd"] = group_totals.pop("cost_micros") / 1_000_000
+        totals[tuple(formatted)] = group_totals
+    return totals
 
 
-def told(found: list[dict[str, Any]], by: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float]]:
+def by_group(totals: list[dict[str, Any]], by: Sequence[str]) -> dict[tuple[Any, ...], dict[str, float]]:
+    """Return totals without names, by the values of their groups."""
     drop = {*by, "key_name", "team_name"}
     return {
-        tuple(each[name] for name in by): {k: v for k, v in each.items() if k not in drop} for each in found
+        tuple(each[name] for name in by): {k: v for k, v in each.items() if k not in drop} for each in totals
     }
 
 
@@ -151,14 +154,14 @@ def told(found: list[dict[str, Any]], by: Sequence[str]) -> dict[tuple[Any, ...]
     "by",
     [(), *((group,) for group in GROUPS), ("day", "provider"), ("team", "model"), ("hour", "key", "model")],
 )
-def test_sums_are_those_of_the_rows(filled: Store, by: tuple[Group, ...]) -> None:
-    found = sums(filled, by=by)
-    assert told(found, by) == expected_sums(VENDORS, by)
-    assert len(found) == len(told(found, by))
+def test_totals_are_those_of_the_rows(filled: Store, by: tuple[Group, ...]) -> None:
+    totals = sum_usage(filled, by=by)
+    assert by_group(totals, by) == expected_totals(ROWS, by)
+    assert len(totals) == len(by_group(totals, by))
 
 
 @pytest.mark.parametrize(
-    ("by", "wanted"),
+    ("by", "filters"),
     [
         (("key",), {"key": "k1"}),
         (("model",), {"team": "t1", "provider": "up"}),
@@ -169,13 +172,15 @@ def test_sums_are_those_of_the_rows(filled: Store, by: tuple[Group, ...]) -> Non
         ((), {"key": "nobody"}),
     ],
 )
-def test_sums_of_a_part(filled: Store, by: tuple[Group, ...], wanted: dict[str, Any]) -> None:
+def test_totals_of_some_keys_teams_providers_or_models(
+    filled: Store, by: tuple[Group, ...], filters: dict[str, Any]
+) -> None:
     rows = [
         each
-        for each in VENDORS
-        if all(getattr(each, FIELD.get(name, name)) == value for name, value in wanted.items())
+        for each in ROWS
+        if all(getattr(each, FIELD.get(name, name)) == value for name, value in filters.items())
     ]
-    assert told(sums(filled, by=by, **wanted), by) == expected_sums(rows, by)
+    assert by_group(sum_usage(filled, by=by, **filters), by) == expected_totals(rows, by)
 
 
 @pytest.mark.parametrize(
@@ -189,11 +194,11 @@ def test_sums_of_a_part(filled: Store, by: tuple[Group, ...], wanted: dict[str, 
         (None, NOON - NOON % DAY, 0, NOON - NOON % DAY),
     ],
 )
-def test_sums_of_a_time_are_by_the_hour_for_a_week_and_else_by_the_day(
+def test_times_are_rounded_to_hours_for_a_week_and_to_days_otherwise(
     filled: Store, since: float | None, until: float | None, begin: float, end: float
 ) -> None:
-    rows = [each for each in VENDORS if begin <= each.at / 1000 < end]
-    assert told(sums(filled, since=since, until=until), ()) == expected_sums(rows, ())
+    rows = [each for each in ROWS if begin <= each.at / 1000 < end]
+    assert by_group(sum_usage(filled, since=since, until=until), ()) == expected_totals(rows, ())
 
 
 BOUNDS = [
@@ -205,10 +210,10 @@ BOUNDS = [
 ]
 
 
-def test_sums_of_months_and_of_what_is_around_them(store: Store, recording: Recording) -> None:
+def test_totals_of_months_and_of_days_before_and_after(store: Store, usage_store: UsageStore) -> None:
     last = int(BOUNDS[-1])
-    rows = [row(at, key_id=f"k{at // DAY % 3}") for at in range(int(BOUNDS[0]), last, 23 * 3600)]
-    recording.write([rows])
+    rows = [make_row(at, key_id=f"k{at // DAY % 3}") for at in range(int(BOUNDS[0]), last, 23 * 3600)]
+    usage_store.insert([rows])
     for since in (None, *BOUNDS):
         for until in (None, *BOUNDS):
             inside = [
@@ -216,16 +221,16 @@ def test_sums_of_months_and_of_what_is_around_them(store: Store, recording: Reco
                 for each in rows
                 if (since is None or each.at >= since * 1000) and (until is None or each.at < until * 1000)
             ]
-            found = sums(store, by=["key"], since=since, until=until)
-            assert told(found, ["key"]) == expected_sums(inside, ["key"]), (since, until)
+            totals = sum_usage(store, by=["key"], since=since, until=until)
+            assert by_group(totals, ["key"]) == expected_totals(inside, ["key"]), (since, until)
         inside = [each for each in rows if each.key_id == "k1" and each.at >= (since or 0) * 1000]
-        assert spent(store, "key", "k1", int(since or 0)) == (100 * len(inside), 15 * len(inside))
+        assert read_spending(store, "key", "k1", int(since or 0)) == (100 * len(inside), 15 * len(inside))
 
 
-def test_the_dearest_comes_first_and_times_in_their_order(filled: Store) -> None:
-    assert [each["key"] for each in sums(filled, by=["key"])] == ["k1", "k2", ""]
-    assert [each["model"] for each in sums(filled, by=["model"])] == ["m1", "m2", ""]
-    days = [(each["day"], each["key"]) for each in sums(filled, by=["key", "day"])]
+def test_totals_are_sorted_by_time_and_by_cost(filled: Store) -> None:
+    assert [each["key"] for each in sum_usage(filled, by=["key"])] == ["k1", "k2", ""]
+    assert [each["model"] for each in sum_usage(filled, by=["model"])] == ["m1", "m2", ""]
+    days = [(each["day"], each["key"]) for each in sum_usage(filled, by=["key", "day"])]
     assert days == [
         ("2026-10-09", "k1"),
         ("2026-10-09", "k2"),
@@ -236,31 +241,33 @@ def test_the_dearest_comes_first_and_times_in_their_order(filled: Store) -> None
     ]
 
 
-def test_keys_and_teams_are_named_while_they_are_known(store: Store, database: str) -> None:
+def test_keys_and_teams_have_names_if_they_are_in_the_store(store: Store, database: str) -> None:
     team = TeamStore(store).create("sales")
     key, _ = KeyStore(store).create("laptop", team_id=team.id)
     KeyStore(store).revoke("laptop")
-    recording = Recording(database)
-    recording.write([[row(key_id=key.id, team_id=team.id), row(key_id="env-1", team_id="", cost_micros=1)]])
-    recording.close()
-    found = sums(store, by=["key", "team"])
-    assert [[each[name] for name in ("key", "key_name", "team", "team_name")] for each in found] == [
+    usage_store = UsageStore(database)
+    usage_store.insert(
+        [[make_row(key_id=key.id, team_id=team.id), make_row(key_id="env-1", team_id="", cost_micros=1)]]
+    )
+    usage_store.close()
+    totals = sum_usage(store, by=["key", "team"])
+    assert [[each[name] for name in ("key", "key_name", "team", "team_name")] for each in totals] == [
         [key.id, "laptop", team.id, "sales"],
         ["env-1", "", "", ""],
     ]
 
 
-def test_nothing_used_is_no_sum(store: Store) -> None:
-    assert sums(store) == sums(store, by=["day"]) == requests(store) == []
-    assert spent(store, "all", "", 0) == (0, 0)
+def test_an_empty_ledger_has_no_totals_and_no_rows(store: Store) -> None:
+    assert sum_usage(store) == sum_usage(store, by=["day"]) == list_usage_rows(store) == []
+    assert read_spending(store, "all", "", 0) == (0, 0)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "which"),
+    ("filters", "expected"),
     [
         ({}, [7, 6, 5, 4, 3, 2, 1, 0]),
         ({"limit": 3}, [7, 6, 5]),
-        ({"before": VENDORS[6].id, "limit": 2}, [5, 4]),
+        ({"before": ROWS[6].id, "limit": 2}, [5, 4]),
         ({"since": NOON}, [7, 6, 5]),
         ({"until": NOON}, [4, 3, 2, 1, 0]),
         ({"since": NOON - 3600, "until": NOON + 1}, [5, 4, 3]),
@@ -268,20 +275,20 @@ def test_nothing_used_is_no_sum(store: Store) -> None:
         ({"team": "t2"}, [5]),
         ({"provider": "other"}, [3]),
         ({"model": "m2", "since": NOON}, [5]),
-        ({"request_id": VENDORS[4].request_id}, [4]),
+        ({"request_id": ROWS[4].request_id}, [4]),
         ({"key": ""}, [6]),
         ({"key": "nobody"}, []),
     ],
 )
-def test_single_requests_come_the_newest_first(
-    filled: Store, wanted: dict[str, Any], which: list[int]
+def test_usage_rows_are_listed_the_newest_first(
+    filled: Store, filters: dict[str, Any], expected: list[int]
 ) -> None:
-    found = requests(filled, **wanted)
-    assert found == [{name: getattr(VENDORS[number], name) for name in COLUMNS} for number in which]
+    rows = list_usage_rows(filled, **filters)
+    assert rows == [{name: getattr(ROWS[index], name) for name in COLUMNS} for index in expected]
 
 
 @pytest.mark.parametrize(
-    ("scope", "subject", "since", "which"),
+    ("scope", "subject", "since", "counted"),
     [
         ("all", "", 0, range(8)),
         ("all", "", NOON - NOON % DAY, range(3, 8)),
@@ -293,11 +300,11 @@ def test_single_requests_come_the_newest_first(
         ("key", "nobody", 0, []),
     ],
 )
-def test_what_was_spent_since_a_day_began(
-    filled: Store, scope: str, subject: str, since: int, which: Sequence[int]
+def test_spending_since_the_beginning_of_a_day(
+    filled: Store, scope: str, subject: str, since: int, counted: Sequence[int]
 ) -> None:
-    rows = [VENDORS[number] for number in which]
-    assert spent(filled, scope, subject, since) == (
+    rows = [ROWS[index] for index in counted]
+    assert read_spending(filled, scope, subject, since) == (
         sum(each.cost_micros or 0 for each in rows),
         sum(each.prompt_tokens + each.completion_tokens for each in rows),
     )

@@ -1,3 +1,5 @@
+"""The request log."""
+
 import asyncio
 import json
 import os
@@ -13,20 +15,20 @@ from trunkline.observe.sink import Sink
 
 
 class Timers:
-    """A loop of nothing but timers, which the test lets go off."""
+    """A fake event loop that has only timers, which the test fires."""
 
     def __init__(self) -> None:
-        self.armed: list[Callable[[], object]] = []
+        self.pending: list[Callable[[], object]] = []
 
     def call_later(self, _delay: float, call: Callable[[], object]) -> "Timers":
-        self.armed.append(call)
+        self.pending.append(call)
         return self
 
     def cancel(self) -> None:
-        self.armed.clear()
+        self.pending.clear()
 
     def fire(self) -> None:
-        (call,) = self.armed
+        (call,) = self.pending
         call()
 
 
@@ -47,7 +49,7 @@ def sink(file: Path) -> Iterator[Sink]:
         yield Sink(opened.fileno())
 
 
-def written(file: Path) -> list[dict[str, Any]]:
+def read_lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
 
 
@@ -57,7 +59,7 @@ def start(log: AccessLog) -> Timers:
     return timers
 
 
-def test_a_line_has_every_field_that_applies(sink: Sink, file: Path) -> None:
+def test_a_line_has_all_fields_that_are_set(sink: Sink, file: Path) -> None:
     log = AccessLog(sink=sink)
     log.emit(
         line(
@@ -79,7 +81,7 @@ def test_a_line_has_every_field_that_applies(sink: Sink, file: Path) -> None:
     )
     log.emit(line(status=502, code="upstream_timeout"))
     log.close()
-    first, second = written(file)
+    first, second = read_lines(file)
     assert first == {
         "event": "request",
         "timestamp": "2026-11-20T22:18:16.250Z",
@@ -126,37 +128,37 @@ def test_a_line_has_every_field_that_applies(sink: Sink, file: Path) -> None:
         ("CRITICAL", []),
     ],
 )
-def test_the_level_decides_which_requests_have_a_line(
+def test_the_level_decides_which_requests_are_logged(
     sink: Sink, file: Path, level: str, statuses: list[int]
 ) -> None:
     log = AccessLog(level=level, sink=sink)
     for status in (200, 404, 502):
         log.emit(line(status=status))
     log.close()
-    assert [entry["status"] for entry in written(file)] == statuses
+    assert [entry["status"] for entry in read_lines(file)] == statuses
 
 
-def test_a_timer_runs_only_while_something_is_pending(sink: Sink, file: Path) -> None:
+def test_a_timer_runs_only_while_lines_are_pending(sink: Sink, file: Path) -> None:
     log = AccessLog(sink=sink)
     timers = start(log)
-    assert timers.armed == []
+    assert timers.pending == []
     log.emit(line())
     log.emit(line())
-    assert len(timers.armed) == 1
-    assert written(file) == []
+    assert len(timers.pending) == 1
+    assert read_lines(file) == []
     timers.fire()
-    assert len(written(file)) == 2
-    assert timers.armed == []
+    assert len(read_lines(file)) == 2
+    assert timers.pending == []
 
 
-def test_lines_from_before_the_start_are_written_after_it(sink: Sink, file: Path) -> None:
+def test_lines_before_the_start_are_written_after_it(sink: Sink, file: Path) -> None:
     log = AccessLog(sink=sink)
     log.emit(line())
     start(log).fire()
-    assert len(written(file)) == 1
+    assert len(read_lines(file)) == 1
 
 
-async def test_it_runs_on_a_real_loop() -> None:
+async def test_lines_are_written_on_a_real_event_loop() -> None:
     reader, writer = os.pipe()
     log = AccessLog(sink=Sink(writer), delay_s=0.001)
     loop = asyncio.get_running_loop()
@@ -173,20 +175,20 @@ async def test_it_runs_on_a_real_loop() -> None:
     os.close(writer)
 
 
-def test_a_reader_that_does_not_keep_up_costs_lines_and_is_told_how_many() -> None:
+def test_lines_are_dropped_and_counted_if_the_reader_does_not_keep_up() -> None:
     reader, writer = os.pipe()
     log = AccessLog(sink=Sink(writer), capacity=2000)
     timers = start(log)
     for _ in range(2000):
         log.emit(line(path="/" + "p" * 200))
     timers.fire()  # fills the pipe; the rest waits
-    assert len(timers.armed) == 1
+    assert len(timers.pending) == 1
     for _ in range(2003):
         log.emit(line(path="/second"))
     timers.fire()
     assert log.dropped == 3
     data = b""
-    while timers.armed:  # which it is as long as the pipe is full
+    while timers.pending:  # it is rescheduled as long as the pipe is full
         data += os.read(reader, 1 << 16)
         timers.fire()
     os.close(writer)
@@ -199,7 +201,7 @@ def test_a_reader_that_does_not_keep_up_costs_lines_and_is_told_how_many() -> No
     assert len(entries) == 4001
 
 
-def test_closing_does_not_wait_for_ever_for_a_reader() -> None:
+def test_closing_does_not_wait_for_a_reader_for_ever() -> None:
     reader, writer = os.pipe()
     log = AccessLog(sink=Sink(writer))
     for _ in range(2000):
@@ -209,15 +211,15 @@ def test_closing_does_not_wait_for_ever_for_a_reader() -> None:
     os.close(reader)
 
 
-def test_a_lone_surrogate_spoils_no_batch(sink: Sink, file: Path) -> None:
+def test_a_lone_surrogate_is_escaped(sink: Sink, file: Path) -> None:
     log = AccessLog(sink=sink)
     log.emit(line(path="/a"))
     log.emit(line(path="/\ud800"))
     log.close()
-    assert [entry["path"] for entry in written(file)] == ["/a", "/\\ud800"]
+    assert [entry["path"] for entry in read_lines(file)] == ["/a", "/\\ud800"]
 
 
-def test_for_people(sink: Sink, file: Path) -> None:
+def test_lines_for_the_console(sink: Sink, file: Path) -> None:
     log = AccessLog(sink=sink, log_format="console")
     log.emit(line(timestamp=1795213096.25, method="GET", path="/a\x1b[1mb\n", model="m"))
     log.close()
@@ -227,7 +229,7 @@ def test_for_people(sink: Sink, file: Path) -> None:
     )
 
 
-def test_standard_error_is_where_lines_go(capfd: pytest.CaptureFixture[str]) -> None:
+def test_lines_go_to_standard_error_by_default(capfd: pytest.CaptureFixture[str]) -> None:
     log = AccessLog()
     log.emit(line())
     log.close()

@@ -1,3 +1,5 @@
+"""Structured logging of a process."""
+
 import io
 import json
 import logging
@@ -14,7 +16,7 @@ from trunkline.observe.setup import configure_logging
 
 
 @pytest.fixture(autouse=True)
-def put_back() -> Iterator[None]:
+def restore_logging() -> Iterator[None]:
     names = ("", "uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access", "alembic")
     loggers = [logging.getLogger(name) for name in names]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
@@ -49,7 +51,7 @@ def test_structlog_and_the_standard_library_write_the_same_json() -> None:
     assert "color_message" not in second
 
 
-def test_no_secret_is_logged_not_even_in_a_traceback() -> None:
+def test_secrets_are_redacted_in_texts_and_tracebacks() -> None:
     stream = io.StringIO()
     configure_logging("debug".upper(), stream=stream)
     key = "gw_" + "k" * 43
@@ -63,7 +65,7 @@ def test_no_secret_is_logged_not_even_in_a_traceback() -> None:
     assert key not in stream.getvalue()
 
 
-def test_for_people() -> None:
+def test_logs_for_the_console() -> None:
     stream = io.StringIO()
     configure_logging(log_format="console", stream=stream)
     structlog.stdlib.get_logger("a").warning("hello", count=1)
@@ -71,23 +73,23 @@ def test_for_people() -> None:
     assert "count=1" in stream.getvalue()
 
 
-def test_uvicorn_writes_no_access_log_of_its_own() -> None:
+def test_uvicorn_writes_no_access_log() -> None:
     configure_logging(stream=io.StringIO())
     assert not logging.getLogger("uvicorn.access").hasHandlers()
     assert logging.getLogger("uvicorn.error").hasHandlers()
 
 
-@pytest.mark.parametrize(("level", "heard"), [("INFO", False), ("DEBUG", True)])
-def test_alembic_is_heard_only_by_those_who_debug(level: str, heard: bool) -> None:
+@pytest.mark.parametrize(("level", "logged"), [("INFO", False), ("DEBUG", True)])
+def test_alembics_messages_are_logged_only_at_debug(level: str, logged: bool) -> None:
     stream = io.StringIO()
     configure_logging(level, stream=stream)
     logging.getLogger("alembic.runtime.plugins").info("setup plugin")
     logging.getLogger("alembic.runtime.plugins").warning("a warning")
-    assert [entry["event"] for entry in entries(stream)] == ["setup plugin"] * heard + ["a warning"]
+    assert [entry["event"] for entry in entries(stream)] == ["setup plugin"] * logged + ["a warning"]
 
 
 @pytest.mark.parametrize("before", ["", "import rich.console;"])
-def test_rich_is_not_imported_for_logging_alone(before: str) -> None:
+def test_logging_does_not_import_rich(before: str) -> None:
     code = (
         f"import sys; {before} from trunkline.observe.setup import configure_logging; configure_logging();"
         "import structlog; structlog.get_logger().info('x');"

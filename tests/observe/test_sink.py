@@ -1,3 +1,5 @@
+"""Writes to a file descriptor without blocking."""
+
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,16 +33,16 @@ def test_a_regular_file_takes_everything(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as file:
         sink = Sink(file.fileno())
         sink.write(LINE * 10_000)
-        assert sink.clear
+        assert sink.is_empty
     assert (tmp_path / "log").read_bytes() == LINE * 10_000
 
 
-def test_a_full_pipe_does_not_block_and_nothing_is_lost(pipe: tuple[int, int]) -> None:
+def test_a_full_pipe_neither_blocks_nor_loses_lines(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     sink = Sink(writer)
     total = LINE * 10_000
     sink.write(total)
-    assert not sink.clear
+    assert not sink.is_empty
     assert not sink.drain()
     received = os.read(reader, 1 << 16)
     assert received.endswith(b"\n")
@@ -51,11 +53,11 @@ def test_a_full_pipe_does_not_block_and_nothing_is_lost(pipe: tuple[int, int]) -
     assert sink.lost == 0
 
 
-def test_a_line_longer_than_a_piece_goes_in_pieces(pipe: tuple[int, int]) -> None:
+def test_a_line_that_is_longer_than_a_piece_is_split(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     sink = Sink(writer)
     sink.write(b"y" * 10_000 + b"\n")
-    assert sink.clear
+    assert sink.is_empty
     assert read_all(reader, 10_001) == b"y" * 10_000 + b"\n"
 
 
@@ -64,4 +66,4 @@ def test_lines_that_cannot_be_written_are_counted(pipe: tuple[int, int]) -> None
     sink = Sink(writer)
     os.close(reader)
     sink.write(LINE * 3)
-    assert (sink.clear, sink.lost) == (True, 3)
+    assert (sink.is_empty, sink.lost) == (True, 3)

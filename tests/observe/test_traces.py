@@ -1,4 +1,4 @@
-"""Places in traces, and spans on their way to a collector."""
+"""Trace contexts of requests, and the export of spans."""
 
 from __future__ import annotations
 
@@ -10,63 +10,63 @@ import pytest
 
 from tests.collector import collecting
 from trunkline.observe import traces
-from trunkline.observe.traces import ForwardedTrace, Span, Trace, Tracer, trace_of
+from trunkline.observe.traces import ForwardedTrace, Span, Trace, Tracer, parse_traceparent
 from trunkline.settings import SettingsError
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
-CALLERS = f"00-{TRACE}-{PARENT}-01".encode()
+HEADER = f"00-{TRACE}-{PARENT}-01".encode()
 
 MALFORMED = (
     b"",
     b"00",
-    CALLERS.upper(),
-    CALLERS + b"0",
-    CALLERS + b"-more",
-    b"ff" + CALLERS[2:],
-    b"00-" + b"0" * 32 + CALLERS[35:],
-    CALLERS[:36] + b"0" * 16 + b"-01",
-    CALLERS.replace(b"-", b"_"),
+    HEADER.upper(),
+    HEADER + b"0",
+    HEADER + b"-more",
+    b"ff" + HEADER[2:],
+    b"00-" + b"0" * 32 + HEADER[35:],
+    HEADER[:36] + b"0" * 16 + b"-01",
+    HEADER.replace(b"-", b"_"),
 )
 
 
 @pytest.mark.parametrize("header", [None, *MALFORMED])
-def test_without_a_caller_in_a_trace(header: bytes | None) -> None:
-    assert trace_of(header, on=False) is None
-    trace = trace_of(header, on=True)
+def test_a_request_without_a_valid_header_starts_a_trace(header: bytes | None) -> None:
+    assert parse_traceparent(header, enabled=False) is None
+    trace = parse_traceparent(header, enabled=True)
     assert isinstance(trace, Trace)
     assert trace.parent is None
     assert trace.trace_id != int(TRACE, 16)
 
 
 @pytest.mark.parametrize(
-    ("header", "on"),
+    ("header", "enabled"),
     [
-        (CALLERS, False),
-        (CALLERS[:-1] + b"0", False),
-        (CALLERS[:-1] + b"0", True),
-        (CALLERS[:-1] + b"2", True),
-        (b"cc" + CALLERS[2:] + b"-what-the-future-brings", False),
+        (HEADER, False),
+        (HEADER[:-1] + b"0", False),
+        (HEADER[:-1] + b"0", True),
+        (HEADER[:-1] + b"2", True),
+        (b"cc" + HEADER[2:] + b"-what-the-future-brings", False),
     ],
     ids=["off", "off and not recorded", "not recorded", "not recorded but random", "off, a later version"],
 )
-def test_the_callers_header_goes_on_as_it_is(header: bytes, on: bool) -> None:
-    trace = trace_of(header, on)
+def test_the_callers_header_is_forwarded_unchanged(header: bytes, enabled: bool) -> None:
+    trace = parse_traceparent(header, enabled)
     assert isinstance(trace, ForwardedTrace)
-    trace.land(1.0, None)
-    assert [trace.depart(), trace.depart()] == [(b"traceparent", header)] * 2
+    trace.end_attempt(1.0, None)
+    assert [trace.start_attempt(), trace.start_attempt()] == [(b"traceparent", header)] * 2
 
 
 @pytest.mark.parametrize(
     ("header", "flags"),
-    [(CALLERS, b"01"), (CALLERS[:-2] + b"ff", b"03"), (b"cc" + CALLERS[2:] + b"-more", b"01")],
+    [(HEADER, b"01"), (HEADER[:-2] + b"ff", b"03"), (b"cc" + HEADER[2:] + b"-more", b"01")],
 )
-def test_every_attempt_is_a_span_of_the_callers_trace(header: bytes, flags: bytes) -> None:
-    trace = trace_of(header, on=True)
+def test_every_attempt_has_a_span_in_the_callers_trace(header: bytes, flags: bytes) -> None:
+    trace = parse_traceparent(header, enabled=True)
     assert isinstance(trace, Trace)
     assert trace.parent == int(PARENT, 16)
-    sent = [trace.depart(), trace.depart()]
-    assert sent == [
+    headers = [trace.start_attempt(), trace.start_attempt()]
+    assert headers == [
         (b"traceparent", f"00-{TRACE}-{attempt:016x}-".encode() + flags) for attempt in trace.attempts
     ]
     assert len({trace.parent, trace.span_id, *trace.attempts}) == 4
@@ -84,7 +84,7 @@ def test_spans_reach_the_collector(path: str) -> None:
         tracer = Tracer(collector.url + path, "1.2.3")
         tracer.start()
         tracer.start()
-        tracer.put([span(), span(2, parent=1, inside=True, failed=True), span(3, parent=9)])
+        tracer.put([span(), span(2, parent=1, is_client=True, failed=True), span(3, parent=9)])
         tracer.close()
         tracer.close()
         tracer.put([span(4)])
@@ -103,7 +103,7 @@ def test_spans_reach_the_collector(path: str) -> None:
     assert (resource["service.name"], resource["service.version"]) == ("trunkline", "1.2.3")
 
 
-def test_opentelemetrys_own_variables_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opentelemetrys_own_variables_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=ours,deployment.environment.name=test")
     with collecting() as collector:
         tracer = Tracer(collector.url, "1")
@@ -115,7 +115,9 @@ def test_opentelemetrys_own_variables_hold(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("status", [400, 503], ids=["for good", "for now"])
-def test_a_collector_that_refuses_holds_no_end_up(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_that_refuses_does_not_delay_closing(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(traces, "FLUSH_S", 0.2)
     with collecting() as collector:
         collector.status = status
@@ -123,16 +125,16 @@ def test_a_collector_that_refuses_holds_no_end_up(status: int, monkeypatch: pyte
         tracer.start()
         tracer.put([span()])
         tracer.close()
-        assert len(collector.bodies) < 3  # left alone, it would be asked again and again
+        assert len(collector.bodies) < 3  # without the timeout there would be more retries
 
 
-def test_what_is_missing_is_named_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_about_missing_packages_says_how_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
     with pytest.raises(SettingsError, match=r"OTEL_ENDPOINT.*pip install 'trunkline\[otel\]'"):
         Tracer("http://localhost:4318", "1")
 
 
-def test_opentelemetry_is_not_imported_for_those_who_do_without() -> None:
+def test_opentelemetry_is_only_imported_if_traces_are_enabled() -> None:
     code = (
         "import sys\n"
         "from tests.gateways import make_gateway, make_settings\n"

@@ -1,3 +1,5 @@
+"""Loads the settings from all layers, and reports what is wrong with them."""
+
 import warnings
 from pathlib import Path
 from typing import Any
@@ -26,14 +28,14 @@ def load(
     return load_settings(config, overrides, env or {}, env_file)
 
 
-def problem(tmp_path: Path, **given: Any) -> str:
+def load_error(tmp_path: Path, **given: Any) -> str:
     with pytest.raises(SettingsError) as caught:
         load(tmp_path, **given)
     assert str(caught.value) == "\n".join(caught.value.problems)
     return str(caught.value)
 
 
-def test_layers_win_in_the_documented_order(tmp_path: Path) -> None:
+def test_layers_override_each_other_in_the_documented_order(tmp_path: Path) -> None:
     given: dict[str, Any] = {
         "file": "port: 1\nlog_level: error\nhost: a\nopenai_base_url: http://file",
         "dotenv": "PORT=2\nLOG_LEVEL=warning\nHOST=b\n",
@@ -42,18 +44,18 @@ def test_layers_win_in_the_documented_order(tmp_path: Path) -> None:
         "workers": None,
     }
     settings = load(tmp_path, **given)
-    found = (settings.port, settings.log_level, settings.host, settings.openai_base_url, settings.workers)
-    assert found == (4, "DEBUG", "b", "http://file", 1)
+    values = (settings.port, settings.log_level, settings.host, settings.openai_base_url, settings.workers)
+    assert values == (4, "DEBUG", "b", "http://file", 1)
 
 
-def test_where_each_value_came_from_is_known(tmp_path: Path) -> None:
+def test_the_layer_of_each_value_is_returned(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("port: 1\nhost: a", encoding="utf-8")
     _, origins = load_layers(file, {"port": 2}, {"HOST": "b"}, None)
     assert origins == {"port": "the command line", "host": "the environment"}
 
 
-def test_nothing_but_what_was_given_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_given_layers_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PORT", "1")
     Path(".env").write_text("PORT=2", encoding="utf-8")
@@ -64,12 +66,12 @@ def test_nothing_but_what_was_given_is_read(tmp_path: Path, monkeypatch: pytest.
     assert load_settings(env={}, env_file=None).port == 3
 
 
-def test_without_any_file_there_are_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_files_the_defaults_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings(env={}) == Settings()
 
 
-def test_empty_variables_are_not_set(tmp_path: Path) -> None:
+def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
     settings = load(
         tmp_path,
         file="openai_api_key: ''\nopenai_base_url:\n",
@@ -95,12 +97,12 @@ def test_keys_as_csv_or_json(tmp_path: Path, text: str) -> None:
         assert [key.get_secret_value() for key in settings.api_keys] == ["a", "b"]
 
 
-def test_both_lists_of_keys_count(tmp_path: Path) -> None:
+def test_both_lists_of_keys_are_used(tmp_path: Path) -> None:
     settings = load(tmp_path, file="allowed_api_keys: [a]", env={"ALLOWED_API_KEYS_RAW": "b,a"})
     assert [key.get_secret_value() for key in settings.api_keys] == ["a", "b"]
 
 
-def test_references_to_variables(tmp_path: Path) -> None:
+def test_references_to_variables_are_replaced(tmp_path: Path) -> None:
     settings = load(
         tmp_path,
         file=(
@@ -208,15 +210,15 @@ def test_a_value_from_the_environment_is_not_expanded(tmp_path: Path) -> None:
     ],
     ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
 )
-def test_a_mistake_is_one_clear_line(tmp_path: Path, given: dict[str, Any], lines: list[str]) -> None:
-    text = problem(tmp_path, **given)
+def test_a_problem_is_one_line(tmp_path: Path, given: dict[str, Any], lines: list[str]) -> None:
+    text = load_error(tmp_path, **given)
     for line in lines:
         assert line in text
     assert "hunter2" not in text
 
 
-def test_every_mistake_has_its_line_and_consequences_have_none(tmp_path: Path) -> None:
-    text = problem(tmp_path, env={"PORT": "x", "REQUEST_TIMEOUT_S": "y"})
+def test_every_problem_has_a_line_but_its_consequences_have_none(tmp_path: Path) -> None:
+    text = load_error(tmp_path, env={"PORT": "x", "REQUEST_TIMEOUT_S": "y"})
     assert [line.partition(":")[0] for line in text.splitlines()] == ["PORT", "REQUEST_TIMEOUT_S"]
 
 
@@ -236,8 +238,8 @@ def test_every_mistake_has_its_line_and_consequences_have_none(tmp_path: Path) -
         {"env": {"PORT": "sk-hunter2hunter2"}},
     ],
 )
-def test_no_mistake_shows_a_secret(tmp_path: Path, given: dict[str, Any]) -> None:
-    assert "hunter2" not in problem(tmp_path, **given)
+def test_no_problem_shows_a_secret(tmp_path: Path, given: dict[str, Any]) -> None:
+    assert "hunter2" not in load_error(tmp_path, **given)
 
 
 def test_secrets_are_in_no_dump(tmp_path: Path) -> None:
@@ -269,7 +271,7 @@ def test_an_unknown_name_in_dotenv_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
-def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
+def test_files_that_are_named_must_exist(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file; `trunkline init` writes one"):
         load_settings(tmp_path / "no.yaml", env={}, env_file=None)
     with pytest.raises(SettingsError, match="no such file"):
@@ -286,7 +288,7 @@ def test_files_must_be_utf8(tmp_path: Path, name: str) -> None:
         )
 
 
-def test_an_empty_file_is_no_mistake(tmp_path: Path) -> None:
+def test_an_empty_file_is_allowed(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load(tmp_path, file="# nothing\n", dotenv="# nothing\n") == Settings()

@@ -1,3 +1,5 @@
+"""The JSON Schema of the file, and the examples in the documentation."""
+
 import json
 import re
 import warnings
@@ -17,8 +19,8 @@ ROOT = Path(__file__).parents[2]
 NAMES = sorted(name.upper() for name in Settings.model_fields if name not in FILE_ONLY)
 
 
-def uncommented(text: str) -> str:
-    """The lines of an example that are settings behind a comment sign, with the sign taken away."""
+def uncomment(text: str) -> str:
+    """Return the commented settings of an example, without their comment signs."""
     return "\n".join(line[2:] for line in text.splitlines() if re.match(r"# [A-Z0-9_]+=", line))
 
 
@@ -44,7 +46,7 @@ def test_the_example_environment_is_all_comments_and_each_line_is_valid(tmp_path
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert all(line.startswith("#") or not line for line in text.splitlines())
     example = tmp_path / "example.env"
-    example.write_text(uncommented(text), encoding="utf-8")
+    example.write_text(uncomment(text), encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         settings = load_settings(env={}, env_file=example)
@@ -53,7 +55,7 @@ def test_the_example_environment_is_all_comments_and_each_line_is_valid(tmp_path
 
 def test_the_examples_show_the_defaults(tmp_path: Path) -> None:
     default = Settings()
-    lines = uncommented((ROOT / ".env.example").read_text(encoding="utf-8"))
+    lines = uncomment((ROOT / ".env.example").read_text(encoding="utf-8"))
     example = tmp_path / "example.env"
     example.write_text(lines, encoding="utf-8")
     settings = load_settings(env={}, env_file=example)
@@ -80,7 +82,7 @@ def test_the_yaml_examples_are_valid(number: int, tmp_path: Path, monkeypatch: p
     jsonschema.validate(yaml.safe_load(text) or {}, file_schema())
 
 
-def test_the_written_file_is_valid_with_and_without_its_comment_signs(
+def test_the_template_is_valid_with_and_without_its_comment_signs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -108,7 +110,7 @@ def test_the_written_file_is_valid_with_and_without_its_comment_signs(
         ({"routes": {"x": {"targets": []}}}, False),
     ],
 )
-def test_what_editors_will_accept(content: dict[str, Any], valid: bool) -> None:
-    found = list(jsonschema.Draft202012Validator(file_schema()).iter_errors(content))
-    assert (not found) == valid
+def test_what_editors_accept(content: dict[str, Any], valid: bool) -> None:
+    errors = list(jsonschema.Draft202012Validator(file_schema()).iter_errors(content))
+    assert (not errors) == valid
     assert json.loads(schema_text()) == file_schema()

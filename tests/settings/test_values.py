@@ -1,3 +1,5 @@
+"""Parses and validates single values."""
+
 import pytest
 
 from trunkline.settings import values
@@ -22,7 +24,7 @@ from trunkline.settings import values
         (" http://gpu1 ", "http://gpu1"),
     ],
 )
-def test_ollama_addresses_are_read_as_ollamas_own_tools_read_them(text: str, url: str) -> None:
+def test_ollama_addresses_are_parsed_like_ollamas_own_tools_do(text: str, url: str) -> None:
     assert values.ollama_url(text) == url
 
 
@@ -56,7 +58,7 @@ def test_a_comma_list_of_ollama_addresses_is_a_fleet(text: str, urls: str) -> No
         ("user:secret@h", "holds credentials"),
     ],
 )
-def test_a_bad_address_says_what_is_wrong_and_nothing_of_its_credentials(text: str, problem: str) -> None:
+def test_an_error_about_an_address_does_not_show_credentials(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as caught:
         values.ollama_fleet(text)
     assert "secret" not in str(caught.value)
@@ -75,7 +77,7 @@ def test_a_bad_address_says_what_is_wrong_and_nothing_of_its_credentials(text: s
         ("example.com", False, False),
     ],
 )
-def test_loopback_and_wildcard_addresses_are_told_apart(host: str, loopback: bool, wildcard: bool) -> None:
+def test_loopback_and_wildcard_addresses_are_recognised(host: str, loopback: bool, wildcard: bool) -> None:
     assert (values.is_loopback(host), values.is_wildcard(host)) == (loopback, wildcard)
 
 
@@ -89,11 +91,11 @@ def test_loopback_and_wildcard_addresses_are_told_apart(host: str, loopback: boo
         (7, 7),
     ],
 )
-def test_lists_are_read_from_csv_and_json(value: object, items: object) -> None:
+def test_lists_are_parsed_from_csv_and_json(value: object, items: object) -> None:
     assert values.split_list(value) == items
 
 
-def test_broken_json_in_a_list_is_not_repeated() -> None:
+def test_an_error_about_json_does_not_show_the_value() -> None:
     with pytest.raises(ValueError, match="is not a JSON list") as caught:
         values.split_list('["hunter2"')
     assert "hunter2" not in str(caught.value)
@@ -112,7 +114,7 @@ def test_origins(text: str, origin: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["example.com", "https://a.example/path", "https://a.example?x"])
-def test_what_is_no_origin_is_refused(text: str) -> None:
+def test_bad_origins_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no origin"):
         values.origin(text)
 
@@ -120,12 +122,12 @@ def test_what_is_no_origin_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "level"), [("debug", "DEBUG"), ("Warn", "WARNING"), ("fatal", "CRITICAL"), (3, 3)]
 )
-def test_levels_in_any_case(text: object, level: object) -> None:
+def test_log_levels_in_any_case(text: object, level: object) -> None:
     assert values.log_level(text) == level
 
 
 @pytest.mark.parametrize("name", [*sorted(values.RESERVED_NAMES), "UPPER", "a/b", "a:b", "", "-a", "ä"])
-def test_names_that_cannot_be_a_providers(name: str) -> None:
+def test_bad_provider_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be a provider's name"):
         values.provider_name(name)
 
@@ -144,13 +146,13 @@ def test_names_that_cannot_be_a_providers(name: str) -> None:
         (values.key_text, "x", "schlüssel"),
     ],
 )
-def test_other_values_are_checked(check: object, good: str, bad: str) -> None:
+def test_other_values_are_validated(check: object, good: str, bad: str) -> None:
     assert callable(check)
     assert check(good) == good
     with pytest.raises(ValueError, match=r"is|must|holds"):
         check(bad)
 
 
-def test_suggestions_ignore_case_and_fall_back_to_the_whole_list() -> None:
+def test_suggestions_ignore_case_and_list_all_names_if_none_is_similar() -> None:
     assert values.suggest("PROT", ["port", "host"]) == "did you mean 'port'?"
     assert values.suggest("zzz", ["port", "host"]) == "valid: host, port"

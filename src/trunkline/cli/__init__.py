@@ -1,14 +1,14 @@
 """The command line: ``trunkline …``.
 
-The commands' names, options and help texts are in ``app``, those of commands that work on the store in
-``store_app``, the options that several have in ``options``. What a command does is in a module of its own
-name, imported when it is called: ``check`` (with ``doubts``), ``explain``, ``models``; ``keys``, ``teams``,
-``usage``, ``db``, and ``rules`` for limits and budgets. ``start`` has ``init``, ``up`` and ``serve`` with
-the file's ``template``, and ``reload`` what ``serve --reload`` adds. ``common`` is what several of them
-share, ``tables`` how they show rows.
+`app` and `store_commands` define the commands with their options and help texts; the latter has those that
+work on the store. `options` has the options that several commands share. What a command does is in a module
+of its own, which is imported when the command runs: `check` (with `config_warnings`), `explain`, `models`,
+`keys`, `teams`, `usage`, `db`, and `rules` for limits and budgets. `start` has ``init``, ``up`` and
+``serve``, with the `template` of the configuration file, and `reload` has ``serve --reload``. `common` has
+functions that several commands share, and `tables` prints tables.
 
-``--version`` needs no import at all. Every error that a person can mend becomes one line on standard error;
-exit code 2 is for wrong usage and wrong configuration, 1 for everything else that failed.
+``--version`` imports nothing else. Every error that the user can correct becomes one line on standard error.
+The exit code is 2 for wrong usage and a wrong configuration, and 1 for all other errors.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that ``arguments`` (the process's own) say, and exit with its code."""
+    """Run a command and exit with its code.
+
+    Args:
+        arguments: The command's words. None takes those of the process.
+    """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words in (["--version"], ["-V"]):  # typer takes a quarter of a second to find out what this means
+    if words in (["--version"], ["-V"]):  # importing typer takes a quarter of a second
         print(f"trunkline {__version__}")  # noqa: T201
         return
     from trunkline.cli.app import app
@@ -34,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(args=words, prog_name="trunkline", standalone_mode=False)
     except Exception as error:
-        lines, code = _explain(error)
+        lines, code = _describe_error(error)
         for line in lines:
             print(f"trunkline: error: {line}", file=sys.stderr)  # noqa: T201
     except KeyboardInterrupt:
@@ -42,11 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _explain(error: Exception) -> tuple[Sequence[str], int]:
-    """The lines and the exit code for an error that is the user's to mend; raises any other again."""
-    if format_usage := getattr(error, "format_message", None):  # typer's usage errors have no public base
-        said = " ".join(format_usage().replace("Value error, ", "").split())
-        return (said + _hint(said, getattr(error, "ctx", None)),), 2
+def _describe_error(error: Exception) -> tuple[Sequence[str], int]:
+    """Return the lines and the exit code for an error that the user can correct, or raise it again."""
+    # Usage errors of typer have no public base class.
+    if format_message := getattr(error, "format_message", None):
+        message = " ".join(format_message().replace("Value error, ", "").split())
+        return (message + _extra_argument_hint(message, getattr(error, "ctx", None)),), 2
     from trunkline.ledger.locate import StoreError
     from trunkline.settings.problems import SettingsError
 
@@ -56,15 +61,16 @@ def _explain(error: Exception) -> tuple[Sequence[str], int]:
         case StoreError():
             return (str(error),), 1
         case OSError():
-            what = f"{error.filename}: " if error.filename else ""
-            return (f"{what}{error.strerror or error}",), 1
+            prefix = f"{error.filename}: " if error.filename else ""
+            return (f"{prefix}{error.strerror or error}",), 1
         case _:
             raise error
 
 
-def _hint(said: str, context: Any) -> str:
-    """Half a sentence about words that a command has no place for; a file's name wants its option."""
-    extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", said)
+def _extra_argument_hint(message: str, context: Any) -> str:
+    """Return a hint for an error about extra arguments: the option for a file's name, or the command's
+    help."""
+    extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message)
     if extra is None or context is None:
         return ""
     command, word = context.command_path, extra[1]

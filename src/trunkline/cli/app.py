@@ -1,4 +1,4 @@
-"""The commands, their options and help texts. What a command does is imported when it is called."""
+"""The commands with their options and help texts. What a command does is imported when it runs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for name, part in STORE_APPS.items():
-    app.add_typer(part, name=name)
+for name, store_app in STORE_APPS.items():
+    app.add_typer(store_app, name=name)
 
 Host = Annotated[
     str | None,
@@ -56,6 +56,7 @@ Reload = Annotated[
 
 
 def _overrides(
+    *,
     host: str | None,
     port: int | None,
     api_key: str | None,
@@ -65,7 +66,7 @@ def _overrides(
     as_ollama: bool,
     workers: int | None,
 ) -> dict[str, object]:
-    """The settings that options name; what was not given is None."""
+    """Return the settings that options set. Options that were not given are None."""
     return {
         "host": host,
         "port": port,
@@ -137,8 +138,17 @@ def _up(
     """
     from trunkline.cli.start import up
 
-    values = _overrides(host, port, api_key, models_filter, log_level, dev, as_ollama, workers)
-    raise typer.Exit(up(config, values))
+    overrides = _overrides(
+        host=host,
+        port=port,
+        api_key=api_key,
+        models_filter=models_filter,
+        log_level=log_level,
+        dev=dev,
+        as_ollama=as_ollama,
+        workers=workers,
+    )
+    raise typer.Exit(up(config, overrides))
 
 
 @app.command("serve")
@@ -165,20 +175,29 @@ def _serve(
       trunkline serve --as-ollama --models-filter models-filter.txt
     """
     if reload:
-        from trunkline.cli.reload import serve_again_and_again
+        from trunkline.cli.reload import serve_with_reload
 
-        raise typer.Exit(serve_again_and_again(config))
+        raise typer.Exit(serve_with_reload(config))
     from trunkline.cli.start import serve
 
-    values = _overrides(host, port, api_key, models_filter, log_level, dev, as_ollama, workers)
-    raise typer.Exit(serve(config, values))
+    overrides = _overrides(
+        host=host,
+        port=port,
+        api_key=api_key,
+        models_filter=models_filter,
+        log_level=log_level,
+        dev=dev,
+        as_ollama=as_ollama,
+        workers=workers,
+    )
+    raise typer.Exit(serve(config, overrides))
 
 
 @app.command("check")
 def _check(
     replay: Annotated[
         Path | None,
-        typer.Option(help="A gateway's request log: print what this configuration would do otherwise."),
+        typer.Option(help="A gateway's request log: print which of its requests would go elsewhere."),
     ] = None,
     config: Config = None,
 ) -> None:
@@ -222,7 +241,7 @@ def _explain(
         str, typer.Argument(metavar="MODEL", help="A model's name, as a client would write it.")
     ],
     operation: Annotated[
-        Literal["chat", "completions", "embeddings"], typer.Option(help="What would be asked.")
+        Literal["chat", "completions", "embeddings"], typer.Option(help="The operation of the requests.")
     ] = "chat",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /v1/explain has it.")] = False,
     config: Config = None,
@@ -276,9 +295,9 @@ def _mock(
     try:
         run(shape, host, port, script, model, announce=typer.echo)
     except OSError as error:
-        if error.filename is not None:  # of the script
+        if error.filename is not None:  # the script cannot be read
             raise typer.BadParameter(f"{error.filename} cannot be read: {error.strerror}") from None
-        reason = os.strerror(error.errno) if error.errno else error  # asyncio's own text repeats the address
+        reason = os.strerror(error.errno) if error.errno else error  # asyncio's text repeats the address
         raise typer.BadParameter(f"cannot listen on {host} port {port} ({reason}); choose another") from None
-    except ValueError as error:  # no such shape, a mistake in the script
+    except ValueError as error:  # an unknown shape, or a mistake in the script
         raise typer.BadParameter(str(error)) from None

@@ -1,4 +1,4 @@
-"""What several commands share: loading settings with their warnings, opening the store, talking to people."""
+"""Functions that several commands share: printing, loading settings, and opening the store."""
 
 from __future__ import annotations
 
@@ -17,33 +17,44 @@ if TYPE_CHECKING:
     from trunkline.settings import Settings
 
 
-def say(text: str = "") -> None:
-    """A line to standard output, at once."""
+def print_result(text: str = "") -> None:
+    """Print a line of the command's result to standard output, and flush it."""
     print(text, flush=True)  # noqa: T201
 
 
-def note(text: str) -> None:
-    """A line to standard error: what is not the command's result."""
+def print_note(text: str) -> None:
+    """Print a line to standard error: anything that is not the command's result."""
     print(f"trunkline: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def read_settings(
     config: Path | None, overrides: Mapping[str, Any] | None = None
 ) -> tuple[Settings, list[str]]:
-    """The settings, and what looks wrong with them but is harmless; said at once if they cannot be used."""
+    """Load the settings.
+
+    Args:
+        config: The configuration file. None takes the default one, if it exists.
+        overrides: Settings from the command line.
+
+    Returns:
+        The settings, and warnings about them. If the settings cannot be used, the warnings are printed.
+
+    Raises:
+        SettingsError: The settings cannot be used.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SettingsWarning)
         try:
             settings = load_settings(config, overrides)
         except SettingsError:
             for warning in caught:
-                note(f"warning: {warning.message}")
+                print_note(f"warning: {warning.message}")
             raise
     return settings, [str(warning.message) for warning in caught]
 
 
 def open_store(settings: Settings) -> KeyStore:
-    """The key store, which the caller closes."""
+    """Open the store of keys, which the caller closes."""
     from trunkline.ledger.keys import KeyStore
     from trunkline.ledger.locate import sqlite_file
 
@@ -51,14 +62,15 @@ def open_store(settings: Settings) -> KeyStore:
     file = sqlite_file(url)
     new = file is not None and not file.exists()
     store = KeyStore(url)
-    if new and file is not None:  # in a wrong folder that is the first sign of it
-        note(f"made the store {file.resolve()}; a gateway must use the same one (DATABASE_URL)")
+    if new and file is not None:  # if the folder is the wrong one, this is the first sign of it
+        print_note(f"made the store {file.resolve()}; a gateway must use the same one (DATABASE_URL)")
     return store
 
 
-def hint_at_providers(settings: Settings, named: Iterable[str] | None) -> None:
-    """A warning for each name that no provider has; it is none of our business if one is made later."""
+def warn_of_unknown_providers(settings: Settings, names: Iterable[str] | None) -> None:
+    """Print a warning for each name that no provider has. It is no error, since one may be configured
+    later."""
     known = {*BUILT_IN_PROVIDERS, *settings.providers}
-    for name in named or ():
+    for name in names or ():
         if name not in known:
-            note(f"warning: there is no provider {name!r}; {suggest(name, known, 'there are')}")
+            print_note(f"warning: there is no provider {name!r}; {suggest(name, known, 'there are')}")

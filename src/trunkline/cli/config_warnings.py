@@ -1,7 +1,7 @@
-"""What in a configuration leads nowhere, though it is valid: names that nobody has, for ``trunkline check``.
+"""Configuration warnings, for ``trunkline check``: valid settings that name something that does not exist.
 
-Warnings and not errors: a key may be made later, and a provider may list a model under any name. So a model's
-name is doubted only where it looks like another provider's, misspelt.
+These are no errors: a key may be created later, and a provider may list a model under any name. So there is a
+warning about a model's name only if it begins with what looks like a misspelt provider.
 """
 
 from __future__ import annotations
@@ -23,116 +23,128 @@ if TYPE_CHECKING:
     from trunkline.settings import ProviderConfig, Settings
     from trunkline.settings.sections import BudgetRule, LimitRule
 
-_ALIKE: Final = 0.85
-"""How much a prefix must be like a provider's name to be taken for a misspelt one: ``llama3`` is not."""
-_MOST: Final = 8
-"""Names of keys that are told one by one."""
+_MIN_SIMILARITY: Final = 0.85
+"""How similar a prefix must be to a provider's name to be taken for a misspelt one. ``llama3`` is not similar
+enough to ``ollama``."""
+_MAX_LISTED_NAMES: Final = 8
+"""The maximum number of names of keys or teams that a warning lists."""
 
 
-def doubts(settings: Settings, stored: Policies) -> Iterator[str]:
-    """A line for each name that leads nowhere, with the nearest that there is."""
-    ready = resolve_providers(settings)
+def find_config_warnings(settings: Settings, policies: Policies) -> Iterator[str]:
+    """Find names that do not exist.
+
+    Args:
+        settings: The settings.
+        policies: The keys and teams in the store.
+
+    Returns:
+        A line for each warning, with the most similar name that exists.
+    """
+    configured = resolve_providers(settings)
     known = {*BUILT_IN_PROVIDERS, *settings.providers}
-    yield from _aliases(settings, known, ready)
+    yield from _alias_warnings(settings, known, configured)
     for name, route in settings.routes.items():
         for number, target in enumerate(route.targets):
-            if target.provider in known and target.provider not in ready:
-                yield f"routes.{name}.targets.{number}: {_not_ready(target.provider)}"
-    yield from _patterns(settings, known)
-    yield from _people(settings, stored)
-    for place, provider in _named_providers(settings):
+            if target.provider in known and target.provider not in configured:
+                yield f"routes.{name}.targets.{number}: {_not_configured(target.provider)}"
+    yield from _pattern_warnings(settings, known)
+    yield from _key_and_team_warnings(settings, policies)
+    for path, provider in _providers_of_keys_and_budgets(settings):
         if provider not in known:
-            yield f"{place}: there is no provider {provider!r}; {suggest(provider, known, 'there are')}"
+            yield f"{path}: there is no provider {provider!r}; {suggest(provider, known, 'there are')}"
 
 
-def _aliases(
-    settings: Settings, known: Collection[str], ready: Mapping[str, ProviderConfig]
+def _alias_warnings(
+    settings: Settings, known: Collection[str], configured: Mapping[str, ProviderConfig]
 ) -> Iterator[str]:
     aliases = {name.lower(): target for name, target in settings.aliases.items()}
     routes = {name.lower() for name in settings.routes}
-    vendor_ids = any(row.vendor_ids for config in ready.values() if (row := VENDORS.get(config.type or "")))
+    vendors = (VENDORS.get(config.type or "") for config in configured.values())
+    vendor_ids = any(vendor.vendor_ids for vendor in vendors if vendor)
     for name, target in settings.aliases.items():
         if name.lower() in routes:
             yield f"aliases.{name}: hides the route of that name"
         if target.lower() in routes:
             continue
         if target.lower() in aliases:
-            mend = _end(target, aliases)
-            yield f"aliases.{name}: {target!r} is an alias too, and one is followed once; {mend}"
+            advice = _alias_advice(target, aliases)
+            yield f"aliases.{name}: {target!r} is an alias too, and one is followed once; {advice}"
             continue
         prefixed = read_prefix(target, known)
         if prefixed is None:
-            if near := _near(target, known):
-                yield f"aliases.{name}: {target!r} names no provider; did you mean {near!r}?"
-        elif prefixed.provider not in ready and not (prefixed.separator == "/" and vendor_ids):
-            yield f"aliases.{name}: {_not_ready(prefixed.provider)}"
+            if correction := _correct_provider(target, known):
+                yield f"aliases.{name}: {target!r} names no provider; did you mean {correction!r}?"
+        elif prefixed.provider not in configured and not (prefixed.separator == "/" and vendor_ids):
+            yield f"aliases.{name}: {_not_configured(prefixed.provider)}"
 
 
-def _end(target: str, aliases: Mapping[str, str]) -> str:
-    """What to write for an alias of an alias."""
-    seen: set[str] = set()
+def _alias_advice(target: str, aliases: Mapping[str, str]) -> str:
+    """Return what to write instead of an alias of an alias."""
+    visited: set[str] = set()
     while target.lower() in aliases:
-        if target.lower() in seen:
+        if target.lower() in visited:
             return "they lead in a circle; name a model"
-        seen.add(target.lower())
+        visited.add(target.lower())
         target = aliases[target.lower()]
     return f"write {target!r}"
 
 
-def _near(name: str, known: Collection[str]) -> str | None:
-    """The name with its provider spelt right, if it begins with what looks like one spelt wrong."""
-    at = min((i for i in (name.find(":"), name.find("/")) if i > 0), default=0)
-    prefix, rest = name[:at].lower(), name[at:]
-    tagged = rest.startswith(":") and not {":", "/"} & {*rest[1:]}  # llama2:7b
-    if not prefix or tagged or prefix in known:
+def _correct_provider(name: str, known: Collection[str]) -> str | None:
+    """Return a model's name with its provider spelt correctly, if it begins with what looks like a misspelt
+    one."""
+    end = min((i for i in (name.find(":"), name.find("/")) if i > 0), default=0)
+    prefix, rest = name[:end].lower(), name[end:]
+    has_only_tag = rest.startswith(":") and not {":", "/"} & {*rest[1:]}  # llama2:7b
+    if not prefix or has_only_tag or prefix in known:
         return None
-    close = get_close_matches(prefix, known, n=1, cutoff=_ALIKE)
-    return close[0] + rest if close else None
+    matches = get_close_matches(prefix, known, n=1, cutoff=_MIN_SIMILARITY)
+    return matches[0] + rest if matches else None
 
 
-def _not_ready(provider: str) -> str:
+def _not_configured(provider: str) -> str:
     text = not_configured(provider)
     return text[0].lower() + text[1:]
 
 
-def _patterns(settings: Settings, known: Collection[str]) -> Iterator[str]:
-    named = [(f"models.{name}", name) for name in settings.models]
-    named += [(f"prices.{name}", name) for name in settings.prices]
-    named += [(f"limits.{n}.model", rule.model) for n, rule in enumerate(settings.limits) if rule.model]
-    named += [(f"keys.{name}.models", each) for name, key in settings.keys.items() for each in key.models]
-    for place, pattern in named:
-        if near := _near(pattern, known):
-            yield f"{place}: {pattern!r} names no provider; did you mean {near!r}?"
+def _pattern_warnings(settings: Settings, known: Collection[str]) -> Iterator[str]:
+    patterns = [(f"models.{name}", name) for name in settings.models]
+    patterns += [(f"prices.{name}", name) for name in settings.prices]
+    patterns += [(f"limits.{n}.model", rule.model) for n, rule in enumerate(settings.limits) if rule.model]
+    patterns += [(f"keys.{name}.models", each) for name, key in settings.keys.items() for each in key.models]
+    for path, pattern in patterns:
+        if correction := _correct_provider(pattern, known):
+            yield f"{path}: {pattern!r} names no provider; did you mean {correction!r}?"
 
 
-def _people(settings: Settings, stored: Policies) -> Iterator[str]:
-    """Keys and teams that are not in the store, nor among ALLOWED_API_KEYS."""
-    keys = {key.name for key in stored.keys}
+def _key_and_team_warnings(settings: Settings, policies: Policies) -> Iterator[str]:
+    """Find keys and teams that are neither in the store nor among ALLOWED_API_KEYS."""
+    key_names = {key.name for key in policies.keys}
     ids = configured_ids(settings.api_keys)
-    other_keys = {key.id for key in stored.keys} | {*ids, *ids.values()}
-    other_keys |= {f"ALLOWED_API_KEYS #{number}" for number in range(1, len(ids) + 1)}
-    teams = {team.name for team in stored.teams}
-    other_teams = {team.id for team in stored.teams}
+    key_ids = {key.id for key in policies.keys} | {*ids, *ids.values()}
+    key_ids |= {f"ALLOWED_API_KEYS #{number}" for number in range(1, len(ids) + 1)}
+    team_names = {team.name for team in policies.teams}
+    team_ids = {team.id for team in policies.teams}
     rules: list[tuple[str, LimitRule | BudgetRule]] = []
     rules += ((f"limits.{n}", limit) for n, limit in enumerate(settings.limits))
     rules += ((f"budgets.{n}", budget) for n, budget in enumerate(settings.budgets))
-    named = [(f"keys.{name}", "key", name) for name in settings.keys]
-    for place, rule in rules:
-        named += [(place, sort, name) for sort, name in (("key", rule.key), ("team", rule.team)) if name]
-    for place, sort, name in named:
-        there, others = (keys, other_keys) if sort == "key" else (teams, other_teams)
-        if name not in (*there, *others) and not (name == "*" and place != f"keys.{name}"):
-            yield f"{place}: there is no {sort} {name!r}; {_hint(name, there, sort)}"
+    references = [(f"keys.{name}", "key", name) for name in settings.keys]
+    for path, rule in rules:
+        references += [(path, kind, name) for kind, name in (("key", rule.key), ("team", rule.team)) if name]
+    for path, kind, name in references:
+        names, other_ids = (key_names, key_ids) if kind == "key" else (team_names, team_ids)
+        if name not in (*names, *other_ids) and not (name == "*" and path != f"keys.{name}"):
+            yield f"{path}: there is no {kind} {name!r}; {_hint(name, names, kind)}"
 
 
-def _hint(name: str, known: Collection[str], sort: str) -> str:
+def _hint(name: str, known: Collection[str], kind: str) -> str:
     if not known:
-        return f"`trunkline {sort}s create` makes one"
-    said = suggest(name, known, "there are")
-    return said if said.startswith("did") or len(known) <= _MOST else f"see `trunkline {sort}s list`"
+        return f"`trunkline {kind}s create` makes one"
+    hint = suggest(name, known, "there are")
+    is_short = hint.startswith("did") or len(known) <= _MAX_LISTED_NAMES
+    return hint if is_short else f"see `trunkline {kind}s list`"
 
 
-def _named_providers(settings: Settings) -> Iterator[tuple[str, str]]:
+def _providers_of_keys_and_budgets(settings: Settings) -> Iterator[tuple[str, str]]:
     for name, key in settings.keys.items():
         yield from ((f"keys.{name}.providers", provider) for provider in key.providers)
     for number, budget in enumerate(settings.budgets):

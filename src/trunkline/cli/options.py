@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have, each with its one help text."""
+"""The options and arguments that several commands share, with their help texts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Budgets = Annotated[
     ),
 ]
 AllRules = Annotated[bool, typer.Option("--all", help="Show those of revoked keys and removed teams too.")]
-Which = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, name or prefix.")]
+KeyReference = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, name or prefix.")]
 LimitSubject = Annotated[
     str,
     typer.Argument(

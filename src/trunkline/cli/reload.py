@@ -1,4 +1,4 @@
-"""``trunkline serve --reload``: the gateway in a child process, started again when a file changes."""
+"""``trunkline serve --reload``: runs the gateway in a child process, and restarts it when a file changes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline.cli.common import note
+from trunkline.cli.common import print_note
 from trunkline.settings.load import DEFAULT_CONFIG_FILE, DEFAULT_ENV_FILE
 
 if TYPE_CHECKING:
     from types import FrameType
 
-_LOOK_EVERY_S = 0.5
+_POLL_INTERVAL_S = 0.5
 
 
-def serve_again_and_again(config: Path | None) -> int:
-    """Run this command line without ``--reload`` and restart it on changes, until a signal ends it."""
+def serve_with_reload(config: Path | None) -> int:
+    """Run this command line without ``--reload``, and restart it on changes, until a signal ends it.
+
+    Returns:
+        The exit code.
+    """
     command = [sys.executable, "-m", "trunkline", *(word for word in sys.argv[1:] if word != "--reload")]
     return supervise(
         command, [Path(__file__).parents[1]], [config or Path(DEFAULT_CONFIG_FILE), Path(DEFAULT_ENV_FILE)]
@@ -27,40 +31,45 @@ def serve_again_and_again(config: Path | None) -> int:
 
 
 def supervise(command: list[str], folders: list[Path], files: list[Path]) -> int:
-    """Run ``command``, again after each change below ``folders`` (``*.py``) or of ``files``.
+    """Run a command, and restart it after each change of a file. A command that failed is restarted too.
 
-    A child that failed by itself is started again after the next change. Returns 0 on SIGTERM, 130 on SIGINT.
+    Args:
+        command: The command.
+        folders: The folders whose ``*.py`` files are watched.
+        files: Other files that are watched.
+
+    Returns:
+        The exit code: 0 after SIGTERM, 130 after SIGINT.
     """
-    signal.signal(signal.SIGTERM, _stop)
-    seen = _state(folders, files)
+    signal.signal(signal.SIGTERM, _raise_system_exit)
+    last_seen = _modification_times(folders, files)
     child = subprocess.Popen(command)
     try:
         while True:
-            time.sleep(_LOOK_EVERY_S)
-            now = _state(folders, files)
-            if now != seen:
-                seen = now
-                note("a file changed; starting again")
-                _end(child)
+            time.sleep(_POLL_INTERVAL_S)
+            current = _modification_times(folders, files)
+            if current != last_seen:
+                last_seen = current
+                print_note("a file changed; starting again")
+                _terminate(child)
                 child = subprocess.Popen(command)
     except KeyboardInterrupt:
         return 130
     except SystemExit:
         return 0
     finally:
-        _end(child)
+        _terminate(child)
 
 
-def _state(folders: list[Path], files: list[Path]) -> dict[Path, int]:
-    """When each watched file was last written."""
+def _modification_times(folders: list[Path], files: list[Path]) -> dict[Path, int]:
     watched = [path for folder in folders for path in folder.rglob("*.py")] + files
     return {path: path.stat().st_mtime_ns for path in watched if path.exists()}
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _terminate(child: subprocess.Popen[bytes]) -> None:
     child.terminate()
     child.wait()
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
+def _raise_system_exit(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)

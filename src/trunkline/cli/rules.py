@@ -1,4 +1,4 @@
-"""``trunkline limits`` and ``budgets``."""
+"""``trunkline limits`` and ``trunkline budgets``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from trunkline.cli.common import hint_at_providers, note, open_store, read_settings
+from trunkline.cli.common import open_store, print_note, read_settings, warn_of_unknown_providers
 from trunkline.cli.tables import show_json, show_rows
 from trunkline.ledger.locate import StoreError
 
@@ -18,40 +18,43 @@ if TYPE_CHECKING:
 
     from trunkline.ledger.keys import KeyStore
     from trunkline.ledger.policies import StoredBudget, StoredLimit
-    from trunkline.ledger.rules import Sort
+    from trunkline.ledger.rules import RuleKind
     from trunkline.ledger.store import Store
 
-Amount: TypeAlias = tuple[str, int, str]
-"""A budget's unit, amount (tokens or millionths of a dollar) and period."""
+BudgetAmount: TypeAlias = tuple[str, int, str]
+"""The unit of a budget, its amount (tokens or millionths of a US dollar) and its period."""
 
 Rule = TypeVar("Rule", "StoredLimit", "StoredBudget")
-_AMOUNT = re.compile(r"(?P<dollars>\$?[0-9]+(?:\.[0-9]+)?|[0-9]+ *tokens)/(?P<per>day|week|month|total)")
+_BUDGET = re.compile(r"(?P<amount>\$?[0-9]+(?:\.[0-9]+)?|[0-9]+ *tokens)/(?P<per>day|week|month|total)")
 
 
-def amount_of(text: str) -> Amount:
-    """What is meant by ``10/month`` or ``5000tokens/day``. Raises StoreError if it is none."""
+def parse_budget(text: str) -> BudgetAmount:
+    """Parse a budget such as ``10/month`` or ``5000tokens/day``.
+
+    Raises:
+        StoreError: The text is not a budget.
+    """
     from trunkline.ledger.policies import MICROS
 
-    match = _AMOUNT.fullmatch(text.strip().lower())
+    match = _BUDGET.fullmatch(text.strip().lower())
     if match is None:
         raise StoreError(
-            f"{text!r} is no budget; write 10/month, 2.5/day, 500000tokens/week or 100/total", "wrong"
+            f"{text!r} is no budget; write 10/month, 2.5/day, 500000tokens/week or 100/total", "invalid"
         )
-    said = match["dollars"]
-    if said.endswith("tokens"):
-        amount = int(said.removesuffix("tokens"))
-        unit = "tokens"
+    written = match["amount"]
+    if written.endswith("tokens"):
+        unit, amount = "tokens", int(written.removesuffix("tokens"))
     else:
-        amount, unit = round(float(said.lstrip("$")) * MICROS), "usd"
+        unit, amount = "usd", round(float(written.lstrip("$")) * MICROS)
     if amount < 1:
-        raise StoreError(f"{text!r} is a budget of nothing", "wrong")
+        raise StoreError(f"{text!r} is a budget of nothing", "invalid")
     return unit, amount, match["per"]
 
 
 def set_rules(
-    store: Store, scope: str, subject: str, amounts: dict[str, int | None], budgets: Sequence[Amount]
+    store: Store, scope: str, subject: str, amounts: dict[str, int | None], budgets: Sequence[BudgetAmount]
 ) -> None:
-    """The limit and the budgets of what was just made."""
+    """Set the limit and the budgets of a new key or team."""
     from trunkline.ledger.rules import RuleStore
 
     rules = RuleStore(store)
@@ -67,9 +70,9 @@ def set_limit(config: Path | None, subject: str, amounts: dict[str, int | None])
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        scope, who = _subject(keys, subject, ("key", "team", "model"))
-        limit = RuleStore(keys.store).set_limit(scope, who, **amounts)
-    note(f"set the limit {limit.id} of {subject}")
+        scope, subject_id = _resolve_subject(keys, subject, ("key", "team", "model"))
+        limit = RuleStore(keys.store).set_limit(scope, subject_id, **amounts)
+    print_note(f"set the limit {limit.id} of {subject}")
 
 
 def set_budget(
@@ -79,29 +82,30 @@ def set_budget(
     from trunkline.ledger.rules import RuleStore
 
     if webhook is not None and not webhook.startswith(("http://", "https://")):
-        raise StoreError("a webhook is an http:// or https:// address", "wrong")
+        raise StoreError("a webhook is an http:// or https:// address", "invalid")
     settings, _ = read_settings(config)
-    unit, number, per = amount_of(amount)
+    unit, number, per = parse_budget(amount)
     with open_store(settings) as keys:
-        scope, who = _subject(keys, subject, ("key", "team", "provider"))
+        scope, subject_id = _resolve_subject(keys, subject, ("key", "team", "provider"))
         budget = RuleStore(keys.store).set_budget(
-            scope, who, unit, number, per, hard=hard, warn_at=warn_at, webhook=webhook
+            scope, subject_id, unit, number, per, hard=hard, warn_at=warn_at, webhook=webhook
         )
-    hint_at_providers(settings, [who] if scope == "provider" else None)
-    note(f"set the budget {budget.id} of {subject}")
+    warn_of_unknown_providers(settings, [subject_id] if scope == "provider" else None)
+    print_note(f"set the budget {budget.id} of {subject}")
 
 
 def show_limits(config: Path | None, *, every: bool, as_json: bool) -> None:
-    """Print the limits; with ``every`` also those of keys and teams that are gone."""
+    """Print the limits of active keys and teams; with ``every`` also those of revoked keys and removed
+    teams."""
     from trunkline.ledger.rules import RuleStore
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        subjects = _subjects(keys)
-        rules = _alive(RuleStore(keys.store).limits(), subjects, every=every)
-    found = [msgspec.structs.asdict(rule) | {"state": state} for rule, state in rules]
+        subjects = _read_subjects(keys)
+        rules = _select_rules(RuleStore(keys.store).limits(), subjects, every=every)
+    listed = [msgspec.structs.asdict(rule) | {"state": state} for rule, state in rules]
     if as_json:
-        show_json(found)
+        show_json(listed)
         return
     amounts = (
         "requests_per_minute",
@@ -113,8 +117,12 @@ def show_limits(config: Path | None, *, every: bool, as_json: bool) -> None:
     show_rows(
         ("subject", "id", "rpm", "rpd", "tpm", "tpd", "concurrent"),
         [
-            (_named(each, subjects), each["id"], *("" if each[a] is None else str(each[a]) for a in amounts))
-            for each in found
+            (
+                _subject_name(each, subjects),
+                each["id"],
+                *("" if each[amount] is None else str(each[amount]) for amount in amounts),
+            )
+            for each in listed
         ],
         fold=("subject",),
         keep=2,
@@ -123,42 +131,43 @@ def show_limits(config: Path | None, *, every: bool, as_json: bool) -> None:
 
 
 def show_budgets(config: Path | None, *, every: bool, as_json: bool) -> None:
-    """Print the budgets, and what the ledger says is spent of them; with ``every`` also those of keys and
-    teams that are gone."""
+    """Print the budgets of active keys and teams, and how much of them is spent according to the ledger.
+
+    With ``every`` also print those of revoked keys and removed teams.
+    """
     from trunkline.ledger.policies import MICROS
     from trunkline.ledger.rules import RuleStore
-    from trunkline.ledger.usage import period_start, spent
+    from trunkline.ledger.usage import period_start, read_spending
 
     settings, _ = read_settings(config)
-    found: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     with open_store(settings) as keys:
-        subjects = _subjects(keys)
-        for each, state in _alive(RuleStore(keys.store).budgets(), subjects, every=every):
+        subjects = _read_subjects(keys)
+        for each, state in _select_rules(RuleStore(keys.store).budgets(), subjects, every=every):
             unit = MICROS if each.unit == "usd" else 1
-            used = None
+            spent = None
             if each.subject != "*":
-                micros, tokens = spent(
-                    keys.store, each.scope, each.subject, period_start(each.per, time.time())
-                )
-                used = (micros if each.unit == "usd" else tokens) / unit
-            fields = msgspec.structs.asdict(each) | {"amount": each.amount / unit, "spent": used}
+                since = period_start(each.per, time.time())
+                micros, tokens = read_spending(keys.store, each.scope, each.subject, since)
+                spent = (micros if each.unit == "usd" else tokens) / unit
+            fields = msgspec.structs.asdict(each) | {"amount": each.amount / unit, "spent": spent}
             fields |= {"webhook": each.webhook is not None, "state": state}
-            found.append(fields)
+            listed.append(fields)
     if as_json:
-        show_json(found)
+        show_json(listed)
         return
     show_rows(
         ("subject", "id", "amount", "spent", "per", "kind"),
         [
             (
-                _named(each, subjects),
+                _subject_name(each, subjects),
                 each["id"],
-                _money(each["amount"], each["unit"]),
-                "" if each["spent"] is None else _money(each["spent"], each["unit"]),
+                _format_amount(each["amount"], each["unit"]),
+                "" if each["spent"] is None else _format_amount(each["spent"], each["unit"]),
                 each["per"],
                 "hard" if each["hard"] else "soft",
             )
-            for each in found
+            for each in listed
         ],
         fold=("subject",),
         keep=2,
@@ -166,69 +175,69 @@ def show_budgets(config: Path | None, *, every: bool, as_json: bool) -> None:
     )
 
 
-def remove(config: Path | None, sort: Sort, number: str) -> None:
+def remove(config: Path | None, kind: RuleKind, rule_id: str) -> None:
     """Remove a limit or budget."""
     from trunkline.ledger.rules import RuleStore
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        RuleStore(keys.store).remove(sort, number)
-    note(f"removed the {sort} {number}")
+        RuleStore(keys.store).remove(kind, rule_id)
+    print_note(f"removed the {kind} {rule_id}")
 
 
-def _subject(keys: KeyStore, text: str, scopes: Sequence[str]) -> tuple[str, str]:
-    """Scope and id of ``key:laptop``, ``team:*``, ``model:openai/*`` or ``all``."""
+def _resolve_subject(keys: KeyStore, text: str, scopes: Sequence[str]) -> tuple[str, str]:
+    """Return the scope and the id of ``key:laptop``, ``team:*``, ``model:openai/*`` or ``all``."""
     from trunkline.ledger.teams import TeamStore
 
     if text == "all":
         return "all", ""
-    scope, colon, named = text.partition(":")
-    if not colon or not named or scope not in scopes:
-        raise StoreError(f"{text!r} is no subject; write {':…, '.join(scopes)}:… or all", "wrong")
-    if named == "*" or scope in ("model", "provider"):
-        return scope, named
-    return scope, keys.find(named).id if scope == "key" else TeamStore(keys.store).find(named).id
+    scope, _, name = text.partition(":")
+    if not name or scope not in scopes:
+        raise StoreError(f"{text!r} is no subject; write {':…, '.join(scopes)}:… or all", "invalid")
+    if name == "*" or scope in ("model", "provider"):
+        return scope, name
+    return scope, keys.find(name).id if scope == "key" else TeamStore(keys.store).find(name).id
 
 
 class _Subjects(NamedTuple):
     """The keys and teams that rules may name."""
 
     names: dict[str, str]
-    """Of all keys, revoked ones too, and of all teams, by id."""
-    alive: set[str]
-    """The ids of those that are not gone."""
+    """The names of all keys, including revoked ones, and of all teams, by id."""
+    active: set[str]
+    """The ids of active keys and of teams."""
 
 
-def _subjects(keys: KeyStore) -> _Subjects:
+def _read_subjects(keys: KeyStore) -> _Subjects:
     from trunkline.ledger.teams import TeamStore
 
     records = keys.list()
     teams = {team.id: team.name for team in TeamStore(keys.store).list()}
-    alive = {record.id for record in records if record.revoked_at is None}
-    return _Subjects(teams | {record.id: record.name for record in records}, alive | teams.keys())
+    active = {record.id for record in records if record.revoked_at is None}
+    return _Subjects(teams | {record.id: record.name for record in records}, active | teams.keys())
 
 
-def _alive(rules: Iterable[Rule], subjects: _Subjects, *, every: bool) -> list[tuple[Rule, str]]:
-    """The rules to show, each with its state; how many are left out is said."""
-    found = [(rule, _state(rule, subjects)) for rule in rules]
-    shown = [(rule, state) for rule, state in found if every or state == "active"]
-    if len(shown) < len(found):
-        note(f"{len(found) - len(shown)} of revoked keys or removed teams left out; --all shows them too")
-    return shown
+def _select_rules(rules: Iterable[Rule], subjects: _Subjects, *, every: bool) -> list[tuple[Rule, str]]:
+    """Return the rules to list, each with its state, and print a note of how many are left out."""
+    with_states = [(rule, _state(rule, subjects)) for rule in rules]
+    listed = [(rule, state) for rule, state in with_states if every or state == "active"]
+    if omitted := len(with_states) - len(listed):
+        print_note(f"{omitted} of revoked keys or removed teams left out; --all shows them too")
+    return listed
 
 
 def _state(rule: StoredLimit | StoredBudget, subjects: _Subjects) -> str:
-    if rule.scope not in ("key", "team") or rule.subject == "*" or rule.subject in subjects.alive:
+    if rule.scope not in ("key", "team") or rule.subject == "*" or rule.subject in subjects.active:
         return "active"
     return "revoked" if rule.scope == "key" else "removed"
 
 
-def _named(rule: dict[str, Any], subjects: _Subjects) -> str:
+def _subject_name(rule: dict[str, Any], subjects: _Subjects) -> str:
     if rule["scope"] == "all":
         return "all"
-    gone = "" if rule["state"] == "active" else f" ({rule['state']})"
-    return f"{rule['scope']}:{subjects.names.get(rule['subject'], rule['subject'])}{gone}"
+    suffix = "" if rule["state"] == "active" else f" ({rule['state']})"
+    return f"{rule['scope']}:{subjects.names.get(rule['subject'], rule['subject'])}{suffix}"
 
 
-def _money(amount: float, unit: str) -> str:
+def _format_amount(amount: float, unit: str) -> str:
     return f"${amount:g}" if unit == "usd" else f"{amount:g} tokens"

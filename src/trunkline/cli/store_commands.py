@@ -1,4 +1,4 @@
-"""The commands that work on the store: keys, teams, limits, budgets, usage, db. For others see ``app``."""
+"""The commands that work on the store: keys, teams, limits, budgets, usage, db. ``app`` has the others."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from trunkline.cli.options import (
     Config,
     Expires,
     Json,
+    KeyReference,
     LimitSubject,
     LocalOnly,
     Models,
@@ -28,27 +29,26 @@ from trunkline.cli.options import (
     TeamName,
     Tpd,
     Tpm,
-    Which,
 )
 
 
-def _part(help_text: str) -> typer.Typer:
-    part = typer.Typer(help=help_text, rich_markup_mode=None)
+def _make_app(help_text: str) -> typer.Typer:
+    app = typer.Typer(help=help_text, rich_markup_mode=None)
 
-    @part.callback(invoke_without_command=True)
+    @app.callback(invoke_without_command=True)
     def _help(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    return part
+    return app
 
 
-keys_app = _part("Make, list, change, rotate and revoke keys.")
-teams_app = _part("Make, list and remove teams.")
-limits_app = _part("Set, list and remove limits.")
-budgets_app = _part("Set, list and remove budgets.")
-usage_app = _part("See what was used, and export it.")
-db_app = _part("Look after the database.")
+keys_app = _make_app("Make, list, change, rotate and revoke keys.")
+teams_app = _make_app("Make, list and remove teams.")
+limits_app = _make_app("Set, list and remove limits.")
+budgets_app = _make_app("Set, list and remove budgets.")
+usage_app = _make_app("See what was used, and export it.")
+db_app = _make_app("Look after the database.")
 STORE_APPS = {
     "keys": keys_app,
     "teams": teams_app,
@@ -93,7 +93,16 @@ def _create(
     """
     from trunkline.cli.keys import create
 
-    fields = _fields(owner, team, tag, expires, model, provider, local_only, priority)
+    fields = _fields(
+        owner=owner,
+        team=team,
+        tags=tag,
+        expires=expires,
+        models=model,
+        providers=provider,
+        local_only=local_only,
+        priority=priority,
+    )
     create(config, name, role, fields, _amounts(rpm, rpd, tpm, tpd, concurrent), budget or [])
 
 
@@ -117,7 +126,7 @@ def _list(
 
 @keys_app.command("change")
 def _change(
-    which: Which,
+    reference: KeyReference,
     name: Annotated[str | None, typer.Option(help="Another name.")] = None,
     role: Role = None,
     owner: Owner = None,
@@ -130,7 +139,7 @@ def _change(
     priority: Priority = None,
     config: Config = None,
 ) -> None:
-    """Change what is said of a key; what is not given stays. Limits and budgets have commands of their own.
+    """Change fields of a key; the others stay. Limits and budgets have commands of their own.
 
     \b
     Examples:
@@ -140,14 +149,23 @@ def _change(
     """
     from trunkline.cli.keys import change
 
-    fields = _fields(owner, team, tag, expires, model, provider, local_only, priority)
+    fields = _fields(
+        owner=owner,
+        team=team,
+        tags=tag,
+        expires=expires,
+        models=model,
+        providers=provider,
+        local_only=local_only,
+        priority=priority,
+    )
     fields |= {name: value for name, value in {"name": name, "role": role}.items() if value is not None}
-    change(config, which, fields)
+    change(config, reference, fields)
 
 
 @keys_app.command("rotate")
 def _rotate(
-    which: Which,
+    reference: KeyReference,
     grace: Annotated[str, typer.Option(help="How long the old text still works: 24h, 7d, 0m.")] = "24h",
     config: Config = None,
 ) -> None:
@@ -159,11 +177,11 @@ def _rotate(
     """
     from trunkline.cli.keys import rotate
 
-    rotate(config, which, grace)
+    rotate(config, reference, grace)
 
 
 @keys_app.command("revoke")
-def _revoke(which: Which, config: Config = None) -> None:
+def _revoke(reference: KeyReference, config: Config = None) -> None:
     """Revoke a key. A running gateway refuses it within 2 seconds.
 
     \b
@@ -172,7 +190,7 @@ def _revoke(which: Which, config: Config = None) -> None:
     """
     from trunkline.cli.keys import revoke
 
-    revoke(config, which)
+    revoke(config, reference)
 
 
 @teams_app.command("create")
@@ -199,7 +217,7 @@ def _create_team(
     """
     from trunkline.cli.teams import create
 
-    fields = _fields(None, None, None, None, model, provider, local_only, None)
+    fields = _fields(models=model, providers=provider, local_only=local_only)
     create(config, name, fields, _amounts(rpm, rpd, tpm, tpd, concurrent), budget or [])
 
 
@@ -218,7 +236,7 @@ def _list_teams(as_json: Json = False, config: Config = None) -> None:
 
 @teams_app.command("remove")
 def _remove_team(
-    which: Annotated[str, typer.Argument(metavar="TEAM", help="The team's name or id.")],
+    reference: Annotated[str, typer.Argument(metavar="TEAM", help="The team's name or id.")],
     config: Config = None,
 ) -> None:
     """Remove a team that no key is in, with its limits and budgets.
@@ -229,7 +247,7 @@ def _remove_team(
     """
     from trunkline.cli.teams import remove
 
-    remove(config, which)
+    remove(config, reference)
 
 
 @limits_app.command("set")
@@ -269,7 +287,7 @@ def _list_limits(every: AllRules = False, as_json: Json = False, config: Config 
 
 
 @limits_app.command("remove")
-def _remove_limit(number: RuleId, config: Config = None) -> None:
+def _remove_limit(rule_id: RuleId, config: Config = None) -> None:
     """Remove a limit.
 
     \b
@@ -278,7 +296,7 @@ def _remove_limit(number: RuleId, config: Config = None) -> None:
     """
     from trunkline.cli.rules import remove
 
-    remove(config, "limit", number)
+    remove(config, "limit", rule_id)
 
 
 @budgets_app.command("set")
@@ -321,7 +339,7 @@ def _list_budgets(every: AllRules = False, as_json: Json = False, config: Config
 
 
 @budgets_app.command("remove")
-def _remove_budget(number: RuleId, config: Config = None) -> None:
+def _remove_budget(rule_id: RuleId, config: Config = None) -> None:
     """Remove a budget.
 
     \b
@@ -330,7 +348,7 @@ def _remove_budget(number: RuleId, config: Config = None) -> None:
     """
     from trunkline.cli.rules import remove
 
-    remove(config, "budget", number)
+    remove(config, "budget", rule_id)
 
 
 @usage_app.command("show")
@@ -361,8 +379,8 @@ def _usage(
     """
     from trunkline.cli.usage import show
 
-    wanted = {"key": key, "team": team, "provider": provider, "model": model}
-    show(config, by or ["provider", "model"], since, until, wanted, as_json=as_json, as_csv=as_csv)
+    filters = {"key": key, "team": team, "provider": provider, "model": model}
+    show(config, by or ["provider", "model"], since, until, filters, as_json=as_json, as_csv=as_csv)
 
 
 @usage_app.command("requests")
@@ -414,17 +432,18 @@ def _status(as_json: Json = False, config: Config = None) -> None:
 
 
 def _fields(
-    owner: str | None,
-    team: str | None,
-    tags: list[str] | None,
-    expires: str | None,
-    models: list[str] | None,
-    providers: list[str] | None,
-    local_only: bool | None,
-    priority: str | None,
+    *,
+    owner: str | None = None,
+    team: str | None = None,
+    tags: list[str] | None = None,
+    expires: str | None = None,
+    models: list[str] | None = None,
+    providers: list[str] | None = None,
+    local_only: bool | None = None,
+    priority: str | None = None,
 ) -> dict[str, object]:
-    """What was said of a key or a team."""
-    said = {
+    """Return the fields of a key or a team that were given as options."""
+    fields = {
         "owner": owner,
         "team": team,
         "tags": None if not tags else tuple(tags),
@@ -434,7 +453,7 @@ def _fields(
         "local_only": local_only,
         "priority": priority,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _amounts(

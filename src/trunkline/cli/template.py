@@ -1,4 +1,5 @@
-"""The configuration file that ``trunkline init`` writes: all comments, so that every default stays one."""
+"""The configuration file that ``trunkline init`` writes. It has only comments, so every default stays in
+force."""
 
 from typing import Final
 

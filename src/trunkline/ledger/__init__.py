@@ -1,13 +1,13 @@
-"""The durable side: keys, teams, limits and budgets, the audit log, and a row for all that was used.
+"""Everything that Trunkline stores for good: keys, teams, limits, budgets, usage and the audit log.
 
-Usage goes from the loop into a file at once (``journal``) and from there by a thread (``writer``) into the
-database (``recording``), whence ``usage`` sums it up; ``stretches`` finds single requests among millions.
-``rows`` are what is written, ``columns`` their names, ``export`` makes CSV of sums.
+The path of usage: the event loop appends a row for each attempt (`usage_rows`) to a file (`journal`). A
+thread (`writer`) moves the rows from there into the database (`usage_store`), together with their roll-ups.
+`usage` reads totals and single rows; `id_ranges` narrows a search for single rows, so that it does not read
+millions of others; `export` turns totals into CSV. `columns` has the column names that these modules share.
 
-What people have decided is in ``keys``, ``teams`` and ``rules``, each change of it noted by ``audit``; a
-gateway reads it again when it has changed (``reader``, ``policies``).
+Policies are edited through `keys`, `teams` and `rules`, and `audit` records every edit. A running gateway
+reads them through `reader`, in the form that `policies` defines.
 
-The database itself: ``locate`` reads its address, ``store`` opens it, ``tables`` describes what is in it,
-``migrate`` brings it up to date by the steps in ``migrations``. SQLAlchemy is imported when a store is
-opened.
+The database: `locate` interprets its URL, `store` opens it, `tables` describes its tables, and `migrate`
+brings them up to date with the steps in `migrations`. SQLAlchemy is imported only when a store is opened.
 """

@@ -1,4 +1,4 @@
-"""Who changed what, and when: a line for every change that was made by hand or through the admin API."""
+"""The audit log: one entry for every change that was made by hand or through the admin API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from trunkline.ledger.store import Store, aware
+from trunkline.ledger.store import Store, as_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,25 +15,33 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 COMMAND_LINE: Final = "command line"
-"""The actor of changes that no key made."""
+"""The actor of changes that were made without a key."""
 
 
-class AuditEntry(msgspec.Struct, frozen=True):
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One change."""
 
     id: int
     at: datetime
     actor: str
-    """Id of the key that made it, or where it was made."""
+    """The id of the key that made the change, or :data:`COMMAND_LINE`."""
     action: str
     subject: str
     details: dict[str, Any]
 
 
-def note(
+def add_entry(
     connection: Connection, actor: str, action: str, subject: str, details: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a change down, in the transaction that makes it. ``details`` hold no key."""
+    """Record a change in the transaction that makes it.
+
+    Args:
+        connection: The transaction of the change.
+        actor: Who made the change.
+        action: What was done, such as ``key.create``.
+        subject: The id of what was changed.
+        details: What the change was. The caller leaves out every secret.
+    """
     from trunkline.ledger.tables import audit
 
     text = msgspec.json.encode(details).decode() if details else None
@@ -42,8 +50,14 @@ def note(
     )
 
 
-def entries(store: Store, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
-    """The newest changes first; ``before`` the one with this id, to page on."""
+def list_entries(store: Store, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
+    """Return the newest entries first.
+
+    Args:
+        store: The store to read.
+        limit: The maximum number of entries to return.
+        before: Return only entries that are older than the one with this id, for paging.
+    """
     from trunkline.ledger.tables import audit
 
     query = audit.select().order_by(audit.c.id.desc()).limit(limit)
@@ -53,12 +67,12 @@ def entries(store: Store, limit: int = 100, before: int | None = None) -> list[A
         rows = connection.execute(query).mappings().all()
     return [
         AuditEntry(
-            row["id"],
-            aware(row["at"]) or row["at"],
-            row["actor"],
-            row["action"],
-            row["subject"],
-            msgspec.json.decode(row["details"]) if row["details"] else {},
+            id=row["id"],
+            at=as_utc(row["at"]) or row["at"],
+            actor=row["actor"],
+            action=row["action"],
+            subject=row["subject"],
+            details=msgspec.json.decode(row["details"]) if row["details"] else {},
         )
         for row in rows
     ]

@@ -1,13 +1,21 @@
-"""Names of columns that code without SQLAlchemy needs too."""
+"""Column names that modules without SQLAlchemy need too."""
 
 from __future__ import annotations
 
 from typing import Final
 
-TOKENS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
-SUMS: Final = ("requests", "failures", "attempts", "cached", *TOKENS, "cost_micros", "unpriced")
-"""Columns of the sums that are whole numbers."""
-TIMES: Final = ("duration_ms", "upstream_ms")
-"""Columns of the sums that are milliseconds."""
-PLACE: Final = ("key_id", "team_id", "provider", "model")
-"""What usage is summed up by, beside the time."""
+TOKEN_COLUMNS: Final = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
+COUNT_COLUMNS: Final = (
+    "requests",
+    "failures",
+    "attempts",
+    "cached",
+    *TOKEN_COLUMNS,
+    "cost_micros",
+    "unpriced",
+)
+"""The columns of a roll-up that hold whole numbers."""
+DURATION_COLUMNS: Final = ("duration_ms", "upstream_ms")
+"""The columns of a roll-up that hold milliseconds."""
+DIMENSIONS: Final = ("key_id", "team_id", "provider", "model")
+"""The columns that a roll-up is grouped by, besides the time."""

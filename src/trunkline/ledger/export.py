@@ -1,4 +1,4 @@
-"""Usage as a table for other programs."""
+"""Exports rows of usage for other programs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-_RUNS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+_FORMULA_PREFIXES: Final = ("=", "+", "-", "@", "\t", "\r")
+"""The characters that a spreadsheet takes for the beginning of a formula."""
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV (RFC 4180), a header first; cells that a spreadsheet would run are quoted as text."""
-    out = io.StringIO(newline="")
+    """Render rows as CSV (RFC 4180) with a header.
+
+    Text that a spreadsheet would run as a formula is prefixed with a quote, which makes it plain text.
+    """
+    output = io.StringIO(newline="")
     if rows:
-        writer = csv.DictWriter(out, list(rows[0]))
+        writer = csv.DictWriter(output, list(rows[0]))
         writer.writeheader()
         for row in rows:
-            writer.writerow({name: _inert(value) for name, value in row.items()})
-    return out.getvalue()
+            writer.writerow({name: _escape_formula(value) for name, value in row.items()})
+    return output.getvalue()
 
 
-def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_RUNS) else value
+def _escape_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_PREFIXES) else value

@@ -1,34 +1,47 @@
-"""Where in the ledger the requests of somebody are, so that looking for a few does not read ten million.
+"""Finds the id ranges that hold the usage rows of a key, team, provider or model.
 
-The sums know in which months, days and hours a key, team, provider or model had any; they are looked through
-from the newest on. An index for each of the four would find the rows as well, and treble what it costs to
-write them.
+A search for a few rows then does not read ten million others. The roll-ups tell in which months, days and
+hours there was usage; they are searched from the newest on. An index for each of the four dimensions would
+find the rows as well, and would triple the cost of inserting them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from trunkline.ledger.usage_rows import HOUR_OF_IDS, month_start
+from trunkline.ledger.usage_rows import IDS_PER_HOUR, month_start
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
 _DAY: Final = 86400
 _HOUR: Final = 3600
-_MOST_DAYS: Final = 31
-"""Days whose hours are looked through at a time; at first it is one. The hours are parameters."""
-_FEW_KEYS: Final = 20
-"""Keys that are named in a statement: their sums are then found one by one."""
+_MAX_DAYS_PER_QUERY: Final = 31
+"""The maximum number of days whose hours are searched with one query. The first query searches one day. Each
+hour is a parameter of the query."""
+_MAX_KEYS_PER_QUERY: Final = 20
+"""The maximum number of keys that a query names. The database then looks up the roll-ups of each key."""
+
+IdRange: TypeAlias = tuple[int, int]
+"""The first id, and the first id after the range."""
 
 
-def stretches(
-    connection: Connection, place: Mapping[str, str], first: int, beyond: int
-) -> Iterator[tuple[int, int]]:
-    """Stretches of row ids (``beyond`` excluded), the newest first, that hold all rows with ``place``, the
-    values of some columns of the sums' place, between two ids; few other rows are in them."""
+def find_id_ranges(
+    connection: Connection, filters: Mapping[str, str], first: int, end: int
+) -> Iterator[IdRange]:
+    """Find the ranges of ids that hold all usage rows with certain values, and few other rows.
+
+    Args:
+        connection: The database.
+        filters: The values of the rows, by the name of the dimension.
+        first: The lowest id to consider.
+        end: The first id that is not considered any more.
+
+    Returns:
+        The ranges, the newest first.
+    """
     from sqlalchemy import func, select
 
     from trunkline.ledger.tables import usage
@@ -37,18 +50,20 @@ def stretches(
     if oldest is None:
         return
     first = max(oldest, first)
-    last = (beyond - 1) // HOUR_OF_IDS * _HOUR
-    for hours in _hours(connection, place, first // HOUR_OF_IDS * _HOUR, last):
-        # Hours without a gap have the same difference to their place in the row.
+    last_hour = (end - 1) // IDS_PER_HOUR * _HOUR
+    for hours in _hours_with_usage(connection, filters, first // IDS_PER_HOUR * _HOUR, last_hour):
+        # The hours descend, so the sum of hour and position is the same for all hours of a run without gaps.
         for _, group in groupby(enumerate(hours), lambda each: each[1] // _HOUR + each[0]):
-            row = [hour // _HOUR for _, hour in group]
-            low, high = max(first, row[-1] * HOUR_OF_IDS), min(beyond, (row[0] + 1) * HOUR_OF_IDS)
+            run = [hour // _HOUR for _, hour in group]
+            low, high = max(first, run[-1] * IDS_PER_HOUR), min(end, (run[0] + 1) * IDS_PER_HOUR)
             if low < high:
                 yield low, high
 
 
-def _hours(connection: Connection, place: Mapping[str, str], first: int, last: int) -> Iterator[list[int]]:
-    """The hours in which there was something, the newest first, some at a time."""
+def _hours_with_usage(
+    connection: Connection, filters: Mapping[str, str], first: int, last: int
+) -> Iterator[list[int]]:
+    """Find the hours between two hours in which there was usage, the newest first, a few days at a time."""
     from sqlalchemy import select
 
     from trunkline.ledger.tables import usage_daily, usage_hourly, usage_monthly
@@ -56,39 +71,39 @@ def _hours(connection: Connection, place: Mapping[str, str], first: int, last: i
     table = usage_monthly
     query = select(table.c.month, table.c.key_id).distinct().where(table.c.month >= month_start(first))
     query = query.where(table.c.month <= last)
-    query = query.where(*(table.c[column] == value for column, value in place.items()))
-    keys_of: dict[int, set[str]] = {}
+    query = query.where(*(table.c[column] == value for column, value in filters.items()))
+    keys_by_month: dict[int, set[str]] = {}
     for month, key in connection.execute(query):
-        keys_of.setdefault(month, set()).add(key)
-    number = 1
-    for month, keys in sorted(keys_of.items(), reverse=True):
-        of_month = [
+        keys_by_month.setdefault(month, set()).add(key)
+    days_per_query = 1
+    for month, keys in sorted(keys_by_month.items(), reverse=True):
+        days_of_month = [
             day
             for day in range(month, month + 31 * _DAY, _DAY)
             if month_start(day) == month and day + _DAY > first and day <= last
         ]
-        days = _those(connection, usage_daily, of_month, place, keys)
+        days = _times_with_usage(connection, usage_daily, days_of_month, filters, keys)
         while days:
-            some, days = days[:number], days[number:]
-            number = min(number * 2, _MOST_DAYS)
-            of_days = [day + hour for day in some for hour in range(0, _DAY, _HOUR)]
-            within = [hour for hour in of_days if hour >= first and hour <= last]
-            yield _those(connection, usage_hourly, within, place, keys)
+            searched, days = days[:days_per_query], days[days_per_query:]
+            days_per_query = min(days_per_query * 2, _MAX_DAYS_PER_QUERY)
+            hours = [day + hour for day in searched for hour in range(0, _DAY, _HOUR)]
+            hours = [hour for hour in hours if first <= hour <= last]
+            yield _times_with_usage(connection, usage_hourly, hours, filters, keys)
 
 
-def _those(
+def _times_with_usage(
     connection: Connection,
     table: Table,
     times: Sequence[int],
-    place: Mapping[str, str],
+    filters: Mapping[str, str],
     keys: Collection[str],
 ) -> list[int]:
-    """Those of the times at which a table of sums has something, the newest first."""
+    """Return those of ``times`` for which a roll-up table has usage, the newest first."""
     from sqlalchemy import select
 
-    moment = next(iter(table.c))
-    query = select(moment).distinct().where(moment.in_(times))
-    query = query.where(*(table.c[column] == value for column, value in place.items()))
-    if len(keys) <= _FEW_KEYS:
+    start = next(iter(table.c))
+    query = select(start).distinct().where(start.in_(times))
+    query = query.where(*(table.c[column] == value for column, value in filters.items()))
+    if len(keys) <= _MAX_KEYS_PER_QUERY:
         query = query.where(table.c.key_id.in_(keys))
     return sorted(connection.execute(query).scalars(), reverse=True)

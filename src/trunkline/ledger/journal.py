@@ -1,8 +1,9 @@
-"""Usage on its way to the database, kept in files until it is there.
+"""The journal: files in which usage rows wait until they are in the database.
 
-A segment is an append-only file of batches, each behind its length. It is written by one process, which
-holds a lock on it; one that nobody holds was left behind, and whoever finds it takes it over. Batches that
-are in the database may still be in a segment: they are told by their first row's id.
+A segment is an append-only file of batches, each preceded by its length. One process writes a segment and
+holds a lock on it. A segment that nobody has locked was abandoned by its process, and whoever finds it takes
+it over. A segment may hold batches that are in the database already; these are recognised by the id of their
+first row.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import msgspec
 
 from trunkline.ledger.usage_rows import UsageRow
 
-SEGMENT_BYTES: Final = 1024 * 1024
-"""Size above which a new segment is begun."""
+MAX_SEGMENT_BYTES: Final = 1024 * 1024
+"""The size above which a new segment is started."""
 _SUFFIX: Final = ".batches"
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -33,25 +34,30 @@ Batch = Sequence[UsageRow]
 class Segment:
     """One file of batches, open and locked."""
 
-    __slots__ = ("_fd", "closed", "cold", "path", "pending", "size", "strange", "whole")
+    __slots__ = ("_fd", "closed", "complete", "has_unreadable", "in_file_only", "path", "pending", "size")
 
-    def __init__(self, path: Path, fd: int, *, cold: bool = False) -> None:
+    def __init__(self, path: Path, fd: int, *, abandoned: bool = False) -> None:
         self.path = path
         self._fd = fd
         self.size = os.fstat(fd).st_size
-        self.closed = cold
-        """Nothing more is appended."""
-        self.cold = cold
-        """Its batches are to be read from the file: memory does not have them (any more)."""
-        self.whole = True
-        """Its file has all of its batches."""
-        self.strange = False
-        """Not all of it could be understood: another version of this program has written it."""
+        self.closed = abandoned
+        """Whether no more batches are appended."""
+        self.in_file_only = abandoned
+        """Whether its batches have to be read from the file, because they are not, or no longer, in
+        memory."""
+        self.complete = True
+        """Whether the file has all of its batches."""
+        self.has_unreadable = False
+        """Whether a batch could not be decoded, because another version of Trunkline has written it."""
         self.pending: deque[Batch] = deque()
-        """Batches that are not in the database yet."""
+        """The batches that are not in the database yet."""
 
     def append(self, batch: Batch) -> None:
-        """Write a batch. Raises OSError where the disk does not take it; the file is then as before."""
+        """Write a batch to the file.
+
+        Raises:
+            OSError: The disk does not take the batch. The file is then as it was before.
+        """
         data = _encode(batch)
         data = len(data).to_bytes(4, "big") + data
         try:
@@ -64,7 +70,7 @@ class Segment:
         self.size += len(data)
 
     def read(self) -> Iterator[Batch]:
-        """All batches in the file that can be understood; a last one that was cut off is none."""
+        """Return the batches in the file, without those that cannot be decoded and a truncated last one."""
         with self.path.open("rb") as file:
             while size := int.from_bytes(file.read(4), "big"):
                 data = file.read(size)
@@ -73,15 +79,18 @@ class Segment:
                 try:
                     yield _decode(data)
                 except msgspec.MsgspecError:
-                    self.strange = True
+                    self.has_unreadable = True
 
     def close(self) -> None:
-        """Let the file go, for whoever comes."""
+        """Close and unlock the file, so that another process can take it over."""
         os.close(self._fd)
 
     def remove(self) -> None:
-        """All of it is in the database, but for what could not be understood: that is kept, for people."""
-        if self.strange:
+        """Delete the file, whose batches are in the database, and close it.
+
+        A file with batches that could not be decoded is kept under another name, for an operator to look at.
+        """
+        if self.has_unreadable:
             self.path.rename(self.path.with_suffix(".strange"))
         else:
             self.path.unlink(missing_ok=True)
@@ -89,17 +98,21 @@ class Segment:
 
 
 class Journal:
-    """The folder of segments, made when the first is begun."""
+    """The folder of segments. It is created together with the first segment."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def begin(self) -> Segment:
-        """A new segment. Raises OSError where the folder cannot be made or written to."""
+    def create_segment(self) -> Segment:
+        """Create a segment.
+
+        Raises:
+            OSError: The folder cannot be created or written to.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{time.time_ns() // 1_000_000}-{secrets.token_hex(4)}{_SUFFIX}"
         path = self.folder / name
-        new = path.with_suffix(".new")  # nobody takes it for one left behind before it is locked
+        new = path.with_suffix(".new")  # until it is locked, nobody must take it for an abandoned segment
         fd = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,9 +122,9 @@ class Journal:
             raise
         return Segment(path, fd)
 
-    def orphans(self) -> list[Segment]:
-        """Segments that were left behind, oldest first; they are this process's from now on."""
-        found = []
+    def claim_abandoned_segments(self) -> list[Segment]:
+        """Lock the segments that other processes have abandoned, and return them, oldest first."""
+        claimed = []
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             try:
                 fd = os.open(path, os.O_RDWR | os.O_APPEND)
@@ -123,7 +136,7 @@ class Journal:
                 os.close(fd)
                 continue
             if os.fstat(fd).st_nlink:
-                found.append(Segment(path, fd, cold=True))
-            else:  # whoever held it has just removed it
+                claimed.append(Segment(path, fd, abandoned=True))
+            else:  # its owner has just removed it
                 os.close(fd)
-        return found
+        return claimed

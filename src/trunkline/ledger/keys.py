@@ -1,7 +1,7 @@
-"""The store of keys: making, listing, changing, rotating and revoking them.
+"""The store of keys: creates, lists, changes, rotates and revokes them.
 
-A key is shown once, when it is made; the store has its SHA-256. Synchronous: for the command line and the
-admin API. A running gateway reads keys through :mod:`trunkline.ledger.reader`.
+A key is shown once, when it is created; the store has only its SHA-256. The module is synchronous, for the
+command line and the admin API. A running gateway reads keys through :mod:`trunkline.ledger.reader`.
 """
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ from trunkline.errors import redact
 from trunkline.ledger import audit
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Role
-from trunkline.ledger.store import Store, aware
+from trunkline.ledger.store import Store, as_utc
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 KEY_PREFIX: Final = "gw_"
-_SHOWN: Final = 10
-"""Characters of a key that may be shown: 7 of its 43 random ones."""
-_LISTS: Final = ("tags", "models", "providers")
-_TIMES: Final = ("created_at", "revoked_at", "expires_at", "old_hash_until", "last_used_at")
+_SHOWN_CHARACTERS: Final = 10
+"""The length of the prefix of a key that may be shown: :data:`KEY_PREFIX` and 7 of the 43 random
+characters."""
+_LIST_COLUMNS: Final = ("tags", "models", "providers")
+_TIME_COLUMNS: Final = ("created_at", "revoked_at", "expires_at", "old_hash_until", "last_used_at")
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
-    """A stored key, without the key."""
+    """What the store has of a key. The key itself is not in it."""
 
     id: str
     name: str
     role: Role
     prefix: str
     hash: str
-    """SHA-256 of the key, in hex."""
+    """The SHA-256 of the key, in hex."""
     created_at: datetime
     revoked_at: datetime | None = None
     owner: str | None = None
@@ -45,7 +46,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     expires_at: datetime | None = None
     models: tuple[str, ...] | None = None
-    """Patterns of the models it may use; None: all."""
+    """Patterns of the models that the key may use. None: all."""
     providers: tuple[str, ...] | None = None
     local_only: bool = False
     priority: str = "normal"
@@ -74,18 +75,23 @@ CHANGEABLE: Final = (
     "data_collection",
     "zdr",
 )
-"""Fields that may be given when a key is made, and changed afterwards."""
+"""The fields that can be set when a key is created, and changed afterwards."""
 
 
 class KeyStore:
-    """The keys in the database at a URL, whose tables are made if missing. Close it after use.
+    """The keys in a store. Close it after use.
+
+    Methods that take a ``reference`` find the active key whose id, name or prefix it is, or the key itself.
+
+    Args:
+        url: The database's URL, or an opened store.
+        actor: Who makes the changes, for the audit log.
 
     Raises:
-        StoreError: from every method, when the database fails or the request makes no sense.
+        StoreError: From every method, when the database fails or the request makes no sense.
     """
 
     def __init__(self, url: str | Store, actor: str = audit.COMMAND_LINE) -> None:
-        """``actor`` is whom the audit log names for changes."""
         from trunkline.ledger import tables
 
         self._table = tables.keys
@@ -102,119 +108,130 @@ class KeyStore:
         """Close all connections."""
         self.store.close()
 
-    def create(self, name: str, role: Role | None = None, **more: Any) -> tuple[KeyRecord, str]:
-        """A new key and its text, which cannot be had again.
+    def create(self, name: str, role: Role | None = None, **fields: Any) -> tuple[KeyRecord, str]:
+        """Create a key.
 
         Args:
-            name: unique among the active keys.
-            role: None means member. The store's first key is an admin's whatever this says.
-            more: the other fields of :data:`CHANGEABLE`.
+            name: A name that no other active key has.
+            role: None means member. The first key of a store is always an admin's.
+            fields: Other fields of :data:`CHANGEABLE`.
+
+        Returns:
+            The record, and the key itself, which is not stored.
         """
-        name = _checked_name(name)
+        name = _clean_name(name)
         text = KEY_PREFIX + secrets.token_urlsafe(32)
         with self.store.change() as connection:
-            known = self._select(connection)
-            _check_unique(known, name)
-            self._check(connection, more)
+            existing = self._select(connection)
+            _check_unique(existing, name)
+            self._check_fields(connection, fields)
             record = KeyRecord(
                 id=secrets.token_hex(6),
                 name=name,
-                role=(role or "member") if known else "admin",
-                prefix=text[:_SHOWN],
+                role=(role or "member") if existing else "admin",
+                prefix=text[:_SHOWN_CHARACTERS],
                 hash=sha256(text.encode()).hexdigest(),
                 created_at=datetime.now(UTC),
-                **more,
+                **fields,
             )
             connection.execute(self._table.insert().values(**_columns(msgspec.structs.asdict(record))))
-            audit.note(connection, self._actor, "key.create", record.id, {"name": name, "role": record.role})
+            details = {"name": name, "role": record.role}
+            audit.add_entry(connection, self._actor, "key.create", record.id, details)
         return record, text
 
     def list(self) -> Records:
-        """All keys, revoked ones too, oldest first."""
+        """Return all keys, oldest first, including revoked ones."""
         with self.store.begin() as connection:
             return self._select(connection)
 
     def active(self) -> Records:
-        """The keys that may come in."""
+        """Return the keys that are not revoked, oldest first."""
         return [record for record in self.list() if record.revoked_at is None]
 
-    def find(self, which: str) -> KeyRecord:
-        """The active key with this id, name or prefix, or the key itself. Raises StoreError if there is
-        none, or more than one."""
+    def find(self, reference: str) -> KeyRecord:
+        """Return the active key with this reference."""
         with self.store.begin() as connection:
-            return self._find(connection, which)
+            return self._find(connection, reference)
 
-    def change(self, which: str, **fields: Any) -> KeyRecord:
-        """Give an active key other :data:`CHANGEABLE` fields."""
+    def change(self, reference: str, **fields: Any) -> KeyRecord:
+        """Change fields of :data:`CHANGEABLE` of an active key."""
         with self.store.change() as connection:
-            record = self._find(connection, which)
+            record = self._find(connection, reference)
             if "name" in fields:
-                fields["name"] = _checked_name(fields["name"])
+                fields["name"] = _clean_name(fields["name"])
                 _check_unique(
                     [each for each in self._select(connection) if each.id != record.id], fields["name"]
                 )
-            self._check(connection, fields)
+            self._check_fields(connection, fields)
             changed = msgspec.structs.replace(record, **fields)
             self._update(connection, record.id, fields)
             shown = {name: value for name, value in fields.items() if name in CHANGEABLE}
-            audit.note(connection, self._actor, "key.change", record.id, shown)
+            audit.add_entry(connection, self._actor, "key.change", record.id, shown)
         return changed
 
-    def rotate(self, which: str, grace: timedelta = timedelta(0)) -> tuple[KeyRecord, str]:
-        """Another text for an active key; the old one may come in for ``grace`` longer."""
+    def rotate(self, reference: str, grace: timedelta = timedelta(0)) -> tuple[KeyRecord, str]:
+        """Replace an active key by a new one with the same record.
+
+        Args:
+            reference: The key to replace.
+            grace: The time for which the old key is still accepted.
+
+        Returns:
+            The record, and the new key, which is not stored.
+        """
         text = KEY_PREFIX + secrets.token_urlsafe(32)
         with self.store.change() as connection:
-            record = self._find(connection, which)
+            record = self._find(connection, reference)
             fields = {
                 "hash": sha256(text.encode()).hexdigest(),
-                "prefix": text[:_SHOWN],
+                "prefix": text[:_SHOWN_CHARACTERS],
                 "old_hash": record.hash if grace else None,
                 "old_hash_until": datetime.now(UTC) + grace if grace else None,
             }
             self._update(connection, record.id, fields)
             seconds = round(grace.total_seconds())
-            audit.note(connection, self._actor, "key.rotate", record.id, {"grace_s": seconds})
+            audit.add_entry(connection, self._actor, "key.rotate", record.id, {"grace_s": seconds})
         return msgspec.structs.replace(record, **fields), text
 
-    def revoke(self, which: str) -> KeyRecord:
+    def revoke(self, reference: str) -> KeyRecord:
         """Revoke an active key."""
         with self.store.change() as connection:
-            record = self._find(connection, which)
+            record = self._find(connection, reference)
             revoked = msgspec.structs.replace(record, revoked_at=datetime.now(UTC))
             self._update(connection, record.id, {"revoked_at": revoked.revoked_at})
-            audit.note(connection, self._actor, "key.revoke", record.id, {"name": record.name})
+            audit.add_entry(connection, self._actor, "key.revoke", record.id, {"name": record.name})
         return revoked
 
-    def _find(self, connection: Connection, which: str) -> KeyRecord:
-        digest = sha256(which.encode()).hexdigest()
+    def _find(self, connection: Connection, reference: str) -> KeyRecord:
+        digest = sha256(reference.encode()).hexdigest()
         active = [record for record in self._select(connection) if record.revoked_at is None]
-        found = [r for r in active if which in (r.id, r.name, r.prefix) or digest == r.hash]
-        if len(found) != 1:
-            count = "several active keys" if found else "no active key"
+        matches = [r for r in active if reference in (r.id, r.name, r.prefix) or digest == r.hash]
+        if len(matches) != 1:
+            count = "several active keys" if matches else "no active key"
             raise StoreError(
-                f"{redact(which)!r} is the id, name or prefix of {count}; see `trunkline keys list`",
-                "wrong" if found else "missing",
+                f"{redact(reference)!r} is the id, name or prefix of {count}; see `trunkline keys list`",
+                "invalid" if matches else "not_found",
             )
-        return found[0]
+        return matches[0]
 
-    def _check(self, connection: Connection, fields: dict[str, Any]) -> None:
+    def _check_fields(self, connection: Connection, fields: dict[str, Any]) -> None:
         from trunkline.ledger.tables import teams
 
         unknown = [name for name in fields if name not in CHANGEABLE]
         if unknown:
-            raise StoreError(f"a key has no field {unknown[0]!r} that can be set", "wrong")
+            raise StoreError(f"a key has no field {unknown[0]!r} that can be set", "invalid")
         team = fields.get("team_id")
-        if team is not None:
-            known = connection.execute(teams.select().where(teams.c.id == team)).first()
-            if known is None:
-                raise StoreError(
-                    f"there is no team with the id {redact(team)!r}; see `trunkline teams list`", "missing"
-                )
+        if team is None:
+            return
+        if connection.execute(teams.select().where(teams.c.id == team)).first() is None:
+            raise StoreError(
+                f"there is no team with the id {redact(team)!r}; see `trunkline teams list`", "not_found"
+            )
 
-    def _update(self, connection: Connection, number: str, fields: dict[str, Any]) -> None:
+    def _update(self, connection: Connection, key_id: str, fields: dict[str, Any]) -> None:
         if fields:
             connection.execute(
-                self._table.update().where(self._table.c.id == number).values(**_columns(fields))
+                self._table.update().where(self._table.c.id == key_id).values(**_columns(fields))
             )
 
     def _select(self, connection: Connection) -> Records:
@@ -222,34 +239,34 @@ class KeyStore:
         return [_record(row) for row in rows.mappings()]
 
 
-def _checked_name(name: str) -> str:
+def _clean_name(name: str) -> str:
     name = name.strip()
     if not name or len(name) > 200 or not name.isprintable():
-        raise StoreError("a key needs a name of 1 to 200 printable characters", "wrong")
+        raise StoreError("a key needs a name of 1 to 200 printable characters", "invalid")
     return name
 
 
-def _check_unique(known: Records, name: str) -> None:
-    if any(record.name == name for record in known if record.revoked_at is None):
+def _check_unique(records: Records, name: str) -> None:
+    if any(record.name == name for record in records if record.revoked_at is None):
         raise StoreError(
-            f"there is a key named {name!r} already; choose another name, or revoke that one", "taken"
+            f"there is a key named {name!r} already; choose another name, or revoke that one", "conflict"
         )
 
 
 def _columns(fields: dict[str, Any]) -> dict[str, Any]:
-    """A record's fields as the table has them: lists as JSON, and none of them as null."""
-    found = dict(fields)
-    for name in _LISTS:
-        if name in found:
-            found[name] = msgspec.json.encode(found[name]).decode() if found[name] else None
-    return found
+    """Return fields of a record as the table stores them: lists as JSON, and empty lists as null."""
+    columns = dict(fields)
+    for name in _LIST_COLUMNS:
+        if name in columns:
+            columns[name] = msgspec.json.encode(columns[name]).decode() if columns[name] else None
+    return columns
 
 
 def _record(row: Any) -> KeyRecord:
     fields = dict(row)
-    for name in _TIMES:
-        fields[name] = aware(fields[name])
-    for name in _LISTS:
+    for name in _TIME_COLUMNS:
+        fields[name] = as_utc(fields[name])
+    for name in _LIST_COLUMNS:
         text = fields[name]
         fields[name] = tuple(msgspec.json.decode(text)) if text else () if name == "tags" else None
     return KeyRecord(**fields)

@@ -1,4 +1,4 @@
-"""What DATABASE_URL means: which file, which driver. Pure text work, without SQLAlchemy."""
+"""Interprets DATABASE_URL: which file, which driver. Works on text only, without SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import re
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-Why: TypeAlias = Literal["away", "missing", "taken", "wrong"]
+StoreErrorReason: TypeAlias = Literal["unavailable", "not_found", "conflict", "invalid"]
+"""Why a store failed: the database fails, what was named does not exist, it exists already or is in use, or
+the request makes no sense."""
 
 
 class StoreError(Exception):
-    """The store cannot do what was asked; the text says why, without the address's password."""
+    """The store cannot do what was requested. The text explains it, without the database's password."""
 
-    def __init__(self, message: str, why: Why = "away") -> None:
-        """``why``: the database fails; what is named is not there, or is already; it makes no sense."""
+    def __init__(self, message: str, reason: StoreErrorReason = "unavailable") -> None:
         super().__init__(message)
-        self.why = why
+        self.reason = reason
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file behind a SQLite URL (``sqlite:///relative``, ``sqlite:////absolute``).
+    """Return the file that a SQLite URL names (``sqlite:///relative``, ``sqlite:////absolute``).
 
-    None for another database, one in memory, or SQLite's own ``file:`` URIs.
+    Returns:
+        The path, or None for another database, for one in memory, and for SQLite's own ``file:`` URIs.
     """
     match = re.fullmatch(r"sqlite(?:\+pysqlite)?:///(?P<path>[^?]+)(?:\?.*)?", url)
     if match is None or match["path"].startswith((":memory:", "file:")):
@@ -30,5 +32,5 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def driver_url(url: str) -> str:
-    """``url`` with psycopg named as the driver of a PostgreSQL URL that names none."""
+    """Return ``url`` with psycopg as the driver of a PostgreSQL URL that names no driver."""
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)

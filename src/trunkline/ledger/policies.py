@@ -1,6 +1,6 @@
-"""What a store says of who may do what: keys, teams, limits, budgets, as a running gateway reads them.
+"""The policies of a store, as a running gateway reads them: keys, teams, limits and budgets.
 
-Plain values, and the SQL that both readers of them use; no SQLAlchemy.
+The module has plain values, and the SQL that both readers share. It does without SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Unit: TypeAlias = Literal["usd", "tokens"]
 Period: TypeAlias = Literal["day", "week", "month", "total"]
 Role: TypeAlias = Literal["admin", "member", "read-only"]
 MICROS: Final = 1_000_000
-"""Money is counted, and kept, in millionths of a US dollar."""
+"""The units of money in a US dollar: money is counted and stored in millionths."""
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed of a key to let it in."""
+    """A key, with what is needed to authenticate it and to authorize its requests."""
 
     id: str
     name: str
@@ -29,21 +29,21 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
     team_id: str | None = None
     expires_at: float | None = None
-    """Unix time; None is never."""
+    """Unix time. None: never."""
     models: tuple[str, ...] | None = None
-    """Patterns; None allows all."""
+    """Patterns of the models that the key may use. None: all."""
     providers: tuple[str, ...] | None = None
     local_only: bool = False
     priority: Literal["high", "normal", "low"] = "normal"
     data_collection: Literal["allow", "deny"] | None = None
     zdr: bool | None = None
     old_hash: str | None = None
-    """Of the key before its rotation, which may come in until ``old_hash_until``."""
+    """The hash of the key before its rotation, which is accepted until ``old_hash_until``."""
     old_hash_until: float | None = None
 
 
 class StoredTeam(msgspec.Struct, frozen=True, kw_only=True):
-    """A team: what holds for all of its keys."""
+    """A team, and the restrictions of all of its keys."""
 
     id: str
     name: str
@@ -53,12 +53,12 @@ class StoredTeam(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one subject may ask."""
+    """How much one subject may request."""
 
     id: str
     scope: Scope
     subject: str
-    """Id of a key or team, or a pattern of models; ``*`` of keys or teams is each by itself."""
+    """The id of a key or team, or a pattern of models. ``*`` means each key, or each team, by itself."""
     requests_per_minute: int | None = None
     requests_per_day: int | None = None
     tokens_per_minute: int | None = None
@@ -67,7 +67,7 @@ class StoredLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredBudget(msgspec.Struct, frozen=True, kw_only=True):
-    """What one subject may spend in a period."""
+    """How much one subject may spend in a period."""
 
     id: str
     scope: Scope
@@ -82,10 +82,10 @@ class StoredBudget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policies(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it at one moment."""
+    """Everything that is in a store at one moment, apart from usage."""
 
     keys: tuple[StoredKey, ...] = ()
-    """Those that are not revoked."""
+    """The keys that are not revoked."""
     teams: tuple[StoredTeam, ...] = ()
     limits: tuple[StoredLimit, ...] = ()
     budgets: tuple[StoredBudget, ...] = ()
@@ -99,50 +99,51 @@ _TABLES: Final[tuple[tuple[str, type[msgspec.Struct], str], ...]] = (
     ("limits", StoredLimit, ""),
     ("budgets", StoredBudget, ""),
 )
-REVISION: Final = "SELECT number FROM revision"
-"""A number that changes with every change of policies."""
+SELECT_REVISION: Final = "SELECT number FROM revision"
+"""Selects a number that every change of policies increments."""
 
 
-def read_policies(ask: Callable[[str], Rows]) -> Policies:
-    """The policies, by a function that runs SQL; in one transaction, if they are to fit together."""
-    found = {}
+def read_policies(query: Callable[[str], Rows]) -> Policies:
+    """Read the policies.
+
+    Args:
+        query: Runs SQL and returns the rows. Its queries must be in one transaction for consistent policies.
+    """
+    policies = {}
     for table, struct, where in _TABLES:
         names = struct.__struct_fields__
         columns = ", ".join(f'"{name}"' for name in names)
-        rows = ask(f"SELECT {columns} FROM {table}{where}")
-        found[table] = tuple(_struct(struct, names, row) for row in rows)
-    return Policies(**found)  # type: ignore[arg-type]
+        rows = query(f"SELECT {columns} FROM {table}{where}")
+        policies[table] = tuple(_decode_row(struct, names, row) for row in rows)
+    return Policies(**policies)  # type: ignore[arg-type]
 
 
-def _struct(struct: type[T], names: Sequence[str], row: Sequence[Any]) -> T:
+def _decode_row(struct: type[T], names: Sequence[str], row: Sequence[Any]) -> T:
     fields = {
-        name: _READ.get(name, _same)(value)
+        name: _DECODERS[name](value) if name in _DECODERS else value
         for name, value in zip(names, row, strict=True)
         if value is not None
     }
     return struct(**fields)
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-def _list(text: str) -> tuple[str, ...]:
+def _decode_list(text: str) -> tuple[str, ...]:
     return msgspec.json.decode(text, type=tuple[str, ...])
 
 
-def _unix(moment: datetime | str) -> float:
-    """Both readers' forms of a time; SQLite forgets the zone, which is UTC."""
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _decode_time(time: datetime | str) -> float:
+    """Return a time, in the form of either reader, as Unix time. SQLite does not store the zone, which is
+    UTC."""
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
-_READ: Final[dict[str, Callable[[Any], Any]]] = {
-    "models": _list,
-    "providers": _list,
-    "expires_at": _unix,
-    "old_hash_until": _unix,
+_DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "models": _decode_list,
+    "providers": _decode_list,
+    "expires_at": _decode_time,
+    "old_hash_until": _decode_time,
     "local_only": bool,
     "zdr": bool,
     "hard": bool,

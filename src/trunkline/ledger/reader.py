@@ -1,19 +1,19 @@
-"""The policies as a running gateway reads them: at its start, and every second or two for changes.
+"""Reads the policies for a running gateway: when it starts, and again when they have changed.
 
-For SQLite this is the standard library alone, over the tables of :mod:`trunkline.ledger.tables`: a start
-does not wait for SQLAlchemy, and a look for changes costs microseconds. Other databases are asked through
-:class:`~trunkline.ledger.store.Store`.
+A gateway checks for changes every second or two. SQLite is read with the standard library alone, so that a
+start does not wait for SQLAlchemy and a check takes microseconds. Other databases are read through
+:class:`~trunkline.ledger.store.Store`. The tables are described in :mod:`trunkline.ledger.tables`.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from trunkline.ledger.locate import StoreError, sqlite_file
 from trunkline.ledger.migrate import HEAD
-from trunkline.ledger.policies import REVISION, Policies, read_policies
+from trunkline.ledger.policies import SELECT_REVISION, Policies, read_policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,34 +21,39 @@ if TYPE_CHECKING:
 
     from trunkline.ledger.store import Store
 
+_FileVersion: TypeAlias = tuple[int, int, int | None]
+"""The device and inode of a SQLite file, and a number that changes with every commit of another connection.
+The number is None while there is no connection."""
+
 
 class PolicyReader(Protocol):
-    """The policies of a store, and whether they may have changed."""
+    """Reads the policies of a store."""
 
     blocking: bool
-    """Whether its calls may wait for a network; such ones belong in a thread."""
+    """Whether calls may wait for a network. They then have to be made in a thread."""
 
     def load(self) -> Policies:
-        """All policies; none while there is no store yet."""
+        """Read all policies. There are none while the store does not exist."""
 
-    def changed(self) -> bool:
-        """Whether policies were written since :meth:`load`."""
+    def has_changed(self) -> bool:
+        """Whether policies were written since the last :meth:`load`."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the connection to the store."""
 
 
 def open_reader(url: str) -> PolicyReader:
-    """The reader for the store at ``url``, which need not exist yet. Opens nothing by itself."""
+    """Return a reader for the store at ``url``, which need not exist yet. Nothing is opened before it is
+    read."""
     path = sqlite_file(url)
     return SqliteReader(path) if path else StoreReader(url)
 
 
 def upgrade_if_needed(url: str) -> None:
-    """Bring an existing store's tables up to date. One that is so already costs next to nothing.
+    """Bring an existing store's tables up to date. This takes next to no time if they already are.
 
     Raises:
-        StoreError: it cannot be opened, or is newer than this version.
+        StoreError: The store cannot be opened, or is newer than this version.
     """
     path = sqlite_file(url)
     if path is not None:
@@ -56,7 +61,7 @@ def upgrade_if_needed(url: str) -> None:
             return
         reader = SqliteReader(path)
         try:
-            if reader.version() == HEAD:
+            if reader.revision() == HEAD:
                 return
         finally:
             reader.close()
@@ -66,56 +71,70 @@ def upgrade_if_needed(url: str) -> None:
 
 
 class SqliteReader:
-    """Reads a SQLite file, which may appear, be replaced, or vanish at any time."""
+    """Reads a SQLite file, which may be created, replaced or deleted at any time."""
 
     blocking = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
-        self._seen: object = None
-        self._revision: object = None
+        self._loaded_version: _FileVersion | None = None
+        self._loaded_policy_revision: object = None
 
-    def version(self) -> str | None:
-        """The migration that the file is at; None if it has no tables of ours."""
-        with self._reading():
+    def revision(self) -> str | None:
+        """Return the last migration that the file has had, or None if it has had none.
+
+        Raises:
+            StoreError: The file exists and cannot be read.
+        """
+        with self._store_errors():
             connection = self._open()
-            if connection is None or not _has(connection, "alembic_version"):
+            if connection is None or not _has_table(connection, "alembic_version"):
                 return None
-            found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            return None if found is None else str(found[0])
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return None if row is None else str(row[0])
 
     def load(self) -> Policies:
-        """The policies. :raises StoreError: if the file is there and cannot be read."""
-        with self._reading():
+        """Read all policies. There are none while the file does not exist.
+
+        Raises:
+            StoreError: The file exists and cannot be read.
+        """
+        with self._store_errors():
             connection = self._open()
-            # The state is taken before the rows: a write in between is then found by the next look.
-            self._seen = self._state()
-            self._revision = None
-            if connection is None or not _has(connection, "revision"):
+            # The version is read before the rows, so that the next check finds a write in between.
+            self._loaded_version = self._file_version()
+            self._loaded_policy_revision = None
+            if connection is None or not _has_table(connection, "revision"):
                 return Policies()
             connection.execute("BEGIN")
             try:
-                self._revision = connection.execute(REVISION).fetchall()
+                self._loaded_policy_revision = connection.execute(SELECT_REVISION).fetchall()
                 return read_policies(connection.execute)
             finally:
                 connection.execute("COMMIT")
 
-    def changed(self) -> bool:
-        """Whether another connection changed policies, or the file is another one now."""
-        with self._reading():
-            state = self._state()
-            if state == self._seen:
+    def has_changed(self) -> bool:
+        """Whether another connection has changed policies, or the file was replaced, since the last
+        :meth:`load`.
+
+        Raises:
+            StoreError: The file exists and cannot be read.
+        """
+        with self._store_errors():
+            version = self._file_version()
+            if version == self._loaded_version:
                 return False
             if (
-                self._revision is None
+                self._loaded_policy_revision is None
                 or self._connection is None
-                or state is None
-                or not _same_file(state, self._seen)
+                or version is None
+                or self._loaded_version is None
+                or version[:2] != self._loaded_version[:2]
             ):
                 return True
-            self._seen = state
-            return self._connection.execute(REVISION).fetchall() != self._revision
+            self._loaded_version = version
+            return self._connection.execute(SELECT_REVISION).fetchall() != self._loaded_policy_revision
 
     def close(self) -> None:
         """Close the file."""
@@ -124,7 +143,8 @@ class SqliteReader:
             self._connection = None
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
+        """Turn errors of the file system and of SQLite into :class:`StoreError`."""
         try:
             yield
         except (OSError, sqlite3.Error) as error:
@@ -132,7 +152,7 @@ class SqliteReader:
             raise StoreError(f"the store {self._path} cannot be read: {reason}") from None
 
     def _open(self) -> sqlite3.Connection | None:
-        """A new connection, since the file may be another one than before."""
+        """Open a new connection, since the file may have been replaced. Returns None if there is no file."""
         self.close()
         with suppress(FileNotFoundError):
             self._path.stat()
@@ -140,8 +160,8 @@ class SqliteReader:
             self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
         return self._connection
 
-    def _state(self) -> tuple[int, int, int | None] | None:
-        """The file's identity, and a number that changes with every commit of another connection."""
+    def _file_version(self) -> _FileVersion | None:
+        """Return the file's present version, or None if there is no file."""
         try:
             file = self._path.stat()
         except FileNotFoundError:
@@ -152,17 +172,13 @@ class SqliteReader:
         return file.st_dev, file.st_ino, version
 
 
-def _same_file(one: object, other: object) -> bool:
-    return isinstance(one, tuple) and isinstance(other, tuple) and one[:2] == other[:2]
-
-
-def _has(connection: sqlite3.Connection, table: str) -> bool:
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone() is not None
+def _has_table(connection: sqlite3.Connection, table: str) -> bool:
+    tables = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return tables.fetchone() is not None
 
 
 class StoreReader:
-    """Reads any store through SQLAlchemy."""
+    """Reads a store of any kind through SQLAlchemy."""
 
     blocking = True
 
@@ -172,15 +188,23 @@ class StoreReader:
         self._revision: object = None
 
     def load(self) -> Policies:
-        """The policies. :raises StoreError: if the store cannot be read."""
+        """Read all policies.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
         with self._open().begin() as connection:
-            self._revision = connection.exec_driver_sql(REVISION).all()
+            self._revision = connection.exec_driver_sql(SELECT_REVISION).all()
             return read_policies(lambda sql: connection.exec_driver_sql(sql).all())
 
-    def changed(self) -> bool:
-        """Whether policies were changed since :meth:`load`."""
+    def has_changed(self) -> bool:
+        """Whether policies were changed since the last :meth:`load`.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
         with self._open().begin() as connection:
-            return connection.exec_driver_sql(REVISION).all() != self._revision
+            return connection.exec_driver_sql(SELECT_REVISION).all() != self._revision
 
     def close(self) -> None:
         """Close all connections."""

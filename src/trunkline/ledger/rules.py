@@ -1,53 +1,60 @@
-"""The store of limits and budgets: one limit a subject, one budget for each subject, unit and period."""
+"""The store of limits and budgets: one limit per subject, and one budget per subject, unit and period."""
 
 from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-import msgspec
-
 from trunkline.errors import redact
 from trunkline.ledger import audit
 from trunkline.ledger.locate import StoreError
-from trunkline.ledger.policies import MICROS, StoredBudget, StoredLimit
+from trunkline.ledger.policies import StoredBudget, StoredLimit
 from trunkline.ledger.store import Store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
-Sort: TypeAlias = Literal["limit", "budget"]
-_SAME: Final[dict[Sort, tuple[str, ...]]] = {
+RuleKind: TypeAlias = Literal["limit", "budget"]
+_UNIQUE_COLUMNS: Final[dict[RuleKind, tuple[str, ...]]] = {
     "limit": ("scope", "subject"),
     "budget": ("scope", "subject", "unit", "per"),
 }
-"""What two rules of a sort must not both have."""
+"""The columns whose values identify a rule of a kind."""
 
 
 class RuleStore:
     """The limits and budgets in a store.
 
+    Args:
+        store: The opened store.
+        actor: Who makes the changes, for the audit log.
+
     Raises:
-        StoreError: from every method, when the database fails or the request makes no sense.
+        StoreError: From every method, when the database fails or the request makes no sense.
     """
 
     def __init__(self, store: Store, actor: str = audit.COMMAND_LINE) -> None:
-        """``actor`` is whom the audit log names for changes."""
         self._store = store
         self._actor = actor
 
     def limits(self) -> list[StoredLimit]:
-        """All limits."""
+        """Return all limits."""
         return [StoredLimit(**row) for row in self._rows("limit")]
 
     def budgets(self) -> list[StoredBudget]:
-        """All budgets."""
+        """Return all budgets."""
         return [StoredBudget(**row) for row in self._rows("budget")]
 
     def set_limit(self, scope: str, subject: str, **amounts: int | None) -> StoredLimit:
-        """Make the limit of a subject, or give the one that it has other amounts."""
+        """Create the limit of a subject, or replace the amounts of the one that it has.
+
+        Args:
+            scope: What the subject is: ``key``, ``team``, ``model`` or ``all``.
+            subject: The id of a key or team, or a pattern of models; ``*`` means each key or team by itself.
+            amounts: The amounts of :class:`StoredLimit` by name. An amount that is missing is not limited.
+        """
         if not any(amounts.values()):
-            raise StoreError("a limit must limit something; give it an amount", "wrong")
+            raise StoreError("a limit must limit something; give it an amount", "invalid")
         fields = dict.fromkeys(
             ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "concurrent")
         )
@@ -65,8 +72,18 @@ class RuleStore:
         warn_at: float = 0.8,
         webhook: str | None = None,
     ) -> StoredBudget:
-        """Make a budget, or change the one that the subject has in this unit and period. ``amount`` is in
-        tokens or millionths of a dollar."""
+        """Create a budget, or change the one that the subject has in this unit and period.
+
+        Args:
+            scope: What the subject is: ``key``, ``team``, ``provider`` or ``all``.
+            subject: The id of a key or team, or a provider's name; ``*`` means each key or team by itself.
+            unit: ``usd`` or ``tokens``.
+            amount: Tokens, or millionths of a US dollar.
+            per: The period: ``day``, ``week``, ``month`` or ``total``.
+            hard: Whether requests beyond the budget are refused.
+            warn_at: The share of the budget at which a warning is sent.
+            webhook: The URL that warnings are posted to.
+        """
         fields = {
             "scope": scope,
             "subject": subject,
@@ -79,36 +96,37 @@ class RuleStore:
         }
         return StoredBudget(**self._set("budget", fields))
 
-    def remove(self, sort: Sort, number: str) -> None:
+    def remove(self, kind: RuleKind, rule_id: str) -> None:
         """Remove a limit or budget by its id."""
-        table = _table(sort)
+        table = _table(kind)
         with self._store.change() as connection:
-            gone = connection.execute(table.delete().where(table.c.id == number))
-            if not gone.rowcount:
-                raise StoreError(f"there is no {sort} with the id {redact(number)!r}", "missing")
-            audit.note(connection, self._actor, f"{sort}.remove", number)
+            deleted = connection.execute(table.delete().where(table.c.id == rule_id))
+            if not deleted.rowcount:
+                raise StoreError(f"there is no {kind} with the id {redact(rule_id)!r}", "not_found")
+            audit.add_entry(connection, self._actor, f"{kind}.remove", rule_id)
 
-    def _rows(self, sort: Sort) -> list[dict[str, Any]]:
-        table = _table(sort)
+    def _rows(self, kind: RuleKind) -> list[dict[str, Any]]:
+        table = _table(kind)
         with self._store.begin() as connection:
             rows = connection.execute(table.select().order_by(table.c.scope, table.c.subject, table.c.id))
             return [dict(row) for row in rows.mappings()]
 
-    def _set(self, sort: Sort, fields: dict[str, Any]) -> dict[str, Any]:
-        table = _table(sort)
+    def _set(self, kind: RuleKind, fields: dict[str, Any]) -> dict[str, Any]:
+        table = _table(kind)
         with self._store.change() as connection:
             self._check_subject(connection, fields["scope"], fields["subject"])
-            same = [table.c[name] == fields[name] for name in _SAME[sort]]
-            known = connection.execute(table.select().where(*same)).mappings().first()
-            number = secrets.token_hex(6) if known is None else known["id"]
-            if known is None:
-                connection.execute(table.insert().values(id=number, **fields))
+            is_same_rule = [table.c[name] == fields[name] for name in _UNIQUE_COLUMNS[kind]]
+            existing = connection.execute(table.select().where(*is_same_rule)).mappings().first()
+            if existing is None:
+                rule_id = secrets.token_hex(6)
+                connection.execute(table.insert().values(id=rule_id, **fields))
             else:
-                connection.execute(table.update().where(*same).values(**fields))
-            # A webhook's address is a secret: whoever knows it can post there.
-            told = {name: value for name, value in fields.items() if name != "webhook"}
-            audit.note(connection, self._actor, f"{sort}.set", number, told)
-        return {"id": number, **fields}
+                rule_id = existing["id"]
+                connection.execute(table.update().where(*is_same_rule).values(**fields))
+            # A webhook's URL is a secret: whoever knows it can post there.
+            details = {name: value for name, value in fields.items() if name != "webhook"}
+            audit.add_entry(connection, self._actor, f"{kind}.set", rule_id, details)
+        return {"id": rule_id, **fields}
 
     def _check_subject(self, connection: Connection, scope: str, subject: str) -> None:
         from trunkline.ledger.tables import keys, teams
@@ -117,20 +135,10 @@ class RuleStore:
             return
         table = keys if scope == "key" else teams
         if connection.execute(table.select().where(table.c.id == subject)).first() is None:
-            raise StoreError(f"there is no {scope} with the id {redact(subject)!r}", "missing")
+            raise StoreError(f"there is no {scope} with the id {redact(subject)!r}", "not_found")
 
 
-def _table(sort: Sort) -> Table:
+def _table(kind: RuleKind) -> Table:
     from trunkline.ledger import tables
 
-    return tables.limits if sort == "limit" else tables.budgets
-
-
-def shown(rule: StoredLimit | StoredBudget) -> dict[str, Any]:
-    """A rule as people read it: money in dollars."""
-    fields = msgspec.structs.asdict(rule)
-    if isinstance(rule, StoredBudget):
-        amount = fields.pop("amount")
-        fields[rule.unit] = amount / MICROS if rule.unit == "usd" else amount
-        del fields["unit"]
-    return fields
+    return tables.limits if kind == "limit" else tables.budgets

@@ -1,7 +1,7 @@
-"""The database behind everything that lasts, opened: an engine whose tables are up to date.
+"""Opens the database: an engine whose tables are up to date.
 
-Synchronous and slow to import (SQLAlchemy): for the command line, the admin API's threads and the ledger's
-writer. No error text of it holds the address's password.
+The module is synchronous, and slow to import because of SQLAlchemy. The command line, the admin API's threads
+and the ledger's writer use it. Error texts never contain the password of the database's URL.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 CONNECT_TIMEOUT_S: Final = 5
-"""Seconds that PostgreSQL gets to take a connection."""
-BUSY_S: Final = 10
-"""Seconds to wait for others that write to a SQLite file."""
-_RAISE: Final = (
+"""The timeout for connecting to PostgreSQL, in seconds."""
+BUSY_TIMEOUT_S: Final = 10
+"""The seconds to wait for other processes that write to a SQLite file."""
+_INCREMENT_REVISION: Final = (
     "INSERT INTO revision (id, number) VALUES (1, 1) "
     "ON CONFLICT (id) DO UPDATE SET number = revision.number + 1"
 )
 
 
 class Store:
-    """The database at a URL. Close it after use."""
+    """The database at a URL. Close it after use.
+
+    Args:
+        url: The database's URL.
+        migrate: Bring the tables up to date first. Without it, they are left as they are.
+
+    Raises:
+        StoreError: The database cannot be opened.
+    """
 
     def __init__(self, url: str, *, migrate: bool = True) -> None:
-        """``migrate``: bring its tables up to date first; without it they are taken as they are.
-
-        Raises:
-            StoreError: the database cannot be opened.
-        """
         from sqlalchemy import create_engine, event
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -58,7 +61,7 @@ class Store:
         try:
             self.engine = create_engine(target, **options)
             if path is not None:
-                _make(path)
+                _create_file(path)
             if self.engine.dialect.name == "sqlite":
                 event.listen(self.engine, "connect", _prepare_sqlite)
             if migrate:
@@ -75,7 +78,7 @@ class Store:
         except OSError as error:
             raise StoreError(f"cannot open the store {error.filename}: {error.strerror}") from None
         except SQLAlchemyError as error:
-            raise store_error(error) from None
+            raise _store_error(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -89,55 +92,66 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction. Raises StoreError where the database fails."""
+        """Begin a transaction.
+
+        Raises:
+            StoreError: The database fails.
+        """
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             with self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise store_error(error) from None
+            raise _store_error(error) from None
 
     @contextmanager
     def change(self) -> Iterator[Connection]:
-        """A transaction that changes keys, teams, limits or budgets: running gateways look for it."""
+        """Begin a transaction that changes keys, teams, limits or budgets, and tell running gateways of it.
+
+        Raises:
+            StoreError: The database fails.
+        """
         with self.begin() as connection:
-            connection.exec_driver_sql(_RAISE)  # whoever else changes something waits here
+            # Other transactions that change policies wait here for the end of this one.
+            connection.exec_driver_sql(_INCREMENT_REVISION)
             yield connection
 
 
-def aware(moment: datetime | None) -> datetime | None:
-    """SQLite forgets the zone; all times are stored as UTC."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+def as_utc(time: datetime | None) -> datetime | None:
+    """Return a stored time with its zone, which is always UTC. SQLite does not store the zone."""
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
-def store_error(error: Exception) -> StoreError:
-    """What SQLAlchemy raised, in a line that may be shown."""
+def _store_error(error: Exception) -> StoreError:
+    """Put an error of SQLAlchemy into one line that may be shown."""
     text = str(getattr(error, "orig", None) or error).strip().splitlines()
     return StoreError(f"the store cannot be used: {redact(text[0] if text else type(error).__name__)}")
 
 
-def _make(path: Path) -> None:
-    """Make a SQLite file that nobody else can read; SQLite gives its -wal and -shm the same mode.
+def _create_file(path: Path) -> None:
+    """Create a SQLite file that only its owner can read. SQLite gives its -wal and -shm files the same mode.
 
-    A file that is there must not be opened: closing it again would take away the locks that this process's
-    own connections hold on it (POSIX), and another process would then delete their log under them.
+    An existing file must not be opened: under POSIX, closing it again would release the locks that this
+    process's own connections hold on it. Another process would then delete the write-ahead log that they
+    still use.
     """
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """WAL lets others read while one writes, and needs no wait for the disk at each commit."""
-    connection.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
-    _use_wal(connection)
+    """Switch to WAL, which lets others read during a write and needs no disk sync at each commit."""
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
+    _enable_wal(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=8000")
 
 
-def _use_wal(connection: Any) -> None:
-    """The switch is the one thing for which SQLite does not wait by itself while another process is at it."""
-    until = time.monotonic() + BUSY_S
+def _enable_wal(connection: Any) -> None:
+    """Switch to WAL, and wait while another process does the same. SQLite's busy timeout does not cover
+    this."""
+    until = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

@@ -1,7 +1,7 @@
-"""What was used, read: sums by any of key, team, provider, model and time, single requests, and spendings.
+"""Reads usage: totals by key, team, provider, model and time, single rows, and the spending of budgets.
 
-Sums come from the tables of sums, which are as exact as the rows and much smaller: those by month for whole
-months, those by day or hour for the rest.
+Totals come from the roll-ups, which are as exact as the usage rows and much smaller: monthly roll-ups for
+whole months, daily or hourly ones for the rest.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from trunkline.ledger.columns import PLACE, SUMS, TIMES
+from trunkline.ledger.columns import COUNT_COLUMNS, DIMENSIONS, DURATION_COLUMNS
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Period
-from trunkline.ledger.usage_rows import COLUMNS, id_at, month_start
+from trunkline.ledger.usage_rows import COLUMNS, first_id_at, month_start
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select, Table
@@ -24,22 +24,25 @@ if TYPE_CHECKING:
 
 Group: TypeAlias = Literal["key", "team", "provider", "model", "day", "hour"]
 GROUPS: Final[tuple[Group, ...]] = ("key", "team", "provider", "model", "day", "hour")
-_COLUMN: Final = {"key": "key_id", "team": "team_id", "provider": "provider", "model": "model"}
+_DIMENSIONS_BY_GROUP: Final = {"key": "key_id", "team": "team_id", "provider": "provider", "model": "model"}
 _DAY: Final = 86400
 _LAST_ID: Final = 2**63 - 1
-_FAR: Final = 32_503_680_000
-"""The year 3000: what is asked beyond it need not fit into a calendar."""
-Part: TypeAlias = "tuple[Table, float | None, float | None]"
-"""A table of sums, and from when and until when (excluded) its rows count."""
+_LATEST_TIME: Final = 32_503_680_000
+"""The year 3000. Later times are treated as this one, because they may be beyond the calendar."""
+Source: TypeAlias = "tuple[Table, float | None, float | None]"
+"""A roll-up table, and the Unix times from which and until which (excluded) its rows count."""
 
 
 def day_start(now: float) -> int:
-    """Unix time at which the day of ``now`` began, in UTC."""
+    """Return the Unix time at which the day of ``now`` began, in UTC."""
     return int(now // _DAY * _DAY)
 
 
 def period_start(per: Period, now: float) -> int:
-    """Unix time at which the period of ``now`` began, in UTC; weeks begin on Monday, ``total`` in 1970."""
+    """Return the Unix time at which the period of ``now`` began, in UTC.
+
+    Weeks begin on Monday, and ``total`` begins in 1970.
+    """
     if per == "total":
         return 0
     today = datetime.fromtimestamp(day_start(now), UTC)
@@ -51,7 +54,7 @@ def period_start(per: Period, now: float) -> int:
 
 
 def period_end(per: Period, now: float) -> float:
-    """Unix time at which the next period begins; infinity for ``total``."""
+    """Return the Unix time at which the next period begins; infinity for ``total``."""
     if per == "total":
         return float("inf")
     begin = datetime.fromtimestamp(period_start(per, now), UTC)
@@ -60,7 +63,7 @@ def period_end(per: Period, now: float) -> float:
     return (begin + timedelta(days=1 if per == "day" else 7)).timestamp()
 
 
-def sums(
+def sum_usage(
     store: Store,
     *,
     by: Sequence[Group] = (),
@@ -71,13 +74,21 @@ def sums(
     provider: str | None = None,
     model: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Sums of usage, one for each group, the dearest first (by time, if grouped by it).
+    """Add up usage.
 
     Args:
-        by: what to group by; nothing gives one sum of all.
-        since: Unix time, rounded down to the hour (to the day, if more than a week is asked for).
-        until: Unix time, excluded; rounded up to the hour (or day) in the same way.
-        key, team, provider, model: only these; key and team by id.
+        store: The store to read.
+        by: The groups. Without any, there is one total.
+        since: Unix time, rounded down to the hour, or to the day if the time is longer than a week.
+        until: Unix time, excluded; rounded up to the hour or day in the same way.
+        key: The id of the only key to count.
+        team: The id of the only team to count.
+        provider: The name of the only provider to count.
+        model: The only model to count, by the upstream's name for it.
+
+    Returns:
+        The totals of each group. They are sorted by time if they are grouped by it, and then by cost, the
+        highest first.
     """
     from sqlalchemy import func, select, union_all
 
@@ -87,103 +98,111 @@ def sums(
     hourly = "hour" in by or (since is not None and (until or now) - since <= 7 * _DAY)
     span = 3600 if hourly else _DAY
     first = None if since is None else int(since // span * span)
-    parts: list[Part] = [(tables.usage_hourly if hourly else tables.usage_daily, first, until)]
+    sources: list[Source] = [(tables.usage_hourly if hourly else tables.usage_daily, first, until)]
     if not hourly and "day" not in by:
-        parts = _parts(first, until)
-    values = zip(PLACE, (key, team, provider, model), strict=True)
-    place = {column: value for column, value in values if value is not None}
-    found = union_all(*(_sums_of(part, by, place) for part in parts)).subquery()
-    groups = [found.c[each] for each in by]
-    query = select(*groups, *(func.sum(found.c[name]).label(name) for name in (*SUMS, *TIMES)))
+        sources = _choose_sources(first, until)
+    filters = _filters(key, team, provider, model)
+    totals = union_all(*(_select_totals(source, by, filters) for source in sources)).subquery()
+    groups = [totals.c[each] for each in by]
+    columns = (*COUNT_COLUMNS, *DURATION_COLUMNS)
+    query = select(*groups, *(func.sum(totals.c[name]).label(name) for name in columns))
     if groups:
-        times = [found.c[each] for each in by if each in ("day", "hour")]
+        times = [totals.c[each] for each in by if each in ("day", "hour")]
         query = query.group_by(*groups).order_by(
-            *times, func.sum(found.c.cost_micros).desc(), func.sum(found.c.requests).desc(), *groups
+            *times, func.sum(totals.c.cost_micros).desc(), func.sum(totals.c.requests).desc(), *groups
         )
     with store.begin() as connection:
         rows = connection.execute(query).mappings().all()
-        names = _names(connection, by)
-    return [_shown(dict(row), by, names) for row in rows if row["requests"] is not None]
+        names = _read_names(connection, by)
+    return [_format_totals(dict(row), by, names) for row in rows if row["requests"] is not None]
 
 
-def _parts(since: int | None, until: float | None) -> list[Part]:
-    """What to add up for the days from ``since`` on that begin before ``until``."""
+def _filters(key: str | None, team: str | None, provider: str | None, model: str | None) -> dict[str, str]:
+    values = zip(DIMENSIONS, (key, team, provider, model), strict=True)
+    return {column: value for column, value in values if value is not None}
+
+
+def _choose_sources(since: int | None, until: float | None) -> list[Source]:
+    """Choose monthly and daily roll-ups for the days from ``since`` on that begin before ``until``."""
     from trunkline.ledger.tables import usage_daily, usage_monthly
 
-    since = None if since is None or since <= 0 else min(since, _FAR)
+    since = None if since is None or since <= 0 else min(since, _LATEST_TIME)
     first = None if since is None else month_start(since)
     if since is not None and first != since:
         first = int(period_end("month", since))
     if until is None:
         last = end = None
     else:
-        end = max(0, min(-int(-until // _DAY) * _DAY, _FAR))
+        end = max(0, min(-int(-until // _DAY) * _DAY, _LATEST_TIME))
         last = month_start(end)
         if first is not None and first >= last:
             return [(usage_daily, since, end)]
-    parts: list[Part] = [(usage_monthly, first, last)]
+    sources: list[Source] = [(usage_monthly, first, last)]
     if since != first:
-        parts.append((usage_daily, since, first))
+        sources.append((usage_daily, since, first))
     if end != last:
-        parts.append((usage_daily, last, end))
-    return parts
+        sources.append((usage_daily, last, end))
+    return sources
 
 
-def _sums_of(part: Part, by: Sequence[Group], place: Mapping[str, str]) -> Select[Any]:
+def _select_totals(source: Source, by: Sequence[Group], filters: Mapping[str, str]) -> Select[Any]:
     from sqlalchemy import func, select
 
-    table, begin, end = part
-    moment = next(iter(table.c))
+    table, begin, end = source
+    start = next(iter(table.c))
     groups: list[ColumnElement[Any]] = []
     for each in by:
-        if each in _COLUMN:
-            groups.append(table.c[_COLUMN[each]].label(each))
+        if each in _DIMENSIONS_BY_GROUP:
+            groups.append(table.c[_DIMENSIONS_BY_GROUP[each]].label(each))
         else:
-            groups.append((moment if moment.name == each else moment - moment % _DAY).label(each))
-    query = select(*groups, *(func.sum(table.c[name]).label(name) for name in (*SUMS, *TIMES)))
+            groups.append((start if start.name == each else start - start % _DAY).label(each))
+    columns = (*COUNT_COLUMNS, *DURATION_COLUMNS)
+    query = select(*groups, *(func.sum(table.c[name]).label(name) for name in columns))
     if begin is not None:
-        query = query.where(moment >= begin)
+        query = query.where(start >= begin)
     if end is not None:
-        query = query.where(moment < end)
-    return query.where(*(table.c[column] == value for column, value in place.items())).group_by(*groups)
+        query = query.where(start < end)
+    return query.where(*(table.c[column] == value for column, value in filters.items())).group_by(*groups)
 
 
-def _names(connection: Connection, by: Sequence[Group]) -> dict[str, dict[str, str]]:
-    from trunkline.ledger import tables
-
-    found = {}
-    for group, table in (("key", tables.keys), ("team", tables.teams)):
-        if group in by:
-            found[group] = _by_id(connection, table)
-    return found
-
-
-def _by_id(connection: Connection, table: Table) -> dict[str, str]:
+def _read_names(connection: Connection, by: Sequence[Group]) -> dict[Group, dict[str, str]]:
+    """Read the names of keys and teams, by id, where usage is grouped by them."""
     from sqlalchemy import select
 
-    return {row.id: row.name for row in connection.execute(select(table.c.id, table.c.name))}
+    from trunkline.ledger import tables
+
+    names: dict[Group, dict[str, str]] = {}
+    named: tuple[tuple[Group, Table], ...] = (("key", tables.keys), ("team", tables.teams))
+    for group, table in named:
+        if group in by:
+            rows = connection.execute(select(table.c.id, table.c.name))
+            names[group] = {row.id: row.name for row in rows}
+    return names
 
 
-def _shown(row: dict[str, Any], by: Sequence[Group], names: dict[str, dict[str, str]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _format_totals(
+    row: dict[str, Any], by: Sequence[Group], names: Mapping[Group, Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return totals as people read them: times as text, money in dollars, keys and teams with their names."""
+    totals: dict[str, Any] = {}
     for group in by:
         value = row[group]
         if group in ("day", "hour"):
             value = datetime.fromtimestamp(int(value), UTC).strftime(
                 "%Y-%m-%d" if group == "day" else "%Y-%m-%dT%H:00Z"
             )
-        found[group] = value
+        totals[group] = value
         if group in names:
-            found[f"{group}_name"] = names[group].get(value) or ""
-    for name in SUMS:
-        found[name] = int(row[name])
-    found["cost_usd"] = found.pop("cost_micros") / 1_000_000
-    for name in TIMES:
-        found[name] = round(float(row[name]), 3)
-    return found
+            totals[f"{group}_name"] = names[group].get(value) or ""
+    for name in COUNT_COLUMNS:
+        totals[name] = int(row[name])
+    totals["cost_usd"] = totals.pop("cost_micros") / 1_000_000
+    for name in DURATION_COLUMNS:
+        totals[name] = round(float(row[name]), 3)
+    return totals
 
 
-def requests(
+def list_usage_rows(
     store: Store,
     *,
     since: float | None = None,
@@ -196,69 +215,98 @@ def requests(
     before: int | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """Single attempts, the newest first; ``before`` the one with this id, to page on."""
+    """Return usage rows, the newest first.
+
+    Args:
+        store: The store to read.
+        since: Unix time.
+        until: Unix time, excluded.
+        key: The id of the only key to look for.
+        team: The id of the only team to look for.
+        provider: The name of the only provider to look for.
+        model: The only model to look for, by the upstream's name for it.
+        request_id: The id of the only request to look for.
+        before: Return only rows that are older than the one with this id, for paging.
+        limit: The maximum number of rows to return.
+    """
     from sqlalchemy import select
 
-    from trunkline.ledger.id_ranges import stretches
+    from trunkline.ledger.id_ranges import find_id_ranges
     from trunkline.ledger.tables import usage
 
-    first = 0 if since is None else _id_at(since)
-    beyond = min(_LAST_ID if until is None else _id_at(until), _LAST_ID if before is None else before)
+    first = 0 if since is None else _first_id_at(since)
+    end = min(_LAST_ID if until is None else _first_id_at(until), _LAST_ID if before is None else before)
     query = select(*(usage.c[name] for name in COLUMNS)).order_by(usage.c.id.desc())
-    values = zip(PLACE, (key, team, provider, model), strict=True)
-    place = {column: value for column, value in values if value is not None}
-    for column, value in place.items():
+    filters = _filters(key, team, provider, model)
+    for column, value in filters.items():
         query = query.where(usage.c[column] == value)
     if request_id is not None:
         query = query.where(usage.c.request_id == request_id)
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     with store.begin() as connection:
-        parts: Iterable[tuple[int, int]] = [(first, beyond)]
-        if place and request_id is None:
-            parts = stretches(connection, place, first, beyond)
-        for low, high in parts:
-            part = query.where(usage.c.id >= low, usage.c.id < high).limit(limit - len(found))
-            found += map(dict, connection.execute(part).mappings())
-            if len(found) >= limit:
+        ranges: Iterable[tuple[int, int]] = [(first, end)]
+        if filters and request_id is None:
+            ranges = find_id_ranges(connection, filters, first, end)
+        for low, high in ranges:
+            page = query.where(usage.c.id >= low, usage.c.id < high).limit(limit - len(rows))
+            rows += map(dict, connection.execute(page).mappings())
+            if len(rows) >= limit:
                 break
-    return found
+    return rows
 
 
-def _id_at(moment: float) -> int:
-    return max(0, min(id_at(int(moment * 1000)), _LAST_ID))
+def _first_id_at(time: float) -> int:
+    return max(0, min(first_id_at(int(time * 1000)), _LAST_ID))
 
 
-def spent(store: Store, scope: str, subject: str, since: int) -> tuple[int, int]:
-    """What a key, team or provider (or all, under scope ``all``) has spent since the beginning of a day:
-    millionths of a dollar, and tokens."""
+def read_spending(store: Store, scope: str, subject: str, since: int) -> tuple[int, int]:
+    """Read what a key, a team, a provider, or all of them together have spent.
+
+    Args:
+        store: The store to read.
+        scope: ``key``, ``team``, ``provider`` or ``all``.
+        subject: The id of the key or team, or the provider's name.
+        since: The Unix time at which a day began.
+
+    Returns:
+        Millionths of a US dollar, and tokens.
+    """
     from sqlalchemy import func, select, union_all
 
-    place = {} if scope == "all" else {_COLUMN[scope]: subject}
-    found = union_all(*(_sums_of(part, (), place) for part in _parts(since, None))).subquery()
+    filters = {} if scope == "all" else {_DIMENSIONS_BY_GROUP[scope]: subject}
+    sources = _choose_sources(since, None)
+    totals = union_all(*(_select_totals(source, (), filters) for source in sources)).subquery()
     query = select(
-        func.coalesce(func.sum(found.c.cost_micros), 0),
-        func.coalesce(func.sum(found.c.prompt_tokens + found.c.completion_tokens), 0),
+        func.coalesce(func.sum(totals.c.cost_micros), 0),
+        func.coalesce(func.sum(totals.c.prompt_tokens + totals.c.completion_tokens), 0),
     )
     with store.begin() as connection:
         row = connection.execute(query).one()
     return int(row[0]), int(row[1])
 
 
-def moment(text: str, now: float | None = None) -> float:
-    """A time as people write it (``2026-11-20``, ``2026-11-20T14:00Z``, ``7d``, ``24h``: so long ago), as
-    Unix time.
+def parse_time(text: str, now: float | None = None) -> float:
+    """Parse a time as people write it.
+
+    Args:
+        text: A date or time (``2026-11-20``, ``2026-11-20T14:00Z``; UTC if it has no zone), or how long ago
+            it was (``24h``, ``7d``).
+        now: The present Unix time. None reads the clock.
+
+    Returns:
+        Unix time.
 
     Raises:
-        StoreError: it is none.
+        StoreError: The text is not a time.
     """
     now = time.time() if now is None else now
     units = {"m": 60, "h": 3600, "d": _DAY, "w": 7 * _DAY}
     try:
         if text[-1:] in units and text[:-1].isdecimal():
             return now - int(text[:-1]) * units[text[-1]]
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        parsed = datetime.fromisoformat(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise StoreError(
-            f"{text[:40]!r} is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d", "wrong"
+            f"{text[:40]!r} is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d", "invalid"
         ) from None

@@ -1,4 +1,7 @@
-"""One line of the ledger: what an attempt, or a request that reached no upstream, came to."""
+"""Usage rows, their ids, and roll-ups of many rows by hour, day and month.
+
+A usage row describes one attempt, or a request that reached no upstream.
+"""
 
 from __future__ import annotations
 
@@ -10,61 +13,78 @@ from typing import Final
 
 import msgspec
 
-from trunkline.ledger.columns import SUMS, TIMES
+from trunkline.ledger.columns import COUNT_COLUMNS, DURATION_COLUMNS
 
 Flag = bool | int
-"""Yes or no, better as 1 or 0: of a bool, as of None, Python's sqlite3 asks each time who adapts it."""
+"""A boolean column. 1 and 0 are written faster: for a bool, as for None, Python's sqlite3 looks up an adapter
+each time."""
 Text = str | None
-"""What the table may leave out, better as an empty text than as None."""
+"""A text column that may be null. An empty text stands for null too, and is written faster than None."""
 
 
-class UsageRow(msgspec.Struct, array_like=True, gc=False):
-    """A row of the table ``usage``, field by column and in their order; see there for what they mean."""
+class UsageRow(msgspec.Struct, array_like=True, gc=False, kw_only=True):
+    """A row of the table ``usage``: one field for each column, in the table's order.
 
-    id: int
+    The table's description in :mod:`trunkline.ledger.tables` says what each column means. The journal stores
+    rows as arrays, so the order of the fields is the journal's format.
+
+    The fields with defaults are those that many rows leave empty. A request's row is built with the other 15
+    as keywords, and gets the rest by assignment: Python passes more than 15 keywords in a dict, which takes
+    several times as long.
+    """
+
+    id: int = 0
+    """From :class:`RowIds`."""
     at: int
     request_id: str
     attempt: int
-    last: Flag
+    last: Flag = 1
     key_id: str
     team_id: str
-    end_user: Text
-    route: Text
+    end_user: Text = ""
+    route: Text = ""
     provider: str
-    upstream: Text
-    asked: Text
+    upstream: Text = ""
+    asked: Text = ""
     model: str
     dialect: str
     operation: str
-    streamed: Flag
+    streamed: Flag = 0
     status: int
-    error: Text
+    error: Text = ""
     prompt_tokens: int
     completion_tokens: int
-    cached_tokens: int
-    reasoning_tokens: int
-    estimated: Flag
-    cost_micros: int | None
-    cost_source: Text
-    ttft_ms: float | None
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: Flag = 0
+    cost_micros: int | None = None
+    cost_source: Text = ""
+    ttft_ms: float | None = None
     duration_ms: float
     upstream_ms: float
-    queued_ms: float
-    retries: int
+    queued_ms: float = 0.0
+    retries: int = 0
     cached: Flag
+    """Required, so that an array in a journal is only read if it has all columns."""
     prompt: str | None = None
-    """The request's body, where prompts are stored: a row of the table ``prompts``."""
+    """The request's body, if prompts are stored. It goes into the table ``prompts``."""
 
 
 COLUMNS: Final = UsageRow.__struct_fields__[:-1]
-FLAGS: Final = frozenset(name for name, kind in UsageRow.__annotations__.items() if kind == "Flag")
-OPTIONAL: Final = frozenset(name for name, kind in UsageRow.__annotations__.items() if kind == "Text")
-"""Texts that are null in the table where they are empty in a row."""
+FLAG_COLUMNS: Final = frozenset(name for name, kind in UsageRow.__annotations__.items() if kind == "Flag")
+NULLABLE_TEXT_COLUMNS: Final = frozenset(
+    name for name, kind in UsageRow.__annotations__.items() if kind == "Text"
+)
+"""The columns that are null in the table where the row has an empty text."""
 
 
 class RowIds:
-    """Numbers for rows, in the order of time, that no other process gives: hundredths of seconds (38 bits),
-    the process (18, by chance), and a count (7). A busy process runs a little ahead of its clock."""
+    """Generates ids for usage rows that are unique among all processes and ascend with time.
+
+    From the highest bit down, an id consists of hundredths of a second (38 bits), a random number of the
+    process (18 bits) and a counter (7 bits). When the counter overflows, the next ids are taken from the near
+    future.
+    """
 
     __slots__ = ("_last", "_node")
 
@@ -73,83 +93,88 @@ class RowIds:
         self._last = 0
 
     def next(self, now_ms: int) -> int:
-        """A number for something that happens at ``now_ms`` (Unix time)."""
-        number = (now_ms // 10) << 25 | self._node
-        if number <= self._last:
-            number = self._last + 1
-            if not number & 127:  # the count is used up
-                number = ((self._last >> 25) + 1) << 25 | self._node
-        self._last = number
-        return number
+        """Return an id for something that happens at ``now_ms`` (Unix time in milliseconds)."""
+        row_id = (now_ms // 10) << 25 | self._node
+        if row_id <= self._last:
+            row_id = self._last + 1
+            if not row_id & 127:  # the counter has overflowed
+                row_id = ((self._last >> 25) + 1) << 25 | self._node
+        self._last = row_id
+        return row_id
 
 
-def id_at(at_ms: int) -> int:
-    """The lowest number of a row that happened at ``at_ms``, or later."""
+def first_id_at(at_ms: int) -> int:
+    """Return the lowest id of a row that happened at ``at_ms`` (Unix time in milliseconds) or later."""
     return (at_ms // 10) << 25
 
 
-HOUR_OF_IDS: Final = id_at(3_600_000)
-"""What numbers grow by in an hour."""
+IDS_PER_HOUR: Final = first_id_at(3_600_000)
+"""The difference between the first ids of two consecutive hours."""
 
 
-Sum = tuple[int | float | str, ...]
-"""A row of a table of sums."""
-Place = tuple[int, str, str, str, str]
-"""Beginning of the time, key, team, provider, model."""
+RollUp = tuple[int | float | str, ...]
+"""A row of a roll-up table: a :data:`RollUpKey`, and then the totals."""
+RollUpKey = tuple[int, str, str, str, str]
+"""The start of the time span, the key, the team, the provider and the model."""
 
 
-def by_hour(rows: Iterable[UsageRow]) -> list[Sum]:
-    """Sums of the rows by hour and place, as rows of the tables of sums, sorted: two processes that add to
-    the same sums then wait for each other in the same order.
+def roll_up_by_hour(rows: Iterable[UsageRow]) -> list[RollUp]:
+    """Add up usage rows by hour and by dimensions.
 
-    The hour is that of a row's number, which for an attempt that another one followed is when the request
-    ended: sums say exactly among which numbers their rows are."""
-    found: dict[Place, list[float]] = {}
+    A row counts in the hour of its id, so that a roll-up tells exactly in which range of ids its rows are.
+    The id of an attempt that was followed by another one is from the time when the whole request ended.
+
+    Returns:
+        Roll-ups, sorted by their keys. Two processes that update the same roll-ups then lock them in the same
+        order.
+    """
+    roll_ups: dict[RollUpKey, list[float]] = {}
     for row in rows:
-        place = (row.id // HOUR_OF_IDS * 3600, row.key_id, row.team_id, row.provider, row.model)
-        sums = found.get(place)
-        if sums is None:
-            sums = found[place] = [0] * (len(SUMS) + len(TIMES))
+        key = (row.id // IDS_PER_HOUR * 3600, row.key_id, row.team_id, row.provider, row.model)
+        totals = roll_ups.get(key)
+        if totals is None:
+            totals = roll_ups[key] = [0] * (len(COUNT_COLUMNS) + len(DURATION_COLUMNS))
         if row.last:
-            sums[0] += 1
-            sums[1] += row.status >= 400
-            sums[10] += row.duration_ms
-        sums[2] += row.attempt > 0
-        sums[3] += row.cached
-        sums[4] += row.prompt_tokens
-        sums[5] += row.completion_tokens
-        sums[6] += row.cached_tokens
-        sums[7] += row.reasoning_tokens
+            totals[0] += 1
+            totals[1] += row.status >= 400
+            totals[10] += row.duration_ms
+        totals[2] += row.attempt > 0
+        totals[3] += row.cached
+        totals[4] += row.prompt_tokens
+        totals[5] += row.completion_tokens
+        totals[6] += row.cached_tokens
+        totals[7] += row.reasoning_tokens
         if row.cost_micros is None:
-            sums[9] += row.attempt > 0
+            totals[9] += row.attempt > 0
         else:
-            sums[8] += row.cost_micros
-        sums[11] += row.upstream_ms
-    return [(*place, *sums) for place, sums in sorted(found.items())]
+            totals[8] += row.cost_micros
+        totals[11] += row.upstream_ms
+    return [(*key, *totals) for key, totals in sorted(roll_ups.items())]
 
 
-def by_day(hours: Iterable[Sum]) -> list[Sum]:
-    """Sums by day of sums by hour."""
-    return _added(hours, lambda hour: hour // 86400 * 86400)
+def roll_up_by_day(hours: Iterable[RollUp]) -> list[RollUp]:
+    """Add up hourly roll-ups by day."""
+    return _roll_up(hours, lambda hour: hour // 86400 * 86400)
 
 
-def by_month(days: Iterable[Sum]) -> list[Sum]:
-    """Sums by month of sums by day."""
-    return _added(days, month_start)
+def roll_up_by_month(days: Iterable[RollUp]) -> list[RollUp]:
+    """Add up daily roll-ups by month."""
+    return _roll_up(days, month_start)
 
 
 @lru_cache(64)
-def month_start(moment: int) -> int:
-    """Unix time at which the month of ``moment`` (Unix time) began, in UTC."""
-    day = datetime.fromtimestamp(moment, UTC)
-    return moment // 86400 * 86400 - (day.day - 1) * 86400
+def month_start(time: int) -> int:
+    """Return the Unix time at which the month of ``time`` (Unix time) began, in UTC."""
+    day = datetime.fromtimestamp(time, UTC)
+    return time // 86400 * 86400 - (day.day - 1) * 86400
 
 
-def _added(sums: Iterable[Sum], begin: Callable[[int], int]) -> list[Sum]:
-    found: dict[Place, list[float]] = {}
-    for each in sums:
-        place: Place = (begin(int(each[0])), *each[1:5])  # type: ignore[assignment]
-        known = found.get(place)
-        more: list[float] = list(each[5:])  # type: ignore[arg-type]
-        found[place] = more if known is None else [a + b for a, b in zip(known, more, strict=True)]
-    return [(*place, *sums) for place, sums in sorted(found.items())]
+def _roll_up(finer: Iterable[RollUp], start_of: Callable[[int], int]) -> list[RollUp]:
+    """Add up finer roll-ups; ``start_of`` maps the start of their time span to that of the coarser one."""
+    roll_ups: dict[RollUpKey, list[float]] = {}
+    for each in finer:
+        key: RollUpKey = (start_of(int(each[0])), *each[1:5])  # type: ignore[assignment]
+        totals = roll_ups.get(key)
+        added: list[float] = list(each[5:])  # type: ignore[arg-type]
+        roll_ups[key] = added if totals is None else [a + b for a, b in zip(totals, added, strict=True)]
+    return [(*key, *totals) for key, totals in sorted(roll_ups.items())]

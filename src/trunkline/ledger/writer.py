@@ -1,8 +1,9 @@
-"""The ledger of a running gateway: rows in, at once on disk, soon in the database.
+"""The ledger of a running gateway: takes usage rows, writes them to disk at once and to the database soon
+after.
 
-``put`` is called on the event loop: it appends a batch to the journal and wakes the writer's thread, which
-puts what is pending into the database in one transaction. While the database is away the journal grows, and
-memory does not. What a process leaves behind when it is killed, the next one finds.
+``put`` is called on the event loop. It appends a batch to the journal and wakes the writer's thread, which
+puts the pending batches into the database in one transaction. While the database is unavailable, the journal
+grows and memory does not. What a killed process leaves in the journal, the next process writes.
 """
 
 from __future__ import annotations
@@ -17,27 +18,35 @@ from typing import Final
 
 import structlog
 
-from trunkline.ledger.journal import SEGMENT_BYTES, Batch, Journal, Segment
+from trunkline.ledger.journal import MAX_SEGMENT_BYTES, Batch, Journal, Segment
 from trunkline.ledger.locate import StoreError
-from trunkline.ledger.recording import Recording
 from trunkline.ledger.usage_rows import UsageRow
+from trunkline.ledger.usage_store import UsageStore
 
-RETRY_S: Final = 1.0
-"""Seconds between two tries while the database is away."""
-ORPHANS_EVERY_S: Final = 30.0
-"""Seconds between two looks for what killed processes left behind."""
-PAUSE_S: Final = 0.2
-"""Seconds in which rows gather for one transaction."""
-MOST_ROWS: Final = 5000
-"""Rows in one transaction, about."""
-MOST_HELD: Final = 100_000
-"""Rows in memory while neither the database nor the disk takes any; what comes beyond it is lost."""
+RETRY_INTERVAL_S: Final = 1.0
+"""The seconds between two attempts while the database is unavailable."""
+CLAIM_INTERVAL_S: Final = 30.0
+"""The seconds between two searches for segments of killed processes."""
+GATHER_S: Final = 0.2
+"""The seconds for which rows are gathered for one transaction."""
+MAX_TRANSACTION_ROWS: Final = 5000
+"""The approximate maximum number of rows in one transaction."""
+MAX_MEMORY_ROWS: Final = 100_000
+"""The maximum number of rows in memory while neither the database nor the disk takes any. Further rows are
+lost."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Ledger:
-    """See the module. One per process."""
+    """Writes the usage of one process.
+
+    Args:
+        url: The database's URL.
+        folder: The journal's folder.
+        retention_days: The number of days for which usage rows are kept; 0 keeps them for ever.
+        open_store: Opens the usage in the database at a URL.
+    """
 
     def __init__(
         self,
@@ -45,13 +54,12 @@ class Ledger:
         folder: Path,
         *,
         retention_days: int = 0,
-        open_store: Callable[[str], Recording] = Recording,
+        open_store: Callable[[str], UsageStore] = UsageStore,
     ) -> None:
-        """``retention_days``: for how long single requests are kept; 0 is for ever."""
         self._url = url
         self._retention_days = retention_days
         self._open_store = open_store
-        self._store: Recording | None = None
+        self._store: UsageStore | None = None
         self._journal = Journal(folder)
         self._segments: deque[Segment] = deque()
         self._lock = threading.Lock()
@@ -59,70 +67,79 @@ class Ledger:
         self._closing = False
         self._deadline = 0.0
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self._complained = -math.inf
-        self._held = 0
+        self._disk_error_logged_at = -math.inf
+        self._rows_in_memory = 0
         self.away = False
-        """The database did not take the last batch."""
+        """Whether the database did not take the last batch."""
         self.lost = 0
-        """Rows that neither the database nor the disk took."""
+        """The number of rows that neither the database nor the disk took."""
         self.ready = threading.Event()
-        """What was left behind by earlier processes is in the database."""
+        """Set once everything that earlier processes left in the journal is in the database."""
 
     @property
-    def waiting(self) -> int:
-        """Bytes of usage that are not known to be in the database."""
+    def waiting_bytes(self) -> int:
+        """The bytes of usage that may not be in the database yet."""
         with self._lock:
-            return sum(each.size for each in self._segments if each.cold or each.pending)
+            return sum(each.size for each in self._segments if each.in_file_only or each.pending)
 
     def open(self) -> None:
-        """Open the journal. Raises OSError where its folder cannot be made or written to."""
+        """Open the journal.
+
+        Raises:
+            OSError: The journal's folder cannot be created or written to.
+        """
         if not self._segments:
-            self._segments.append(self._journal.begin())
+            self._segments.append(self._journal.create_segment())
 
     def start(self) -> None:
-        """Begin to write. Raises OSError as :meth:`open` does."""
+        """Open the journal and start the writer's thread.
+
+        Raises:
+            OSError: The journal's folder cannot be created or written to.
+        """
         self.open()
         self._thread.start()
 
     def put(self, rows: Sequence[UsageRow]) -> None:
-        """Take a batch. Never waits for the database, never raises."""
+        """Take a batch. Never waits for the database and never raises."""
         with self._lock:
             if not self._segments:  # closed
                 self.lost += len(rows)
                 return
             segment = self._segments[-1]
             try:
-                if segment.size > SEGMENT_BYTES:
-                    segment = self._rotate(segment)
+                if segment.size > MAX_SEGMENT_BYTES:
+                    segment = self._start_new_segment(segment)
                 segment.append(rows)
             except OSError as error:
-                self._complain(error, len(rows))
-                if self._held > MOST_HELD:
+                self._log_disk_error(error, len(rows))
+                if self._rows_in_memory > MAX_MEMORY_ROWS:
                     self.lost += len(rows)
                     return
-                segment.whole = False
+                segment.complete = False
             segment.pending.append(rows)
-            self._held += len(rows)
+            self._rows_in_memory += len(rows)
         self._wake.set()
 
-    def _rotate(self, full: Segment) -> Segment:
-        new = self._journal.begin()
+    def _start_new_segment(self, full: Segment) -> Segment:
+        new = self._journal.create_segment()
         full.closed = True
-        if len(self._segments) > 1 and full.whole:  # the writer is not there yet: it will read the file
-            full.cold = True
-            self._held -= sum(map(len, full.pending))
+        if len(self._segments) > 1 and full.complete:  # the thread is still at an older one: free the memory
+            full.in_file_only = True
+            self._rows_in_memory -= sum(map(len, full.pending))
             full.pending.clear()
         self._segments.append(new)
         return new
 
-    def _complain(self, error: OSError, rows: int) -> None:
+    def _log_disk_error(self, error: OSError, rows: int) -> None:
         now = time.monotonic()
-        if now - self._complained > 10:
-            self._complained = now
+        if now - self._disk_error_logged_at > 10:
+            self._disk_error_logged_at = now
             log.critical("usage cannot be kept on disk", reason=error.strerror, rows=rows, lost=self.lost)
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Write the rest; what the database does not take in time stays in the journal."""
+        """Write what is pending. What the database does not take within ``timeout_s`` stays in the
+        journal."""
         self._deadline = time.monotonic() + timeout_s
         self._closing = True
         self._wake.set()
@@ -131,7 +148,7 @@ class Ledger:
         if not self._thread.is_alive():
             with self._lock:
                 for segment in self._segments:
-                    if segment.cold or segment.pending:
+                    if segment.in_file_only or segment.pending:
                         segment.close()
                     else:
                         segment.remove()
@@ -140,21 +157,21 @@ class Ledger:
     # The writer's thread
 
     def _run(self) -> None:
-        looked = cleaned = -math.inf
+        claimed_at = cleaned_at = -math.inf
         while True:
             now = time.monotonic()
             try:
-                if now - looked > ORPHANS_EVERY_S:
-                    looked = now
-                    self._adopt()
-                self._drain()
+                if now - claimed_at > CLAIM_INTERVAL_S:
+                    claimed_at = now
+                    self._claim_abandoned_segments()
+                self._write_pending()
                 if self.away:
                     self.away = False
                     log.info("the database takes usage again")
                 self.ready.set()
-                if not self._closing and now - cleaned > 3600:
-                    cleaned = now
-                    self._clean()
+                if not self._closing and now - cleaned_at > 3600:
+                    cleaned_at = now
+                    self._delete_old_rows()
             except StoreError as error:
                 if not self.away:
                     self.away = True
@@ -162,52 +179,57 @@ class Ledger:
             except Exception:
                 self.away = True
                 log.exception("usage could not be written; it is kept on disk")
-            if self._closing and (not self._left() or time.monotonic() > self._deadline):
+            if self._closing and (not self._has_pending() or time.monotonic() > self._deadline):
                 break
             self._wait()
         if self._store is not None:
             self._store.close()
 
     def _wait(self) -> None:
+        """Wait until there is something to write, or until the database may be tried again."""
         if self.away:
-            until = time.monotonic() + RETRY_S
+            until = time.monotonic() + RETRY_INTERVAL_S
             while not self._closing and (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, 0.1))
             if self._closing:
                 time.sleep(0.1)
         elif not self._closing:
-            self._wake.wait(ORPHANS_EVERY_S)
+            self._wake.wait(CLAIM_INTERVAL_S)
             self._wake.clear()
             if not self._closing:
-                time.sleep(PAUSE_S)
+                time.sleep(GATHER_S)
 
-    def _left(self) -> bool:
+    def _has_pending(self) -> bool:
         with self._lock:
-            return any(each.cold or each.pending for each in self._segments)
+            return any(each.in_file_only or each.pending for each in self._segments)
 
-    def _adopt(self) -> None:
-        orphans = self._journal.orphans()
-        if orphans:
-            log.info("usage was left behind; it is written now", files=len(orphans))
+    def _claim_abandoned_segments(self) -> None:
+        abandoned = self._journal.claim_abandoned_segments()
+        if abandoned:
+            log.info("usage was left behind; it is written now", files=len(abandoned))
             with self._lock:
-                self._segments.extendleft(reversed(orphans))
+                self._segments.extendleft(reversed(abandoned))
 
-    def _drain(self) -> None:
-        """Write what is there, oldest first. Raises StoreError where the database fails."""
+    def _write_pending(self) -> None:
+        """Write everything that is pending, oldest first.
+
+        Raises:
+            StoreError: The database fails.
+        """
         store = self._store
         if store is None:
             store = self._store = self._open_store(self._url)
         while True:
             with self._lock:
                 segment = self._segments[0]
-                batches = [] if segment.cold else next(_portions(segment.pending), [])
-                done = not segment.cold and not batches
+                batches = [] if segment.in_file_only else next(_transactions(segment.pending), [])
+                done = not segment.in_file_only and not batches
                 if done and not segment.closed:
                     return
-            if segment.cold:
-                for some in _portions(segment.read()):
-                    store.write(some, again=True)
-                if segment.strange:
+            if segment.in_file_only:
+                for group in _transactions(segment.read()):
+                    store.insert(group, skip_existing=True)
+                if segment.has_unreadable:
                     text = "usage that another version has written cannot be read; its file is kept"
                     log.critical(text, folder=str(segment.path.parent))
                 done = True
@@ -218,34 +240,39 @@ class Ledger:
                     self._segments.popleft()
                 segment.remove()
 
-    def _write(self, store: Recording, segment: Segment, batches: list[Batch]) -> None:
-        store.write(batches, again=self.away)
+    def _write(self, store: UsageStore, segment: Segment, batches: list[Batch]) -> None:
+        # After a failure the database may have a batch whose success was not reported.
+        store.insert(batches, skip_existing=self.away)
         with self._lock:
             for batch in batches:
                 segment.pending.popleft()
-                self._held -= len(batch)
+                self._rows_in_memory -= len(batch)
 
-    def _clean(self) -> None:
+    def _delete_old_rows(self) -> None:
         if self._retention_days and self._store is not None:
             before = int((time.time() - self._retention_days * 86400) * 1000)
-            self._store.forget(before, self._others_first)
+            self._store.delete_before(before, self._write_between_deletes)
 
-    def _others_first(self) -> bool:
-        """Between two transactions of a long clean-up: what has come meanwhile is written."""
+    def _write_between_deletes(self) -> bool:
+        """Write what came in meanwhile, between two transactions of a long deletion.
+
+        Returns:
+            Whether the deletion should continue.
+        """
         time.sleep(0.05)  # other processes want to write too
-        self._drain()
+        self._write_pending()
         return not self._closing
 
 
-def _portions(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
-    """As many batches as one transaction takes, and again."""
-    some: list[Batch] = []
+def _transactions(batches: Iterable[Batch]) -> Iterator[list[Batch]]:
+    """Group batches into transactions of about :data:`MAX_TRANSACTION_ROWS` rows."""
+    group: list[Batch] = []
     rows = 0
     for batch in batches:
-        some.append(batch)
+        group.append(batch)
         rows += len(batch)
-        if rows >= MOST_ROWS:
-            yield some
-            some, rows = [], 0
-    if some:
-        yield some
+        if rows >= MAX_TRANSACTION_ROWS:
+            yield group
+            group, rows = [], 0
+    if group:
+        yield group

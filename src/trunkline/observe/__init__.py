@@ -1,5 +1,5 @@
-"""What the gateway tells of itself: logs, metrics and traces. May be used from anywhere and knows nobody.
+"""Logs, metrics and traces of the gateway. Every package may use this one, and it uses almost none.
 
-``setup`` prepares logging once; ``log`` has a line for each request, which ``sink`` writes without waiting.
-``metrics`` counts, ``prometheus`` names what was counted. ``traces`` sends spans to a collector.
+`setup` configures logging once per process. `log` is the request log, which `sink` writes without blocking.
+`metrics` counts, and `prometheus` renders what was counted. `traces` sends spans to a collector.
 """

@@ -1,9 +1,9 @@
-"""One line a request, off the hot path.
+"""The request log: one line for each request, written outside the path of requests.
 
-While a request is served its line is only put into a list. A timer, armed only while something is pending,
-encodes the whole batch and writes it at once. The list is bounded: when the reader of the log does not keep
-up, lines are dropped, counted, and the count is logged as an error as soon as there is room. Nothing here
-waits, and no line may hold a key: callers give paths with keys redacted.
+While a request is served, its line is only appended to a list. A timer, which runs only while lines are
+pending, encodes the whole batch and writes it with one call. The list is bounded. When the reader of the log
+does not keep up, lines are dropped and counted, and their number is logged as an error as soon as there is
+room. Nothing here blocks. No line may contain a key: callers pass paths with keys redacted.
 """
 
 from __future__ import annotations
@@ -19,50 +19,58 @@ if TYPE_CHECKING:
     import asyncio
 
 _STDERR: Final = 2
-_LEAST_STATUS: Final = {"DEBUG": 0, "INFO": 0, "WARNING": 400, "ERROR": 500, "CRITICAL": 1000}
-"""The lowest status that is logged at each LOG_LEVEL."""
+_MIN_STATUS: Final = {"DEBUG": 0, "INFO": 0, "WARNING": 400, "ERROR": 500, "CRITICAL": 1000}
+"""The lowest HTTP status that is logged at each LOG_LEVEL."""
 
 
 class RequestLine(
     msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="event", tag="request"
 ):
-    """What a request came to. What is None is left out of the log."""
+    """The log line of one request. Fields that are None are left out."""
 
     timestamp: float | str = msgspec.field(default_factory=time.time)
-    """Seconds since the epoch; becomes ISO 8601 when it is written."""
+    """Unix time; ISO 8601 once the line is encoded."""
     level: str = ""
-    """Follows from ``status`` when it is written."""
+    """Derived from ``status`` when the line is encoded."""
     request_id: str
     method: str | None = None
     path: str
-    """With keys redacted."""
+    """The path, with keys redacted."""
     dialect: str | None = None
     operation: str | None = None
     key: str | None = None
-    """The key's id, never the key."""
+    """The id of the key, never the key itself."""
     client: str | None = None
-    """The peer's address."""
+    """The client's address."""
     provider: str | None = None
     upstream: str | None = None
     asked: str | None = None
-    """The model as the client wrote it."""
+    """The model, as the client named it."""
     model: str | None = None
     status: int
     code: str | None = None
-    """The error's code."""
+    """The code of the error."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     latency_ms: float
     ttft_ms: float | None = None
-    """Milliseconds to the first byte of the answer."""
+    """The milliseconds until the first byte of the answer."""
     queued_ms: float | None = None
-    """Milliseconds that it waited for room."""
+    """The milliseconds that the request waited for a free place at an upstream."""
     attempts: int | None = None
     streamed: bool | None = None
 
 
 class AccessLog:
-    """A bounded list of lines and the timer that writes them."""
+    """A bounded list of lines, and the timer that writes them.
+
+    Args:
+        level: LOG_LEVEL.
+        log_format: LOG_FORMAT.
+        sink: Where lines are written to. None is standard error.
+        capacity: The maximum number of pending lines.
+        delay_s: The seconds for which lines are gathered.
+    """
 
     def __init__(
         self,
@@ -73,68 +81,68 @@ class AccessLog:
         capacity: int = 20_000,
         delay_s: float = 0.05,
     ) -> None:
-        """:param level: LOG_LEVEL. :param sink: where lines go; None is standard error."""
         self._encode = _encode_json if log_format == "json" else _encode_console
         self._sink = sink or Sink(_STDERR)
-        self._least = _LEAST_STATUS[level]
+        self._min_status = _MIN_STATUS[level]
         self._capacity = capacity
         self._delay_s = delay_s
         self._pending: list[RequestLine] = []
-        self._refused = 0
+        self._rejected = 0
         self._reported = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def dropped(self) -> int:
-        """Lines that are lost for good, since the beginning."""
-        return self._refused + self._sink.lost
+        """The number of lines that were lost since the start."""
+        return self._rejected + self._sink.lost
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Write from now on by timers of ``loop``. Until then lines wait for :meth:`flush`."""
+        """Write lines with timers of ``loop`` from now on. Before that, lines wait for :meth:`flush`."""
         self._loop = loop
         if self._pending:
-            self._arm()
+            self._start_timer()
 
-    def wants(self, status: int) -> bool:
-        """Whether a request with this status is logged: what nobody reads need not be made."""
-        return status >= self._least
+    def is_logged(self, status: int) -> bool:
+        """Whether requests with this status are logged. Callers need not build other lines."""
+        return status >= self._min_status
 
     def emit(self, line: RequestLine) -> None:
-        """Note one request."""
-        if not self.wants(line.status):
+        """Add the line of one request."""
+        if not self.is_logged(line.status):
             return
         if len(self._pending) >= self._capacity:
-            self._refused += 1
+            self._rejected += 1
             return
         self._pending.append(line)
         if self._timer is None:
-            self._arm()
+            self._start_timer()
 
     def flush(self) -> None:
-        """Encode and write what is pending, unless the reader still has not taken what came before."""
+        """Encode and write the pending lines, unless the reader has not taken the previous ones yet."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._sink.drain():
-            self._sink.write(self._batch())
-        if self._pending or not self._sink.clear:
-            self._arm()
+            self._sink.write(self._encode_pending())
+        if self._pending or not self._sink.is_empty:
+            self._start_timer()
 
     def close(self, wait_s: float = 1.0) -> None:
-        """Write the rest, waiting at most about ``wait_s`` for a slow reader, and stop the timer."""
+        """Write the pending lines and stop the timer. Waits about ``wait_s`` seconds at most for a slow
+        reader."""
         self._loop = None
         self.flush()
         if not self._sink.drain(wait_s):
             return
-        self._sink.write(self._batch())
+        self._sink.write(self._encode_pending())
         self._sink.drain(wait_s)
 
-    def _arm(self) -> None:
+    def _start_timer(self) -> None:
         if self._loop is not None:
             self._timer = self._loop.call_later(self._delay_s, self.flush)
 
-    def _batch(self) -> bytes:
+    def _encode_pending(self) -> bytes:
         lines, self._pending = self._pending, []
         lost = self.dropped - self._reported
         if not lost:
@@ -142,7 +150,7 @@ class AccessLog:
         self._reported += lost
         notice = {
             "event": "request log lines dropped",
-            "timestamp": _date(time.time()) + "Z",
+            "timestamp": _format_time(time.time()) + "Z",
             "level": "error",
             "lines": lost,
         }
@@ -153,15 +161,15 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def _encode_json(lines: list[RequestLine]) -> bytes:
-    _complete(lines)
+    _fill_in(lines)
     try:
         return _encoder.encode_lines(lines)
-    except UnicodeEncodeError:  # a lone surrogate, which no well-formed request has
-        return b"".join(_encoder.encode(_printable(line)) + b"\n" for line in lines)
+    except UnicodeEncodeError:  # a lone surrogate, which only a malformed request has
+        return b"".join(_encoder.encode(_escape_surrogates(line)) + b"\n" for line in lines)
 
 
 def _encode_console(lines: list[RequestLine]) -> bytes:
-    _complete(lines)
+    _fill_in(lines)
     return "".join(map(_console_line, lines)).encode("utf-8", "backslashreplace")
 
 
@@ -173,23 +181,26 @@ def _console_line(line: RequestLine) -> str:
     return "".join(c if c.isprintable() else "\\" + hex(ord(c))[1:] for c in text) + "\n"
 
 
-def _complete(lines: list[RequestLine]) -> None:
-    """Fill in what follows from other fields. A date costs more than all the rest, so once a second."""
+def _fill_in(lines: list[RequestLine]) -> None:
+    """Fill in the fields that are derived from others.
+
+    Formatting a date costs more than everything else here, so it is done once for each second.
+    """
     second, date = -1, ""
     for line in lines:
         if isinstance(line.timestamp, float):
             if int(line.timestamp) != second:
                 second = int(line.timestamp)
-                date = _date(second)
+                date = _format_time(second)
             line.timestamp = f"{date}.{int((line.timestamp - second) * 1000):03d}Z"
         line.level = "info" if line.status < 400 else "warning" if line.status < 500 else "error"
 
 
-def _date(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
-def _printable(line: RequestLine) -> RequestLine:
+def _escape_surrogates(line: RequestLine) -> RequestLine:
     texts = {k: v for k, v in msgspec.structs.asdict(line).items() if isinstance(v, str)}
     clean = {k: v.encode("utf-8", "backslashreplace").decode() for k, v in texts.items()}
     return msgspec.structs.replace(line, **clean)

@@ -1,18 +1,15 @@
-"""Counters of the gateway: plain numbers while requests run, JSON or Prometheus text when somebody asks.
+"""The gateway's metrics: plain numbers while requests run, which are rendered when somebody reads them.
 
-Counting touches dictionaries and lists only. Label sets are bounded: operations, configured providers and
-statuses, never a model or a key. Buckets follow OpenTelemetry's GenAI conventions where those have one;
-``prometheus`` gives the counters their names.
+Counting only updates dictionaries and lists. Label values are bounded: they are operations, configured
+providers and statuses, never models or keys. Buckets follow OpenTelemetry's GenAI conventions where these
+define them. ``prometheus`` gives the metrics their names.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from trunkline.model import Usage
+from typing import Any, Final, NamedTuple, Protocol
 
 DURATION_BUCKETS: Final = (
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
@@ -27,14 +24,31 @@ FIRST_BYTE_BUCKETS: Final = (
 OVERHEAD_BUCKETS: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 )  # fmt: skip
-"""Seconds that a request spent in the gateway itself."""
+"""Seconds that a request spends in the gateway itself."""
 
-_NOBODY: Final = "none"
-"""Stands for the provider of a request that was put to none."""
+_NO_PROVIDER: Final = "none"
+"""The label of requests that were sent to no provider."""
+
+
+class TokenCounts(Protocol):
+    """The tokens that an answer has used. ``trunkline.model.Usage`` is one."""
+
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def completion_tokens(self) -> int: ...
+    @property
+    def cached_tokens(self) -> int | None: ...
+    @property
+    def reasoning_tokens(self) -> int | None: ...
 
 
 class Histogram:
-    """Counts by bucket, and their sum."""
+    """The number of values in each bucket, and the sum of the values.
+
+    Args:
+        bounds: The upper bounds of the buckets, ascending.
+    """
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -44,21 +58,21 @@ class Histogram:
         self.total = 0.0
 
     def add(self, value: float) -> None:
-        """Count one value."""
+        """Add one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     def cumulative(self) -> list[tuple[str, float]]:
-        """Pairs of bucket bound and count of all values up to it, as Prometheus has them."""
-        found, running = [], 0
+        """Return each bound with the number of values up to it, which is Prometheus's form of buckets."""
+        buckets, total = [], 0
         for bound, count in zip((*map(str, self.bounds), "+Inf"), self.counts, strict=True):
-            running += count
-            found.append((bound, float(running)))
-        return found
+            total += count
+            buckets.append((bound, float(total)))
+        return buckets
 
 
 class Series:
-    """The counters of one operation at one provider."""
+    """The counters of one operation of one provider."""
 
     __slots__ = (
         "cached_tokens",
@@ -77,33 +91,33 @@ class Series:
     def __init__(self) -> None:
         self.statuses: dict[int, int] = {}
         self.durations = Histogram(DURATION_BUCKETS)
-        """Seconds of whole requests."""
+        """The seconds that requests took."""
         self.first_bytes = Histogram(FIRST_BYTE_BUCKETS)
-        """Seconds to the first byte of an answer."""
+        """The seconds until the first byte of an answer."""
         self.overheads = Histogram(OVERHEAD_BUCKETS)
-        """Seconds of requests without those that upstreams took, and without waits for room."""
+        """The seconds that requests took in the gateway: without upstreams and without the queue."""
         self.input_tokens = 0
         self.output_tokens = 0
         self.cached_tokens = 0
         self.reasoning_tokens = 0
         self.cost_micros = 0
         self.unpriced = 0
-        """Answers whose price nobody knows."""
+        """The number of answers whose price is unknown."""
         self.retries = 0
 
 
 class UpstreamGauge(NamedTuple):
-    """One upstream at this moment."""
+    """The present state of one upstream."""
 
     provider: str
     upstream: str
     breaker: int
-    """0 closed, 1 half-open, 2 open."""
+    """The circuit breaker: 0 closed, 1 half-open, 2 open."""
     in_flight: int
 
 
 class BudgetState(NamedTuple):
-    """One budget at this moment, in its present period; money in dollars."""
+    """The present state of one budget in its present period. Money is in US dollars."""
 
     scope: str
     subject: str
@@ -114,15 +128,18 @@ class BudgetState(NamedTuple):
 
 
 class LedgerState(NamedTuple):
-    """How far usage is from the database."""
+    """The present state of the ledger."""
 
     waiting_bytes: int = 0
+    """The bytes of usage that may not be in the database yet."""
     lost: int = 0
+    """The number of usage rows that neither the disk nor the database took."""
     away: bool = False
+    """Whether the database does not take usage."""
 
 
 class Gauges(NamedTuple):
-    """What is true at this moment (Prometheus's gauges), beside the counters, which only grow."""
+    """The present values of what Prometheus calls gauges. Unlike counters, they rise and fall."""
 
     queue_depth: int = 0
     upstreams: Sequence[UpstreamGauge] = ()
@@ -131,38 +148,54 @@ class Gauges(NamedTuple):
 
 
 class Metrics:
-    """All counters of one gateway."""
+    """All metrics of one gateway.
 
-    def __init__(self, present: Callable[[], Gauges] = Gauges) -> None:
-        """``present`` tells what is so at this moment, when somebody asks."""
-        self.present = present
+    Args:
+        read_gauges: Called when somebody reads the metrics.
+    """
+
+    def __init__(self, read_gauges: Callable[[], Gauges] = Gauges) -> None:
+        self.read_gauges = read_gauges
         self.queue_waits = Histogram(DURATION_BUCKETS)
-        """Seconds that requests have waited for room."""
+        """The seconds that requests waited for a free place at an upstream."""
         self.series: dict[tuple[str, str], Series] = {}
-        """By operation and provider."""
+        """The counters, by operation and provider."""
 
     def count(
         self,
+        *,
         operation: str,
         provider: str | None,
         status: int,
-        seconds: float,
-        first_byte: float | None,
-        usage: Usage | None,
-        cost: int | None = 0,
-        overhead: float | None = None,
-        retries: int = 0,
+        duration_s: float,
+        first_byte_s: float | None,
+        usage: TokenCounts | None,
+        cost_micros: int | None,
+        overhead_s: float | None,
+        retries: int,
     ) -> None:
-        """Count one request that has ended; ``cost`` is in millionths of a dollar, None where it is not
-        known."""
-        place = (operation, provider or _NOBODY)
-        series = self.series.get(place)
+        """Count one request that has ended.
+
+        Args:
+            operation: The operation of the front that was asked.
+            provider: The provider of the last attempt, or None if there was none.
+            status: The HTTP status of the response.
+            duration_s: The seconds that the request took.
+            first_byte_s: The seconds until the first byte of the response, or None if there was none.
+            usage: The tokens that were used, or None if that is unknown.
+            cost_micros: Millionths of a US dollar, or None if the price is unknown.
+            overhead_s: The seconds that the request spent in the gateway itself, or None if no upstream was
+                asked.
+            retries: The number of attempts after the first.
+        """
+        labels = (operation, provider or _NO_PROVIDER)
+        series = self.series.get(labels)
         if series is None:
-            series = self.series[place] = Series()
+            series = self.series[labels] = Series()
         series.statuses[status] = series.statuses.get(status, 0) + 1
-        series.durations.add(seconds)
-        if first_byte is not None:
-            series.first_bytes.add(first_byte)
+        series.durations.add(duration_s)
+        if first_byte_s is not None:
+            series.first_bytes.add(first_byte_s)
         if usage is not None:
             series.input_tokens += usage.prompt_tokens
             series.output_tokens += usage.completion_tokens
@@ -170,22 +203,22 @@ class Metrics:
                 series.cached_tokens += usage.cached_tokens
             if usage.reasoning_tokens:
                 series.reasoning_tokens += usage.reasoning_tokens
-        if cost is None:
+        if cost_micros is None:
             series.unpriced += 1
         else:
-            series.cost_micros += cost
-        if overhead is not None:
-            series.overheads.add(overhead)
+            series.cost_micros += cost_micros
+        if overhead_s is not None:
+            series.overheads.add(overhead_s)
         series.retries += retries
 
     def as_json(self) -> dict[str, Any]:
-        """The counters for people and scripts."""
-        present = self.present()
+        """Return the metrics as a JSON object, for people and scripts."""
+        gauges = self.read_gauges()
         return {
-            "queue": {"depth": present.queue_depth, "waited_seconds": round(self.queue_waits.total, 6)},
-            "upstreams": [upstream._asdict() for upstream in present.upstreams],
-            "budgets": [budget._asdict() for budget in present.budgets],
-            "ledger": present.ledger._asdict(),
+            "queue": {"depth": gauges.queue_depth, "waited_seconds": round(self.queue_waits.total, 6)},
+            "upstreams": [upstream._asdict() for upstream in gauges.upstreams],
+            "budgets": [budget._asdict() for budget in gauges.budgets],
+            "ledger": gauges.ledger._asdict(),
             "series": [
                 {
                     "operation": operation,
@@ -202,9 +235,3 @@ class Metrics:
                 for (operation, provider), series in sorted(self.series.items())
             ],
         }
-
-    def as_text(self) -> bytes:
-        """Prometheus's text format."""
-        from trunkline.observe.prometheus import text_of
-
-        return text_of(self)

@@ -1,7 +1,7 @@
-"""The gateway's metrics as Prometheus reads them: every name, help text and label is here.
+"""Renders the metrics for Prometheus. It defines the name, the help text and the labels of each.
 
-Imported when somebody asks for them. Names follow OpenTelemetry's GenAI conventions where those have one. The
-numbers themselves are counted in ``metrics``.
+Names follow OpenTelemetry's GenAI conventions where these define one. ``metrics`` has the numbers. This
+module is imported when somebody reads the metrics for the first time.
 """
 
 from __future__ import annotations
@@ -12,39 +12,38 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from trunkline.observe.metrics import BudgetState, Gauges, Histogram, LedgerState, Metrics
+
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from trunkline.observe.metrics import BudgetState, Gauges, Histogram, LedgerState, Metrics
-
-MOST_BUDGETS: Final = 100
-"""Budgets that have labels of their own: those that are nearest to their end."""
+MAX_BUDGETS: Final = 100
+"""The maximum number of budgets that are rendered: those of which the largest share is spent."""
 _LABELS: Final = ("operation", "provider")
 
 
-def text_of(metrics: Metrics) -> bytes:
-    """All metrics in Prometheus's text format."""
+def render(metrics: Metrics) -> bytes:
+    """Render all metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(metrics))
     return generate_latest(registry)
 
 
 class _Collector:
-    """What prometheus_client asks for metrics."""
+    """The collector that prometheus_client reads metrics from."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def collect(self) -> Iterator[Metric]:
-        metrics, present = self._metrics, self._metrics.present()
+        metrics, gauges = self._metrics, self._metrics.read_gauges()
         yield from _requests(metrics)
-        yield from _queue_and_upstreams(metrics.queue_waits, present)
-        yield from _budgets(present.budgets)
-        yield from _ledger(present.ledger)
+        yield from _queue_and_upstreams(metrics.queue_waits, gauges)
+        yield from _budgets(gauges.budgets)
+        yield from _ledger(gauges.ledger)
 
 
 def _requests(metrics: Metrics) -> Iterator[Metric]:
-    found = list(metrics.series.items())
     requests = CounterMetricFamily(
         "trunkline_requests", "Requests that have ended", labels=["operation", "provider", "status"]
     )
@@ -65,16 +64,16 @@ def _requests(metrics: Metrics) -> Iterator[Metric]:
         "trunkline_unpriced_requests", "Requests whose price nobody knows", labels=_LABELS
     )
     retries = CounterMetricFamily("trunkline_retries", "Attempts after the first", labels=_LABELS)
-    for labels, series in found:
+    for labels, series in list(metrics.series.items()):
         for status, count in series.statuses.items():
             requests.add_metric([*labels, str(status)], count)
-        for sort, count in (
+        for token_type, count in (
             ("input", series.input_tokens),
             ("output", series.output_tokens),
             ("input_cached", series.cached_tokens),
             ("output_reasoning", series.reasoning_tokens),
         ):
-            tokens.add_metric([*labels, sort], count)
+            tokens.add_metric([*labels, token_type], count)
         cost.add_metric(labels, series.cost_micros / 1_000_000)
         unpriced.add_metric(labels, series.unpriced)
         retries.add_metric(labels, series.retries)
@@ -87,9 +86,9 @@ def _requests(metrics: Metrics) -> Iterator[Metric]:
     yield from (requests, tokens, cost, unpriced, retries, durations, first_bytes, overheads)
 
 
-def _queue_and_upstreams(waits: Histogram, present: Gauges) -> Iterator[Metric]:
+def _queue_and_upstreams(waits: Histogram, gauges: Gauges) -> Iterator[Metric]:
     depth = GaugeMetricFamily("trunkline_queue_depth", "Requests that wait for room")
-    depth.add_metric([], present.queue_depth)
+    depth.add_metric([], gauges.queue_depth)
     waited = HistogramMetricFamily("trunkline_queue_wait_seconds", "Waits for room, of those who waited")
     waited.add_metric([], waits.cumulative(), waits.total)
     labels = ("provider", "upstream")
@@ -97,7 +96,7 @@ def _queue_and_upstreams(waits: Histogram, present: Gauges) -> Iterator[Metric]:
     in_flight = GaugeMetricFamily(
         "trunkline_upstream_in_flight", "Requests under way at an upstream", labels=labels
     )
-    for each in present.upstreams:
+    for each in gauges.upstreams:
         breaker.add_metric([each.provider, each.upstream], each.breaker)
         in_flight.add_metric([each.provider, each.upstream], each.in_flight)
     yield from (depth, waited, breaker, in_flight)
@@ -107,24 +106,23 @@ def _budgets(budgets: Sequence[BudgetState]) -> Iterator[Metric]:
     labels = ("scope", "subject", "unit", "per")
     limit = GaugeMetricFamily("trunkline_budget_limit", "Budgets, in dollars or tokens", labels=labels)
     spent = GaugeMetricFamily("trunkline_budget_spent", "What is spent of them", labels=labels)
-    nearest = sorted(budgets, key=lambda each: each.spent / each.limit, reverse=True)
-    for each in nearest[:MOST_BUDGETS]:
+    by_share = sorted(budgets, key=lambda each: each.spent / each.limit, reverse=True)
+    for each in by_share[:MAX_BUDGETS]:
         limit.add_metric(each[:4], each.limit)
         spent.add_metric(each[:4], each.spent)
     yield from (limit, spent)
 
 
 def _ledger(state: LedgerState) -> Iterator[Metric]:
-    waiting, lost, away = state
-    bytes_waiting = GaugeMetricFamily(
+    waiting = GaugeMetricFamily(
         "trunkline_ledger_waiting_bytes",
         "Usage that is on disk and not in the database yet",
-        value=waiting,
+        value=state.waiting_bytes,
     )
-    rows_lost = CounterMetricFamily(
-        "trunkline_ledger_lost_rows", "Usage that neither disk nor database took", value=lost
+    lost = CounterMetricFamily(
+        "trunkline_ledger_lost_rows", "Usage that neither disk nor database took", value=state.lost
     )
-    is_away = GaugeMetricFamily(
-        "trunkline_ledger_away", "1 while the database does not take usage", value=int(away)
+    away = GaugeMetricFamily(
+        "trunkline_ledger_away", "1 while the database does not take usage", value=int(state.away)
     )
-    yield from (bytes_waiting, rows_lost, is_away)
+    yield from (waiting, lost, away)

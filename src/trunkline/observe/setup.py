@@ -1,7 +1,7 @@
-"""Sets up structured logging for a process: structlog, with the standard library's loggers led into it.
+"""Configures structured logging for a process: structlog, into which the standard library's loggers lead.
 
-Called once, by the command line, before the server is imported: structlog brings rich (0.1 s and 10 MB) in
-for coloured tracebacks if it can import it, and a server has no use for that.
+The command line calls this once, before it imports the server. structlog imports rich for coloured tracebacks
+if it can, which takes 0.1 s and 10 MB; a server has no use for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def configure_logging(level: str = "INFO", log_format: str = "json", stream: TextIO | None = None) -> None:
-    """Log to ``stream`` (standard error) from ``level`` up, as JSON lines or for people (``console``)."""
+    """Configure logging for this process.
+
+    Args:
+        level: The lowest level that is logged.
+        log_format: ``json`` for lines of JSON, ``console`` for people.
+        stream: Where logs are written to. None is standard error.
+    """
     structlog = _import_structlog()
     target = sys.stderr if stream is None else stream
     shared: list[Any] = [
@@ -61,11 +67,11 @@ def configure_logging(level: str = "INFO", log_format: str = "json", stream: Tex
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    # What uvicorn says of its own coming and going, the gateway says in its own words; what alembic says of
-    # its parts when it makes a new database's tables means nothing to those who read this log.
+    # The gateway logs by itself that it starts and stops, so uvicorn's messages about that are left out.
+    # Alembic's messages about its plugins, when it upgrades a database, mean nothing to readers of this log.
     for name in ("uvicorn", "alembic"):
         logging.getLogger(name).setLevel(level if level in ("DEBUG", "ERROR", "CRITICAL") else "WARNING")
-    # Requests have their own log: without a handler uvicorn writes none.
+    # The gateway has its own request log: without a handler, uvicorn writes none.
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate = [], False
 
@@ -75,7 +81,7 @@ def _import_structlog() -> Any:
         import structlog
 
         return structlog
-    sys.modules["rich"] = None  # type: ignore[assignment]  # makes its import fail, which structlog expects
+    sys.modules["rich"] = None  # type: ignore[assignment]  # makes the import fail, which structlog handles
     try:
         import structlog
     finally:
@@ -84,7 +90,7 @@ def _import_structlog() -> Any:
 
 
 def _redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """No text that is logged may hold what looks like a key. uvicorn's second, coloured text goes too."""
+    """Redact what looks like a key in every text. Also drop uvicorn's coloured copy of its message."""
     event.pop("color_message", None)
     for name, value in event.items():
         if isinstance(value, str):

@@ -1,8 +1,7 @@
-"""A file descriptor to write log bytes to without ever making the event loop wait.
+"""Writes the bytes of a log to a file descriptor without ever blocking the event loop.
 
-A pipe that nobody reads would block a plain write for ever. So a pipe gets whole lines in pieces that it
-takes at once (at most PIPE_BUF bytes when it says that it is writable), and the rest is kept for later.
-Knows nothing of what the lines say.
+A plain write to a pipe that nobody reads would block for ever. A pipe that is writable takes PIPE_BUF bytes
+at once, so it gets whole lines in pieces of at most that size. What it does not take is kept for later.
 """
 
 from __future__ import annotations
@@ -12,46 +11,58 @@ import select
 import stat
 from typing import Final
 
-_PIECE: Final = min(select.PIPE_BUF, 4096)
+_PIPE_PIECE_BYTES: Final = min(select.PIPE_BUF, 4096)
 
 
 class Sink:
-    """Lines on their way to a file descriptor, which stays its owner's."""
+    """Buffers lines for a file descriptor, which the caller owns and closes."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
-        self._piece = None if stat.S_ISREG(os.fstat(fd).st_mode) else _PIECE
-        self._rest = b""
+        self._piece_bytes = None if stat.S_ISREG(os.fstat(fd).st_mode) else _PIPE_PIECE_BYTES
+        self._buffer = b""
         self.lost = 0
-        """Lines that could not be written because the descriptor failed (disk full, reader gone)."""
+        """The number of lines that could not be written, because the disk was full or the reader had
+        closed."""
 
     @property
-    def clear(self) -> bool:
-        """Whether all that was given is written."""
-        return not self._rest
+    def is_empty(self) -> bool:
+        """Whether all lines are written."""
+        return not self._buffer
 
     def write(self, lines: bytes) -> None:
-        """Take ``lines``, each with its line end, and write of them what goes without waiting."""
-        self._rest += lines
+        """Take lines, each with its line end, and write as much as is possible without blocking."""
+        self._buffer += lines
         self.drain()
 
     def drain(self, wait_s: float = 0.0) -> bool:
-        """Write what is left; give each piece ``wait_s`` seconds. Tells whether all is written."""
-        data, start = self._rest, 0
+        """Write what is buffered.
+
+        Args:
+            wait_s: The seconds to wait until the descriptor takes the next piece.
+
+        Returns:
+            Whether all lines are written.
+        """
+        data, start = self._buffer, 0
         try:
             while start < len(data) and self._poll.poll(wait_s * 1000):
-                start += os.write(self._fd, data[start : self._cut(data, start)])
+                start += os.write(self._fd, data[start : self._piece_end(data, start)])
         except OSError:
             self.lost += data.count(b"\n", start)
             start = len(data)
-        self._rest = data[start:]
-        return not self._rest
+        self._buffer = data[start:]
+        return not self._buffer
 
-    def _cut(self, data: bytes, start: int) -> int:
-        """Where the next piece ends: after a line if it holds one, so that no other writer cuts in."""
-        if self._piece is None:
+    def _piece_end(self, data: bytes, start: int) -> int:
+        """Find the end of the next piece: after its last whole line, so that no other writer's lines come
+        between.
+
+        A piece without a line end is cut at its maximum size.
+        """
+        if self._piece_bytes is None:
             return len(data)
-        end = start + self._piece
+        end = start + self._piece_bytes
         return data.rfind(b"\n", start, end) + 1 or end

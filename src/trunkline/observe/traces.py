@@ -1,7 +1,7 @@
-"""Traces: a request's place in its caller's trace, and finished spans on their way to a collector (OTLP).
+"""Traces: the trace context of a request (W3C Trace Context), and the export of its spans (OTLP).
 
-A request that is traced holds two or three numbers while it runs (:class:`Trace`); its spans are made when it
-is over. OpenTelemetry is imported only when :class:`Tracer` is made, and sends from a thread of its own.
+A traced request holds only a few numbers while it runs (:class:`Trace`). Its spans are built when it has
+ended. OpenTelemetry is imported only when a :class:`Tracer` is created. It sends spans from its own thread.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from trunkline.errors import GatewayError
 from trunkline.settings import SettingsError
 
-HEADER: Final = b"traceparent"
+TRACEPARENT: Final = b"traceparent"
 """The header in which W3C Trace Context names a trace and the caller's span."""
 FLUSH_S: Final = 5.0
-"""Seconds that the last spans may take when the gateway stops."""
+"""The timeout for sending the last spans when the gateway stops, in seconds."""
 
-_FORM: Final = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_PATTERN: Final = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _PATH: Final = "/v1/traces"
 _SAMPLED: Final = 1
 _KNOWN_FLAGS: Final = 3
@@ -29,70 +29,82 @@ Value: TypeAlias = str | int | float | bool
 
 
 class ForwardedTrace:
-    """A trace of the caller's in which the gateway itself does not appear."""
+    """A caller's trace context that is forwarded unchanged. The gateway adds no spans to the trace."""
 
     __slots__ = ("_header",)
 
     def __init__(self, header: bytes) -> None:
         self._header = header
 
-    def depart(self) -> tuple[bytes, bytes]:
-        """The caller's own header, for an upstream."""
-        return HEADER, self._header
+    def start_attempt(self) -> tuple[bytes, bytes]:
+        """Return the caller's own header, for an upstream."""
+        return TRACEPARENT, self._header
 
-    def land(self, now: float, failure: GatewayError | None) -> None:
-        """Nothing to note: the gateway makes no span of it."""
+    def end_attempt(self, now: float, failure: GatewayError | None) -> None:
+        """Do nothing: no span is built from the attempt."""
 
 
 class Trace:
-    """Where one request stands in a trace."""
+    """The trace context of one request, and the span ids of its attempts.
+
+    Args:
+        trace_id: The caller's trace. 0 starts a new trace.
+        parent: The id of the caller's span, or None in a new trace.
+        flags: The trace flags that upstreams are sent.
+    """
 
     __slots__ = ("_flags", "attempts", "ended", "failure", "parent", "span_id", "trace_id")
 
     def __init__(self, trace_id: int = 0, parent: int | None = None, flags: int = _SAMPLED) -> None:
-        """``parent`` is the caller's span; without one a new trace begins here."""
         self.trace_id = trace_id or _new_id(128)
         self.parent = parent
         self._flags = flags
         self.span_id = _new_id(64)
         self.attempts: list[int] = []
-        """Ids of the attempts' spans, in their order."""
+        """The ids of the attempts' spans, in order."""
         self.ended: float | None = None
-        """When the last of them was over."""
+        """When the last attempt ended."""
         self.failure: GatewayError | None = None
-        """How it failed, if it did."""
+        """How the last attempt failed, if it did."""
 
-    def depart(self) -> tuple[bytes, bytes]:
-        """The header for an upstream: a new attempt begins, whose span is the upstream's parent."""
+    def start_attempt(self) -> tuple[bytes, bytes]:
+        """Start a new attempt, and return the header that names its span as the upstream's parent."""
         attempt = _new_id(64)
         self.attempts.append(attempt)
         self.ended = self.failure = None
-        return HEADER, b"00-%032x-%016x-%02x" % (self.trace_id, attempt, self._flags)
+        return TRACEPARENT, b"00-%032x-%016x-%02x" % (self.trace_id, attempt, self._flags)
 
-    def land(self, now: float, failure: GatewayError | None) -> None:
-        """The attempt is over."""
+    def end_attempt(self, now: float, failure: GatewayError | None) -> None:
+        """Record when the attempt ended, and how it failed if it did."""
         self.ended, self.failure = now, failure
 
 
-def trace_of(header: bytes | None, on: bool) -> Trace | ForwardedTrace | None:
-    """What is to be known of a request's trace, from its ``traceparent`` and whether spans are made here.
+def parse_traceparent(header: bytes | None, enabled: bool) -> Trace | ForwardedTrace | None:
+    """Determine the trace context of a request.
 
-    A caller that does not record its own trace (the header's sampled flag) is followed in that; a header that
-    is none is as good as no header, and goes nowhere.
+    Args:
+        header: The request's ``traceparent``. A malformed one is ignored, and is not forwarded.
+        enabled: Whether this gateway exports spans.
+
+    Returns:
+        A :class:`Trace` if spans are exported, and a :class:`ForwardedTrace` if only the caller's header is
+        passed on. The latter is also the case if the caller does not record its trace (the header's sampled
+        flag). None if there is nothing to trace.
     """
-    form = None if header is None else _FORM.fullmatch(header)
-    if form is None or header is None:
-        return Trace() if on else None
-    version, trace_id, parent, flags = int(form[1], 16), int(form[2], 16), int(form[3], 16), int(form[4], 16)
-    if not trace_id or not parent or (version == 0 and form[5] is not None):
-        return Trace() if on else None
-    if on and flags & _SAMPLED:
+    match = None if header is None else _PATTERN.fullmatch(header)
+    if match is None or header is None:
+        return Trace() if enabled else None
+    version, trace_id = int(match[1], 16), int(match[2], 16)
+    parent, flags = int(match[3], 16), int(match[4], 16)
+    if not trace_id or not parent or (version == 0 and match[5] is not None):
+        return Trace() if enabled else None
+    if enabled and flags & _SAMPLED:
         return Trace(trace_id, parent, flags & _KNOWN_FLAGS)
     return ForwardedTrace(header)
 
 
 class Span(NamedTuple):
-    """A finished span. Times are Unix time in seconds."""
+    """A finished span. Its times are Unix time."""
 
     name: str
     trace_id: int
@@ -102,8 +114,9 @@ class Span(NamedTuple):
     ended: float
     attributes: Mapping[str, Value]
     failed: bool = False
-    inside: bool = False
-    """A client span, of an attempt at an upstream, inside the server span of the request."""
+    is_client: bool = False
+    """Whether it is a client span, of an attempt at an upstream. The span of the request is a server span,
+    and the parent of the others."""
 
 
 class _Processor(Protocol):
@@ -112,15 +125,19 @@ class _Processor(Protocol):
 
 
 class Tracer:
-    """Sends spans to a collector."""
+    """Sends spans to a collector.
+
+    Everything but the endpoint can be configured with OpenTelemetry's own environment variables.
+
+    Args:
+        endpoint: The collector's OTLP/HTTP address, with or without ``/v1/traces``.
+        version: The version of the gateway.
+
+    Raises:
+        SettingsError: The packages that are needed are not installed.
+    """
 
     def __init__(self, endpoint: str, version: str) -> None:
-        """``endpoint`` is the collector's OTLP/HTTP address, with or without ``/v1/traces``; everything else
-        can be said by OpenTelemetry's own environment variables.
-
-        Raises:
-            SettingsError: the packages that this needs are not installed.
-        """
         try:
             from opentelemetry.exporter.otlp.proto.http import trace_exporter
             from opentelemetry.sdk import resources, trace
@@ -133,28 +150,29 @@ class Tracer:
                 f"`pip install 'trunkline[otel]'`, or unset it ({error})"
             ) from None
         self._url = endpoint if endpoint.endswith(_PATH) else endpoint.rstrip("/") + _PATH
-        self._exporter_of = trace_exporter.OTLPSpanExporter
+        self._exporter_class = trace_exporter.OTLPSpanExporter
         self._make, self._context = trace.ReadableSpan, SpanContext
         self._kinds = SpanKind.SERVER, SpanKind.CLIENT
         self._statuses = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
         self._flags = TraceFlags(TraceFlags.SAMPLED)
         self._scope = instrumentation.InstrumentationScope("trunkline", version)
-        named = resources.Resource.create({"service.version": version})
-        if str(named.attributes["service.name"]).startswith("unknown_service"):
-            named = named.merge(resources.Resource({"service.name": "trunkline"}))
-        self._resource = named
+        resource = resources.Resource.create({"service.version": version})
+        if str(resource.attributes["service.name"]).startswith("unknown_service"):
+            resource = resource.merge(resources.Resource({"service.name": "trunkline"}))
+        self._resource = resource
         self._processor: _Processor | None = None
 
     def start(self) -> None:
-        """Begin to send; what was put before is lost."""
+        """Start to send. Spans that were put before are lost."""
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         if self._processor is None:
-            self._exporter = self._exporter_of(endpoint=self._url)
+            self._exporter = self._exporter_class(endpoint=self._url)
             self._processor = BatchSpanProcessor(self._exporter)
 
     def put(self, spans: Iterable[Span]) -> None:
-        """Send these some time. Never blocks: a collector that does not keep up loses the oldest."""
+        """Queue spans for sending. Never blocks: while the collector does not keep up, the oldest are
+        dropped."""
         processor = self._processor
         if processor is None:
             return
@@ -165,10 +183,10 @@ class Tracer:
                 make(
                     span.name,
                     context(span.trace_id, span.span_id, False, flags),
-                    None if parent is None else context(span.trace_id, parent, not span.inside, flags),
+                    None if parent is None else context(span.trace_id, parent, not span.is_client, flags),
                     self._resource,
                     span.attributes,
-                    kind=self._kinds[span.inside],
+                    kind=self._kinds[span.is_client],
                     status=self._statuses[span.failed],
                     start_time=int(span.began * 1e9),
                     end_time=int(span.ended * 1e9),
@@ -177,15 +195,15 @@ class Tracer:
             )
 
     def close(self) -> None:
-        """Send what is left, as far as a collector takes it within :data:`FLUSH_S`. Slow: for threads."""
+        """Send the queued spans, within :data:`FLUSH_S`. Blocks, so call it in a thread."""
         processor, self._processor = self._processor, None
         if processor is None:
             return
-        end = threading.Timer(FLUSH_S, self._exporter.shutdown)
-        end.daemon = True
-        end.start()
+        timeout = threading.Timer(FLUSH_S, self._exporter.shutdown)
+        timeout.daemon = True
+        timeout.start()
         processor.shutdown()
-        end.cancel()
+        timeout.cancel()
 
 
 def _new_id(bits: int) -> int:

@@ -321,14 +321,14 @@ class Call:
         exchange.said(self.headers, self.query)
         trace = self.trace
         if trace is not None:
-            exchange.headers = (*exchange.headers, trace.depart())
+            exchange.headers = (*exchange.headers, trace.start_attempt())
         self.sent_at = _now()
         attempt = self._attempt = ImmediateFuture()
         self.in_flight = candidate.provider.open(exchange, candidate.upstream, self)
         if trace is None:
             return await attempt
         failure = await attempt
-        trace.land(_now(), failure)
+        trace.end_attempt(_now(), failure)
         return failure
 
     async def rest(self, seconds: float) -> None:

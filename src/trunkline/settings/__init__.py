@@ -1,11 +1,12 @@
-"""Settings: read once from all layers, checked, frozen, and passed to whoever needs them.
+"""The settings of a gateway: read once from all layers, validated, frozen, and passed to the code that needs
+them.
 
-The rooms: :mod:`values` (single values), :mod:`sections` and :mod:`model` (what can be set),
-:mod:`problems` (what is wrong, in words), :mod:`load` (the layers), :mod:`resolve` (the providers that
-follow), :mod:`exposure` (who may reach the gateway), :mod:`schema` (JSON Schema of the file).
+`model` and `sections` define the settings, and `values` parses single values. `load` reads the layers, and
+`problems` describes what is wrong with them. `resolve` completes the configured providers. `exposure` decides
+who may reach the gateway. `schema` makes the JSON Schema of the configuration file.
 """
 
-from trunkline.settings.exposure import Exposure, check_self_loop, exposure
+from trunkline.settings.exposure import Exposure, check_self_loop, resolve_exposure
 from trunkline.settings.load import load_settings
 from trunkline.settings.model import BUILT_IN_PROVIDERS, OllamaSettings, Settings
 from trunkline.settings.problems import SettingsError, SettingsWarning
@@ -27,14 +28,17 @@ __all__ = [
     "Timeouts",
     "Tls",
     "check_self_loop",
-    "exposure",
     "load_settings",
+    "resolve_exposure",
     "resolve_providers",
 ]
 
 
 def __getattr__(name: str) -> Settings:
-    """``settings``: the process's own, loaded when they are first asked for; for programs that want them."""
+    """Load ``settings``, the process's own settings, when they are imported for the first time.
+
+    This is for programs that embed Trunkline.
+    """
     if name != "settings":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     loaded = globals()["settings"] = load_settings()

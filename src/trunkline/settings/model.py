@@ -1,8 +1,8 @@
 """Every setting of the gateway, in one frozen object.
 
-Built by :func:`trunkline.settings.load_settings`, or directly (``Settings(port=0)``, which reads no
-environment and no file) and passed to whoever needs it; nothing is cached. In the environment a setting's
-name is upper-case. The sections at the end stand in ``trunkline.yaml`` only.
+The object is built by :func:`trunkline.settings.load_settings`, or directly: ``Settings(port=0)`` reads no
+environment and no file. It is passed to the code that needs it, and is never cached. In the environment, the
+name of a setting is in upper case. The sections at the end can only be in ``trunkline.yaml``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LIST = WithJsonSchema(
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}, mode="validation"
 )
 KeyList = Annotated[tuple[Key, ...], BeforeValidator(values.split_list), _LIST]
-"""Keys as CSV, a JSON list in text, or a list."""
+"""Keys as a comma-separated list, the text of a JSON list, or a list."""
 
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(values.origin)], ...], BeforeValidator(values.split_list), _LIST
@@ -52,10 +52,10 @@ RedisUrl = Annotated[
 ]
 
 BUILT_IN_PROVIDERS = ("openrouter", "cerebras", "openai", "anthropic", "ollama", "custom")
-"""Provider names that exist without being written down anywhere."""
+"""The names of the providers that exist without any configuration."""
 
 DEFAULT_OLLAMA_URL = f"http://localhost:{values.OLLAMA_PORT}"
-"""Where Ollama is looked for when nobody said where it is."""
+"""The address of Ollama if none is configured."""
 
 FILE_ONLY = frozenset(
     {
@@ -72,20 +72,20 @@ FILE_ONLY = frozenset(
         "server",
     }
 )
-"""Settings that are sections of the file and have no name in the environment."""
+"""The settings that are sections of the file, and have no name in the environment."""
 
 
 class OllamaSettings(NamedTuple):
-    """The Ollama settings in one view, with the address worked out."""
+    """All settings for Ollama, with the resolved addresses."""
 
     enabled: bool
     urls: tuple[str, ...]
-    """The fleet; one address unless a comma list was given."""
+    """The addresses of the fleet; a single one unless a comma-separated list was configured."""
     explicit: bool
-    """Whether anybody named the address, or it is the default one."""
+    """Whether the address was configured; otherwise it is the default one."""
     default_model: str
     timeout: float
-    """Seconds of silence allowed, as are the next two."""
+    """Seconds that Ollama may be silent. The next two are in seconds too."""
     load_timeout: float
     health_check_interval: float
     auto_health_check: bool
@@ -96,7 +96,7 @@ class OllamaSettings(NamedTuple):
 
     @property
     def base_url(self) -> str:
-        """The first address."""
+        """The first address of the fleet."""
         return self.urls[0]
 
 
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    # The listening side
+    # Listening
     host: str | None = Field(
         default=None, description="Address to listen on. Default: 0.0.0.0 with keys required, else 127.0.0.1."
     )
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     )
     metrics_public: bool = Field(default=False, description="Serve /metrics without a key.")
 
-    # Who may come in
+    # Access
     require_auth: bool = Field(default=True, description="Ask every request for a key.")
     development_mode: bool = Field(
         default=False, description="This machine only (loopback), and no key asked while none is configured."
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     # Logs
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(values.log_level)
-    ] = Field(default="INFO", description="Least level to log.")
+    ] = Field(default="INFO", description="Lowest level to log.")
     log_format: Annotated[Literal["json", "console"], BeforeValidator(values.lowered)] = Field(
         default="json", description="json for machines, console for people."
     )
@@ -263,13 +263,16 @@ class Settings(BaseSettings):
         "closed refuses what is limited.",
     )
     redis_local_share: float = Field(
-        default=0.1, gt=0, le=1, description="That share, of what one node may let in by itself."
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Share of every limit and budget that a node may use by itself without Redis.",
     )
     redis_prefix: str = Field(
         default="trunkline", min_length=1, description="Beginning of all names in Redis."
     )
 
-    # What is written down
+    # Usage and traces
     ledger_dir: Path = Field(
         default=Path("trunkline-ledger"),
         description="Folder where usage is kept until the database has it.",
@@ -281,7 +284,7 @@ class Settings(BaseSettings):
     budget_max_tokens: int = Field(
         default=4096,
         ge=1,
-        description="Bound on the answer of a request without one, while a hard budget holds; sent upstream.",
+        description="Limit on new tokens where a request sets none and a hard budget applies; sent upstream.",
     )
     otel_endpoint: BaseUrl | None = Field(
         default=None, description="OTLP/HTTP address for traces; needs trunkline[otel]."
@@ -294,8 +297,8 @@ class Settings(BaseSettings):
     models: dict[str, ModelDefaults] = Field(
         default={}, description="Defaults by model pattern, such as ollama/*."
     )
-    keys: dict[str, KeyPolicy] = Field(default={}, description="What holds for single keys, by name.")
-    limits: tuple[LimitRule, ...] = Field(default=(), description="How much may be asked in a time.")
+    keys: dict[str, KeyPolicy] = Field(default={}, description="Policies of single keys, by name.")
+    limits: tuple[LimitRule, ...] = Field(default=(), description="How much may be requested in a period.")
     budgets: tuple[BudgetRule, ...] = Field(default=(), description="How much may be spent in a period.")
     prices: dict[str, Price] = Field(
         default={}, description="Prices by model pattern; they win over published ones."
@@ -315,12 +318,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Direct construction takes what it is given and looks nowhere else."""
+        """Use only the values that the constructor is given."""
         return (init_settings,)
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        problems = [*self._unknown_providers(), *self._unreachable_providers()]
+    def _check_settings(self) -> Self:
+        problems = [*self._find_unknown_providers(), *self._find_incomplete_providers()]
         if self.workers > 1 and self.redis_url is None:
             problems.append(
                 f"WORKERS: {self.workers} workers must share limits and budgets; set REDIS_URL, or WORKERS=1"
@@ -329,23 +332,24 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(problems))
         return self
 
-    def _unknown_providers(self) -> Iterator[str]:
-        """Places that name a provider which is neither built in nor in the file."""
+    def _find_unknown_providers(self) -> Iterator[str]:
+        """Find settings that name a provider which is neither built in nor in the file."""
         known = {*BUILT_IN_PROVIDERS, *self.providers}
         named = [("PREFERRED_PROVIDER", self.preferred_provider)] if self.preferred_provider != "auto" else []
-        for route, rule in self.routes.items():
+        for name, route in self.routes.items():
             named += [
-                (f"routes.{route}.targets.{n}.provider", t.provider) for n, t in enumerate(rule.targets)
+                (f"routes.{name}.targets.{n}.provider", target.provider)
+                for n, target in enumerate(route.targets)
             ]
-        for place, name in named:
+        for path, name in named:
             if name not in known:
-                yield f"{place}: {name!r} is no provider; {values.suggest(name, known, 'known')}"
+                yield f"{path}: {name!r} is no provider; {values.suggest(name, known, 'known')}"
 
-    def _unreachable_providers(self) -> Iterator[str]:
-        """Providers of the file that do not say where they are or what they speak."""
+    def _find_incomplete_providers(self) -> Iterator[str]:
+        """Find providers of the file that lack a type or an address, or have a bad address."""
         for name, provider in self.providers.items():
             if (provider.type or name) == "ollama":
-                yield from _bad_ollama_addresses(name, provider)
+                yield from _find_bad_ollama_addresses(name, provider)
             if name in BUILT_IN_PROVIDERS or provider.python:
                 continue
             if provider.type is None:
@@ -358,22 +362,22 @@ class Settings(BaseSettings):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Ports to listen on: PORT, and Ollama's under AS_OLLAMA."""
+        """The ports to listen on: PORT, and with AS_OLLAMA also Ollama's."""
         return tuple(dict.fromkeys((self.port, values.OLLAMA_PORT) if self.as_ollama else (self.port,)))
 
     @property
     def api_keys(self) -> tuple[SecretStr, ...]:
-        """The keys of ALLOWED_API_KEYS and ALLOWED_API_KEYS_RAW, each once."""
+        """The keys of ALLOWED_API_KEYS and ALLOWED_API_KEYS_RAW, without duplicates."""
         return tuple(dict.fromkeys((*self.allowed_api_keys, *self.allowed_api_keys_raw)))
 
     @property
     def ollama_settings(self) -> OllamaSettings:
-        """The Ollama settings in one view."""
-        named = self.ollama_base_url or self.ollama_api_url or self.ollama_host
+        """All settings for Ollama."""
+        address = self.ollama_base_url or self.ollama_api_url or self.ollama_host
         return OllamaSettings(
             enabled=self.ollama_enabled,
-            urls=tuple((named or DEFAULT_OLLAMA_URL).split(",")),
-            explicit=named is not None,
+            urls=tuple((address or DEFAULT_OLLAMA_URL).split(",")),
+            explicit=address is not None,
             default_model=self.ollama_default_model,
             timeout=self.ollama_timeout,
             load_timeout=self.ollama_load_timeout,
@@ -386,7 +390,7 @@ class Settings(BaseSettings):
         )
 
 
-def _bad_ollama_addresses(name: str, provider: ProviderConfig) -> Iterator[str]:
+def _find_bad_ollama_addresses(name: str, provider: ProviderConfig) -> Iterator[str]:
     for address in provider.addresses:
         try:
             values.ollama_url(address)

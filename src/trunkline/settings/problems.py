@@ -1,7 +1,8 @@
-"""What is wrong with the settings, in words: a line a problem, naming the setting, the value, the mend.
+"""Describes what is wrong with the settings, in one line per problem: the setting, its value, and how to
+correct it.
 
-Turns pydantic's findings into such lines. A value is shown only where it is no secret, and never with an
-address's credentials.
+The lines are made from pydantic's errors. A value is shown only if it is not a secret, and never with the
+credentials of a URL.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class SettingsError(ValueError):
-    """The settings cannot be used; one line for each problem, each with its mend."""
+    """The settings cannot be used.
+
+    Args:
+        problems: One line for each problem, which also says how to correct it.
+    """
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -28,14 +33,14 @@ class SettingsError(ValueError):
 
 
 class SettingsWarning(UserWarning):
-    """Something in the settings looks wrong and is harmless."""
+    """Something in the settings looks wrong, but does not prevent their use."""
 
 
-_SECRETS: Final = frozenset(
+_SECRET_SETTINGS: Final = frozenset(
     {"api_key", "headers", "proxy", "allowed_api_keys", "allowed_api_keys_raw", "database_url", "redis_url"}
 )
 
-_WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
+_MESSAGES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "int_parsing": lambda _: "is not a whole number",
     "int_type": lambda _: "is not a whole number",
     "int_from_float": lambda _: "is not a whole number",
@@ -60,7 +65,7 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "value_error": lambda ctx: str(ctx["error"]),
 }
 
-_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
+_SECTION_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     (): model.Settings,
     ("providers", "*"): sections.ProviderConfig,
     ("providers", "*", "timeouts"): sections.Timeouts,
@@ -76,60 +81,58 @@ _MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("server",): sections.Server,
     ("server", "tls"): sections.Tls,
 }
-"""Which model checks the mapping at a place; ``*`` is any name or number."""
+"""The model of the section at each path. ``*`` stands for any name or index."""
 
 
-def describe(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
-    """The problems of ``error``, a line each.
+def describe_problems(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    """Describe the problems of a validation error, one line each.
 
-    :param origins: where each setting's value came from: "the environment", a file's name, ….
+    Args:
+        error: The error.
+        origins: Where the value of each setting came from: "the environment", a file's name, ….
     """
     for problem in error.errors(include_url=False):
         if problem["type"] != "default_factory_not_called":  # follows from another problem
-            yield from _lines(problem, origins)
+            yield from _describe(problem, origins)
 
 
-def _lines(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:
-    place = tuple(str(part) for part in problem["loc"] if part != "[key]")
+def _describe(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:
+    path = tuple(str(part) for part in problem["loc"] if part != "[key]")
     context = problem.get("ctx", {})
-    if not place:  # a check of how several settings go together, which names them itself
+    if not path:  # a validator of several settings, whose text names them
         yield from str(context["error"]).splitlines()
         return
-    origin = origins.get(place[0], "")
-    name = _display(place, origin)
+    origin = origins.get(path[0], "")
+    name = _setting_name(path, origin)
+    source = f" (from {origin})" if origin else ""
     if problem["type"] == "extra_forbidden":
-        yield f"{name}: is no setting{_from(origin)}; {suggest(place[-1], _valid_names(place[:-1]))}"
+        yield f"{name}: is no setting{source}; {suggest(path[-1], _valid_names(path[:-1]))}"
         return
-    word = _WORDS.get(problem["type"])
-    words = word(context) if word else problem["msg"]
-    shown = "" if problem["type"] == "missing" else _shown(place, problem["input"])
-    yield f"{name}: {shown}{words}{_from(origin)}"
+    format_message = _MESSAGES.get(problem["type"])
+    message = format_message(context) if format_message else problem["msg"]
+    value = "" if problem["type"] == "missing" else _format_value(path, problem["input"])
+    yield f"{name}: {value}{message}{source}"
 
 
-def _display(place: tuple[str, ...], origin: str) -> str:
-    """The name of a setting as its author wrote it: upper-case unless it stands in the YAML file."""
-    return place[0].upper() if len(place) <= 2 and not origin.endswith((".yaml", ".yml")) else ".".join(place)
+def _setting_name(path: tuple[str, ...], origin: str) -> str:
+    """Return the name of a setting as the user wrote it: in upper case unless it is in the YAML file."""
+    return path[0].upper() if len(path) <= 2 and not origin.endswith((".yaml", ".yml")) else ".".join(path)
 
 
-def _from(origin: str) -> str:
-    return f" (from {origin})" if origin else ""
-
-
-def _shown(place: tuple[str, ...], value: Any) -> str:
-    """The value with a space after it, or nothing if it is secret or no plain value."""
-    secret = any(part in _SECRETS or part.endswith("api_key") for part in place)
-    if secret or not isinstance(value, str | int | float | bool):
+def _format_value(path: tuple[str, ...], value: Any) -> str:
+    """Return a value, with a space after it, or nothing if it is a secret or not a plain value."""
+    is_secret = any(part in _SECRET_SETTINGS or part.endswith("api_key") for part in path)
+    if is_secret or not isinstance(value, str | int | float | bool):
         return ""
     text = redact(str(value), limit=80)
-    if "@" in text:  # whatever stands before it may be a password
+    if "@" in text:  # what is before it may be a password
         text = "***@" + text.rpartition("@")[2]
     return f"{text!r} " if isinstance(value, str) else f"{text} "
 
 
-def _valid_names(place: tuple[str, ...]) -> list[str]:
-    for pattern, owner in _MODELS.items():
-        if len(pattern) == len(place) and all(
-            p in ("*", part) for p, part in zip(pattern, place, strict=True)
-        ):
-            return list(owner.model_fields)
+def _valid_names(path: tuple[str, ...]) -> list[str]:
+    """Return the names of the settings in the section at a path."""
+    for pattern, section in _SECTION_MODELS.items():
+        if len(pattern) == len(path) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True)):
+            return list(section.model_fields)
     return []

@@ -1,8 +1,9 @@
-"""Single values as people write them: addresses, lists, levels, names.
+"""Parses and validates single values: addresses, lists, levels, names.
 
-Pure functions from what stands in an environment variable or a YAML file to a checked Python value. A bad
-value raises ValueError with half a sentence that goes on after the value itself ("… has no host; write
-http://host:port") and never repeats an address's credentials. Nothing here knows which setting it serves.
+These are pure functions from the text of an environment variable or a YAML file to a Python value. A bad
+value raises ValueError with the second half of a sentence, which is shown after the value ("… has no host;
+write http://host:port"). It never repeats the credentials of an address. No function knows which setting it
+is used for.
 """
 
 from __future__ import annotations
@@ -18,28 +19,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OLLAMA_PORT: Final = 11434
-"""Where an Ollama server listens unless told otherwise."""
+"""The port on which an Ollama server listens by default."""
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
-"""Names that mean this machine without asking anybody."""
+"""Names that mean this machine without a DNS query."""
 
 RESERVED_NAMES: Final = frozenset({"v1", "api", "admin", "key", "ui", "docs", "health", "healthz", "metrics"})
-"""First path segments that are the gateway's own, so no provider may be called so."""
+"""The first path segments that the gateway uses itself. No provider may have such a name."""
 
 _PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PYTHON_PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _HEADER_TEXT: Final = re.compile(r"[\x21-\x7e]+")
 
 
-def suggest(name: str, valid: Iterable[str], what: str = "valid") -> str:
-    """Half a sentence that names the closest valid spelling, or all of them if nothing is close."""
+def suggest(name: str, valid: Iterable[str], label: str = "valid") -> str:
+    """Return a hint for a name that is not valid.
+
+    Args:
+        name: The name.
+        valid: The valid names.
+        label: The words before the list of valid names.
+
+    Returns:
+        The most similar valid name ("did you mean 'port'?"), or all valid names if none is similar.
+    """
     names = {spelling.lower(): spelling for spelling in sorted(valid)}
-    close = get_close_matches(name.lower(), names, n=1)
-    return f"did you mean {names[close[0]]!r}?" if close else f"{what}: {', '.join(names.values())}"
+    matches = get_close_matches(name.lower(), names, n=1)
+    return f"did you mean {names[matches[0]]!r}?" if matches else f"{label}: {', '.join(names.values())}"
 
 
 def unbracket(host: str) -> str:
-    """``host`` lower-cased, without the brackets of an IPv6 literal and without a trailing dot."""
+    """Return ``host`` in lower case, without the brackets of an IPv6 literal and without a trailing dot."""
     return host.strip("[]").rstrip(".").lower()
 
 
@@ -55,7 +65,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether ``host`` is the address that stands for every address of this machine (0.0.0.0, ::)."""
+    """Whether ``host`` means every address of this machine (0.0.0.0, ::)."""
     try:
         return ipaddress.ip_address(unbracket(host)).is_unspecified
     except ValueError:
@@ -63,12 +73,13 @@ def is_wildcard(host: str) -> bool:
 
 
 def port_of(url: SplitResult) -> int:
-    """The port that ``url`` reaches, its scheme's own if it names none."""
+    """Return the port of ``url``, or its scheme's default port if it has none."""
     return url.port or (443 if url.scheme == "https" else 80)
 
 
 def base_url(text: str) -> str:
-    """An upstream's address: http(s), a host, no credentials, query or fragment; no slash at its end."""
+    """Validate an upstream's address (http(s), a host, no credentials, query or fragment); strip a final
+    slash."""
     text = text.strip()
     if re.search(r"[\s\x00-\x1f]", text):
         raise ValueError("has a space in it; write http://host:port")
@@ -91,15 +102,15 @@ def base_url(text: str) -> str:
 
 
 def ollama_url(text: str) -> str:
-    """One Ollama server's address from any form that Ollama's own tools take.
+    """Parse one Ollama server's address in any form that Ollama's own tools take.
 
-    As in Ollama: without a scheme it is http, and without a scheme and a port it is port 11434; an address
-    with a scheme means what a URL means (``http://gpu1`` is port 80). 0.0.0.0 is where a server listens,
-    not where it can be reached, so it becomes 127.0.0.1.
+    As in Ollama, an address without a scheme is http, and one without a scheme and a port has port 11434. An
+    address with a scheme is an ordinary URL (``http://gpu1`` is port 80). A server listens at 0.0.0.0 but
+    cannot be reached there, so that address becomes 127.0.0.1.
     """
     text = text.strip()
     if "://" not in text:
-        text = _with_scheme(text)
+        text = _add_scheme(text)
     clean = base_url(text)
     url = urlsplit(clean)
     if url.path.rstrip("/").endswith(("/v1", "/api")):
@@ -112,15 +123,15 @@ def ollama_url(text: str) -> str:
 
 
 def ollama_fleet(text: str) -> str:
-    """One Ollama address or a comma list of them, each made whole, as a comma list."""
+    """Parse one Ollama address or a comma-separated list, and return complete addresses as such a list."""
     addresses = [ollama_url(item) for item in text.split(",") if item.strip()]
     if not addresses:
         raise ValueError("names no server; write http://host:11434")
     return ",".join(dict.fromkeys(addresses))
 
 
-def _with_scheme(text: str) -> str:
-    """``host``, ``host:port``, ``:port``, ``::1``, each with an optional path, as an http URL."""
+def _add_scheme(text: str) -> str:
+    """Turn ``host``, ``host:port``, ``:port`` or ``::1``, each with an optional path, into an http URL."""
     authority, slash, path = text.partition("/")
     try:
         bare_ipv6 = ipaddress.ip_address(authority).version == 6
@@ -136,7 +147,8 @@ def _with_scheme(text: str) -> str:
 
 
 def split_list(value: Any) -> Any:
-    """A list from a comma-separated text or a JSON list in text; what is no text passes unchanged."""
+    """Parse a comma-separated list or the text of a JSON list. Values that are not text are returned
+    unchanged."""
     if value is None:
         return ()
     if not isinstance(value, str):
@@ -152,7 +164,8 @@ def split_list(value: Any) -> Any:
 
 
 def one_or_more(value: Any) -> Any:
-    """A tuple from one text or a list of texts, empty texts left out: ``api_key: x`` or ``[x, y]``."""
+    """Return a tuple of one text or of a list of texts (``api_key: x`` or ``[x, y]``), without empty
+    texts."""
     if value is None:
         return ()
     items = (value,) if isinstance(value, str) else value
@@ -160,7 +173,7 @@ def one_or_more(value: Any) -> Any:
 
 
 def key_text(key: str) -> str:
-    """A key that can be sent in a header: visible ASCII without spaces."""
+    """Validate a key that is sent in a header: visible ASCII characters without spaces."""
     key = key.strip()
     if not _HEADER_TEXT.fullmatch(key):
         raise ValueError("holds a key that is empty or has characters which no header can carry")
@@ -168,7 +181,7 @@ def key_text(key: str) -> str:
 
 
 def origin(text: str) -> str:
-    """One entry of CORS_ALLOWED_ORIGINS: ``*`` or ``scheme://host[:port]``."""
+    """Validate an entry of CORS_ALLOWED_ORIGINS: ``*`` or ``scheme://host[:port]``."""
     if text == "*":
         return text
     url = urlsplit(text)
@@ -178,7 +191,7 @@ def origin(text: str) -> str:
 
 
 def log_level(value: Any) -> Any:
-    """A level's name in any case; ``warn`` and ``fatal`` as people say them."""
+    """Parse the name of a log level in any case. ``warn`` and ``fatal`` are accepted too."""
     if not isinstance(value, str):
         return value
     name = value.strip().upper()
@@ -186,12 +199,12 @@ def log_level(value: Any) -> Any:
 
 
 def lowered(value: Any) -> Any:
-    """A text without outer spaces and in lower case; anything else unchanged."""
+    """Strip a text and turn it into lower case. Values that are not text are returned unchanged."""
     return value.strip().lower() if isinstance(value, str) else value
 
 
 def provider_name(name: str) -> str:
-    """A provider's name: it stands in paths and before ``:`` and ``/`` in model names."""
+    """Validate a provider's name. It is used in paths, and before ``:`` and ``/`` in model names."""
     if not _PROVIDER_NAME.fullmatch(name):
         raise ValueError("cannot be a provider's name; use lower-case letters, digits, - and _")
     if name in RESERVED_NAMES:
@@ -200,14 +213,14 @@ def provider_name(name: str) -> str:
 
 
 def python_path(path: str) -> str:
-    """A dotted path to a Python provider's class: ``package.module:Name``."""
+    """Validate the path of a Python provider's class: ``package.module:Name``."""
     if not _PYTHON_PATH.fullmatch(path):
         raise ValueError("is not a dotted path; write package.module:ClassName")
     return path
 
 
 def network(text: str) -> str:
-    """An address or network (CIDR) of a proxy whose forwarding headers are believed, or ``*``."""
+    """Validate the address or network (CIDR) of a proxy whose forwarding headers are trusted, or ``*``."""
     if text != "*":
         try:
             ipaddress.ip_network(text, strict=False)
@@ -217,14 +230,14 @@ def network(text: str) -> str:
 
 
 def database_url(text: str) -> str:
-    """The address of a store that we know how to open: SQLite or PostgreSQL."""
+    """Validate the URL of a store: SQLite or PostgreSQL."""
     if not re.match(r"(sqlite|postgres(ql)?(\+\w+)?)://", text):
         raise ValueError("must begin with sqlite:/// or postgresql://")
     return text
 
 
 def redis_url(text: str) -> str:
-    """The address of a Redis or Valkey server."""
+    """Validate the URL of a Redis or Valkey server."""
     if not re.match(r"(rediss?|unix|valkeys?)://.", text):
         raise ValueError("must begin with redis://, rediss:// or unix://")
     return text

@@ -33,7 +33,7 @@ class Store:
         self._seen = self.keys
         return Policies(keys=tuple(self.keys))
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         self.looks += 1
         if self.fails:
             raise StoreError("away")

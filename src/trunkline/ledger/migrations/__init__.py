@@ -1,1 +1,1 @@
-"""Alembic's side of the store: a file for each step from an empty database to today's tables."""
+"""Alembic's migrations: `env` runs them, and `versions` has one file for each."""

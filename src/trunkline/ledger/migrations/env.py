@@ -1,4 +1,5 @@
-"""What Alembic runs: the migrations, on the connection that :mod:`trunkline.ledger.migrate` hands over."""
+"""The script that Alembic runs: the migrations, on the connection that :mod:`trunkline.ledger.migrate`
+passes."""
 
 from __future__ import annotations
 

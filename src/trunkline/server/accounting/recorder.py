@@ -89,17 +89,17 @@ class Recorder:
         if call.waited:
             self._metrics.queue_waits.add(call.waited)
         self._metrics.count(
-            call.front.operation,
-            provider,
-            status,
-            seconds,
-            first_byte,
-            usage,
-            call.spent.cost,
-            _overhead(call, ended),
-            max(0, call.attempts - 1),
+            operation=call.front.operation,
+            provider=provider,
+            status=status,
+            duration_s=seconds,
+            first_byte_s=first_byte,
+            usage=usage,
+            cost_micros=call.spent.cost,
+            overhead_s=_overhead(call, ended),
+            retries=max(0, call.attempts - 1),
         )
-        if not self._log.wants(status):
+        if not self._log.is_logged(status):
             return
         model = call.model
         asked = None if summary is None else summary.model

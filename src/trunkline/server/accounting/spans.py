@@ -90,7 +90,7 @@ def _span_of_attempt(
         ended + offset,
         attributes,
         failure is not None and failure.kind is not CLIENT_GONE,
-        inside=True,
+        is_client=True,
     )
 
 

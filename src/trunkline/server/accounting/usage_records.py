@@ -60,39 +60,45 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
         began, first_byte, attempts = call.began, call.first_byte_at, call.attempts
         usage, estimated, cost, source, _ = call.spent
         own = UsageRow(
-            0,
-            at,
-            call.request_id,
-            0 if exchange is None else attempts,
-            1,
-            whose[0],
-            whose[1],
-            user,
-            call.route or "",
-            provider,
-            upstream,
-            asked,
-            _fit(model),
-            call.front.dialect,
-            call.front.operation,
-            streamed,
-            status,
-            "" if call.error is None else _fit(call.error.code, _LONGEST_CODE),
-            usage.prompt_tokens,
-            usage.completion_tokens,
-            usage.cached_tokens or 0,
-            usage.reasoning_tokens or 0,
-            1 if estimated else 0,
-            cost,
-            source or "",
-            None if first_byte is None else (first_byte - began) * 1000,
-            (ended - began) * 1000,
-            busy * 1000,
-            call.waited * 1000,
-            attempts - 1 if attempts else 0,
-            0 if call.kept is None else 1,
-            None if call.prompt is None else redact(call.prompt, MOST_PROMPT),
+            at=at,
+            request_id=call.request_id,
+            attempt=0 if exchange is None else attempts,
+            key_id=whose[0],
+            team_id=whose[1],
+            provider=provider,
+            model=_fit(model),
+            dialect=call.front.dialect,
+            operation=call.front.operation,
+            status=status,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            duration_ms=(ended - began) * 1000,
+            upstream_ms=busy * 1000,
+            cached=0 if call.kept is None else 1,
         )
+        own.end_user = user
+        own.route = call.route or ""
+        own.upstream = upstream
+        own.asked = asked
+        own.streamed = streamed
+        if call.error is not None:
+            own.error = _fit(call.error.code, _LONGEST_CODE)
+        if usage.cached_tokens:
+            own.cached_tokens = usage.cached_tokens
+        if usage.reasoning_tokens:
+            own.reasoning_tokens = usage.reasoning_tokens
+        if estimated:
+            own.estimated = 1
+        own.cost_micros = cost
+        own.cost_source = source or ""
+        if first_byte is not None:
+            own.ttft_ms = (first_byte - began) * 1000
+        if call.waited:
+            own.queued_ms = call.waited * 1000
+        if attempts:
+            own.retries = attempts - 1
+        if call.prompt is not None:
+            own.prompt = redact(call.prompt, MOST_PROMPT)
         if call.past:
             rows += _rows_of_attempts(own, call.past, offset, ids)
         own.id = ids.next(at)

@@ -242,7 +242,7 @@ class Gateway:
             [_budget_state(each) for each in self.guard.spendings()],
             LedgerState()
             if self.ledger is None
-            else LedgerState(self.ledger.waiting, self.ledger.lost, self.ledger.away),
+            else LedgerState(self.ledger.waiting_bytes, self.ledger.lost, self.ledger.away),
         )
 
     async def find(self, model: str, only: str | None = None) -> list[Candidate]:
@@ -344,7 +344,7 @@ def _answers(settings: Settings) -> AnswerStore:
 
 def _look(source: PolicyReader) -> Policies | None:
     """The store's policies, if they have changed."""
-    return source.load() if source.changed() else None
+    return source.load() if source.has_changed() else None
 
 
 async def _load(source: PolicyReader) -> Policies:

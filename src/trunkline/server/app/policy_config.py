@@ -113,12 +113,12 @@ class Charge:
 
     def _read(self, mark: CounterKey, since: int) -> int:
         from trunkline.ledger.store import Store
-        from trunkline.ledger.usage import spent
+        from trunkline.ledger.usage import read_spending
 
         self._ledger.ready.wait(REPLAY_S)  # what a killed process left behind counts too
         if self._store is None:
             self._store = Store(self._url)
-        micros, tokens = spent(self._store, mark.scope, mark.subject, since)
+        micros, tokens = read_spending(self._store, mark.scope, mark.subject, since)
         return micros if mark.what == "usd" else tokens
 
     def close(self) -> None:

@@ -60,7 +60,9 @@ def metrics(gateway: Gateway, headers: Headers) -> Page:
     accept = next((value for name, value in headers if name == b"accept"), b"")
     if b"application/json" in accept:
         return json_page(gateway.metrics.as_json())
-    return Page(gateway.metrics.as_text(), b"text/plain; version=0.0.4; charset=utf-8")
+    from trunkline.observe import prometheus
+
+    return Page(prometheus.render(gateway.metrics), b"text/plain; version=0.0.4; charset=utf-8")
 
 
 def list_models(

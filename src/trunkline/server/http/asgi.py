@@ -19,7 +19,7 @@ from trunkline.pipeline.call import Lines
 from trunkline.server.app.gateway import Gateway
 from trunkline.server.app.wiring import Registry
 from trunkline.server.http.dispatcher import Cancellable, RequestHead
-from trunkline.settings import Settings, exposure, load_settings
+from trunkline.settings import Settings, load_settings, resolve_exposure
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -244,6 +244,6 @@ def get_app(settings: Settings | None = None, registry: Registry | None = None) 
     url = settings.database_url.get_secret_value()
     upgrade_if_needed(url)
     keys = open_reader(url)
-    where = exposure(settings, bool(settings.api_keys) or bool(keys.load().keys))
+    where = resolve_exposure(settings, bool(settings.api_keys) or bool(keys.load().keys))
     ledger = Ledger(url, settings.ledger_dir, retention_days=settings.ledger_retention_days)
     return GatewayApp(Gateway(settings, where, keys, registry, ledger))

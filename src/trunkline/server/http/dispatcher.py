@@ -14,8 +14,7 @@ import msgspec
 from trunkline import immediate
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
-from trunkline.observe.traces import HEADER as TRACE
-from trunkline.observe.traces import trace_of
+from trunkline.observe.traces import TRACEPARENT, parse_traceparent
 from trunkline.pipeline.cache import HEADER as CACHE
 from trunkline.pipeline.call import Call, Lines, Responder, error_lines
 from trunkline.policy.auth import redact_path, split_key_path
@@ -166,7 +165,7 @@ class Dispatcher:
             length,
             said.get(CACHE),
             end_user(said),
-            said.get(TRACE),
+            said.get(TRACEPARENT),
         )
 
     def enter(
@@ -196,7 +195,7 @@ class Dispatcher:
         call.cache_wish = head.cache
         call.end_user = head.end_user
         if self._traces or head.traceparent is not None:
-            call.trace = trace_of(head.traceparent, self._traces)
+            call.trace = parse_traceparent(head.traceparent, self._traces)
         if self._store_prompts:
             call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
         serve = self._gateway.pipeline.serve

@@ -1,4 +1,4 @@
-"""Keys, as the first versions had them: they made this table themselves, so it may be there."""
+"""The table of keys of the first versions. They created it without migrations, so it may exist already."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table of keys."""
+    """Create the table of keys."""
     if sa.inspect(op.get_bind()).has_table("keys"):
         return
     op.create_table(
@@ -33,5 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table of keys."""
     op.drop_table("keys")

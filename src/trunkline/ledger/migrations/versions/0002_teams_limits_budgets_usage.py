@@ -1,4 +1,4 @@
-"""Teams, limits, budgets, usage and the audit log; more about keys."""
+"""Tables for teams, limits, budgets, usage and the audit log, and further columns of keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the new tables, and add to the keys'."""
+    """Create the new tables, and add columns to the table of keys."""
     op.create_table(
         "audit",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -251,7 +251,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to keys alone. What was recorded is lost."""
+    """Drop all tables but the one of keys. What was recorded is lost."""
     op.execute("UPDATE keys SET role = 'member' WHERE role = 'read-only'")
     with op.batch_alter_table("keys", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("ck_keys_role"), type_="check")

@@ -1,5 +1,5 @@
-"""Ledgers of millions of rows: requests are found by their ids, sums over a year by sums by month, and SQLite
-keeps sums in the order of time."""
+"""Makes ledgers of millions of rows fast: an index finds requests by their ids, monthly roll-ups serve totals
+over long times, and SQLite stores roll-ups in the order of time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-PLACE = ("key_id", "team_id", "provider", "model")
-COUNTS = (
+DIMENSIONS = ("key_id", "team_id", "provider", "model")
+COUNT_COLUMNS = (
     "requests",
     "failures",
     "attempts",
@@ -26,59 +26,61 @@ COUNTS = (
     "cost_micros",
     "unpriced",
 )
-TIMES = ("duration_ms", "upstream_ms")
+DURATION_COLUMNS = ("duration_ms", "upstream_ms")
 
 
 def upgrade() -> None:
-    """Make the index and the sums by month; make SQLite's other sums anew, without an index beside them."""
+    """Create the index and the monthly roll-ups, and rebuild SQLite's other roll-ups without a separate
+    index."""
     op.create_index("ix_usage_request_id", "usage", ["request_id"], unique=False)
-    _rebuild_sums(with_rowid=False)
-    _create_sums("usage_monthly", "month", with_rowid=False)
-    _fill_months()
+    _rebuild_roll_ups(with_rowid=False)
+    _create_roll_up_table("usage_monthly", "month", with_rowid=False)
+    _fill_monthly_roll_ups()
 
 
 def downgrade() -> None:
-    """Back to sums by hour and day, in the order of insertion."""
+    """Return to hourly and daily roll-ups, which are stored in the order of insertion."""
     op.drop_table("usage_monthly")
-    _rebuild_sums(with_rowid=True)
+    _rebuild_roll_ups(with_rowid=True)
     op.drop_index("ix_usage_request_id", table_name="usage")
 
 
-def _rebuild_sums(*, with_rowid: bool) -> None:
+def _rebuild_roll_ups(*, with_rowid: bool) -> None:
     if op.get_bind().dialect.name != "sqlite":
         return
-    for name, since in (("usage_hourly", "hour"), ("usage_daily", "day")):
+    for name, start in (("usage_hourly", "hour"), ("usage_daily", "day")):
         op.rename_table(name, f"{name}_old")
-        _create_sums(name, since, with_rowid=with_rowid)
+        _create_roll_up_table(name, start, with_rowid=with_rowid)
         op.execute(f"INSERT INTO {name} SELECT * FROM {name}_old ORDER BY 1, 2, 3, 4, 5")
         op.drop_table(f"{name}_old")
 
 
-def _create_sums(name: str, since: str, *, with_rowid: bool) -> None:
-    began = "its beginning, Unix time"
+def _create_roll_up_table(name: str, start: str, *, with_rowid: bool) -> None:
+    comment = "its beginning, Unix time"
     op.create_table(
         name,
-        sa.Column(since, sa.BigInteger(), autoincrement=False, nullable=False, comment=began),
+        sa.Column(start, sa.BigInteger(), autoincrement=False, nullable=False, comment=comment),
         sa.Column("key_id", sa.String(length=32), nullable=False),
         sa.Column("team_id", sa.String(length=32), nullable=False),
         sa.Column("provider", sa.String(length=64), nullable=False),
         sa.Column("model", sa.String(length=200), nullable=False),
-        *(sa.Column(each, sa.BigInteger(), nullable=False) for each in COUNTS),
-        *(sa.Column(each, sa.Double(), nullable=False) for each in TIMES),
-        sa.PrimaryKeyConstraint(since, *PLACE, name=f"pk_{name}"),
+        *(sa.Column(each, sa.BigInteger(), nullable=False) for each in COUNT_COLUMNS),
+        *(sa.Column(each, sa.Double(), nullable=False) for each in DURATION_COLUMNS),
+        sa.PrimaryKeyConstraint(start, *DIMENSIONS, name=f"pk_{name}"),
         sqlite_with_rowid=with_rowid,
     )
 
 
-def _fill_months() -> None:
+def _fill_monthly_roll_ups() -> None:
     connection = op.get_bind()
     first, last = connection.execute(sa.text("SELECT min(day), max(day) FROM usage_daily")).one()
     if first is None:
         return
-    place, sums = ", ".join(PLACE), ", ".join(f"sum({each})" for each in (*COUNTS, *TIMES))
+    dimensions = ", ".join(DIMENSIONS)
+    totals = ", ".join(f"sum({each})" for each in (*COUNT_COLUMNS, *DURATION_COLUMNS))
     fill = sa.text(
-        f"INSERT INTO usage_monthly SELECT :month, {place}, {sums} FROM usage_daily "
-        f"WHERE day >= :month AND day < :next GROUP BY {place}"
+        f"INSERT INTO usage_monthly SELECT :month, {dimensions}, {totals} FROM usage_daily "
+        f"WHERE day >= :month AND day < :next GROUP BY {dimensions}"
     ).bindparams(sa.bindparam("month", type_=sa.BigInteger()), sa.bindparam("next", type_=sa.BigInteger()))
     month = datetime.fromtimestamp(first, UTC).replace(day=1)
     while month.timestamp() <= last:

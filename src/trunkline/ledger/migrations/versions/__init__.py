@@ -1,1 +1,1 @@
-"""The steps, oldest first; Alembic finds them by their revisions."""
+"""The migrations, oldest first. Alembic orders them by their revisions."""

@@ -1,4 +1,4 @@
-"""Rows of usage for tests, and the sums that they must come to, counted the plain way."""
+"""Usage rows for tests, and a simple computation of the totals that they must have."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from itertools import count
 from typing import Any, Final
 
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage_rows import UsageRow, id_at
+from trunkline.ledger.usage_rows import UsageRow, first_id_at
 
 GUARD_S: Final = 30.0
-"""Seconds after which what is waited for never comes."""
+"""The seconds after which a test gives up waiting."""
 
 DAY: Final = 86_400
 NOON: Final = int(datetime(2026, 11, 18, 12, tzinfo=UTC).timestamp())
 """A Wednesday."""
-_COUNT: Final = count(1)
+_row_numbers: Final = count(1)
 
 
-def row(at: float = NOON, **fields: Any) -> UsageRow:
-    """A row that ended at ``at`` (Unix time), ordinary but for ``fields``; no two have the same id."""
-    number = next(_COUNT)
-    plain: dict[str, Any] = {
-        "id": id_at(int(at * 1000)) + number,
+def make_row(at: float = NOON, **fields: Any) -> UsageRow:
+    """Make a row that ended at ``at`` (Unix time), with some fields of its own. Every row has another id."""
+    number = next(_row_numbers)
+    defaults: dict[str, Any] = {
+        "id": first_id_at(int(at * 1000)) + number,
         "at": int(at * 1000),
         "request_id": f"r{number}",
         "attempt": 1,
@@ -57,34 +57,34 @@ def row(at: float = NOON, **fields: Any) -> UsageRow:
         "retries": 0,
         "cached": False,
     }
-    return UsageRow(**(plain | fields))
+    return UsageRow(**(defaults | fields))
 
 
-def counted(rows: Iterable[UsageRow]) -> dict[str, float]:
-    """What rows come to, by the names of the tables of sums."""
+def sum_rows(rows: Iterable[UsageRow]) -> dict[str, float]:
+    """Add up rows, by the names of the columns of roll-ups."""
     rows = list(rows)
-    asked = [each for each in rows if each.attempt > 0]
-    ended = [each for each in rows if each.last]
+    attempts = [each for each in rows if each.attempt > 0]
+    requests = [each for each in rows if each.last]
     return {
-        "requests": len(ended),
-        "failures": len([each for each in ended if each.status >= 400]),
-        "attempts": len(asked),
+        "requests": len(requests),
+        "failures": len([each for each in requests if each.status >= 400]),
+        "attempts": len(attempts),
         "cached": len([each for each in rows if each.cached]),
         "prompt_tokens": sum(each.prompt_tokens for each in rows),
         "completion_tokens": sum(each.completion_tokens for each in rows),
         "cached_tokens": sum(each.cached_tokens for each in rows),
         "reasoning_tokens": sum(each.reasoning_tokens for each in rows),
         "cost_micros": sum(each.cost_micros or 0 for each in rows),
-        "unpriced": len([each for each in asked if each.cost_micros is None]),
-        "duration_ms": sum(each.duration_ms for each in ended),
+        "unpriced": len([each for each in attempts if each.cost_micros is None]),
+        "duration_ms": sum(each.duration_ms for each in requests),
         "upstream_ms": sum(each.upstream_ms for each in rows),
     }
 
 
-def grouped(rows: Iterable[UsageRow], by: Iterable[str]) -> dict[tuple[Any, ...], list[UsageRow]]:
-    """Rows by fields of theirs, or by ``hour``, ``day`` and ``month`` (when it began)."""
+def group_rows(rows: Iterable[UsageRow], by: Iterable[str]) -> dict[tuple[Any, ...], list[UsageRow]]:
+    """Group rows by fields, or by ``hour``, ``day`` and ``month`` (the time at which it began)."""
     names = tuple(by)
-    found: dict[tuple[Any, ...], list[UsageRow]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[UsageRow]] = defaultdict(list)
     for each in rows:
         second = each.at // 1000
         month = datetime.fromtimestamp(second, UTC).replace(day=1, hour=0, minute=0, second=0)
@@ -93,24 +93,24 @@ def grouped(rows: Iterable[UsageRow], by: Iterable[str]) -> dict[tuple[Any, ...]
             "day": second - second % DAY,
             "month": int(month.timestamp()),
         }
-        found[tuple(times[name] if name in times else getattr(each, name) for name in names)].append(each)
-    return found
+        groups[tuple(times[name] if name in times else getattr(each, name) for name in names)].append(each)
+    return groups
 
 
-def poll(look: Callable[[], object]) -> None:
-    """Return when ``look`` finds something."""
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true."""
     deadline = time.monotonic() + GUARD_S
-    while not look():
-        assert time.monotonic() < deadline, "it never came"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition never became true"
         time.sleep(0.002)
 
 
-def until_blocked(store: Store) -> None:
-    """Return when somebody waits for another one's lock in this PostgreSQL database."""
+def wait_until_blocked(store: Store) -> None:
+    """Wait until a connection to this PostgreSQL database waits for the lock of another one."""
     query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
-    def look() -> bool:
+    def is_blocked() -> bool:
         with store.begin() as connection:
             return connection.exec_driver_sql(query).first() is not None
 
-    poll(look)
+    wait_until(is_blocked)
