@@ -21,7 +21,7 @@ from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDe
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.openai import OtherFront
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Ready, Relay, Translate
+from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.library import LibraryInterface
@@ -126,8 +126,8 @@ class HttpProvider(LibraryInterface):
         model: str,
         wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
-        """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
-        nothing to ask."""
+        """PassThrough where the client speaks this provider's dialect, else Translate; LocalAnswer where
+        no upstream needs to be asked."""
         if isinstance(front, OtherFront):
             return Relay(front, self.back, body, summary, model, self.name)
         defaults = self.defaults_for(model)
@@ -138,7 +138,7 @@ class HttpProvider(LibraryInterface):
             return PassThrough(front, back, body, summary, model, defaults, self.name)
         request = front.parse(body)
         if not self.loads_models and (answer := front.loaded(request, model)) is not None:
-            return Ready(front, self.back, model, answer)
+            return LocalAnswer(front, self.back, model, answer)
         return Translate(
             front,
             self.back,
@@ -164,18 +164,18 @@ class HttpProvider(LibraryInterface):
     def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
         """Send the request; the answer flows into ``receiver``."""
         if exchange.complete:
-            return _Landing(exchange, receiver)
+            return _AnsweredLocally(exchange, receiver)
         place = self._places[upstream.name]
         request = UpstreamRequest(
             place.origin,
             exchange.method,
-            place.path + exchange.target().encode(),
+            place.path + exchange.path.encode(),
             place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
-            exchange.request(),
+            exchange.take_body(),
             self.timeouts_for(exchange, upstream),
             0 if exchange.streaming else MAX_WHOLE_BODY,
         )
-        sink = _Carrier(exchange, receiver, self)
+        sink = _ExchangeSink(exchange, receiver, self)
         in_flight = sink.in_flight = self.client.send(request, sink)
         return in_flight
 
@@ -303,16 +303,16 @@ class VendorProvider(HttpProvider):
         return items
 
 
-class _Carrier:
-    """One exchange on the transport: a ``Sink`` on one side, an ``AnswerReceiver`` on the other."""
+class _ExchangeSink:
+    """Takes an upstream's answer from the transport, through an exchange, to an answer receiver."""
 
-    __slots__ = ("_exchange", "_outlet", "_provider", "in_flight", "progress")
+    __slots__ = ("_exchange", "_provider", "_receiver", "in_flight", "progress")
 
     in_flight: transport.InFlightRequest
 
     def __init__(self, exchange: Exchange, receiver: AnswerReceiver, provider: HttpProvider) -> None:
         self._exchange = exchange
-        self._outlet = receiver
+        self._receiver = receiver
         self._provider = provider
         self.progress = 0
 
@@ -326,29 +326,29 @@ class _Carrier:
         if exchange.error is not None:
             self.in_flight.cancel()
             if out:
-                self._outlet.emit(out)
-            self._outlet.fail(self._provider.worded(exchange.error))
+                self._receiver.emit(out)
+            self._receiver.fail(self._provider.worded(exchange.error))
         elif exchange.complete:
             self.in_flight.release()
-            self._outlet.done(out)
+            self._receiver.done(out)
         elif out:
-            self._outlet.emit(out)
+            self._receiver.emit(out)
 
     def on_end(self) -> None:
         exchange = self._exchange
         out = exchange.finish()
         if exchange.error is None:
-            self._outlet.done(out)
+            self._receiver.done(out)
             return
         if out:
-            self._outlet.emit(out)
-        self._outlet.fail(self._provider.worded(exchange.error))
+            self._receiver.emit(out)
+        self._receiver.fail(self._provider.worded(exchange.error))
 
     def on_failure(self, failure: GatewayError) -> None:
-        self._outlet.fail(self._provider.worded(failure))
+        self._receiver.fail(self._provider.worded(failure))
 
 
-class _Landing:
+class _AnsweredLocally:
     """The flight of an exchange that is complete before it is opened."""
 
     sent = False

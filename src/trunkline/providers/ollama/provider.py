@@ -83,7 +83,7 @@ class OllamaProvider(HttpProvider):
         self._load_timeout = load_timeout
         self._resident: dict[str, set[str]] = {}
         """Loaded models by upstream, as far as the last look at ``/api/ps`` and later answers tell."""
-        self._errands: set[asyncio.Task[None]] = set()
+        self._unload_tasks: set[asyncio.Task[None]] = set()
         self._cards: dict[tuple[str, str], Card] = {}
         """What ``/api/show`` told, by name and digest."""
 
@@ -140,8 +140,8 @@ class OllamaProvider(HttpProvider):
         for upstream in self.upstreams:
             if self.resident(upstream, model):
                 task = asyncio.ensure_future(self._try_json(upstream, "/api/generate", body))
-                self._errands.add(task)
-                task.add_done_callback(self._errands.discard)
+                self._unload_tasks.add(task)
+                task.add_done_callback(self._unload_tasks.discard)
 
     async def _try_json(self, upstream: Upstream, path: str, body: bytes) -> None:
         with suppress(GatewayError):
@@ -149,7 +149,7 @@ class OllamaProvider(HttpProvider):
 
     async def aclose(self) -> None:
         """Close what is open."""
-        for task in self._errands:
+        for task in self._unload_tasks:
             task.cancel()
         await super().aclose()
 

@@ -108,7 +108,7 @@ class Gateway:
         )
         self.cache = AnswerCache(_answers(settings), time.time)
         self.pipeline = Pipeline(
-            self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard, self.cache
+            self.wiring.router, [self.recorder.observe], self.wiring.pipeline_settings, self.guard, self.cache
         )
         self.responses = Responses(_answers(settings), self.pipeline, settings.responses)
         self.dispatcher = Dispatcher(self)
@@ -137,7 +137,7 @@ class Gateway:
         )
         self.cache.reconfigure(cache_rule(wiring.settings))
         self.responses.reconfigure(wiring.settings.responses)
-        self.pipeline.reconfigure(wiring.router, wiring.patience)
+        self.pipeline.reconfigure(wiring.router, wiring.pipeline_settings)
         self.dispatcher.reconfigure()
 
     async def start(self) -> None:
@@ -203,8 +203,8 @@ class Gateway:
     async def _keep_awake(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            for call in list(self.pipeline.active):
-                call.beat()
+            for active in list(self.pipeline.active):
+                active.keep_alive()
 
     async def look_at_policies(self) -> None:
         """Read the store's policies now: somebody has changed them here."""
@@ -304,7 +304,7 @@ class Gateway:
             self._spent.close()
         if self._store is not None:
             self._store.close()
-        for answers in (self.cache.answers, self.responses.answers):
+        for answers in (self.cache.store, self.responses.store):
             if isinstance(answers, RedisAnswers):
                 await answers.aclose()
 

@@ -97,7 +97,7 @@ class Wiring:
             metrics_public=settings.metrics_public,
             keeps_responses=settings.responses.store,
         )
-        self.patience = PipelineSettings(
+        self.pipeline_settings = PipelineSettings(
             settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s
         )
         if before is not None:

@@ -16,9 +16,11 @@ import msgspec
 
 from trunkline.dialects.responses import ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
+from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import AnswerStore, RecordingResponder
-from trunkline.pipeline.call import CachedAnswer, Call
 from trunkline.pipeline.pipeline import Pipeline
+from trunkline.pipeline.request import Request
+from trunkline.pipeline.response import CachedAnswer
 from trunkline.server.endpoints.pages import JSON, Page
 from trunkline.server.endpoints.response_items import (
     Item,
@@ -49,52 +51,55 @@ _encode: Final = msgspec.json.encode
 class Responses:
     """The kept responses of a gateway, and the way of requests that are to be kept."""
 
-    def __init__(self, answers: AnswerStore, pipeline: Pipeline, rule: ResponsesRule) -> None:
-        self.answers = answers
+    def __init__(self, store: AnswerStore, pipeline: Pipeline, rule: ResponsesRule) -> None:
+        self.store = store
         self._pipeline = pipeline
         self.reconfigure(rule)
 
     def reconfigure(self, rule: ResponsesRule) -> None:
         """From the next request on, this rule."""
         self.rule = rule
-        self.answers.resize(rule.max_bytes)
+        self.store.resize(rule.max_bytes)
 
-    async def serve(self, call: Call, body: bytes) -> None:
-        """Like :meth:`.Pipeline.serve`, with what went before in front of the request's input."""
+    async def serve(self, active: ActiveRequest) -> None:
+        """Like :meth:`.Pipeline.serve`, with the conversation before it in front of the request's input."""
+        request, response = active.request, active.response
         try:
-            call.summary = call.front.summarize(body)
-            fields = _decode(body)
-            before, given = await asyncio.ensure_future(self._resolve(call, fields))
+            if request.problem is not None:
+                raise request.problem
+            fields = _decode(request.body)
+            before, given = await asyncio.ensure_future(self._resolve(request, fields))
+            if before or any(known for _, known in given):
+                plain, thoughts = apart([*before, *given])
+                # an upstream that stores responses, too, must not put the conversation there once more
+                previous = fields.pop("previous_response_id", None)
+                front = ResponsesFront(stored=True, previous=previous, thoughts=thoughts)
+                active.replace(front, _encode({**fields, "input": plain}))
         except GatewayError as error:
-            call.refuse(error)
-            self._pipeline.settle(call)
+            response.refuse(error)
+            self._pipeline.settle(active)
             return
         items = [item for item, _ in (*before, *given)]
-        if before or any(known for _, known in given):
-            plain, thoughts = apart([*before, *given])
-            # an upstream that keeps responses, too, must not put what went before there again
-            previous = fields.pop("previous_response_id", None)
-            call.front = ResponsesFront(stored=True, previous=previous, thoughts=thoughts)
-            body = _encode({**fields, "input": plain})
         if fields.get("store") is False or any(fields.get(name) is not None for name in _ELSEWHERE):
-            await self._pipeline.serve(call, body)
+            await self._pipeline.serve(active)
             return
-        tape = RecordingResponder(call.responder, self.rule.max_bytes // _SHARE)
-        call.responder = tape
-        await self._pipeline.serve(call, body)
-        if call.error is None and call.status == 200 and not call.gone and not tape.full:
-            self._keep(call, tape, items)
+        recording = RecordingResponder(response.responder, self.rule.max_bytes // _SHARE)
+        response.responder = recording
+        await self._pipeline.serve(active)
+        answered = response.error is None and response.status == 200 and not response.client_gone
+        if answered and not recording.full:
+            self._keep(active, recording, items)
 
     async def _resolve(
-        self, call: Call, fields: dict[str, Any]
+        self, request: Request, fields: dict[str, Any]
     ) -> tuple[list[tuple[Any, bool]], list[tuple[Any, bool]]]:
         """The items of the conversation before this request, and its own, each with whether it was kept
         here."""
-        before = [(item, True) for item in await self._before(call, fields)]
+        before = [(item, True) for item in await self._before(request, fields)]
         given = []
         for item in items_of(fields.get("input")):
             number = reference(item)
-            meant = None if number is None else await self._item(call.key, number)
+            meant = None if number is None else await self._item(request.key, number)
             given.append((item, False) if meant is None else (meant, True))
         return before, given
 
@@ -106,13 +111,13 @@ class Responses:
         found = next((item for item in output if item.get("id") == number), None)
         return None if found is None else again(found, whose)
 
-    async def _before(self, call: Call, fields: dict[str, Any]) -> list[Any]:
+    async def _before(self, request: Request, fields: dict[str, Any]) -> list[Any]:
         """The items of the conversation up to this request."""
         previous = fields.get("previous_response_id")
         if previous is None:
             return []
-        response = await self._find(call.key, str(previous))
-        items = await self.answers.find(_name(call.key, f"{previous}:input"), time.time())
+        response = await self._find(request.key, str(previous))
+        items = await self.store.find(_name(request.key, f"{previous}:input"), time.time())
         if response is None or items is None:
             raise CallerError(
                 f"Previous response with id '{redact(str(previous), 100)}' not found",
@@ -123,21 +128,26 @@ class Responses:
         said = (again(item, str(previous)) for item in _decode(response.body).get("output", ()))
         return [*_decode(items.body), *(item for item in said if item is not None)]
 
-    def _keep(self, call: Call, tape: RecordingResponder, items: list[Any]) -> None:
-        body = b"".join(tape.pieces)
-        response = _last_of(body) if tape.streaming else body
+    def _keep(self, active: ActiveRequest, recording: RecordingResponder, items: list[Any]) -> None:
+        body = b"".join(recording.pieces)
+        response = _last_of(body) if recording.streaming else body
         if response is None:
             return
         number = _decode(response).get("id")
         now = time.time()
         for name, data in ((f"{number}", response), (f"{number}:input", _encode(items))):
             kept = CachedAnswer(
-                streaming=False, content_type=JSON, lines=b"", body=data, provider="", model=call.model or ""
+                streaming=False,
+                content_type=JSON,
+                lines=b"",
+                body=data,
+                provider="",
+                model=active.model or "",
             )
-            self.answers.keep(_name(call.key, name), kept, self.rule.ttl_s, now)
+            self.store.keep(_name(active.request.key, name), kept, self.rule.ttl_s, now)
 
     async def _find(self, key: ApiKey | None, number: str) -> CachedAnswer | None:
-        return await self.answers.find(_name(key, number), time.time())
+        return await self.store.find(_name(key, number), time.time())
 
     async def show(self, key: ApiKey | None, number: str) -> Page:
         """A kept response.
@@ -157,7 +167,7 @@ class Responses:
             CallerError: 404; or the query is wrong.
         """
         await self.show(key, number)
-        items = await self.answers.find(_name(key, f"{number}:input"), time.time())
+        items = await self.store.find(_name(key, f"{number}:input"), time.time())
         if items is None:
             raise _missing(number)
         return Page(_encode(page(listed(_decode(items.body), number), query)))
@@ -170,7 +180,7 @@ class Responses:
         """
         await self.show(key, number)
         for name in (number, f"{number}:input"):
-            await self.answers.drop(_name(key, name))
+            await self.store.drop(_name(key, name))
         return Page(_encode({"id": number, "object": "response", "deleted": True}))
 
 

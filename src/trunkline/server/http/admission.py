@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
-from trunkline.pipeline.call import Lines
+from trunkline.pipeline.response import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
 from trunkline.settings import Settings
 

@@ -15,7 +15,7 @@ from trunkline.errors import GatewayError
 from trunkline.ledger.reader import open_reader, upgrade_if_needed
 from trunkline.ledger.writer import Ledger
 from trunkline.pipe import Pipe
-from trunkline.pipeline.call import Lines
+from trunkline.pipeline.response import Lines
 from trunkline.server.app.gateway import Gateway
 from trunkline.server.app.wiring import Registry
 from trunkline.server.http.dispatcher import Cancellable, RequestHead

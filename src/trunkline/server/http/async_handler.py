@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from trunkline.errors import GatewayError
-from trunkline.pipeline.call import Responder, error_lines
+from trunkline.pipeline.response import Responder, error_lines
 from trunkline.server.endpoints.pages import Headers, Page
 
 if TYPE_CHECKING:

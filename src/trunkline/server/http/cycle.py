@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from trunkline.errors import CallerError, GatewayError
 from trunkline.pipe import Pipe
-from trunkline.pipeline.call import Lines
+from trunkline.pipeline.response import Lines
 from trunkline.server.http.dispatcher import Cancellable, RequestHead
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ request on its way once the body is there (``enter``). What an entry tells by it
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -16,10 +17,12 @@ from trunkline.dialects import openai
 from trunkline.errors import GatewayError
 from trunkline.observe.traces import HEADER as TRACE
 from trunkline.observe.traces import trace_of
+from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import HEADER as CACHE
-from trunkline.pipeline.call import Call, Lines, Responder, error_lines
+from trunkline.pipeline.request import Request, end_user_of
+from trunkline.pipeline.response import Lines, Responder, Response, error_lines
 from trunkline.policy.auth import redact_path, split_key_path
-from trunkline.server.accounting.usage_records import MOST_PROMPT, end_user
+from trunkline.server.accounting.usage_records import MOST_PROMPT
 from trunkline.server.endpoints.pages import TEXT, Page
 from trunkline.server.endpoints.routes import AsyncRoute, ErrorRoute, ModelRoute, Route, SyncRoute
 from trunkline.server.endpoints.stored_responses import DIALECT
@@ -165,7 +168,7 @@ class Dispatcher:
             query,
             length,
             said.get(CACHE),
-            end_user(said),
+            end_user_of(said),
             said.get(TRACE),
         )
 
@@ -182,28 +185,40 @@ class Dispatcher:
         peer = None if client is None else client[0]
         if self._proxies is not None and peer is not None:
             peer = self._proxies.client(peer, head.request_headers)
-        call = Call(
-            responder,
-            route.front,
-            head.path,
-            head.request_id,
-            head.key,
-            route.only,
-            peer,
-            head.request_headers,
-            head.query,
-        )
-        call.cache_wish = head.cache
-        call.end_user = head.end_user
-        if self._traces or head.traceparent is not None:
-            call.trace = trace_of(head.traceparent, self._traces)
+        front, problem = route.front, None
+        try:
+            summary = front.summarize(body)
+        except GatewayError as error:
+            summary, problem = None, error
+        prompt = None
         if self._store_prompts:
-            call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
+            prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
+        request = Request(
+            front=front,
+            path=head.path,
+            request_id=head.request_id,
+            body=body,
+            received_at=time.perf_counter(),
+            headers=head.request_headers,
+            query=head.query,
+            key=head.key,
+            provider=route.only,
+            client=peer,
+            summary=summary,
+            problem=problem,
+            cache_directive=head.cache,
+            end_user=head.end_user,
+            stored_prompt=prompt,
+        )
+        trace = None
+        if self._traces or head.traceparent is not None:
+            trace = trace_of(head.traceparent, self._traces)
+        active = ActiveRequest(request, Response(request, responder), trace)
         serve = self._gateway.pipeline.serve
-        if self._keeps_responses and route.front.dialect == DIALECT:
+        if self._keeps_responses and front.dialect == DIALECT:
             serve = self._gateway.responses.serve
-        immediate.run(serve(call, body))
-        return call
+        immediate.run(serve(active))
+        return active
 
     def dispatch_upload(self, head: RequestHead, responder: Responder, pieces: Pipe) -> Cancellable:
         """Put a request on its way whose body is still coming."""
