@@ -44,7 +44,7 @@ class GatewayApp:
         if scope["type"] == "http":
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             query = scope.get("query_string", b"")
-            head = self.gateway.dispatcher.open(scope["method"], path, scope["headers"], query)
+            head = self.gateway.dispatcher.read_head(scope["method"], path, scope["headers"], query)
             if head is not None:
                 await _Exchange(self, head, scope, receive, send).run()
                 return
@@ -115,7 +115,7 @@ class _Exchange:
         if error is not None:
             gateway.dispatcher.refuse(head, self, error)
         else:
-            self._handle = gateway.dispatcher.enter(head, self, body, self._scope.get("client"))
+            self._handle = gateway.dispatcher.dispatch(head, self, body, self._scope.get("client"))
         await self._answer(self._watch())
 
     async def _answer(self, watch: Coroutine[Any, Any, None]) -> None:

@@ -118,7 +118,7 @@ class Dispatcher:
         self._store_prompts = self._gateway.settings.store_prompts
         self._keeps_responses = self._gateway.settings.responses.store
 
-    def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> RequestHead | None:
+    def read_head(self, method: str, path: str, headers: Headers, query: bytes = b"") -> RequestHead | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
         admission = self._gateway.admission
         said = dict(headers)
@@ -172,7 +172,7 @@ class Dispatcher:
             said.get(TRACE),
         )
 
-    def enter(
+    def dispatch(
         self, head: RequestHead, responder: Responder, body: bytes, client: tuple[str, int] | None
     ) -> Cancellable | None:
         """Put a whole request on its way; a call is returned even if it has ended already."""
