@@ -62,6 +62,8 @@ class Exchange(Protocol):
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
+    needs_head: bool
+    """It is to see the head of an upstream's answer, also if that is no error."""
     path: str
     """Path of the request below the provider's base address."""
 
@@ -96,6 +98,7 @@ class _BaseExchange:
     pieces = 0
     headers: Headers = ()
     method = b"POST"
+    needs_head = False
     content_type: bytes
     streaming: bool
     _failed: tuple[int, Headers] | None = None
@@ -220,7 +223,9 @@ class PassThrough(_BaseExchange):
 
 
 class Relay(PassThrough):
-    """A path that nobody translates: any method, any content, both ways."""
+    """A path that no dialect translates: any method, any content, both ways."""
+
+    needs_head = True
 
     def __init__(
         self, front: OtherFront, back: Back, body: bytes, summary: RequestSummary, model: str, who: str

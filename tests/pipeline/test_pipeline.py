@@ -53,6 +53,7 @@ class Played:
         self.streaming = streaming
 
     path = ""
+    needs_head = False
 
     def take_body(self) -> bytes:
         raise NotImplementedError
@@ -95,6 +96,8 @@ class Attempt:
 
 class Upstreams(Fake):
     """A provider whose attempts the test plays."""
+
+    fetches_images = True
 
     def __init__(self, name: str, models: Sequence[str] = ("m",)) -> None:
         super().__init__(name, models)

@@ -42,7 +42,8 @@ class Attempt(ImmediateFuture[GatewayError | None]):
     )
 
     def __init__(self, candidate: Candidate, exchange: Exchange, response: Response, is_probe: bool) -> None:
-        super().__init__()
+        self.settled = False  # as the base class sets these, without a call of its own for every request
+        self.resume = None
         self.candidate = candidate
         self.exchange = exchange
         self.response = response

@@ -117,6 +117,8 @@ class AnswerCache:
     def reconfigure(self, policy: CachePolicy) -> None:
         """From the next request on, this policy."""
         self.policy = policy
+        self.is_off = not policy.enabled and not any(policy.routes.values())
+        """No answer is cached unless its request says so."""
         self.store.resize(policy.max_bytes)
 
     def name_of(self, request: Request, route: str | None) -> str | None:

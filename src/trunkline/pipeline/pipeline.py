@@ -168,8 +168,10 @@ class Pipeline:
                 barred = reservation.barred
                 if response.client_gone:
                     raise DISCONNECTED
-        cache = self.cache
-        if cache is None or (name := cache.name_of(request, pool.route)) is None:
+        cache, name = self.cache, None
+        if cache is not None and not (cache.is_off and request.cache_directive is None):
+            name = cache.name_of(request, pool.route)
+        if cache is None or name is None:
             await self._try_candidates(active, pool, barred)
         elif not await asyncio.ensure_future(cache.answer(response, name)):
             await self._try_candidates(active, pool, barred)
@@ -283,9 +285,10 @@ class Pipeline:
         failure: GatewayError | None = DISCONNECTED
         try:
             body = request.body
-            preparation = provider.preparation(request.front, body)
-            if preparation is not None:
-                body = await asyncio.ensure_future(preparation)
+            if provider.fetches_images:
+                preparation = provider.preparation(request.front, body)
+                if preparation is not None:
+                    body = await asyncio.ensure_future(preparation)
             if response.reservation is None:
                 exchange = provider.exchange(request.front, body, summary, candidate.model)
             else:
@@ -295,7 +298,8 @@ class Pipeline:
             active.attempts.append(attempt)
             response.served_by = b"%bx-trunkline-attempts: %d\r\n" % (candidate.lines, len(active.attempts))
             if not response.client_gone:
-                exchange.forward_head(request.headers, request.query)
+                if request.query or request.front.conventions.passes:
+                    exchange.forward_head(request.headers, request.query)
                 if active.trace is not None:
                     attempt.span_id, traceparent = active.trace.attempt_header()
                     exchange.headers = (*exchange.headers, traceparent)

@@ -130,6 +130,8 @@ class Provider(Protocol):
     """Its requests never fall over to a provider that is not local."""
     loads_models: bool
     """Whether its models are brought into memory by request; elsewhere they are there already."""
+    fetches_images: bool
+    """Whether a request may have to be prepared before it is sent; else ``preparation`` is not called."""
     max_concurrent: int | None
     """Most requests at once to each of its upstreams."""
     max_retries: int

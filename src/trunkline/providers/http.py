@@ -57,6 +57,7 @@ class HttpProvider(LibraryInterface):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
     loads_models = False
+    fetches_images = False
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class HttpProvider(LibraryInterface):
         self._id_prefix = id_prefix
         self._streaming = streaming
         self._rules = tuple(rules)
-        self._fills: dict[str, RequestDefaults] = {}
+        self._defaults_by_model: dict[str, RequestDefaults] = {}
         self._places: dict[str, _Place] = {}
         for number, own in enumerate([headers, *other_keys], start=1):
             for url in urls:
@@ -130,7 +131,9 @@ class HttpProvider(LibraryInterface):
         no upstream needs to be asked."""
         if isinstance(front, OtherFront):
             return Relay(front, self.back, body, summary, model, self.name)
-        defaults = self.defaults_for(model)
+        defaults = self._defaults_by_model.get(model)
+        if defaults is None:
+            defaults = self.defaults_for(model)
         if wanted is not NO_DEFAULTS:
             defaults = _bounded(_merge([wanted, defaults]), wanted.max_tokens)
         back = self._backs.get(front.dialect)
@@ -153,12 +156,12 @@ class HttpProvider(LibraryInterface):
 
     def defaults_for(self, model: str) -> RequestDefaults:
         """What the settings fill in or drop for ``model``: every rule that matches, later ones first."""
-        defaults = self._fills.get(model)
+        defaults = self._defaults_by_model.get(model)
         if defaults is None:
-            if len(self._fills) > 4096:
-                self._fills.clear()
+            if len(self._defaults_by_model) > 4096:
+                self._defaults_by_model.clear()
             matching = [rule.defaults for rule in self._rules if fnmatchcase(model.lower(), rule.pattern)]
-            defaults = self._fills[model] = _merge(matching) if matching else NO_DEFAULTS
+            defaults = self._defaults_by_model[model] = _merge(matching) if matching else NO_DEFAULTS
         return defaults
 
     def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
@@ -172,7 +175,7 @@ class HttpProvider(LibraryInterface):
             place.path + exchange.path.encode(),
             place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
             exchange.take_body(),
-            self.timeouts_for(exchange, upstream),
+            self.timeouts_for(exchange, upstream) if self.loads_models else self.timeouts,
             0 if exchange.streaming else MAX_WHOLE_BODY,
         )
         sink = _ExchangeSink(exchange, receiver, self)
@@ -317,7 +320,9 @@ class _ExchangeSink:
         self.progress = 0
 
     def on_head(self, status: int, headers: Headers) -> None:
-        self._exchange.head(status, headers)
+        exchange = self._exchange
+        if status >= 300 or exchange.needs_head:
+            exchange.head(status, headers)
 
     def on_data(self, data: bytes) -> None:
         exchange = self._exchange

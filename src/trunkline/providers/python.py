@@ -71,6 +71,8 @@ class PythonProvider:
         self._streams = isinstance(inner, StreamingChatProvider)
         self._back = OpenAIBack(Quirks(who=f"Provider '{name}'", endpoints=endpoints, ask_usage=False))
 
+    fetches_images = False
+
     def supports(self, operation: Operation) -> bool:
         """Chat always; embeddings where the provider has the method."""
         return self._back.target(operation, None) is not None

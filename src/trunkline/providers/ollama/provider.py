@@ -80,6 +80,7 @@ class OllamaProvider(HttpProvider):
             **more,
         )
         self._images = images
+        self.fetches_images = images is not None
         self._load_timeout = load_timeout
         self._resident: dict[str, set[str]] = {}
         """Loaded models by upstream, as far as the last look at ``/api/ps`` and later answers tell."""

@@ -29,7 +29,9 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
         retries = len(attempts) - 1
         asked, user, streamed = "", None, 0
         if summary is not None:
-            asked, user = _fit(summary.model or ""), summary.user
+            asked, user = summary.model or "", summary.user
+            if len(asked) > _LONGEST or "\0" in asked:
+                asked = _fit(asked)
             if summary.stream:
                 streamed = 1
         if error is not None or retries > 0:  # a name that no provider knows may be anything
@@ -49,6 +51,8 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
                 upstream_s = (attempt.ended_at or ended_at) - attempt.sent_at
         if cached is not None:
             provider, model = cached.provider, cached.model
+        if len(model) > _LONGEST or "\0" in model:
+            model = _fit(model)
         at = int((ended_at + offset) * 1000)
         first_byte_at = response.first_byte_at
         usage = charge.usage
@@ -65,7 +69,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
             provider=provider,
             upstream=upstream,
             asked=asked,
-            model=_fit(model),
+            model=model,
             dialect=request.front.dialect,
             operation=request.front.operation,
             streamed=streamed,
