@@ -1,8 +1,8 @@
-"""One request to one upstream and its answer, as bytes: the meeting of a front and a back dialect.
+"""One request to one upstream and its answer, as bytes: where a front and a back meet.
 
-:class:`PassThrough` (same dialect on both sides: the upstream's bytes, watched) and :class:`Translate`
-(through canonical events) stand behind one interface. An exchange does no I/O: it says which bytes to send,
-takes what comes back, and returns what goes to the client. One is made per attempt and thrown away.
+:class:`PassThrough` (both sides speak the same dialect: the upstream's bytes, inspected) and
+:class:`Translate` (through canonical events) have one interface. An exchange does no I/O: it says which
+bytes to send, takes what comes back, and returns what goes to the client. One is made for each attempt.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from trunkline.framing import is_heartbeat
 from trunkline.model import CanonicalRequest, Operation, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
-"""Bytes of an upstream's error answer that are read; what follows is not waited for."""
+"""The maximum number of bytes that are read of an upstream's error answer."""
 
 
 _PARAMETER: Final = re.compile(rb"[\w%.~=-]+")
 """A parameter of a query that needs no escaping; others are not sent on."""
 _OURS: Final = (UPSTREAM_AUTH, UPSTREAM_CREDIT)
-"""Failures whose texts are not for clients: they are about our key, or our account."""
+"""Failures whose texts are not shown to clients: they concern the gateway's own key or account."""
 
 
 class Exchange(Protocol):
-    """What an attempt knows of the exchange that it carries."""
+    """An exchange, as an attempt and a provider use it."""
 
     content_type: bytes
     """Of the answer to the client."""
@@ -51,7 +51,7 @@ class Exchange(Protocol):
     complete: bool
     """The upstream has said that the answer is whole."""
     progress: int
-    """Raised by every record that says something; comments and heartbeats do not."""
+    """Increased by every record that carries data; comments and heartbeats do not count."""
     usage: Usage | None
     model: str | None
     """The upstream's own name for the model, once it was seen."""
@@ -194,12 +194,12 @@ class PassThrough(_BaseExchange):
         out = inspector.feed(data)
         if out or self.streaming:
             self._note()
-        else:  # a whole answer tells nothing before its end
+        else:  # nothing is known of a whole answer before its end
             self.progress, self.error = inspector.records, inspector.error
         return out
 
     def finish(self) -> bytes:
-        """What the scanner still held."""
+        """What the inspector still held."""
         if self._failed is not None:
             return self._finish_error(self._failed)
         out = self._inspector.close()
@@ -207,7 +207,7 @@ class PassThrough(_BaseExchange):
         return out
 
     def _note(self) -> None:
-        """All that is known so far: the client may leave at any time, and what it used is settled then."""
+        """Copy what is known so far: the client may disconnect at any time, and is charged for it then."""
         inspector = self._inspector
         self.progress, self.complete, self.error = inspector.records, inspector.complete, inspector.error
         self.pieces = max(0, inspector.records - self._opening)
@@ -330,7 +330,7 @@ class Translate(_BaseExchange):
         return out
 
     def fail(self, error: GatewayError) -> bytes:
-        """What the writer says: it knows what it has said before."""
+        """The writer's error event, which depends on what it has written before."""
         return self._writer.error(error)
 
     def _write(self, events: Sequence[StreamEvent]) -> bytes:
@@ -349,7 +349,7 @@ class Translate(_BaseExchange):
                     pass
         try:
             return self._writer.feed(events)
-        except GatewayError as error:  # what the upstream said has no form in the client's dialect
+        except GatewayError as error:  # the client's dialect cannot express what the upstream sent
             self.error = self.error or error
             return b""
 

@@ -1,8 +1,8 @@
-"""Providers that are reached over HTTP: exchanges carried by the transport.
+"""Providers that are reached over HTTP: the transport carries their exchanges.
 
-Owns where a provider is, how it is authenticated to and what settings fill in; what its bytes mean belongs
-to its back dialect. The same object serves the gateway (``exchange`` and ``open``) and, through
-``library``, a Python program.
+A provider knows its addresses, its keys and what settings fill into requests. Its back dialect knows what the
+bytes mean. The same object serves the gateway (``exchange`` and ``open``) and, through ``library``, a Python
+program.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
 
 MAX_WHOLE_BODY: Final = 256 * 1024 * 1024
-"""Bytes of the largest answer that is held in memory whole (not streamed)."""
+"""The maximum number of bytes of an answer that is not streamed, and so held in memory."""
 MAX_RETRIES: Final = 2
 """How often a failed request is tried again at the same upstream, unless the settings say."""
 MAX_LISTING: Final = 32 * 1024 * 1024
@@ -38,7 +38,7 @@ _JSON: Final = (b"content-type", b"application/json")
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Fills for the models that match a pattern."""
+    """Request defaults for the models that match a pattern."""
 
     pattern: str
     defaults: RequestDefaults
@@ -81,8 +81,8 @@ class HttpProvider(LibraryInterface):
         other_backs: Sequence[Back] = (),
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
-        one more upstream of every address. ``other_backs`` are dialects that the upstreams have besides
-        their own: what comes in one of them is passed through."""
+        one more upstream of every address. ``other_backs`` are dialects that the upstreams speak besides
+        their own: a request in one of them is passed through."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -116,7 +116,7 @@ class HttpProvider(LibraryInterface):
         return dialect in self._backs
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
-        """Nothing to fetch: these providers take images by URL themselves."""
+        """Fetch nothing: these providers take images by URL themselves."""
         return None
 
     def exchange(
@@ -155,7 +155,7 @@ class HttpProvider(LibraryInterface):
         )
 
     def defaults_for(self, model: str) -> RequestDefaults:
-        """What the settings fill in or drop for ``model``: every rule that matches, later ones first."""
+        """The request defaults for ``model``: every rule that matches, later rules first."""
         defaults = self._defaults_by_model.get(model)
         if defaults is None:
             if len(self._defaults_by_model) > 4096:
@@ -187,7 +187,7 @@ class HttpProvider(LibraryInterface):
         return self.timeouts
 
     def worded(self, error: GatewayError) -> GatewayError:
-        """``error`` with this provider's name on it, in the words its users know."""
+        """``error`` with this provider's name in it, in the terms that its users know."""
         if error.provider is None:
             error.provider = self.name
             if isinstance(error, transport.TransportError):  # it knows addresses only
@@ -202,7 +202,7 @@ class HttpProvider(LibraryInterface):
         body: bytes | None = None,
         timeouts: Timeouts | None = None,
     ) -> UpstreamRequest:
-        """A request beside the data path: ``path`` lies below the provider's base address."""
+        """A request beside the data path, such as discovery. ``path`` lies below the provider's base address."""
         place = self._places[upstream.name]
         return UpstreamRequest(
             place.origin,
@@ -238,11 +238,11 @@ class HttpProvider(LibraryInterface):
             raise self.worded(error) from None
 
     def resident(self, upstream: Upstream, model: str) -> bool:
-        """Always: there is nothing to load."""
+        """Always true: there is nothing to load."""
         return True
 
     async def look_at_residents(self, upstream: Upstream) -> None:
-        """There is nothing to look at."""
+        """Do nothing: no model has to be loaded."""
 
     async def ask_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         """Like :meth:`get_json` of the first upstream, for an answer that is an object."""
@@ -259,7 +259,7 @@ class HttpProvider(LibraryInterface):
 
 
 class VendorProvider(HttpProvider):
-    """A provider that is a row of data."""
+    """A provider that a vendor spec describes."""
 
     def __init__(
         self,
@@ -271,7 +271,7 @@ class VendorProvider(HttpProvider):
         speaks: Sequence[str] | None = None,
         **more: Any,
     ) -> None:
-        """``speaks`` are the dialects that it has besides its own, where that is not what the row says."""
+        """``speaks`` are the dialects besides its own, where they differ from the vendor spec's."""
         rules = [
             *(Rule(pattern, RequestDefaults(drop=fields)) for pattern, fields in spec.drop.items()),
             *([Rule("*", RequestDefaults(drop=frozenset(drop)))] if drop else []),
@@ -354,7 +354,7 @@ class _ExchangeSink:
 
 
 class _AnsweredLocally:
-    """The flight of an exchange that is complete before it is opened."""
+    """The in-flight request of an exchange that needs no upstream."""
 
     sent = False
 
@@ -377,7 +377,7 @@ def _overlaid(own: Headers, others: Headers) -> list[tuple[bytes, bytes]]:
 
 
 def _merge(defaults: Sequence[RequestDefaults]) -> RequestDefaults:
-    """All fills in one. Where two of them fill in the same thing, the later one wins."""
+    """All request defaults in one. Where two of them fill in the same field, the later one wins."""
     options: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     temperature = max_tokens = None
@@ -401,7 +401,7 @@ def _merge(defaults: Sequence[RequestDefaults]) -> RequestDefaults:
 
 
 def _bounded(defaults: RequestDefaults, bound: int | None) -> RequestDefaults:
-    """No more tokens are filled in than were reserved."""
+    """``defaults`` with at most ``bound`` tokens: no more than were reserved."""
     if bound is None or defaults.max_tokens is None or defaults.max_tokens <= bound:
         return defaults
     return msgspec.structs.replace(defaults, max_tokens=bound)

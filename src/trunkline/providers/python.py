@@ -154,7 +154,7 @@ class _Run:
         self._may_go_on.set()
 
     async def _run(self) -> None:
-        await asyncio.sleep(0)  # an outlet hears nothing before ``open`` has returned
+        await asyncio.sleep(0)  # a receiver is not called before ``open`` has returned
         try:
             last = await self._answer()
         except GatewayError as error:
