@@ -89,7 +89,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerReceiver(Protocol):
-    """Receives the bytes of an opened exchange. Exactly one of ``done`` and ``fail`` is called last, and neither
+    """Receives the bytes of an opened exchange. Exactly one of ``done`` and ``fail`` is called last, and
+    neither
     before :meth:`Provider.open` has returned."""
 
     def emit(self, data: bytes) -> None:

@@ -202,7 +202,8 @@ class HttpProvider(LibraryInterface):
         body: bytes | None = None,
         timeouts: Timeouts | None = None,
     ) -> UpstreamRequest:
-        """A request beside the data path, such as discovery. ``path`` lies below the provider's base address."""
+        """A request beside the data path, such as discovery. ``path`` lies below the provider's base
+        address."""
         place = self._places[upstream.name]
         return UpstreamRequest(
             place.origin,

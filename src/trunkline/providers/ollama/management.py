@@ -1,4 +1,5 @@
-"""One server of a fleet, for the management of its models: what is loaded, and pulls, pushes and their progress.
+"""One server of a fleet, for the management of its models: what is loaded, and pulls, pushes and their
+progress.
 
 Nothing here is on the data path. Pulls and uploads take as long as they take: a server at work may be silent
 for ten minutes (it checks the digest of a large file), and a dead one is found by its connection.
@@ -58,7 +59,8 @@ class OllamaServer:
         return answer.body
 
     async def progress(self, path: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Start a pull, a push or a create, and yield the lines of its progress. The last one says ``success``."""
+        """Start a pull, a push or a create, and yield the lines of its progress. The last one says
+        ``success``."""
         encoded = msgspec.json.encode(body | {"stream": True})
         request = self.provider.request_to(self.upstream, "POST", path, encoded, self._patient())
         splitter, status = NDJSONSplitter(), None

@@ -1,7 +1,7 @@
 """Ollama servers, over their native API (not their /v1, which loses mid-stream errors).
 
-It adds to a provider over HTTP what only Ollama has: models that must be loaded before they answer, a fleet of
-equal servers, images that must be fetched for it, and error texts that its users know.
+It adds to a provider over HTTP what only Ollama has: models that must be loaded before they answer, a fleet
+of equal servers, images that must be fetched for it, and error texts that its users know.
 """
 
 from __future__ import annotations
@@ -170,7 +170,8 @@ class OllamaProvider(HttpProvider):
         return tagged(model).lower() in self._resident.get(upstream.name, ())
 
     async def _read_cards(self, upstream: Upstream, items: Sequence[dict[str, Any]]) -> None:
-        """Ask ``/api/show`` for what ``/api/tags`` leaves out, once for each model and version of it. What is not
+        """Ask ``/api/show`` for what ``/api/tags`` leaves out, once for each model and version of it. What is
+        not
         answered soon is asked again at the next discovery."""
         missing = [item for item in items if discovery.lacks(item) and _card_key(item) not in self._cards]
         if not missing:
