@@ -27,6 +27,7 @@ class ActiveRequest:
         "_last_progress",
         "_rest",
         "attempts",
+        "current",
         "queued_s",
         "request",
         "response",
@@ -44,6 +45,9 @@ class ActiveRequest:
         """The request's place in a trace, if it has one."""
         self.attempts: list[Attempt] = []
         """Each is added when it begins; the last one may be running."""
+        self.current: Attempt | None = None
+        """The attempt that runs, or with which the request ended. None before the first, and after a failure
+        that another candidate is to make good, until that one's attempt begins."""
         self.route: str | None = None
         """The configured route that the model's name stands for, if it is one."""
         self.waiter: Waiter | None = None
@@ -110,17 +114,10 @@ class ActiveRequest:
             self._rest = None
 
     @property
-    def current(self) -> Attempt | None:
-        """The attempt that runs, or with which the request ended; None before the first, and while the next
-        one is being prepared."""
-        attempts = self.attempts
-        return None if not attempts or attempts[-1].superseded else attempts[-1]
-
-    @property
     def model(self) -> str | None:
         """The upstream's own name for the model; before an upstream was asked, the client's."""
-        if (attempt := self.current) is not None:
-            return attempt.exchange.model or attempt.exchange.upstream_model
+        if self.current is not None:
+            return self.current.exchange.model or self.current.exchange.upstream_model
         if self.response.cached is not None:
             return self.response.cached.model
         summary = self.request.summary

@@ -38,7 +38,6 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         "response",
         "sent_at",
         "span_id",
-        "superseded",
     )
 
     def __init__(self, candidate: Candidate, exchange: Exchange, response: Response, is_probe: bool) -> None:
@@ -57,8 +56,6 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         self.failure: GatewayError | None = None
         self.abandoned = False
         """The client disconnected while the upstream was working, so that the upstream may bill it."""
-        self.superseded = False
-        """It failed, and another candidate was chosen after it."""
         self.charge = NOTHING
         """What it used and cost, once that is settled."""
         self.span_id: int | None = None

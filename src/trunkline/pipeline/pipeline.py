@@ -221,8 +221,9 @@ class Pipeline:
             if pool.only is None:
                 self._note_failover(active, candidate, failure)
             candidate = await self._choose(active, pool, retries)
-            self._charge(active)
-            active.attempts[-1].superseded = True
+            if guard is not None and active.current is not None:
+                active.current.charge = charge_of(active.current, guard.prices)
+            active.current = None
 
     async def _reserve_at_provider(
         self, active: ActiveRequest, candidate: Candidate, guard: Guard, reservation: Reservation
@@ -296,6 +297,7 @@ class Pipeline:
                 exchange = provider.exchange(request.front, body, summary, candidate.model, defaults)
             attempt = Attempt(candidate, exchange, response, is_probe)
             active.attempts.append(attempt)
+            active.current = attempt
             response.served_by = b"%bx-trunkline-attempts: %d\r\n" % (candidate.lines, len(active.attempts))
             if not response.client_gone:
                 if request.query or request.front.conventions.passes:
@@ -333,20 +335,16 @@ class Pipeline:
     def settle(self, active: ActiveRequest) -> None:
         """Charge the last attempt, give back what the request has not used of limits and budgets, and tell
         the observers how it ended."""
-        response = active.response
-        self._charge(active)
-        if response.reservation is not None and self.guard is not None:
-            self.guard.settle(response.reservation, [each.charge for each in active.attempts])
+        response, attempt, guard = active.response, active.current, self.guard
+        if guard is not None:
+            if attempt is not None:
+                attempt.charge = charge_of(attempt, guard.prices)
+            if response.reservation is not None:
+                guard.settle(response.reservation, [each.charge for each in active.attempts])
         gone = response.client_gone and not response.finished
         outcome = Outcome(active, CLIENT_GONE.status if gone else response.status, _now())
         for observe in self._observers:
             observe(outcome)
-
-    def _charge(self, active: ActiveRequest) -> None:
-        """Settle what the current attempt, which has ended, used and cost."""
-        attempt = active.current
-        if attempt is not None and self.guard is not None:
-            attempt.charge = charge_of(attempt, self.guard.prices)
 
     def _refresh_residents(self, candidate: Candidate) -> None:
         """Ask an upstream in the background which models it has loaded now."""

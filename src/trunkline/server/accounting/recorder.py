@@ -105,7 +105,7 @@ class Recorder:
             first_byte_s,
             usage,
             0 if attempt is None else attempt.charge.cost,
-            _overhead(active, ended_at) if attempts else None,
+            None if attempt is None or attempt.sent_at is None else _overhead(active, ended_at),
             len(attempts) - 1 if attempts else 0,
         )
         if status < self._log.least_status:
@@ -160,10 +160,8 @@ class Recorder:
         )
 
 
-def _overhead(active: ActiveRequest, ended_at: float) -> float | None:
-    """Seconds that the request spent in the gateway itself; None where no upstream was asked."""
-    if active.current is None or active.current.sent_at is None:
-        return None
+def _overhead(active: ActiveRequest, ended_at: float) -> float:
+    """Seconds that the request spent in the gateway itself."""
     own = ended_at - active.request.received_at - active.queued_s
     for attempt in active.attempts:
         if attempt.sent_at is not None:

@@ -58,13 +58,17 @@ def spans_of(outcome: Outcome, offset: float) -> list[Span]:
     ]
     for number, attempt in enumerate(active.attempts, start=1):
         if attempt.sent_at is not None:
-            spans.append(_span_of_attempt(trace, attempt, number, operation, offset))
+            failure = attempt.failure
+            if failure is None and attempt is active.current:  # it was not sent, or could not be rendered
+                failure = response.error
+            spans.append(_span_of_attempt(trace, attempt, failure, number, operation, offset))
     return spans
 
 
-def _span_of_attempt(trace: Trace, attempt: Attempt, number: int, operation: str, offset: float) -> Span:
+def _span_of_attempt(
+    trace: Trace, attempt: Attempt, failure: GatewayError | None, number: int, operation: str, offset: float
+) -> Span:
     candidate = attempt.candidate
-    failure = attempt.failure or (None if attempt.superseded else attempt.response.error)
     sent_at = attempt.sent_at or 0.0
     attributes: _Attributes = {
         "gen_ai.operation.name": operation,

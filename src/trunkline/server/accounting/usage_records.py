@@ -9,8 +9,7 @@ import msgspec
 
 from trunkline.errors import redact
 from trunkline.ledger.usage_rows import RowIds, UsageRow
-from trunkline.pipeline.active import Outcome
-from trunkline.pipeline.attempt import Attempt
+from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.policy.reservations import NOTHING
 
 MOST_PROMPT: Final = 256 * 1024
@@ -91,19 +90,17 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
             prompt=None if request.stored_prompt is None else redact(request.stored_prompt, MOST_PROMPT),
         )
         if retries > 0 or attempt is None:
-            rows += _rows_of_failed(own, attempts, offset, ids)
+            rows += _rows_of_failed(own, active, offset, ids)
         own.id = ids.next(at)
         rows.append(own)
     return rows
 
 
-def _rows_of_failed(
-    own: UsageRow, attempts: Iterable[Attempt], offset: float, ids: RowIds
-) -> Iterator[UsageRow]:
+def _rows_of_failed(own: UsageRow, active: ActiveRequest, offset: float, ids: RowIds) -> Iterator[UsageRow]:
     """The attempts that another one followed: the request's own row, but for what is theirs."""
-    for number, attempt in enumerate(attempts, start=1):
+    for number, attempt in enumerate(active.attempts, start=1):
         failure, charge = attempt.failure, attempt.charge
-        if not attempt.superseded or failure is None or attempt.ended_at is None:
+        if attempt is active.current or failure is None or attempt.ended_at is None:
             continue
         at = int((attempt.ended_at + offset) * 1000)
         milliseconds = (attempt.ended_at - (attempt.sent_at or attempt.ended_at)) * 1000
