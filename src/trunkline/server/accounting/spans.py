@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from trunkline.errors import CLIENT_GONE, redact
+from trunkline.errors import CLIENT_GONE, GatewayError, redact
 from trunkline.observe.traces import Span, Trace, Value
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.attempt import Attempt
