@@ -1,10 +1,10 @@
-"""A coroutine per request without a task per request.
+"""Runs coroutines without a task for each.
 
-An asyncio task begins a turn of the event loop later and wakes a turn after what it awaited; for a request
-that is forwarded and answered in two turns that is most of its cost. :func:`run` takes a coroutine's first
-steps at once, on the caller's stack, and a :class:`ImmediateFuture` resumes it on the stack of whoever
-settles it. Futures and tasks can be awaited as usual. What needs a current task (``asyncio.timeout``) must
-be put into one: ``await asyncio.ensure_future(…)``.
+An asyncio task starts in the next turn of the event loop, and resumes one turn after what it awaited. For a
+request that is forwarded and answered in two turns that is most of the cost. :func:`run` starts a coroutine at
+once, on the caller's stack. An :class:`ImmediateFuture` resumes the coroutine that awaits it on the stack of
+whoever settles it. Futures and tasks can be awaited as usual. Code that needs a current task
+(``asyncio.timeout``) must run in one: ``await asyncio.ensure_future(…)``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class ImmediateFuture(Generic[_T]):
-    """Something to await that a callback settles once; like a future, without a turn in between."""
+    """A future that resumes its waiter at once, without a turn of the event loop. It is settled once."""
 
     __slots__ = ("_result", "_resume", "settled")
 
@@ -28,7 +28,7 @@ class ImmediateFuture(Generic[_T]):
         self._resume: Callable[[], None] | None = None
 
     def settle(self, result: _T) -> None:
-        """Give the result and resume whoever awaits it; later calls do nothing."""
+        """Set the result and resume the waiter. Later calls do nothing."""
         if self.settled:
             return
         self.settled = True
@@ -41,20 +41,22 @@ class ImmediateFuture(Generic[_T]):
             yield self
         return self._result
 
-    def attend(self, resume: Callable[[], None]) -> None:
-        """Call ``resume`` when it is settled."""
+    def set_waiter(self, resume: Callable[[], None]) -> None:
+        """Have ``resume`` called when the future is settled."""
         self._resume = resume
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Take the coroutine as far as it goes now; what it awaits takes it further.
+    """Run the coroutine until it first has to wait. What it awaits resumes it.
 
-    It must deal with its own exceptions: one that leaves it goes to the event loop's handler.
+    The coroutine must handle its own exceptions: one that leaves it goes to the event loop's handler.
     """
-    _Run(coroutine).step()
+    _Runner(coroutine).step()
 
 
-class _Run:
+class _Runner:
+    """Resumes one coroutine."""
+
     __slots__ = ("_send",)
 
     def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -62,17 +64,17 @@ class _Run:
 
     def step(self, _: object = None) -> None:
         try:
-            waiting = self._send(None)
+            awaited = self._send(None)
         except StopIteration:
             return
         except Exception as error:
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": "a request's coroutine failed", "exception": error})
             return
-        if isinstance(waiting, ImmediateFuture):
-            waiting.attend(self.step)
-        elif waiting is None:  # a bare yield: asyncio.sleep(0)
+        if isinstance(awaited, ImmediateFuture):
+            awaited.set_waiter(self.step)
+        elif awaited is None:  # a bare yield: asyncio.sleep(0)
             asyncio.get_running_loop().call_soon(self.step)
         else:
-            waiting._asyncio_future_blocking = False
-            waiting.add_done_callback(self.step)
+            awaited._asyncio_future_blocking = False
+            awaited.add_done_callback(self.step)
