@@ -1,9 +1,9 @@
 """Runs coroutines without a task for each.
 
 An asyncio task starts in the next turn of the event loop, and resumes one turn after what it awaited. For a
-request that is forwarded and answered in two turns that is most of the cost. :func:`run` starts a coroutine at
-once, on the caller's stack. An :class:`ImmediateFuture` resumes the coroutine that awaits it on the stack of
-whoever settles it. Futures and tasks can be awaited as usual. Code that needs a current task
+request that is forwarded and answered in two turns that is most of the cost. :func:`run` starts a coroutine
+at once, on the caller's stack. An :class:`ImmediateFuture` resumes the coroutine that awaits it on the
+stack of whoever settles it. Futures and tasks can be awaited as usual. Code that needs a current task
 (``asyncio.timeout``) must run in one: ``await asyncio.ensure_future(…)``.
 """
 
