@@ -16,6 +16,7 @@ from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import PriceBook
 from trunkline.policy.rules import BudgetRule, CounterKey, LimitRule, Rulebook
+from trunkline.server.app.webhook import WebhookError, post_json
 
 if TYPE_CHECKING:
     from trunkline.ledger.policies import Period, StoredLimit
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from trunkline.settings import Settings
     from trunkline.settings.sections import LimitRule as ConfiguredLimit
 
-WEBHOOK_TIMEOUT_S: Final = 10.0
 REPLAY_S: Final = 10.0
 """Seconds that a first look at a budget waits for usage that was left behind."""
 
@@ -176,11 +176,8 @@ class Warnings:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _post(url: str, told: dict[str, Any]) -> None:
-    import httpx  # a tenth of a second, which no start waits for
-
+async def _post(url: str, payload: dict[str, Any]) -> None:
     try:
-        async with httpx.AsyncClient(timeout=WEBHOOK_TIMEOUT_S) as client:
-            (await client.post(url, json=told)).raise_for_status()
-    except httpx.HTTPError as error:
-        log.error("a budget's webhook failed", reason=type(error).__name__)
+        await post_json(url, payload)
+    except WebhookError as error:
+        log.error("a budget's webhook failed", reason=error.reason)
