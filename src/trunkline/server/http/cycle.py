@@ -13,7 +13,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from trunkline.errors import CallerError, GatewayError
 from trunkline.pipe import Pipe
 from trunkline.pipeline.call import Lines
-from trunkline.server.http.dispatcher import Cancellable, RequestHead
+from trunkline.server.http.dispatcher import Cancellable
+from trunkline.server.http.request_head import RequestHead
 
 if TYPE_CHECKING:
     from trunkline.server.http.protocol import FastProtocol

@@ -26,7 +26,7 @@ from trunkline.server.http.cycle import FastCycle
 if TYPE_CHECKING:
     import asyncio
 
-    from trunkline.server.app.gateway import Gateway
+    from trunkline.server.http.dispatcher import HttpServices
 
 TESTED: Final = ((0, 45), (0, 55))
 """uvicorn versions from (included) and to (excluded) which this was tested."""
@@ -44,7 +44,7 @@ class _Stop(Exception):  # noqa: N818 - a signal to httptools, not an error
 class FastProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    gateway: Gateway
+    gateway: HttpServices
     """Set by :func:`bind`, which makes a subclass per gateway."""
     cycle: Any
     """uvicorn's cycle or ours: the two are told apart by type."""
@@ -282,7 +282,7 @@ class FastProtocol(HttpToolsProtocol):
             self._wait_for_reader(unread)
 
 
-def bind(gateway: Gateway) -> type[FastProtocol]:
+def bind(gateway: HttpServices) -> type[FastProtocol]:
     """The protocol class for one gateway, to be given to uvicorn as ``http``."""
     return type("BoundFastProtocol", (FastProtocol,), {"gateway": gateway})
 
