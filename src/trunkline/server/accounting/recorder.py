@@ -17,7 +17,7 @@ from trunkline.server.accounting.spans import spans_of
 from trunkline.server.accounting.usage_records import rows_of
 
 if TYPE_CHECKING:
-    from trunkline.server.http.dispatcher import RequestHead
+    from trunkline.server.http.request_head import RequestHead
 
 DELAY_S: Final = 0.03
 """Seconds for which an outcome may wait to be recorded."""

@@ -26,10 +26,11 @@ from trunkline.errors import (
 )
 from trunkline.pipe import Pipe
 from trunkline.pipeline.response import Lines
-from trunkline.server.http.dispatcher import Cancellable, RequestHead
+from trunkline.server.http.dispatcher import Cancellable
+from trunkline.server.http.request_head import RequestHead
 
 if TYPE_CHECKING:
-    from trunkline.server.app.gateway import Gateway
+    from trunkline.server.http.dispatcher import HttpServices
 
 TESTED: Final = ((0, 45), (0, 55))
 """uvicorn versions from (included) and to (excluded) which this was tested."""
@@ -282,7 +283,7 @@ class RequestCycle:
 class FastProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    gateway: Gateway
+    gateway: HttpServices
     """Set by :func:`bind`, which makes a subclass per gateway."""
     cycle: Any
     """uvicorn's own cycle or a :class:`RequestCycle`; the type tells which."""
@@ -521,7 +522,7 @@ class FastProtocol(HttpToolsProtocol):
             self._schedule_read_check(unread)
 
 
-def bind(gateway: Gateway) -> type[FastProtocol]:
+def bind(gateway: HttpServices) -> type[FastProtocol]:
     """The protocol class for one gateway, to be given to uvicorn as ``http``."""
     return type("BoundFastProtocol", (FastProtocol,), {"gateway": gateway})
 
