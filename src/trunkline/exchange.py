@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
-from trunkline.dialects.openai import OtherFront
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -160,7 +159,7 @@ class PassThrough(_Carried):
         self._peek = summary
         self._fills = defaults
         self._inspector = back.inspector(front.operation, summary)
-        self._opening = back.opening if summary.stream and front.operation == "chat" else 0
+        self._opening = back.opening_records if summary.stream and front.operation == "chat" else 0
 
     def target(self) -> str:
         """Path below the provider's base address."""
@@ -170,15 +169,15 @@ class PassThrough(_Carried):
         """The client's body, changed only in its model and in what settings say. To be asked for once: a
         body may be large, and is let go of."""
         body, self._body = self._body, b""
-        return self.back.rewrite(body, self._peek, self.upstream_model, self._fills)
+        return self.back.patch(body, self._peek, self.upstream_model, self._fills)
 
     def said(self, headers: Headers, query: bytes) -> None:
         """What is of the dialect goes on."""
         conventions = self.front.conventions
-        if conventions.passes:
-            self.headers = [pair for pair in headers if pair[0] in conventions.passes]
-        if query and conventions.parameters:
-            named = [each for each in query.split(b"&") if each.partition(b"=")[0] in conventions.parameters]
+        if conventions.forwarded_headers:
+            self.headers = [pair for pair in headers if pair[0] in conventions.forwarded_headers]
+        if query and (forwarded := conventions.forwarded_parameters):
+            named = [each for each in query.split(b"&") if each.partition(b"=")[0] in forwarded]
             kept = [each.decode() for each in named if _PARAMETER.fullmatch(each)]
             if kept:
                 self._target += "?" + "&".join(kept)
@@ -213,7 +212,7 @@ class PassThrough(_Carried):
     def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
         super()._finish_error(failed)
         error = self.error
-        if self.front.conventions.keeps_errors and error is not None and error.kind not in _OURS:
+        if self.front.conventions.forwards_errors and error is not None and error.kind not in _OURS:
             error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
@@ -223,11 +222,11 @@ class Relay(PassThrough):
     """A path that nobody translates: any method, any content, both ways."""
 
     def __init__(
-        self, front: OtherFront, back: Back, body: bytes, summary: RequestSummary, model: str, who: str
+        self, front: Front, back: Back, body: bytes, summary: RequestSummary, model: str, who: str
     ) -> None:
         super().__init__(front, back, body, summary, model, NO_DEFAULTS, who)
         self.method = front.method.encode()
-        self._target += front.path
+        self._target += front.subpath
 
     def head(self, status: int, headers: Headers) -> None:
         """See :class:`Exchange`; the content is of the type that the upstream says."""
@@ -327,7 +326,7 @@ class Translate(_Carried):
 
     def fail(self, error: GatewayError) -> bytes:
         """What the writer says: it knows what it has said before."""
-        return self._writer.error(error)
+        return self._writer.fail(error)
 
     def _write(self, events: Sequence[StreamEvent]) -> bytes:
         if not events:

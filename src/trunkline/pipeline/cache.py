@@ -132,7 +132,7 @@ class AnswerCache:
             digest.update(part.encode() + b"\0")
         digest.update(b"%b\0%b\0" % (call.path.encode(), call.query))
         for name, value in call.headers:
-            if name in call.front.conventions.passes:
+            if name in call.front.conventions.forwarded_headers:
                 digest.update(b"%b:%b\0" % (name, value))
         digest.update(b"\0" + body)
         return digest.hexdigest()

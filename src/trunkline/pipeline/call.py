@@ -364,7 +364,7 @@ class Call:
         self.started = self.answered = True
         self.status = error.status
         lines = self._lines(b"application/json") + error_lines(error)
-        self.responder.send(error.status, lines, error.body or self.front.error(error))
+        self.responder.send(error.status, lines, error.body or self.front.error_body(error))
 
     def _lines(self, content_type: bytes) -> Lines:
         lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())

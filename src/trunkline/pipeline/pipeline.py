@@ -168,7 +168,7 @@ class Pipeline:
     def _pool(self, call: Call, summary: RequestSummary) -> CandidatePool:
         if summary.model is None and call.front.operation == "other":
             return self.router.nameless(call.only, call.key is not None and call.key.local_only)
-        model = summary.model or self.router.default_model(call.only or call.front.home)
+        model = summary.model or self.router.default_model(call.only or call.front.default_provider)
         local_only = call.key is not None and call.key.local_only
         return self.router.pool(model, summary.operation or call.front.operation, call.only, local_only)
 

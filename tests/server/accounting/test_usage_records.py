@@ -149,7 +149,7 @@ async def test_what_has_no_tokens_costs_nothing_where_all_is_free(
     name: str, cost: int | None, source: str
 ) -> None:
     table = await make_priced(name)
-    call = Call(Client(), openai.OtherFront("/audio/speech"), "/v1/audio/speech", "req_1", None, None, None)
+    call = Call(Client(), openai.RelayFront("/audio/speech"), "/v1/audio/speech", "req_1", None, None, None)
     immediate.run(table.pipeline.serve(call, b'{"model": "m", "input": "x"}'))
     attempt_of(table.upstreams[0]).receiver.done(b"RIFF")
     (row,) = rows(table.outcomes[0])

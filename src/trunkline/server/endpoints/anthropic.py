@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
+from trunkline.dialects.anthropic import MESSAGES
 from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
 from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 VERSION: Final = b"anthropic-version"
 """The header by which Anthropic's clients are known."""
-_COUNT: Final = "/count_tokens"
 
 
 def list_models(
@@ -100,10 +99,10 @@ async def count_tokens(context: RequestContext, only: str | None = None) -> Page
     provider = candidate.provider
     if not (isinstance(provider, HttpProvider) and provider.speaks(MESSAGES.dialect)):
         MESSAGES.parse(whole)
-    if isinstance(provider, HttpProvider) and isinstance(provider.back, AnthropicBack):
-        body = provider.back.rewrite(context.body, summary, candidate.model, NO_DEFAULTS)
-        path = provider.back.target("chat", None) or ""
-        said = [pair for pair in context.headers if pair[0] in MESSAGES.conventions.passes]
-        answer = await provider.get_json(candidate.upstream, path + _COUNT, body, said)
+    if isinstance(provider, HttpProvider) and (path := provider.back.count_tokens_path) is not None:
+        body = provider.back.patch(context.body, summary, candidate.model, NO_DEFAULTS)
+        forwarded = MESSAGES.conventions.forwarded_headers
+        headers = [pair for pair in context.headers if pair[0] in forwarded]
+        answer = await provider.get_json(candidate.upstream, path, body, headers)
         return Page(msgspec.json.encode(answer))
     return Page(msgspec.json.encode({"input_tokens": prompt_tokens(context.body, USUAL_BYTES)}))

@@ -46,7 +46,7 @@ class ModelRoute(NamedTuple):
 
     def render(self, error: GatewayError) -> bytes:
         """An error's body in the front's dialect."""
-        return self.front.error(error)
+        return self.front.error_body(error)
 
     def pinned(self, provider: str) -> ModelRoute:
         """The same, at one provider."""
@@ -173,9 +173,9 @@ DIALECTS: Final[Mapping[str, Methods]] = {
 
 OTHERS: Final[Mapping[str, Methods]] = {
     f"/v1{path}": {
-        method: ModelRoute(openai.OtherFront(path, method), admin=path == "/files") for method in methods
+        method: ModelRoute(openai.RelayFront(path, method), admin=path == "/files") for method in methods
     }
-    for path, methods in openai.OTHERS.items()
+    for path, methods in openai.RELAYED_PATHS.items()
 }
 """OpenAI's other paths, for providers that have them; each is there below every provider's name, too. Files
 are an admin's: upstream they belong to the provider's key, and so to everybody here."""
@@ -255,9 +255,9 @@ class Routes:
             return ErrorRoute(CallerError(not_configured(only), PROVIDER_NOT_CONFIGURED), render=render)
         if rest in _SURFACE:
             return _wrong_method(method, path, _SURFACE[rest], render)
-        if openai.FILE.fullmatch(rest[3:]):
+        if openai.FILE_PATH.fullmatch(rest[3:]):
             asks = {
-                each: ModelRoute(openai.OtherFront(rest[3:], each), admin=True)
+                each: ModelRoute(openai.RelayFront(rest[3:], each), admin=True)
                 for each in openai.FILE_METHODS
             }
             ask = asks.get(method)

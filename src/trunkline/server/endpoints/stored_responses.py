@@ -74,7 +74,7 @@ class Responses:
             plain, thoughts = apart([*before, *given])
             # an upstream that keeps responses, too, must not put what went before there again
             previous = fields.pop("previous_response_id", None)
-            call.front = ResponsesFront(stored=True, previous=previous, thoughts=thoughts)
+            call.front = ResponsesFront(stored=True, previous_response_id=previous, reasoning_items=thoughts)
             body = _encode({**fields, "input": plain})
         if fields.get("store") is False or any(fields.get(name) is not None for name in _ELSEWHERE):
             await self._pipeline.serve(call, body)
