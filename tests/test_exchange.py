@@ -22,7 +22,7 @@ from trunkline.exchange import MAX_ERROR_BODY, PassThrough, Translate
 from trunkline.framing import SSESplitter
 from trunkline.model import CanonicalRequest, Usage
 
-BACK = OpenAIBack(Quirks(who="Acme"))
+BACK = OpenAIBack(Quirks(name="Acme"))
 USAGE = Usage(prompt_tokens=3, completion_tokens=2)
 ASK = {"model": "acme/up", "messages": [{"role": "user", "content": "Hi"}], "whatever": {"x": 1}}
 
@@ -327,7 +327,7 @@ class Forgetful(OpenAIBack):
     """A back with that reader."""
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
-        return Unending(self.quirks.who)
+        return Unending(self.quirks.name)
 
 
 def test_no_answer_ends_without_an_end() -> None:

@@ -142,7 +142,7 @@ class AnswerCache:
             digest.update(part.encode() + b"\0")
         digest.update(b"%b\0%b\0" % (request.path.encode(), request.query))
         for name, value in request.headers:
-            if name in front.conventions.passes:
+            if name in front.conventions.forwarded_headers:
                 digest.update(b"%b:%b\0" % (name, value))
         digest.update(b"\0" + request.body)
         return digest.hexdigest()
@@ -220,7 +220,7 @@ def _has_side_effects(request: Request) -> bool:
     return (
         summary is None
         or summary.load is not None
-        or (request.front.operation == "other" and summary.model is None)
+        or (summary.model is None and request.front.may_name_no_model)
     )
 
 

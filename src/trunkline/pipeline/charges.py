@@ -22,7 +22,7 @@ def charge_of(attempt: Attempt, prices: PriceBook) -> Charge:
     """
     candidate, exchange, response = attempt.candidate, attempt.exchange, attempt.response
     request = response.request
-    if request.front.operation == "other":  # images and audio: their price elsewhere is not known
+    if not request.front.has_countable_tokens:  # images and audio: their price elsewhere is not known
         free = prices.rates_of(candidate.provider, candidate.model, countable=False)
         return _UNKNOWN if free is None else _FREE
     usage, estimated = exchange.usage, False

@@ -182,9 +182,9 @@ class Pipeline:
         local_only = request.key is not None and request.key.local_only
         model = summary.model
         if model is None:
-            if request.front.operation == "other":
+            if request.front.may_name_no_model:
                 return self.router.nameless(request.provider, local_only)
-            model = self.router.default_model(request.provider or request.front.home)
+            model = self.router.default_model(request.provider or request.front.default_provider)
         operation = summary.operation or request.front.operation
         return self.router.pool(model, operation, request.provider, local_only)
 
@@ -300,7 +300,7 @@ class Pipeline:
             active.current = attempt
             response.served_by = b"%bx-trunkline-attempts: %d\r\n" % (candidate.lines, len(active.attempts))
             if not response.client_gone:
-                if request.query or request.front.conventions.passes:
+                if request.query or request.front.conventions.forwarded_headers:
                     exchange.forward_head(request.headers, request.query)
                 if active.trace is not None:
                     attempt.span_id, traceparent = active.trace.attempt_header()

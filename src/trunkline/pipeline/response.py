@@ -124,7 +124,7 @@ class Response:
         self.started = self.finished = True
         self.status = error.status
         lines = self.head_lines(b"application/json") + error_lines(error)
-        self.responder.send(error.status, lines, error.body or self.request.front.error(error))
+        self.responder.send(error.status, lines, error.body or self.request.front.error_body(error))
 
     def head_lines(self, content_type: bytes) -> Lines:
         """The header lines of an answer, but for those of its connection."""

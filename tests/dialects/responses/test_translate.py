@@ -14,7 +14,7 @@ from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.dialects.responses import RESPONSES
 from trunkline.exchange import Translate
 
-OPENAI, OLLAMA = OpenAIBack(Quirks(who="Acme", history_reasoning="reasoning")), OllamaBack()
+OPENAI, OLLAMA = OpenAIBack(Quirks(name="Acme", history_reasoning_field="reasoning")), OllamaBack()
 
 ASK: dict[str, Any] = {
     "model": "llama",
