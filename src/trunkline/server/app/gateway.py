@@ -35,7 +35,7 @@ from trunkline.server.endpoints.stored_responses import ResponseStore
 from trunkline.server.http.admission import Admission, RequestIds
 from trunkline.server.http.async_handler import AsyncHandler
 from trunkline.server.http.dispatcher import Cancellable, Dispatcher
-from trunkline.server.redis.cache import RedisAnswers, cache_rule
+from trunkline.server.redis.cache import RedisAnswers, cache_policy
 from trunkline.settings import Exposure, Settings
 from trunkline.transport import Client
 
@@ -139,7 +139,7 @@ class Gateway:
         self.guard.reconfigure(
             rulebook(wiring.settings, self._policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
-        self.cache.reconfigure(cache_rule(wiring.settings))
+        self.cache.reconfigure(cache_policy(wiring.settings))
         self.responses.reconfigure(wiring.settings.responses)
         self.pipeline.reconfigure(wiring.router, wiring.pipeline_settings)
 
