@@ -28,8 +28,8 @@ class Events(EventInspector):
     def __init__(self) -> None:
         super().__init__("Ex", decode_ordinary)
 
-    def _note(self, said: bytes) -> bool:
-        record = self._read(decode, said)
+    def _inspect(self, payload: bytes) -> bool:
+        record = self._decode(decode, payload)
         if record is None:
             return False
         if record.error is not None:
@@ -41,8 +41,8 @@ class Events(EventInspector):
 
 
 class Body(BodyInspector):
-    def _note(self, body: bytes) -> None:
-        record = self._read(decode, body)
+    def _inspect(self, body: bytes) -> None:
+        record = self._decode(decode, body)
         self.model = None if record is None else record.text
 
 

@@ -60,7 +60,7 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
         """The dialect that it is asked in; ``who`` is its name in error texts."""
         if self.quirks is None:
             return AnthropicBack(who)
-        return OpenAIBack(msgspec.structs.replace(self.quirks, who=who))
+        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who))
 
 
 def plain_model(item: Mapping[str, Any]) -> ModelInfo:
@@ -196,7 +196,10 @@ OPENAI: Final = VendorSpec(
     title="OpenAI",
     url="https://api.openai.com/v1",
     quirks=Quirks(
-        who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset(), profiles=OPENAI_REASONING
+        name="OpenAI",
+        max_tokens_field="max_completion_tokens",
+        extra_sampling=frozenset(),
+        profiles=OPENAI_REASONING,
     ),
     speaks=("responses",),
     drop={
@@ -212,12 +215,12 @@ OPENROUTER: Final = VendorSpec(
     title="OpenRouter",
     url="https://openrouter.ai/api/v1",
     quirks=Quirks(
-        who="OpenRouter",
+        name="OpenRouter",
         endpoints={each: path for each, path in ENDPOINTS.items() if each != "other"},
         reasoning="object",
-        history_reasoning="reasoning",
-        ask_usage=False,
-        routes=True,
+        history_reasoning_field="reasoning",
+        usage_on_request=False,
+        takes_routing=True,
     ),
     speaks=("anthropic", "responses"),
     headers={"X-Title": "Trunkline"},
@@ -231,12 +234,12 @@ CEREBRAS: Final = VendorSpec(
     title="Cerebras",
     url="https://api.cerebras.ai/v1",
     quirks=Quirks(
-        who="Cerebras",
+        name="Cerebras",
         endpoints={"chat": "/chat/completions", "completions": "/completions"},
-        max_tokens="max_completion_tokens",
-        knobs=frozenset(),
-        counts_calls=False,
-        ask_usage=False,
+        max_tokens_field="max_completion_tokens",
+        extra_sampling=frozenset(),
+        numbers_tool_calls=False,
+        usage_on_request=False,
     ),
     drop={
         "*": frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),

@@ -189,8 +189,8 @@ class Gateway:
     async def _ping_silent_streams(self) -> None:
         while True:
             await asyncio.sleep(PING_S)
-            for call in list(self.pipeline.active):
-                call.beat()
+            for active in list(self.pipeline.active):
+                active.keep_alive()
 
     # Another configuration
 
@@ -264,7 +264,7 @@ class Gateway:
             self._spending.close()
         if self._store is not None:
             self._store.close()
-        for answers in (self.cache.answers, self.responses.answers):
+        for answers in (self.cache.store, self.responses.store):
             if isinstance(answers, RedisAnswers):
                 await answers.aclose()
 

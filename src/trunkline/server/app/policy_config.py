@@ -18,6 +18,7 @@ from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import PriceBook
 from trunkline.policy.rules import BudgetRule, CounterKey, LimitRule, Rulebook
+from trunkline.server.app.webhook import WebhookError, post_json
 
 if TYPE_CHECKING:
     from trunkline.ledger.policies import Period, StoredLimit
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from trunkline.settings import Settings
     from trunkline.settings.sections import LimitRule as ConfiguredLimit
 
-WEBHOOK_TIMEOUT_S: Final = 10.0
 REPLAY_S: Final = 10.0
 """Seconds that a first look at a budget waits for usage that a killed process left in its journal."""
 
@@ -214,10 +214,7 @@ class BudgetWarnings:
 
 
 async def _post(url: str, payload: dict[str, Any]) -> None:
-    import httpx  # its import takes a tenth of a second, which no start waits for
-
     try:
-        async with httpx.AsyncClient(timeout=WEBHOOK_TIMEOUT_S) as client:
-            (await client.post(url, json=payload)).raise_for_status()
-    except httpx.HTTPError as error:
-        log.error("a budget's webhook failed", reason=type(error).__name__)
+        await post_json(url, payload)
+    except WebhookError as error:
+        log.error("a budget's webhook failed", reason=error.reason)

@@ -100,9 +100,9 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
     if not (isinstance(provider, HttpProvider) and provider.speaks(MESSAGES.dialect)):
         MESSAGES.parse(message)
     if isinstance(provider, HttpProvider) and isinstance(provider.back, AnthropicBack):
-        body = provider.back.rewrite(context.body, summary, candidate.model, NO_DEFAULTS)
+        body = provider.back.patch(context.body, summary, candidate.model, NO_DEFAULTS)
         path = provider.back.target("chat", None) or ""
-        headers = [pair for pair in context.headers if pair[0] in MESSAGES.conventions.passes]
+        headers = [pair for pair in context.headers if pair[0] in MESSAGES.conventions.forwarded_headers]
         answer = await provider.get_json(candidate.upstream, path + _COUNT, body, headers)
         return Page(msgspec.json.encode(answer))
     return Page(msgspec.json.encode({"input_tokens": prompt_tokens(context.body, USUAL_BYTES)}))

@@ -16,9 +16,11 @@ import msgspec
 
 from trunkline.dialects.responses import ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
+from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import AnswerStore, RecordingResponder
-from trunkline.pipeline.call import CachedAnswer, Call
 from trunkline.pipeline.pipeline import Pipeline
+from trunkline.pipeline.request import Request
+from trunkline.pipeline.response import CachedAnswer
 from trunkline.server.endpoints.response_items import (
     InputItem,
     Item,
@@ -50,56 +52,61 @@ _encode: Final = msgspec.json.encode
 class ResponseStore:
     """The stored responses of a gateway. It serves the requests whose responses are to be stored."""
 
-    def __init__(self, answers: AnswerStore, pipeline: Pipeline, rule: ResponsesRule) -> None:
+    def __init__(self, store: AnswerStore, pipeline: Pipeline, rule: ResponsesRule) -> None:
         """Store responses.
 
         Args:
-            answers: where they are stored.
+            store: where they are stored.
             pipeline: answers the requests.
             rule: the settings' section on stored responses.
         """
-        self.answers = answers
+        self.store = store
         self._pipeline = pipeline
         self.reconfigure(rule)
 
     def reconfigure(self, rule: ResponsesRule) -> None:
         """Use this rule from the next request on."""
         self.rule = rule
-        self.answers.resize(rule.max_bytes)
+        self.store.resize(rule.max_bytes)
 
-    async def serve(self, call: Call, body: bytes) -> None:
+    async def serve(self, active: ActiveRequest) -> None:
         """Like :meth:`.Pipeline.serve`, with the conversation so far put before the request's input."""
+        request, response = active.request, active.response
         try:
-            call.summary = call.front.summarize(body)
-            fields = _decode(body)
-            earlier, given = await asyncio.ensure_future(self._resolve(call, fields))
+            if request.problem is not None:
+                raise request.problem
+            fields = _decode(request.body)
+            earlier, given = await asyncio.ensure_future(self._resolve(request, fields))
+            if earlier or any(each.stored for each in given):
+                plain, reasoning = separate_reasoning([*earlier, *given])
+                # An upstream that stores responses too must not put the conversation so far there once more.
+                previous = fields.pop("previous_response_id", None)
+                front = ResponsesFront(stored=True, previous_response_id=previous, reasoning_items=reasoning)
+                active.replace(front, _encode({**fields, "input": plain}))
         except GatewayError as error:
-            call.refuse(error)
-            self._pipeline.settle(call)
+            response.refuse(error)
+            self._pipeline.settle(active)
             return
         items = [each.item for each in (*earlier, *given)]
-        if earlier or any(each.stored for each in given):
-            plain, reasoning = separate_reasoning([*earlier, *given])
-            # An upstream that stores responses too must not put the conversation so far there once more.
-            previous = fields.pop("previous_response_id", None)
-            call.front = ResponsesFront(stored=True, previous=previous, thoughts=reasoning)
-            body = _encode({**fields, "input": plain})
         if fields.get("store") is False or any(fields.get(name) is not None for name in _UPSTREAM_INPUT):
-            await self._pipeline.serve(call, body)
+            await self._pipeline.serve(active)
             return
-        recording = RecordingResponder(call.responder, self.rule.max_bytes // _SHARE)
-        call.responder = recording
-        await self._pipeline.serve(call, body)
-        if call.error is None and call.status == 200 and not call.gone and not recording.full:
-            self._store(call, recording, items)
+        recording = RecordingResponder(response.responder, self.rule.max_bytes // _SHARE)
+        response.responder = recording
+        await self._pipeline.serve(active)
+        answered = response.error is None and response.status == 200 and not response.client_gone
+        if answered and not recording.full:
+            self._keep(active, recording, items)
 
-    async def _resolve(self, call: Call, fields: dict[str, Any]) -> tuple[list[InputItem], list[InputItem]]:
+    async def _resolve(
+        self, request: Request, fields: dict[str, Any]
+    ) -> tuple[list[InputItem], list[InputItem]]:
         """The items of the conversation before this request, and the request's own."""
-        earlier = [InputItem(item, stored=True) for item in await self._conversation(call, fields)]
+        earlier = [InputItem(item, stored=True) for item in await self._conversation(request, fields)]
         given = []
         for item in input_items_of(fields.get("input")):
             item_id = referenced_id(item)
-            stored = None if item_id is None else await self._stored_item(call.key, item_id)
+            stored = None if item_id is None else await self._stored_item(request.key, item_id)
             given.append(InputItem(item, stored=False) if stored is None else InputItem(stored, stored=True))
         return earlier, given
 
@@ -111,13 +118,13 @@ class ResponseStore:
         found = next((item for item in output if item.get("id") == item_id), None)
         return None if found is None else as_input(found, response_id)
 
-    async def _conversation(self, call: Call, fields: dict[str, Any]) -> list[Any]:
+    async def _conversation(self, request: Request, fields: dict[str, Any]) -> list[Any]:
         """The items of the conversation up to this request."""
         previous = fields.get("previous_response_id")
         if previous is None:
             return []
-        response = await self._find(call.key, str(previous))
-        items = await self.answers.find(_name(call.key, f"{previous}:input"), time.time())
+        response = await self._find(request.key, str(previous))
+        items = await self.store.find(_name(request.key, f"{previous}:input"), time.time())
         if response is None or items is None:
             raise CallerError(
                 f"Previous response with id '{redact(str(previous), 100)}' not found",
@@ -128,7 +135,7 @@ class ResponseStore:
         output = (as_input(item, str(previous)) for item in _decode(response.body).get("output", ()))
         return [*_decode(items.body), *(item for item in output if item is not None)]
 
-    def _store(self, call: Call, recording: RecordingResponder, items: list[Any]) -> None:
+    def _keep(self, active: ActiveRequest, recording: RecordingResponder, items: list[Any]) -> None:
         body = b"".join(recording.pieces)
         response = _final_response(body) if recording.streaming else body
         if response is None:
@@ -137,12 +144,17 @@ class ResponseStore:
         now = time.time()
         for name, data in ((f"{response_id}", response), (f"{response_id}:input", _encode(items))):
             answer = CachedAnswer(
-                streaming=False, content_type=JSON, lines=b"", body=data, provider="", model=call.model or ""
+                streaming=False,
+                content_type=JSON,
+                lines=b"",
+                body=data,
+                provider="",
+                model=active.model or "",
             )
-            self.answers.keep(_name(call.key, name), answer, self.rule.ttl_s, now)
+            self.store.keep(_name(active.request.key, name), answer, self.rule.ttl_s, now)
 
     async def _find(self, key: ApiKey | None, response_id: str) -> CachedAnswer | None:
-        return await self.answers.find(_name(key, response_id), time.time())
+        return await self.store.find(_name(key, response_id), time.time())
 
     async def show(self, key: ApiKey | None, response_id: str) -> Page:
         """A stored response.
@@ -167,7 +179,7 @@ class ResponseStore:
             CallerError: 404; or the query is wrong.
         """
         await self.show(key, response_id)
-        items = await self.answers.find(_name(key, f"{response_id}:input"), time.time())
+        items = await self.store.find(_name(key, f"{response_id}:input"), time.time())
         if items is None:
             raise _not_found(response_id)
         return Page(_encode(paginate(list_input(_decode(items.body), response_id), query)))
@@ -180,7 +192,7 @@ class ResponseStore:
         """
         await self.show(key, response_id)
         for name in (response_id, f"{response_id}:input"):
-            await self.answers.drop(_name(key, name))
+            await self.store.drop(_name(key, name))
         return Page(_encode({"id": response_id, "object": "response", "deleted": True}))
 
 

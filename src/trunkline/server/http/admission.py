@@ -11,7 +11,7 @@ import secrets
 from typing import Final
 
 from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
-from trunkline.pipeline.call import Lines
+from trunkline.pipeline.response import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
 from trunkline.server.http.page import Headers
 from trunkline.settings import Settings

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from trunkline.errors import GatewayError
 from trunkline.pipe import Pipe
-from trunkline.pipeline.call import Lines
+from trunkline.pipeline.response import Lines
 from trunkline.server.http.dispatcher import Cancellable, HttpServices
 from trunkline.server.http.request_head import PageObserver, RequestHead
 
@@ -61,7 +61,7 @@ class GatewayApp(Generic[GatewayT]):
         if scope["type"] == "http":
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             query = scope.get("query_string", b"")
-            head = self.gateway.dispatcher.open(scope["method"], path, scope["headers"], query)
+            head = self.gateway.dispatcher.read_head(scope["method"], path, scope["headers"], query)
             if head is not None:
                 await _Exchange(self, head, scope, receive, send).run()
                 return
@@ -133,7 +133,7 @@ class _Exchange:
         if error is not None:
             gateway.dispatcher.refuse(head, self, error)
         else:
-            self._handle = gateway.dispatcher.enter(head, self, body, self._scope.get("client"))
+            self._handle = gateway.dispatcher.dispatch(head, self, body, self._scope.get("client"))
         await self._answer(self._watch())
 
     async def _answer(self, watch: Coroutine[Any, Any, None]) -> None:

@@ -56,7 +56,7 @@ class ModelRoute(msgspec.Struct, frozen=True):
 
     def render(self, error: GatewayError) -> bytes:
         """An error's body in the front's dialect."""
-        return self.front.error(error)
+        return self.front.error_body(error)
 
     def extra_lines(self, request_id: bytes) -> bytes:
         """Header lines of an answer that the gateway gives itself."""
