@@ -118,7 +118,8 @@ class Gateway:
         self.dispatcher = Dispatcher(self, endpoint_services)
         self.dispatcher.reconfigure()
         self.reloader: Reloader | None = None
-        """Takes over changed settings, where whoever started the gateway has said how to read them."""
+        """Takes over changed settings. None where the gateway was started without a way to read them
+        again."""
         self._pinger: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -151,12 +152,12 @@ class Gateway:
         self.guard.reconfigure(rulebook(settings, policies), self.guard.prices, settings.budget_max_tokens)
 
     async def refresh_policies(self) -> None:
-        """Read the store's policies now: somebody has changed them here."""
+        """Read the store's policies now, after a change through this gateway."""
         if self._policy_watcher is not None:
             await self._policy_watcher.refresh()
 
     def store(self) -> Store:
-        """The database, opened when it is first asked for. Slow: for threads.
+        """The database, opened at the first call. Slow: to be called in a thread.
 
         Raises:
             StoreError: it cannot be opened.

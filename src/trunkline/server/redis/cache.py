@@ -82,12 +82,12 @@ class RedisAnswers:
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
-    async def _write(self, name: str, kept: CachedAnswer, ttl_s: float, now: float) -> None:
+    async def _write(self, name: str, answer: CachedAnswer, ttl_s: float, now: float) -> None:
         from redis.exceptions import RedisError
 
         try:
             milliseconds = max(1, int(ttl_s * 1000))
-            await self._redis.set(f"{self._prefix}:answer:{name}", self._encode(kept), px=milliseconds)
+            await self._redis.set(f"{self._prefix}:answer:{name}", self._encode(answer), px=milliseconds)
         except (RedisError, OSError) as error:
             self._failed(error, now)
 
