@@ -35,7 +35,7 @@ from trunkline.server.endpoints.stored_responses import ResponseStore
 from trunkline.server.http.admission import Admission, RequestIds
 from trunkline.server.http.async_handler import AsyncHandler
 from trunkline.server.http.dispatcher import Cancellable, Dispatcher
-from trunkline.server.redis.cache import RedisAnswers, cache_rule
+from trunkline.server.redis.cache import RedisAnswers, cache_policy
 from trunkline.settings import Exposure, Settings
 from trunkline.transport import Client
 
@@ -118,7 +118,8 @@ class Gateway:
         self.dispatcher = Dispatcher(self, endpoint_services)
         self.dispatcher.reconfigure()
         self.reloader: Reloader | None = None
-        """Takes over changed settings, where whoever started the gateway has said how to read them."""
+        """Takes over changed settings. None where the gateway was started without a way to read them
+        again."""
         self._pinger: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -139,7 +140,7 @@ class Gateway:
         self.guard.reconfigure(
             rulebook(wiring.settings, self._policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
-        self.cache.reconfigure(cache_rule(wiring.settings))
+        self.cache.reconfigure(cache_policy(wiring.settings))
         self.responses.reconfigure(wiring.settings.responses)
         self.pipeline.reconfigure(wiring.router, wiring.pipeline_settings)
 
@@ -151,12 +152,12 @@ class Gateway:
         self.guard.reconfigure(rulebook(settings, policies), self.guard.prices, settings.budget_max_tokens)
 
     async def refresh_policies(self) -> None:
-        """Read the store's policies now: somebody has changed them here."""
+        """Read the store's policies now, after a change through this gateway."""
         if self._policy_watcher is not None:
             await self._policy_watcher.refresh()
 
     def store(self) -> Store:
-        """The database, opened when it is first asked for. Slow: for threads.
+        """The database, opened at the first call. Slow: to be called in a thread.
 
         Raises:
             StoreError: it cannot be opened.

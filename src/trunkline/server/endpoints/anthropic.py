@@ -77,8 +77,8 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
     the size of the request.
 
     Raises:
-        CallerError: the request is not valid, or nobody has its model.
-        ProviderError: the upstream did not tell.
+        CallerError: the request is not valid, or no provider has its model.
+        ProviderError: the upstream did not count.
     """
     # A request to count may lack ``max_tokens``, which a message must have.
     message = msgspec.json.encode({"max_tokens": 1, **json_object(context.body)})

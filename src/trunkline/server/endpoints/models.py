@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ModelCatalog(Protocol):
-    """What endpoints need that show models or look for one."""
+    """What endpoints need that list models or look one up."""
 
     catalog: Catalog
     router: Router
@@ -73,7 +73,7 @@ def model_object(services: ModelCatalog, provider: str, model: ModelInfo, *, pin
     that a request keeps its fallbacks), else with the provider's prefix.
 
     Args:
-        services: whose router is asked.
+        services: the catalog and the router.
         provider: the name of the model's provider.
         model: what discovery knows.
         pinned: the path of the request names the provider already.
@@ -98,12 +98,12 @@ async def find_candidates(services: ModelCatalog, model: str, only: str | None =
     """The upstreams that have a model, in the order in which they would be asked for it.
 
     Args:
-        services: whose router is asked.
+        services: the catalog and the router.
         model: as the client wrote it.
         only: the provider that the path names.
 
     Raises:
-        CallerError: nobody has it, or it may not be used.
+        CallerError: no provider has it, or it may not be used.
     """
     await wait_for_discovery(services)
     try:

@@ -1,6 +1,6 @@
 """Which route stands at which path: the tables of the data plane.
 
-How a path is looked up in them is said in :mod:`trunkline.server.http.routes`.
+:mod:`trunkline.server.http.routes` looks paths up in them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class EndpointServices(
     fleet.ManagedFleet,
     Protocol,
 ):
-    """What all endpoints together need of the gateway."""
+    """What all endpoints together need of the gateway. mypy checks here that none needs more."""
 
 
 SyncEndpoint: TypeAlias = Callable[Concatenate[EndpointServices, Headers, ...], Page]

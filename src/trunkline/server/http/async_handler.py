@@ -84,7 +84,7 @@ class AsyncHandler:
         self._task.add_done_callback(lambda _: handlers.discard(self))
 
     def disconnected(self) -> None:
-        """The client has gone: stop this request, and everything that was begun for it."""
+        """Stop this request, and everything that was begun for it: the client has disconnected."""
         self._task.cancel()
 
     def pause(self) -> None:

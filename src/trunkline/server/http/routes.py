@@ -175,7 +175,8 @@ class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LONGEST_MISTAKE: Final = 128
-"""Characters of a path for which a similar one is looked up: nobody without a key shall take much time."""
+"""Characters of a path for which a similar one is looked up: a request without a key must not take much
+time."""
 
 
 class Routes:
@@ -245,13 +246,13 @@ class Routes:
         return None
 
     def nothing_at(self, path: str) -> CallerError:
-        """The error for a path without a route; it names the path that may have been meant."""
+        """The error for a path without a route; it suggests a similar path."""
         similar = self._similar(path) if len(path) <= _LONGEST_MISTAKE else None
         hint = f"; did you mean {similar}?" if similar else ""
         return CallerError(f"There is nothing at {redact_path(path)}{hint}", NOT_FOUND)
 
     def _similar(self, path: str) -> str | None:
-        """The dialect's path that is meant: mostly a base address has a /v1 too many or lacks one."""
+        """The path of a dialect to suggest: mostly a base address has a /v1 too many or lacks one."""
         paths = self._table.dialects
         first, _, rest = path[1:].rstrip("/").partition("/")
         if f"/{rest}" in paths:
