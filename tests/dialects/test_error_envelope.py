@@ -88,7 +88,7 @@ ANSWERS: dict[str, tuple[int, object, Kind, str, str | None, str | None]] = {
     ),
     "a list": (
         413, [1],
-        errors.TOO_LARGE, "Acme refused the canonical with status 413", None, "request_too_large",
+        errors.TOO_LARGE, "Acme refused the request with status 413", None, "request_too_large",
     ),
 }  # fmt: skip
 

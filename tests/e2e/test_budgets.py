@@ -195,9 +195,9 @@ async def test_redis_that_is_lost(stack: AsyncExitStack, tmp_path: Path, closed:
     )
     assert await ask_all(nodes, 1) == [200]
     own.stop()
-    sharing = node.gateway._sharing
-    assert sharing is not None
-    await until(lambda: sharing.away)
+    shared = node.gateway._shared
+    assert shared is not None
+    await until(lambda: shared.counters.away)
     statuses = await ask_all(nodes, 60)
     if closed:
         assert statuses.count(503) >= 50  # what was leased before may still be used
@@ -206,5 +206,5 @@ async def test_redis_that_is_lost(stack: AsyncExitStack, tmp_path: Path, closed:
         assert 20 <= statuses.count(200) <= 20 + 10
         assert set(statuses) == {200, 429}
     own.start()
-    await until(lambda: not sharing.away)
+    await until(lambda: not shared.counters.away)
     assert await ask_all(nodes, 30) == [200] * 30

@@ -142,7 +142,7 @@ async def test_nodes_share_it_through_redis(mock: MockUpstream, redis: Redis, tm
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(serving(how)) for _ in range(2)]
         await ask(one, QUESTION)
-        answers = one.gateway.cache.answers
+        answers = one.gateway.cache.store
         assert isinstance(answers, RedisAnswers)
         await answers.settled()
         assert seen(await ask(two, QUESTION)) == "hit"

@@ -40,7 +40,7 @@ async def fleet(
             **{"max_retries": 2, "ollama_max_retries": 2, "breaker_failures": 5, **changes},
         )
         running = await stack.enter_async_context(serving(settings))
-        await running.gateway.settle()
+        await running.gateway.catalog.settle(GUARD)
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=running.url, headers=HEADERS, timeout=GUARD)
         )

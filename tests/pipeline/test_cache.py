@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.test_pipeline import Client
+from tests.pipeline.requests import make_request
 from trunkline.dialects import anthropic, ollama, openai
 from trunkline.dialects.base import Front
 from trunkline.dialects.openai.relay import OtherFront
 from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
-from trunkline.pipeline.call import Call
 
 CHAT = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'
 SPEECH = OtherFront("/audio/speech")
@@ -19,9 +18,8 @@ SPEECH = OtherFront("/audio/speech")
 
 def name(front: Front, path: str, body: bytes = CHAT, query: bytes = b"", **headers: str) -> str | None:
     lines = [(each.replace("_", "-").encode(), value.encode()) for each, value in headers.items()]
-    call = Call(Client(), front, path, "req_1", headers=lines, query=query)
-    call.summary = front.summarize(body)
-    return AnswerCache(MemoryStore(1000), lambda: 0.0, CachePolicy(enabled=True)).name_of(call, body)
+    request = make_request(body, front, path, headers=lines, query=query)
+    return AnswerCache(MemoryStore(1000), lambda: 0.0, CachePolicy(enabled=True)).name_of(request, None)
 
 
 def test_what_is_asked_alike_is_the_same() -> None:

@@ -298,7 +298,8 @@ async def test_what_an_upstream_reports_counts_before_all_prices(
     attempt.exchange.usage = Usage(prompt_tokens=7, cost=cost)
     attempt.receiver.done(b"{}")
     await asked.end()
-    assert (asked.call.spent.cost, asked.call.spent.source) == (micros, source)
+    charge = asked.active.attempts[-1].charge
+    assert (charge.cost, charge.source) == (micros, source)
 
 
 # The bundled table

@@ -39,7 +39,7 @@ def show(config: Path | None, *, provider: str | None, as_json: bool) -> int:
 async def _ask(settings: Settings, only: str | None) -> tuple[list[dict[str, Any]], list[str]]:
     """OpenAI's model objects, as the gateway would list them, and the providers that did not answer."""
     from trunkline.server.app.gateway import Gateway
-    from trunkline.server.endpoints.pages import model_object
+    from trunkline.server.endpoints.models import model_object
 
     gateway = Gateway(settings, Exposure("127.0.0.1", (), auth_required=True, open_network=False))
     try:

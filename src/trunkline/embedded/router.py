@@ -24,8 +24,10 @@ from trunkline.embedded.registry import as_provider
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.framing import SSESplitter
 from trunkline.pipe import Pipe
-from trunkline.pipeline.call import Call, Lines
+from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.pipeline import Pipeline, PipelineSettings
+from trunkline.pipeline.request import Request
+from trunkline.pipeline.response import Lines, Response
 from trunkline.providers.base import Provider
 from trunkline.providers.schemas import (
     ChatCompletionChunk,
@@ -118,7 +120,7 @@ class LLMRouter:
         ]
         self._rules[name] = RouteRule(targets, LoadBalanceStrategy(strategy or self.strategy).value)
         self._router = self._wire(self._router)
-        self._pipeline.reconfigure(self._router, self._pipeline.patience)
+        self._pipeline.reconfigure(self._router, self._pipeline.settings)
 
     def list_models(self) -> list[str]:
         """The routes' names."""
@@ -163,7 +165,7 @@ class LLMRouter:
                         yield ChatCompletionChunk.model_validate_json(payload)
             collector.check()
         finally:
-            collector.call.disconnected()
+            collector.active.disconnected()
 
     async def aclose(self) -> None:
         """Close the providers' connections."""
@@ -178,13 +180,21 @@ class LLMRouter:
             collector.check()
             return answer.model_validate_json(body)
         finally:
-            collector.call.disconnected()
+            collector.active.disconnected()
 
     def _send(self, front: Front, req: Any) -> _Collector:
         self._check(req.model)
-        collector = _Collector(front, f"lib_{next(self._ids)}")
         body = req.model_dump_json(exclude_none=True).encode()
-        immediate.run(self._pipeline.serve(collector.call, body))
+        request = Request(
+            front=front,
+            path="",
+            request_id=f"lib_{next(self._ids)}",
+            body=body,
+            received_at=time.perf_counter(),
+            summary=front.summarize(body),
+        )
+        collector = _Collector(request)
+        immediate.run(self._pipeline.serve(collector.active))
         return collector
 
     def _check(self, model: str) -> None:
@@ -216,12 +226,12 @@ class LLMRouter:
 class _Collector:
     """A ``Responder`` whose pieces a coroutine reads."""
 
-    def __init__(self, front: Front, request_id: str) -> None:
-        self.call = Call(self, front, "", request_id)
-        self.body = Pipe(self.call.pause, self.call.resume)
+    def __init__(self, request: Request) -> None:
+        self.active = ActiveRequest(request, Response(request, self))
+        self.body = Pipe(self.active.pause, self.active.resume)
 
     def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """A whole answer; that of an error is in ``call.error``."""
+        """A whole answer; that of an error is in ``response.error``."""
         if status < 400:
             self.body.feed(body)
         self.body.end()
@@ -239,5 +249,6 @@ class _Collector:
 
     def check(self, payload: bytes = b"") -> None:
         """Raise what went wrong, instead of handing on the event that says so."""
-        if self.call.error is not None and (not payload or payload.startswith(b'{"error"')):
-            raise self.call.error
+        error = self.active.response.error
+        if error is not None and (not payload or payload.startswith(b'{"error"')):
+            raise error

@@ -76,7 +76,8 @@ class AccessLog:
         """:param level: LOG_LEVEL. :param sink: where lines go; None is standard error."""
         self._encode = _encode_json if log_format == "json" else _encode_console
         self._sink = sink or Sink(_STDERR)
-        self._least = _LEAST_STATUS[level]
+        self.least_status = _LEAST_STATUS[level]
+        """The lowest status that is logged: lines for lower ones need not be made."""
         self._capacity = capacity
         self._delay_s = delay_s
         self._pending: list[RequestLine] = []
@@ -96,13 +97,9 @@ class AccessLog:
         if self._pending:
             self._arm()
 
-    def wants(self, status: int) -> bool:
-        """Whether a request with this status is logged: what nobody reads need not be made."""
-        return status >= self._least
-
     def emit(self, line: RequestLine) -> None:
         """Note one request."""
-        if not self.wants(line.status):
+        if line.status < self.least_status:
             return
         if len(self._pending) >= self._capacity:
             self._refused += 1

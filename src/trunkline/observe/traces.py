@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from trunkline.errors import GatewayError
 from trunkline.settings import SettingsError
 
 HEADER: Final = b"traceparent"
@@ -36,18 +35,15 @@ class ForwardedTrace:
     def __init__(self, header: bytes) -> None:
         self._header = header
 
-    def depart(self) -> tuple[bytes, bytes]:
-        """The caller's own header, for an upstream."""
-        return HEADER, self._header
-
-    def land(self, now: float, failure: GatewayError | None) -> None:
-        """Nothing to note: the gateway makes no span of it."""
+    def attempt_header(self) -> tuple[int, tuple[bytes, bytes]]:
+        """The header that an upstream is sent, which is the caller's own; no span is made here (id 0)."""
+        return 0, (HEADER, self._header)
 
 
 class Trace:
     """Where one request stands in a trace."""
 
-    __slots__ = ("_flags", "attempts", "ended", "failure", "parent", "span_id", "trace_id")
+    __slots__ = ("_flags", "parent", "span_id", "trace_id")
 
     def __init__(self, trace_id: int = 0, parent: int | None = None, flags: int = _SAMPLED) -> None:
         """``parent`` is the caller's span; without one a new trace begins here."""
@@ -55,23 +51,11 @@ class Trace:
         self.parent = parent
         self._flags = flags
         self.span_id = _new_id(64)
-        self.attempts: list[int] = []
-        """Ids of the attempts' spans, in their order."""
-        self.ended: float | None = None
-        """When the last of them was over."""
-        self.failure: GatewayError | None = None
-        """How it failed, if it did."""
 
-    def depart(self) -> tuple[bytes, bytes]:
-        """The header for an upstream: a new attempt begins, whose span is the upstream's parent."""
-        attempt = _new_id(64)
-        self.attempts.append(attempt)
-        self.ended = self.failure = None
-        return HEADER, b"00-%032x-%016x-%02x" % (self.trace_id, attempt, self._flags)
-
-    def land(self, now: float, failure: GatewayError | None) -> None:
-        """The attempt is over."""
-        self.ended, self.failure = now, failure
+    def attempt_header(self) -> tuple[int, tuple[bytes, bytes]]:
+        """The id of an attempt's span, and the header that makes it the parent of the upstream's span."""
+        span_id = _new_id(64)
+        return span_id, (HEADER, b"00-%032x-%016x-%02x" % (self.trace_id, span_id, self._flags))
 
 
 def trace_of(header: bytes | None, on: bool) -> Trace | ForwardedTrace | None:

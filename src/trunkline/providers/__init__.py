@@ -1,4 +1,4 @@
-"""Providers: who can answer, how they are reached, and what is peculiar to each.
+"""Providers: who answers requests, how they are reached, and what is particular to each.
 
 ``base`` holds the Protocols; ``rows`` the providers that are only data; ``wire`` carries exchanges over the
 transport; ``ollama``, ``openrouter`` and ``custom`` have behaviour of their own; ``python`` lends a user's

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_TIMEOUT, CallerError, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Ready, Translate
+from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Translate
 from trunkline.framing import sse
 from trunkline.model import Operation
 from trunkline.providers.base import (
@@ -71,6 +71,8 @@ class PythonProvider:
         self._streams = isinstance(inner, StreamingChatProvider)
         self._back = OpenAIBack(Quirks(who=f"Provider '{name}'", endpoints=endpoints, ask_usage=False))
 
+    fetches_images = False
+
     def supports(self, operation: Operation) -> bool:
         """Chat always; embeddings where the provider has the method."""
         return self._back.target(operation, None) is not None
@@ -92,7 +94,7 @@ class PythonProvider:
             return PassThrough(front, self._back, body, summary, model, wanted, self.name)
         request = front.parse(body)
         if (answer := front.loaded(request, model)) is not None:
-            return Ready(front, self._back, model, answer)
+            return LocalAnswer(front, self._back, model, answer)
         return Translate(
             front,
             self._back,
@@ -135,7 +137,7 @@ class _Run:
     def __init__(self, provider: PythonProvider, exchange: Exchange, receiver: AnswerReceiver) -> None:
         self._provider = provider
         self._exchange = exchange
-        self._outlet = receiver
+        self._receiver = receiver
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self.sent = True
@@ -152,7 +154,7 @@ class _Run:
         self._may_go_on.set()
 
     async def _run(self) -> None:
-        await asyncio.sleep(0)  # an outlet hears nothing before ``open`` has returned
+        await asyncio.sleep(0)  # a receiver is not called before ``open`` has returned
         try:
             last = await self._answer()
         except GatewayError as error:
@@ -168,19 +170,19 @@ class _Run:
             log.exception("a Python provider failed", provider=self._provider.name)
             self._fail(failure)
         else:
-            self._outlet.done(last)
+            self._receiver.done(last)
 
     def _fail(self, error: GatewayError) -> None:
         error.provider = self._provider.name
-        self._outlet.fail(error)
+        self._receiver.fail(error)
 
     async def _answer(self) -> bytes:
         """Put the request to the provider and its answer through the exchange; returns the last bytes."""
-        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.request()
+        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.take_body()
         if exchange.complete:
             return exchange.finish()
         exchange.head(200, ())
-        if exchange.target() == _EMBEDDINGS:
+        if exchange.path == _EMBEDDINGS:
             assert isinstance(inner, EmbeddingProvider)
             return await self._whole(inner.embeddings(_validate(EmbeddingRequest, body)))
         request = _validate(ChatCompletionRequest, body)
@@ -219,7 +221,7 @@ class _Run:
     def _emit(self, out: bytes) -> None:
         """Pass on what is ready, then whatever went wrong after it."""
         if out:
-            self._outlet.emit(out)
+            self._receiver.emit(out)
         if self._exchange.error is not None:
             raise self._exchange.error
 

@@ -429,16 +429,16 @@ def test_what_cannot_be_translated_is_refused(fields: dict[str, Any], param: str
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
-        (b"", INVALID_JSON, "The canonical body is empty"),
-        (b" \n", INVALID_JSON, "The canonical body is empty"),
-        (b"{", INVALID_JSON, "The canonical body is not JSON"),
-        (b"model=m", INVALID_JSON, "The canonical body is not JSON"),
-        (b'{"model":NaN}', INVALID_JSON, "The canonical body is not JSON"),
-        (b'{"model":"\xff"}', INVALID_JSON, "The canonical body is not JSON"),
-        (b'{"x":' + b"[" * 100_000, INVALID_JSON, "The canonical body is not JSON"),
-        (b"[]", INVALID_REQUEST, "The canonical body is not a JSON object"),
-        (b"null", INVALID_REQUEST, "The canonical body is not a JSON object"),
-        (b'"text"', INVALID_REQUEST, "The canonical body is not a JSON object"),
+        (b"", INVALID_JSON, "The request body is empty"),
+        (b" \n", INVALID_JSON, "The request body is empty"),
+        (b"{", INVALID_JSON, "The request body is not JSON"),
+        (b"model=m", INVALID_JSON, "The request body is not JSON"),
+        (b'{"model":NaN}', INVALID_JSON, "The request body is not JSON"),
+        (b'{"model":"\xff"}', INVALID_JSON, "The request body is not JSON"),
+        (b'{"x":' + b"[" * 100_000, INVALID_JSON, "The request body is not JSON"),
+        (b"[]", INVALID_REQUEST, "The request body is not a JSON object"),
+        (b"null", INVALID_REQUEST, "The request body is not a JSON object"),
+        (b'"text"', INVALID_REQUEST, "The request body is not a JSON object"),
     ],
 )
 def test_a_body_that_is_no_json_object(read: Any, data: bytes, kind: object, message: str) -> None:

@@ -173,7 +173,7 @@ def test_rewrite_refuses(body: bytes, param: str | None) -> None:
     [
         (400, b'{"error":"x does not support tools"}', errors.INVALID_REQUEST, "x does not support tools"),
         (413, b'{"error":"too big"}', errors.TOO_LARGE, "too big"),
-        (422, b"", errors.UNPROCESSABLE, "Ollama refused the canonical with status 422"),
+        (422, b"", errors.UNPROCESSABLE, "Ollama refused the request with status 422"),
         (401, b'{"error":"unauthorized"}', errors.UPSTREAM_AUTH, "Ollama answered 401: unauthorized"),
         (403, b"", errors.UPSTREAM_AUTH, "Ollama answered 403"),
         (

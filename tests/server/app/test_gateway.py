@@ -11,7 +11,7 @@ import pytest
 from tests.gateways import BEARER, KEY, chat, make_gateway, make_settings, post, serving, until, upstream
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies, StoredKey
-from trunkline.server.app import gateway as gateway_module
+from trunkline.server.app import policy_watcher
 from trunkline.settings import SettingsError
 from trunkline_mock import MockUpstream, Script
 
@@ -45,7 +45,7 @@ class Store:
 
 @pytest.mark.parametrize("blocking", [True, False])
 async def test_keys_come_and_go_while_it_runs(monkeypatch: pytest.MonkeyPatch, blocking: bool) -> None:
-    monkeypatch.setattr(gateway_module, "KEY_REFRESH_S", 0.001)
+    monkeypatch.setattr(policy_watcher, "INTERVAL_S", 0.001)
     store = Store(blocking=blocking)
     async with serving(make_settings(), keys=store) as running:
         find = running.gateway.key_ring.find

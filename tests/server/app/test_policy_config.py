@@ -30,7 +30,7 @@ from trunkline.policy.leases import LeasedCounters
 from trunkline.policy.prices import FREE
 from trunkline.policy.rules import BudgetRule, Caller, CounterKey, CounterRule, Rulebook
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.server.app.policy_config import Charge, Warnings, period, price_book, rulebook
+from trunkline.server.app.policy_config import BudgetWarnings, SpendingReader, period, price_book, rulebook
 from trunkline.server.redis.limits import RedisLeases
 from trunkline.settings import sections
 from trunkline_mock import MockUpstream, Script
@@ -199,7 +199,7 @@ async def test_what_was_spent_is_read_from_the_ledger(database: str) -> None:
         [[row(ids, begin - 5, "1", 100, 1), row(ids, begin + 5, "1", 20, 2), row(ids, begin + 6, "2", 3, 4)]]
     )
     recording.close()
-    spent = Charge(database, ready())
+    spent = SpendingReader(database, ready())
     try:
         assert await spent(CounterKey("key", "1", "usd", "day"), begin) == 20
         assert await spent(CounterKey("key", "1", "used", "day"), begin) == 2
@@ -212,7 +212,7 @@ async def test_what_was_spent_is_read_from_the_ledger(database: str) -> None:
 
 
 async def test_a_database_that_is_away_leaves_budgets_unchecked_and_says_so(tmp_path: Path) -> None:
-    spent = Charge(f"sqlite:///{tmp_path}/none/trunkline.db", ready())
+    spent = SpendingReader(f"sqlite:///{tmp_path}/none/trunkline.db", ready())
     (tmp_path / "none").write_text("a file where a folder is needed")
     with capture_logs() as logs, pytest.raises(GatewayError, match="Budgets cannot be checked") as caught:
         await spent(CounterKey("key", "1", "usd", "day"), 0)
@@ -255,7 +255,7 @@ async def nothing_spent(marked: CounterRule, since: int) -> int:
     return 0
 
 
-async def end(warnings: Warnings) -> None:
+async def end(warnings: BudgetWarnings) -> None:
     async with asyncio.timeout(GUARD):
         await warnings.aclose()
 
@@ -272,7 +272,7 @@ async def end(warnings: Warnings) -> None:
 async def test_a_warning_is_logged_and_posted(
     unit: str, spent: int, event: str, shown: tuple[float, float]
 ) -> None:
-    warnings = Warnings()
+    warnings = BudgetWarnings()
     async with hook() as (url, posted):
         with capture_logs() as logs:
             warnings(spending(spent, unit, url))
@@ -292,7 +292,7 @@ async def test_a_warning_is_logged_and_posted(
 
 
 async def test_without_a_webhook_there_is_only_a_log_line() -> None:
-    warnings = Warnings()
+    warnings = BudgetWarnings()
     with capture_logs() as logs:
         warnings(spending(2_000_000))
         await end(warnings)
@@ -300,7 +300,7 @@ async def test_without_a_webhook_there_is_only_a_log_line() -> None:
 
 
 async def test_a_webhook_that_fails_hurts_nobody() -> None:
-    warnings = Warnings()
+    warnings = BudgetWarnings()
     async with hook(500) as (url, posted):
         with capture_logs() as logs:
             warnings(spending(2_000_000, webhook=url))
@@ -316,7 +316,7 @@ async def test_a_webhook_that_fails_hurts_nobody() -> None:
 async def test_of_several_nodes_one_warns_once_of_each_mark(redis: Redis) -> None:
     cluster = Cluster(redis.url)
     nodes = [
-        Warnings(LeasedCounters(cluster.store(), period, nothing_spent).is_first) for _ in range(3)
+        BudgetWarnings(LeasedCounters(cluster.store(), period, nothing_spent).is_first) for _ in range(3)
     ]  # the last as good as one that was started again
     with capture_logs() as logs:
         for spent in (1_600_000, 1_700_000, 2_000_000, 2_100_000):
@@ -338,7 +338,7 @@ async def test_of_several_nodes_one_warns_once_of_each_mark(redis: Redis) -> Non
 
 async def test_who_cannot_ask_the_others_warns() -> None:
     store = RedisLeases("redis://127.0.0.1:1/0", "nobody")
-    warnings = Warnings(LeasedCounters(store, period, nothing_spent).is_first)
+    warnings = BudgetWarnings(LeasedCounters(store, period, nothing_spent).is_first)
     with capture_logs() as logs:
         warnings(spending(2_000_000))
         await end(warnings)

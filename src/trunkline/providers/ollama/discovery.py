@@ -1,4 +1,4 @@
-"""What an Ollama server says of its models: entries of /api/tags and answers of /api/show, read.
+"""Discovery of an Ollama server's models: reads entries of /api/tags and answers of /api/show.
 
 Pure functions over JSON. Older servers leave capabilities and context lengths out of ``tags``; ``show`` has
 them. Source: ollama/ollama, ``api/types.go``.
@@ -41,12 +41,12 @@ def entries(answer: Any) -> list[dict[str, Any]] | None:
 
 
 def lacks(item: Mapping[str, Any]) -> bool:
-    """Whether ``show`` would tell what this entry of ``tags`` leaves out."""
+    """Whether this entry of ``tags`` leaves out what ``show`` has."""
     return not item.get("capabilities") or _length(item) is None
 
 
 def card(shown: Mapping[str, Any]) -> Card:
-    """The few things of a ``show`` answer that routing and listings need."""
+    """The fields of a ``show`` answer that routing and listings need."""
     info, capabilities = shown.get("model_info"), shown.get("capabilities")
     length = None
     if isinstance(info, dict):
@@ -58,7 +58,7 @@ def card(shown: Mapping[str, Any]) -> Card:
 
 
 def model_info(item: Mapping[str, Any], known: Card) -> ModelInfo:
-    """An entry of ``tags`` with what ``show`` said."""
+    """An entry of ``tags``, with what ``show`` adds."""
     capabilities = item.get("capabilities")
     return ModelInfo(
         id=name_of(item),

@@ -8,15 +8,13 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-from collections.abc import Sequence
 from typing import Final
 
 from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
-from trunkline.pipeline.call import Lines
+from trunkline.pipeline.response import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
+from trunkline.server.http.page import Headers
 from trunkline.settings import Settings
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _PREFLIGHT: Final = (

@@ -1,7 +1,8 @@
 """The reference end of the data plane: the same routes as a plain ASGI application.
 
-Runs under any ASGI server and can be mounted. What is not on the data plane goes to FastAPI, which is made
-when it is first asked for something. Facts: the ASGI specification, HTTP and lifespan, version 3.
+Runs under any ASGI server and can be mounted. What is not on the data plane goes to another application
+(FastAPI), which is made when it is first asked for something. Facts: the ASGI specification, HTTP and
+lifespan, version 3.
 """
 
 from __future__ import annotations
@@ -9,32 +10,48 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from trunkline.errors import GatewayError
-from trunkline.ledger.reader import open_reader, upgrade_if_needed
-from trunkline.ledger.writer import Ledger
 from trunkline.pipe import Pipe
-from trunkline.pipeline.call import Lines
-from trunkline.server.app.gateway import Gateway
-from trunkline.server.app.wiring import Registry
-from trunkline.server.http.dispatcher import Cancellable, RequestHead
-from trunkline.settings import Settings, exposure, load_settings
+from trunkline.pipeline.response import Lines
+from trunkline.server.http.dispatcher import Cancellable, HttpServices
+from trunkline.server.http.request_head import PageObserver, RequestHead
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HIGH_WATER: Final = 256 * 1024
 """Bytes waiting for the server above which the upstream is paused."""
 
 
-class GatewayApp:
+class AsgiServices(HttpServices, Protocol):
+    """What the ASGI end needs of the gateway."""
+
+    @property
+    def recorder(self) -> PageObserver: ...
+    async def start(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+GatewayT = TypeVar("GatewayT", bound=AsgiServices)
+
+
+class GatewayApp(Generic[GatewayT]):
     """The gateway as an ASGI application; its lifespan starts and ends the gateway."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: GatewayT, make_fallback: Callable[[], Application]) -> None:
+        """Serve a gateway.
+
+        Args:
+            gateway: answers the requests of the data plane.
+            make_fallback: makes the application for all other requests. It is called in a thread.
+        """
         self.gateway = gateway
-        self._fastapi: asyncio.Task[Any] | None = None
+        self._make_fallback = make_fallback
+        self._fallback: asyncio.Task[Application] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's scope."""
@@ -44,30 +61,31 @@ class GatewayApp:
         if scope["type"] == "http":
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             query = scope.get("query_string", b"")
-            head = self.gateway.dispatcher.open(scope["method"], path, scope["headers"], query)
+            head = self.gateway.dispatcher.read_head(scope["method"], path, scope["headers"], query)
             if head is not None:
                 await _Exchange(self, head, scope, receive, send).run()
                 return
             head = self.gateway.dispatcher.fastapi_head(scope["method"], path, scope["headers"])
-            send = self._noting(head, send)
-        await (await self._other())(scope, receive, send)
+            send = self._observed(head, send)
+        fallback = await self._get_fallback()
+        await fallback(scope, receive, send)
 
-    async def _other(self) -> Any:
-        """FastAPI, made in a thread: its import takes so long that every stream would stutter."""
-        if self._fastapi is None:
-            self._fastapi = asyncio.create_task(asyncio.to_thread(_make_fastapi, self.gateway))
-        return await asyncio.shield(self._fastapi)
+    async def _get_fallback(self) -> Application:
+        """The other application, made in a thread: its import takes so long that every stream would stall."""
+        if self._fallback is None:
+            self._fallback = asyncio.create_task(asyncio.to_thread(self._make_fallback))
+        return await asyncio.shield(self._fallback)
 
-    def _noting(self, head: RequestHead, send: Send) -> Send:
-        """``send``, which gives the answer its request's id and writes the log line."""
+    def _observed(self, head: RequestHead, send: Send) -> Send:
+        """A ``send`` that adds the request's id to the answer and writes the log line."""
 
-        async def noted(message: MutableMapping[str, Any]) -> None:
+        async def observed_send(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-request-id", head.request_id.encode())]
                 self.gateway.recorder.observe_page(head, message["status"], None)
             await send(message)
 
-        return noted
+        return observed_send
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -82,7 +100,7 @@ class _Exchange:
     """One request and its answer: a ``Responder`` whose pieces a coroutine sends on."""
 
     def __init__(
-        self, app: GatewayApp, head: RequestHead, scope: Scope, receive: Receive, send: Send
+        self, app: GatewayApp[Any], head: RequestHead, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._app = app
         self._request = head
@@ -115,7 +133,7 @@ class _Exchange:
         if error is not None:
             gateway.dispatcher.refuse(head, self, error)
         else:
-            self._handle = gateway.dispatcher.enter(head, self, body, self._scope.get("client"))
+            self._handle = gateway.dispatcher.dispatch(head, self, body, self._scope.get("client"))
         await self._answer(self._watch())
 
     async def _answer(self, watch: Coroutine[Any, Any, None]) -> None:
@@ -222,28 +240,3 @@ class _Exchange:
     def _put(self, message: dict[str, Any]) -> None:
         self._messages.append(message)
         self._wake.set()
-
-
-def _make_fastapi(gateway: Gateway) -> Any:
-    from trunkline.server.admin.app import make_fastapi
-
-    return make_fastapi(gateway)
-
-
-def get_app(settings: Settings | None = None, registry: Registry | None = None) -> GatewayApp:
-    """The whole gateway as an ASGI application, for any ASGI server, or to be mounted in another.
-
-    Args:
-        settings: built once and passed in; without them they are loaded as the command line does.
-        registry: providers that the program has made, such as ``provider_registry``; they are served too.
-
-    Raises:
-        SettingsError: the settings cannot be served, a start without keys among them.
-    """
-    settings = settings or load_settings()
-    url = settings.database_url.get_secret_value()
-    upgrade_if_needed(url)
-    keys = open_reader(url)
-    where = exposure(settings, bool(settings.api_keys) or bool(keys.load().keys))
-    ledger = Ledger(url, settings.ledger_dir, retention_days=settings.ledger_retention_days)
-    return GatewayApp(Gateway(settings, where, keys, registry, ledger))

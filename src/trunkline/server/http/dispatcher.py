@@ -6,30 +6,31 @@ request on its way once the body is there (``enter``). What an entry tells by it
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from trunkline import immediate
-from trunkline.dialects import openai
 from trunkline.errors import GatewayError
 from trunkline.observe.traces import HEADER as TRACE
 from trunkline.observe.traces import trace_of
+from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import HEADER as CACHE
-from trunkline.pipeline.call import Call, Lines, Responder, error_lines
+from trunkline.pipeline.request import Request, end_user_of
+from trunkline.pipeline.response import Responder, Response, error_lines
 from trunkline.policy.auth import redact_path, split_key_path
-from trunkline.server.accounting.usage_records import MOST_PROMPT, end_user
-from trunkline.server.endpoints.pages import TEXT, Page
-from trunkline.server.endpoints.routes import AsyncRoute, ErrorRoute, ModelRoute, Route, SyncRoute
-from trunkline.server.endpoints.stored_responses import DIALECT
-from trunkline.server.http.admission import Headers
+from trunkline.server.accounting.usage_records import MOST_PROMPT
 from trunkline.server.http.async_handler import AsyncHandler, RequestContext
 from trunkline.server.http.forwarded import Proxies
+from trunkline.server.http.page import TEXT, Headers, Page
+from trunkline.server.http.request_head import PageObserver, RequestHead
+from trunkline.server.http.routes import AsyncRoute, ErrorRoute, Route, Routes, SyncRoute
 
 if TYPE_CHECKING:
+    from trunkline.observe.traces import Tracer
     from trunkline.pipe import Pipe
-    from trunkline.server.app.gateway import Gateway
+    from trunkline.server.http.admission import Admission, RequestIds
+    from trunkline.settings import Settings
 
 SMALL_BODY: Final = 64 * 1024
 """Bytes of a body that is read even when the request is refused, so that the connection can be kept."""
@@ -48,62 +49,45 @@ class Cancellable(Protocol):
         """The client has caught up."""
 
 
-class RequestHead(msgspec.Struct, eq=False):
-    """A request whose head was read and whose key was checked."""
+class RequestServer(Protocol):
+    """Answers requests to models: the pipeline, or the stored responses in front of it."""
 
-    route: Route | None
-    """None where FastAPI answers."""
-    method: str
-    path: str
-    """With keys redacted."""
-    request_headers: Headers
-    request_id: str
-    key: Any
-    error: GatewayError | None
-    """Why it is refused without a look at its body."""
-    cors: Lines
-    awaits_body: bool
-    """A large body, or one of unknown length, is announced: too much to read only to refuse it."""
-    expects_continue: bool = False
-    """The client waits for a word before it sends its body (RFC 9110, 10.1.1)."""
-    query: bytes = b""
-    length: int | None = None
-    """Bytes of the body, if the client has said how many."""
-    cache: bytes | None = None
-    """Value of the header ``x-trunkline-cache``, if it was sent."""
-    end_user: bytes | None = None
-    """Whom Open WebUI asks for, where a header says it."""
-    traceparent: bytes | None = None
-    """Where the client's request stands in a trace (W3C Trace Context)."""
+    async def serve(self, active: ActiveRequest) -> None:
+        """Answer one request whose key was checked and whose body has arrived."""
+
+
+class DispatcherServices(Protocol):
+    """What the dispatcher needs of the gateway."""
+
+    tracer: Tracer | None
+    settings: Settings
+    routes: Routes
+    admission: Admission
+    request_ids: RequestIds
+    handlers: set[AsyncHandler]
 
     @property
-    def streams(self) -> bool:
-        """The body is handed on as it comes, however large."""
-        return _streams(self.route)
-
-    def lines(self, content_type: bytes) -> Lines:
-        """Headers of an answer that the gateway gives by itself."""
-        lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
-        if isinstance(self.route, ModelRoute) and self.route.front.conventions.id_header is not None:
-            lines += b"%b: %b\r\n" % (self.route.front.conventions.id_header, self.request_id.encode())
-        if isinstance(self.route, ErrorRoute) and self.route.allow:
-            lines += b"allow: %b\r\n" % self.route.allow
-        return lines
-
-    def render(self, error: GatewayError) -> bytes:
-        """An error in the shape of the surface that the request came to."""
-        return openai.error_body(error) if self.route is None else self.route.render(error)
+    def pipeline(self) -> RequestServer: ...
+    @property
+    def responses(self) -> RequestServer: ...
+    @property
+    def recorder(self) -> PageObserver: ...
 
 
-def _streams(route: Route | None) -> bool:
-    return isinstance(route, AsyncRoute) and route.streams
+class HttpServices(Protocol):
+    """What either end of the server needs of the gateway."""
+
+    admission: Admission
+    dispatcher: Dispatcher
 
 
 class Dispatcher:
     """The way in."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: DispatcherServices, services: Any) -> None:
+        """``services`` is what sync and async endpoints are called with."""
         self._gateway = gateway
+        self._services = services
         self._traces = gateway.tracer is not None
 
     def reconfigure(self) -> None:
@@ -113,9 +97,8 @@ class Dispatcher:
         trusted = self._gateway.settings.server.trusted_proxies
         self._proxies = Proxies(trusted) if trusted else None
         self._store_prompts = self._gateway.settings.store_prompts
-        self._keeps_responses = self._gateway.settings.responses.store
 
-    def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> RequestHead | None:
+    def read_head(self, method: str, path: str, headers: Headers, query: bytes = b"") -> RequestHead | None:
         """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
         admission = self._gateway.admission
         said = dict(headers)
@@ -131,23 +114,22 @@ class Dispatcher:
             route = self._find(method, path)
         if route is None:
             return None
-        asks = isinstance(route, ModelRoute)
+        asks = route.asks_model
         if path_key is not None or not asks:
             shown = redact_path(shown)
         length = None if b"transfer-encoding" in said else int(said.get(b"content-length", 0))
         error: GatewayError | None = None
         key = None
         try:
-            if not (isinstance(route, SyncRoute) and route.open):
+            if route.requires_key:
                 key = admission.check_key(headers, path_key)
             if asks:
                 admission.check_may_ask(key)
-            if isinstance(route, (ModelRoute, AsyncRoute)) and route.admin:
+            if route.requires_admin:
                 admission.check_admin(key)
-            if length is not None and not _streams(route):
+            if length is not None and not route.streams_body:
                 admission.check_length(length)
-            if isinstance(route, ErrorRoute):
-                error = route.error
+            error = route.error
         except GatewayError as refused:
             error = refused
         request_id = self._gateway.request_ids.get(said.get(b"x-request-id"))
@@ -165,49 +147,62 @@ class Dispatcher:
             query,
             length,
             said.get(CACHE),
-            end_user(said),
+            end_user_of(said),
             said.get(TRACE),
         )
 
-    def enter(
+    def dispatch(
         self, head: RequestHead, responder: Responder, body: bytes, client: tuple[str, int] | None
     ) -> Cancellable | None:
         """Put a whole request on its way; a call is returned even if it has ended already."""
         route = head.route
-        if not isinstance(route, ModelRoute):
-            if isinstance(route, AsyncRoute):
+        assert route is not None
+        if not route.asks_model:
+            if route.is_async:
                 return self._do(route, head, responder, body)
             self._tell(head, responder)
             return None
         peer = None if client is None else client[0]
         if self._proxies is not None and peer is not None:
             peer = self._proxies.client(peer, head.request_headers)
-        call = Call(
-            responder,
-            route.front,
-            head.path,
-            head.request_id,
-            head.key,
-            route.only,
-            peer,
-            head.request_headers,
-            head.query,
-        )
-        call.cache_wish = head.cache
-        call.end_user = head.end_user
-        if self._traces or head.traceparent is not None:
-            call.trace = trace_of(head.traceparent, self._traces)
+        front, problem = route.front, None
+        try:
+            summary = front.summarize(body)
+        except GatewayError as error:
+            summary, problem = None, error
+        prompt = None
         if self._store_prompts:
-            call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
-        serve = self._gateway.pipeline.serve
-        if self._keeps_responses and route.front.dialect == DIALECT:
-            serve = self._gateway.responses.serve
-        immediate.run(serve(call, body))
-        return call
+            prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
+        request = Request(
+            front=front,
+            path=head.path,
+            request_id=head.request_id,
+            body=body,
+            received_at=time.perf_counter(),
+            headers=head.request_headers,
+            query=head.query,
+            key=head.key,
+            provider=route.only,
+            client=peer,
+            summary=summary,
+            problem=problem,
+            cache_directive=head.cache,
+            end_user=head.end_user,
+            stored_prompt=prompt,
+        )
+        trace = None
+        if self._traces or head.traceparent is not None:
+            trace = trace_of(head.traceparent, self._traces)
+        active = ActiveRequest(request, Response(request, responder), trace)
+        gateway = self._gateway
+        server = gateway.responses if route.stores_response else gateway.pipeline
+        immediate.run(server.serve(active))
+        return active
 
     def dispatch_upload(self, head: RequestHead, responder: Responder, pieces: Pipe) -> Cancellable:
         """Put a request on its way whose body is still coming."""
-        assert isinstance(head.route, AsyncRoute)
+        assert head.route is not None
+        assert head.route.is_async
         return self._do(head.route, head, responder, b"", pieces)
 
     def _do(
@@ -220,9 +215,16 @@ class Dispatcher:
     ) -> Cancellable:
         query = dict(parse_qsl(head.query.decode("latin-1")))
         context = RequestContext(
-            self._gateway, head.key, query, body, pieces, head.length, head.request_headers
+            services=self._services,
+            key=head.key,
+            query=query,
+            body=body,
+            pieces=pieces,
+            length=head.length,
+            headers=head.request_headers,
         )
-        return AsyncHandler(context, head, responder, route.run, route.arguments)
+        gateway = self._gateway
+        return AsyncHandler(route, context, head, responder, gateway.recorder, gateway.handlers)
 
     def unreadable_head(self, error: GatewayError) -> RequestHead:
         """What stands for a request whose head could not be read."""
@@ -247,8 +249,8 @@ class Dispatcher:
         route = head.route
         assert isinstance(route, SyncRoute)
         try:
-            whose = {"key": head.key} if route.personal else {}
-            page = route.answer(self._gateway, head.request_headers, **route.arguments, **whose)
+            key = {"key": head.key} if route.takes_key else {}
+            page = route.answer(self._services, head.request_headers, **route.arguments, **key)
         except GatewayError as error:
             self.refuse(head, responder, error)
         else:
@@ -256,8 +258,8 @@ class Dispatcher:
             self._gateway.recorder.observe_page(head, page.status, None)
 
 
-def _nothing(gateway: Gateway, headers: Headers) -> Page:
+def _empty_page(services: object, headers: Headers) -> Page:
     return Page(b"", TEXT)
 
 
-_PREFLIGHT: Final = SyncRoute(_nothing, open=True)
+_PREFLIGHT: Final = SyncRoute(_empty_page, requires_key=False)

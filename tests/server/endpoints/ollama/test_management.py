@@ -90,7 +90,7 @@ async def house(stack: AsyncExitStack, fast: bool = True, **changes: Any) -> Hou
     }
     settings = make_settings(ollama_enabled=True, providers=providers, **changes)
     running = await stack.enter_async_context(serving(settings, fast=fast, keys=Keys()))
-    await running.gateway.settle()
+    await running.gateway.catalog.settle(GUARD)
     client = await stack.enter_async_context(
         httpx.AsyncClient(base_url=running.url, headers={"x-api-key": ADMIN}, timeout=GUARD)
     )
@@ -346,7 +346,7 @@ async def test_a_member_may_not_and_whoever_sits_here_may(stack: AsyncExitStack)
     running = await stack.enter_async_context(serving(network))
     async with httpx.AsyncClient(base_url=running.url) as client:
         status = (await client.post("/api/pull", json={"model": "m"})).status_code
-        assert status == (403 if running.gateway.where.open_network else 400)
+        assert status == (403 if running.gateway.exposure.open_network else 400)
 
 
 async def test_loading_reaches_the_server_that_holds_the_model(stack: AsyncExitStack) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import CallerError, ProviderError
-from trunkline.server.endpoints.ollama.progress_merge import Line, Merged, merge
+from trunkline.server.endpoints.ollama.progress_merge import Line, ProgressMerge, merge
 
 LAYERS = {"sha256:a": 100, "sha256:b": 7}
 
@@ -36,17 +36,17 @@ def story(steps: int) -> list[Line]:
 def test_bars_only_grow_and_are_full_when_everybody_is_done(order: list[int], steps: list[int]) -> None:
     servers = [f"s{at}" for at in range(len(steps))]
     stories = {name: story(count) for name, count in zip(servers, steps, strict=True)}
-    merged, sent = Merged(servers), []
+    merged, sent = ProgressMerge(servers), []
     rest = [at for at, lines in enumerate(stories.values()) for _ in lines]
     for which in [*(at % len(servers) for at in order), *rest]:
         name = servers[which]
         if not stories[name]:
             continue
-        line = merged.note(name, stories[name].pop(0))
+        line = merged.add(name, stories[name].pop(0))
         if line is not None:
             sent.append(line)
         if not stories[name]:
-            merged.end(name, well=True)
+            merged.end(name, succeeded=True)
     statuses = [line["status"] for line in sent if "digest" not in line]
     assert sorted(statuses) == ["pulling manifest", "verifying sha256 digest"]
     for digest, total in LAYERS.items():
@@ -118,5 +118,5 @@ async def test_leaving_early_ends_the_work() -> None:
 
 @pytest.mark.parametrize("total", [None, "many", 0])
 def test_a_total_that_is_none(total: Any) -> None:
-    line = Merged(["a", "b"]).note("a", {"status": "s", "digest": "d", "total": total})
+    line = ProgressMerge(["a", "b"]).add("a", {"status": "s", "digest": "d", "total": total})
     assert line == {"status": "s", "digest": "d"}

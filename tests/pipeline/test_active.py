@@ -13,16 +13,16 @@ async def test_a_client_that_leaves_during_a_pause_is_not_waited_for() -> None:
     upstream.max_retries = 1
     asked = await table.ask()
     busy = ProviderError(
-        "busy", UPSTREAM_RATE_LIMIT, retry_after=table.pipeline.patience.retry_deadline_s - 1
+        "busy", UPSTREAM_RATE_LIMIT, retry_after=table.pipeline.settings.retry_deadline_s - 1
     )
     attempt_of(upstream).receiver.fail(busy)
-    assert table.pipeline.active == {asked.call}
-    asked.call.disconnected()
+    assert table.pipeline.active == {asked.active}
+    asked.active.disconnected()
     assert not table.pipeline.active
     await asked.end()
     assert len(upstream.attempts) == 1
     (outcome,) = table.outcomes
-    assert (outcome.status, outcome.call.gone) == (499, True)
+    assert (outcome.status, outcome.active.response.client_gone) == (499, True)
 
 
 async def test_a_pause_ends_by_itself() -> None:
