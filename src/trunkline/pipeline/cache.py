@@ -156,7 +156,7 @@ class AnswerCache:
         kept = CachedAnswer(
             streaming=tape.streaming,
             content_type=call.exchange.content_type,
-            lines=call.candidate.lines,
+            lines=call.candidate.header_lines,
             body=b"".join(tape.pieces),
             provider=call.candidate.provider.name,
             model=call.exchange.upstream_model,

@@ -302,7 +302,7 @@ class Call:
         self.first_byte_at = _now()
         if self.probe and self.candidate is not None:
             self.probe = False
-            self.candidate.state.breaker.succeed(probe=True)
+            self.candidate.state.breaker.record_success(probe=True)
         self.responder.start(200, self._lines(self.exchange.content_type) + _STREAM_LINES)
 
     def _end_attempt(self, error: GatewayError | None) -> None:
@@ -376,7 +376,7 @@ class Call:
             lines += b"x-trunkline-cache: %b\r\n" % self.cache.encode()
         if self.candidate is None:
             return lines if self.kept is None else lines + self.kept.lines
-        return b"%b%bx-trunkline-attempts: %d\r\n" % (lines, self.candidate.lines, self.attempts)
+        return b"%b%bx-trunkline-attempts: %d\r\n" % (lines, self.candidate.header_lines, self.attempts)
 
     @property
     def urgency(self) -> str:

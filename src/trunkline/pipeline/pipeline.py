@@ -33,11 +33,12 @@ from trunkline.policy.estimates import USUAL_BYTES, used
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import FREE, reported
 from trunkline.policy.reservations import NOTHING, Charge, RefillNeededError, Reservation
-from trunkline.routing.candidates import Candidate, CandidatePool, Tier
+from trunkline.routing.candidates import Candidate
+from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.queue import FairQueue, Waiter
-from trunkline.routing.retries import RetryBudget, pause
+from trunkline.routing.retries import RetryBudget, backoff
 from trunkline.routing.router import Router
-from trunkline.routing.sessions import session_of
+from trunkline.routing.sessions import find_session
 from trunkline.routing.strategies import SelectionContext, StrategyMemory, in_order
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -94,7 +95,7 @@ class Pipeline:
         self.cache = cache
         self.router = router
         self.patience = patience
-        self.queue = FairQueue(Candidate.enter, patience.queue_limit)
+        self.queue = FairQueue(Candidate.acquire, patience.queue_limit)
         self.budget = RetryBudget()
         self.active: set[Call] = set()
         self._observers = tuple(observers)
@@ -128,19 +129,19 @@ class Pipeline:
 
     async def _answer(self, call: Call, body: bytes) -> None:
         summary = call.summary = call.front.summarize(body)
-        self.budget.request(call.began)
-        if not self.router.catalog.settled:
-            await asyncio.ensure_future(self.router.catalog.settle(FIRST_LOOK_S))
+        self.budget.record_request(call.began)
+        if not self.router.catalog.discovered:
+            await asyncio.ensure_future(self.router.catalog.wait_until_discovered(FIRST_LOOK_S))
         try:
             pool = self._pool(call, summary)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
-            if not await asyncio.ensure_future(self.router.catalog.look_again()):
+            if not await asyncio.ensure_future(self.router.catalog.rediscover_local()):
                 raise
             pool = self._pool(call, summary)
         if summary.load is not None:
-            candidates = await asyncio.ensure_future(self.router.holders_first(list(pool)))
+            candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
         call.route = pool.route
         barred: Set[str] = _NOBODY
@@ -167,7 +168,7 @@ class Pipeline:
 
     def _pool(self, call: Call, summary: RequestSummary) -> CandidatePool:
         if summary.model is None and call.front.operation == "other":
-            return self.router.nameless(call.only, call.key is not None and call.key.local_only)
+            return self.router.pool_without_model(call.only, call.key is not None and call.key.local_only)
         model = summary.model or self.router.default_model(call.only or call.front.home)
         local_only = call.key is not None and call.key.local_only
         return self.router.pool(model, summary.operation or call.front.operation, call.only, local_only)
@@ -180,9 +181,9 @@ class Pipeline:
         tries: _Tries | None = None
         candidate = pool.only
         if (
-            candidate is not None and not barred and candidate.is_free
+            candidate is not None and not barred and candidate.is_available
         ):  # nothing to choose, nothing to wait for
-            candidate.enter()
+            candidate.acquire()
         else:
             tries = _Tries()
             tries.barred |= barred
@@ -203,7 +204,7 @@ class Pipeline:
                 raise failure
             tries = tries or _Tries()
             tries.failure = failure
-            tries.barred |= pool.ways_out(candidate)
+            tries.barred |= pool.excluded_after(candidate)
             if failure.kind.retry:
                 tries.again.add(candidate.key)
             if pool.only is None:
@@ -224,7 +225,7 @@ class Pipeline:
             refusal = await guard.enter(reservation, candidate.provider, candidate.model)
         finally:
             if refusal is not None or call.gone:
-                candidate.leave()
+                candidate.release()
         if call.gone:
             raise GONE
         return refusal
@@ -232,14 +233,14 @@ class Pipeline:
     async def _choose(self, call: Call, body: bytes, pool: CandidatePool, tries: _Tries) -> Candidate:
         """The upstream to ask next, its room taken: one that was not tried yet, in the line if all are
         full; when all were tried, one that it may help to try again, after a pause."""
-        session = partial(session_of, call.headers, body)
+        session = partial(find_session, call.headers, body)
         while True:
             context = SelectionContext(_now(), tries.failure is not None, session)
             candidate = pool.pick(context, tries.barred)
             if candidate is not None:
-                candidate.enter()
+                candidate.acquire()
                 return candidate
-            if full := pool.full(context.now, tries.barred):
+            if full := pool.busy_candidates(context.now, tries.barred):
                 return await self._line_up(call, full)
             if tries.failure is None:
                 raise _resting(pool, context.now)
@@ -250,7 +251,7 @@ class Pipeline:
     def _note_failover(self, call: Call, candidate: Candidate, failure: GatewayError) -> None:
         """Log that another upstream is asked after a failure. The first failover of a call is free; each
         further one counts as a retry, and raises ``failure`` where the budget of retries is used up."""
-        if call.attempts > 1 and not self.budget.take(_now()):
+        if call.attempts > 1 and not self.budget.take_retry(_now()):
             raise failure
         log.warning(
             "falling back",
@@ -266,8 +267,8 @@ class Pipeline:
     ) -> GatewayError | None:
         """Put the request to one upstream whose room is taken, and give the room back."""
         provider, state, sent = candidate.provider, candidate.state, _now()
-        state.sent += 1
-        probe = call.probe = state.resting and state.breaker.send(sent)
+        state.requests_sent += 1
+        probe = call.probe = state.degraded and state.breaker.record_request(sent)
         predictor = candidate.predictor
         predicted = None
         if predictor is not None:
@@ -287,24 +288,24 @@ class Pipeline:
             failure = await call.attempt(candidate, exchange)
         finally:
             now = call.landed_at = _now()
-            candidate.leave()
+            candidate.release()
             if failure is None:
                 if state.breaker.failures:
-                    state.breaker.succeed(probe)
-                if not candidate.alone:
+                    state.breaker.record_success(probe)
+                if not candidate.is_only:
                     state.latency.add((call.first_byte_at or now) - sent, now)
             elif failure.kind is CLIENT_GONE:
-                state.breaker.drop(call.probe)
+                state.breaker.record_cancelled(call.probe)
             elif failure.kind.breaker:
-                state.failed(failure, candidate.model, probe, now)
+                state.record_failure(failure, candidate.model, probe, now)
             else:
-                state.breaker.succeed(probe)
+                state.breaker.record_success(probe)
             if predictor is not None and predicted is not None:
                 predictor.end(predicted, failure is None, now)
                 if predicted.cold:  # something else may have had to go
                     self._look(candidate)
             if self.queue.depth:
-                self.queue.freed(now)
+                self.queue.serve(now)
         return failure
 
     def _look(self, candidate: Candidate) -> None:
@@ -330,7 +331,7 @@ class Pipeline:
         began = _now()
         self._tick(loop)
         try:
-            candidate = await waiter.turn
+            candidate = await waiter.candidate
         finally:
             timer.cancel()
             self._leave(call, waiter)
@@ -358,7 +359,7 @@ class Pipeline:
 
     def _ticked(self, loop: asyncio.AbstractEventLoop) -> None:
         self._ticker = None
-        self.queue.freed(_now())
+        self.queue.serve(_now())
         if self.queue.depth:
             self._tick(loop)
 
@@ -372,10 +373,10 @@ class Pipeline:
         if tries.repeats > (min(most, 1) if failure.kind.once else most):
             raise failure
         wait = max(
-            pause(tries.repeats, failure.retry_after, self._rng),
-            min(candidate.may_in(now) for candidate in candidates),
+            backoff(tries.repeats, failure.retry_after, self._rng),
+            min(candidate.seconds_until_allowed(now) for candidate in candidates),
         )
-        if now + wait - call.began > self.patience.retry_deadline_s or not self.budget.take(now):
+        if now + wait - call.began > self.patience.retry_deadline_s or not self.budget.take_retry(now):
             raise failure
         log.info("trying again", request_id=call.request_id, seconds=round(wait, 2), code=failure.code)
         await call.rest(wait)
@@ -428,8 +429,8 @@ class Pipeline:
 
 def _resting(pool: CandidatePool, now: float) -> GatewayError:
     """Why nobody can be asked now: the last failure of the one that may be asked again soonest."""
-    soonest = min(pool, key=lambda candidate: candidate.may_in(now))
-    wait = soonest.may_in(now)
+    soonest = min(pool, key=lambda candidate: candidate.seconds_until_allowed(now))
+    wait = soonest.seconds_until_allowed(now)
     last = soonest.state.last_failure
     who = soonest.provider.name
     if last is None:  # a health check has found it away

@@ -169,7 +169,7 @@ class Gateway:
         before = self.wiring
         wiring = Wiring(settings, self._client, before, self._registry)
         wiring.start()
-        await wiring.catalog.settle(FIRST_LOOK_S)
+        await wiring.catalog.wait_until_discovered(FIRST_LOOK_S)
         if self._key_source is not None:
             self.policies = await _load(self._key_source)
         stored = self.policies
@@ -255,14 +255,14 @@ class Gateway:
         try:
             return list(self.router.pool(model, None, only))
         except CallerError as error:
-            if error.kind is not MODEL_NOT_FOUND or not await self.catalog.look_again():
+            if error.kind is not MODEL_NOT_FOUND or not await self.catalog.rediscover_local():
                 raise
             return list(self.router.pool(model, None, only))
 
     async def settle(self) -> None:
         """Wait a moment for the first look at the providers, if that is not over yet."""
-        if not self.catalog.settled:
-            await self.catalog.settle(FIRST_LOOK_S)
+        if not self.catalog.discovered:
+            await self.catalog.wait_until_discovered(FIRST_LOOK_S)
 
     def host_of(self, provider: str) -> str:
         """Where a provider's models are, for clients to show: its address, or its type where it has none."""

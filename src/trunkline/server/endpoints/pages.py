@@ -49,7 +49,7 @@ def health(gateway: Gateway, headers: Headers) -> Page:
 
 def ready(gateway: Gateway, headers: Headers) -> Page:
     """Ready for traffic: not before the first look at the providers, and not while shutting down."""
-    if gateway.stopping or not gateway.catalog.settled:
+    if gateway.stopping or not gateway.catalog.discovered:
         return json_page({"status": "stopping" if gateway.stopping else "starting"}, 503)
     return json_page({"status": "ok", "providers": list(gateway.providers)})
 

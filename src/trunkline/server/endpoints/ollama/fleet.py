@@ -57,7 +57,7 @@ def meant(gateway: Gateway, name: str, only: str | None, verb: str) -> Meant:
         pinned, name = prefixed.provider, prefixed.rest
     elif only is not None and (prefixed := names.read_prefix(name, (only,))) is not None:
         name = prefixed.rest
-    name = names.shown(name)
+    name = names.without_default_registry(name)
     if pinned is not None and not isinstance(gateway.providers[pinned], OllamaProvider):
         raise _no_fleet(name, pinned, verb)
     servers = servers_of(gateway, pinned)
