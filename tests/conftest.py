@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import hypothesis
 import pytest
+import trustme
 
 from tests.services import Postgres, Redis, postgres_server, redis_server
 from trunkline.settings import Settings
@@ -30,13 +31,17 @@ def neutral_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     """An empty working directory, and an environment without settings or proxies.
 
     A developer's ``.env``, ``trunkline.yaml`` and exported keys must never reach a test, nor the processes
-    that it starts.
+    that it starts. The one authority that TLS clients trust is made here: reading the system's hundred and
+    more takes 50 ms of processor time, and hundreds of tests make clients.
     """
+    folder = tmp_path_factory.mktemp("authority")
+    trustme.CA().cert_pem.write_to_path(str(folder / "ca.pem"))
     ours = {name.upper() for name in Settings.model_fields}
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.upper() in ours or name.lower().endswith("_proxy"):
                 patch.delenv(name)
+        patch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
         patch.chdir(tmp_path_factory.mktemp("empty"))
         yield
 

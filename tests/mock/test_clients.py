@@ -76,7 +76,7 @@ async def test_the_openai_clients_embeddings() -> None:
 
 async def test_the_ollama_client() -> None:
     async with MockUpstream("ollama", Script(thinking="hm")) as mock:
-        client = ollama.AsyncClient(host=mock.url, trust_env=False)
+        client = ollama.AsyncClient(host=mock.url)
         answer = await client.chat("llama3.2", _ASK, tools=_TOOLS)
         assert answer.message.content == "llama3.2 heard: hello there"
         assert (answer.prompt_eval_count, answer.eval_count) == (2, 5)

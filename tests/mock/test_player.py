@@ -17,7 +17,7 @@ _CHAT = "/v1/chat/completions"
 
 async def ask(mock: MockUpstream, model: str = "gpt-4o", **extra: Any) -> httpx.Response:
     headers = extra.pop("headers", {})
-    async with httpx.AsyncClient(base_url=mock.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=mock.url) as client:
         return await client.post(
             PATHS.get(mock.shape.name, _CHAT),
             json={"model": model, "messages": MESSAGES, "stream": False, **extra},
@@ -54,7 +54,7 @@ async def test_listings_follow_only_rules_that_name_their_path() -> None:
     broken = Script(fault=Fault("status", status=500))
     async with MockUpstream("openai", broken, scripts=[broken]) as mock:
         mock.on(broken)
-        async with httpx.AsyncClient(base_url=mock.url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=mock.url) as client:
             assert (await client.get("/v1/models")).status_code == 200
             mock.on(broken, path="/v1/models", method="get")
             assert (await client.get("/v1/models")).status_code == 500

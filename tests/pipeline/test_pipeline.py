@@ -30,7 +30,7 @@ from trunkline.pipeline.pipeline import Pipeline
 from trunkline.pipeline.response import error_lines
 from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.resolve import Rules
+from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 
 
@@ -153,7 +153,7 @@ class Table:
         self.upstreams = upstreams
         providers: Any = {each.name: each for each in upstreams}
         self.catalog = Catalog(providers)
-        router = Router(providers, self.catalog, Rules(preferred=upstreams[0].name))
+        router = Router(providers, self.catalog, RoutingRules(preferred=upstreams[0].name))
         self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(router, [self.outcomes.append])
 

@@ -102,5 +102,5 @@ class Attempt(ImmediateFuture[GatewayError | None]):
     def _start(self) -> None:
         if self.is_probe:
             self.is_probe = False
-            self.candidate.state.breaker.succeed(probe=True)
+            self.candidate.state.breaker.record_success(probe=True)
         self.response.start(self.exchange.content_type)

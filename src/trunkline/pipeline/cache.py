@@ -166,7 +166,7 @@ class AnswerCache:
         cached = CachedAnswer(
             streaming=recording.streaming,
             content_type=attempt.exchange.content_type,
-            lines=attempt.candidate.lines,
+            lines=attempt.candidate.header_lines,
             body=b"".join(recording.pieces),
             provider=attempt.candidate.provider.name,
             model=attempt.exchange.upstream_model,

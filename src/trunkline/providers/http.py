@@ -282,7 +282,7 @@ class VendorProvider(HttpProvider):
         others = other_backs(
             who,
             spec.speaks if speaks is None else speaks,
-            routes=spec.quirks is not None and spec.quirks.takes_routing,
+            takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
         )
         super().__init__(
             name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more

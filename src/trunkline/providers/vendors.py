@@ -275,8 +275,16 @@ VENDORS: Final[Mapping[str, VendorSpec]] = {
 """Every row by its type's name."""
 
 
-def other_backs(who: str, speaks: Iterable[str], base: str = "", *, routes: bool = False) -> list[Back]:
-    """A back for each dialect that ``speaks`` names, whose paths lie below ``base``. ``routes``: it takes
-    OpenRouter's ``provider`` object."""
+def other_backs(
+    name: str, speaks: Iterable[str], base: str = "", *, takes_routing: bool = False
+) -> list[Back]:
+    """Make a back for each dialect that a provider speaks besides its own.
+
+    Args:
+        name: the provider's, for error texts.
+        speaks: the dialects.
+        base: their paths lie below it.
+        takes_routing: the provider takes OpenRouter's ``provider`` object.
+    """
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
-    return [made[dialect](who, base, routes=routes) for dialect in speaks]
+    return [made[dialect](name, base, takes_routing=takes_routing) for dialect in speaks]

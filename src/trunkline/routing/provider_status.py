@@ -24,7 +24,7 @@ def _describe(router: Router, name: str, provider: Provider | None, default: boo
         missing = {"object": "provider", "name": name, "type": name, "configured": False, "healthy": False}
         return missing | {"default": False}
     listing = router.catalog.listings[name]
-    looks = listing.looks
+    looks = listing.discoveries
     upstreams = [
         _describe_upstream(upstream, state, looks.get(upstream.origin))
         for upstream, state in router.states(provider)
@@ -46,7 +46,7 @@ def _describe(router: Router, name: str, provider: Provider | None, default: boo
 
 def _describe_upstream(upstream: Upstream, state: UpstreamState, look: Any) -> dict[str, Any]:
     now = time.perf_counter()
-    rests = state.may_in(now)
+    rests = state.seconds_until_allowed(now)
     breaker = ("closed", "half-open", "open")[state.breaker.state(now)]
     failed = look is not None and look.error is not None
     last = state.last_failure if state.breaker.failures else None
@@ -56,9 +56,9 @@ def _describe_upstream(upstream: Upstream, state: UpstreamState, look: Any) -> d
         "breaker": breaker,
         "rests_for_s": round(rests, 1),
         "in_flight": state.gate.in_flight,
-        "sent": state.sent,
+        "sent": state.requests_sent,
         "failures_in_a_row": state.breaker.failures,
         "latency_ms": round(state.latency.value * 1000, 1) or None,
         "last_error": look.error if failed else None if last is None else last.message,
-        "checked_at": None if look is None else int(look.at),
+        "checked_at": None if look is None else int(look.ended_at),
     }

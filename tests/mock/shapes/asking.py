@@ -18,7 +18,7 @@ async def playing(shape: str, *args: Any, **options: Any) -> AsyncIterator[httpx
     headers = {"anthropic-version": "2023-06-01"} if shape == "anthropic" else {}
     async with (
         MockUpstream(shape, *args, **options) as mock,
-        httpx.AsyncClient(base_url=mock.base_url, trust_env=False, headers=headers) as client,
+        httpx.AsyncClient(base_url=mock.base_url, headers=headers) as client,
     ):
         yield client
 

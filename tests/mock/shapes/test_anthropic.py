@@ -80,7 +80,7 @@ async def test_tokens_are_counted_without_an_answer() -> None:
     system = {"system": [{"type": "text", "text": "be kind"}]}
     async with (
         MockUpstream("anthropic") as mock,
-        httpx.AsyncClient(base_url=mock.url, trust_env=False, headers=_VERSION) as client,
+        httpx.AsyncClient(base_url=mock.url, headers=_VERSION) as client,
     ):
         assert (await client.post("/v1/messages/count_tokens", json=ask)).json() == {"input_tokens": 2}
         assert (await client.post("/v1/messages/count_tokens", json=ask | system)).json() == {
@@ -121,7 +121,7 @@ async def test_every_request_names_the_version(method: str, path: str) -> None:
     ask = {name: _ASK[name] for name in ("model", "messages")} if "count" in path else _ASK
     async with (
         MockUpstream("anthropic") as mock,
-        httpx.AsyncClient(base_url=mock.url, trust_env=False) as client,
+        httpx.AsyncClient(base_url=mock.url) as client,
     ):
         told = await client.request(method, path, json=ask, headers=_VERSION)
         assert told.status_code == 200, told.text

@@ -126,7 +126,7 @@ async def test_blocks_open_and_close_one_after_the_other() -> None:
 async def test_what_is_sent_is_counted_by_its_chunks() -> None:
     async with MockUpstream("anthropic", Script(text="one two", thinking="hm", tool_calls=_CALLS)) as mock:
         headers = {"anthropic-version": "2023-06-01"}
-        async with httpx.AsyncClient(base_url=mock.url, trust_env=False, headers=headers) as client:
+        async with httpx.AsyncClient(base_url=mock.url, headers=headers) as client:
             await client.post("/v1/messages", json={**_ASK, "stream": True})
         (call,) = mock.calls
         assert (call.chunks, call.prompt_tokens, call.completion_tokens) == (6, 2, 7)

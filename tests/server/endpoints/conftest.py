@@ -24,5 +24,5 @@ async def running() -> AsyncIterator[Running]:
             providers={"openrouter": upstream(openrouter, models=()), "vllm": upstream(vllm, models=())},
         )
         async with serving(settings) as running:
-            await running.gateway.catalog.settle(10)
+            await running.gateway.catalog.wait_until_discovered(10)
             yield running

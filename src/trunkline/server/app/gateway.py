@@ -204,7 +204,7 @@ class Gateway:
         before = self.wiring
         wiring = Wiring(settings, self._client, before, self._registry)
         wiring.start()
-        await wiring.catalog.settle(FIRST_LOOK_S)
+        await wiring.catalog.wait_until_discovered(FIRST_LOOK_S)
         if self._policy_watcher is not None:
             self._policies = await self._policy_watcher.load()
         stored = self._policies

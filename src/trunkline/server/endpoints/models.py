@@ -109,12 +109,12 @@ async def find_candidates(services: ModelCatalog, model: str, only: str | None =
     try:
         return list(services.router.pool(model, None, only))
     except CallerError as error:
-        if error.kind is not MODEL_NOT_FOUND or not await services.catalog.look_again():
+        if error.kind is not MODEL_NOT_FOUND or not await services.catalog.rediscover_local():
             raise
         return list(services.router.pool(model, None, only))
 
 
 async def wait_for_discovery(services: ModelCatalog) -> None:
     """Wait a moment for the first look at the providers, if that is not over yet."""
-    if not services.catalog.settled:
-        await services.catalog.settle(FIRST_LOOK_S)
+    if not services.catalog.discovered:
+        await services.catalog.wait_until_discovered(FIRST_LOOK_S)

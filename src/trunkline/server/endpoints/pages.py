@@ -54,7 +54,7 @@ def health(services: Versioned, headers: Headers) -> Page:
 
 def ready(services: Readiness, headers: Headers) -> Page:
     """Ready for traffic: the first look at the providers is over, and the gateway is not shutting down."""
-    if services.stopping or not services.catalog.settled:
+    if services.stopping or not services.catalog.discovered:
         return json_page({"status": "stopping" if services.stopping else "starting"}, 503)
     return json_page({"status": "ok", "providers": list(services.providers)})
 

@@ -90,7 +90,7 @@ async def start_fleet(stack: AsyncExitStack, fast: bool = True, **changes: Any) 
     }
     settings = make_settings(ollama_enabled=True, providers=providers, **changes)
     running = await stack.enter_async_context(serving(settings, fast=fast, keys=Keys()))
-    await running.gateway.catalog.settle(GUARD)
+    await running.gateway.catalog.wait_until_discovered(GUARD)
     client = await stack.enter_async_context(
         httpx.AsyncClient(base_url=running.url, headers={"x-api-key": ADMIN}, timeout=GUARD)
     )

@@ -77,7 +77,7 @@ def resolve_model(fleet: Fleet, name: str, only: str | None, verb: str) -> Fleet
         pinned, name = prefixed.provider, prefixed.rest
     elif only is not None and (prefixed := names.read_prefix(name, (only,))) is not None:
         name = prefixed.rest
-    name = names.shown(name)
+    name = names.without_default_registry(name)
     if pinned is not None and not isinstance(fleet.providers[pinned], OllamaProvider):
         raise _not_on_ollama(name, pinned, verb)
     servers = servers_of(fleet, pinned)

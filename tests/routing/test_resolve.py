@@ -1,7 +1,7 @@
-"""Every kind of name that clients write, in one table: who has what, what was asked → who is asked for what.
+"""Name resolution as a table: which models the providers list, the name that is asked for, and who serves it.
 
 A row's providers are in the order of the configuration; a list of None is a provider that has not answered
-yet. What is found is ``provider=model`` for each provider that may be asked, in order, or the error's words.
+yet. What is expected is ``provider=model`` for each provider that may be asked, in order, or an error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from trunkline.errors import CallerError
 
-from .fakes import Fake, make_router, served
+from .fakes import Fake, candidates_in_order, make_router, targets_in_order
 
 Lists = Mapping[str, Sequence[str] | None]
 
@@ -42,33 +42,33 @@ NAMESAKE: Lists = {
     ],
     "mistral": ["mistral-large", "small"],
 }
-"""A provider that is called like a model, and models whose namespace is called like a provider."""
+"""A provider that has the name of a model, and models whose namespace is the name of a provider."""
 
 
 class Missing(NamedTuple):
-    """Nobody has it: the providers that were searched, and for what, if not for the whole name."""
+    """Nobody has the model: the providers that were searched, and for what, if not for the whole name."""
 
     searched: str
     rest: str | None = None
 
 
 class Unknown(NamedTuple):
-    """A provider that is meant and not there."""
+    """The name means a provider that is not configured."""
 
     provider: str
 
 
 class Row(NamedTuple):
-    """One name."""
+    """One name that a client asks for."""
 
     lists: Lists
     preferred: str
-    asked: str
-    found: list[str] | Missing | Unknown
+    name: str
+    expected: list[str] | Missing | Unknown
 
 
 TABLE = [
-    # Prefixes, with either mark
+    # Prefixes, with either separator
     Row(BOTH, "openrouter", "ollama:llama2:7b", ["ollama=llama2:7b"]),
     Row(BOTH, "openrouter", "ollama/llama2:7b", ["ollama=llama2:7b"]),
     Row(BOTH, "openrouter", "ollama/llama3.2", ["ollama=llama3.2"]),
@@ -76,7 +76,7 @@ TABLE = [
     Row(BOTH, "ollama", f"openrouter:{SONNET}", [f"openrouter={SONNET}"]),
     Row(BOTH, "ollama", f"openrouter/{SONNET}", [f"openrouter={SONNET}"]),
     Row(BOTH, "ollama", "openrouter:claude-3.5-sonnet", [f"openrouter={SONNET}"]),
-    # A prefix pins: nobody else is asked, and what is not listed is asked on trust
+    # A prefix pins: no other provider is asked, and a model that is not listed is asked for all the same
     Row(MANY, "vllm", "ollama/llama3.2", ["ollama=llama3.2"]),
     Row(MANY, "ollama", "vllm:llama3.2", ["vllm=llama3.2"]),
     Row(BOTH, "openrouter", "ollama:qwen3:8b", ["ollama=qwen3:8b"]),
@@ -194,39 +194,39 @@ TABLE = [
 ]
 
 
-def shown(row: Row) -> str:
-    return f"{row.asked} of {'+'.join(row.lists) or 'nobody'}, preferring {row.preferred}"
+def describe(row: Row) -> str:
+    return f"{row.name} of {'+'.join(row.lists) or 'nobody'}, preferring {row.preferred}"
 
 
-def fakes_of(lists: Lists) -> list[Fake]:
+def make_fakes(lists: Lists) -> list[Fake]:
     return [Fake(name, models) for name, models in lists.items()]
 
 
-@pytest.mark.parametrize("row", TABLE, ids=shown)
+@pytest.mark.parametrize("row", TABLE, ids=describe)
 async def test_names(row: Row) -> None:
-    router = await make_router(*fakes_of(row.lists), preferred=row.preferred)
-    if isinstance(row.found, list):
-        assert served(router, row.asked) == row.found
+    router = await make_router(*make_fakes(row.lists), preferred=row.preferred)
+    if isinstance(row.expected, list):
+        assert targets_in_order(router, row.name) == row.expected
         return
     with pytest.raises(CallerError) as caught:
-        router.candidates(row.asked, "chat")
+        candidates_in_order(router, row.name)
     error = caught.value
     assert (error.status, error.param) == (404, "model")
-    if isinstance(row.found, Unknown):
+    if isinstance(row.expected, Unknown):
         assert error.code == "provider_not_configured"
-        assert error.message.startswith(f"Provider '{row.found.provider}' not configured. ")
+        assert error.message.startswith(f"Provider '{row.expected.provider}' not configured. ")
     else:
         assert error.code == "model_not_found"
-        name = row.found.rest or row.asked
-        assert error.message.startswith(f"Model '{name}' not found at {row.found.searched}. ")
+        name = row.expected.rest or row.name
+        assert error.message.startswith(f"Model '{name}' not found at {row.expected.searched}. ")
 
 
 @pytest.mark.parametrize("preferred", ["ollama", "openrouter", "vllm", "mistral", "auto"])
 @pytest.mark.parametrize("tag", ["", ":latest"], ids=["as listed", "with the default tag"])
 async def test_every_listed_name_leads_back(preferred: str, tag: str) -> None:
-    """Both models of a short name that two vendors share are listed, each under a name of its own."""
+    """The two models with the same short name are both listed, each under a name of its own."""
     lists: Lists = {**NAMESAKE, **ROUTER, **VLLM, "openai": ["gpt-4o"]}
-    router = await make_router(*fakes_of(lists), preferred=preferred)
+    router = await make_router(*make_fakes(lists), preferred=preferred)
     listed = {
         (provider, model): router.public_id(provider, model)
         for provider, listing in router.catalog.listings.items()
@@ -235,6 +235,6 @@ async def test_every_listed_name_leads_back(preferred: str, tag: str) -> None:
     assert len(set(listed.values())) == len(listed)
     assert {listed["openrouter", "acme/big"], listed["openrouter", "x-ai/big"]} == {"acme/big", "x-ai/big"}
     for (provider, model), name in listed.items():
-        asked = name if ":" in name.rpartition("/")[2] else name + tag
-        target = router.resolver.resolve(asked)[0]
-        assert (target.provider.name, target.model) == (provider, model), asked
+        asked_name = name if ":" in name.rpartition("/")[2] else name + tag
+        target = router.resolver.resolve(asked_name)[0]
+        assert (target.provider.name, target.model) == (provider, model), asked_name
