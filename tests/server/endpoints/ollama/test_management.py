@@ -162,13 +162,13 @@ async def test_which_servers_a_request_goes_to(
         ("POST", "/api/pull", b'{"model":"custom/x"}', 400, "model of provider 'custom'"),
         ("POST", "/openrouter/api/pull", b'{"model":"m"}', 400, "model of provider 'openrouter'"),
         ("POST", "/api/copy", b'{"source":"both"}', 400, "source and destination are required"),
-        ("POST", "/api/copy", b'{"source":"nope","destination":"b"}', 404, "model 'nope' not fleet"),
-        ("DELETE", "/api/delete", b'{"model":"nope"}', 404, "model 'nope' not fleet"),
-        ("DELETE", "/api/delete", b'{"model":"gpt-4o"}', 404, "model 'gpt-4o' not fleet"),
-        ("POST", "/api/push", b'{"model":"nope"}', 404, "model 'nope' not fleet"),
+        ("POST", "/api/copy", b'{"source":"nope","destination":"b"}', 404, "model 'nope' not found"),
+        ("DELETE", "/api/delete", b'{"model":"nope"}', 404, "model 'nope' not found"),
+        ("DELETE", "/api/delete", b'{"model":"gpt-4o"}', 404, "model 'gpt-4o' not found"),
+        ("POST", "/api/push", b'{"model":"nope"}', 404, "model 'nope' not found"),
         ("POST", "/api/blobs/sha256:short", b"x", 400, "invalid digest format"),
-        ("POST", "/api/show", b'{"model":"nope"}', 404, "not fleet"),
-        ("POST", "/api/show", b'{"model":"openrouter/nope"}', 404, "not fleet"),
+        ("POST", "/api/show", b'{"model":"nope"}', 404, "not found"),
+        ("POST", "/api/show", b'{"model":"openrouter/nope"}', 404, "not found"),
     ],
 )
 async def test_refusals(
@@ -369,8 +369,7 @@ async def test_loading_reaches_the_server_that_holds_the_model(stack: AsyncExitS
     answer = await fleet.client.post("/api/chat", json={"model": "both", "keep_alive": 0})
     assert answer.json()["done_reason"] == "unload"
     deadline = time.monotonic() + GUARD
-    while (await fleet.client.get("/api/ps")).json()[
-        "models"
-    ]:  # the other server unloads it at the same time
+    # The other server unloads it at the same time.
+    while (await fleet.client.get("/api/ps")).json()["models"]:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.001)
