@@ -5,5 +5,6 @@
 upstreams as ``candidates``. One of the ``strategies`` chooses among them by their ``upstream_state``, by the
 ``latency_predictor`` of Ollama servers, and by the request's session (``sessions``). The ``queue`` holds
 requests while all their candidates are at their limits, ``retries`` says how often and how soon a failed
-request is retried, and ``explain`` describes a routing decision to people.
+request is retried, ``explain`` describes a routing decision to people, and ``provider_status`` the state of
+all providers.
 """

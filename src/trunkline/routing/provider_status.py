@@ -1,4 +1,4 @@
-"""The state of all providers and their upstreams, for whoever looks after the gateway."""
+"""The state of all providers and their upstreams, as JSON values for pages and the admin API."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ def _describe(router: Router, name: str, provider: Provider | None, default: boo
         missing = {"object": "provider", "name": name, "type": name, "configured": False, "healthy": False}
         return missing | {"default": False}
     listing = router.catalog.listings[name]
-    looks = listing.discoveries
     upstreams = [
-        _describe_upstream(upstream, state, looks.get(upstream.origin))
+        _describe_upstream(upstream, state, listing.discoveries.get(upstream.origin))
         for upstream, state in router.states(provider)
     ]
     return {

@@ -1,4 +1,4 @@
-"""The door by itself."""
+"""The check of keys, lengths and origins."""
 
 from __future__ import annotations
 

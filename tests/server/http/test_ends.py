@@ -1,4 +1,4 @@
-"""What clients may do to a connection, at both ends of the server."""
+"""What clients may do with a connection, at both HTTP ends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from tests.gateways import BEARER, KEY, Running, chat, events, get, make_settings, post, until, upstream
+from tests.server.conftest import Serve
 from trunkline.server.http import protocol
 from trunkline.server.http.protocol import HEAD_LIMIT
 from trunkline_mock import MockUpstream, Script
-
-from .conftest import Serve
 
 FAST = pytest.mark.parametrize("fast", [True], ids=["fast"])
 """What plain uvicorn cannot do."""
@@ -27,9 +26,9 @@ def chunks(*pieces: bytes) -> bytes:
 
 
 def text_of(body: bytes) -> str:
-    said = events(body)
-    assert said.pop() == "[DONE]"
-    return "".join(c["delta"].get("content", "") for event in said for c in event["choices"])
+    chunks = events(body)
+    assert chunks.pop() == "[DONE]"
+    return "".join(c["delta"].get("content", "") for chunk in chunks for c in chunk["choices"])
 
 
 async def test_one_connection_carries_request_after_request(running: Running) -> None:
@@ -80,7 +79,7 @@ async def test_a_stream_and_its_headers(running: Running) -> None:
 
 
 @pytest.mark.parametrize("sent", ["", "with blank", "x" * 129, "\xe9"])
-async def test_ids_that_cannot_stand_in_a_log_are_replaced(running: Running, sent: str) -> None:
+async def test_request_ids_that_are_unfit_for_a_log_are_replaced(running: Running, sent: str) -> None:
     answer = await running.ask(post(chat(), BEARER, f"X-Request-Id: {sent}\r\n".encode("latin-1")))
     assert answer.headers["x-request-id"].startswith("req_")
 
@@ -112,7 +111,7 @@ async def test_a_long_row_of_requests_in_one_write(serve: Serve) -> None:
 
 
 @FAST
-async def test_who_leaves_with_requests_waiting_stops_the_one_under_way(serve: Serve) -> None:
+async def test_disconnecting_with_requests_waiting_stops_the_one_under_way(serve: Serve) -> None:
     async with MockUpstream("openai", Script(text="word ", repeat=100_000, delay_chunk_s=0.01)) as mock:
         running = await serve(make_settings(providers={"vllm": upstream(mock)}))
         wire = await running.connect()
@@ -125,7 +124,7 @@ async def test_who_leaves_with_requests_waiting_stops_the_one_under_way(serve: S
 
 
 @FAST
-async def test_who_does_not_read_is_not_answered_further(serve: Serve) -> None:
+async def test_a_client_that_does_not_read_is_not_answered_further(serve: Serve) -> None:
     async with MockUpstream("openai", Script(text="hi")) as mock:
         running = await serve(make_settings(providers={"vllm": upstream(mock)}))
         wire = await running.connect()
@@ -141,7 +140,9 @@ async def test_who_does_not_read_is_not_answered_further(serve: Serve) -> None:
 
 
 @FAST
-async def test_who_reads_nothing_of_a_stream_is_left(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_reads_nothing_of_a_stream_is_disconnected(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocol, "SEND_TIMEOUT_S", 0.05)
     async with MockUpstream("openai", Script(text=("x" * 10_000,) * 5_000)) as mock:
         running = await serve(make_settings(providers={"vllm": upstream(mock)}))
@@ -178,14 +179,14 @@ UNFINISHED = {
     "half a body": post(chat(), BEARER)[:-5],
     "half a body of unknown length": ASK + BEARER + CHUNKED + b"\r\n5\r\n",
     "blank lines": b"\r\n\r\n",
-    "a small body that nobody wants": post(chat())[:-5],
+    "a small body of a refused request": post(chat())[:-5],
 }
 
 
 @FAST
 @pytest.mark.parametrize("before", [b"", get("/health")], ids=["first", "second"])
 @pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED.keys())
-async def test_who_says_no_more_is_left(
+async def test_a_client_that_sends_no_more_is_disconnected(
     running: Running, sent: bytes, before: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running.server.config, "timeout_keep_alive", 0.1)
@@ -209,7 +210,7 @@ async def test_expect_continue(running: Running) -> None:
     assert await wire.head() == (100, {})
     wire.send(data)
     assert (await wire.answer()).status == 200
-    wire.send(body)  # without waiting for the word
+    wire.send(body)  # without waiting for the status 100
     assert await wire.head() == (100, {})
     assert (await wire.answer()).status == 200
     await wire.close()
@@ -396,7 +397,7 @@ async def test_what_is_not_http(
     assert (await running.ask(get("/health"))).status == 200
 
 
-async def test_garbage_behind_an_answer_under_way(serve: Serve, fast: bool) -> None:
+async def test_garbage_while_an_answer_is_sent(serve: Serve, fast: bool) -> None:
     async with MockUpstream("openai", Script(text="word ", repeat=100_000, delay_chunk_s=0.01)) as mock:
         running = await serve(make_settings(providers={"vllm": upstream(mock)}))
         wire = await running.connect()
@@ -412,9 +413,7 @@ async def test_garbage_behind_an_answer_under_way(serve: Serve, fast: bool) -> N
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
-async def test_an_offer_to_speak_something_else_is_passed_over(
-    running: Running, fast: bool, protocol: bytes
-) -> None:
+async def test_an_offer_to_upgrade_is_ignored(running: Running, fast: bool, protocol: bytes) -> None:
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: %b\r\nHTTP2-Settings: AAMAAABk\r\n" % protocol
     assert (await running.ask(get("/health", upgrade))).status == 200
     if not fast:
@@ -429,7 +428,7 @@ async def test_an_offer_to_speak_something_else_is_passed_over(
     await wire.close()
 
 
-async def test_who_takes_the_gateway_for_a_proxy(running: Running) -> None:
+async def test_the_gateway_is_no_proxy(running: Running) -> None:
     answer = await running.ask(get("example.com:443", method="CONNECT"))
     assert answer.status in (400, 405)
 
@@ -495,18 +494,18 @@ PREFLIGHT = get(
 )
 
 
-async def test_pages_of_other_origins_are_told_nothing(running: Running) -> None:
+async def test_other_origins_get_no_cors_headers(running: Running) -> None:
     for request in (PREFLIGHT, post(chat(), BEARER, ORIGIN), get("/health", ORIGIN)):
         answer = await running.ask(request)
         assert not [name for name in answer.headers if name.startswith("access-control")]
     assert (await running.ask(PREFLIGHT)).status == 401
-    asked = PREFLIGHT.replace(b"\r\n\r\n", b"\r\n" + BEARER + b"\r\n")
-    refused = await running.ask(asked)
+    with_key = PREFLIGHT.replace(b"\r\n\r\n", b"\r\n" + BEARER + b"\r\n")
+    refused = await running.ask(with_key)
     assert (refused.status, refused.headers["allow"]) == (405, "POST")
 
 
 @pytest.mark.parametrize("allowed", ["https://page.example", "*"])
-async def test_pages_of_allowed_origins(serve: Serve, allowed: str) -> None:
+async def test_allowed_origins_get_cors_headers(serve: Serve, allowed: str) -> None:
     running = await serve(make_settings(cors_allowed_origins=(allowed,)))
     answer = await running.ask(PREFLIGHT)
     assert (answer.status, answer.body) == (200, b"")
@@ -520,7 +519,7 @@ async def test_pages_of_allowed_origins(serve: Serve, allowed: str) -> None:
         assert answer.headers["vary"] == "Origin"
 
 
-async def test_pages_of_an_origin_that_is_not_allowed(serve: Serve) -> None:
+async def test_an_origin_that_is_not_allowed_gets_no_cors_headers(serve: Serve) -> None:
     running = await serve(make_settings(cors_allowed_origins=("https://other.example",)))
     answer = await running.ask(post(chat(), BEARER, ORIGIN))
     assert "access-control-allow-origin" not in answer.headers
@@ -568,7 +567,7 @@ async def test_the_log_names_the_client_behind_a_trusted_proxy(
     assert f'"client":"{client}"' in capfd.readouterr().err
 
 
-async def test_fastapi_stands_beside(running: Running, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_fastapi_serves_all_other_paths(running: Running, capfd: pytest.CaptureFixture[str]) -> None:
     wire = await running.connect()
     for path, status in (("/docs", 200), ("/openapi.json", 200), ("/nothing/here", 404)):
         wire.send(get(path, b"X-Request-Id: beside\r\n"))
@@ -621,7 +620,7 @@ async def test_a_shutdown_lets_answers_under_way_end(serve: Serve, stream: bool)
         await running.connect()
 
 
-async def test_a_shutdown_that_takes_too_long_ends_what_is_left(serve: Serve) -> None:
+async def test_a_shutdown_that_takes_too_long_cancels_the_rest(serve: Serve) -> None:
     async with MockUpstream("openai", Script(text="word ", repeat=100_000, delay_chunk_s=0.01)) as mock:
         settings = make_settings(providers={"vllm": upstream(mock)}, shutdown_timeout_s=1)
         running = await serve(settings)
