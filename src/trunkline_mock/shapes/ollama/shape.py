@@ -207,7 +207,8 @@ class OllamaShape:
         return model
 
     def _load(self, data: dict[str, Any], model: MockModel, fields: dict[str, Any]) -> Response:
-        """The response to a request without content, which loads the model (with ``keep_alive`` 0, unloads)."""
+        """The response to a request without content, which loads the model (with ``keep_alive`` 0,
+        unloads)."""
         unload = not parse_keep_alive(data)
         response = load_response(data["model"], fields, unload=unload, now=self.store.clock())
         return self._with_load(response, data, model)

@@ -54,12 +54,12 @@ async def test_only_stored_responses_can_be_continued(
     first_request: dict[str, Any] | None, stored: bool
 ) -> None:
     async with mock_client("openai") as client:
-        id = "resp_never"
+        response_id = "resp_never"
         if first_request is not None:
             first = await create(client, **first_request)
-            id = first.text.partition('"id":"')[2].partition('"')[0]
-            assert id.startswith("resp_")
-        answer = await create(client, previous_response_id=id)
+            response_id = first.text.partition('"id":"')[2].partition('"')[0]
+            assert response_id.startswith("resp_")
+        answer = await create(client, previous_response_id=response_id)
         if stored:
             assert answer.status_code == 200
             return
