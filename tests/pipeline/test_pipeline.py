@@ -27,7 +27,7 @@ from trunkline.exchange import Exchange
 from trunkline.model import Usage
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.pipeline import Pipeline
-from trunkline.pipeline.response import error_lines
+from trunkline.pipeline.responder import error_lines
 from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RoutingRules

@@ -104,18 +104,18 @@ def test_the_first_pattern_that_matches_counts() -> None:
 
 
 def test_what_was_found_is_kept_until_the_listing_changes() -> None:
-    version, asked = 1, []
+    catalog, asked = SimpleNamespace(version=1), []
 
     def published(provider: str, model: str) -> Mapping[str, float]:
         asked.append(f"{provider}/{model}")
-        return {"prompt": version * 1e-6, "completion": 0.0}
+        return {"prompt": catalog.version * 1e-6, "completion": 0.0}
 
-    kept = PriceBook({}, published, lambda: version)
+    kept = PriceBook({}, published, catalog)
     first = kept.rates(UP, "m")
     assert kept.rates(UP, "m") is first
     assert kept.rates(OPENAI, "m") == first
     assert asked == ["up/m", "oa/m"]
-    version = 2
+    catalog.version = 2
     second = kept.rates(UP, "m")
     assert second is not None
     assert second.input == 2_000_000

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
@@ -160,9 +160,14 @@ class BodyInspector(InspectorBase, ABC):
         self._pieces: list[bytes] = []
         self._size = 0
 
+    @staticmethod
     @abstractmethod
-    def _inspect(self, body: bytes) -> None:
-        """Read the body; set ``error`` if it may not go on."""
+    def _decode_answer(body: bytes) -> Any:
+        """Decode the body. Raises one of ``UNREADABLE`` for one that is not an answer."""
+
+    @abstractmethod
+    def _inspect(self, answer: Any, body: bytes) -> None:
+        """Inspect the decoded answer; set ``error`` if it may not go on."""
 
     def feed(self, data: bytes) -> bytes:
         """Gather ``data``; nothing goes on yet."""
@@ -181,6 +186,8 @@ class BodyInspector(InspectorBase, ABC):
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         if self.error is None:
-            self._inspect(body)
+            answer = self._decode(self._decode_answer, body)
+            if answer is not None:
+                self._inspect(answer, body)
         self.complete = self.error is None
         return body if self.complete else b""

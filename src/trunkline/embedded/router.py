@@ -24,10 +24,10 @@ from trunkline.embedded.registry import as_provider
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.framing import SSESplitter
 from trunkline.pipe import Pipe
-from trunkline.pipeline.active import ActiveRequest
+from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.pipeline import Pipeline, PipelineSettings
 from trunkline.pipeline.request import Request
-from trunkline.pipeline.response import Lines, Response
+from trunkline.pipeline.responder import Lines
 from trunkline.providers.base import Provider
 from trunkline.providers.schemas import (
     ChatCompletionChunk,

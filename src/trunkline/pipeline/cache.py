@@ -14,9 +14,9 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trunkline.pipeline.active import ActiveRequest
+from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.request import Request
-from trunkline.pipeline.response import CachedAnswer, Lines, Responder, Response
+from trunkline.pipeline.responder import CachedAnswer, Lines, Responder
 
 HEADER: Final = b"x-trunkline-cache"
 _DIRECTIVES: Final = {b"on": True, b"off": False}
@@ -186,22 +186,22 @@ class RecordingResponder:
         """There was more than may be kept; nothing is."""
 
     def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """See :class:`~trunkline.pipeline.response.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._note(body)
         self._responder.send(status, lines, body)
 
     def start(self, status: int, lines: Lines) -> None:
-        """See :class:`~trunkline.pipeline.response.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self.streaming = True
         self._responder.start(status, lines)
 
     def write(self, data: bytes) -> None:
-        """See :class:`~trunkline.pipeline.response.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._note(data)
         self._responder.write(data)
 
     def finish(self) -> None:
-        """See :class:`~trunkline.pipeline.response.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._responder.finish()
 
     def _note(self, data: bytes) -> None:

@@ -26,10 +26,8 @@ from trunkline.errors import (
     GatewayError,
     ProviderError,
 )
-from trunkline.pipeline.active import ActiveRequest, Outcome
-from trunkline.pipeline.attempt import DISCONNECTED, Attempt
+from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome
 from trunkline.pipeline.cache import AnswerCache
-from trunkline.pipeline.charges import charge_of
 from trunkline.pipeline.request import Request
 from trunkline.policy.guard import Guard
 from trunkline.policy.reservations import RefillNeededError, Reservation
@@ -156,14 +154,15 @@ class Pipeline:
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
         active.route = pool.route
         barred: Set[str] = _NONE
-        if self.guard is not None:
+        guard, key = self.guard, request.key
+        if guard is not None and (guard.applies_to_all or (key is not None and key.restricted)):
             asked = summary.model or pool.candidates[0].model
             operation = summary.operation or request.front.operation
-            about = request.key, summary, operation, asked, request.body, pool.candidates
+            about = key, summary, operation, asked, request.body, pool.candidates
             try:
-                reservation = self.guard.admit_now(*about)
+                reservation = guard.admit_now(*about)
             except RefillNeededError:
-                reservation = await self.guard.admit(*about)
+                reservation = await guard.admit(*about)
             if reservation is not None:
                 response.reservation = reservation
                 barred = reservation.barred
@@ -221,7 +220,7 @@ class Pipeline:
                 self._note_failover(active, candidate, failure)
             candidate = await self._choose(active, pool, retries)
             if guard is not None and active.current is not None:
-                active.current.charge = charge_of(active.current, guard.prices)
+                active.current.charge = active.current.compute_charge(guard.prices)
             active.current = None
 
     async def _reserve_at_provider(
@@ -340,7 +339,7 @@ class Pipeline:
         response, attempt, guard = active.response, active.current, self.guard
         if guard is not None:
             if attempt is not None:
-                attempt.charge = charge_of(attempt, guard.prices)
+                attempt.charge = attempt.compute_charge(guard.prices)
             if response.reservation is not None:
                 guard.settle(response.reservation, [each.charge for each in active.attempts])
         gone = response.client_gone and not response.finished

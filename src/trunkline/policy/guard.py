@@ -98,6 +98,8 @@ class Guard:
         self.prices = prices
         self.max_tokens = max_tokens
         self.rules = Rulebook()
+        self.applies_to_all = False
+        """Whether limits or budgets may concern a request whatever its key is."""
         self._make = make or self.make_local
         self._spent = spent
         self._period = period or (lambda per, now: (0, math.inf))
@@ -110,6 +112,7 @@ class Guard:
     def reconfigure(self, rules: Rulebook, prices: PriceBook, max_tokens: int) -> None:
         """Take other rules and prices. What was counted stays counted."""
         self.rules = rules
+        self.applies_to_all = not rules.is_empty or rules.guards_providers
         self.prices = prices
         self.max_tokens = max_tokens
         self._plans.clear()

@@ -35,6 +35,13 @@ class Priced(Protocol):
     def local(self) -> bool: ...
 
 
+class Versioned(Protocol):
+    """What prices need to know of the catalog: its version changes when what providers publish does."""
+
+    @property
+    def version(self) -> int: ...
+
+
 class PriceRule(Protocol):
     """An operator's price, in dollars per million tokens."""
 
@@ -126,22 +133,22 @@ class PriceBook:
         self,
         overrides: Mapping[str, PriceRule],
         published: Callable[[str, str], Mapping[str, float] | None],
-        version: Callable[[], int] = lambda: 0,
+        publisher: Versioned | None = None,
     ) -> None:
         """``overrides`` go by pattern of ``provider/model`` or ``model``; ``published`` tells what a provider
-        publishes of a model, in dollars per token; ``version`` changes when that does."""
+        publishes of a model, in dollars per token; the version of ``publisher`` changes when that does."""
         self._overrides = [(pattern.lower(), _of_rule(rule)) for pattern, rule in overrides.items()]
         self._published = published
-        self._version = version
+        self._publisher = publisher
         self._seen = -1
         self._kept: dict[tuple[str, str], Rates | None] = {}
 
     def rates(self, provider: Priced, model: str) -> Rates | None:
         """The rates of a model at a provider; None if nobody knows."""
-        version = self._version()
-        if version != self._seen:
+        publisher = self._publisher
+        if publisher is not None and publisher.version != self._seen:
             self._kept.clear()
-            self._seen = version
+            self._seen = publisher.version
         place = provider.name, model
         try:
             return self._kept[place]

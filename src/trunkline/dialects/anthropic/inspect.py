@@ -88,13 +88,12 @@ class StreamInspector(EventInspector):
 class WholeInspector(BodyInspector):
     """Inspects a whole message."""
 
-    def _inspect(self, body: bytes) -> None:
-        message = self._decode(_decode_whole, body)
-        if message is None:
-            return
-        if message.error is not None or message.type == "error":
-            self.error = read_error_field(message.error, self._upstream_name)
-        elif message.content is None:
+    _decode_answer = staticmethod(_decode_whole)
+
+    def _inspect(self, answer: _Whole, body: bytes) -> None:
+        if answer.error is not None or answer.type == "error":
+            self.error = read_error_field(answer.error, self._upstream_name)
+        elif answer.content is None:
             self.error = malformed(self._upstream_name, "it has no content")
-        self.model = message.model
-        self.usage = None if message.usage is None else message.usage.canonical()
+        self.model = answer.model
+        self.usage = None if answer.usage is None else answer.usage.canonical()

@@ -52,17 +52,14 @@ def _are_readable(lines: bytes) -> bool:
 
 
 class _RecordInspector(OllamaErrors, InspectorBase):
-    def _inspect_record(self, data: bytes) -> _Record | None:
-        """Inspect one record; return None, with ``error`` set, if it may not go on."""
-        record = self._decode(_decode, data)
-        if record is None:
-            return None
+    def _inspect_record(self, record: _Record) -> bool:
+        """Inspect one record. Returns False, with ``error`` set, if it may not go on."""
         if record.error is not None:
             self.error = read_error_field(record.error)
-            return None
+            return False
         self.records += 1
         self.model = record.model or self.model
-        return record
+        return True
 
     def _finish(self, record: _Record) -> None:
         self.complete = True
@@ -80,10 +77,11 @@ class WholeInspector(_RecordInspector, BodyInspector):
     def __init__(self) -> None:
         super().__init__("Ollama")
 
-    def _inspect(self, body: bytes) -> None:
-        record = self._inspect_record(body)
-        if record is not None:
-            self._finish(record)
+    _decode_answer = staticmethod(_decode)
+
+    def _inspect(self, answer: _Record, body: bytes) -> None:
+        if self._inspect_record(answer):
+            self._finish(answer)
 
 
 class StreamInspector(_RecordInspector):
@@ -134,8 +132,8 @@ class StreamInspector(_RecordInspector):
         for line in lines.split(b"\n"):
             if not line or line.isspace():
                 continue
-            record = self._inspect_record(line)
-            if record is None:
+            record = self._decode(_decode, line)
+            if record is None or not self._inspect_record(record):
                 break
             passed.append(line)
             if record.done:

@@ -82,22 +82,19 @@ class _Whole(msgspec.Struct):
     usage: UsageIn | None = None
 
 
-_decode_whole: Final = msgspec.json.Decoder(_Whole).decode
-
-
 class WholeInspector(BodyInspector):
     """Inspects a whole answer, of which little is decoded where no error can hide in it."""
 
-    def _inspect(self, body: bytes) -> None:
-        whole = self._decode(_decode_whole, body)
-        if whole is not None and (b'"error"' in body or b'"choices"' not in body):
+    _decode_answer = staticmethod(msgspec.json.Decoder(_Whole).decode)
+
+    def _inspect(self, answer: _Whole, body: bytes) -> None:
+        if b'"error"' in body or b'"choices"' not in body:
             chunk = self._decode(decode_chunk, body)
             if chunk is not None:
                 self.error = find_error(chunk, self._upstream_name)
-        if whole is None or self.error is not None:
-            return
-        self.model = whole.model
-        self.usage = None if whole.usage is None else whole.usage.canonical()
+        if self.error is None:
+            self.model = answer.model
+            self.usage = None if answer.usage is None else answer.usage.canonical()
 
 
 class RelayInspector:

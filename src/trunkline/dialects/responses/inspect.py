@@ -10,7 +10,12 @@ from typing import Final
 
 from trunkline.dialects.error_envelope import malformed, truncated
 from trunkline.dialects.inspect import BodyInspector, EventInspector
-from trunkline.dialects.responses.answer_schema import decode_ordinary, decode_record, decode_response
+from trunkline.dialects.responses.answer_schema import (
+    ResponseIn,
+    decode_ordinary,
+    decode_record,
+    decode_response,
+)
 from trunkline.dialects.responses.errors import find_event_error, find_response_error
 
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
@@ -46,12 +51,11 @@ class StreamInspector(EventInspector):
 class WholeInspector(BodyInspector):
     """Inspects a whole response. One that failed is an error."""
 
-    def _inspect(self, body: bytes) -> None:
-        response = self._decode(decode_response, body)
-        if response is None:
-            return
-        self.model = response.model
-        self.usage = None if response.usage is None else response.usage.canonical()
-        self.error = find_response_error(response, self._upstream_name)
-        if self.error is None and response.output is None:
+    _decode_answer = staticmethod(decode_response)
+
+    def _inspect(self, answer: ResponseIn, body: bytes) -> None:
+        self.model = answer.model
+        self.usage = None if answer.usage is None else answer.usage.canonical()
+        self.error = find_response_error(answer, self._upstream_name)
+        if self.error is None and answer.output is None:
             self.error = malformed(self._upstream_name, "a response without output")

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from trunkline.errors import CLIENT_GONE, GatewayError, redact
 from trunkline.observe.traces import Span, Trace, Value
-from trunkline.pipeline.active import ActiveRequest, Outcome
-from trunkline.pipeline.attempt import Attempt
+from trunkline.pipeline.active import ActiveRequest, Attempt, Outcome
 from trunkline.policy.reservations import NOTHING, Charge
 from trunkline.providers.base import Provider, Upstream
 

@@ -32,9 +32,9 @@ from trunkline.server.app.shared_state import SharedCounters, make_answer_store
 from trunkline.server.app.wiring import Registry, Wiring
 from trunkline.server.endpoints.route_table import EndpointServices
 from trunkline.server.endpoints.stored_responses import ResponseStore
-from trunkline.server.http.admission import Admission, RequestIds
+from trunkline.server.http.admission import Admission
 from trunkline.server.http.async_handler import AsyncHandler
-from trunkline.server.http.dispatcher import Cancellable, Dispatcher
+from trunkline.server.http.dispatcher import Cancellable, Dispatcher, RequestIds
 from trunkline.server.redis.cache import RedisAnswers, cache_policy
 from trunkline.settings import Exposure, Settings
 from trunkline.transport import Client

@@ -102,7 +102,7 @@ def price_book(wiring: Wiring) -> PriceBook:
         found = None if listing is None else listing.find(model)
         return None if found is None else found.prices
 
-    return PriceBook(wiring.settings.prices, published, lambda: catalog.version)
+    return PriceBook(wiring.settings.prices, published, catalog)
 
 
 def period(per: str, now: float) -> tuple[int, float]:

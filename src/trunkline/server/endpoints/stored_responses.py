@@ -20,7 +20,7 @@ from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import AnswerStore, RecordingResponder
 from trunkline.pipeline.pipeline import Pipeline
 from trunkline.pipeline.request import Request
-from trunkline.pipeline.response import CachedAnswer
+from trunkline.pipeline.responder import CachedAnswer
 from trunkline.server.endpoints.response_items import (
     InputItem,
     Item,

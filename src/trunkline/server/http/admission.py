@@ -5,35 +5,17 @@ The data plane's two ends and FastAPI's dependency call the same function.
 
 from __future__ import annotations
 
-import itertools
-import re
-import secrets
 from typing import Final
 
 from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
-from trunkline.pipeline.response import Lines
+from trunkline.pipeline.responder import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
 from trunkline.server.http.page import Headers
 from trunkline.settings import Settings
 
-_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _PREFLIGHT: Final = (
     b"access-control-allow-methods: GET, HEAD, POST, DELETE, OPTIONS\r\naccess-control-max-age: 600\r\n"
 )
-
-
-class RequestIds:
-    """Gives every request an id: unlike any other's in the world, and in this process in order."""
-
-    def __init__(self) -> None:
-        self._prefix = f"req_{secrets.token_hex(8)}"
-        self._count = itertools.count(1)
-
-    def get(self, sent: bytes | None) -> str:
-        """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
-        if sent is not None and _REQUEST_ID.fullmatch(sent):
-            return sent.decode("ascii")
-        return f"{self._prefix}{next(self._count):08x}"
 
 
 class Admission:

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from trunkline.errors import GatewayError
 from trunkline.pipe import Pipe
-from trunkline.pipeline.response import Lines
+from trunkline.pipeline.responder import Lines
 from trunkline.server.http.dispatcher import Cancellable, HttpServices
 from trunkline.server.http.request_head import PageObserver, RequestHead
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from trunkline.errors import GatewayError
-from trunkline.pipeline.response import Responder, error_lines
+from trunkline.pipeline.responder import Responder, error_lines
 from trunkline.server.http.page import JSON, NDJSON, Headers, Page
 from trunkline.server.http.request_head import PageObserver, RequestHead
 from trunkline.server.http.routes import AsyncRoute

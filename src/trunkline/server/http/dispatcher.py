@@ -6,6 +6,9 @@ whoever answers the request once its body is there (``dispatch``).
 
 from __future__ import annotations
 
+import itertools
+import re
+import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl
@@ -14,10 +17,10 @@ from trunkline import immediate
 from trunkline.errors import GatewayError
 from trunkline.observe.traces import HEADER as TRACE
 from trunkline.observe.traces import trace_of
-from trunkline.pipeline.active import ActiveRequest
+from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.cache import HEADER as CACHE
 from trunkline.pipeline.request import END_USER_HEADERS, Request, end_user_of, stored_prompt
-from trunkline.pipeline.response import Responder, Response, error_lines
+from trunkline.pipeline.responder import Responder, error_lines
 from trunkline.policy.auth import authenticate, redact_path, split_key_path
 from trunkline.server.http.async_handler import AsyncHandler, RequestContext
 from trunkline.server.http.forwarded import Proxies
@@ -28,11 +31,26 @@ from trunkline.server.http.routes import AsyncRoute, ErrorRoute, Route, Routes, 
 if TYPE_CHECKING:
     from trunkline.observe.traces import Tracer
     from trunkline.pipe import Pipe
-    from trunkline.server.http.admission import Admission, RequestIds
+    from trunkline.server.http.admission import Admission
     from trunkline.settings import Settings
 
 SMALL_BODY: Final = 64 * 1024
 """Bytes of a body that is read even when the request is refused, so that the connection can be kept."""
+_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class RequestIds:
+    """Gives every request an id, which no other process gives. Ids of one process are in order."""
+
+    def __init__(self) -> None:
+        self._prefix = f"req_{secrets.token_hex(8)}"
+        self._count = itertools.count(1)
+
+    def get(self, sent: bytes | None) -> str:
+        """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
+        if sent is not None and _REQUEST_ID.fullmatch(sent):
+            return sent.decode("ascii")
+        return f"{self._prefix}{next(self._count):08x}"
 
 
 class Cancellable(Protocol):

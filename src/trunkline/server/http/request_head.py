@@ -8,7 +8,7 @@ import msgspec
 
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
-from trunkline.pipeline.response import Lines
+from trunkline.pipeline.responder import Lines
 from trunkline.policy.auth import ApiKey
 from trunkline.server.http.page import Headers
 from trunkline.server.http.routes import Route

@@ -11,7 +11,7 @@ import structlog
 
 from trunkline.errors import redact
 from trunkline.pipeline.cache import CachePolicy
-from trunkline.pipeline.response import CachedAnswer
+from trunkline.pipeline.responder import CachedAnswer
 from trunkline.settings import Settings
 
 if TYPE_CHECKING:
