@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -41,9 +43,10 @@ class Events(EventInspector):
 
 
 class Body(BodyInspector):
-    def _inspect(self, body: bytes) -> None:
-        record = self._decode(decode, body)
-        self.model = None if record is None else record.text
+    decode_answer = staticmethod(decode)
+
+    def _inspect(self, answer: Any, body: bytes) -> None:
+        self.model = answer.text
 
 
 A, B = b'data: {"text":"a"}\n\n', b'event: more\ndata: {"text":"\xc3\xa4"}\n\n'

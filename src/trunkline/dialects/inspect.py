@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
@@ -154,16 +154,13 @@ class BodyInspector(InspectorBase, ABC):
     """Bytes of the longest body that is taken."""
     counts_pieces: bool = True
     """Each piece of the body counts as a record, unless it is a heartbeat."""
+    decode_answer: ClassVar[staticmethod[..., Any]]
+    """Decodes the body. Raises one of ``UNREADABLE`` for a body that is not an answer."""
 
     def __init__(self, upstream_name: str) -> None:
         self._upstream_name = upstream_name
         self._pieces: list[bytes] = []
         self._size = 0
-
-    @staticmethod
-    @abstractmethod
-    def _decode_answer(body: bytes) -> Any:
-        """Decode the body. Raises one of ``UNREADABLE`` for one that is not an answer."""
 
     @abstractmethod
     def _inspect(self, answer: Any, body: bytes) -> None:
@@ -186,7 +183,7 @@ class BodyInspector(InspectorBase, ABC):
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         if self.error is None:
-            answer = self._decode(self._decode_answer, body)
+            answer = self._decode(self.decode_answer, body)
             if answer is not None:
                 self._inspect(answer, body)
         self.complete = self.error is None

@@ -138,6 +138,8 @@ class Client:
             head = b"%bContent-Length: %d\r\n%b" % (encoded[1], len(request.body), route.default_end)
         else:
             head = encode_head(route, request)
+        if not (self._checks_often or self._closed):
+            self._start_timer()
         connection = None if self._closed else pool.take_idle(now)
         in_flight = InFlightRequest(self, pool, request, head, sink, now)
         if self._closed:
@@ -149,8 +151,6 @@ class Client:
             in_flight.send(connection, now)
         else:
             self._connect_or_queue(in_flight, now)
-        if not self._checks_often:
-            self._start_timer()
         return in_flight
 
     async def fetch(self, request: UpstreamRequest) -> Response:

@@ -88,7 +88,7 @@ class StreamInspector(EventInspector):
 class WholeInspector(BodyInspector):
     """Inspects a whole message."""
 
-    _decode_answer = staticmethod(_decode_whole)
+    decode_answer = staticmethod(_decode_whole)
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         if answer.error is not None or answer.type == "error":

@@ -77,7 +77,7 @@ class WholeInspector(_RecordInspector, BodyInspector):
     def __init__(self) -> None:
         super().__init__("Ollama")
 
-    _decode_answer = staticmethod(_decode)
+    decode_answer = staticmethod(_decode)
 
     def _inspect(self, answer: _Record, body: bytes) -> None:
         if self._inspect_record(answer):

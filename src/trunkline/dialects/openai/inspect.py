@@ -85,7 +85,7 @@ class _Whole(msgspec.Struct):
 class WholeInspector(BodyInspector):
     """Inspects a whole answer, of which little is decoded where no error can hide in it."""
 
-    _decode_answer = staticmethod(msgspec.json.Decoder(_Whole).decode)
+    decode_answer = staticmethod(msgspec.json.Decoder(_Whole).decode)
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         if b'"error"' in body or b'"choices"' not in body:

@@ -51,7 +51,7 @@ class StreamInspector(EventInspector):
 class WholeInspector(BodyInspector):
     """Inspects a whole response. One that failed is an error."""
 
-    _decode_answer = staticmethod(decode_response)
+    decode_answer = staticmethod(decode_response)
 
     def _inspect(self, answer: ResponseIn, body: bytes) -> None:
         self.model = answer.model
