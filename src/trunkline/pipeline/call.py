@@ -20,7 +20,7 @@ from trunkline.exchange import Exchange
 from trunkline.immediate import ImmediateFuture
 from trunkline.model import Usage
 from trunkline.observe.traces import ForwardedTrace, Trace
-from trunkline.policy.reservations import NOTHING, Charge, Reservation
+from trunkline.policy.reservations import NO_CHARGE, Charge, Reservation
 from trunkline.providers.base import InFlight
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.queue import Waiter
@@ -197,7 +197,7 @@ class Call:
         """When the current attempt was sent."""
         self.landed_at: float | None = None
         """When the current attempt ended."""
-        self.spent = NOTHING
+        self.spent = NO_CHARGE
         """What its last attempt used, once it is settled."""
         self.past: list[Attempt] = []
         """The attempts before it, which failed."""
@@ -371,7 +371,7 @@ class Call:
         if self.front.conventions.id_header is not None:
             lines += b"%b: %b\r\n" % (self.front.conventions.id_header, self.request_id.encode())
         if self.reservation is not None:
-            lines += self.reservation.lines()
+            lines += self.reservation.header_lines()
         if self.cache:
             lines += b"x-trunkline-cache: %b\r\n" % self.cache.encode()
         if self.candidate is None:

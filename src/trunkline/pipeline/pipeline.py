@@ -29,10 +29,10 @@ from trunkline.errors import (
 from trunkline.model import Usage
 from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.call import GONE, Attempt, Call, Outcome
-from trunkline.policy.estimates import USUAL_BYTES, used
-from trunkline.policy.guard import Guard
-from trunkline.policy.prices import FREE, reported
-from trunkline.policy.reservations import NOTHING, Charge, RefillNeededError, Reservation
+from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_usage
+from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
+from trunkline.policy.prices import FREE, usd_to_micros
+from trunkline.policy.reservations import NO_CHARGE, Charge, Reservation
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.queue import FairQueue, Waiter
@@ -146,14 +146,18 @@ class Pipeline:
         call.route = pool.route
         barred: Set[str] = _NOBODY
         if self.guard is not None:
-            asked = summary.model or pool.candidates[0].model
-            operation = summary.operation or call.front.operation
-            try:
-                reservation = self.guard.admit_now(call.key, summary, operation, asked, body, pool.candidates)
-            except RefillNeededError:
-                reservation = await self.guard.admit(
-                    call.key, summary, operation, asked, body, pool.candidates
+            reservation = self.guard.admit(
+                GuardedRequest(
+                    key=call.key,
+                    summary=summary,
+                    operation=summary.operation or call.front.operation,
+                    model=summary.model or pool.candidates[0].model,
+                    body=body,
+                    candidates=pool.candidates,
                 )
+            )
+            if isinstance(reservation, PendingRefill):
+                reservation = await reservation.wait()
             if reservation is not None:
                 call.reservation = reservation
                 barred = reservation.barred
@@ -189,7 +193,11 @@ class Pipeline:
             tries.barred |= barred
             candidate = await self._choose(call, body, pool, tries)
         while True:
-            if call.reservation is not None and self.guard is not None and self.guard.rules.guards_providers:
+            if (
+                call.reservation is not None
+                and self.guard is not None
+                and self.guard.rules.has_provider_budgets
+            ):
                 refusal = await self._enter_provider(call, candidate, self.guard, call.reservation)
                 if refusal is not None:
                     tries = tries or _Tries()
@@ -213,7 +221,7 @@ class Pipeline:
             following = await self._choose(call, body, pool, tries)
             self._settle_attempt(call, body)
             call.past.append(Attempt(candidate, call.spent, call.sent_at or ended, ended, failure))
-            call.spent, call.exchange = NOTHING, None
+            call.spent, call.exchange = NO_CHARGE, None
             candidate = following
 
     async def _enter_provider(
@@ -222,7 +230,8 @@ class Pipeline:
         """Take from the budgets of a choice's provider; if there is not enough, its room is given back."""
         refusal: GatewayError | None = GONE
         try:
-            refusal = await guard.enter(reservation, candidate.provider, candidate.model)
+            answer = guard.reserve_at_provider(reservation, candidate.provider, candidate.model)
+            refusal = await answer.wait() if isinstance(answer, PendingRefill) else answer
         finally:
             if refusal is not None or call.gone:
                 candidate.release()
@@ -389,19 +398,19 @@ class Pipeline:
         if exchange is None or candidate is None or self.guard is None:
             return
         if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost elsewhere
-            free = self.guard.prices.rates_of(candidate.provider, candidate.model, countable=False)
+            free = self.guard.prices.request_rates(candidate.provider, candidate.model, countable=False)
             call.spent = Charge(Usage(), False, None, None) if free is None else _FREE
             return
         if exchange.usage is None and call.first_byte_at is None and not call.abandoned:  # it failed
             return
         whole = exchange.complete or not exchange.streaming
-        pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
+        pieces = exchange.pieces if exchange.streaming else call.size // AVERAGE_BYTES_PER_TOKEN
         if call.front.operation == "embeddings":
             pieces = 0
-        usage, estimated = used(exchange.usage, body, pieces, whole=whole)
+        usage, estimated = estimate_usage(exchange.usage, body, pieces, whole=whole)
         cost, source = None, None
         if usage.cost is not None:
-            cost, source = reported(usage.cost), "upstream"
+            cost, source = usd_to_micros(usage.cost), "upstream"
         elif (rates := self.guard.prices.rates(candidate.provider, candidate.model)) is not None:
             cost, source = rates.cost(usage), rates.source
         call.spent = Charge(usage, estimated, cost, source, candidate.provider.name)

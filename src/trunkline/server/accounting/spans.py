@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from trunkline.errors import CLIENT_GONE, GatewayError, redact
 from trunkline.observe.traces import Span, Trace, Value
 from trunkline.pipeline.call import Call, Outcome
-from trunkline.policy.reservations import NOTHING, Charge
+from trunkline.policy.reservations import NO_CHARGE, Charge
 from trunkline.providers.base import Provider, Upstream
 from trunkline.routing.candidates import Candidate
 
@@ -179,7 +179,7 @@ def _place(upstream: Upstream) -> _Attributes:
 
 def _used(spent: Charge) -> _Attributes:
     """Tokens and cost of one attempt."""
-    if spent is NOTHING:
+    if spent is NO_CHARGE:
         return {}
     usage = spent.usage
     found: _Attributes = {

@@ -101,10 +101,10 @@ class Gateway:
         self._warnings = Warnings(None if self._sharing is None else self._sharing.is_first)
         self.guard = Guard(
             price_book(self.wiring),
-            make=None if self._sharing is None else self._sharing.make,
-            spent=self._spent,
-            period=period,
-            warn=self._warnings,
+            make_counter=None if self._sharing is None else self._sharing.make_counter,
+            read_spent=self._spent,
+            find_period=period,
+            on_warning=self._warnings,
         )
         self.cache = AnswerCache(_answers(settings), time.time)
         self.pipeline = Pipeline(
@@ -332,7 +332,7 @@ def _share(settings: Settings, spent: Charge | None) -> tuple[LeasedCounters | N
 
     leases = RedisLeases(settings.redis_url.get_secret_value(), settings.redis_prefix)
     closed, share = settings.redis_loss == "closed", settings.redis_local_share
-    return LeasedCounters(leases, period, before, closed=closed, local_share=share), leases
+    return LeasedCounters(leases, period, before, fail_closed=closed, local_share=share), leases
 
 
 def _answers(settings: Settings) -> AnswerStore:

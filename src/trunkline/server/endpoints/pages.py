@@ -79,10 +79,10 @@ def models_for(
 ) -> Iterator[tuple[str, ModelInfo]]:
     """The models that a key may use, each with its provider's name."""
     for provider in [only] if only else list(gateway.catalog.listings):
-        if key is not None and not key.may_ask(provider):
+        if key is not None and not key.allows_provider(provider):
             continue
         for model in gateway.catalog.listings[provider].models.values():
-            if key is None or key.may_use((model.id, f"{provider}/{model.id}")):
+            if key is None or key.allows_model((model.id, f"{provider}/{model.id}")):
                 yield provider, model
 
 
@@ -95,7 +95,7 @@ def show_model(
     known = found is not None
     if found is not None and key is not None:
         place = target.provider.name
-        known = key.may_ask(place) and key.may_use((model, found.id, f"{place}/{found.id}"))
+        known = key.allows_provider(place) and key.allows_model((model, found.id, f"{place}/{found.id}"))
     if found is None or not known:
         raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
     return json_page(model_object(gateway, target.provider.name, found, pinned=only is not None))

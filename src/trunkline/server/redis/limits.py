@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from trunkline.errors import redact
-from trunkline.policy.leases import AwayError, Balance, Lease, LeasedCounters
+from trunkline.policy.leases import BudgetLease, LeasedCounters, RateLease, StoreUnavailableError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -151,42 +151,42 @@ class RedisLeases:
         self.node = secrets.token_hex(6)
         names = {
             "take_rate": _TAKE_RATE,
-            "give_rate": _GIVE_RATE,
-            "take_purse": _TAKE_PURSE,
-            "seed_purse": _SEED_PURSE,
-            "settle_purse": _SETTLE_PURSE,
+            "return_rate": _GIVE_RATE,
+            "take_budget": _TAKE_PURSE,
+            "seed_budget": _SEED_PURSE,
+            "settle_budget": _SETTLE_PURSE,
         }
         self._scripts = {name: self._redis.register_script(text) for name, text in names.items()}
         self._keeper: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> RateLease:
         """See the Protocol."""
         granted, left, wait = await self._run("take_rate", [name], limit, per_s * 1000, need, want)
-        return Lease(granted, left, wait / 1000)
+        return RateLease(granted, left, wait / 1000)
 
-    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+    async def return_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
         """See the Protocol."""
-        await self._run("give_rate", [name], limit, per_s * 1000, amount)
+        await self._run("return_rate", [name], limit, per_s * 1000, amount)
 
-    async def take_purse(
+    async def take_budget(
         self, name: str, limit: int, need: int, want: int, *, seeded: bool
-    ) -> Balance | None:
+    ) -> BudgetLease | None:
         """See the Protocol."""
         granted, spent, held = await self._run(
-            "take_purse", [name, "nodes"], self.node, limit, need, want, int(seeded), ALIVE_S * 1000
+            "take_budget", [name, "nodes"], self.node, limit, need, want, int(seeded), ALIVE_S * 1000
         )
-        return None if granted < 0 else Balance(granted, spent, held)
+        return None if granted < 0 else BudgetLease(granted, spent, held)
 
-    async def seed_purse(self, name: str, spent: int, ends: float) -> None:
+    async def seed_budget(self, name: str, spent: int, ends: float) -> None:
         """See the Protocol."""
-        await self._run("seed_purse", [name], spent, 0 if ends == float("inf") else int(ends) + _KEPT_S)
+        await self._run("seed_budget", [name], spent, 0 if ends == float("inf") else int(ends) + _KEPT_S)
 
-    async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
+    async def settle_budget(self, name: str, spent: int, released: int) -> BudgetLease | None:
         """See the Protocol."""
         places = int(":slots:" in f"{name}:")
-        total, held = await self._run("settle_purse", [name], self.node, spent, -released, places)
-        return None if total < 0 else Balance(0, total, held)
+        total, held = await self._run("settle_budget", [name], self.node, spent, -released, places)
+        return None if total < 0 else BudgetLease(0, total, held)
 
     async def claim(self, name: str, ends: float) -> bool:
         """See the Protocol."""
@@ -210,7 +210,7 @@ class RedisLeases:
         try:
             return await asking
         except (RedisError, OSError) as error:
-            raise AwayError(redact(f"{type(error).__name__}: {error}")) from None
+            raise StoreUnavailableError(redact(f"{type(error).__name__}: {error}")) from None
 
     def start(self, sharing: LeasedCounters) -> None:
         """Say again and again that this node is alive, and tidy up what it shares."""
@@ -221,19 +221,21 @@ class RedisLeases:
         beaten, lost = -BEAT_S, False
         while not self._closing:
             try:
-                if sharing.away:  # connections from before are dead, and must not be found so one by one
+                if (
+                    sharing.store_unavailable
+                ):  # connections from before are dead, and must not be found so one by one
                     await self._redis.connection_pool.disconnect(inuse_connections=False)
-                if loop.time() - beaten >= BEAT_S or sharing.away:
+                if loop.time() - beaten >= BEAT_S or sharing.store_unavailable:
                     await self.beat()
                     beaten = loop.time()
-                await sharing.tidy()
+                await sharing.sync()
                 if lost:
                     log.info("Redis answers again")
-                lost = sharing.away = False
-            except AwayError as error:
+                lost = sharing.store_unavailable = False
+            except StoreUnavailableError as error:
                 if not lost:
-                    log.error("Redis is away", reason=str(error), closed=sharing.closed)
-                lost = sharing.away = True
+                    log.error("Redis is away", reason=str(error), closed=sharing.fail_closed)
+                lost = sharing.store_unavailable = True
             except Exception:
                 log.exception("limits could not be shared")
             await asyncio.sleep(TIDY_S if not lost else BACK_S)
@@ -245,8 +247,8 @@ class RedisLeases:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         try:
-            await sharing.tidy(all_of_it=True)
+            await sharing.sync(return_all=True)
             await self._guarded(self._redis.zrem(f"{self._prefix}:nodes", self.node))
-        except AwayError as error:
+        except StoreUnavailableError as error:
             log.warning("Redis was not told that this node ends", reason=str(error))
         await self._redis.aclose()
