@@ -21,9 +21,9 @@ from trunkline.model import Usage
 from trunkline.observe.traces import ForwardedTrace, Trace
 from trunkline.pipeline.request import Request
 from trunkline.pipeline.responder import CachedAnswer, Lines, Responder, error_lines
-from trunkline.policy.estimates import USUAL_BYTES, used
-from trunkline.policy.prices import FREE, PriceBook, reported
-from trunkline.policy.reservations import NOTHING, Charge, Reservation
+from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_usage
+from trunkline.policy.prices import FREE, PriceBook, usd_to_micros
+from trunkline.policy.reservations import NO_CHARGE, Charge, Reservation
 from trunkline.providers.base import InFlight
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.queue import Waiter
@@ -123,7 +123,7 @@ class Response:
         if id_header is not None:
             lines += b"%b: %b\r\n" % (id_header, request_id)
         if self.reservation is not None:
-            lines += self.reservation.lines()
+            lines += self.reservation.header_lines()
         if self.cache_status:
             lines += b"x-trunkline-cache: %b\r\n" % self.cache_status.encode()
         return lines + self.served_by
@@ -165,7 +165,7 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         self.failure: GatewayError | None = None
         self.abandoned = False
         """The client disconnected while the upstream was working, so that the upstream may bill it."""
-        self.charge = NOTHING
+        self.charge = NO_CHARGE
         """What it used and cost, once that is settled."""
         self.span_id: int | None = None
         """Its span, where the request is traced."""
@@ -223,20 +223,20 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         candidate, exchange, response = self.candidate, self.exchange, self.response
         request = response.request
         if not request.front.has_countable_tokens:  # images and audio: their price elsewhere is not known
-            free = prices.rates_of(candidate.provider, candidate.model, countable=False)
+            free = prices.request_rates(candidate.provider, candidate.model, countable=False)
             return _UNKNOWN if free is None else _FREE
         usage, estimated = exchange.usage, False
         if usage is None and response.first_byte_at is None and not self.abandoned:
-            return NOTHING
+            return NO_CHARGE
         whole = exchange.complete or not exchange.streaming
         if usage is None or not whole:
-            pieces = exchange.pieces if exchange.streaming else response.size // USUAL_BYTES
+            pieces = exchange.pieces if exchange.streaming else response.size // AVERAGE_BYTES_PER_TOKEN
             if request.front.operation == "embeddings":
                 pieces = 0
-            usage, estimated = used(usage, request.body, pieces, whole=whole)
+            usage, estimated = estimate_usage(usage, request.body, pieces, whole=whole)
         cost, source = None, None
         if usage.cost is not None:
-            cost, source = reported(usage.cost), "upstream"
+            cost, source = usd_to_micros(usage.cost), "upstream"
         elif (rates := prices.rates(candidate.provider, candidate.model)) is not None:
             cost, source = rates.cost(usage), rates.source
         return Charge(usage, estimated, cost, source, candidate.provider.name)

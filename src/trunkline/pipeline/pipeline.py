@@ -29,8 +29,8 @@ from trunkline.errors import (
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome
 from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.request import Request
-from trunkline.policy.guard import Guard
-from trunkline.policy.reservations import RefillNeededError, Reservation
+from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
+from trunkline.policy.reservations import Reservation
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.queue import FairQueue
@@ -156,13 +156,18 @@ class Pipeline:
         barred: Set[str] = _NONE
         guard, key = self.guard, request.key
         if guard is not None and (guard.applies_to_all or (key is not None and key.restricted)):
-            asked = summary.model or pool.candidates[0].model
-            operation = summary.operation or request.front.operation
-            about = key, summary, operation, asked, request.body, pool.candidates
-            try:
-                reservation = guard.admit_now(*about)
-            except RefillNeededError:
-                reservation = await guard.admit(*about)
+            reservation = guard.admit(
+                GuardedRequest(
+                    key=key,
+                    summary=summary,
+                    operation=summary.operation or request.front.operation,
+                    model=summary.model or pool.candidates[0].model,
+                    body=request.body,
+                    candidates=pool.candidates,
+                )
+            )
+            if isinstance(reservation, PendingRefill):
+                reservation = await reservation.wait()
             if reservation is not None:
                 response.reservation = reservation
                 barred = reservation.barred
@@ -198,7 +203,7 @@ class Pipeline:
             retries = _Retries(barred)
             candidate = await self._choose(active, pool, retries)
         while True:
-            if response.reservation is not None and guard is not None and guard.rules.guards_providers:
+            if response.reservation is not None and guard is not None and guard.rules.has_provider_budgets:
                 refusal = await self._reserve_at_provider(active, candidate, guard, response.reservation)
                 if refusal is not None:
                     retries = retries or _Retries()
@@ -230,7 +235,8 @@ class Pipeline:
         given back and the refusal returned."""
         refusal: GatewayError | None = DISCONNECTED
         try:
-            refusal = await guard.enter(reservation, candidate.provider, candidate.model)
+            answer = guard.reserve_at_provider(reservation, candidate.provider, candidate.model)
+            refusal = await answer.wait() if isinstance(answer, PendingRefill) else answer
         finally:
             if refusal is not None or active.response.client_gone:
                 candidate.release()

@@ -28,7 +28,7 @@ from trunkline.policy.auth import KeyRing, configured_id
 from trunkline.policy.guard import Spending
 from trunkline.policy.leases import LeasedCounters
 from trunkline.policy.prices import FREE
-from trunkline.policy.rules import BudgetRule, Caller, CounterKey, CounterRule, Rulebook
+from trunkline.policy.rules import Budget, Caller, CounterKey, CounterRule, Rulebook
 from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.server.app.policy_config import BudgetWarnings, SpendingReader, period, price_book, rulebook
 from trunkline.server.redis.limits import RedisLeases
@@ -40,7 +40,7 @@ ANNA = Caller("1", "anna", "t", "team")
 
 
 def amounts(book: Rulebook, caller: Caller = ANNA, model: str = "m") -> dict[str, int]:
-    return {marked.counter_key.text: marked.amount for marked in book.of(caller, [model])}
+    return {marked.counter_key.text: marked.amount for marked in book.rules_for(caller, [model])}
 
 
 # Rules and prices from settings and store
@@ -86,7 +86,7 @@ def test_rules_of_a_configured_key_are_kept_under_its_own_id(named: str) -> None
     )
     key = KeyRing(settings.api_keys).find(SECRET.encode())
     assert key is not None
-    found = rulebook(settings, Policies()).of(Caller(key.id, key.name), [])
+    found = rulebook(settings, Policies()).rules_for(Caller(key.id, key.name), [])
     assert {marked.counter_key.text: marked.amount for marked in found} == {
         f"key:{configured_id(SECRET)}:requests:day": 4,
         f"key:{configured_id(SECRET)}:used:day": 5,
@@ -97,8 +97,8 @@ def test_every_field_of_a_budget_is_taken_over() -> None:
     budget = sections.BudgetRule(
         provider="up", usd=2, per="day", hard=False, warn_at=0.5, webhook="http://127.0.0.1/x"
     )
-    (marked,) = rulebook(make_settings(budgets=(budget,)), Policies()).of_provider("up")
-    rule = BudgetRule("provider", "up", "usd", 2_000_000, "day", False, 0.5, "http://127.0.0.1/x")
+    (marked,) = rulebook(make_settings(budgets=(budget,)), Policies()).rules_for_provider("up")
+    rule = Budget("provider", "up", "usd", 2_000_000, "day", False, 0.5, "http://127.0.0.1/x")
     assert marked.budget == rule
 
 
@@ -127,7 +127,7 @@ def test_the_store_wins_over_the_file() -> None:
         "key:1:tokens:day": 5,
         "key:1:usd:day": 9,
     }
-    assert [marked.amount for marked in book.of_provider("up")] == [8]
+    assert [marked.amount for marked in book.rules_for_provider("up")] == [8]
 
 
 class Shop(Fake):
@@ -246,9 +246,9 @@ async def hook(status: int = 200) -> AsyncIterator[tuple[str, Posted]]:
 
 
 def spending(spent: int, unit: Any = "usd", webhook: str | None = None) -> Spending:
-    what: Any = "usd" if unit == "usd" else "used"
-    rule = BudgetRule("team", "*", unit, 2_000_000, "month", False, 0.8, webhook)
-    return Spending(CounterKey("team", "t", what, "month"), rule, spent, 5)
+    quantity: Any = "usd" if unit == "usd" else "used"
+    rule = Budget("team", "*", unit, 2_000_000, "month", False, 0.8, webhook)
+    return Spending(CounterKey("team", "t", quantity, "month"), rule, spent, 5)
 
 
 async def nothing_spent(marked: CounterRule, since: int) -> int:
@@ -324,7 +324,7 @@ async def test_of_several_nodes_one_warns_once_at_each_threshold(redis: Redis) -
                 warnings(spending(spent))
         for warnings in nodes:
             warnings(spending(1_600_000)._replace(ends=5e9))  # the next period's
-            warnings(spending(1_600_000)._replace(rule=spending(0).rule._replace(amount=1_000_000)))
+            warnings(spending(1_600_000)._replace(budget=spending(0).budget._replace(amount=1_000_000)))
         for warnings in nodes:
             await end(warnings)
     await cluster.aclose()

@@ -15,7 +15,7 @@ from tests.gateways import until
 from tests.policy.nodes import Cluster, Node, budget, rate, slots, take, take_all
 from tests.services import Redis, free_port, redis_server
 from trunkline.policy.counters import GRANTED
-from trunkline.policy.leases import AwayError, Balance
+from trunkline.policy.leases import BudgetLease, StoreUnavailableError
 from trunkline.server.redis import limits as module
 from trunkline.server.redis.limits import ALIVE_S, RedisLeases
 
@@ -60,32 +60,32 @@ async def test_a_rate_forgets_what_is_over(cluster: Cluster) -> None:
     await store.take_rate("r", 10, 100.0, 5, 5)
     ttl_ms = await store._redis.pttl(f"{cluster.prefix}:r")
     assert 45_000 < ttl_ms <= 51_000
-    await store.give_rate("r", 10, 100.0, 2)
+    await store.return_rate("r", 10, 100.0, 2)
     ttl_ms = await store._redis.pttl(f"{cluster.prefix}:r")
     assert 25_000 < ttl_ms <= 31_000
-    await store.give_rate("r", 10, 100.0, 100)
+    await store.return_rate("r", 10, 100.0, 100)
     assert not await store._redis.exists(f"{cluster.prefix}:r")
-    await store.give_rate("r", 10, 100.0, -3)  # used beyond what was leased
+    await store.return_rate("r", 10, 100.0, -3)  # used beyond what was leased
     assert (await store.take_rate("r", 10, 100.0, 8, 8)).left == 7
 
 
 async def test_a_budget_that_nobody_has_seeded(cluster: Cluster) -> None:
     store = cluster.store()
-    assert await store.take_purse("p", 10, 1, 1, seeded=False) is None
-    assert await store.settle_purse("p", 5, 5) is None
-    assert await store.take_purse("p", 10, 1, 4, seeded=True) == Balance(4, 0, 4)
+    assert await store.take_budget("p", 10, 1, 1, seeded=False) is None
+    assert await store.settle_budget("p", 5, 5) is None
+    assert await store.take_budget("p", 10, 1, 4, seeded=True) == BudgetLease(4, 0, 4)
 
 
 async def test_a_budget_is_seeded_with_the_larger_sum_and_kept_past_its_period(cluster: Cluster) -> None:
     one, other = cluster.store(), cluster.store()
     ends = time.time() + 1000
-    await one.seed_purse("p", 9, ends)
-    await one.seed_purse("p", 30, ends)
-    await other.seed_purse("p", 10, ends)
-    assert await other.take_purse("p", 100, 1, 5, seeded=False) == Balance(5, 30, 5)
+    await one.seed_budget("p", 9, ends)
+    await one.seed_budget("p", 30, ends)
+    await other.seed_budget("p", 10, ends)
+    assert await other.take_budget("p", 100, 1, 5, seeded=False) == BudgetLease(5, 30, 5)
     ttl = await one._redis.ttl(f"{cluster.prefix}:p")
     assert 86_400 < ttl <= 86_400 + 1001
-    await one.seed_purse("for good", 1, math.inf)
+    await one.seed_budget("for good", 1, math.inf)
     assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
 
 
@@ -101,16 +101,16 @@ async def test_a_claim_is_the_first_ones_past_its_period(cluster: Cluster) -> No
 
 async def test_what_a_budget_grants_and_takes_back(cluster: Cluster) -> None:
     one, other = cluster.store(), cluster.store()
-    await one.seed_purse("p", 0, math.inf)
-    assert await one.take_purse("p", 100, 10, 60, seeded=False) == Balance(60, 0, 60)
-    assert await other.take_purse("p", 100, 41, 50, seeded=False) == Balance(0, 0, 60)
-    assert await other.take_purse("p", 100, 40, 50, seeded=False) == Balance(40, 0, 100)
-    balance = await one.settle_purse("p", 25, 60)
+    await one.seed_budget("p", 0, math.inf)
+    assert await one.take_budget("p", 100, 10, 60, seeded=False) == BudgetLease(60, 0, 60)
+    assert await other.take_budget("p", 100, 41, 50, seeded=False) == BudgetLease(0, 0, 60)
+    assert await other.take_budget("p", 100, 40, 50, seeded=False) == BudgetLease(40, 0, 100)
+    balance = await one.settle_budget("p", 25, 60)
     assert balance is not None
     assert balance.spent == 25
-    assert await other.take_purse("p", 100, 1, 100, seeded=False) == Balance(35, 25, 75)
-    await one.settle_purse("p", 0, 500)  # nobody can give back more than they hold
-    assert await other.take_purse("p", 100, 1, 1, seeded=False) == Balance(0, 25, 75)
+    assert await other.take_budget("p", 100, 1, 100, seeded=False) == BudgetLease(35, 25, 75)
+    await one.settle_budget("p", 0, 500)  # nobody can give back more than they hold
+    assert await other.take_budget("p", 100, 1, 1, seeded=False) == BudgetLease(0, 25, 75)
 
 
 async def test_prefixes_are_separate(cluster: Cluster, redis: Redis) -> None:
@@ -210,9 +210,9 @@ async def test_the_error_without_redis_holds_no_secrets() -> None:
     for command in (
         store.send_heartbeat(),
         store.take_rate("r", 1, 1.0, 1, 1),
-        store.settle_purse("p", 1, 1),
+        store.settle_budget("p", 1, 1),
     ):
-        with pytest.raises(AwayError) as caught:
+        with pytest.raises(StoreUnavailableError) as caught:
             await command
         assert "top-secret" not in str(caught.value)
         assert "Error" in str(caught.value)
@@ -239,7 +239,7 @@ async def test_redis_goes_and_comes_back_empty(
                 counter.settle(40, 40, 0.0)
                 await until(lambda: counter._to_report == 0)
                 server.stop()
-                await until(lambda: sharing.away)
+                await until(lambda: sharing.store_unavailable)
                 if closed:
                     with pytest.raises(Exception, match="Redis is away"):
                         await take(counter, 10)
@@ -248,8 +248,8 @@ async def test_redis_goes_and_comes_back_empty(
                     for _ in range(3):
                         counter.settle(10, 0, 0.0)
                 server.start()
-                node.before = 40
-                await until(lambda: not sharing.away)
+                node.spent_before = 40
+                await until(lambda: not sharing.store_unavailable)
                 assert await take_all(counter, 20) == 3
             finally:
                 await store.aclose(sharing)

@@ -11,7 +11,7 @@ from trunkline.errors import redact
 from trunkline.ledger.usage_rows import RowIds, UsageRow
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.request import MAX_STORED_PROMPT
-from trunkline.policy.reservations import NOTHING
+from trunkline.policy.reservations import NO_CHARGE
 
 _LONGEST: Final = 200
 _LONGEST_CODE: Final = 64
@@ -38,7 +38,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
             user = request.end_user.decode("latin-1")
         provider = upstream = model = ""
         upstream_s = 0.0
-        charge = NOTHING
+        charge = NO_CHARGE
         if attempts:
             candidate = attempts[-1].candidate
             provider, upstream, model = candidate.provider.name, candidate.upstream.name, candidate.model

@@ -103,10 +103,10 @@ class Gateway:
         self._warnings = BudgetWarnings(None if self._shared is None else self._shared.counters.is_first)
         self.guard = Guard(
             price_book(self.wiring),
-            make=None if self._shared is None else self._shared.counters.make,
-            spent=self._spending,
-            period=period,
-            warn=self._warnings,
+            make_counter=None if self._shared is None else self._shared.counters.make_counter,
+            read_spent=self._spending,
+            find_period=period,
+            on_warning=self._warnings,
         )
         self.cache = AnswerCache(make_answer_store(settings), time.time)
         self.pipeline = Pipeline(

@@ -40,10 +40,10 @@ def models_for(
 ) -> Iterator[tuple[str, ModelInfo]]:
     """The models that a key may use, each with its provider's name."""
     for provider in [only] if only else list(services.catalog.listings):
-        if key is not None and not key.may_ask(provider):
+        if key is not None and not key.allows_provider(provider):
             continue
         for model in services.catalog.listings[provider].models.values():
-            if key is None or key.may_use((model.id, f"{provider}/{model.id}")):
+            if key is None or key.allows_model((model.id, f"{provider}/{model.id}")):
                 yield provider, model
 
 
@@ -60,7 +60,9 @@ def show_model(
     known = found is not None
     if found is not None and key is not None:
         provider = target.provider.name
-        known = key.may_ask(provider) and key.may_use((model, found.id, f"{provider}/{found.id}"))
+        known = key.allows_provider(provider) and key.allows_model(
+            (model, found.id, f"{provider}/{found.id}")
+        )
     if found is None or not known:
         raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
     return json_page(model_object(services, target.provider.name, found, pinned=only is not None))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from trunkline.errors import redact
-from trunkline.policy.leases import AwayError, Balance, Lease, LeasedCounters
+from trunkline.policy.leases import BudgetLease, LeasedCounters, RateLease, StoreUnavailableError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -67,7 +67,7 @@ return {0, free, math.ceil((math.min(need, limit) - free) * interval)}
 """
 )
 
-_GIVE_RATE: Final = (
+_RETURN_RATE: Final = (
     _NOW
     + _KEEP
     + """
@@ -158,42 +158,42 @@ class RedisLeases:
         self.node = secrets.token_hex(6)
         scripts = {
             "take_rate": _TAKE_RATE,
-            "give_rate": _GIVE_RATE,
-            "take_purse": _TAKE_BUDGET,
-            "seed_purse": _SEED_BUDGET,
-            "settle_purse": _SETTLE_BUDGET,
+            "return_rate": _RETURN_RATE,
+            "take_budget": _TAKE_BUDGET,
+            "seed_budget": _SEED_BUDGET,
+            "settle_budget": _SETTLE_BUDGET,
         }
         self._scripts = {name: self._redis.register_script(text) for name, text in scripts.items()}
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> RateLease:
         """See the Protocol."""
         granted, left, wait_ms = await self._run("take_rate", [name], limit, per_s * 1000, need, want)
-        return Lease(granted, left, wait_ms / 1000)
+        return RateLease(granted, left, wait_ms / 1000)
 
-    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+    async def return_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
         """See the Protocol."""
-        await self._run("give_rate", [name], limit, per_s * 1000, amount)
+        await self._run("return_rate", [name], limit, per_s * 1000, amount)
 
-    async def take_purse(
+    async def take_budget(
         self, name: str, limit: int, need: int, want: int, *, seeded: bool
-    ) -> Balance | None:
+    ) -> BudgetLease | None:
         """See the Protocol."""
         granted, spent, held = await self._run(
-            "take_purse", [name, "nodes"], self.node, limit, need, want, int(seeded), ALIVE_S * 1000
+            "take_budget", [name, "nodes"], self.node, limit, need, want, int(seeded), ALIVE_S * 1000
         )
-        return None if granted < 0 else Balance(granted, spent, held)
+        return None if granted < 0 else BudgetLease(granted, spent, held)
 
-    async def seed_purse(self, name: str, spent: int, ends: float) -> None:
+    async def seed_budget(self, name: str, spent: int, ends: float) -> None:
         """See the Protocol."""
-        await self._run("seed_purse", [name], spent, 0 if ends == float("inf") else int(ends) + _KEEP_S)
+        await self._run("seed_budget", [name], spent, 0 if ends == float("inf") else int(ends) + _KEEP_S)
 
-    async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
+    async def settle_budget(self, name: str, spent: int, released: int) -> BudgetLease | None:
         """See the Protocol."""
         counts_slots = int(":slots:" in f"{name}:")
-        total, held = await self._run("settle_purse", [name], self.node, spent, -released, counts_slots)
-        return None if total < 0 else Balance(0, total, held)
+        total, held = await self._run("settle_budget", [name], self.node, spent, -released, counts_slots)
+        return None if total < 0 else BudgetLease(0, total, held)
 
     async def claim(self, name: str, ends: float) -> bool:
         """See the Protocol."""
@@ -212,13 +212,13 @@ class RedisLeases:
         return await self._guarded(self._scripts[script](keys=keys, args=arguments))
 
     async def _guarded(self, command: Awaitable[T]) -> T:
-        """The result of a command; an error of Redis becomes AwayError."""
+        """The result of a command; an error of Redis becomes StoreUnavailableError."""
         from redis.exceptions import RedisError
 
         try:
             return await command
         except (RedisError, OSError) as error:
-            raise AwayError(redact(f"{type(error).__name__}: {error}")) from None
+            raise StoreUnavailableError(redact(f"{type(error).__name__}: {error}")) from None
 
     def start(self, counters: LeasedCounters) -> None:
         """Begin to send heartbeats, and to report what this node's counters have spent."""
@@ -229,19 +229,21 @@ class RedisLeases:
         last_heartbeat, away = -HEARTBEAT_S, False
         while not self._closing:
             try:
-                if counters.away:  # All connections are dead: drop them at once, not one by one as they fail.
+                if (
+                    counters.store_unavailable
+                ):  # All connections are dead: drop them at once, not one by one as they fail.
                     await self._redis.connection_pool.disconnect(inuse_connections=False)
-                if loop.time() - last_heartbeat >= HEARTBEAT_S or counters.away:
+                if loop.time() - last_heartbeat >= HEARTBEAT_S or counters.store_unavailable:
                     await self.send_heartbeat()
                     last_heartbeat = loop.time()
-                await counters.tidy()
+                await counters.sync()
                 if away:
                     log.info("Redis answers again")
-                away = counters.away = False
-            except AwayError as error:
+                away = counters.store_unavailable = False
+            except StoreUnavailableError as error:
                 if not away:
-                    log.error("Redis is away", reason=str(error), closed=counters.closed)
-                away = counters.away = True
+                    log.error("Redis is away", reason=str(error), closed=counters.fail_closed)
+                away = counters.store_unavailable = True
             except Exception:
                 log.exception("limits could not be shared")
             await asyncio.sleep(RETRY_S if away else REPORT_S)
@@ -253,8 +255,8 @@ class RedisLeases:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         try:
-            await counters.tidy(all_of_it=True)
+            await counters.sync(return_all=True)
             await self._guarded(self._redis.zrem(f"{self._prefix}:nodes", self.node))
-        except AwayError as error:
+        except StoreUnavailableError as error:
             log.warning("Redis was not told that this node ends", reason=str(error))
         await self._redis.aclose()

@@ -1,4 +1,4 @@
-"""Budgets: hard, soft, of providers, in their periods, and with what was spent before."""
+"""Budgets: hard and soft ones, those of providers, their periods, and what was spent before the start."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from tests.policy.guarding import (
     UNPRICED,
     UP,
     Ask,
-    Place,
-    Way,
+    FakeCandidate,
+    FakeProvider,
     admit,
     budget,
     headers,
     make_guard,
     reconfigure,
     refused,
+    reserve_at_provider,
     spent,
     used,
 )
@@ -38,13 +39,13 @@ from trunkline.errors import (
     Kind,
 )
 from trunkline.model import Usage
-from trunkline.policy.guard import Spending
-from trunkline.policy.reservations import Charge, RefillNeededError, Reservation
-from trunkline.policy.rules import BudgetRule, CounterKey, LimitRule
+from trunkline.policy.guard import PendingRefill, Spending
+from trunkline.policy.reservations import Charge, Reservation
+from trunkline.policy.rules import Budget, CounterKey, Limit
 
 
 def unknown(provider: str) -> Charge:
-    """Seven tokens at a price that nobody knows."""
+    """A charge of seven tokens whose price is unknown."""
     return Charge(Usage(prompt_tokens=3, completion_tokens=4), False, None, None, provider)
 
 
@@ -54,19 +55,19 @@ def unknown(provider: str) -> Charge:
 @pytest.mark.parametrize(("unit", "each"), [("usd", COST), ("tokens", PROMPT + ANSWER)])
 @pytest.mark.parametrize("scope", ["key", "team", "all"])
 @pytest.mark.parametrize("rest", [0, 1, 29])
-def test_a_hard_budget_for_n_admits_n(unit: Any, each: int, scope: Any, rest: int) -> None:
+def test_a_hard_budget_for_n_requests_admits_n(unit: Any, each: int, scope: Any, rest: int) -> None:
     guard = make_guard(budget(7 * each + rest, unit, scope))
-    tickets = [admit(guard) for _ in range(7)]
+    reservations = [admit(guard) for _ in range(7)]
     error = refused(guard)
     assert (error.kind, error.status, error.retry_after) == (BUDGET_EXCEEDED, 429, 1.0)
-    for reservation in tickets:
+    for reservation in reservations:
         guard.settle(reservation, [used(PROMPT, ANSWER)])
     assert spent(guard) == [(7 * each, 0)]
     error = refused(guard)
     assert (error.retry_after, error.advice) == (None, "false")  # there is no next period
 
 
-def test_what_was_not_used_may_be_used_by_others() -> None:
+def test_what_was_not_used_is_available_to_other_requests() -> None:
     guard = make_guard(budget(COST + 5))
     for _ in range(6):
         guard.settle(admit(guard), [used(1, 1, 1)])
@@ -74,7 +75,7 @@ def test_what_was_not_used_may_be_used_by_others() -> None:
     assert refused(guard).kind is BUDGET_EXCEEDED
 
 
-def test_an_attempt_of_unknown_cost_counts_its_tokens_only() -> None:
+def test_an_attempt_of_unknown_cost_counts_only_its_tokens() -> None:
     guard = make_guard(budget(), budget(1000, "tokens", "all"))
     guard.settle(admit(guard), [unknown("up"), used(1, 1)])
     assert spent(guard) == [(10, 0), (9, 0)]
@@ -88,11 +89,11 @@ def test_an_attempt_of_unknown_cost_counts_its_tokens_only() -> None:
         ([budget(scope="provider")], None, "chat", ANSWER),
         ([budget()], 5, "chat", None),
         ([budget(hard=False)], None, "chat", None),
-        ([LimitRule("all", "", 5)], None, "chat", None),
+        ([Limit("all", "", 5)], None, "chat", None),
         ([budget()], None, "embeddings", None),
     ],
 )
-def test_the_bound_that_is_reserved_is_written_into_the_request(
+def test_the_bound_that_is_reserved_is_added_to_the_request(
     rules: list[Any], max_tokens: int | None, operation: Any, bound: int | None
 ) -> None:
     guard = make_guard(*rules)
@@ -103,63 +104,63 @@ def test_the_bound_that_is_reserved_is_written_into_the_request(
 def test_each_of_several_answers_may_be_as_long_as_the_bound() -> None:
     guard = make_guard(budget())
     reservation = admit(guard, Ask(max_tokens=None, n=3))
-    assert (reservation.completion, reservation.defaults.max_tokens) == (3 * ANSWER, ANSWER)
+    assert (reservation.completion_tokens, reservation.defaults.max_tokens) == (3 * ANSWER, ANSWER)
     assert spent(guard) == [(0, PROMPT * 3 + 3 * ANSWER * 7)]
 
 
-def test_the_dearest_way_is_reserved_for() -> None:
+def test_the_cost_at_the_dearest_candidate_is_reserved() -> None:
     guard = make_guard(budget(100 * COST))
-    admit(guard, Ask(ways=(UP, DEAR)))
+    admit(guard, Ask(candidates=(UP, DEAR)))
     assert spent(guard) == [(0, 10 * COST)]
     key = msgspec.structs.replace(KEY, providers=(frozenset({"up"}),))
-    admit(guard, Ask(key, ways=(UP, DEAR)))  # who may not go there need not pay for it
+    admit(guard, Ask(key, candidates=(UP, DEAR)))  # a candidate that the key may not use does not count
     assert spent(guard) == [(0, 11 * COST)]
 
 
-def test_without_any_price_a_hard_budget_refuses() -> None:
-    guard = make_guard(budget(), LimitRule("all", "", 1))
-    error = refused(guard, Ask(ways=(UNPRICED,)))
+def test_a_hard_budget_refuses_a_model_without_a_price() -> None:
+    guard = make_guard(budget(), Limit("all", "", 1))
+    error = refused(guard, Ask(candidates=(UNPRICED,)))
     assert (error.kind, error.status, error.param) == (NO_PRICE, 403, "model")
     assert "prices" in error.message
     admit(guard)
 
 
-def test_what_has_no_tokens_has_no_price() -> None:
+def test_usage_that_cannot_be_counted_has_no_price() -> None:
     other = Ask(operation="other")
     assert refused(make_guard(budget()), other).kind is NO_PRICE
     guard = make_guard(budget(hard=False))
     reservation = admit(guard, other)
-    assert (reservation.prompt, reservation.completion, spent(guard)) == (0, 0, [(0, 0)])
+    assert (reservation.prompt_tokens, reservation.completion_tokens, spent(guard)) == (0, 0, [(0, 0)])
 
 
-CELLAR = Way(Place("cellar", "ollama", local=True), "m")
+LOCAL = FakeCandidate(FakeProvider("cellar", "ollama", local=True), "m")
 
 
-def test_what_has_no_tokens_is_free_where_all_is() -> None:
+def test_usage_that_cannot_be_counted_is_free_at_a_free_provider() -> None:
     guard = make_guard(budget(1))
     other = Ask(operation="other")
-    assert admit(guard, other._replace(ways=(CELLAR,))).barred == frozenset()
-    assert admit(guard, other._replace(ways=(UP, CELLAR))).barred == {"up/m"}
+    assert admit(guard, other._replace(candidates=(LOCAL,))).barred == frozenset()
+    assert admit(guard, other._replace(candidates=(UP, LOCAL))).barred == {"up/m"}
     assert spent(guard) == [(0, 0)]
 
 
-def test_what_has_no_tokens_has_no_price_where_a_local_provider_was_given_one() -> None:
+def test_usage_that_cannot_be_counted_has_no_price_at_a_local_provider_with_prices() -> None:
     guard = make_guard(budget())
-    paid = Way(Place("up", local=True), "m")
-    assert refused(guard, Ask(operation="other", ways=(paid,))).kind is NO_PRICE
+    paid = FakeCandidate(FakeProvider("up", local=True), "m")
+    assert refused(guard, Ask(operation="other", candidates=(paid,))).kind is NO_PRICE
 
 
-def test_ways_without_a_price_are_barred_where_others_have_one() -> None:
+def test_candidates_without_a_price_are_barred_if_others_have_one() -> None:
     guard = make_guard(budget())
-    assert admit(guard, Ask(ways=(UNPRICED, UP))).barred == {"fog/m"}
+    assert admit(guard, Ask(candidates=(UNPRICED, UP))).barred == {"fog/m"}
     key = msgspec.structs.replace(KEY, providers=(frozenset({"up", "fog"}),))
-    assert admit(guard, Ask(key, ways=(UNPRICED, UP, DEAR))).barred == {"fog/m", "dear/m"}
+    assert admit(guard, Ask(key, candidates=(UNPRICED, UP, DEAR))).barred == {"fog/m", "dear/m"}
 
 
 @pytest.mark.parametrize("rule", [budget(hard=False), budget(1000, "tokens")], ids=["soft", "tokens"])
-def test_other_budgets_do_without_prices(rule: BudgetRule) -> None:
+def test_soft_budgets_and_those_of_tokens_need_no_price(rule: Budget) -> None:
     guard = make_guard(rule)
-    reservation = admit(guard, Ask(ways=(UNPRICED,)))
+    reservation = admit(guard, Ask(candidates=(UNPRICED,)))
     assert reservation.barred == frozenset()
     guard.settle(reservation, [unknown("fog")])
     assert spent(guard) == [(0 if rule.unit == "usd" else 7, 0)]
@@ -168,26 +169,26 @@ def test_other_budgets_do_without_prices(rule: BudgetRule) -> None:
 def test_local_models_cost_nothing() -> None:
     guard = make_guard(budget(1))
     for _ in range(3):
-        guard.settle(admit(guard, Ask(ways=(CELLAR,))), [used(100, 100, 0, "cellar")])
+        guard.settle(admit(guard, Ask(candidates=(LOCAL,))), [used(100, 100, 0, "cellar")])
     assert spent(guard) == [(0, 0)]
 
 
 @pytest.mark.parametrize("scope", ["key", "provider"])
-async def test_a_soft_budget_refuses_nobody_and_warns_once(scope: Any) -> None:
+async def test_a_soft_budget_refuses_nothing_and_warns_once(scope: Any) -> None:
     warned: list[Spending] = []
-    guard = make_guard(budget(100, scope=scope, hard=False, warn_at=0.5), warn=warned.append)
+    guard = make_guard(budget(100, scope=scope, hard=False, warn_at=0.5), on_warning=warned.append)
     for _ in range(15):
         reservation = admit(guard)
-        assert await guard.enter(reservation, UP.provider, "m") is None
+        assert await reserve_at_provider(guard, reservation) is None
         guard.settle(reservation, [used(1, 1)])
-    assert [(each.spent, each.rule.amount) for each in warned] == [(50, 100), (100, 100)]
+    assert [(each.spent, each.budget.amount) for each in warned] == [(50, 100), (100, 100)]
     assert {each.counter_key.scope for each in warned} == {scope}
     assert spent(guard) == [(150, 0)]
 
 
-def test_a_hard_budget_warns_as_well() -> None:
+def test_a_hard_budget_warns_too() -> None:
     warned: list[Spending] = []
-    guard = make_guard(budget(COST + 10, warn_at=0.9), warn=warned.append)
+    guard = make_guard(budget(COST + 10, warn_at=0.9), on_warning=warned.append)
     guard.settle(admit(guard), [])
     assert warned == []
     guard.settle(admit(guard), [used(PROMPT, ANSWER)])
@@ -201,7 +202,7 @@ def test_a_hard_budget_warns_as_well() -> None:
     [(0, [50, 100]), (49, [59, 109]), (50, [100]), (99, [109]), (100, []), (150, [])],
 )
 @pytest.mark.parametrize("scope", ["key", "provider"])
-async def test_what_was_reached_before_the_start_was_told_before_it(
+async def test_thresholds_that_were_reached_before_the_start_cause_no_warning(
     clock: list[float], scope: Any, before: int, warned: list[int]
 ) -> None:
     async def spent_before(counter_key: CounterKey, since: int) -> int:
@@ -209,22 +210,24 @@ async def test_what_was_reached_before_the_start_was_told_before_it(
 
     found: list[Spending] = []
     rule = budget(100, scope=scope, hard=False, warn_at=0.5)
-    guard = make_guard(rule, warn=found.append, spent=spent_before, period=lambda per, now: (0, 5000.0))
+    guard = make_guard(
+        rule, on_warning=found.append, read_spent=spent_before, find_period=lambda per, now: (0, 5000.0)
+    )
     for _ in range(15):
         reservation = await Ask().wait(guard)
         assert reservation is not None
-        assert await guard.enter(reservation, UP.provider, "m") is None
+        assert await reserve_at_provider(guard, reservation) is None
         guard.settle(reservation, [used(1, 1)])
     assert [each.spent for each in found] == warned
     assert {each.ends for each in found} <= {5000.0}
 
 
 @pytest.mark.parametrize("ends", [2000.0, 1000.5])
-def test_a_used_up_period_ends(clock: list[float], ends: float) -> None:
+def test_a_budget_that_is_used_up_is_renewed_in_the_next_period(clock: list[float], ends: float) -> None:
     def period(per: str, now: float) -> tuple[int, float]:
         return (0, ends) if now < ends else (int(ends), ends + 1000)
 
-    guard = make_guard(budget(COST, per="day"), period=period)
+    guard = make_guard(budget(COST, per="day"), find_period=period)
     reservation = admit(guard)
     guard.settle(reservation, [used(PROMPT, ANSWER)])
     error = refused(guard)
@@ -237,11 +240,11 @@ def test_a_used_up_period_ends(clock: list[float], ends: float) -> None:
     assert spent(guard) == [(0, 0)]
 
 
-def test_what_began_in_one_period_is_settled_in_it(clock: list[float]) -> None:
+def test_a_request_is_settled_in_the_period_in_which_it_began(clock: list[float]) -> None:
     def period(per: str, now: float) -> tuple[int, float]:
         return int(now // 1000 * 1000), now // 1000 * 1000 + 1000
 
-    guard = make_guard(budget(COST, per="day"), period=period)
+    guard = make_guard(budget(COST, per="day"), find_period=period)
     before = admit(guard)
     clock[0] = 2000.0
     after = admit(guard)
@@ -251,41 +254,42 @@ def test_what_began_in_one_period_is_settled_in_it(clock: list[float]) -> None:
     assert spent(guard) == [(3, 0)]
 
 
-# What must be learned first
+# Refills
 
 
 async def test_what_was_spent_before_counts() -> None:
-    asked: list[tuple[CounterKey, int]] = []
+    reads: list[tuple[CounterKey, int]] = []
 
     async def before(counter_key: CounterKey, since: int) -> int:
-        asked.append((counter_key, since))
+        reads.append((counter_key, since))
         return 2 * COST
 
     guard = make_guard(
-        LimitRule("key", "*", requests_per_day=3),
+        Limit("key", "*", requests_per_day=3),
         budget(3 * COST, per="month"),
-        spent=before,
-        period=lambda per, now: (77, math.inf),
+        read_spent=before,
+        find_period=lambda per, now: (77, math.inf),
     )
-    with pytest.raises(RefillNeededError):
-        Ask().now(guard)
+    assert isinstance(Ask().ask(guard), PendingRefill)
     reservation = await Ask().wait(guard)
     assert reservation is not None
-    assert asked == [(CounterKey("key", "1", "usd", "month"), 77)]
+    assert reads == [(CounterKey("key", "1", "usd", "month"), 77)]
     assert spent(guard) == [(2 * COST, COST)]
     assert refused(guard).kind is BUDGET_EXCEEDED
     guard.settle(reservation, [])
-    assert headers(admit(guard))["x-ratelimit-remaining-requests"] == "1"  # asking twice counted once
+    assert (
+        headers(admit(guard))["x-ratelimit-remaining-requests"] == "1"
+    )  # the request that was asked twice counted once
 
 
-async def test_many_at_once_wait_for_one_budget_and_share_it() -> None:
+async def test_many_requests_wait_for_one_budget_and_share_it() -> None:
     answer = asyncio.Event()
 
     async def before(counter_key: CounterKey, since: int) -> int:
         await answer.wait()
         return 0
 
-    guard = make_guard(budget(5 * COST), spent=before)
+    guard = make_guard(budget(5 * COST), read_spent=before)
     asking = [asyncio.create_task(Ask().wait(guard)) for _ in range(20)]
     await asyncio.sleep(0)
     answer.set()
@@ -295,7 +299,7 @@ async def test_many_at_once_wait_for_one_budget_and_share_it() -> None:
     assert spent(guard) == [(0, 5 * COST)]
 
 
-async def test_a_ledger_that_is_away_lets_nobody_in_and_takes_nothing() -> None:
+async def test_without_the_ledger_requests_are_refused_and_take_nothing() -> None:
     away = True
 
     async def before(counter_key: CounterKey, since: int) -> int:
@@ -303,7 +307,7 @@ async def test_a_ledger_that_is_away_lets_nobody_in_and_takes_nothing() -> None:
             raise GatewayError("away", LIMITS_AWAY)
         return 0
 
-    guard = make_guard(LimitRule("key", "*", concurrent=1), budget(), spent=before)
+    guard = make_guard(Limit("key", "*", concurrent=1), budget(), read_spent=before)
     with pytest.raises(GatewayError) as caught:
         await Ask().wait(guard)
     assert caught.value.kind is LIMITS_AWAY
@@ -312,55 +316,57 @@ async def test_a_ledger_that_is_away_lets_nobody_in_and_takes_nothing() -> None:
     assert await Ask().wait(guard) is not None
 
 
-async def test_who_goes_while_waiting_has_taken_nothing() -> None:
-    looking = asyncio.Event()
+async def test_a_request_that_is_cancelled_while_it_waits_has_taken_nothing() -> None:
+    reading = asyncio.Event()
 
     async def before(counter_key: CounterKey, since: int) -> int:
-        looking.set()
+        reading.set()
         await asyncio.Event().wait()
         return 0
 
-    guard = make_guard(LimitRule("key", "*", concurrent=1), budget(), spent=before)
+    guard = make_guard(Limit("key", "*", concurrent=1), budget(), read_spent=before)
     task = asyncio.create_task(Ask().wait(guard))
-    await looking.wait()
+    await reading.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert spent(guard) == [(0, 0)]
-    reconfigure(guard, LimitRule("key", "*", concurrent=1))
+    reconfigure(guard, Limit("key", "*", concurrent=1))
     admit(guard)
 
 
 # At providers
 
 
-async def test_a_providers_budget_is_taken_when_it_is_asked() -> None:
+async def test_a_providers_budget_is_taken_when_the_provider_is_asked() -> None:
     guard = make_guard(budget(2 * COST, scope="provider"))
     first, second = admit(guard), admit(guard)
     assert list(spent(guard)) == []
     for reservation in (first, second):
-        assert await guard.enter(reservation, UP.provider, "m") is None
-    assert await guard.enter(admit(guard), DEAR.provider, "m") is None
+        assert await reserve_at_provider(guard, reservation) is None
+    assert await reserve_at_provider(guard, admit(guard), DEAR) is None
     third = admit(guard)
-    refusal = await guard.enter(third, UP.provider, "m")
+    refusal = await reserve_at_provider(guard, third)
     assert refusal is not None
     assert (refusal.kind, refusal.kind.failover, refusal.provider) == (BUDGET_EXCEEDED, True, "up")
     assert (refusal.retry_after, third.at_providers) == (1.0, [])
     guard.settle(first, [used(PROMPT, ANSWER)])
     guard.settle(second, [])
     assert spent(guard) == [(COST, 0)]
-    assert await guard.enter(third, UP.provider, "m") is None
-    guard.settle(third, [used(1, 1), used(500, 500, provider="dear")])  # what others did costs it nothing
+    assert await reserve_at_provider(guard, third) is None
+    guard.settle(
+        third, [used(1, 1), used(500, 500, provider="dear")]
+    )  # usage at another provider does not count
     assert spent(guard) == [(COST + 10, 0)]
 
 
-async def test_a_provider_that_is_asked_twice_is_charged_once() -> None:
+async def test_usage_at_a_provider_that_is_asked_twice_is_charged_once() -> None:
     guard = make_guard(
         budget(10 * COST, scope="provider", per="day"), budget(1000, "tokens", "provider", per="month")
     )
     reservation = admit(guard)
     for _ in range(2):
-        assert await guard.enter(reservation, UP.provider, "m") is None
+        assert await reserve_at_provider(guard, reservation) is None
     assert spent(guard) == [(0, 2 * COST), (0, 2 * (PROMPT + ANSWER))]
     guard.settle(reservation, [used(PROMPT, 0), used(PROMPT, 5)])
     assert spent(guard) == [(2 * PROMPT * 3 + 5 * 7, 0), (2 * PROMPT + 5, 0)]
@@ -368,53 +374,53 @@ async def test_a_provider_that_is_asked_twice_is_charged_once() -> None:
     assert spent(guard) == [(2 * PROMPT * 3 + 5 * 7, 0), (2 * PROMPT + 5, 0)]
 
 
-async def test_of_a_providers_budgets_all_or_none_are_taken() -> None:
+async def test_all_of_a_providers_budgets_are_taken_or_none() -> None:
     guard = make_guard(
         budget(10 * COST, scope="provider", per="day"), budget(PROMPT, "tokens", "provider", per="month")
     )
-    assert await guard.enter(admit(guard), UP.provider, "m") is not None
+    assert await reserve_at_provider(guard, admit(guard)) is not None
     assert spent(guard) == [(0, 0), (0, 0)]
 
 
 @pytest.mark.parametrize(
-    ("rule", "ask", "way", "kind"),
+    ("rule", "ask", "candidate", "kind"),
     [
         (budget(scope="provider"), Ask(), UP, None),
         (budget(scope="provider"), Ask(operation="other"), UP, NO_PRICE),
         (budget(scope="provider", hard=False), Ask(operation="other"), UP, None),
-        (budget(scope="provider"), Ask(operation="other"), CELLAR, None),
+        (budget(scope="provider"), Ask(operation="other"), LOCAL, None),
         (budget(scope="provider", hard=False), Ask(), UNPRICED, None),
         (budget(1000, "tokens", "provider"), Ask(operation="other"), UNPRICED, None),
     ],
 )
 async def test_only_a_providers_hard_budget_of_money_needs_a_price(
-    rule: BudgetRule, ask: Ask, way: Way, kind: Kind | None
+    rule: Budget, ask: Ask, candidate: FakeCandidate, kind: Kind | None
 ) -> None:
-    guard = make_guard(rule._replace(subject=way.provider.name))
-    refusal = await guard.enter(admit(guard, ask), way.provider, way.model)
+    guard = make_guard(rule._replace(subject=candidate.provider.name))
+    refusal = await reserve_at_provider(guard, admit(guard, ask), candidate)
     assert (None if refusal is None else refusal.kind) is kind
 
 
 @pytest.mark.parametrize(("unit", "kind"), [("usd", NO_PRICE), ("tokens", None)])
 async def test_a_provider_without_prices(unit: Any, kind: Kind | None) -> None:
-    guard = make_guard(BudgetRule("provider", "fog", unit, 1000, "day"))
-    reservation = admit(guard, Ask(ways=(UNPRICED, UP)))
-    refusal = await guard.enter(reservation, UNPRICED.provider, "m")
+    guard = make_guard(Budget("provider", "fog", unit, 1000, "day"))
+    reservation = admit(guard, Ask(candidates=(UNPRICED, UP)))
+    refusal = await reserve_at_provider(guard, reservation, UNPRICED)
     assert (None if refusal is None else refusal.kind) == kind
     assert refusal is None or refusal.provider == "fog"
 
 
-async def test_a_budget_that_comes_back_learns_what_was_spent_meanwhile() -> None:
+async def test_a_budget_that_is_configured_again_reads_what_was_spent_meanwhile() -> None:
     ledger = 2 * COST
 
     async def before(counter_key: CounterKey, since: int) -> int:
         return ledger
 
-    guard = make_guard(budget(), spent=before)
+    guard = make_guard(budget(), read_spent=before)
     first, second = [await Ask().wait(guard) for _ in range(2)]
     assert first is not None
     assert second is not None
-    reconfigure(guard, budget(5 * COST))  # one of another amount goes on
+    reconfigure(guard, budget(5 * COST))  # a budget of another amount keeps what was counted
     assert spent(guard) == [(2 * COST, 2 * COST)]
     reconfigure(guard)
     guard.settle(first, [used(PROMPT, ANSWER)])
@@ -428,12 +434,12 @@ async def test_a_budget_that_comes_back_learns_what_was_spent_meanwhile() -> Non
     assert spent(guard) == [(8 * COST, 0)]
 
 
-async def test_what_a_provider_was_paid_before_counts() -> None:
+async def test_what_was_spent_at_a_provider_before_counts() -> None:
     async def before(counter_key: CounterKey, since: int) -> int:
         return COST
 
-    guard = make_guard(budget(2 * COST, scope="provider"), spent=before)
-    assert await guard.enter(admit(guard), UP.provider, "m") is None
-    refusal = await guard.enter(admit(guard), UP.provider, "m")
+    guard = make_guard(budget(2 * COST, scope="provider"), read_spent=before)
+    assert await reserve_at_provider(guard, admit(guard)) is None
+    refusal = await reserve_at_provider(guard, admit(guard))
     assert refusal is not None
     assert spent(guard) == [(COST, COST)]

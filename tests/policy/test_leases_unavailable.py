@@ -1,4 +1,4 @@
-"""Leases while Redis is away and after it, of periods that are over, and what refunds come to."""
+"""Leases while the store is unavailable and afterwards, finished counters, and refunds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.policy.nodes import Bucket, Cluster, Node, Watched, budget, rate, slots, take, take_all
+from tests.policy.nodes import (
+    Cluster,
+    FakeRateStore,
+    Node,
+    RecordingStore,
+    budget,
+    rate,
+    slots,
+    take,
+    take_all,
+)
 from tests.services import Redis
 from trunkline.errors import LIMITS_AWAY, CallerError, GatewayError
 from trunkline.policy.counters import GRANTED, NEEDS_REFILL, Counter
@@ -19,7 +29,7 @@ from trunkline.policy.leases import LeasedCounters, SharedBudgetCounter
 from trunkline.policy.rules import MINUTE, CounterRule
 
 SLACK = 3
-"""A token for each node: those that lie idle there, and parts of one."""
+"""A token for each of at most three nodes: for what lies idle there, and fractions of a token."""
 SHARED = rate(60, "minute", "tokens")
 
 
@@ -30,29 +40,31 @@ async def cluster(redis: Redis) -> AsyncIterator[Cluster]:
     await made.aclose()
 
 
-# While the store is away
+# While the store is unavailable
 
 
-async def lost(cluster: Cluster, **more: Any) -> tuple[Watched, Node]:
-    store = Watched(cluster.store())
+async def make_recorded(cluster: Cluster, **more: Any) -> tuple[RecordingStore, Node]:
+    store = RecordingStore(cluster.store())
     return store, Node(store, **more)
 
 
-@pytest.mark.parametrize("rule", [rate(1000), budget(1000), slots(10)], ids=["rate", "purse", "slots"])
-async def test_closed_while_it_is_away(cluster: Cluster, rule: CounterRule) -> None:
-    store, node = await lost(cluster, closed=True)
+@pytest.mark.parametrize("rule", [rate(1000), budget(1000), slots(10)], ids=["rate", "budget", "slots"])
+async def test_counters_that_fail_closed_refuse_without_the_store(
+    cluster: Cluster, rule: CounterRule
+) -> None:
+    store, node = await make_recorded(cluster, fail_closed=True)
     counter = node.make(rule)
     assert await take(counter) == GRANTED
-    store.lost = True
-    for _ in range(0 if rule.counter_key.what == "slots" else 9):  # what was leased before
+    store.unavailable = True
+    for _ in range(0 if rule.counter_key.quantity == "slots" else 9):  # what was leased before
         assert await take(counter) == GRANTED
     with pytest.raises(CallerError, match="Redis is away") as caught:
         await take(counter)
     error = caught.value
     assert (error.kind, error.status, error.retry_after, error.advice) == (LIMITS_AWAY, 503, 1.0, "true")
-    store.lost = False
+    store.unavailable = False
     assert node.sharing is not None
-    node.sharing.away = False
+    node.sharing.store_unavailable = False
     assert await take(counter) == GRANTED
 
 
@@ -68,85 +80,85 @@ async def test_closed_while_it_is_away(cluster: Cluster, rule: CounterRule) -> N
         (slots(3), 0.1, 1),
     ],
 )
-async def test_a_share_while_it_is_away(
+async def test_a_local_share_is_granted_without_the_store(
     cluster: Cluster, rule: CounterRule, share: float, granted: int
 ) -> None:
-    store, node = await lost(cluster, local_share=share)
+    store, node = await make_recorded(cluster, local_share=share)
     counter = node.make(rule)
-    store.lost = True
+    store.unavailable = True
     found = [await take(counter) for _ in range(200 if granted > 50 else 50)]
     assert found.count(GRANTED) == granted
     assert node.sharing is not None
-    assert node.sharing.away
+    assert node.sharing.store_unavailable
 
 
-async def test_a_share_of_a_limit_that_is_set_anew(cluster: Cluster) -> None:
-    store, node = await lost(cluster, local_share=0.1)
+async def test_the_local_share_of_a_changed_limit(cluster: Cluster) -> None:
+    store, node = await make_recorded(cluster, local_share=0.1)
     counter = node.make(rate(1000))
     counter.limit = 200
-    store.lost = True
+    store.unavailable = True
     assert await take_all(counter) == 20
-    assert counter.left(time.time())[0] == 0
+    assert counter.remaining(time.time())[0] == 0
 
 
-async def test_a_share_is_of_what_was_left(cluster: Cluster) -> None:
-    store, node = await lost(cluster, local_share=0.5)
+async def test_the_local_share_of_a_budget_is_of_what_was_left(cluster: Cluster) -> None:
+    store, node = await make_recorded(cluster, local_share=0.5)
     counter = node.make(budget(100))
     assert await take(counter, 60) == GRANTED
     counter.settle(60, 60, 0.0)
-    await node.tidy()
-    store.lost = True
+    await node.sync()
+    store.unavailable = True
     assert await take_all(counter) == 20
 
 
-async def test_what_was_spent_meanwhile_is_reported_afterwards(cluster: Cluster) -> None:
-    store, node = await lost(cluster, local_share=0.5)
+async def test_what_was_spent_without_the_store_is_reported_afterwards(cluster: Cluster) -> None:
+    store, node = await make_recorded(cluster, local_share=0.5)
     counter: Any = node.make(budget(100))
     assert await take(counter, 10) == GRANTED
-    store.lost = True
+    store.unavailable = True
     assert await take(counter, 20) == GRANTED
     counter.settle(20, 15, 0.0)
     counter.settle(10, 10, 0.0)
     with pytest.raises(Exception, match="lost"):
-        await node.tidy()
+        await node.sync()
     assert (counter.spent, counter.reserved) == (25, 0)
-    store.lost = False
+    store.unavailable = False
     assert node.sharing is not None
-    node.sharing.away = False
-    await node.tidy()
+    node.sharing.store_unavailable = False
+    await node.sync()
     other: Any = cluster.node().make(budget(100))
     assert await take_all(other) == 75
     assert other.spent == 25
 
 
-async def test_what_a_rate_owes_is_paid_afterwards(cluster: Cluster) -> None:
-    store, node = await lost(cluster)
-    counter = node.make(rate(100, what="tokens"))
+async def test_what_a_rate_owes_is_reported_afterwards(cluster: Cluster) -> None:
+    store, node = await make_recorded(cluster)
+    counter = node.make(rate(100, quantity="tokens"))
     assert await take(counter, 10) == GRANTED
     counter.settle(10, 40, 0.0)
-    store.lost = True
+    store.unavailable = True
     with pytest.raises(Exception, match="lost"):
-        await node.tidy()
-    store.lost = False
-    await node.tidy()
-    assert await take_all(cluster.node().make(rate(100, what="tokens"))) == 60
+        await node.sync()
+    store.unavailable = False
+    await node.sync()
+    assert await take_all(cluster.node().make(rate(100, quantity="tokens"))) == 60
 
 
-async def test_a_store_that_has_forgotten_is_told_by_the_ledger(cluster: Cluster) -> None:
+async def test_a_store_that_has_lost_a_budget_is_seeded_from_the_ledger(cluster: Cluster) -> None:
     node = cluster.node()
     counter: Any = node.make(budget(100))
     assert await take(counter, 30) == GRANTED
     counter.settle(30, 30, 0.0)
-    await node.tidy()
+    await node.sync()
     assert counter.spent == 30
     await cluster.stores[0]._redis.delete(f"{cluster.prefix}:{counter._name}")
-    node.before = 30
-    await counter.tidy(time.time() + 2, all_of_it=True)
+    node.spent_before = 30
+    await counter.sync(time.time() + 2, return_all=True)
     other: Any = cluster.node().make(budget(100))
     assert await take_all(other) == 70
 
 
-async def test_a_ledger_that_is_away_is_an_error_for_all_who_wait(cluster: Cluster) -> None:
+async def test_without_the_ledger_all_waiting_requests_fail(cluster: Cluster) -> None:
     node = cluster.node()
     away = True
 
@@ -156,7 +168,7 @@ async def test_a_ledger_that_is_away_is_an_error_for_all_who_wait(cluster: Clust
         return 0
 
     assert node.sharing is not None
-    node.sharing.spent = spent
+    node.sharing.read_spent = spent
     counter: Counter = node.make(budget(10))
     found = await asyncio.gather(*(take(counter) for _ in range(3)), return_exceptions=True)
     assert [str(each) for each in found] == ["the database is away"] * 3
@@ -164,69 +176,71 @@ async def test_a_ledger_that_is_away_is_an_error_for_all_who_wait(cluster: Clust
     assert await take_all(counter) == 10
 
 
-# Meters that are not needed any more
+# Finished counters
 
 
-async def test_a_purse_goes_when_its_period_is_over_and_all_is_reported(cluster: Cluster) -> None:
+async def test_a_budget_is_removed_when_its_period_is_over_and_all_is_reported(cluster: Cluster) -> None:
     node = cluster.node(ends=time.time() - 10)
     assert node.sharing is not None
     counter = node.make(budget(100))
     assert isinstance(counter, SharedBudgetCounter)
     keeps = node.make(rate(5))
     assert await take(counter, 5) == GRANTED
-    await node.tidy()
-    assert node.sharing._meters == [counter, keeps]
+    await node.sync()
+    assert node.sharing._counters == [counter, keeps]
     counter.settle(5, 5, 0.0)
-    await node.tidy()
-    assert node.sharing._meters == [keeps]
+    await node.sync()
+    assert node.sharing._counters == [keeps]
 
 
 # Refunds
 
 
 @given(
-    asked=st.lists(
+    steps=st.lists(
         st.tuples(st.integers(0, 40), st.integers(1, 60), st.integers(0, 6), st.integers(0, 99)),
         max_size=40,
     ),
     nodes=st.integers(1, 3),
 )
-def test_no_window_gives_more_than_the_limit_after_refunds(
-    asked: list[tuple[int, int, int, int]], nodes: int
+def test_no_window_grants_more_than_the_limit_after_refunds(
+    steps: list[tuple[int, int, int, int]], nodes: int
 ) -> None:
-    """Each is a pause, how much is taken, the most that may be under way, and who ends, and how."""
-    bucket: Any = Bucket()
-    kept: list[list[float]] = []
+    """Each step is a pause, an amount to take, the maximum number of running requests, and a number that
+    chooses the node, which requests end, and what share of their amounts they used."""
+    store: Any = FakeRateStore()
+    granted: list[list[float]] = []
 
-    async def play() -> None:
+    async def run_requests() -> None:
         counters: list[Any] = [
-            LeasedCounters(bucket, lambda *_: (0, 0.0), nothing_spent).make(SHARED, 0.0) for _ in range(nodes)
+            LeasedCounters(store, lambda *_: (0, 0.0), nothing_spent).make_counter(SHARED, 0.0)
+            for _ in range(nodes)
         ]
         running = []
-        for turn, (pause, amount, most, chosen) in enumerate(asked):
-            bucket.now += pause
+        for number, (pause, amount, max_running, chosen) in enumerate(steps):
+            store.now += pause
             for counter in counters if pause else ():
-                await counter.tidy(bucket.now, all_of_it=False)
-            counter = counters[(turn + chosen) % nodes]
-            while (wait := counter.take(amount, bucket.now)) == NEEDS_REFILL:
+                await counter.sync(store.now, return_all=False)
+            counter = counters[(number + chosen) % nodes]
+            while (wait := counter.take(amount, store.now)) == NEEDS_REFILL:
                 await counter.refill(amount)
             if wait == GRANTED:
-                kept.append([bucket.now, amount])
-                running.append((counter, kept[-1], amount, counter.turn))
-            while len(running) > most:
-                counter, entry, taken, its_turn = running.pop(chosen % len(running))
+                granted.append([store.now, amount])
+                running.append((counter, granted[-1], amount, counter.take_number))
+            while len(running) > max_running:
+                counter, entry, taken, take_number = running.pop(chosen % len(running))
                 entry[1] = taken * (chosen % 10) // 10
-                counter.settle(taken, entry[1], bucket.now, its_turn)
+                counter.settle(taken, entry[1], store.now, take_number)
             if chosen % 3:
                 for counter in counters:
-                    await counter.tidy(bucket.now, all_of_it=chosen % 3 == 1)
+                    await counter.sync(store.now, return_all=chosen % 3 == 1)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time", lambda: bucket.now)
-        asyncio.run(play())
-    for first, (began, _) in enumerate(kept):
+        patch.setattr(time, "time", lambda: store.now)
+        asyncio.run(run_requests())
+    for first, (began, _) in enumerate(granted):
         total = 0.0
-        for ended, amount in kept[first:]:
+        for ended, amount in granted[first:]:
             total += amount
             assert total <= 60 * (1 + (ended - began) / MINUTE) + SLACK
 
