@@ -146,7 +146,7 @@ class Pipeline:
         call.route = pool.route
         barred: Set[str] = _NOBODY
         if self.guard is not None:
-            reservation = self.guard.admit(
+            answer = self.guard.admit(
                 GuardedRequest(
                     key=call.key,
                     summary=summary,
@@ -156,13 +156,13 @@ class Pipeline:
                     candidates=pool.candidates,
                 )
             )
-            if isinstance(reservation, PendingRefill):
-                reservation = await reservation.wait()
-            if reservation is not None:
-                call.reservation = reservation
-                barred = reservation.barred
-                if call.gone:
-                    raise GONE
+            if answer is not None:
+                reservation = await answer.wait() if isinstance(answer, PendingRefill) else answer
+                if reservation is not None:
+                    call.reservation = reservation
+                    barred = reservation.barred
+                    if call.gone:
+                        raise GONE
         cache = self.cache
         if cache is None or (name := cache.name_of(call, body)) is None:
             await self._try(call, body, summary, pool, barred)
