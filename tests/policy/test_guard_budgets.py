@@ -282,6 +282,44 @@ async def test_what_was_spent_before_counts() -> None:
     )  # the request that was asked twice counted once
 
 
+async def test_a_request_waits_for_the_refills_of_all_its_budgets() -> None:
+    reads: list[str] = []
+
+    async def before(counter_key: CounterKey, since: int) -> int:
+        reads.append(counter_key.text)
+        return 0
+
+    guard = make_guard(budget(), budget(1000, "tokens", "all"), read_spent=before)
+    pending = Ask().ask(guard)
+    assert isinstance(pending, PendingRefill)
+    assert (reads, spent(guard)) == ([], [(0, 0), (0, 0)])
+    reservation = await pending.wait()
+    assert isinstance(reservation, Reservation)
+    assert reads == ["key:1:usd:total", "all:used:total"]
+    assert spent(guard) == [(0, COST), (0, PROMPT + ANSWER)]
+    assert Ask().now(guard) is not None  # what was read once is known
+
+
+async def test_a_provider_waits_for_the_refills_of_all_its_budgets() -> None:
+    reads: list[str] = []
+
+    async def before(counter_key: CounterKey, since: int) -> int:
+        reads.append(counter_key.text)
+        return 0
+
+    guard = make_guard(
+        budget(scope="provider"), budget(1000, "tokens", "provider", per="day"), read_spent=before
+    )
+    reservation = admit(guard)
+    pending = guard.reserve_at_provider(reservation, UP.provider, UP.model)
+    assert isinstance(pending, PendingRefill)
+    assert (reads, reservation.at_providers, spent(guard)) == ([], [], [(0, 0), (0, 0)])
+    assert await pending.wait() is None
+    assert reads == ["provider:up:usd:total", "provider:up:used:day"]
+    assert spent(guard) == [(0, COST), (0, PROMPT + ANSWER)]
+    assert guard.reserve_at_provider(reservation, UP.provider, UP.model) is None
+
+
 async def test_many_requests_wait_for_one_budget_and_share_it() -> None:
     answer = asyncio.Event()
 

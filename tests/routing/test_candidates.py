@@ -1,4 +1,4 @@
-"""One candidate: whether it may be asked, its limits, and what it tells the client."""
+"""One candidate: whether it may be asked, its limits, and its header lines."""
 
 from __future__ import annotations
 

@@ -166,9 +166,6 @@ class KeyRing:
             self._configured[digest] = digest, self._with_policy(key, f"env-{number}")
         self.replace(stored, teams)
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
     def replace(self, stored: Iterable[ApiKeyRecord], teams: Iterable[TeamRecord] = ()) -> None:
         """Replace the store's keys in one step. The settings' keys stay."""
         by_id = {team.id: team for team in teams}

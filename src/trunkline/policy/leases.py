@@ -1,6 +1,6 @@
 """Limits and budgets that several nodes share: counters that lease small slices from a common store.
 
-What one node has leased is gone for the others, so nothing is granted twice: together the nodes never grant
+What one node has leased is not available to the others, so nothing is granted twice: together the nodes never grant
 more than the limit. What lies idle at a node (at most a slice: a hundredth of the limit, or one request) is
 returned after a second. A request that finds enough leased touches memory only. Otherwise it waits for one
 round trip to the store. What a dead node had leased becomes free again when the node has not been heard of
@@ -129,7 +129,7 @@ class LeasedCounters:
         self.fail_closed = fail_closed
         self.local_share = local_share
         self.store_unavailable = False
-        """Whether the store did not answer; whoever watches over the store resets it."""
+        """Whether the store did not answer. The task that watches the store resets it."""
         self._counters: list[SharedRateCounter | SharedBudgetCounter] = []
 
     def make_counter(self, rule: CounterRule, now: float) -> Counter:
@@ -366,7 +366,7 @@ class SharedBudgetCounter(BudgetCounter):
         self._made_for = rule
         self.known = False
         self._begin = begin
-        self._name = f"purse:{rule.counter_key.text}:{begin}"
+        self._name = f"purse:{rule.counter_key.text}:{begin}"  # nodes of older versions use this name too
         self._is_concurrency = rule.budget is None
         self._credit = 0
         """What this node has leased and not granted."""
@@ -393,9 +393,8 @@ class SharedBudgetCounter(BudgetCounter):
         elif self._credit >= amount:
             self._credit -= amount
         elif self._credit + self._to_release - self._to_report >= amount:
-            self._to_release -= (
-                amount - self._credit
-            )  # the store was not told yet, so it still holds it for us
+            # What is to be released is still held for this node: the store does not know of it yet.
+            self._to_release -= amount - self._credit
             self._credit = 0
         elif self._shared.store_unavailable:
             self._shared.refuse_if_closed()

@@ -256,8 +256,8 @@ class Router:
 
     async def resident_first(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The same candidates; those at which the model is loaded now come first."""
-        looks = {id(each.upstream): each.provider.look_at_residents(each.upstream) for each in candidates}
-        await asyncio.gather(*looks.values())
+        refreshes = {id(each.upstream): each.provider.look_at_residents(each.upstream) for each in candidates}
+        await asyncio.gather(*refreshes.values())
         return sorted(candidates, key=lambda candidate: not candidate.resident)
 
     def public_id(self, provider: str, model: str) -> str:
