@@ -71,14 +71,14 @@ def test_passing_asks_the_clients_own_question() -> None:
     exchange = passing(stream=True)
     assert (exchange.path, exchange.upstream_model) == ("/chat/completions", "up")
     assert (exchange.streaming, exchange.content_type) == (True, b"text/event-stream; charset=utf-8")
-    told = msgspec.json.decode(exchange.take_body())
+    told = msgspec.json.decode(exchange.body)
     assert told == ASK | {"model": "up", "stream": True, "stream_options": {"include_usage": True}}
     body = _body(model="up")
     same = PassThrough(CHAT, BACK, body, CHAT.summarize(body), "up", NO_DEFAULTS, "acme")
-    assert same.take_body() is body
+    assert same.body is body
     assert (same.streaming, same.content_type) == (False, b"application/json")
     dropped = passing(defaults=RequestDefaults(drop=frozenset({"whatever"})))
-    assert "whatever" not in msgspec.json.decode(dropped.take_body())
+    assert "whatever" not in msgspec.json.decode(dropped.body)
 
 
 def test_passing_forwards_a_stream_and_tells_its_usage() -> None:
@@ -138,7 +138,7 @@ def test_translating_asks_in_the_upstreams_dialect() -> None:
         "up",
         True,
     )
-    told = msgspec.json.decode(exchange.take_body())
+    told = msgspec.json.decode(exchange.body)
     assert told == {
         "model": "up",
         "messages": ASK["messages"],

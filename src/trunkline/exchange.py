@@ -66,8 +66,9 @@ class Exchange(Protocol):
     path: str
     """Path of the request below the provider's base address."""
 
-    def take_body(self) -> bytes:
-        """The body to send. To be called once: a body may be large, and is not kept."""
+    @property
+    def body(self) -> bytes:
+        """The body to send. Raises CallerError where the upstream's dialect has no field for some content."""
 
     def head(self, status: int, headers: Headers) -> None:
         """Take note of the upstream's status and headers."""
@@ -141,7 +142,10 @@ def no_endpoint(who: str, operation: Operation) -> CallerError:
 
 
 class PassThrough(_BaseExchange):
-    """Front and back speak the same dialect: the upstream's bytes, inspected."""
+    """Front and back speak the same dialect: the upstream's bytes, inspected.
+
+    Of the client's body, only the model and what settings say are changed.
+    """
 
     def __init__(
         self,
@@ -163,16 +167,9 @@ class PassThrough(_BaseExchange):
         self.path = path
         self.streaming = streaming = summary.stream
         self.content_type = front.stream_type if streaming else b"application/json"
-        self._body = body
-        self._summary = summary
-        self._defaults = defaults
+        self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
         self._opening = back.opening_records if streaming and operation == "chat" else 0
-
-    def take_body(self) -> bytes:
-        """The client's body, changed only in its model and in what settings say."""
-        body, self._body = self._body, b""
-        return self.back.patch(body, self._summary, self.upstream_model, self._defaults)
 
     def forward_head(self, headers: Headers, query: bytes) -> None:
         """Forward the headers and the parameters that belong to the dialect."""
@@ -256,9 +253,7 @@ class LocalAnswer(_BaseExchange):
         self.model = model
         self._answer = answer
 
-    def take_body(self) -> bytes:
-        """Nothing is sent."""
-        return b""
+    body = b""
 
     def feed(self, data: bytes) -> bytes:
         """Nothing comes."""
@@ -297,7 +292,8 @@ class Translate(_BaseExchange):
         self._reader = back.reader(request, upstream_stream)
         self._writer = front.writer(request, model, id_prefix)
 
-    def take_body(self) -> bytes:
+    @property
+    def body(self) -> bytes:
         """The request in the upstream's dialect."""
         return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
 

@@ -55,9 +55,6 @@ class Played:
     path = ""
     needs_head = False
 
-    def take_body(self) -> bytes:
-        raise NotImplementedError
-
     def head(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         raise NotImplementedError
 

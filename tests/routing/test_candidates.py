@@ -10,12 +10,23 @@ from trunkline.routing.upstream_state import ConcurrencyGate
 
 def test_a_models_own_limit() -> None:
     (candidate,) = make_candidates(1, gate=ConcurrencyGate(1))
-    available = [candidate.is_available]
+    available = [candidate.has_room]
     for change in (candidate.acquire, candidate.acquire, candidate.release, candidate.release):
         change()
-        available.append(candidate.is_available)
+        available.append(candidate.has_room)
     assert available == [True, False, False, False, True]
     assert candidate.state.gate.in_flight == 0
+
+
+@pytest.mark.parametrize("limited", ["model", "upstream"])
+def test_a_place_is_taken_only_where_there_is_room(limited: str) -> None:
+    (candidate,) = make_candidates(1, gate=ConcurrencyGate(1 if limited == "model" else None))
+    candidate.state.gate.limit = 1 if limited == "upstream" else None
+    assert [candidate.try_acquire() for _ in range(3)] == [True, False, False]
+    assert candidate.state.gate.in_flight == 1
+    candidate.release()
+    candidate.state.degraded = True
+    assert not candidate.try_acquire()
 
 
 def test_the_upstreams_limit_holds_for_all_of_its_models() -> None:

@@ -28,15 +28,16 @@ class InspectorBase:
         upstream_name: The upstream's name in error texts.
     """
 
+    error: GatewayError | None = None
+    complete = False
+    records = 0
+    usage: Usage | None = None
+    model: str | None = None
+    _may_end = False
+    """What came so far of a stream is a whole answer, even if its terminal record does not come."""
+
     def __init__(self, upstream_name: str) -> None:
-        self.error: GatewayError | None = None
-        self.complete = False
-        self.records = 0
-        self.usage: Usage | None = None
-        self.model: str | None = None
         self._upstream_name = upstream_name
-        self._may_end = False
-        """What came so far of a stream is a whole answer, even if its terminal record does not come."""
 
     def _end(self) -> None:
         """Nothing more comes of a stream. A record at the end that could not be decoded was half of one."""
@@ -155,7 +156,7 @@ class BodyInspector(InspectorBase, ABC):
     """Each piece of the body counts as a record, unless it is a heartbeat."""
 
     def __init__(self, upstream_name: str) -> None:
-        super().__init__(upstream_name)
+        self._upstream_name = upstream_name
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -165,7 +166,7 @@ class BodyInspector(InspectorBase, ABC):
 
     def feed(self, data: bytes) -> bytes:
         """Gather ``data``; nothing goes on yet."""
-        if self.counts_pieces and not is_heartbeat(data):
+        if self.counts_pieces and (data[:1] == b"{" or not is_heartbeat(data)):
             self.records += 1
         self._size += len(data)
         if self._size <= self.max_size:

@@ -195,11 +195,7 @@ class Pipeline:
         response, guard = active.response, self.guard
         retries: _Retries | None = None
         candidate = pool.only
-        if (
-            candidate is not None and not barred and candidate.is_available
-        ):  # nothing to choose or to wait for
-            candidate.acquire()
-        else:
+        if candidate is None or barred or not candidate.try_acquire():  # there is a choice, or a wait
             retries = _Retries(barred)
             candidate = await self._choose(active, pool, retries)
         while True:

@@ -173,7 +173,7 @@ class HttpProvider(LibraryInterface):
             exchange.method,
             place.path + exchange.path.encode(),
             place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
-            exchange.take_body(),
+            exchange.body,
             self.timeouts_for(exchange, upstream) if self.loads_models else self.timeouts,
             0 if exchange.streaming else MAX_WHOLE_BODY,
         )

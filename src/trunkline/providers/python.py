@@ -179,7 +179,7 @@ class _Run:
 
     async def _answer(self) -> bytes:
         """Put the request to the provider and its answer through the exchange; returns the last bytes."""
-        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.take_body()
+        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.body
         if exchange.complete:
             return exchange.finish()
         exchange.head(200, ())

@@ -70,11 +70,6 @@ class Candidate:
         self.size = size
         """The model's size in bytes, where it is known."""
 
-    @property
-    def is_available(self) -> bool:
-        """Whether a request may be sent now, as far as that is known without checking the time."""
-        return not self.state.degraded and self.has_room
-
     def allows_request(self, now: float) -> bool:
         """Whether circuit breaker and cooldowns allow a request for this model now."""
         return self.state.allows_request(self.model, now)
@@ -89,6 +84,19 @@ class Candidate:
         gate = self.state.gate
         upstream_has_room = gate.limit is None or gate.in_flight < gate.limit
         return upstream_has_room and (self.gate is None or self.gate.has_room)
+
+    def try_acquire(self) -> bool:
+        """Take a place if a request may be sent now, as far as that is known without the time."""
+        state = self.state
+        gate = state.gate
+        if state.degraded or (gate.limit is not None and gate.in_flight >= gate.limit):
+            return False
+        if self.gate is not None:
+            if not self.gate.has_room:
+                return False
+            self.gate.in_flight += 1
+        gate.in_flight += 1
+        return True
 
     def acquire(self) -> None:
         """Take a place for one request in the concurrency limits."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 RETRY_RATIO: Final = 0.2
@@ -15,6 +16,9 @@ MIN_RETRIES: Final = 10
 """The number of retries that are always allowed in a window: with little traffic a share means nothing."""
 WINDOW_S: Final = 10.0
 """The seconds over which requests and retries are counted."""
+
+MAX_COUNTED: Final = 50_000
+"""The maximum number of requests of a window that are counted: they bound what the budget holds in memory."""
 
 BASE_BACKOFF_S: Final = 0.25
 """The longest backoff before the first retry."""
@@ -25,7 +29,7 @@ MAX_BACKOFF_S: Final = 8.0
 class RetryBudget:
     """Limits retries to a share of the requests of the last seconds."""
 
-    __slots__ = ("_current_second", "_min_retries", "_ratio", "_requests", "_retries", "_window_s")
+    __slots__ = ("_min_retries", "_ratio", "_requests", "_retries", "_window_s", "record_request")
 
     def __init__(
         self, ratio: float = RETRY_RATIO, min_retries: int = MIN_RETRIES, window_s: float = WINDOW_S
@@ -39,30 +43,21 @@ class RetryBudget:
         self._min_retries = min_retries
         self._ratio = ratio
         self._window_s = window_s
-        self._requests: deque[list[float]] = deque()
-        """Pairs of a whole second and the number of requests that came in it."""
+        self._requests: deque[float] = deque(maxlen=MAX_COUNTED)
+        """The times of the requests."""
         self._retries: deque[float] = deque()
         """The times of the retries."""
-        self._current_second: list[float] = [-1.0, 0.0]
-        """The last pair of ``_requests``."""
-
-    def record_request(self, now: float) -> None:
-        """Count one request."""
-        second = now // 1
-        if self._current_second[0] != second:
-            self._current_second = [second, 0.0]
-            self._requests.append(self._current_second)
-            while self._requests[0][0] < second - self._window_s:
-                self._requests.popleft()
-        self._current_second[1] += 1
+        self.record_request: Callable[[float], None] = self._requests.append
+        """Counts one request, which came at the given time. It is a built-in: every request calls it."""
 
     def take_retry(self, now: float) -> bool:
         """Whether the budget allows one more retry; if so, the retry is counted."""
         since = now - self._window_s
         while self._retries and self._retries[0] < since:
             self._retries.popleft()
-        requests = sum(count for second, count in self._requests if second >= since - 1)
-        if len(self._retries) >= self._min_retries + self._ratio * requests:
+        while self._requests and self._requests[0] < since:
+            self._requests.popleft()
+        if len(self._retries) >= self._min_retries + self._ratio * len(self._requests):
             return False
         self._retries.append(now)
         return True

@@ -103,7 +103,8 @@ class Router:
             CallerError: there is no model, the provider is unknown, nobody has the model or it may not be
                 used, or nobody who has the model has the operation.
         """
-        self._clear_if_stale()
+        if self._version != self.catalog.version:
+            self._clear_if_stale()
         key = (model, operation, only, local_only)
         pool = self._pools.get(key)
         if pool is None:

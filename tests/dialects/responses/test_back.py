@@ -136,7 +136,7 @@ def test_past_each_other() -> None:
     for pieces in ways(HELLO):
         made = PassThrough(RESPONSES, BACK, data, RESPONSES.summarize(data), "up", NO_DEFAULTS, "Acme")
         assert made.path == "/responses"
-        assert msgspec.json.decode(made.take_body()) == msgspec.json.decode(data) | {"model": "up"}
+        assert msgspec.json.decode(made.body) == msgspec.json.decode(data) | {"model": "up"}
         made.head(200, [])
         assert b"".join(made.feed(piece) for piece in pieces) + made.finish() == HELLO
         assert (made.complete, made.error, made.usage, made.model) == (True, None, METERED, "up")

@@ -67,7 +67,7 @@ class OpenAIBack:
         Raises:
             CallerError: The body is not a JSON object.
         """
-        if is_form(body) or not body:
+        if not body or (body[:1] != b"{" and is_form(body)):
             return body if model == summary.model or summary.model is None else replace_model(body, model)
         asks_usage = summary.stream and self.quirks.usage_on_request and not summary.include_usage
         same = not asks_usage and model in (summary.model, "")

@@ -44,9 +44,16 @@ def summarize_chat(body: bytes) -> RequestSummary:
     Raises:
         CallerError: The body is not JSON, or a top-level field has the wrong type.
     """
-    fields = decode(_CHAT_SUMMARY, body)
-    bounds = [each for each in (fields.max_tokens, fields.max_completion_tokens) if each is not None]
-    return _summary(fields, None if not bounds or min(bounds) < 0 else max(bounds))
+    try:
+        fields = _CHAT_SUMMARY.decode(body)
+    except (ValueError, RecursionError):
+        fields = decode(_CHAT_SUMMARY, body)  # raises the error, with the field's path
+    bound, other = fields.max_tokens, fields.max_completion_tokens
+    if bound is None or other is None:
+        bound = other if bound is None else bound
+    else:
+        bound = max(bound, other) if min(bound, other) >= 0 else None
+    return _summary(fields, bound)
 
 
 def summarize_completion(body: bytes) -> RequestSummary:

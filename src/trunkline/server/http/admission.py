@@ -43,9 +43,9 @@ class Admission:
         self, settings: Settings, keys: KeyRing, *, required: bool, open_network: bool = False
     ) -> None:
         """``open_network``: requests without a key may come from other machines."""
-        self._keys = keys
+        self.keys = keys
         self._open_network = open_network
-        self._required = required
+        self.required = required
         self._origins = frozenset(settings.cors_allowed_origins)
         self.max_body = settings.max_body_bytes
 
@@ -55,7 +55,7 @@ class Admission:
         Raises:
             CallerError: 401, when a key is needed and what came is none.
         """
-        return authenticate(headers, self._keys, self._required, path_key)
+        return authenticate(headers, self.keys, self.required, path_key)
 
     def check_admin(self, key: ApiKey | None) -> None:
         """Refuse what only an admin may do. Where no key is asked for at all, whoever is on this machine may.

@@ -18,7 +18,7 @@ from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import HEADER as CACHE
 from trunkline.pipeline.request import END_USER_HEADERS, Request, end_user_of, stored_prompt
 from trunkline.pipeline.response import Responder, Response, error_lines
-from trunkline.policy.auth import redact_path, split_key_path
+from trunkline.policy.auth import authenticate, redact_path, split_key_path
 from trunkline.server.http.async_handler import AsyncHandler, RequestContext
 from trunkline.server.http.forwarded import Proxies
 from trunkline.server.http.page import TEXT, Headers, Page
@@ -91,7 +91,8 @@ class Dispatcher:
 
     def reconfigure(self) -> None:
         """Read the gateway's settings again: they have changed."""
-        self._find = self._gateway.routes.find
+        routes = self._gateway.routes
+        self._exact, self._find = routes.exact, routes.find
         self._key_in_path = self._gateway.settings.allow_key_in_path
         trusted = self._gateway.settings.server.trusted_proxies
         self._proxies = Proxies(trusted) if trusted else None
@@ -122,7 +123,7 @@ class Dispatcher:
                 cors = admission.preflight(cors, fields.get(b"access-control-request-headers", b"*"))
                 route = _PREFLIGHT
         if route is None:
-            route = self._find(method, path)
+            route = self._exact.get((method, path)) or self._find(method, path)
             if route is None:
                 return None
         if path_key is not None or not route.asks_model:
@@ -131,7 +132,7 @@ class Dispatcher:
         error, key = route.error, None
         try:
             if route.requires_key:
-                key = admission.check_key(headers, path_key)
+                key = authenticate(headers, admission.keys, admission.required, path_key)
                 if route.asks_model and key is not None and key.role == "read-only":
                     admission.check_may_ask(key)
             if route.requires_admin:

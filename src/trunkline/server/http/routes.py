@@ -191,23 +191,24 @@ class Routes:
         """
         self._providers = frozenset(providers)
         self._table = table
-        self._exact: dict[tuple[str, str], Route] = {}
+        self.exact: dict[tuple[str, str], Route] = {}
+        """The routes of all paths that are known in full, by method and path."""
         for path, methods in table.own.items():
             for method, route in methods.items():
-                self._exact[method, path] = route
+                self.exact[method, path] = route
         for method, route in table.own["/"].items():  # Ollama's command line asks for it at any base address
             for provider in providers:
                 for path in f"/{provider}", f"/{provider}/":
-                    self._exact.setdefault((method, path), route)
+                    self.exact.setdefault((method, path), route)
         for path, methods in table.dialects.items():
             for method, route in methods.items():
-                self._exact[method, path] = route
+                self.exact[method, path] = route
                 for provider in providers:
-                    self._exact[method, f"/{provider}{path}"] = route.pinned(provider)
+                    self.exact[method, f"/{provider}{path}"] = route.pinned(provider)
 
     def find(self, method: str, path: str) -> Route | None:
         """The route at ``path``; None leaves it to FastAPI."""
-        route = self._exact.get((method, path))
+        route = self.exact.get((method, path))
         return route if route is not None else self._find_slowly(method, path)
 
     def _find_slowly(self, method: str, path: str) -> Route | None:
