@@ -88,9 +88,8 @@ def is_own_host(host: str) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            socket.inet_pton(
-                family, host
-            )  # refuses names: looking one up could block, and would tell a name server about it
+            # It refuses names. Looking one up could block, and would tell a name server about it.
+            socket.inet_pton(family, host)
             probe.bind((host, 0))  # succeeds only for addresses of this machine
     except OSError:
         return False

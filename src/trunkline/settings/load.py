@@ -68,9 +68,7 @@ def load_settings(
         Layer(str(path), file_values),
     ]
     origins = {name: layer.origin for layer in reversed(layers) for name in layer.values}
-    build: Callable[..., Settings] = (
-        Settings  # its type, without the private argument that follows, is too narrow
-    )
+    build: Callable[..., Settings] = Settings  # to a type checker, it takes no _build_sources
     try:
         return build(_build_sources=(tuple(layers), {}))
     except ValidationError as error:

@@ -1,7 +1,8 @@
 """JSON Schema of ``trunkline.yaml``, for editors.
 
 It is generated from the pydantic models and loosened in one way. Where a setting is a number or a boolean,
-the schema also accepts a text with a ``${NAME}`` reference, because references are replaced before validation.
+the schema also accepts a text with a ``${NAME}`` reference, because references are replaced before a value is
+validated.
 """
 
 from __future__ import annotations
