@@ -175,9 +175,8 @@ class OllamaProvider(HttpProvider):
     async def _read_details(self, upstream: Upstream, items: Sequence[dict[str, Any]]) -> None:
         """Ask ``/api/show`` for what ``/api/tags`` leaves out, once for each model and version of it. What is
         not answered soon is asked again at the next discovery."""
-        missing = [
-            item for item in items if discovery.is_incomplete(item) and _details_key(item) not in self._details
-        ]
+        incomplete = (item for item in items if discovery.is_incomplete(item))
+        missing = [item for item in incomplete if _details_key(item) not in self._details]
         if not missing:
             return
         turns = asyncio.Semaphore(_MAX_SHOW_REQUESTS)
