@@ -32,7 +32,7 @@ from trunkline.ledger.store import Store
 from trunkline.ledger.usage import Group
 from trunkline.ledger.usage_rows import RowIds, UsageRow
 
-VENDORS: Final = 10_000_000
+ROWS: Final = 10_000_000
 DAYS: Final = 400
 GOAL_S: Final = 1.0
 ROUNDS: Final = 3
@@ -337,7 +337,7 @@ def measure(url: str, given: argparse.Namespace) -> bool:
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.ledger", description="Times a large ledger.")
-    parser.add_argument("--rows", type=int, default=VENDORS, help="how many (%(default)s)")
+    parser.add_argument("--rows", type=int, default=ROWS, help="how many (%(default)s)")
     parser.add_argument("--database", metavar="URL", help="an empty database (a SQLite file, deleted again)")
     parser.add_argument("--even", action="store_true", help="every key uses every model: the most sums")
     given = parser.parse_args()

@@ -26,7 +26,7 @@ _SHAPES: Final = 20_000
 _RARE: Final = 1e-6
 _STEP_S: Final = 600
 
-Shape = tuple[tuple[Any, ...], ...]
+Shape = tuple[dict[str, Any], ...]
 """The attempts of a request: their columns after the request's id."""
 
 
@@ -80,7 +80,7 @@ def days(
             ms = int(moment)
             # One client in five numbers its requests itself.
             name = f"{some.getrandbits(128):032x}" if at % 5 == 0 else f"{prefix}{at:08x}"
-            made += [UsageRow(ids.next(ms), ms, name, *attempt) for attempt in shape]
+            made += [UsageRow(id=ids.next(ms), at=ms, request_id=name, **attempt) for attempt in shape]
         yield made
 
 
@@ -149,38 +149,38 @@ def _attempt(
     failed: bool,
     number: int,
     last: bool = True,
-) -> tuple[Any, ...]:
+) -> dict[str, Any]:
     prompt = 0 if failed else round(some.lognormvariate(6, 1.2))
     completion = 0 if failed else round(some.lognormvariate(5, 1))
     duration = some.lognormvariate(7, 0.8)
     name = world.models[model]
-    return (
-        number,
-        last,
-        world.keys[key],
-        world.team_of(key),
-        f"user-{some.randrange(3000)}@example.org" if some.random() < 0.5 else None,
-        None,
-        PROVIDERS[provider],
-        f"{PROVIDERS[provider]}-{some.randrange(3)}",
-        name,
-        name,
-        "openai",
-        "chat",
-        some.random() < 0.7,
-        503 if failed else 200,
-        "upstream_failed" if failed else None,
-        prompt,
-        completion,
-        prompt // 3,
-        0,
-        some.random() < 0.05,
-        None if PROVIDERS[provider] == "ollama" else prompt * 2 + completion * 8,
-        None if PROVIDERS[provider] == "ollama" else "table",
-        None if failed else duration / 3,
-        duration,
-        duration * 0.99,
-        0.0,
-        number - 1,
-        False,
-    )
+    return {
+        "attempt": number,
+        "last": last,
+        "key_id": world.keys[key],
+        "team_id": world.team_of(key),
+        "end_user": f"user-{some.randrange(3000)}@example.org" if some.random() < 0.5 else None,
+        "route": None,
+        "provider": PROVIDERS[provider],
+        "upstream": f"{PROVIDERS[provider]}-{some.randrange(3)}",
+        "asked": name,
+        "model": name,
+        "dialect": "openai",
+        "operation": "chat",
+        "streamed": some.random() < 0.7,
+        "status": 503 if failed else 200,
+        "error": "upstream_failed" if failed else None,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "cached_tokens": prompt // 3,
+        "reasoning_tokens": 0,
+        "estimated": some.random() < 0.05,
+        "cost_micros": None if PROVIDERS[provider] == "ollama" else prompt * 2 + completion * 8,
+        "cost_source": None if PROVIDERS[provider] == "ollama" else "table",
+        "ttft_ms": None if failed else duration / 3,
+        "duration_ms": duration,
+        "upstream_ms": duration * 0.99,
+        "queued_ms": 0.0,
+        "retries": number - 1,
+        "cached": False,
+    }

@@ -22,7 +22,7 @@ from trunkline.exchange import MAX_ERROR_BODY, PassThrough, Translate
 from trunkline.framing import SSESplitter
 from trunkline.model import CanonicalRequest, Usage
 
-BACK = OpenAIBack(Quirks(who="Acme"))
+BACK = OpenAIBack(Quirks(name="Acme"))
 USAGE = Usage(prompt_tokens=3, completion_tokens=2)
 ASK = {"model": "acme/up", "messages": [{"role": "user", "content": "Hi"}], "whatever": {"x": 1}}
 
@@ -71,14 +71,14 @@ def test_passing_asks_the_clients_own_question() -> None:
     exchange = passing(stream=True)
     assert (exchange.path, exchange.upstream_model) == ("/chat/completions", "up")
     assert (exchange.streaming, exchange.content_type) == (True, b"text/event-stream; charset=utf-8")
-    told = msgspec.json.decode(exchange.take_body())
+    told = msgspec.json.decode(exchange.body)
     assert told == ASK | {"model": "up", "stream": True, "stream_options": {"include_usage": True}}
     body = _body(model="up")
     same = PassThrough(CHAT, BACK, body, CHAT.summarize(body), "up", NO_DEFAULTS, "acme")
-    assert same.take_body() is body
+    assert same.body is body
     assert (same.streaming, same.content_type) == (False, b"application/json")
     dropped = passing(defaults=RequestDefaults(drop=frozenset({"whatever"})))
-    assert "whatever" not in msgspec.json.decode(dropped.take_body())
+    assert "whatever" not in msgspec.json.decode(dropped.body)
 
 
 def test_passing_forwards_a_stream_and_tells_its_usage() -> None:
@@ -138,7 +138,7 @@ def test_translating_asks_in_the_upstreams_dialect() -> None:
         "up",
         True,
     )
-    told = msgspec.json.decode(exchange.take_body())
+    told = msgspec.json.decode(exchange.body)
     assert told == {
         "model": "up",
         "messages": ASK["messages"],
@@ -327,7 +327,7 @@ class Forgetful(OpenAIBack):
     """A back with that reader."""
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
-        return Unending(self.quirks.who)
+        return Unending(self.quirks.name)
 
 
 def test_no_answer_ends_without_an_end() -> None:

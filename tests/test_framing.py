@@ -10,8 +10,8 @@ from trunkline.framing import (
     NDJSONSplitter,
     SSEForwarder,
     SSESplitter,
+    extract_payload,
     is_heartbeat,
-    payload,
     split_events,
     sse,
 )
@@ -78,7 +78,7 @@ def test_forwarded_events_are_whole_and_unchanged(case: str) -> None:
         rest = forwarder.close()
         assert b"".join(parts) + rest == data
         assert all(part.endswith((b"\n\n", b"\n\r\n", b"\r\r")) for part in parts if part)
-        said = [payload(event) for part in [*parts, rest] for event in split_events(part)]
+        said = [extract_payload(event) for part in [*parts, rest] for event in split_events(part)]
         assert [each.rstrip(b"\n") for each in said if each.strip()] == expected, pieces
 
 

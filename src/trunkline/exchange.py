@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
-from trunkline.dialects.openai import OtherFront
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -67,8 +66,9 @@ class Exchange(Protocol):
     path: str
     """Path of the request below the provider's base address."""
 
-    def take_body(self) -> bytes:
-        """The body to send. To be called once: a body may be large, and is not kept."""
+    @property
+    def body(self) -> bytes:
+        """The body to send. Raises CallerError where the upstream's dialect has no field for some content."""
 
     def head(self, status: int, headers: Headers) -> None:
         """Take note of the upstream's status and headers."""
@@ -142,7 +142,10 @@ def no_endpoint(who: str, operation: Operation) -> CallerError:
 
 
 class PassThrough(_BaseExchange):
-    """Front and back speak the same dialect: the upstream's bytes, inspected."""
+    """Front and back speak the same dialect: the upstream's bytes, inspected.
+
+    Of the client's body, only the model and what settings say are changed.
+    """
 
     def __init__(
         self,
@@ -164,24 +167,21 @@ class PassThrough(_BaseExchange):
         self.path = path
         self.streaming = streaming = summary.stream
         self.content_type = front.stream_type if streaming else b"application/json"
-        self._body = body
-        self._summary = summary
-        self._defaults = defaults
+        self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
-        self._opening = back.opening if streaming and operation == "chat" else 0
-
-    def take_body(self) -> bytes:
-        """The client's body, changed only in its model and in what settings say."""
-        body, self._body = self._body, b""
-        return self.back.rewrite(body, self._summary, self.upstream_model, self._defaults)
+        self._opening = back.opening_records if streaming and operation == "chat" else 0
 
     def forward_head(self, headers: Headers, query: bytes) -> None:
         """Forward the headers and the parameters that belong to the dialect."""
         conventions = self.front.conventions
-        if conventions.passes:
-            self.headers = [pair for pair in headers if pair[0] in conventions.passes]
-        if query and conventions.parameters:
-            named = [each for each in query.split(b"&") if each.partition(b"=")[0] in conventions.parameters]
+        if conventions.forwarded_headers:
+            self.headers = [pair for pair in headers if pair[0] in conventions.forwarded_headers]
+        if query and conventions.forwarded_parameters:
+            named = [
+                each
+                for each in query.split(b"&")
+                if each.partition(b"=")[0] in conventions.forwarded_parameters
+            ]
             kept = [each.decode() for each in named if _PARAMETER.fullmatch(each)]
             if kept:
                 self.path += "?" + "&".join(kept)
@@ -216,7 +216,7 @@ class PassThrough(_BaseExchange):
     def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
         super()._finish_error(failed)
         error = self.error
-        if self.front.conventions.keeps_errors and error is not None and error.kind not in _OURS:
+        if self.front.conventions.forwards_errors and error is not None and error.kind not in _OURS:
             error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
@@ -228,11 +228,11 @@ class Relay(PassThrough):
     needs_head = True
 
     def __init__(
-        self, front: OtherFront, back: Back, body: bytes, summary: RequestSummary, model: str, who: str
+        self, front: Front, back: Back, body: bytes, summary: RequestSummary, model: str, who: str
     ) -> None:
         super().__init__(front, back, body, summary, model, NO_DEFAULTS, who)
         self.method = front.method.encode()
-        self.path += front.path
+        self.path += front.subpath
 
     def head(self, status: int, headers: Headers) -> None:
         """See :class:`Exchange`; the content is of the type that the upstream says."""
@@ -253,9 +253,7 @@ class LocalAnswer(_BaseExchange):
         self.model = model
         self._answer = answer
 
-    def take_body(self) -> bytes:
-        """Nothing is sent."""
-        return b""
+    body = b""
 
     def feed(self, data: bytes) -> bytes:
         """Nothing comes."""
@@ -294,7 +292,8 @@ class Translate(_BaseExchange):
         self._reader = back.reader(request, upstream_stream)
         self._writer = front.writer(request, model, id_prefix)
 
-    def take_body(self) -> bytes:
+    @property
+    def body(self) -> bytes:
         """The request in the upstream's dialect."""
         return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
 
@@ -331,7 +330,7 @@ class Translate(_BaseExchange):
 
     def fail(self, error: GatewayError) -> bytes:
         """The writer's error event, which depends on what it has written before."""
-        return self._writer.error(error)
+        return self._writer.fail(error)
 
     def _write(self, events: Sequence[StreamEvent]) -> bytes:
         if not events:

@@ -8,7 +8,7 @@ from tests.cli.conftest import Terminal
 from trunkline.cli.tables import minute, show_rows
 
 COLUMNS = ("name", "id", "team", "last used", "total_tokens", "note")
-VENDORS = [
+ROWS = [
     ("laptop", "6beea8877c24", "", "2026-11-21 10:21Z", "0", "one two three four"),
     ("a-name-of-24-characters-", "7034df3d29b4", "", "never", "0", "words"),
 ]
@@ -21,9 +21,9 @@ def shown(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], str]:
 
 
 def test_a_program_gets_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    show_rows(COLUMNS, VENDORS, keep=1)
+    show_rows(COLUMNS, ROWS, keep=1)
     lines, err = shown(capsys)
-    assert [tuple(line.split("\t")) for line in lines] == [COLUMNS, *VENDORS]
+    assert [tuple(line.split("\t")) for line in lines] == [COLUMNS, *ROWS]
     assert err == ""
 
 
@@ -43,11 +43,11 @@ def test_a_terminal_gets_what_it_has_room_for(
     terminal: Terminal, capsys: pytest.CaptureFixture[str], columns: str, titles: str, noted: str
 ) -> None:
     terminal(columns)
-    show_rows(COLUMNS, VENDORS, fold=("last used", "note"), keep=2)
+    show_rows(COLUMNS, ROWS, fold=("last used", "note"), keep=2)
     lines, err = shown(capsys)
     rule = next(number for number, line in enumerate(lines) if line.startswith("─"))
     assert sorted(" ".join(lines[:rule]).split()) == sorted(titles.split())
-    assert all(cell in " ".join(lines) for row in VENDORS for cell in row[:2])
+    assert all(cell in " ".join(lines) for row in ROWS for cell in row[:2])
     assert max(map(len, lines)) <= max(int(columns), 38)
     assert err == (f"trunkline: no room on this terminal for: {noted}\n" if noted else "")
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
-from trunkline.dialects.body_patch import rewritten
+from trunkline.dialects.body_patch import patch_body
 from trunkline.errors import CallerError
 
 BODY = b'{ "model": "m", "big": 12345678901234567890, "num": 1.0, "temperature": null }'
@@ -15,8 +15,8 @@ BODY = b'{ "model": "m", "big": 12345678901234567890, "num": 1.0, "temperature":
 def spliced(
     body: bytes, model: str = "m", defaults: RequestDefaults = NO_DEFAULTS, *, routes: bool = True
 ) -> bytes:
-    return rewritten(
-        body, RequestSummary(model="m", stream=False), model, defaults, bound="max", routes=routes
+    return patch_body(
+        body, RequestSummary(model="m", stream=False), model, defaults, bound="max", takes_routing=routes
     )
 
 

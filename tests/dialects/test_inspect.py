@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -28,8 +30,8 @@ class Events(EventInspector):
     def __init__(self) -> None:
         super().__init__("Ex", decode_ordinary)
 
-    def _note(self, said: bytes) -> bool:
-        record = self._read(decode, said)
+    def _inspect(self, payload: bytes) -> bool:
+        record = self._decode(decode, payload)
         if record is None:
             return False
         if record.error is not None:
@@ -41,9 +43,10 @@ class Events(EventInspector):
 
 
 class Body(BodyInspector):
-    def _note(self, body: bytes) -> None:
-        record = self._read(decode, body)
-        self.model = None if record is None else record.text
+    decode_answer = staticmethod(decode)
+
+    def _inspect(self, answer: Any, body: bytes) -> None:
+        self.model = answer.text
 
 
 A, B = b'data: {"text":"a"}\n\n', b'event: more\ndata: {"text":"\xc3\xa4"}\n\n'

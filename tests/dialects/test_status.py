@@ -27,7 +27,7 @@ from trunkline.errors import CallerError, Kind, ProviderError
     ],
 )
 def test_each_status_has_its_row(status: int, kind: Kind, seen: int) -> None:
-    error = error_for_status(status, " it broke ", who="Acme")
+    error = error_for_status(status, " it broke ", upstream_name="Acme")
     assert (error.kind, error.status, error.code) == (kind, seen, kind.code)
     if status in (400, 413, 422):
         assert isinstance(error, CallerError)

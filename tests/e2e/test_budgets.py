@@ -16,7 +16,7 @@ from tests.services import Redis
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import sums
 from trunkline.ledger.writer import Ledger
-from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
+from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_prompt_tokens
 from trunkline.settings.sections import BudgetRule, LimitRule, Price
 from trunkline_mock import Fault, MockUpstream, Script
 from trunkline_mock.script import Usage
@@ -25,7 +25,7 @@ PRICES = {"up/*": Price(input=3.0, output=7.0)}
 ANSWER = 20
 """Tokens of an answer."""
 BODY = msgspec.json.encode(chat("gpt-4o", "Tell me something", max_tokens=ANSWER))
-RESERVED = prompt_tokens(BODY) * 3 + ANSWER * 7
+RESERVED = estimate_prompt_tokens(BODY) * 3 + ANSWER * 7
 """Micros that a request reserves."""
 
 
@@ -78,7 +78,7 @@ async def in_ledger(folder: Path, requests: int) -> int:
 def full() -> Script:
     """An answer that costs just what was reserved for it."""
     words = tuple("word " for _ in range(ANSWER))
-    return Script(text=words, usage=Usage(prompt=prompt_tokens(BODY), completion=ANSWER))
+    return Script(text=words, usage=Usage(prompt=estimate_prompt_tokens(BODY), completion=ANSWER))
 
 
 def purse(running: Running) -> tuple[int, int]:
@@ -129,7 +129,7 @@ async def test_streams_that_are_cut_are_settled(
 ) -> None:
     """By their clients, and by their upstream: what was said until then is what is paid."""
     body = msgspec.json.encode(chat("gpt-4o", "Tell me something", max_tokens=ANSWER, stream=True))
-    prompt = prompt_tokens(body, USUAL_BYTES)
+    prompt = estimate_prompt_tokens(body, AVERAGE_BYTES_PER_TOKEN)
     words = tuple("word " for _ in range(ANSWER))
     usage = Usage(prompt=prompt)
     mock = await stack.enter_async_context(MockUpstream(script=Script(text=words, usage=usage)))
@@ -190,7 +190,7 @@ async def test_redis_that_is_lost(stack: AsyncExitStack, tmp_path: Path, closed:
     own.stop()
     shared = node.gateway._shared
     assert shared is not None
-    await until(lambda: shared.counters.away)
+    await until(lambda: shared.counters.store_unavailable)
     statuses = await ask_all(nodes, 60)
     if closed:
         assert statuses.count(503) >= 50  # what was leased before may still be used
@@ -199,5 +199,5 @@ async def test_redis_that_is_lost(stack: AsyncExitStack, tmp_path: Path, closed:
         assert 20 <= statuses.count(200) <= 20 + 10
         assert set(statuses) == {200, 429}
     own.start()
-    await until(lambda: not shared.counters.away)
+    await until(lambda: not shared.counters.store_unavailable)
     assert await ask_all(nodes, 30) == [200] * 30

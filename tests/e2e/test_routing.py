@@ -40,7 +40,7 @@ async def fleet(
             **{"max_retries": 2, "ollama_max_retries": 2, "breaker_failures": 5, **changes},
         )
         running = await stack.enter_async_context(serving(settings))
-        await running.gateway.catalog.settle(GUARD)
+        await running.gateway.catalog.wait_until_discovered(GUARD)
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=running.url, headers=HEADERS, timeout=GUARD)
         )
@@ -391,7 +391,7 @@ async def test_why_a_request_goes_where_it_goes() -> None:
             "custom": "does not list the model"
         }
         ((_, live),) = running.gateway.router.states(running.gateway.providers["ollama"])
-        live.pause(60, time.perf_counter())
+        live.start_cooldown(60, time.perf_counter())
         told = (await client.get("/v1/explain", params={"model": "llama3.2"})).json()
         assert told["candidates"][0]["provider"] == "cloud"
         assert told["candidates"][1]["reason"].startswith("left alone for")

@@ -105,7 +105,7 @@ USED: list[tuple[float, str, str, str, str, dict[str, Any]]] = [
     (NOON + 1, "", "", "", "", {"attempt": 0, "status": 429, "cost_micros": 0}),
     (NOON + 3600, "k1", "t1", "up", "m1", {"cached": True, "duration_ms": 0.125}),
 ]
-VENDORS = [
+ROWS = [
     row(at, key_id=key, team_id=team, provider=provider, model=model, **more)
     for at, key, team, provider, model, more in USED
 ]
@@ -121,7 +121,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         server: Postgres = request.getfixturevalue("postgres")
         url = server.database()
     recording = Recording(url)
-    recording.write([VENDORS])
+    recording.write([ROWS])
     recording.close()
     with Store(url) as opened:
         yield opened
@@ -153,7 +153,7 @@ def told(found: list[dict[str, Any]], by: Sequence[str]) -> dict[tuple[Any, ...]
 )
 def test_sums_are_those_of_the_rows(filled: Store, by: tuple[Group, ...]) -> None:
     found = sums(filled, by=by)
-    assert told(found, by) == expected_sums(VENDORS, by)
+    assert told(found, by) == expected_sums(ROWS, by)
     assert len(found) == len(told(found, by))
 
 
@@ -172,7 +172,7 @@ def test_sums_are_those_of_the_rows(filled: Store, by: tuple[Group, ...]) -> Non
 def test_sums_of_a_part(filled: Store, by: tuple[Group, ...], wanted: dict[str, Any]) -> None:
     rows = [
         each
-        for each in VENDORS
+        for each in ROWS
         if all(getattr(each, FIELD.get(name, name)) == value for name, value in wanted.items())
     ]
     assert told(sums(filled, by=by, **wanted), by) == expected_sums(rows, by)
@@ -192,7 +192,7 @@ def test_sums_of_a_part(filled: Store, by: tuple[Group, ...], wanted: dict[str, 
 def test_sums_of_a_time_are_by_the_hour_for_a_week_and_else_by_the_day(
     filled: Store, since: float | None, until: float | None, begin: float, end: float
 ) -> None:
-    rows = [each for each in VENDORS if begin <= each.at / 1000 < end]
+    rows = [each for each in ROWS if begin <= each.at / 1000 < end]
     assert told(sums(filled, since=since, until=until), ()) == expected_sums(rows, ())
 
 
@@ -260,7 +260,7 @@ def test_nothing_used_is_no_sum(store: Store) -> None:
     [
         ({}, [7, 6, 5, 4, 3, 2, 1, 0]),
         ({"limit": 3}, [7, 6, 5]),
-        ({"before": VENDORS[6].id, "limit": 2}, [5, 4]),
+        ({"before": ROWS[6].id, "limit": 2}, [5, 4]),
         ({"since": NOON}, [7, 6, 5]),
         ({"until": NOON}, [4, 3, 2, 1, 0]),
         ({"since": NOON - 3600, "until": NOON + 1}, [5, 4, 3]),
@@ -268,7 +268,7 @@ def test_nothing_used_is_no_sum(store: Store) -> None:
         ({"team": "t2"}, [5]),
         ({"provider": "other"}, [3]),
         ({"model": "m2", "since": NOON}, [5]),
-        ({"request_id": VENDORS[4].request_id}, [4]),
+        ({"request_id": ROWS[4].request_id}, [4]),
         ({"key": ""}, [6]),
         ({"key": "nobody"}, []),
     ],
@@ -277,7 +277,7 @@ def test_single_requests_come_the_newest_first(
     filled: Store, wanted: dict[str, Any], which: list[int]
 ) -> None:
     found = requests(filled, **wanted)
-    assert found == [{name: getattr(VENDORS[number], name) for name in COLUMNS} for number in which]
+    assert found == [{name: getattr(ROWS[number], name) for name in COLUMNS} for number in which]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_single_requests_come_the_newest_first(
 def test_what_was_spent_since_a_day_began(
     filled: Store, scope: str, subject: str, since: int, which: Sequence[int]
 ) -> None:
-    rows = [VENDORS[number] for number in which]
+    rows = [ROWS[number] for number in which]
     assert spent(filled, scope, subject, since) == (
         sum(each.cost_micros or 0 for each in rows),
         sum(each.prompt_tokens + each.completion_tokens for each in rows),

@@ -47,7 +47,7 @@ def test_a_number_tells_when_its_row_was(later_ms: int, after: bool) -> None:
     assert (RowIds().next(MOMENT_MS + later_ms) >= id_at(MOMENT_MS)) is after
 
 
-VENDORS = st.lists(
+ROWS = st.lists(
     st.builds(
         row,
         at=st.integers(0, 3 * 24).map(lambda quarters: NOON + quarters * 2999),
@@ -80,7 +80,7 @@ def naive(rows: list[UsageRow], since: str) -> list[Sum]:
     return sorted(found)
 
 
-@given(VENDORS)
+@given(ROWS)
 def test_sums_are_those_of_a_plain_count(rows: list[UsageRow]) -> None:
     hours = by_hour(rows)
     assert hours == naive(rows, "hour")

@@ -8,9 +8,9 @@ from typing import Any
 from trunkline.dialects import openai
 from trunkline.dialects.base import Front
 from trunkline.errors import GatewayError
-from trunkline.pipeline.active import ActiveRequest
+from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.request import Request
-from trunkline.pipeline.response import Responder, Response
+from trunkline.pipeline.responder import Responder
 
 CHAT_PATH = "/v1/chat/completions"
 

@@ -9,11 +9,11 @@ import pytest
 from tests.pipeline.requests import make_request
 from trunkline.dialects import anthropic, ollama, openai
 from trunkline.dialects.base import Front
-from trunkline.dialects.openai.relay import OtherFront
+from trunkline.dialects.openai.front_relay import RelayFront
 from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
 
 CHAT = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'
-SPEECH = OtherFront("/audio/speech")
+SPEECH = RelayFront("/audio/speech")
 
 
 def name(front: Front, path: str, body: bytes = CHAT, query: bytes = b"", **headers: str) -> str | None:
@@ -31,7 +31,7 @@ def test_what_is_asked_alike_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"path": "/v1/audio/speech"}, {"front": OtherFront("/moderations"), "path": "/v1/moderations"}),
+        ({"path": "/v1/audio/speech"}, {"front": RelayFront("/moderations"), "path": "/v1/moderations"}),
         ({"query": b"a=1"}, {"query": b"a=2"}),
         (
             {"front": anthropic.MESSAGES, "anthropic_beta": "a"},
@@ -50,9 +50,9 @@ def test_what_is_asked_otherwise_is_not_the_same(one: dict[str, Any], other: dic
 @pytest.mark.parametrize(
     ("front", "body"),
     [
-        (OtherFront("/files", "GET"), b""),
-        (OtherFront("/files/f-1", "DELETE"), b""),
-        (OtherFront("/files"), b"--b\r\n\r\nno model\r\n--b--"),
+        (RelayFront("/files", "GET"), b""),
+        (RelayFront("/files/f-1", "DELETE"), b""),
+        (RelayFront("/files"), b"--b\r\n\r\nno model\r\n--b--"),
         (ollama.GENERATE, b'{"model":"m","keep_alive":0}'),
         (ollama.GENERATE, b'{"model":"m"}'),
     ],

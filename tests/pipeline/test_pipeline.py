@@ -27,10 +27,10 @@ from trunkline.exchange import Exchange
 from trunkline.model import Usage
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.pipeline import Pipeline
-from trunkline.pipeline.response import error_lines
+from trunkline.pipeline.responder import error_lines
 from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.resolve import Rules
+from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 
 
@@ -54,9 +54,6 @@ class Played:
 
     path = ""
     needs_head = False
-
-    def take_body(self) -> bytes:
-        raise NotImplementedError
 
     def head(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         raise NotImplementedError
@@ -153,7 +150,7 @@ class Table:
         self.upstreams = upstreams
         providers: Any = {each.name: each for each in upstreams}
         self.catalog = Catalog(providers)
-        router = Router(providers, self.catalog, Rules(preferred=upstreams[0].name))
+        router = Router(providers, self.catalog, RoutingRules(preferred=upstreams[0].name))
         self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(router, [self.outcomes.append])
 

@@ -286,8 +286,8 @@ async def test_an_expired_connection_is_not_reused(client: Client, listen: Liste
     origin = await listen(answer_all)
     await client.fetch(get(origin))
     sink = Recorder()
-    [kept] = client._pools[origin].idle
-    kept.expires_at = client.time()
+    [connection] = client._pools[origin].idle
+    connection.expires_at = client.time()
     assert not client.send(get(origin), sink).reused
     await sink.wait_end()
     await until(lambda: client.stats.open == 1)

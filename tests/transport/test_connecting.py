@@ -201,9 +201,9 @@ async def test_a_tunnel_to_the_wrong_host(listen: Listen) -> None:
 
 
 async def test_a_proxy_that_refuses_connections(listen: Listen) -> None:
-    gone = await listen(answer_all)
+    target = await listen(answer_all)
     client = Client(limits=Limits(), proxy=ProxyConfig.explicit("http://127.0.0.1:1"))
-    failure = await fetch_failure(client, gone)
+    failure = await fetch_failure(client, target)
     assert failure.message == "Connection refused to the proxy http://127.0.0.1:1"
     await client.aclose()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trunkline.settings import Settings
 
 _SHOWN = ("requests", "prompt_tokens", "completion_tokens", "cost_usd", "failures", "unpriced")
-_NOTHING = "nothing was used"
+_NO_CHARGE = "nothing was used"
 _COLUMNS = (
     "at",
     "key_id",
@@ -63,7 +63,7 @@ def show(
         rows = sums(keys.store, by=groups, since=first, until=end, **_by_id(keys, wanted))
         if not rows:
             _check_names(settings, keys, wanted)
-    empty = _NOTHING if since is None else f"{_NOTHING} (--since {since})"
+    empty = _NO_CHARGE if since is None else f"{_NO_CHARGE} (--since {since})"
     if as_json:
         show_json(rows)
     elif as_csv:
@@ -97,7 +97,7 @@ def show_requests(
         )
         if not rows:
             _check_names(settings, keys, {"key": key})
-            note(_NOTHING if since is None else f"{_NOTHING} (--since {since})")
+            note(_NO_CHARGE if since is None else f"{_NO_CHARGE} (--since {since})")
         names = {record.id: record.name for record in keys.list()}
     if as_json:
         show_json(rows)

@@ -24,10 +24,10 @@ from trunkline.embedded.registry import as_provider
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.framing import SSESplitter
 from trunkline.pipe import Pipe
-from trunkline.pipeline.active import ActiveRequest
+from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.pipeline import Pipeline, PipelineSettings
 from trunkline.pipeline.request import Request
-from trunkline.pipeline.response import Lines, Response
+from trunkline.pipeline.responder import Lines
 from trunkline.providers.base import Provider
 from trunkline.providers.schemas import (
     ChatCompletionChunk,
@@ -38,7 +38,7 @@ from trunkline.providers.schemas import (
 )
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.explain import explain
-from trunkline.routing.resolve import RouteRule, Rules
+from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
 from trunkline.routing.router import Router
 
 _Answer = TypeVar("_Answer", ChatCompletionResponse, EmbeddingResponse)
@@ -115,7 +115,9 @@ class LLMRouter:
         if any(endpoint.weight <= 0 for endpoint in endpoints):
             raise ValueError(f"The route {name!r} has an endpoint whose weight is not positive")
         targets = [
-            (self._admit(each.provider).name, each.model or name, float(each.weight), each.priority)
+            RouteTarget(
+                self._admit(each.provider).name, each.model or name, float(each.weight), each.priority
+            )
             for each in endpoints
         ]
         self._rules[name] = RouteRule(targets, LoadBalanceStrategy(strategy or self.strategy).value)
@@ -216,7 +218,7 @@ class LLMRouter:
         return admitted
 
     def _wire(self, before: Router | None) -> Router:
-        rules = Rules(fallback=self._fallback, routes=dict(self._rules))
+        rules = RoutingRules(fallback=self._fallback, routes=dict(self._rules))
         router = Router(dict(self._providers), Catalog(self._providers), rules)
         if before is not None:
             router.inherit(before)

@@ -18,7 +18,7 @@ Text = str | None
 """What the table may leave out, better as an empty text than as None."""
 
 
-class UsageRow(msgspec.Struct, array_like=True, gc=False):
+class UsageRow(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """A row of the table ``usage``, field by column and in their order; see there for what they mean."""
 
     id: int

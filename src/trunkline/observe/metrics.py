@@ -202,9 +202,3 @@ class Metrics:
                 for (operation, provider), series in sorted(self.series.items())
             ],
         }
-
-    def as_text(self) -> bytes:
-        """Prometheus's text format."""
-        from trunkline.observe.prometheus import text_of
-
-        return text_of(self)

@@ -1,7 +1,7 @@
-"""The gateway's metrics as Prometheus reads them: every name, help text and label is here.
+"""The gateway's metrics in Prometheus's text format: every name, help text and label is here.
 
-Imported when somebody asks for them. Names follow OpenTelemetry's GenAI conventions where those have one. The
-numbers themselves are counted in ``metrics``.
+This module is imported at the first scrape. Names follow OpenTelemetry's GenAI conventions where those have
+one. The numbers are counted in ``metrics``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_BUDGETS: Final = 100
 _LABELS: Final = ("operation", "provider")
 
 
-def text_of(metrics: Metrics) -> bytes:
+def prometheus_text(metrics: Metrics) -> bytes:
     """All metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(metrics))

@@ -14,9 +14,9 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trunkline.pipeline.active import ActiveRequest
+from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.request import Request
-from trunkline.pipeline.response import CachedAnswer, Lines, Responder, Response
+from trunkline.pipeline.responder import CachedAnswer, Lines, Responder
 
 HEADER: Final = b"x-trunkline-cache"
 _DIRECTIVES: Final = {b"on": True, b"off": False}
@@ -142,7 +142,7 @@ class AnswerCache:
             digest.update(part.encode() + b"\0")
         digest.update(b"%b\0%b\0" % (request.path.encode(), request.query))
         for name, value in request.headers:
-            if name in front.conventions.passes:
+            if name in front.conventions.forwarded_headers:
                 digest.update(b"%b:%b\0" % (name, value))
         digest.update(b"\0" + request.body)
         return digest.hexdigest()
@@ -166,7 +166,7 @@ class AnswerCache:
         cached = CachedAnswer(
             streaming=recording.streaming,
             content_type=attempt.exchange.content_type,
-            lines=attempt.candidate.lines,
+            lines=attempt.candidate.header_lines,
             body=b"".join(recording.pieces),
             provider=attempt.candidate.provider.name,
             model=attempt.exchange.upstream_model,
@@ -186,22 +186,22 @@ class RecordingResponder:
         """There was more than may be kept; nothing is."""
 
     def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """See :class:`~trunkline.pipeline.response.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._note(body)
         self._responder.send(status, lines, body)
 
     def start(self, status: int, lines: Lines) -> None:
-        """See :class:`~trunkline.pipeline.response.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self.streaming = True
         self._responder.start(status, lines)
 
     def write(self, data: bytes) -> None:
-        """See :class:`~trunkline.pipeline.response.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._note(data)
         self._responder.write(data)
 
     def finish(self) -> None:
-        """See :class:`~trunkline.pipeline.response.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._responder.finish()
 
     def _note(self, data: bytes) -> None:
@@ -220,7 +220,7 @@ def _has_side_effects(request: Request) -> bool:
     return (
         summary is None
         or summary.load is not None
-        or (request.front.operation == "other" and summary.model is None)
+        or (summary.model is None and request.front.may_name_no_model)
     )
 
 

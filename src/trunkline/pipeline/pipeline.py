@@ -26,18 +26,17 @@ from trunkline.errors import (
     GatewayError,
     ProviderError,
 )
-from trunkline.pipeline.active import ActiveRequest, Outcome
-from trunkline.pipeline.attempt import DISCONNECTED, Attempt
+from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome
 from trunkline.pipeline.cache import AnswerCache
-from trunkline.pipeline.charges import charge_of
 from trunkline.pipeline.request import Request
-from trunkline.policy.guard import Guard
-from trunkline.policy.reservations import RefillNeededError, Reservation
-from trunkline.routing.candidates import Candidate, CandidatePool, Tier
+from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
+from trunkline.policy.reservations import Reservation
+from trunkline.routing.candidates import Candidate
+from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.queue import FairQueue
-from trunkline.routing.retries import RetryBudget, pause
+from trunkline.routing.retries import RetryBudget, backoff
 from trunkline.routing.router import Router
-from trunkline.routing.sessions import session_of
+from trunkline.routing.sessions import find_session
 from trunkline.routing.strategies import SelectionContext, StrategyMemory, in_order
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -99,7 +98,7 @@ class Pipeline:
         self.cache = cache
         self.router = router
         self.settings = settings
-        self.queue = FairQueue(Candidate.enter, settings.queue_limit)
+        self.queue = FairQueue(Candidate.acquire, settings.queue_limit)
         self.retry_budget = RetryBudget()
         self.active: set[ActiveRequest] = set()
         self._observers = tuple(observers)
@@ -138,31 +137,37 @@ class Pipeline:
         summary = request.summary
         if summary is None:
             raise request.problem or CallerError("The request cannot be read")
-        self.retry_budget.request(request.received_at)
+        self.retry_budget.record_request(request.received_at)
         catalog = self.router.catalog
-        if not catalog.settled:
-            await asyncio.ensure_future(catalog.settle(FIRST_LOOK_S))
+        if not catalog.discovered:
+            await asyncio.ensure_future(catalog.wait_until_discovered(FIRST_LOOK_S))
         try:
             pool = self._find_pool(request, summary)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
-            if not await asyncio.ensure_future(self.router.catalog.look_again()):
+            if not await asyncio.ensure_future(self.router.catalog.rediscover_local()):
                 raise
             pool = self._find_pool(request, summary)
         if summary.load is not None:
-            candidates = await asyncio.ensure_future(self.router.holders_first(list(pool)))
+            candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
         active.route = pool.route
         barred: Set[str] = _NONE
-        if self.guard is not None:
-            asked = summary.model or pool.candidates[0].model
-            operation = summary.operation or request.front.operation
-            about = request.key, summary, operation, asked, request.body, pool.candidates
-            try:
-                reservation = self.guard.admit_now(*about)
-            except RefillNeededError:
-                reservation = await self.guard.admit(*about)
+        guard, key = self.guard, request.key
+        if guard is not None and (guard.applies_to_all or (key is not None and key.restricted)):
+            reservation = guard.admit(
+                GuardedRequest(
+                    key=key,
+                    summary=summary,
+                    operation=summary.operation or request.front.operation,
+                    model=summary.model or pool.candidates[0].model,
+                    body=request.body,
+                    candidates=pool.candidates,
+                )
+            )
+            if isinstance(reservation, PendingRefill):
+                reservation = await reservation.wait()
             if reservation is not None:
                 response.reservation = reservation
                 barred = reservation.barred
@@ -182,9 +187,9 @@ class Pipeline:
         local_only = request.key is not None and request.key.local_only
         model = summary.model
         if model is None:
-            if request.front.operation == "other":
-                return self.router.nameless(request.provider, local_only)
-            model = self.router.default_model(request.provider or request.front.home)
+            if request.front.may_name_no_model:
+                return self.router.pool_without_model(request.provider, local_only)
+            model = self.router.default_model(request.provider or request.front.default_provider)
         operation = summary.operation or request.front.operation
         return self.router.pool(model, operation, request.provider, local_only)
 
@@ -194,13 +199,11 @@ class Pipeline:
         response, guard = active.response, self.guard
         retries: _Retries | None = None
         candidate = pool.only
-        if candidate is not None and not barred and candidate.is_free:  # nothing to choose or to wait for
-            candidate.enter()
-        else:
+        if candidate is None or barred or not candidate.try_acquire():  # there is a choice, or a wait
             retries = _Retries(barred)
             candidate = await self._choose(active, pool, retries)
         while True:
-            if response.reservation is not None and guard is not None and guard.rules.guards_providers:
+            if response.reservation is not None and guard is not None and guard.rules.has_provider_budgets:
                 refusal = await self._reserve_at_provider(active, candidate, guard, response.reservation)
                 if refusal is not None:
                     retries = retries or _Retries()
@@ -215,14 +218,14 @@ class Pipeline:
                 raise failure
             retries = retries or _Retries()
             retries.failure = failure
-            retries.barred |= pool.ways_out(candidate)
+            retries.barred |= pool.excluded_after(candidate)
             if failure.kind.retry:
                 retries.repeatable.add(candidate.key)
             if pool.only is None:
                 self._note_failover(active, candidate, failure)
             candidate = await self._choose(active, pool, retries)
             if guard is not None and active.current is not None:
-                active.current.charge = charge_of(active.current, guard.prices)
+                active.current.charge = active.current.compute_charge(guard.prices)
             active.current = None
 
     async def _reserve_at_provider(
@@ -232,10 +235,11 @@ class Pipeline:
         given back and the refusal returned."""
         refusal: GatewayError | None = DISCONNECTED
         try:
-            refusal = await guard.enter(reservation, candidate.provider, candidate.model)
+            answer = guard.reserve_at_provider(reservation, candidate.provider, candidate.model)
+            refusal = await answer.wait() if isinstance(answer, PendingRefill) else answer
         finally:
             if refusal is not None or active.response.client_gone:
-                candidate.leave()
+                candidate.release()
         if active.response.client_gone:
             raise DISCONNECTED
         return refusal
@@ -243,14 +247,14 @@ class Pipeline:
     async def _choose(self, active: ActiveRequest, pool: CandidatePool, retries: _Retries) -> Candidate:
         """Choose the candidate to ask next and take its room: one that was not tried yet, after a wait in the
         queue if all are at their limit; when all were tried, one that may be tried again, after a pause."""
-        session = partial(session_of, active.request.headers, active.request.body)
+        session = partial(find_session, active.request.headers, active.request.body)
         while True:
             context = SelectionContext(_now(), retries.failure is not None, session)
             candidate = pool.pick(context, retries.barred)
             if candidate is not None:
-                candidate.enter()
+                candidate.acquire()
                 return candidate
-            if full := pool.full(context.now, retries.barred):
+            if full := pool.busy_candidates(context.now, retries.barred):
                 return await self._wait_in_queue(active, full)
             if retries.failure is None:
                 raise _all_resting(pool, context.now)
@@ -261,7 +265,7 @@ class Pipeline:
     def _note_failover(self, active: ActiveRequest, candidate: Candidate, failure: GatewayError) -> None:
         """Log that another upstream is asked after a failure. The first failover of a request is free; each
         further one counts as a retry, and raises ``failure`` where the budget of retries is used up."""
-        if len(active.attempts) > 1 and not self.retry_budget.take(_now()):
+        if len(active.attempts) > 1 and not self.retry_budget.take_retry(_now()):
             raise failure
         log.warning(
             "falling back",
@@ -277,8 +281,8 @@ class Pipeline:
         request, response, summary = active.request, active.response, active.request.summary
         assert summary is not None
         provider, state, predictor, began = candidate.provider, candidate.state, candidate.predictor, _now()
-        state.sent += 1
-        is_probe = state.resting and state.breaker.send(began)
+        state.requests_sent += 1
+        is_probe = state.degraded and state.breaker.record_request(began)
         prediction = None
         if predictor is not None:
             prediction = predictor.begin(candidate.model, candidate.resident, candidate.size, began)
@@ -298,9 +302,12 @@ class Pipeline:
             attempt = Attempt(candidate, exchange, response, is_probe)
             active.attempts.append(attempt)
             active.current = attempt
-            response.served_by = b"%bx-trunkline-attempts: %d\r\n" % (candidate.lines, len(active.attempts))
+            response.served_by = b"%bx-trunkline-attempts: %d\r\n" % (
+                candidate.header_lines,
+                len(active.attempts),
+            )
             if not response.client_gone:
-                if request.query or request.front.conventions.passes:
+                if request.query or request.front.conventions.forwarded_headers:
                     exchange.forward_head(request.headers, request.query)
                 if active.trace is not None:
                     attempt.span_id, traceparent = active.trace.attempt_header()
@@ -310,26 +317,26 @@ class Pipeline:
                 failure = attempt.failure = await attempt
         finally:
             ended = _now()
-            candidate.leave()
+            candidate.release()
             if attempt is not None:
                 attempt.ended_at = ended
             if failure is None:
                 if state.breaker.failures:
-                    state.breaker.succeed(is_probe)
-                if not candidate.alone:
+                    state.breaker.record_success(is_probe)
+                if not candidate.is_only:
                     state.latency.add((response.first_byte_at or ended) - began, ended)
             elif failure.kind is CLIENT_GONE:
-                state.breaker.drop(is_probe if attempt is None else attempt.is_probe)
+                state.breaker.record_cancelled(is_probe if attempt is None else attempt.is_probe)
             elif failure.kind.breaker:
-                state.failed(failure, candidate.model, is_probe, ended)
+                state.record_failure(failure, candidate.model, is_probe, ended)
             else:
-                state.breaker.succeed(is_probe)
+                state.breaker.record_success(is_probe)
             if predictor is not None and prediction is not None:
                 predictor.end(prediction, failure is None, ended)
                 if prediction.cold:  # another model may have been unloaded for this one
                     self._refresh_residents(candidate)
             if self.queue.depth:
-                self.queue.freed(ended)
+                self.queue.serve(ended)
         return failure
 
     def settle(self, active: ActiveRequest) -> None:
@@ -338,7 +345,7 @@ class Pipeline:
         response, attempt, guard = active.response, active.current, self.guard
         if guard is not None:
             if attempt is not None:
-                attempt.charge = charge_of(attempt, guard.prices)
+                attempt.charge = attempt.compute_charge(guard.prices)
             if response.reservation is not None:
                 guard.settle(response.reservation, [each.charge for each in active.attempts])
         gone = response.client_gone and not response.finished
@@ -369,7 +376,7 @@ class Pipeline:
         began = _now()
         self._schedule_recheck(loop)
         try:
-            candidate = await waiter.turn
+            candidate = await waiter.candidate
         finally:
             timer.cancel()
             active.waiter = None
@@ -394,7 +401,7 @@ class Pipeline:
 
     def _recheck(self, loop: asyncio.AbstractEventLoop) -> None:
         self._recheck_timer = None
-        self.queue.freed(_now())
+        self.queue.serve(_now())
         if self.queue.depth:
             self._schedule_recheck(loop)
 
@@ -410,11 +417,11 @@ class Pipeline:
         if retries.pauses > (min(most, 1) if failure.kind.once else most):
             raise failure
         wait = max(
-            pause(retries.pauses, failure.retry_after, self._rng),
-            min(candidate.may_in(now) for candidate in candidates),
+            backoff(retries.pauses, failure.retry_after, self._rng),
+            min(candidate.seconds_until_allowed(now) for candidate in candidates),
         )
         too_late = now + wait - active.request.received_at > self.settings.retry_deadline_s
-        if too_late or not self.retry_budget.take(now):
+        if too_late or not self.retry_budget.take_retry(now):
             raise failure
         request_id = active.request.request_id
         log.info("trying again", request_id=request_id, seconds=round(wait, 2), code=failure.code)
@@ -433,8 +440,8 @@ class Pipeline:
 
 def _all_resting(pool: CandidatePool, now: float) -> GatewayError:
     """Why no candidate can be asked now: the last failure of the one that may be asked again soonest."""
-    soonest = min(pool, key=lambda candidate: candidate.may_in(now))
-    wait = soonest.may_in(now)
+    soonest = min(pool, key=lambda candidate: candidate.seconds_until_allowed(now))
+    wait = soonest.seconds_until_allowed(now)
     last = soonest.state.last_failure
     who = soonest.provider.name
     if last is None:  # a health check has found it away

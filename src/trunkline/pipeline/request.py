@@ -17,7 +17,9 @@ from trunkline.policy.auth import ApiKey
 
 _END_USER_HEADERS: Final = (b"x-openwebui-user-email", b"x-openwebui-user-id", b"x-openwebui-user-name")
 """Headers in which Open WebUI names its user, the most telling first."""
-_END_USER_HEADER_SET: Final = frozenset(_END_USER_HEADERS)
+END_USER_HEADERS: Final = frozenset(_END_USER_HEADERS)
+MAX_STORED_PROMPT: Final = 256 * 1024
+"""The maximum number of bytes of a body that are stored, where prompts are."""
 
 
 class Request(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -73,9 +75,12 @@ class Request(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 def end_user_of(fields: Mapping[bytes, bytes]) -> bytes | None:
     """The user whom Open WebUI names in the header ``fields``, if it names one."""
-    if _END_USER_HEADER_SET.isdisjoint(fields):
-        return None
     for name in _END_USER_HEADERS:
         if user := fields.get(name):
             return user
     return None
+
+
+def stored_prompt(body: bytes) -> str:
+    """The text of ``body`` that is stored, where prompts are. PostgreSQL takes no NUL."""
+    return body[:MAX_STORED_PROMPT].decode("utf-8", "replace").replace("\0", "")

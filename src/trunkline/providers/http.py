@@ -19,7 +19,6 @@ import msgspec
 from trunkline import transport
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.openai import OtherFront
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Translate
 from trunkline.model import Operation
@@ -129,7 +128,7 @@ class HttpProvider(LibraryInterface):
     ) -> Exchange:
         """PassThrough where the client speaks this provider's dialect, else Translate; LocalAnswer where
         no upstream needs to be asked."""
-        if isinstance(front, OtherFront):
+        if front.is_relayed:
             return Relay(front, self.back, body, summary, model, self.name)
         defaults = self._defaults_by_model.get(model)
         if defaults is None:
@@ -140,7 +139,7 @@ class HttpProvider(LibraryInterface):
         if back is not None and (self._streaming or not summary.stream):
             return PassThrough(front, back, body, summary, model, defaults, self.name)
         request = front.parse(body)
-        if not self.loads_models and (answer := front.loaded(request, model)) is not None:
+        if not self.loads_models and (answer := front.answer_load_request(request, model)) is not None:
             return LocalAnswer(front, self.back, model, answer)
         return Translate(
             front,
@@ -174,7 +173,7 @@ class HttpProvider(LibraryInterface):
             exchange.method,
             place.path + exchange.path.encode(),
             place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
-            exchange.take_body(),
+            exchange.body,
             self.timeouts_for(exchange, upstream) if self.loads_models else self.timeouts,
             0 if exchange.streaming else MAX_WHOLE_BODY,
         )
@@ -283,7 +282,7 @@ class VendorProvider(HttpProvider):
         others = other_backs(
             who,
             spec.speaks if speaks is None else speaks,
-            routes=spec.quirks is not None and spec.quirks.routes,
+            takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
         )
         super().__init__(
             name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more

@@ -44,6 +44,7 @@ class PythonProvider:
 
     kind = "python"
     loads_models = False
+    fetches_images = False
     max_retries = 0
     """Code that has failed fails again."""
 
@@ -69,9 +70,9 @@ class PythonProvider:
         if isinstance(inner, EmbeddingProvider):
             endpoints["embeddings"] = _EMBEDDINGS
         self._streams = isinstance(inner, StreamingChatProvider)
-        self._back = OpenAIBack(Quirks(who=f"Provider '{name}'", endpoints=endpoints, ask_usage=False))
-
-    fetches_images = False
+        self._back = OpenAIBack(
+            Quirks(name=f"Provider '{name}'", endpoints=endpoints, usage_on_request=False)
+        )
 
     def supports(self, operation: Operation) -> bool:
         """Chat always; embeddings where the provider has the method."""
@@ -93,7 +94,7 @@ class PythonProvider:
         if front.dialect == "openai" and not summary.stream:
             return PassThrough(front, self._back, body, summary, model, wanted, self.name)
         request = front.parse(body)
-        if (answer := front.loaded(request, model)) is not None:
+        if (answer := front.answer_load_request(request, model)) is not None:
             return LocalAnswer(front, self._back, model, answer)
         return Translate(
             front,
@@ -178,7 +179,7 @@ class _Run:
 
     async def _answer(self) -> bytes:
         """Put the request to the provider and its answer through the exchange; returns the last bytes."""
-        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.take_body()
+        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.body
         if exchange.complete:
             return exchange.finish()
         exchange.head(200, ())

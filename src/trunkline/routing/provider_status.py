@@ -1,4 +1,4 @@
-"""The state of all providers and their upstreams, for whoever looks after the gateway."""
+"""The state of all providers and their upstreams, as JSON values for pages and the admin API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from trunkline.providers.base import Provider, Upstream
+from trunkline.routing.catalog import Discovery
 from trunkline.routing.router import Router
 from trunkline.routing.upstream_state import UpstreamState
 from trunkline.settings import BUILT_IN_PROVIDERS
@@ -24,9 +25,8 @@ def _describe(router: Router, name: str, provider: Provider | None, default: boo
         missing = {"object": "provider", "name": name, "type": name, "configured": False, "healthy": False}
         return missing | {"default": False}
     listing = router.catalog.listings[name]
-    looks = listing.looks
     upstreams = [
-        _describe_upstream(upstream, state, looks.get(upstream.origin))
+        _describe_upstream(upstream, state, listing.discoveries.get(upstream.origin))
         for upstream, state in router.states(provider)
     ]
     return {
@@ -44,21 +44,25 @@ def _describe(router: Router, name: str, provider: Provider | None, default: boo
     }
 
 
-def _describe_upstream(upstream: Upstream, state: UpstreamState, look: Any) -> dict[str, Any]:
+def _describe_upstream(
+    upstream: Upstream, state: UpstreamState, discovery: Discovery | None
+) -> dict[str, Any]:
     now = time.perf_counter()
-    rests = state.may_in(now)
+    wait = state.seconds_until_allowed(now)
     breaker = ("closed", "half-open", "open")[state.breaker.state(now)]
-    failed = look is not None and look.error is not None
-    last = state.last_failure if state.breaker.failures else None
+    failed = discovery is not None and discovery.error is not None
+    last_error = discovery.error if discovery is not None else None
+    if not failed and state.breaker.failures and state.last_failure is not None:
+        last_error = state.last_failure.message
     return {
         "name": upstream.name,
-        "healthy": breaker == "closed" and rests == 0 and not failed,
+        "healthy": breaker == "closed" and wait == 0 and not failed,
         "breaker": breaker,
-        "rests_for_s": round(rests, 1),
+        "rests_for_s": round(wait, 1),
         "in_flight": state.gate.in_flight,
-        "sent": state.sent,
+        "sent": state.requests_sent,
         "failures_in_a_row": state.breaker.failures,
         "latency_ms": round(state.latency.value * 1000, 1) or None,
-        "last_error": look.error if failed else None if last is None else last.message,
-        "checked_at": None if look is None else int(look.at),
+        "last_error": last_error,
+        "checked_at": None if discovery is None else int(discovery.ended_at),
     }

@@ -132,21 +132,25 @@ class Client:
         pool = self._pools.get(request.origin)
         if pool is None:
             pool = self._make_pool(request.origin)
-        head = encode_head(pool.route, request)
-        now = self.time()
+        route, now = pool.route, self.time()
+        encoded = route.encoded_heads.get((request.method, request.target))
+        if encoded is not None and encoded[0] is request.headers:  # the same headers as before
+            head = b"%bContent-Length: %d\r\n%b" % (encoded[1], len(request.body), route.default_end)
+        else:
+            head = encode_head(route, request)
+        if not (self._checks_often or self._closed):
+            self._start_timer()
+        connection = None if self._closed else pool.take_idle(now)
         in_flight = InFlightRequest(self, pool, request, head, sink, now)
         if self._closed:
             self._refuse(in_flight)
             return in_flight
         self._in_flight.add(in_flight)
-        connection = pool.take_idle(now)
         if connection is not None:
             in_flight.reused = True
             in_flight.send(connection, now)
         else:
             self._connect_or_queue(in_flight, now)
-        if not self._checks_often:
-            self._start_timer()
         return in_flight
 
     async def fetch(self, request: UpstreamRequest) -> Response:

@@ -204,8 +204,8 @@ class InFlightRequest:
                 self.silent_since = self._owner.time()
 
     def release(self) -> None:
-        """End the calls to the sink, which has what it needs. The connection is kept if the response ends
-        within a second, else closed."""
+        """Stop calling the sink, which needs no more. The connection is kept if the response ends within a
+        second, else it is closed."""
         if self.state is SENT:
             self.resume()
             self.sink = _NULL_SINK
@@ -261,7 +261,7 @@ class InFlightRequest:
 class InFlightUpload(InFlightRequest):
     """A request whose body comes in pieces, which are written as fast as the upstream takes them.
 
-    It is never sent twice, because its pieces are gone once they were written.
+    It is never sent twice, because pieces that were written are not kept.
     """
 
     __slots__ = ("_chunked", "_writable")

@@ -68,7 +68,7 @@ def parse_origin(url: str) -> tuple[Origin, str]:
         elif not _HOST.fullmatch(host):
             raise ValueError("not a host name")
         if port == 0:
-            raise ValueError("nobody can connect to port 0")
+            raise ValueError("port 0 cannot be connected to")
     except ValueError as error:
         raise ValueError(f"Bad host or port in the address {url!r}") from error
     return Origin(parts.scheme, host, port or PORTS[parts.scheme]), parts.path.rstrip("/")

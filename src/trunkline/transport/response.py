@@ -81,7 +81,8 @@ class ResponseReader:
     reusable: bool
     """Whether the connection may carry another request; valid once DONE."""
     keep_alive: float
-    """Seconds for which the upstream says it keeps an idle connection; infinite if it did not say."""
+    """Seconds for which the upstream keeps an idle connection, by its ``Keep-Alive``; infinite without
+    one."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

@@ -64,7 +64,7 @@ class ResponseStream:
     def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         self.headers = headers
-        if not self._head_received.done():  # whoever waited for it may have been cancelled
+        if not self._head_received.done():  # the coroutine that waits may be cancelled
             self._head_received.set_result(None)
 
     def on_data(self, data: bytes) -> None:
@@ -108,7 +108,7 @@ class BufferedResponse:
         self._pieces.append(data)
 
     def on_end(self) -> None:
-        if not self.result.done():  # whoever waited for it may have been cancelled
+        if not self.result.done():  # the coroutine that waits may be cancelled
             self.result.set_result(Response(self._status, self._headers, b"".join(self._pieces)))
 
     def on_failure(self, failure: ProviderError) -> None:

@@ -80,17 +80,14 @@ def encode_head(route: Route, request: UpstreamRequest) -> bytes:
     """The request line and headers, up to and with the empty line.
 
     A provider sends the same headers to the same few targets all day. The part that does not depend on the
-    body is therefore encoded once and cached, if the headers are a tuple; the cache compares tuples by
-    identity.
+    body is therefore kept in ``route.encoded_heads``, if the headers are a tuple. ``Client.send`` looks there
+    first, and compares the tuples by identity.
 
     Raises:
         ValueError: the request would not be one request on the wire. It has line ends in a header, blanks
             in the target, a length that is not the body's, or a transfer encoding.
     """
     headers = request.headers
-    cached = route.encoded_heads.get((request.method, request.target))
-    if cached is not None and cached[0] is headers:
-        return b"%bContent-Length: %d\r\n%b" % (cached[1], len(request.body), route.default_end)
     head, managed = _encode(route, request)
     if managed:
         return head + _remaining_lines(route, request, managed)

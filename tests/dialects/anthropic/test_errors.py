@@ -48,11 +48,11 @@ BACK = AnthropicBack("Acme")
 )
 def test_error_types(error: GatewayError, kind: str) -> None:
     said = {"type": "error", "error": {"type": kind, "message": error.message}}
-    assert msgspec.json.decode(MESSAGES.error(error)) == said
-    assert MESSAGES.stream_error(error) == b"event: error\ndata: " + MESSAGES.error(error) + b"\n\n"
+    assert msgspec.json.decode(MESSAGES.error_body(error)) == said
+    assert MESSAGES.stream_error(error) == b"event: error\ndata: " + MESSAGES.error_body(error) + b"\n\n"
     for stream in (True, False):
         made = MESSAGES.writer(ChatRequest(model="m", messages=(), stream=stream), "m", "")
-        assert made.error(error) == (MESSAGES.stream_error(error) if stream else MESSAGES.error(error))
+        assert made.fail(error) == (MESSAGES.stream_error(error) if stream else MESSAGES.error_body(error))
 
 
 def test_a_request_id_stands_beside_the_error() -> None:

@@ -46,7 +46,7 @@ def test_past_each_other() -> None:
     for pieces in ways(HELLO):
         made = past()
         assert made.path == "/messages"
-        assert msgspec.json.decode(made.take_body()) == ASK | {"stream": True, "model": "up"}
+        assert msgspec.json.decode(made.body) == ASK | {"stream": True, "model": "up"}
         made.head(200, [])
         assert b"".join(made.feed(piece) for piece in pieces) + made.finish() == HELLO
         assert (made.complete, made.error, made.usage, made.model) == (True, None, METERED, "up")
@@ -79,7 +79,7 @@ def test_an_openai_client_is_answered_by_anthropic() -> None:
     data = PING + BEGIN + text("Hel", "lo") + PING + tool("{}", index=1) + end("tool_use") + DONE
     for pieces in ways(data):
         made = translate(openai.CHAT, BACK, asked)
-        assert msgspec.json.decode(made.take_body()) == {
+        assert msgspec.json.decode(made.body) == {
             "model": "up",
             "max_tokens": 8192,
             "system": "S",

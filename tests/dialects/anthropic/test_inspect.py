@@ -234,22 +234,22 @@ REWRITES: list[tuple[str, RequestDefaults, dict[str, Any]]] = [
 def test_rewriting(name: str, defaults: RequestDefaults, changes: dict[str, Any]) -> None:
     data = body(ASK)
     wanted = {key: value for key, value in (ASK | changes).items() if value is not ...}
-    assert msgspec.json.decode(BACK.rewrite(data, MESSAGES.summarize(data), name, defaults)) == wanted
+    assert msgspec.json.decode(BACK.patch(data, MESSAGES.summarize(data), name, defaults)) == wanted
 
 
 @pytest.mark.parametrize("defaults", [NO_DEFAULTS, RequestDefaults(max_tokens=5)])
 def test_a_body_that_needs_no_change_is_the_same(defaults: RequestDefaults) -> None:
     data = body(ASK).replace(b"1.0", b"1.00")
-    assert BACK.rewrite(data, MESSAGES.summarize(data), "m", defaults) is data
-    assert b"1.00" in BACK.rewrite(data, MESSAGES.summarize(data), "n", defaults)
+    assert BACK.patch(data, MESSAGES.summarize(data), "m", defaults) is data
+    assert b"1.00" in BACK.patch(data, MESSAGES.summarize(data), "n", defaults)
 
 
 def test_a_body_that_is_no_object() -> None:
     with pytest.raises(CallerError):
-        BACK.rewrite(b"[]", RequestSummary(model="m", stream=False), "n", NO_DEFAULTS)
+        BACK.patch(b"[]", RequestSummary(model="m", stream=False), "n", NO_DEFAULTS)
 
 
 def test_what_opens_a_stream_is_counted_apart() -> None:
     made = inspector()
     made.feed(BEGIN + PING + start(0, type="text", text=""))
-    assert made.records == BACK.opening
+    assert made.records == BACK.opening_records

@@ -61,11 +61,11 @@ class Gateway:
         self.request = MESSAGES.parse(body)
         writer = MESSAGES.writer(self.request, "llama", "x-")
         if self.error is not None and not self.events:
-            return http.Response(self.error.status, content=MESSAGES.error(self.error))
+            return http.Response(self.error.status, content=MESSAGES.error_body(self.error))
         content = PING + writer.feed(self.events)
         if writer.content_type == b"application/json":
             content = content.removeprefix(PING)
-        content += writer.error(self.error) if self.error is not None else writer.finish()
+        content += writer.fail(self.error) if self.error is not None else writer.finish()
         return http.Response(200, content=content, headers={"content-type": writer.content_type.decode()})
 
 

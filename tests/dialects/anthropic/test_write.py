@@ -410,5 +410,5 @@ def test_only_chats_are_answered() -> None:
 
 
 def test_what_the_front_says_of_itself() -> None:
-    assert (MESSAGES.dialect, MESSAGES.operation, MESSAGES.home) == ("anthropic", "chat", None)
-    assert MESSAGES.loaded(ChatRequest(model="m", messages=()), "m") is None
+    assert (MESSAGES.dialect, MESSAGES.operation, MESSAGES.default_provider) == ("anthropic", "chat", None)
+    assert MESSAGES.answer_load_request(ChatRequest(model="m", messages=()), "m") is None

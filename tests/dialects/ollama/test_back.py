@@ -8,8 +8,8 @@ import pytest
 from trunkline import errors
 from trunkline.dialects.base import NO_DEFAULTS, Back, RequestDefaults, RequestSummary
 from trunkline.dialects.ollama.back import OllamaBack
-from trunkline.dialects.ollama.inspect import LineScanner, WholeInspector
-from trunkline.dialects.ollama.read import AnswerReader, EmbeddingReader
+from trunkline.dialects.ollama.inspect import StreamInspector, WholeInspector
+from trunkline.dialects.ollama.read import EmbeddingReader, StreamReader
 from trunkline.errors import CallerError, Kind, ProviderError
 from trunkline.events import Started, TextDelta
 from trunkline.model import (
@@ -48,7 +48,7 @@ def test_each_operation_has_its_endpoint(
 
 
 def test_each_job_has_its_reader() -> None:
-    assert isinstance(BACK.reader(CHAT, True), AnswerReader)
+    assert isinstance(BACK.reader(CHAT, True), StreamReader)
     assert isinstance(BACK.reader(EMBEDDING, False), EmbeddingReader)
     echoed = msgspec.structs.replace(COMPLETION, echo=True, sampling=Sampling())
     assert BACK.reader(echoed, True).feed(b'{"response":"upon"}\n') == [
@@ -61,8 +61,8 @@ def test_each_job_has_its_reader() -> None:
 @pytest.mark.parametrize(
     ("operation", "stream", "kind"),
     [
-        ("chat", True, LineScanner),
-        ("completions", True, LineScanner),
+        ("chat", True, StreamInspector),
+        ("completions", True, StreamInspector),
         ("chat", False, WholeInspector),
         ("embeddings", True, WholeInspector),
     ],
@@ -72,7 +72,7 @@ def test_each_answer_has_its_scanner(operation: Operation, stream: bool, kind: t
 
 
 def _rewrite(body: bytes, model: str = "m", defaults: RequestDefaults = NO_DEFAULTS) -> bytes:
-    return BACK.rewrite(body, RequestSummary(model="m", stream=True), model, defaults)
+    return BACK.patch(body, RequestSummary(model="m", stream=True), model, defaults)
 
 
 @pytest.mark.parametrize(

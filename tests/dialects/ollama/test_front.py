@@ -5,7 +5,7 @@ import pytest
 
 from trunkline.dialects.base import Front
 from trunkline.dialects.ollama import CHAT, EMBED, EMBEDDINGS, GENERATE
-from trunkline.dialects.ollama.write import EmbeddingWriter, LineWriter, WholeWriter
+from trunkline.dialects.ollama.write import EmbeddingWriter, StreamWriter, WholeWriter
 from trunkline.errors import UPSTREAM_TIMEOUT, ProviderError
 from trunkline.events import Embedded
 
@@ -28,16 +28,16 @@ def test_fronts(name: str, operation: str, dialect: str) -> None:
     assert (front.operation, front.dialect) == (operation, dialect)
     assert front.stream_type == b"application/x-ndjson"
     error = ProviderError("too slow", UPSTREAM_TIMEOUT)
-    assert front.error(error) == b'{"error":"too slow"}'
+    assert front.error_body(error) == b'{"error":"too slow"}'
     assert front.stream_error(error) == b'{"error":"too slow"}\n'
 
 
 @pytest.mark.parametrize(
     ("name", "body", "kind"),
     [
-        ("chat", CHAT_BODY, LineWriter),
+        ("chat", CHAT_BODY, StreamWriter),
         ("chat", CHAT_BODY[:-1] + b',"stream":false}', WholeWriter),
-        ("generate", b'{"model":"m","prompt":"a"}', LineWriter),
+        ("generate", b'{"model":"m","prompt":"a"}', StreamWriter),
         ("generate", b'{"model":"m","prompt":"a","stream":false}', WholeWriter),
         ("embed", b'{"model":"m","input":"a"}', EmbeddingWriter),
         ("embeddings", b'{"model":"m","prompt":"a"}', EmbeddingWriter),
@@ -73,10 +73,10 @@ def test_the_two_forms_of_embeddings() -> None:
 )
 def test_requests_that_only_load(front: object, body: bytes, field: str) -> None:
     assert isinstance(front, type(CHAT))
-    answer = front.loaded(front.parse(body), "m")
+    answer = front.answer_load_request(front.parse(body), "m")
     assert answer is not None
     assert field in answer.decode()
 
 
 def test_other_requests_do_not_load() -> None:
-    assert CHAT.loaded(CHAT.parse(CHAT_BODY), "m") is None
+    assert CHAT.answer_load_request(CHAT.parse(CHAT_BODY), "m") is None

@@ -4,8 +4,8 @@ import pytest
 
 from tests.dialects.ollama.feeding import WAYS, Pieces, bytewise, whole
 from trunkline.dialects.base import Inspector
-from trunkline.dialects.ollama import inspect, read
-from trunkline.dialects.ollama.inspect import LineScanner, WholeInspector
+from trunkline.dialects.ollama import inspect
+from trunkline.dialects.ollama.inspect import StreamInspector, WholeInspector
 from trunkline.errors import (
     UPSTREAM_ERROR,
     UPSTREAM_PROTOCOL,
@@ -50,14 +50,14 @@ def _scan(inspect: Inspector, data: bytes, pieces: Pieces) -> bytes:
     ],
 )
 def test_whole_lines_go_on_as_they_came(data: bytes, records: int, pieces: Pieces) -> None:
-    seen = LineScanner()
+    seen = StreamInspector()
     assert _scan(seen, data, pieces) == data
     assert (seen.complete, seen.error, seen.records) == (True, None, records)
     assert (seen.model, seen.usage) == ("m", USAGE)
 
 
 def test_a_nested_mark_hides_no_end() -> None:
-    seen = LineScanner()
+    seen = StreamInspector()
     assert _scan(seen, LINE + DECOY, whole) == LINE + DECOY
     assert seen.complete
     assert seen.usage == Usage()
@@ -73,7 +73,7 @@ def test_a_nested_mark_hides_no_end() -> None:
     ],
 )
 def test_nothing_blank_and_nothing_after_the_end(data: bytes, out: bytes, pieces: Pieces) -> None:
-    seen = LineScanner()
+    seen = StreamInspector()
     assert _scan(seen, data, pieces) == out
     assert seen.complete
     assert seen.error is None
@@ -101,7 +101,7 @@ def test_nothing_blank_and_nothing_after_the_end(data: bytes, out: bytes, pieces
 def test_what_goes_wrong_does_not_go_on(
     data: bytes, out: bytes, kind: Kind, records: int, pieces: Pieces
 ) -> None:
-    seen = LineScanner()
+    seen = StreamInspector()
     assert _scan(seen, data, pieces) == out
     assert not seen.complete
     assert seen.error is not None
@@ -113,7 +113,7 @@ def test_what_goes_wrong_does_not_go_on(
 
 def test_a_line_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "MAX_RECORD", len(LINE))
-    seen = LineScanner()
+    seen = StreamInspector()
     assert seen.feed(LINE + LINE[:9]) == LINE
     assert seen.feed(b"x" * len(LINE)) == b""
     assert seen.error is not None
@@ -147,7 +147,7 @@ def test_a_whole_answer_that_goes_wrong(data: bytes, kind: Kind) -> None:
 
 
 def test_a_whole_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "MAX_ANSWER", 10)
+    monkeypatch.setattr(WholeInspector, "max_size", 10)
     seen = WholeInspector()
     assert seen.feed(b"x" * 11) == seen.feed(b"x") == seen.close() == b""
     assert seen.error is not None

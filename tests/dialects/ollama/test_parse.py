@@ -75,7 +75,7 @@ def _encode(fields: dict[str, Any]) -> bytes:
     ],
 )
 def test_peek_chat(fields: dict[str, Any], summary: RequestSummary) -> None:
-    assert parse.peek_chat(_encode(fields)) == summary
+    assert parse.summarize_chat(_encode(fields)) == summary
 
 
 @pytest.mark.parametrize(
@@ -91,19 +91,19 @@ def test_peek_chat(fields: dict[str, Any], summary: RequestSummary) -> None:
     ],
 )
 def test_peek_generate(fields: dict[str, Any], stream: bool, load: Any) -> None:
-    found = parse.peek_generate(_encode({"model": "m", **fields}))
+    found = parse.summarize_generate(_encode({"model": "m", **fields}))
     assert found == RequestSummary(model="m", stream=stream, load=load, operation="chat")
 
 
 @pytest.mark.parametrize("fields", [{"raw": True}, {"suffix": "z"}])
 def test_a_prompt_without_the_models_template_is_no_chat(fields: dict[str, Any]) -> None:
     body = _encode({"model": "m", "prompt": "a", **fields})
-    assert parse.peek_generate(body).operation == "completions"
+    assert parse.summarize_generate(body).operation == "completions"
     assert not parse.parse_generate(body).templated
 
 
 def test_peek_embed() -> None:
-    assert parse.peek_embed(b'{"model":"m","input":"a"}') == RequestSummary(model="m", stream=False)
+    assert parse.summarize_embed(b'{"model":"m","input":"a"}') == RequestSummary(model="m", stream=False)
 
 
 def _chat(fields: dict[str, Any]) -> ChatRequest:
@@ -300,13 +300,13 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], param: str) -> None:
 @pytest.mark.parametrize(
     "read",
     [
-        parse.peek_chat,
-        parse.peek_generate,
-        parse.peek_embed,
+        parse.summarize_chat,
+        parse.summarize_generate,
+        parse.summarize_embed,
         parse.parse_chat,
         parse.parse_generate,
         parse.parse_embed,
-        parse.parse_embeddings,
+        parse.parse_legacy_embeddings,
     ],
 )
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_parse_generate(fields: dict[str, Any], changes: dict[str, Any]) -> None
     request = parse.parse_generate(_encode({"model": "m", "prompt": "Once", **fields}))
     templated = not (fields.get("raw") or fields.get("suffix"))
     assert request == msgspec.structs.replace(plain, templated=templated, **changes)
-    assert parse.loading(request) is None
+    assert parse.load_reason(request) is None
 
 
 @pytest.mark.parametrize("field", [{"template": "t"}, {"system": "s"}, {"context": [1]}])
@@ -390,9 +390,11 @@ def test_parse_embed(fields: dict[str, Any], changes: dict[str, Any]) -> None:
     assert parse.parse_embed(_encode({"model": "m", **fields})) == EmbeddingRequest(model="m", **changes)
 
 
-def test_parse_embeddings() -> None:
-    assert parse.parse_embeddings(b'{"model":"m","prompt":"a"}') == EmbeddingRequest(model="m", inputs=("a",))
-    assert parse.loading(parse.parse_embeddings(b'{"model":"m","prompt":""}')) == "load"
+def test_parse_legacy_embeddings() -> None:
+    assert parse.parse_legacy_embeddings(b'{"model":"m","prompt":"a"}') == EmbeddingRequest(
+        model="m", inputs=("a",)
+    )
+    assert parse.load_reason(parse.parse_legacy_embeddings(b'{"model":"m","prompt":""}')) == "load"
 
 
 @pytest.mark.parametrize("input", [1, [1], {"a": 1}])
@@ -418,6 +420,6 @@ def test_inputs_that_are_no_text(input: Any) -> None:
 def test_loading(keep_alive: Any, reason: str) -> None:
     chat = _chat({"messages": [], "keep_alive": keep_alive})
     generate = parse.parse_generate(_encode({"model": "m", "prompt": "", "keep_alive": keep_alive}))
-    assert parse.loading(chat) == parse.loading(generate) == reason
+    assert parse.load_reason(chat) == parse.load_reason(generate) == reason
     assert not chat.stream
     assert not generate.stream

@@ -8,8 +8,7 @@ import pytest
 from tests.dialects.ollama.feeding import WAYS, Pieces, whole
 from trunkline import framing
 from trunkline.dialects.base import Reader
-from trunkline.dialects.ollama import read as module
-from trunkline.dialects.ollama.read import AnswerReader, EmbeddingReader
+from trunkline.dialects.ollama.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.errors import (
     UPSTREAM_ERROR,
     UPSTREAM_PROTOCOL,
@@ -142,7 +141,7 @@ CALLED: list[StreamEvent] = [
     ],
 )
 def test_a_stream(data: bytes, events: list[StreamEvent], pieces: Pieces) -> None:
-    reader = AnswerReader(stream=True)
+    reader = StreamReader()
     assert _read(reader, data, pieces) == events
     assert reader.complete
     assert reader.error is None
@@ -196,7 +195,7 @@ def test_a_stream(data: bytes, events: list[StreamEvent], pieces: Pieces) -> Non
 def test_a_stream_that_goes_wrong(
     data: bytes, events: list[StreamEvent], kind: Kind, said: str | None, pieces: Pieces
 ) -> None:
-    reader = AnswerReader(stream=True)
+    reader = StreamReader()
     assert _read(reader, data, pieces) == events
     assert not reader.complete
     assert isinstance(reader.error, ProviderError)
@@ -210,7 +209,7 @@ def test_a_stream_that_goes_wrong(
 def test_ids_are_made_where_they_are_missing_or_collide() -> None:
     call = b'{"id":%b,"function":{"name":"f","arguments":{}}}'
     calls = [call % given for given in (b'"f"', b'"f"', b"null", b'""')]
-    events = AnswerReader(stream=True).feed(_text("", b',"tool_calls":[' + b",".join(calls) + b"]"))
+    events = StreamReader().feed(_text("", b',"tool_calls":[' + b",".join(calls) + b"]"))
     ids = [event.id or "" for event in events if isinstance(event, ToolCallDelta)]
     assert ids[0] == "f"
     assert all(re.fullmatch("call_[a-z0-9]{8}", made) for made in ids[1:])
@@ -243,19 +242,19 @@ LOGPROBS = b'"logprobs":[{"token":"a","logprob":-0.5}],"done":false'
 )
 def test_logprobs(legacy: bool, first: object, second: object) -> None:
     line = _text("a").replace(b'"done":false', LOGPROBS)
-    events = AnswerReader(stream=True, legacy=legacy).feed(line + line)
+    events = StreamReader(is_legacy=legacy).feed(line + line)
     assert events == [STARTED, TextDelta("a", 0, first), TextDelta("a", 0, second)]
 
 
 def test_an_echoed_prompt_comes_first() -> None:
-    events = AnswerReader(stream=True, echo="Once ").feed(b'{"response":"upon"}\n')
+    events = StreamReader(echo="Once ").feed(b'{"response":"upon"}\n')
     assert events == [Started(), TextDelta("Once "), TextDelta("upon")]
 
 
 @pytest.mark.parametrize("pieces", WAYS)
 @pytest.mark.parametrize("done", [b"true", b"false"])
 def test_a_whole_answer(pieces: Pieces, done: bytes) -> None:
-    reader = AnswerReader(stream=False)
+    reader = WholeReader()
     data = DONE.replace(b'"content":""', b'"content":"Hi","thinking":"Hm"' + CALLS).replace(b"true", done)
     assert _read(reader, data, pieces) == [
         STARTED,
@@ -281,7 +280,7 @@ def test_a_whole_answer(pieces: Pieces, done: bytes) -> None:
     ],
 )
 def test_a_whole_answer_that_goes_wrong(data: bytes, kind: Kind, pieces: Pieces) -> None:
-    reader = AnswerReader(stream=False)
+    reader = WholeReader()
     _read(reader, data, pieces)
     assert not reader.complete
     assert reader.error is not None
@@ -323,9 +322,9 @@ def test_embeddings_that_go_wrong(data: bytes, kind: Kind) -> None:
     assert reader.error.kind is kind
 
 
-@pytest.mark.parametrize("make", [lambda: AnswerReader(stream=False), lambda: EmbeddingReader(1)])
+@pytest.mark.parametrize("make", [lambda: WholeReader(), lambda: EmbeddingReader(1)])
 def test_a_whole_answer_without_end(make: type[Reader], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_ANSWER", 10)
+    monkeypatch.setattr(type(make()), "max_size", 10)
     reader = make()
     reader.feed(b"x" * 11)
     reader.feed(b"x")
@@ -335,7 +334,7 @@ def test_a_whole_answer_without_end(make: type[Reader], monkeypatch: pytest.Monk
 
 
 def test_a_line_without_end() -> None:
-    reader = AnswerReader(stream=True)
+    reader = StreamReader()
     assert reader.feed(_text("a")) == [STARTED, TextDelta("a")]
     assert reader.feed(b"x" * (framing.MAX_RECORD + 1)) == []
     assert reader.error is not None

@@ -135,8 +135,8 @@ def test_requests(request: ChatRequest) -> None:
         request.stream,
         request.sampling.max_tokens,
     )
-    assert BACK.rewrite(body, summary, request.model, NO_DEFAULTS) is body
-    assert CHAT.parse(BACK.rewrite(body, summary, "other", NO_DEFAULTS)) == msgspec.structs.replace(
+    assert BACK.patch(body, summary, request.model, NO_DEFAULTS) is body
+    assert CHAT.parse(BACK.patch(body, summary, "other", NO_DEFAULTS)) == msgspec.structs.replace(
         request, model="other"
     )
 

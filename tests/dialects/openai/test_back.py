@@ -8,7 +8,7 @@ import pytest
 from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.dialects.openai.inspect import StreamInspector, WholeInspector
-from trunkline.dialects.openai.parse import peek_chat, peek_embedding
+from trunkline.dialects.openai.parse import summarize_chat, summarize_embedding
 from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.errors import UNSUPPORTED, UPSTREAM_RATE_LIMIT, CallerError
 from trunkline.model import (
@@ -33,7 +33,7 @@ from trunkline.model import (
     ToolResult,
 )
 
-BACK = OpenAIBack(Quirks(who="Acme"))
+BACK = OpenAIBack(Quirks(name="Acme"))
 HI = Message(role="user", parts=(Text(text="Hi"),))
 F = Tool(name="f", parameters={"type": "object"})
 KNOBS = Sampling(top_k=4, min_p=0.1, repetition_penalty=1.1, max_tokens=9)
@@ -120,7 +120,7 @@ def _rest(told: dict[str, Any]) -> dict[str, Any]:
     return {name: told[name] for name in told if name not in ("model", "messages", "prompt", "input")}
 
 
-PLAIN = Quirks(max_tokens="max_completion_tokens", knobs=frozenset())
+PLAIN = Quirks(max_tokens_field="max_completion_tokens", extra_sampling=frozenset())
 OBJECT = Quirks(reasoning="object")
 
 
@@ -129,7 +129,7 @@ OBJECT = Quirks(reasoning="object")
     [
         (PLAIN, chat(sampling=KNOBS), {"max_completion_tokens": 9}),
         (PLAIN, CompletionRequest(model="m", prompts=("p",), sampling=KNOBS), {"max_tokens": 9}),
-        (Quirks(knobs=frozenset({"top_k"})), chat(sampling=KNOBS), {"top_k": 4, "max_tokens": 9}),
+        (Quirks(extra_sampling=frozenset({"top_k"})), chat(sampling=KNOBS), {"top_k": 4, "max_tokens": 9}),
         (Quirks(reasoning="none"), chat(reasoning=Reasoning(effort="low")), {}),
         (Quirks(), chat(reasoning=Reasoning(max_tokens=5)), {}),
         (OBJECT, chat(reasoning=Reasoning(effort="max")), {"reasoning": {"effort": "xhigh"}}),
@@ -147,7 +147,7 @@ def test_quirks(quirks: Quirks, canonical: CanonicalRequest, expected: dict[str,
 
 @pytest.mark.parametrize("ask_usage", [True, False])
 def test_a_stream_asks_for_usage_where_it_must_be_asked_for(ask_usage: bool) -> None:
-    told = render(chat(), Quirks(ask_usage=ask_usage), stream=True)
+    told = render(chat(), Quirks(usage_on_request=ask_usage), stream=True)
     assert told["stream"] is True
     assert told.get("stream_options") == ({"include_usage": True} if ask_usage else None)
 
@@ -155,7 +155,7 @@ def test_a_stream_asks_for_usage_where_it_must_be_asked_for(ask_usage: bool) -> 
 def test_earlier_reasoning_goes_back_where_it_is_taken() -> None:
     said = Message(role="assistant", parts=(Thinking(text="H"), Thinking(text="m"), Text(text="Hello")))
     assert render(chat(said))["messages"] == [{"role": "assistant", "content": "Hello"}]
-    told = render(chat(said), Quirks(history_reasoning="reasoning"))["messages"]
+    told = render(chat(said), Quirks(history_reasoning_field="reasoning"))["messages"]
     assert told == [{"role": "assistant", "content": "Hello", "reasoning": "Hm"}]
 
 
@@ -304,17 +304,17 @@ def test_fills_go_where_the_request_is_open(canonical: CanonicalRequest, expecte
     assert _rest(render(canonical, PLAIN, defaults=FILLS)) == expected
     body = OpenAIBack(PLAIN).render(canonical, "m", False, NO_DEFAULTS)
     summary = RequestSummary(model="m", stream=False)
-    assert _rest(msgspec.json.decode(OpenAIBack(PLAIN).rewrite(body, summary, "up", FILLS))) == expected
+    assert _rest(msgspec.json.decode(OpenAIBack(PLAIN).patch(body, summary, "up", FILLS))) == expected
 
 
 def test_a_body_that_needs_nothing_goes_on_as_it_is() -> None:
     body = b'{ "model":"up",  "messages":[{"role":"user"}] ,"stream":false}'
-    assert BACK.rewrite(body, peek_chat(body), "up", NO_DEFAULTS) is body
+    assert BACK.patch(body, summarize_chat(body), "up", NO_DEFAULTS) is body
     asked = b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}'
-    assert BACK.rewrite(asked, peek_chat(asked), "up", NO_DEFAULTS) is asked
+    assert BACK.patch(asked, summarize_chat(asked), "up", NO_DEFAULTS) is asked
     plain = b'{"model":"up","messages":[1],"stream":true}'
-    quiet = OpenAIBack(Quirks(ask_usage=False))
-    assert quiet.rewrite(plain, peek_chat(plain), "up", NO_DEFAULTS) is plain
+    quiet = OpenAIBack(Quirks(usage_on_request=False))
+    assert quiet.patch(plain, summarize_chat(plain), "up", NO_DEFAULTS) is plain
 
 
 REWRITES: dict[str, tuple[bytes, RequestDefaults, bytes]] = {
@@ -375,7 +375,7 @@ REWRITES: dict[str, tuple[bytes, RequestDefaults, bytes]] = {
 @pytest.mark.parametrize("case", REWRITES)
 def test_a_body_is_changed_only_where_it_must(case: str) -> None:
     body, defaults, expected = REWRITES[case]
-    assert BACK.rewrite(body, peek_chat(body), "up", defaults) == expected
+    assert BACK.patch(body, summarize_chat(body), "up", defaults) == expected
 
 
 @pytest.mark.parametrize(
@@ -398,8 +398,8 @@ def test_readers_and_scanners_fit_what_was_asked() -> None:
     assert type(BACK.reader(chat(), False)) is WholeReader
     assert type(BACK.reader(EmbeddingRequest(model="m", inputs=("a",)), False)) is EmbeddingReader
     body = encode({"messages": [1], "stream": True})
-    assert type(BACK.inspector("chat", peek_chat(body))) is StreamInspector
-    assert type(BACK.inspector("embeddings", peek_embedding(b'{"input":"a"}'))) is WholeInspector
+    assert type(BACK.inspector("chat", summarize_chat(body))) is StreamInspector
+    assert type(BACK.inspector("embeddings", summarize_embedding(b'{"input":"a"}'))) is WholeInspector
     error = BACK.read_error(429, [(b"retry-after", b"3")], b'{"error":{"message":"Slow"}}')
     assert (error.kind, error.message, error.retry_after) == (
         UPSTREAM_RATE_LIMIT,

@@ -61,9 +61,9 @@ class Gateway:
         self.request = front.parse(body)
         writer = front.writer(self.request, "llama", "chatcmpl-")
         if self.error is not None and not self.events:
-            return httpx.Response(self.error.status, content=front.error(self.error))
+            return httpx.Response(self.error.status, content=front.error_body(self.error))
         content = writer.feed(self.events)
-        content += writer.error(self.error) if self.error is not None else writer.finish()
+        content += writer.fail(self.error) if self.error is not None else writer.finish()
         return httpx.Response(200, content=content, headers={"content-type": writer.content_type.decode()})
 
 
@@ -191,7 +191,7 @@ def test_what_a_front_says_of_itself(front: Front) -> None:
     error = ProviderError("Down")
     assert (front.dialect, front.stream_type) == ("openai", b"text/event-stream; charset=utf-8")
     assert FRONTS["/v1/" + {"chat": "chat/completions"}.get(front.operation, front.operation)] is front
-    assert front.error(error) == error_body(error)
+    assert front.error_body(error) == error_body(error)
     assert msgspec.json.decode(front.stream_error(error)[6:]) == msgspec.json.decode(error_body(error))
 
 

@@ -11,9 +11,9 @@ from trunkline.dialects.openai.parse import (
     parse_chat,
     parse_completion,
     parse_embedding,
-    peek_chat,
-    peek_completion,
-    peek_embedding,
+    summarize_chat,
+    summarize_completion,
+    summarize_embedding,
 )
 from trunkline.errors import INVALID_JSON, INVALID_REQUEST, UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -152,7 +152,7 @@ CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
 def test_every_field_of_a_chat_request(case: str) -> None:
     fields, expected = CHAT_FIELDS[case]
     assert chat(**fields) == expected
-    summary = peek_chat(body(ASK | fields))
+    summary = summarize_chat(body(ASK | fields))
     assert (summary.model, summary.stream, summary.include_usage) == (
         "m",
         expected.stream,
@@ -174,7 +174,7 @@ def test_every_field_of_a_chat_request(case: str) -> None:
     ],
 )
 def test_of_two_bounds_the_looser_is_reckoned_with(said: dict[str, Any], bound: int | None) -> None:
-    assert peek_chat(body(ASK | said)).max_tokens == bound
+    assert summarize_chat(body(ASK | said)).max_tokens == bound
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_of_two_bounds_the_looser_is_reckoned_with(said: dict[str, Any], bound: 
     ],
 )
 def test_every_prompt_has_answers_of_its_own(said: dict[str, Any], answers: int) -> None:
-    assert peek_completion(body({"model": "m", "prompt": "p"} | said)).n == answers
+    assert summarize_completion(body({"model": "m", "prompt": "p"} | said)).n == answers
 
 
 COMPLETION_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -227,7 +227,7 @@ def test_every_field_of_a_completion_request(case: str) -> None:
     data = body({"model": "m", "prompt": "p"} | fields)
     expected = CompletionRequest(model="m", **({"prompts": ("p",)} | canonical))
     assert parse_completion(data) == expected
-    summary = peek_completion(data)
+    summary = summarize_completion(data)
     assert (summary.stream, summary.include_usage) == (expected.stream, expected.include_usage)
     assert summary.max_tokens == expected.sampling.max_tokens
 
@@ -246,31 +246,31 @@ def test_every_field_of_a_completion_request(case: str) -> None:
 def test_every_field_of_an_embedding_request(fields: dict[str, Any], canonical: dict[str, Any]) -> None:
     data = body({"model": "m"} | fields)
     assert parse_embedding(data) == EmbeddingRequest(model="m", **canonical)
-    assert peek_embedding(data) == RequestSummary(model="m", stream=False, user=fields.get("user"))
+    assert summarize_embedding(data) == RequestSummary(model="m", stream=False, user=fields.get("user"))
 
 
 def test_no_model_is_for_the_router_to_judge() -> None:
     data = body({"messages": ASK["messages"]})
-    assert peek_chat(data).model is None
+    assert summarize_chat(data).model is None
     assert parse_chat(data).model == ""
 
 
 WRONG: list[tuple[Parse, dict[str, Any], str | None]] = [
-    (peek_chat, {"model": "m"}, "messages"),
+    (summarize_chat, {"model": "m"}, "messages"),
     (parse_chat, {"model": "m"}, "messages"),
-    (peek_chat, {"messages": []}, "messages"),
+    (summarize_chat, {"messages": []}, "messages"),
     (parse_chat, {"messages": []}, "messages"),
-    (peek_chat, {"messages": "Hi"}, "messages"),
-    (peek_chat, ASK | {"model": 7}, "model"),
-    (peek_chat, ASK | {"stream": "true"}, "stream"),
-    (peek_chat, ASK | {"stream_options": []}, "stream_options"),
-    (peek_chat, ASK | {"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
-    (peek_chat, ASK | {"temperature": "hot"}, "temperature"),
-    (peek_chat, ASK | {"max_tokens": 1.5}, "max_tokens"),
-    (peek_chat, ASK | {"n": 0}, "n"),
-    (peek_chat, ASK | {"n": -5}, "n"),
-    (peek_chat, ASK | {"stop": [1]}, "stop[0]"),
-    (peek_chat, ASK | {"tools": {}}, "tools"),
+    (summarize_chat, {"messages": "Hi"}, "messages"),
+    (summarize_chat, ASK | {"model": 7}, "model"),
+    (summarize_chat, ASK | {"stream": "true"}, "stream"),
+    (summarize_chat, ASK | {"stream_options": []}, "stream_options"),
+    (summarize_chat, ASK | {"stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+    (summarize_chat, ASK | {"temperature": "hot"}, "temperature"),
+    (summarize_chat, ASK | {"max_tokens": 1.5}, "max_tokens"),
+    (summarize_chat, ASK | {"n": 0}, "n"),
+    (summarize_chat, ASK | {"n": -5}, "n"),
+    (summarize_chat, ASK | {"stop": [1]}, "stop[0]"),
+    (summarize_chat, ASK | {"tools": {}}, "tools"),
     (parse_chat, ASK | {"messages": [{"content": "x"}]}, "messages[0].role"),
     (parse_chat, ASK | {"messages": [{"role": "bot", "content": "x"}]}, "messages[0].role"),
     (parse_chat, ASK | {"messages": [{"role": "user"}]}, "messages[0].content"),
@@ -314,16 +314,16 @@ WRONG: list[tuple[Parse, dict[str, Any], str | None]] = [
         "response_format.json_schema.schema",
     ),
     (parse_chat, ASK | {"reasoning_effort": "huge"}, "reasoning_effort"),
-    (peek_completion, {"model": "m"}, "prompt"),
+    (summarize_completion, {"model": "m"}, "prompt"),
     (parse_completion, {"model": "m"}, "prompt"),
     (parse_completion, {"prompt": []}, "prompt"),
     (parse_completion, {"prompt": [1.5]}, "prompt[0]"),
     (parse_completion, {"prompt": "p", "echo": "yes"}, "echo"),
-    (peek_embedding, {"model": "m"}, "input"),
+    (summarize_embedding, {"model": "m"}, "input"),
     (parse_embedding, {"model": "m"}, "input"),
     (parse_embedding, {"input": []}, "input"),
     (parse_embedding, {"input": {"text": "a"}}, "input"),
-    (peek_embedding, {"input": "a", "encoding_format": "int8"}, "encoding_format"),
+    (summarize_embedding, {"input": "a", "encoding_format": "int8"}, "encoding_format"),
 ]
 
 
@@ -354,7 +354,14 @@ def test_what_cannot_be_translated_is_refused(parse: Parse, asked: dict[str, Any
     assert (caught.value.status, caught.value.kind, caught.value.param) == (400, UNSUPPORTED, param)
 
 
-PARSERS = [peek_chat, parse_chat, peek_completion, parse_completion, peek_embedding, parse_embedding]
+PARSERS = [
+    summarize_chat,
+    parse_chat,
+    summarize_completion,
+    parse_completion,
+    summarize_embedding,
+    parse_embedding,
+]
 
 
 @pytest.mark.parametrize("parse", PARSERS)

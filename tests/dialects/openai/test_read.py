@@ -269,7 +269,7 @@ def test_usage(usage: dict[str, object], expected: Usage) -> None:
     assert read(STOP + usage_chunk(usage) + DONE)[-1] == (Metered(expected) if usage else METERED)
 
 
-def read_whole(data: bytes, kind: type[WholeReader] = WholeReader) -> list[StreamEvent]:
+def read_whole(data: bytes, kind: type[WholeReader | EmbeddingReader] = WholeReader) -> list[StreamEvent]:
     for pieces in ways(data):
         reader = kind("Acme")
         assert not any(reader.feed(piece) for piece in pieces)

@@ -41,7 +41,7 @@ from trunkline.model import (
     Usage,
 )
 
-BACK = OpenAIBack(Quirks(history_reasoning="reasoning"))
+BACK = OpenAIBack(Quirks(history_reasoning_field="reasoning"))
 
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=8)
 some = st.text(min_size=1, max_size=12)

@@ -355,8 +355,8 @@ ENVELOPE = {
 
 
 def test_errors_have_all_four_keys() -> None:
-    assert json.loads(CHAT.error(ERROR)) == ENVELOPE
-    assert json.loads(CHAT.error(GatewayError("oops")))["error"]["param"] is None
+    assert json.loads(CHAT.error_body(ERROR)) == ENVELOPE
+    assert json.loads(CHAT.error_body(GatewayError("oops")))["error"]["param"] is None
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -365,6 +365,6 @@ def test_a_writer_ends_in_the_error_of_its_form(streamed: bool) -> None:
         CHAT.writer(ChatRequest(model="m", messages=(), stream=streamed), "m", "x"),
         COMPLETIONS.writer(CompletionRequest(model="m", prompts=(), stream=streamed), "m", "x"),
     ):
-        told = writer.error(ERROR)
-        assert told == (CHAT.stream_error(ERROR) if streamed else CHAT.error(ERROR))
+        told = writer.fail(ERROR)
+        assert told == (CHAT.stream_error(ERROR) if streamed else CHAT.error_body(ERROR))
     assert json.loads(CHAT.stream_error(ERROR).removeprefix(b"data: ")) == ENVELOPE

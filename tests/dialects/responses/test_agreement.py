@@ -135,7 +135,7 @@ def test_pieces_or_all_at_once(events: list[StreamEvent], asked: dict[str, Any],
 @given(events=streams, asked=asks)
 def test_a_stream_may_fail_anywhere(events: list[StreamEvent], asked: dict[str, Any]) -> None:
     made = writer(stream=True, **asked)
-    told = read(made.feed(events) + made.error(ProviderError("Down")))
+    told = read(made.feed(events) + made.fail(ProviderError("Down")))
     assert [event["type"] for event in told[-2:]] == ["error", "response.failed"]
     assert told[-1]["response"]["id"] == "resp_1"
 

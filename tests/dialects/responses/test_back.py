@@ -42,7 +42,7 @@ def test_rewriting(
 ) -> None:
     data = body(ASK | asked)
     wanted = {key: value for key, value in (ASK | asked | changes).items() if value is not ...}
-    assert msgspec.json.decode(BACK.rewrite(data, RESPONSES.summarize(data), name, defaults)) == wanted
+    assert msgspec.json.decode(BACK.patch(data, RESPONSES.summarize(data), name, defaults)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -58,20 +58,20 @@ def test_how_openrouter_is_to_route_is_said_whatever_the_request_says(
     asked: dict[str, Any], sent: dict[str, Any]
 ) -> None:
     data = body(ASK | asked)
-    made = ResponsesBack("OpenRouter", routes=True).rewrite(data, RESPONSES.summarize(data), "m", ZDR)
+    made = ResponsesBack("OpenRouter", takes_routing=True).patch(data, RESPONSES.summarize(data), "m", ZDR)
     assert msgspec.json.decode(made) == ASK | {"provider": sent}
 
 
 @pytest.mark.parametrize("defaults", [NO_DEFAULTS, RequestDefaults(max_tokens=5)])
 def test_a_body_that_needs_no_change_is_the_same(defaults: RequestDefaults) -> None:
     data = body(ASK).replace(b"1.0", b"1.00")
-    assert BACK.rewrite(data, RESPONSES.summarize(data), "m", defaults) is data
-    assert b"1.00" in BACK.rewrite(data, RESPONSES.summarize(data), "n", defaults)
+    assert BACK.patch(data, RESPONSES.summarize(data), "m", defaults) is data
+    assert b"1.00" in BACK.patch(data, RESPONSES.summarize(data), "n", defaults)
 
 
 def test_a_body_that_is_no_object() -> None:
     with pytest.raises(CallerError):
-        BACK.rewrite(b"[]", RequestSummary(model="m", stream=False), "n", NO_DEFAULTS)
+        BACK.patch(b"[]", RequestSummary(model="m", stream=False), "n", NO_DEFAULTS)
 
 
 ANSWERS: dict[str, tuple[int, object, Kind, str, str | None, str | None]] = {
@@ -136,7 +136,7 @@ def test_past_each_other() -> None:
     for pieces in ways(HELLO):
         made = PassThrough(RESPONSES, BACK, data, RESPONSES.summarize(data), "up", NO_DEFAULTS, "Acme")
         assert made.path == "/responses"
-        assert msgspec.json.decode(made.take_body()) == msgspec.json.decode(data) | {"model": "up"}
+        assert msgspec.json.decode(made.body) == msgspec.json.decode(data) | {"model": "up"}
         made.head(200, [])
         assert b"".join(made.feed(piece) for piece in pieces) + made.finish() == HELLO
         assert (made.complete, made.error, made.usage, made.model) == (True, None, METERED, "up")

@@ -49,9 +49,9 @@ class Gateway:
         self.request = RESPONSES.parse(body)
         writer = RESPONSES.writer(self.request, "llama", "chatcmpl-")
         if self.error is not None and not self.events:
-            return httpx.Response(self.error.status, content=RESPONSES.error(self.error))
+            return httpx.Response(self.error.status, content=RESPONSES.error_body(self.error))
         content = writer.feed(self.events)
-        content += writer.error(self.error) if self.error is not None else writer.finish()
+        content += writer.fail(self.error) if self.error is not None else writer.finish()
         return httpx.Response(200, content=content, headers={"content-type": writer.content_type.decode()})
 
 
@@ -159,8 +159,8 @@ def test_an_error_in_the_middle_of_a_stream(client: openai.OpenAI, gateway: Gate
 
 def test_what_a_front_says_of_itself() -> None:
     request = FRONT.parse(b'{"input":"Hi"}')
-    assert (FRONT.dialect, FRONT.operation, FRONT.home) == ("responses", "chat", None)
-    assert FRONT.loaded(request, "m") is None
+    assert (FRONT.dialect, FRONT.operation, FRONT.default_provider) == ("responses", "chat", None)
+    assert FRONT.answer_load_request(request, "m") is None
     assert FRONT.writer(request, "m", "x").content_type == b"application/json"
     assert (
         FRONT.writer(FRONT.parse(b'{"input":"Hi","stream":true}'), "m", "x").content_type == FRONT.stream_type

@@ -94,10 +94,10 @@ def test_events_are_counted_and_comments_are_not() -> None:
     assert made.feed(b": wait\n\n" + BEGIN) == BEGIN, "a comment is not a first byte"
     assert (made.records, made.model) == (2, "up")
     made.feed(b": wait\n\n" + OPEN)
-    assert made.records == BACK.opening
+    assert made.records == BACK.opening_records
     made.feed(text("a"))
     made.feed(text("b") + text("c"))
-    assert made.records == BACK.opening + 3
+    assert made.records == BACK.opening_records + 3
 
 
 def test_only_whole_events_go_on() -> None:

@@ -14,7 +14,7 @@ from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.dialects.responses import RESPONSES
 from trunkline.exchange import Translate
 
-OPENAI, OLLAMA = OpenAIBack(Quirks(who="Acme", history_reasoning="reasoning")), OllamaBack()
+OPENAI, OLLAMA = OpenAIBack(Quirks(name="Acme", history_reasoning_field="reasoning")), OllamaBack()
 
 ASK: dict[str, Any] = {
     "model": "llama",
@@ -49,7 +49,7 @@ def translate(back: Back, stream: bool) -> Translate:
 
 
 def test_what_an_openai_upstream_is_asked() -> None:
-    asked = json.loads(translate(OPENAI, stream=False).take_body())
+    asked = json.loads(translate(OPENAI, stream=False).body)
     call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
     assert asked == {
         "model": "up",
@@ -66,7 +66,7 @@ def test_what_an_openai_upstream_is_asked() -> None:
 
 
 def test_what_ollama_is_asked() -> None:
-    asked = json.loads(translate(OLLAMA, stream=True).take_body())
+    asked = json.loads(translate(OLLAMA, stream=True).body)
     assert [message["role"] for message in asked["messages"]] == ["system", "user", "assistant", "tool"]
     assert asked["messages"][2]["thinking"] == "Hm"
     assert (asked["stream"], asked["format"], asked["options"]) == (True, SCHEMA, {"num_predict": 9})

@@ -296,5 +296,5 @@ def test_errors_have_all_four_keys() -> None:
     error = ProviderError("It was cut", UPSTREAM_TRUNCATED, param="n")
     told = {"message": "It was cut", "type": "upstream_error", "param": "n", "code": "upstream_truncated"}
     assert json.loads(error_body(error)) == {"error": told}
-    assert RESPONSES.error(error) == error_body(error) == writer().error(error)
+    assert RESPONSES.error_body(error) == error_body(error) == writer().fail(error)
     assert json.loads(error_body(GatewayError("oops")))["error"]["param"] is None

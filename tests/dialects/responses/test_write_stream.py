@@ -229,7 +229,7 @@ ERRORS: list[tuple[GatewayError, str]] = [
 @pytest.mark.parametrize(("error", "code"), ERRORS)
 def test_an_error_in_mid_stream(error: GatewayError, code: str) -> None:
     made = writer(stream=True)
-    *_, told, last = read(made.feed([STARTED, ThinkingDelta("Hm"), TextDelta("Hel")]) + made.error(error))
+    *_, told, last = read(made.feed([STARTED, ThinkingDelta("Hm"), TextDelta("Hel")]) + made.fail(error))
     detail = {"message": error.message, "type": error.kind.type, "param": error.param, "code": error.code}
     flat = {"code": error.code, "message": error.message, "param": error.param}
     assert told == {"type": "error", "sequence_number": told["sequence_number"], "error": detail} | flat
@@ -244,7 +244,7 @@ def test_an_error_in_mid_stream(error: GatewayError, code: str) -> None:
 def test_an_error_before_any_output() -> None:
     made = writer(stream=True)
     assert made.feed([STARTED, Metered(Usage(prompt_tokens=3))]) == b""
-    events = read(made.error(ProviderError("Down")))
+    events = read(made.fail(ProviderError("Down")))
     assert [event["type"] for event in events] == [
         "response.created",
         "response.in_progress",

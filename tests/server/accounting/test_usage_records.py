@@ -152,7 +152,7 @@ async def test_what_has_no_tokens_costs_nothing_where_all_is_free(
     name: str, cost: int | None, source: str
 ) -> None:
     table = await make_priced(name)
-    front = openai.OtherFront("/audio/speech")
+    front = openai.RelayFront("/audio/speech")
     active = make_active(Client(), b'{"model": "m", "input": "x"}', front=front, path="/v1/audio/speech")
     immediate.run(table.pipeline.serve(active))
     attempt_of(table.upstreams[0]).receiver.done(b"RIFF")

@@ -13,7 +13,7 @@ ROUTES = Routes(["vllm", "ollama", "custom"], TABLE)
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/ollama", "/ollama/", "/vllm/"])
-def test_a_providers_own_root(method: str, path: str) -> None:
+def test_the_root_of_a_provider(method: str, path: str) -> None:
     assert ROUTES.find(method, path) == OWN["/"][method]
     assert ROUTES.find(method, "/nobody/") is None
     assert Routes(["health"], TABLE).find(method, "/health") == OWN["/health"][method]
@@ -57,7 +57,7 @@ def test_a_vendor_that_is_not_configured(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "meant"),
+    ("path", "similar"),
     [
         ("/v1/v1/messages", "/v1/messages"),
         ("/chat/completions", "/v1/chat/completions"),
@@ -80,8 +80,8 @@ def test_a_vendor_that_is_not_configured(path: str) -> None:
         (f"/{'a' * 128}/v1/models", None),
     ],
 )
-def test_what_may_have_been_meant(path: str, meant: str | None) -> None:
-    hint = f"; did you mean {meant}?" if meant else ""
+def test_a_similar_path_is_suggested(path: str, similar: str | None) -> None:
+    hint = f"; did you mean {similar}?" if similar else ""
     error = ROUTES.nothing_at(path)
     assert (error.status, error.code) == (404, "not_found")
     assert error.message == f"There is nothing at {path}{hint}"
@@ -101,5 +101,5 @@ def test_what_may_have_been_meant(path: str, meant: str | None) -> None:
         "//v1",
     ],
 )
-def test_what_is_left_to_fastapi(path: str) -> None:
+def test_other_paths_are_left_to_fastapi(path: str) -> None:
     assert ROUTES.find("GET", path) is None

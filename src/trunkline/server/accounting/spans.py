@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 from trunkline.errors import CLIENT_GONE, GatewayError, redact
 from trunkline.observe.traces import Span, Trace, Value
-from trunkline.pipeline.active import ActiveRequest, Outcome
-from trunkline.pipeline.attempt import Attempt
-from trunkline.policy.reservations import NOTHING, Charge
+from trunkline.pipeline.active import ActiveRequest, Attempt, Outcome
+from trunkline.policy.reservations import NO_CHARGE, Charge
 from trunkline.providers.base import Provider, Upstream
 
 _LONGEST: Final = 200
@@ -139,7 +138,7 @@ def _answered(active: ActiveRequest) -> _Attributes:
         found["gen_ai.response.time_to_first_chunk"] = response.first_byte_at - request.received_at
     if active.queued_s:
         found["trunkline.queued_ms"] = active.queued_s * 1000
-    found |= _used(NOTHING if attempt is None else attempt.charge)
+    found |= _used(NO_CHARGE if attempt is None else attempt.charge)
     costs = [each.charge.cost for each in active.attempts]
     if None in costs:
         found.pop("trunkline.cost_micros", None)
@@ -169,7 +168,7 @@ def _address(upstream: Upstream) -> _Attributes:
 
 def _used(spent: Charge) -> _Attributes:
     """Tokens and cost of one attempt."""
-    if spent is NOTHING:
+    if spent is NO_CHARGE:
         return {}
     usage = spent.usage
     found: _Attributes = {

@@ -10,10 +10,9 @@ import msgspec
 from trunkline.errors import redact
 from trunkline.ledger.usage_rows import RowIds, UsageRow
 from trunkline.pipeline.active import ActiveRequest, Outcome
-from trunkline.policy.reservations import NOTHING
+from trunkline.pipeline.request import MAX_STORED_PROMPT
+from trunkline.policy.reservations import NO_CHARGE
 
-MOST_PROMPT: Final = 256 * 1024
-"""Bytes of a request's body that are stored, where prompts are."""
 _LONGEST: Final = 200
 _LONGEST_CODE: Final = 64
 
@@ -39,7 +38,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
             user = request.end_user.decode("latin-1")
         provider = upstream = model = ""
         upstream_s = 0.0
-        charge = NOTHING
+        charge = NO_CHARGE
         if attempts:
             candidate = attempts[-1].candidate
             provider, upstream, model = candidate.provider.name, candidate.upstream.name, candidate.model
@@ -87,7 +86,9 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
             queued_ms=active.queued_s * 1000,
             retries=max(0, retries),
             cached=0 if cached is None else 1,
-            prompt=None if request.stored_prompt is None else redact(request.stored_prompt, MOST_PROMPT),
+            prompt=None
+            if request.stored_prompt is None
+            else redact(request.stored_prompt, MAX_STORED_PROMPT),
         )
         if retries > 0 or attempt is None:
             rows += _rows_of_failed(own, active, offset, ids)

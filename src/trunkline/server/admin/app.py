@@ -22,7 +22,7 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.pipeline.response import error_lines
+from trunkline.pipeline.responder import error_lines
 from trunkline.policy.auth import ApiKey, redact_path
 from trunkline.server.admin import keys_and_teams, reports, rules
 from trunkline.server.admin.docs import add_docs

@@ -32,10 +32,10 @@ from trunkline.server.app.shared_state import SharedCounters, make_answer_store
 from trunkline.server.app.wiring import Registry, Wiring
 from trunkline.server.endpoints.route_table import EndpointServices
 from trunkline.server.endpoints.stored_responses import ResponseStore
-from trunkline.server.http.admission import Admission, RequestIds
+from trunkline.server.http.admission import Admission
 from trunkline.server.http.async_handler import AsyncHandler
-from trunkline.server.http.dispatcher import Cancellable, Dispatcher
-from trunkline.server.redis.cache import RedisAnswers, cache_rule
+from trunkline.server.http.dispatcher import Cancellable, Dispatcher, RequestIds
+from trunkline.server.redis.cache import RedisAnswers, cache_policy
 from trunkline.settings import Exposure, Settings
 from trunkline.transport import Client
 
@@ -103,10 +103,10 @@ class Gateway:
         self._warnings = BudgetWarnings(None if self._shared is None else self._shared.counters.is_first)
         self.guard = Guard(
             price_book(self.wiring),
-            make=None if self._shared is None else self._shared.counters.make,
-            spent=self._spending,
-            period=period,
-            warn=self._warnings,
+            make_counter=None if self._shared is None else self._shared.counters.make_counter,
+            read_spent=self._spending,
+            find_period=period,
+            on_warning=self._warnings,
         )
         self.cache = AnswerCache(make_answer_store(settings), time.time)
         self.pipeline = Pipeline(
@@ -118,7 +118,8 @@ class Gateway:
         self.dispatcher = Dispatcher(self, endpoint_services)
         self.dispatcher.reconfigure()
         self.reloader: Reloader | None = None
-        """Takes over changed settings, where whoever started the gateway has said how to read them."""
+        """Takes over changed settings. None where the gateway was started without a way to read them
+        again."""
         self._pinger: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -139,7 +140,7 @@ class Gateway:
         self.guard.reconfigure(
             rulebook(wiring.settings, self._policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
-        self.cache.reconfigure(cache_rule(wiring.settings))
+        self.cache.reconfigure(cache_policy(wiring.settings))
         self.responses.reconfigure(wiring.settings.responses)
         self.pipeline.reconfigure(wiring.router, wiring.pipeline_settings)
 
@@ -151,12 +152,12 @@ class Gateway:
         self.guard.reconfigure(rulebook(settings, policies), self.guard.prices, settings.budget_max_tokens)
 
     async def refresh_policies(self) -> None:
-        """Read the store's policies now: somebody has changed them here."""
+        """Read the store's policies now, after a change through this gateway."""
         if self._policy_watcher is not None:
             await self._policy_watcher.refresh()
 
     def store(self) -> Store:
-        """The database, opened when it is first asked for. Slow: for threads.
+        """The database, opened at the first call. Slow: to be called in a thread.
 
         Raises:
             StoreError: it cannot be opened.
@@ -203,7 +204,7 @@ class Gateway:
         before = self.wiring
         wiring = Wiring(settings, self._client, before, self._registry)
         wiring.start()
-        await wiring.catalog.settle(FIRST_LOOK_S)
+        await wiring.catalog.wait_until_discovered(FIRST_LOOK_S)
         if self._policy_watcher is not None:
             self._policies = await self._policy_watcher.load()
         stored = self._policies

@@ -17,16 +17,16 @@ from trunkline.ledger.usage import period_end, period_start
 from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import PriceBook
-from trunkline.policy.rules import BudgetRule, CounterKey, LimitRule, Rulebook
+from trunkline.policy.rules import Budget, CounterKey, Limit, Rulebook
 from trunkline.server.app.webhook import WebhookError, post_json
 
 if TYPE_CHECKING:
-    from trunkline.ledger.policies import Period, StoredLimit
+    from trunkline.ledger.policies import Period, Scope, StoredBudget, StoredLimit, Unit
     from trunkline.ledger.store import Store
     from trunkline.ledger.writer import Ledger
     from trunkline.server.app.wiring import Wiring
     from trunkline.settings import Settings
-    from trunkline.settings.sections import LimitRule as ConfiguredLimit
+    from trunkline.settings.sections import BudgetRule, LimitRule
 
 REPLAY_S: Final = 10.0
 """Seconds that a first look at a budget waits for usage that a killed process left in its journal."""
@@ -41,48 +41,41 @@ def rulebook(settings: Settings, stored: Policies) -> Rulebook:
     for rule in settings.limits:
         key = ids.get(rule.key or "", rule.key)
         scope, subject = _subject({"key": key, "team": rule.team, "model": rule.model})
-        limits.append(LimitRule(scope, subject, *_amounts(rule)))
-    limits += [LimitRule(each.scope, each.subject, *_amounts(each)) for each in stored.limits]
+        limits.append(_limit(scope, subject, rule))
+    limits += [_limit(each.scope, each.subject, each) for each in stored.limits]
     budgets = []
     for budget in settings.budgets:
         key = ids.get(budget.key or "", budget.key)
         scope, subject = _subject({"key": key, "team": budget.team, "provider": budget.provider})
         amount = budget.tokens if budget.usd is None else round(budget.usd * MICROS)
-        budgets.append(
-            BudgetRule(
-                scope=scope,
-                subject=subject,
-                unit="tokens" if budget.usd is None else "usd",
-                amount=amount or 1,
-                per=budget.per,
-                hard=budget.hard,
-                warn_at=budget.warn_at,
-                webhook=budget.webhook,
-            )
-        )
-    budgets += [
-        BudgetRule(
-            scope=each.scope,
-            subject=each.subject,
-            unit=each.unit,
-            amount=each.amount,
-            per=each.per,
-            hard=each.hard,
-            warn_at=each.warn_at,
-            webhook=each.webhook,
-        )
-        for each in stored.budgets
-    ]
+        unit: Any = "tokens" if budget.usd is None else "usd"
+        budgets.append(_budget(scope, subject, unit, amount or 1, budget))
+    budgets += [_budget(each.scope, each.subject, each.unit, each.amount, each) for each in stored.budgets]
     return Rulebook(limits, budgets)
 
 
-def _amounts(rule: ConfiguredLimit | StoredLimit) -> tuple[int | None, ...]:
-    return (
-        rule.requests_per_minute,
-        rule.requests_per_day,
-        rule.tokens_per_minute,
-        rule.tokens_per_day,
-        rule.concurrent,
+def _limit(scope: Scope, subject: str, rule: LimitRule | StoredLimit) -> Limit:
+    return Limit(
+        scope=scope,
+        subject=subject,
+        requests_per_minute=rule.requests_per_minute,
+        requests_per_day=rule.requests_per_day,
+        tokens_per_minute=rule.tokens_per_minute,
+        tokens_per_day=rule.tokens_per_day,
+        concurrent=rule.concurrent,
+    )
+
+
+def _budget(scope: Scope, subject: str, unit: Unit, amount: int, rule: BudgetRule | StoredBudget) -> Budget:
+    return Budget(
+        scope=scope,
+        subject=subject,
+        unit=unit,
+        amount=amount,
+        per=rule.per,
+        hard=rule.hard,
+        warn_at=rule.warn_at,
+        webhook=rule.webhook,
     )
 
 
@@ -102,7 +95,7 @@ def price_book(wiring: Wiring) -> PriceBook:
         found = None if listing is None else listing.find(model)
         return None if found is None else found.prices
 
-    return PriceBook(wiring.settings.prices, published, lambda: catalog.version)
+    return PriceBook(wiring.settings.prices, published, catalog)
 
 
 def period(per: str, now: float) -> tuple[int, float]:
@@ -153,7 +146,7 @@ class SpendingReader:
         if self._store is None:
             self._store = Store(self._url)
         micros, tokens = spent(self._store, counter_key.scope, counter_key.subject, since)
-        return micros if counter_key.what == "usd" else tokens
+        return micros if counter_key.quantity == "usd" else tokens
 
     def close(self) -> None:
         """Close the database."""
@@ -192,7 +185,7 @@ class BudgetWarnings:
 
     def _warn(self, spending: Spending) -> None:
         counter_key, rule, spent, *_ = spending
-        unit = MICROS if counter_key.what == "usd" else 1
+        unit = MICROS if counter_key.quantity == "usd" else 1
         event = "budget_used_up" if spent >= rule.amount else "budget_warning"
         details: dict[str, Any] = {
             "scope": counter_key.scope,

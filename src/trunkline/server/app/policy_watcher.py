@@ -1,4 +1,4 @@
-"""The store's policies (keys, teams, limits, budgets), read again whenever somebody has changed them."""
+"""The store's policies (keys, teams, limits, budgets), read again whenever they have changed."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Reloader:
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def request(self) -> None:
-        """Reload soon: for signal handlers. The log tells the result."""
+        """Reload soon: for signal handlers. The result goes to the log."""
         task = asyncio.get_running_loop().create_task(self._try_reload())
         self._requested.add(task)
         task.add_done_callback(self._requested.discard)

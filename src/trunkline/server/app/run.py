@@ -108,7 +108,7 @@ def run_workers(
 
 def allow_files(wanted: int = OPEN_FILES) -> None:
     """Allow this process and its workers so many open files, as far as the machine permits it: each request
-    that is under way takes two, and the usual limit of 1,024 is meant for programs with few."""
+    that is under way takes two, and the usual limit is 1,024."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -43,7 +43,7 @@ class SharedCounters:
             self._leases,
             period,
             spent_before,
-            closed=settings.redis_loss == "closed",
+            fail_closed=settings.redis_loss == "closed",
             local_share=settings.redis_local_share,
         )
 

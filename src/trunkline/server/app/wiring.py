@@ -16,7 +16,7 @@ from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.resolve import RouteRule, Rules
+from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
 from trunkline.routing.router import Router
 from trunkline.routing.upstream_state import CircuitBreaker
 from trunkline.server.endpoints.route_table import make_route_table
@@ -138,15 +138,20 @@ def _unchanged_providers(new: Wiring, before: Wiring) -> dict[str, Provider]:
     }
 
 
-def _rules(settings: Settings, providers: Mapping[str, ProviderConfig], registry: Registry | None) -> Rules:
-    return Rules(
+def _rules(
+    settings: Settings, providers: Mapping[str, ProviderConfig], registry: Registry | None
+) -> RoutingRules:
+    return RoutingRules(
         preferred=(registry and registry.default) or settings.preferred_provider,
         fallback=settings.enable_fallback,
         default_model=settings.ollama_default_model,
         aliases=settings.aliases,
         routes={
             name: RouteRule(
-                [(each.provider, each.model, each.weight, each.priority) for each in route.targets],
+                [
+                    RouteTarget(each.provider, each.model, each.weight, each.priority)
+                    for each in route.targets
+                ],
                 route.strategy,
                 route.local_only,
             )

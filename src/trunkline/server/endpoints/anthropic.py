@@ -10,7 +10,7 @@ import msgspec
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
 from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
-from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
+from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_prompt_tokens
 from trunkline.providers.http import HttpProvider
 from trunkline.server.endpoints import models
 from trunkline.server.endpoints.models import ModelCatalog
@@ -77,8 +77,8 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
     the size of the request.
 
     Raises:
-        CallerError: the request is not valid, or nobody has its model.
-        ProviderError: the upstream did not tell.
+        CallerError: the request is not valid, or no provider has its model.
+        ProviderError: the upstream did not count.
     """
     # A request to count may lack ``max_tokens``, which a message must have.
     message = msgspec.json.encode({"max_tokens": 1, **json_object(context.body)})
@@ -89,8 +89,8 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
         candidates = [
             each
             for each in candidates
-            if context.key.may_ask(each.provider.name)
-            and context.key.may_use((model, each.model, f"{each.provider.name}/{each.model}"))
+            if context.key.allows_provider(each.provider.name)
+            and context.key.allows_model((model, each.model, f"{each.provider.name}/{each.model}"))
         ]
     if not candidates:
         text = f"Model '{redact(model)}' is not there for this key"
@@ -100,9 +100,11 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
     if not (isinstance(provider, HttpProvider) and provider.speaks(MESSAGES.dialect)):
         MESSAGES.parse(message)
     if isinstance(provider, HttpProvider) and isinstance(provider.back, AnthropicBack):
-        body = provider.back.rewrite(context.body, summary, candidate.model, NO_DEFAULTS)
+        body = provider.back.patch(context.body, summary, candidate.model, NO_DEFAULTS)
         path = provider.back.target("chat", None) or ""
-        headers = [pair for pair in context.headers if pair[0] in MESSAGES.conventions.passes]
+        headers = [pair for pair in context.headers if pair[0] in MESSAGES.conventions.forwarded_headers]
         answer = await provider.get_json(candidate.upstream, path + _COUNT, body, headers)
         return Page(msgspec.json.encode(answer))
-    return Page(msgspec.json.encode({"input_tokens": prompt_tokens(context.body, USUAL_BYTES)}))
+    return Page(
+        msgspec.json.encode({"input_tokens": estimate_prompt_tokens(context.body, AVERAGE_BYTES_PER_TOKEN)})
+    )

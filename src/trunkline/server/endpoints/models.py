@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ModelCatalog(Protocol):
-    """What endpoints need that show models or look for one."""
+    """What endpoints need that list models or look one up."""
 
     catalog: Catalog
     router: Router
@@ -40,10 +40,10 @@ def models_for(
 ) -> Iterator[tuple[str, ModelInfo]]:
     """The models that a key may use, each with its provider's name."""
     for provider in [only] if only else list(services.catalog.listings):
-        if key is not None and not key.may_ask(provider):
+        if key is not None and not key.allows_provider(provider):
             continue
         for model in services.catalog.listings[provider].models.values():
-            if key is None or key.may_use((model.id, f"{provider}/{model.id}")):
+            if key is None or key.allows_model((model.id, f"{provider}/{model.id}")):
                 yield provider, model
 
 
@@ -60,7 +60,9 @@ def show_model(
     known = found is not None
     if found is not None and key is not None:
         provider = target.provider.name
-        known = key.may_ask(provider) and key.may_use((model, found.id, f"{provider}/{found.id}"))
+        known = key.allows_provider(provider) and key.allows_model(
+            (model, found.id, f"{provider}/{found.id}")
+        )
     if found is None or not known:
         raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
     return json_page(model_object(services, target.provider.name, found, pinned=only is not None))
@@ -73,7 +75,7 @@ def model_object(services: ModelCatalog, provider: str, model: ModelInfo, *, pin
     that a request keeps its fallbacks), else with the provider's prefix.
 
     Args:
-        services: whose router is asked.
+        services: the catalog and the router.
         provider: the name of the model's provider.
         model: what discovery knows.
         pinned: the path of the request names the provider already.
@@ -98,23 +100,23 @@ async def find_candidates(services: ModelCatalog, model: str, only: str | None =
     """The upstreams that have a model, in the order in which they would be asked for it.
 
     Args:
-        services: whose router is asked.
+        services: the catalog and the router.
         model: as the client wrote it.
         only: the provider that the path names.
 
     Raises:
-        CallerError: nobody has it, or it may not be used.
+        CallerError: no provider has it, or it may not be used.
     """
     await wait_for_discovery(services)
     try:
         return list(services.router.pool(model, None, only))
     except CallerError as error:
-        if error.kind is not MODEL_NOT_FOUND or not await services.catalog.look_again():
+        if error.kind is not MODEL_NOT_FOUND or not await services.catalog.rediscover_local():
             raise
         return list(services.router.pool(model, None, only))
 
 
 async def wait_for_discovery(services: ModelCatalog) -> None:
     """Wait a moment for the first look at the providers, if that is not over yet."""
-    if not services.catalog.settled:
-        await services.catalog.settle(FIRST_LOOK_S)
+    if not services.catalog.discovered:
+        await services.catalog.wait_until_discovered(FIRST_LOOK_S)

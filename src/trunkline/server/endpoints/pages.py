@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Versioned(Protocol):
-    """What tells which version runs."""
+    """What the page on health needs."""
 
     version: str
 
 
 class Readiness(Protocol):
-    """What tells whether the gateway is ready for traffic."""
+    """What the page on readiness needs."""
 
     stopping: bool
     catalog: Catalog
@@ -34,7 +34,7 @@ class PendingOutcomes(Protocol):
 
 
 class MetricsSource(Protocol):
-    """What tells the metrics."""
+    """What the page on metrics needs."""
 
     metrics: Metrics
 
@@ -48,13 +48,13 @@ def root(services: object, headers: Headers) -> Page:
 
 
 def health(services: Versioned, headers: Headers) -> Page:
-    """Alive: this process answers. Says nothing about upstreams, so that their trouble restarts nobody."""
+    """This process is alive. Upstreams are left out, so that no supervisor restarts it for their failures."""
     return json_page({"status": "ok", "version": services.version})
 
 
 def ready(services: Readiness, headers: Headers) -> Page:
-    """Ready for traffic: not before the first look at the providers, and not while shutting down."""
-    if services.stopping or not services.catalog.settled:
+    """Ready for traffic: the first look at the providers is over, and the gateway is not shutting down."""
+    if services.stopping or not services.catalog.discovered:
         return json_page({"status": "stopping" if services.stopping else "starting"}, 503)
     return json_page({"status": "ok", "providers": list(services.providers)})
 
@@ -65,4 +65,6 @@ def metrics(services: MetricsSource, headers: Headers) -> Page:
     accept = next((value for name, value in headers if name == b"accept"), b"")
     if b"application/json" in accept:
         return json_page(services.metrics.as_json())
-    return Page(services.metrics.as_text(), b"text/plain; version=0.0.4; charset=utf-8")
+    from trunkline.observe.prometheus import prometheus_text  # at the first scrape: its import takes 50 ms
+
+    return Page(prometheus_text(services.metrics), b"text/plain; version=0.0.4; charset=utf-8")

@@ -1,4 +1,4 @@
-"""The providers: which there are, how they are, and why a request goes where it goes."""
+"""The providers: their state, their models, and why a request goes to one of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class GatewayHealth(ModelCatalog, Protocol):
-    """What tells how the gateway and its providers are."""
+    """What the page on health in detail needs."""
 
     version: str
     started_at: float
@@ -45,7 +45,7 @@ def provider_models(services: ModelCatalog, headers: Headers, rest: str, only: s
 
 
 def detailed_health(services: GatewayHealth, headers: Headers) -> Page:
-    """Health with its reasons for those who bring a key, without them for everybody else."""
+    """Health, with its reasons where the request brings a valid key."""
     providers = describe_providers(services.router)
     healthy = [each["healthy"] for each in providers["data"] if each["configured"]]
     answer: dict[str, Any] = {

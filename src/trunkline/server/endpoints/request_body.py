@@ -13,7 +13,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     """The object in a request's body.
 
     Raises:
-        CallerError: 400, in Ollama's words.
+        CallerError: 400, in Ollama's wording.
     """
     if not body.strip():
         raise CallerError("missing request body")

@@ -1,6 +1,6 @@
 """Items of stored responses: which items of an output go back as input, and the list of an input.
 
-Plain values in, plain values out. What is stored where is said in :mod:`.stored_responses`.
+Plain values in, plain values out. :mod:`.stored_responses` stores the responses.
 """
 
 from __future__ import annotations

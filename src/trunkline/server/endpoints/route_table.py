@@ -1,6 +1,6 @@
 """Which route stands at which path: the tables of the data plane.
 
-How a path is looked up in them is said in :mod:`trunkline.server.http.routes`.
+:mod:`trunkline.server.http.routes` looks paths up in them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class EndpointServices(
     fleet.ManagedFleet,
     Protocol,
 ):
-    """What all endpoints together need of the gateway."""
+    """What all endpoints together need of the gateway. mypy checks here that none needs more."""
 
 
 SyncEndpoint: TypeAlias = Callable[Concatenate[EndpointServices, Headers, ...], Page]
@@ -124,10 +124,10 @@ DIALECTS: Final[Mapping[str, Methods]] = {
 
 OTHERS: Final[Mapping[str, Methods]] = {
     f"/v1{path}": {
-        method: ModelRoute(openai.OtherFront(path, method), requires_admin=path == "/files")
+        method: ModelRoute(openai.RelayFront(path, method), requires_admin=path == "/files")
         for method in methods
     }
-    for path, methods in openai.OTHERS.items()
+    for path, methods in openai.RELAYED_PATHS.items()
 }
 """OpenAI's other paths, for providers that have them. Each is there below every provider's name, too. Files
 are an admin's: upstream they belong to the provider's key, and so to everybody here."""
@@ -136,12 +136,12 @@ are an admin's: upstream they belong to the provider's key, and so to everybody 
 def _file_methods(path: str) -> Mapping[str, ModelRoute]:
     below = path.removeprefix("/v1")
     return {
-        method: ModelRoute(openai.OtherFront(below, method), requires_admin=True)
+        method: ModelRoute(openai.RelayFront(below, method), requires_admin=True)
         for method in openai.FILE_METHODS
     }
 
 
-PATTERNS: Final = (PathPattern(re.compile(f"/v1{openai.FILE.pattern}"), _file_methods),)
+PATTERNS: Final = (PathPattern(re.compile(f"/v1{openai.FILE_PATH.pattern}"), _file_methods),)
 """Paths of single files at OpenAI's API."""
 
 PREFIXES: Final[Mapping[str, tuple[str, PageMethods]]] = {

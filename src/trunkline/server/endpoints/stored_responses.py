@@ -20,7 +20,7 @@ from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import AnswerStore, RecordingResponder
 from trunkline.pipeline.pipeline import Pipeline
 from trunkline.pipeline.request import Request
-from trunkline.pipeline.response import CachedAnswer
+from trunkline.pipeline.responder import CachedAnswer
 from trunkline.server.endpoints.response_items import (
     InputItem,
     Item,
@@ -81,7 +81,7 @@ class ResponseStore:
                 plain, reasoning = separate_reasoning([*earlier, *given])
                 # An upstream that stores responses too must not put the conversation so far there once more.
                 previous = fields.pop("previous_response_id", None)
-                front = ResponsesFront(stored=True, previous=previous, thoughts=reasoning)
+                front = ResponsesFront(stored=True, previous_response_id=previous, reasoning_items=reasoning)
                 active.replace(front, _encode({**fields, "input": plain}))
         except GatewayError as error:
             response.refuse(error)

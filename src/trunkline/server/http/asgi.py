@@ -14,13 +14,13 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from trunkline.errors import GatewayError
 from trunkline.pipe import Pipe
-from trunkline.pipeline.response import Lines
+from trunkline.pipeline.responder import Lines
 from trunkline.server.http.dispatcher import Cancellable, HttpServices
 from trunkline.server.http.request_head import PageObserver, RequestHead
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HIGH_WATER: Final = 256 * 1024
@@ -63,7 +63,7 @@ class GatewayApp(Generic[GatewayT]):
             query = scope.get("query_string", b"")
             head = self.gateway.dispatcher.read_head(scope["method"], path, scope["headers"], query)
             if head is not None:
-                await _Exchange(self, head, scope, receive, send).run()
+                await _AsgiRequest(self, head, scope, receive, send).run()
                 return
             head = self.gateway.dispatcher.fastapi_head(scope["method"], path, scope["headers"])
             send = self._observed(head, send)
@@ -96,28 +96,30 @@ class GatewayApp(Generic[GatewayT]):
         await send({"type": "lifespan.shutdown.complete"})
 
 
-class _Exchange:
+class _AsgiRequest:
     """One request and its answer: a ``Responder`` whose pieces a coroutine sends on."""
 
     def __init__(
         self, app: GatewayApp[Any], head: RequestHead, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self._app = app
-        self._request = head
+        self._head = head
         self._scope = scope
         self._receive = receive
         self._send = send
         self._messages: deque[dict[str, Any]] = deque()
         self._waiting = 0
-        self._wake = asyncio.Event()
-        self._handle: Cancellable | None = None
+        """Bytes of bodies in the messages."""
+        self._changed = asyncio.Event()
+        """Set when there is a message to send, or the end was reached."""
+        self._under_way: Cancellable | None = None
         self._paused = False
         self._ended = False
 
     async def run(self) -> None:
-        """Read the request, have it answered, send the answer."""
+        """Read the request, have it answered, and send the answer."""
         gateway = self._app.gateway
-        head = self._request
+        head = self._head
         body = b""
         error = head.error
         if error is None and head.streams:
@@ -126,33 +128,34 @@ class _Exchange:
         if error is None:
             try:
                 body = await self._read()
-            except GatewayError as refused:
-                error = refused
+            except GatewayError as refusal:
+                error = refusal
             except ConnectionError:
                 return
         if error is not None:
             gateway.dispatcher.refuse(head, self, error)
         else:
-            self._handle = gateway.dispatcher.dispatch(head, self, body, self._scope.get("client"))
-        await self._answer(self._watch())
+            self._under_way = gateway.dispatcher.dispatch(head, self, body, self._scope.get("client"))
+        await self._send_answer(self._wait_for_disconnect())
 
-    async def _answer(self, watch: Coroutine[Any, Any, None]) -> None:
-        """Send the answer, with an eye on the client."""
-        watcher = asyncio.ensure_future(watch)
+    async def _send_answer(self, receiving: Coroutine[Any, Any, None]) -> None:
+        """Send the answer, while ``receiving`` reads what the client still sends, or waits until it
+        disconnects."""
+        receiver = asyncio.ensure_future(receiving)
         try:
-            await self._pump()
+            await self._send_messages()
         finally:
-            watcher.cancel()
-            if self._handle is not None and not self._ended:
-                self._handle.disconnected()
+            receiver.cancel()
+            if self._under_way is not None and not self._ended:
+                self._under_way.disconnected()
 
     async def _run_streaming(self) -> None:
-        """Have the request answered while its body still comes."""
+        """Have the request answered while its body is still received."""
         may_read = asyncio.Event()
         may_read.set()
         pipe = Pipe(may_read.clear, may_read.set)
-        self._handle = self._app.gateway.dispatcher.dispatch_upload(self._request, self, pipe)
-        await self._answer(self._read_into(pipe, may_read))
+        self._under_way = self._app.gateway.dispatcher.dispatch_upload(self._head, self, pipe)
+        await self._send_answer(self._read_into(pipe, may_read))
 
     async def _read_into(self, pipe: Pipe, may_read: asyncio.Event) -> None:
         more = True
@@ -160,12 +163,12 @@ class _Exchange:
             await may_read.wait()
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self._gone()
+                self._disconnected()
                 return
             pipe.feed(message.get("body", b""))
             more = message.get("more_body", False)
         pipe.end()
-        await self._watch()
+        await self._wait_for_disconnect()
 
     async def _read(self) -> bytes:
         pieces, size = [], 0
@@ -180,63 +183,62 @@ class _Exchange:
             if not message.get("more_body"):
                 return b"".join(pieces)
 
-    async def _watch(self) -> None:
-        """Wait for the client to go."""
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone()
+        self._disconnected()
 
-    def _gone(self) -> None:
-        if self._handle is not None and not self._ended:
-            self._handle.disconnected()
+    def _disconnected(self) -> None:
+        if self._under_way is not None and not self._ended:
+            self._under_way.disconnected()
         self._ended = True
-        self._wake.set()
+        self._changed.set()
 
-    async def _pump(self) -> None:
-        """Send what the pipeline has written, until the end."""
+    async def _send_messages(self) -> None:
+        """Send what was written to this responder, until the end."""
         while True:
             while self._messages:
                 message = self._messages.popleft()
                 self._waiting -= len(message.get("body", b""))
-                if self._paused and self._waiting < HIGH_WATER // 2 and self._handle is not None:
+                if self._paused and self._waiting < HIGH_WATER // 2 and self._under_way is not None:
                     self._paused = False
-                    self._handle.resume()
+                    self._under_way.resume()
                 await self._send(message)
             if self._ended:
                 return
-            self._wake.clear()
-            await self._wake.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     # A ``Responder``
 
     def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """A whole answer."""
+        """Send a whole answer."""
         self.start(status, b"%bcontent-length: %d\r\n" % (lines, len(body)))
         self._put({"type": "http.response.body", "body": b"" if self._scope["method"] == "HEAD" else body})
         self._ended = True
 
     def start(self, status: int, lines: Lines) -> None:
-        """The head of the answer."""
-        pairs = (line.split(b": ", 1) for line in (lines + self._request.cors).split(b"\r\n") if line)
+        """Send the head of the answer."""
+        pairs = (line.split(b": ", 1) for line in (lines + self._head.cors).split(b"\r\n") if line)
         headers = [(name, value) for name, value in pairs]
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
     def write(self, data: bytes) -> None:
-        """A piece."""
+        """Send a piece of the answer."""
         if self._ended:
             return
         self._put({"type": "http.response.body", "body": data, "more_body": True})
         self._waiting += len(data)
-        if self._waiting > HIGH_WATER and not self._paused and self._handle is not None:
+        if self._waiting > HIGH_WATER and not self._paused and self._under_way is not None:
             self._paused = True
-            self._handle.pause()
+            self._under_way.pause()
 
     def finish(self) -> None:
-        """The end."""
+        """End the answer."""
         if not self._ended:
             self._put({"type": "http.response.body", "body": b""})
             self._ended = True
 
     def _put(self, message: dict[str, Any]) -> None:
         self._messages.append(message)
-        self._wake.set()
+        self._changed.set()

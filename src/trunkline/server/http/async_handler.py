@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from trunkline.errors import GatewayError
-from trunkline.pipeline.response import Responder, error_lines
+from trunkline.pipeline.responder import Responder, error_lines
 from trunkline.server.http.page import JSON, NDJSON, Headers, Page
 from trunkline.server.http.request_head import PageObserver, RequestHead
 from trunkline.server.http.routes import AsyncRoute
@@ -84,7 +84,7 @@ class AsyncHandler:
         self._task.add_done_callback(lambda _: handlers.discard(self))
 
     def disconnected(self) -> None:
-        """The client has gone: stop this request, and everything that was begun for it."""
+        """Stop this request, and everything that was begun for it: the client has disconnected."""
         self._task.cancel()
 
     def pause(self) -> None:

@@ -25,7 +25,7 @@ from trunkline.errors import (
     GatewayError,
 )
 from trunkline.pipe import Pipe
-from trunkline.pipeline.response import Lines
+from trunkline.pipeline.responder import Lines
 from trunkline.server.http.dispatcher import Cancellable
 from trunkline.server.http.request_head import RequestHead
 

@@ -2,49 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from trunkline.dialects import openai
 from trunkline.errors import GatewayError
-from trunkline.pipeline.response import Lines
+from trunkline.pipeline.responder import Lines
+from trunkline.policy.auth import ApiKey
 from trunkline.server.http.page import Headers
 from trunkline.server.http.routes import Route
 
 
-class RequestHead(msgspec.Struct, eq=False):
+class RequestHead(msgspec.Struct, eq=False, kw_only=True):
     """A request whose head was read and whose key was checked."""
 
-    route: Route | None
-    """None where FastAPI answers."""
-    method: str
-    path: str
-    """With keys redacted."""
-    request_headers: Headers
     request_id: str
-    key: Any
-    error: GatewayError | None
+    route: Route | None = None
+    """None where FastAPI answers."""
+    method: str = ""
+    path: str = ""
+    """With keys redacted."""
+    request_headers: Headers = ()
+    """With names in lower case."""
+    key: ApiKey | None = None
+    error: GatewayError | None = None
     """Why it is refused without a look at its body."""
-    cors: Lines
-    awaits_body: bool
+    cors: Lines = b""
+    """Header lines for a page in a browser."""
+    awaits_body: bool = False
     """A large body, or one of unknown length, is announced: too much to read only to refuse it."""
+    streams: bool = False
+    """The body is handed on as it comes, however large."""
     expects_continue: bool = False
     """The client waits for the status 100 before it sends its body (RFC 9110, 10.1.1)."""
     query: bytes = b""
     length: int | None = None
     """Bytes of the body, if the client has said how many."""
-    cache: bytes | None = None
+    cache_directive: bytes | None = None
     """Value of the header ``x-trunkline-cache``, if it was sent."""
     end_user: bytes | None = None
     """The user of Open WebUI, where a header names one."""
     traceparent: bytes | None = None
     """Where the client's request stands in a trace (W3C Trace Context)."""
-
-    @property
-    def streams(self) -> bool:
-        """The body is handed on as it comes, however large."""
-        return self.route is not None and self.route.streams_body
 
     def lines(self, content_type: bytes) -> Lines:
         """Headers of an answer that the gateway gives itself."""

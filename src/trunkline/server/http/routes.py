@@ -56,7 +56,7 @@ class ModelRoute(msgspec.Struct, frozen=True):
 
     def render(self, error: GatewayError) -> bytes:
         """An error's body in the front's dialect."""
-        return self.front.error(error)
+        return self.front.error_body(error)
 
     def extra_lines(self, request_id: bytes) -> bytes:
         """Header lines of an answer that the gateway gives itself."""
@@ -175,7 +175,8 @@ class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LONGEST_MISTAKE: Final = 128
-"""Characters of a path for which a similar one is looked up: nobody without a key shall take much time."""
+"""Characters of a path for which a similar one is looked up: a request without a key must not take much
+time."""
 
 
 class Routes:
@@ -190,23 +191,24 @@ class Routes:
         """
         self._providers = frozenset(providers)
         self._table = table
-        self._exact: dict[tuple[str, str], Route] = {}
+        self.exact: dict[tuple[str, str], Route] = {}
+        """The routes of all paths that are known in full, by method and path."""
         for path, methods in table.own.items():
             for method, route in methods.items():
-                self._exact[method, path] = route
+                self.exact[method, path] = route
         for method, route in table.own["/"].items():  # Ollama's command line asks for it at any base address
             for provider in providers:
                 for path in f"/{provider}", f"/{provider}/":
-                    self._exact.setdefault((method, path), route)
+                    self.exact.setdefault((method, path), route)
         for path, methods in table.dialects.items():
             for method, route in methods.items():
-                self._exact[method, path] = route
+                self.exact[method, path] = route
                 for provider in providers:
-                    self._exact[method, f"/{provider}{path}"] = route.pinned(provider)
+                    self.exact[method, f"/{provider}{path}"] = route.pinned(provider)
 
     def find(self, method: str, path: str) -> Route | None:
         """The route at ``path``; None leaves it to FastAPI."""
-        route = self._exact.get((method, path))
+        route = self.exact.get((method, path))
         return route if route is not None else self._find_slowly(method, path)
 
     def _find_slowly(self, method: str, path: str) -> Route | None:
@@ -245,13 +247,13 @@ class Routes:
         return None
 
     def nothing_at(self, path: str) -> CallerError:
-        """The error for a path without a route; it names the path that may have been meant."""
+        """The error for a path without a route; it suggests a similar path."""
         similar = self._similar(path) if len(path) <= _LONGEST_MISTAKE else None
         hint = f"; did you mean {similar}?" if similar else ""
         return CallerError(f"There is nothing at {redact_path(path)}{hint}", NOT_FOUND)
 
     def _similar(self, path: str) -> str | None:
-        """The dialect's path that is meant: mostly a base address has a /v1 too many or lacks one."""
+        """The path of a dialect to suggest: mostly a base address has a /v1 too many or lacks one."""
         paths = self._table.dialects
         first, _, rest = path[1:].rstrip("/").partition("/")
         if f"/{rest}" in paths:

@@ -1,7 +1,8 @@
 """The servers that a request about models is for: which belong to the fleet, and which of them have a model.
 
-A model's name may be pinned to a provider, as everywhere; else every Ollama server is meant. Of these servers
-the request goes to the one that it names (``?upstream=``), to all, or to the one with the most room.
+A model's name may be pinned to a provider, as everywhere; else it stands for that model on every Ollama
+server. Of these servers the request goes to the one that it names (``?upstream=``), to all, or to the one
+with the most room.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def resolve_model(fleet: Fleet, name: str, only: str | None, verb: str) -> Fleet
         pinned, name = prefixed.provider, prefixed.rest
     elif only is not None and (prefixed := names.read_prefix(name, (only,))) is not None:
         name = prefixed.rest
-    name = names.shown(name)
+    name = names.without_default_registry(name)
     if pinned is not None and not isinstance(fleet.providers[pinned], OllamaProvider):
         raise _not_on_ollama(name, pinned, verb)
     servers = servers_of(fleet, pinned)
@@ -163,7 +164,7 @@ def select_servers(
 
 
 def answering(fleet: Fleet, servers: Sequence[OllamaServer]) -> list[OllamaServer]:
-    """Those that answered when they were last asked; all, if none did."""
+    """The servers that answered the last request for their models; all, if none did."""
     return [server for server in servers if listing_of(fleet, server).answered] or list(servers)
 
 
@@ -173,5 +174,5 @@ def emptiest(fleet: Fleet, servers: Sequence[OllamaServer]) -> list[OllamaServer
 
 
 def not_found(model: str) -> CallerError:
-    """No server has the model, in Ollama's words."""
+    """The error for a model that no server has, in Ollama's wording."""
     return CallerError(f"model '{redact(model)}' not found", MODEL_NOT_FOUND, param="model")

@@ -279,7 +279,7 @@ async def _run_on_servers(
 
     Args:
         context: of the request.
-        fields: those of the client's body; they say whether it wants a stream.
+        fields: those of the client's body; ``stream`` is among them.
         servers: do the work.
         path: at the servers.
         body: what the servers are sent.

@@ -1,4 +1,4 @@
-"""Ollama's API besides its requests to models: version, models, what is loaded, whose key it is."""
+"""Ollama's API besides its requests to models: version, models, what is loaded, the key's owner."""
 
 from __future__ import annotations
 
@@ -106,11 +106,11 @@ async def _loaded_models(
 
 
 async def show(context: RequestContext[OllamaModels], only: str | None = None) -> Page:
-    """One model, under any of the names that a request may call it by. Of its own models an Ollama server is
-    asked.
+    """One model, under any of the names that a request may call it by. For a model on an Ollama server, that
+    server is asked.
 
     Raises:
-        CallerError: 404, nobody has it.
+        CallerError: 404, no provider has it.
         ProviderError: none of the servers that have it answered.
     """
     services, fields = context.services, json_object(context.body)
@@ -139,14 +139,14 @@ async def show(context: RequestContext[OllamaModels], only: str | None = None) -
 
 
 async def me(context: RequestContext[object], only: str | None = None) -> Page:
-    """Whose key it is. Ollama's clients want a UUID; it is derived from the key's id."""
+    """The owner of the key. Ollama's clients expect a UUID; it is derived from the key's id."""
     key = context.key
     key_id, name = ("local", "local") if key is None else (key.id, key.name)
     return json_page({"id": str(uuid5(NAMESPACE_OID, f"trunkline:{key_id}")), "email": "", "name": name})
 
 
 async def sign_out(context: RequestContext[object], only: str | None = None) -> Page:
-    """Nobody is signed in.
+    """Signing out, which there is not: keys are revoked.
 
     Raises:
         CallerError: always.
