@@ -8,11 +8,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
-from tests.gateways import KEY, Running, chat, make_settings, serving, until, upstream
+from tests.gateways import BEARER, Running, chat, make_settings, post, serving, until, upstream
 from tests.services import Redis
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import sums
@@ -26,7 +25,6 @@ PRICES = {"up/*": Price(input=3.0, output=7.0)}
 ANSWER = 20
 """Tokens of an answer."""
 BODY = msgspec.json.encode(chat("gpt-4o", "Tell me something", max_tokens=ANSWER))
-HEADERS = {"authorization": f"Bearer {KEY}"}
 RESERVED = estimate_prompt_tokens(BODY) * 3 + ANSWER * 7
 """Micros that a request reserves."""
 
@@ -54,14 +52,10 @@ async def gateways(
 
 
 async def ask_all(nodes: Sequence[Running], count: int, body: bytes = BODY) -> list[int]:
-    """The statuses of ``count`` requests at once, spread over the nodes."""
-    limits = httpx.Limits(max_connections=count)
-    async with httpx.AsyncClient(limits=limits, timeout=60, headers=HEADERS) as client:
-        asking = (
-            client.post(f"{nodes[n % len(nodes)].url}/v1/chat/completions", content=body)
-            for n in range(count)
-        )
-        return [answer.status_code for answer in await asyncio.gather(*asking)]
+    """The statuses of ``count`` requests at once, spread over the nodes, each on a connection of its own."""
+    request = post(body, BEARER)
+    answers = await asyncio.gather(*(nodes[n % len(nodes)].ask(request) for n in range(count)))
+    return [answer.status for answer in answers]
 
 
 def expected(mock: MockUpstream) -> int:
@@ -149,8 +143,7 @@ async def test_streams_that_are_cut_are_settled(
     mock.script = Script(text=words, usage=usage, fault=Fault("stall_after", after=5))
     for number in range(10):
         wire = await nodes[number % count].connect()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nX-Api-Key: {KEY}\r\n"
-        wire.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        wire.send(post(body, BEARER))
         seen = b""
         while seen.count(b"word") < 5:
             seen += await wire.reader.read(4096)
