@@ -61,7 +61,7 @@ def test_every_row_is_a_provider(kind: str) -> None:
     assert back.target("chat", None) is not None
     told = rendered(row)
     assert (told["model"], told["stream"]) == ("up", True)
-    assert told["max_tokens" if row.quirks is None else row.quirks.max_tokens] == 9
+    assert told["max_tokens" if row.quirks is None else row.quirks.max_tokens_field] == 9
     front = MESSAGES if row.quirks is None else CHAT
     assert front.summarize(back.render(JOB, "up", True, RequestDefaults())).max_tokens == 9
     assert row.read_models({"id": "a/b"}).id == "a/b"

@@ -279,4 +279,4 @@ def other_backs(who: str, speaks: Iterable[str], base: str = "", *, routes: bool
     """A back for each dialect that ``speaks`` names, whose paths lie below ``base``. ``routes``: it takes
     OpenRouter's ``provider`` object."""
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
-    return [made[dialect](who, base, routes=routes) for dialect in speaks]
+    return [made[dialect](who, base, takes_routing=routes) for dialect in speaks]
