@@ -126,12 +126,7 @@ def _find_changes(gateway: Gateway, counts: Counter[LoggedRequest]) -> Iterator[
             pool = gateway.router.pool(line.requested_model, operation)
             targets = {(candidate.provider.name, candidate.model) for candidate in pool.tiers[0].candidates}
         except GatewayError as error:
-            yield (
-                str(count),
-                line.requested_model,
-                f"{line.provider}/{line.model}",
-                f"an error: {error.message}",
-            )
+            yield *columns, f"an error: {error.message}"
             continue
         if not any(provider == line.provider and _is_same(model, line.model) for provider, model in targets):
             names = ", ".join(sorted(f"{provider}/{model}" for provider, model in targets))
