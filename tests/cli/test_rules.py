@@ -56,9 +56,12 @@ def test_an_unknown_provider_causes_a_warning(run: Run) -> None:
 
 
 @pytest.mark.parametrize("sort", ["limits", "budgets"])
-def test_the_help_names_the_subjects_that_there_are(run: Run, sort: str) -> None:
-    said = run(sort, "set", "--help").out
-    assert ("model:PATTERN" in said, "provider:NAME" in said) == (sort == "limits", sort == "budgets")
+def test_the_help_names_the_valid_subjects(run: Run, sort: str) -> None:
+    help_text = run(sort, "set", "--help").out
+    assert ("model:PATTERN" in help_text, "provider:NAME" in help_text) == (
+        sort == "limits",
+        sort == "budgets",
+    )
 
 
 @pytest.mark.parametrize(("sort", "words"), [("limits", ("--rpm", "9")), ("budgets", ("10/month",))])

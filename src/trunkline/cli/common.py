@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trunkline.settings import Settings
 
 
-def print_line(text: str = "") -> None:
+def print_line(text: str) -> None:
     """Print a line of the command's result to standard output, without buffering."""
     print(text, flush=True)  # noqa: T201
 

@@ -31,7 +31,7 @@ _COLUMNS = ("order", "provider", "upstream", "model", "price", "why")
 class LoggedRequest(NamedTuple):
     """The fields of one line of a request log that are about routing."""
 
-    asked: str
+    requested_model: str
     """The model's name as the client sent it."""
     operation: str
     provider: str
@@ -121,15 +121,16 @@ def _find_changes(gateway: Gateway, counts: Counter[LoggedRequest]) -> Iterator[
     """The requests that would go elsewhere: their number, the model, where they went and would go."""
     for line, count in counts.most_common():
         operation: Any = line.operation
+        columns = str(count), line.requested_model, f"{line.provider}/{line.model}"
         try:
-            pool = gateway.router.pool(line.asked, operation)
+            pool = gateway.router.pool(line.requested_model, operation)
             targets = {(candidate.provider.name, candidate.model) for candidate in pool.tiers[0].candidates}
         except GatewayError as error:
-            yield str(count), line.asked, f"{line.provider}/{line.model}", f"an error: {error.message}"
+            yield *columns, f"an error: {error.message}"
             continue
         if not any(provider == line.provider and _is_same(model, line.model) for provider, model in targets):
             names = ", ".join(sorted(f"{provider}/{model}" for provider, model in targets))
-            yield str(count), line.asked, f"{line.provider}/{line.model}", names
+            yield *columns, names
 
 
 def _is_same(model: str, served: str) -> bool:
