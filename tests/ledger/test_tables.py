@@ -27,7 +27,10 @@ def test_tables_of_sums_have_their_place_and_then_the_sums(table: Table, since: 
 
 
 def test_nothing_of_a_ledger_imports_sqlalchemy_before_a_store_is_opened() -> None:
-    names = "audit columns journal keys migrate policies reader recording rows rules store teams usage writer"
+    names = (
+        "audit columns id_ranges journal keys migrate policies reader recording rules store teams usage "
+        "usage_rows writer"
+    )
     imports = "\n".join(f"import trunkline.ledger.{name}" for name in names.split())
     code = f"import sys\n{imports}\nsys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

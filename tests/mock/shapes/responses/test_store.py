@@ -65,7 +65,7 @@ async def test_only_stored_responses_can_be_continued(
             return
     assert answer.status_code == 404
     assert answer.json()["error"] == {
-        "message": f"Previous response with id '{id}' not found.",
+        "message": f"Previous response with id '{response_id}' not found.",
         "type": "invalid_request_error",
         "param": "previous_response_id",
         "code": "previous_response_not_found",
