@@ -161,7 +161,7 @@ class Fleet:
         """Every operation is supported."""
         return True
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Whether the model was loaded when the server was last asked."""
         return model in self.last_known[upstream.name]
 
@@ -169,7 +169,7 @@ class Fleet:
         """Ask the server what it has loaded, as ``/api/ps`` does."""
         self.last_known[upstream.name] = set(self.by_name[upstream.name].loaded)
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
         """The same in the form that the router calls."""
         self.refresh_loaded(upstream)
 
@@ -203,7 +203,7 @@ def simulate(scenario: Scenario, strategy: str, seed: int) -> list[float]:
             predicted = None
             if candidate.predictor is not None:
                 predicted = candidate.predictor.begin(
-                    candidate.model, candidate.resident, candidate.size, now
+                    candidate.model, candidate.is_loaded, candidate.size, now
                 )
             fleet.last_known[candidate.upstream.name].add(candidate.model)
             machine = fleet.by_name[candidate.upstream.name]

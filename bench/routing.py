@@ -41,7 +41,7 @@ class FakeProvider:
         """Every operation is supported."""
         return True
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Every model is loaded."""
         return True
 

@@ -1,4 +1,4 @@
-"""The command line called in this process, in an empty folder."""
+"""Fixtures that call the command line in this process, in an empty folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trunkline.cli import main
 
 
 class Done(NamedTuple):
-    """What a command did."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -55,7 +55,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Make standard output a terminal of so many columns."""
+    """Make standard output a terminal with a number of columns."""
 
     def become(columns: str) -> None:
         monkeypatch.setenv("COLUMNS", columns)

@@ -1,4 +1,4 @@
-"""Completion of words in a shell, which typer brings along."""
+"""Completion in a shell, which typer provides."""
 
 from pathlib import Path
 
@@ -12,14 +12,16 @@ def in_shell(monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_for_a_shell(run: Run, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+def test_the_completion_script_of_a_shell_is_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
     in_shell(monkeypatch, shell)
     done = run("--show-completion")
     assert (done.code, done.err) == (0, "")
     assert f"_TRUNKLINE_COMPLETE=complete_{shell}" in done.out
 
 
-def test_installing_it(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_completion_is_installed(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     in_shell(monkeypatch, "bash")
     done = run("--install-completion")
@@ -36,7 +38,7 @@ def test_installing_it(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         ("trunkline budgets list --a", ["--all"]),
     ],
 )
-def test_what_is_offered(run: Run, typed: str, offered: list[str]) -> None:
-    at = str(len(typed.split(" ")) - 1)
-    done = run(_TRUNKLINE_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=at)
+def test_commands_options_and_values_are_completed(run: Run, typed: str, offered: list[str]) -> None:
+    word_index = str(len(typed.split(" ")) - 1)
+    done = run(_TRUNKLINE_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=word_index)
     assert (done.code, done.out.split()) == (0, offered)

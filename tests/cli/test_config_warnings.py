@@ -1,7 +1,9 @@
+"""Configuration warnings."""
+
 import pytest
 import yaml
 
-from trunkline.cli.config_warnings import doubts
+from trunkline.cli.config_warnings import configuration_warnings
 from trunkline.ledger.policies import Policies, StoredKey, StoredTeam
 from trunkline.settings import Settings
 
@@ -14,12 +16,12 @@ STORED = Policies(
 OPENROUTER = "openrouter_api_key: sk-or-key"
 
 
-def doubted(file: str, stored: Policies = STORED) -> list[str]:
-    return list(doubts(Settings(**yaml.safe_load(file)), stored))
+def warnings_about(file: str, stored: Policies = STORED) -> list[str]:
+    return list(configuration_warnings(Settings(**yaml.safe_load(file)), stored))
 
 
 @pytest.mark.parametrize(
-    ("file", "doubt"),
+    ("file", "warning"),
     [
         (
             "aliases: {a: B, b: c, c: ollama/x}",
@@ -60,8 +62,8 @@ def doubted(file: str, stored: Policies = STORED) -> list[str]:
         ("budgets: [{provider: olama, usd: 1}]", "budgets.0: there is no provider 'olama'; did you mean"),
     ],
 )
-def test_what_leads_nowhere(file: str, doubt: str) -> None:
-    assert [doubt in each for each in doubted(file)].count(True) == 1, doubted(file)
+def test_a_name_that_refers_to_nothing_causes_a_warning(file: str, warning: str) -> None:
+    assert [warning in line for line in warnings_about(file)].count(True) == 1, warnings_about(file)
 
 
 @pytest.mark.parametrize(
@@ -80,17 +82,17 @@ def test_what_leads_nowhere(file: str, doubt: str) -> None:
         "models: {'ollama/*': {keep_alive: 1m}, 'llama3:*': {keep_alive: 1m}}",
     ],
 )
-def test_what_leads_somewhere_is_not_doubted(file: str) -> None:
-    assert doubted(file) == []
+def test_a_name_that_may_refer_to_something_causes_no_warning(file: str) -> None:
+    assert warnings_about(file) == []
 
 
-def test_no_long_lists() -> None:
+def test_a_warning_does_not_list_many_names() -> None:
     many = Policies(
         keys=tuple(StoredKey(id=str(n), name=f"key-{n}", role="member", prefix="", hash="") for n in range(9))
     )
-    assert doubted("keys: {nobody: {}}", many) == [
+    assert warnings_about("keys: {nobody: {}}", many) == [
         "keys.nobody: there is no key 'nobody'; see `trunkline keys list`"
     ]
-    assert doubted("limits: [{team: research, concurrent: 1}]", many) == [
+    assert warnings_about("limits: [{team: research, concurrent: 1}]", many) == [
         "limits.0: there is no team 'research'; `trunkline teams create` makes one"
     ]

@@ -1,4 +1,4 @@
-"""What `--json` prints is JSON and nothing besides, on a terminal too; notes go to standard error."""
+"""With `--json`, standard output is only JSON, on a terminal too. Notices go to standard error."""
 
 import json
 
@@ -21,7 +21,7 @@ LISTS = {
 OBJECTS = ["explain custom", "db status"]
 
 
-def fill(run: Run) -> None:
+def fill_store(run: Run) -> None:
     for words in (
         "teams create research --rpm 5 --budget 1/day",
         "keys create laptop --team research --expires 30d",
@@ -34,7 +34,7 @@ def fill(run: Run) -> None:
 @pytest.mark.parametrize("columns", [None, "80"])
 @pytest.mark.parametrize("filled", [False, True])
 @pytest.mark.parametrize("command", [*LISTS, *OBJECTS])
-def test_json_alone(
+def test_standard_output_is_only_json(
     run: Run,
     terminal: Terminal,
     monkeypatch: pytest.MonkeyPatch,
@@ -44,7 +44,7 @@ def test_json_alone(
 ) -> None:
     monkeypatch.setenv("OLLAMA_ENABLED", "false")
     if filled:
-        fill(run)
+        fill_store(run)
     if columns is not None:
         terminal(columns)
     done = run(*command.split(), "--json")
@@ -57,7 +57,7 @@ def test_json_alone(
         assert bool(found) == (command == "models" or (filled and "usage" not in command))
 
 
-def test_every_command_with_a_table_is_tried() -> None:
+def test_every_command_with_the_option_is_tested() -> None:
     import typer
 
     from trunkline.cli.app import app

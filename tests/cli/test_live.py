@@ -1,4 +1,4 @@
-"""The command line as a user has it: a process, a port, and keys that come and go while it runs."""
+"""The command line in a process of its own: a gateway on a port, and keys that change while it runs."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import pytest
 COMMAND = [sys.executable, "-m", "trunkline"]
 
 
-def ask(url: str, key: str | None) -> int:
+def request_status(url: str, key: str | None) -> int:
     body = json.dumps({"model": "custom", "messages": [{"role": "user", "content": "Hello"}]}).encode()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
@@ -29,17 +29,17 @@ def ask(url: str, key: str | None) -> int:
 
 
 def becomes(url: str, key: str, status: int) -> bool:
-    """Whether an answer's status is ``status`` before a generous while is over."""
+    """Whether a request gets the status ``status`` within 30 seconds."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
-        if ask(url, key) == status:
+        if request_status(url, key) == status:
             return True
     return False
 
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """A gateway that `trunkline up` started, as its URL and the first key."""
+    """The URL and the first key of a gateway that `trunkline up` started."""
     env = {**os.environ, "OLLAMA_ENABLED": "false"}
     command = [*COMMAND, "up", "--port", "0", "--host", "127.0.0.1"]
     with (tmp_path / "log").open("wb") as log:
@@ -67,10 +67,10 @@ def gateway(tmp_path: Path) -> Iterator[tuple[str, str]]:
     assert json.loads(written.splitlines()[-1])["event"] == "stopped"
 
 
-def test_keys_come_and_go_while_it_runs(gateway: tuple[str, str], tmp_path: Path) -> None:
+def test_a_running_gateway_notices_new_and_revoked_keys(gateway: tuple[str, str], tmp_path: Path) -> None:
     url, first = gateway
-    assert ask(url, first) == 200
-    assert ask(url, None) == 401
+    assert request_status(url, first) == 200
+    assert request_status(url, None) == 401
     made = subprocess.run(
         [*COMMAND, "keys", "create", "app"], cwd=tmp_path, check=True, capture_output=True, timeout=60
     )
@@ -80,10 +80,10 @@ def test_keys_come_and_go_while_it_runs(gateway: tuple[str, str], tmp_path: Path
         [*COMMAND, "keys", "revoke", "app"], cwd=tmp_path, check=True, capture_output=True, timeout=60
     )
     assert becomes(url, key, 401)
-    assert ask(url, first) == 200
+    assert request_status(url, first) == 200
 
 
-def test_an_address_that_is_taken_is_one_line(gateway: tuple[str, str], tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(gateway: tuple[str, str], tmp_path: Path) -> None:
     port = gateway[0].split(":")[2].partition("/")[0]
     done = subprocess.run(
         [*COMMAND, "serve", "--port", port], cwd=tmp_path, check=False, capture_output=True, timeout=60

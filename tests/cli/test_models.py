@@ -1,3 +1,5 @@
+"""``trunkline models``."""
+
 import json
 
 import pytest
@@ -6,7 +8,7 @@ from tests.cli.conftest import Run
 from trunkline_mock import MockUpstream
 
 
-def test_what_a_client_would_see(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_models_of_all_providers_are_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with MockUpstream.in_thread("ollama") as ollama, MockUpstream.in_thread("openrouter") as cloud:
         monkeypatch.setenv("OLLAMA_BASE_URL", ollama.base_url)
         monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-test-key")
@@ -23,7 +25,7 @@ def test_what_a_client_would_see(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
         assert all(model["object"] == "model" for model in only)
 
 
-def test_a_provider_that_does_not_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_does_not_answer_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:1")
     done = run("models")
     assert done.code == 1
@@ -32,7 +34,7 @@ def test_a_provider_that_does_not_answer(run: Run, monkeypatch: pytest.MonkeyPat
     assert "provider 'ollama' did not say" in done.err
 
 
-def test_a_provider_that_there_is_not(run: Run) -> None:
+def test_an_unknown_provider_is_refused(run: Run) -> None:
     done = run("models", "--provider", "olama")
     assert (done.code, done.out) == (2, "")
     assert done.err == "trunkline: error: there is no provider 'olama'; did you mean 'ollama'?\n"

@@ -1,3 +1,5 @@
+"""``trunkline serve --reload``."""
+
 import os
 import signal
 import subprocess
@@ -19,7 +21,7 @@ sys.exit(supervise(child, [Path(sys.argv[1])], [Path(sys.argv[1]) / "x.yaml"]))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_child_is_started_again_after_a_change_and_ended_with_its_parent(
+def test_the_child_is_restarted_after_a_change_and_ends_with_its_parent(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     parent = subprocess.Popen([sys.executable, "-c", SUPERVISE, str(tmp_path)], stdout=subprocess.PIPE)
@@ -33,23 +35,25 @@ def test_a_child_is_started_again_after_a_change_and_ended_with_its_parent(
             assert parent.stdout.readline() == b"child\n"
             os.kill(parent.pid, number)
             assert parent.wait(60) == code
-            assert parent.stdout.read() == b""  # ends only when the child is gone too
+            assert parent.stdout.read() == b""  # the pipe ends only after the child has ended
     finally:
         parent.kill()
         parent.wait()
 
 
-def test_the_command_is_the_same_without_its_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[list[str], list[Path], list[Path]]] = []
+def test_the_child_runs_the_same_command_without_the_option(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[list[str], list[Path], list[Path]]] = []
 
     def supervise(command: list[str], folders: list[Path], files: list[Path]) -> int:
-        asked.append((command, folders, files))
+        calls.append((command, folders, files))
         return 0
 
     monkeypatch.setattr(sys, "argv", ["trunkline", "serve", "--reload", "--port", "1"])
     monkeypatch.setattr(module, "supervise", supervise)
     assert run("serve", "--reload", "--port", "1", "--config", "c.yaml").code == 0
-    ((command, folders, files),) = asked
+    ((command, folders, files),) = calls
     assert command == [sys.executable, "-m", "trunkline", "serve", "--port", "1"]
     assert folders == [Path(module.__file__).parents[1]]
     assert files == [Path("c.yaml"), Path(".env")]

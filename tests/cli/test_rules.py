@@ -1,3 +1,5 @@
+"""``trunkline limits`` and ``budgets``."""
+
 import json
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from tests.cli.conftest import Run
 
 
-def test_setting_listing_and_removing(run: Run) -> None:
+def test_rules_are_set_listed_and_removed(run: Run) -> None:
     run("teams", "create", "research", "--tpm", "1000")
     for sort, words, shown in (
         ("limits", ("team:research", "--rpm", "60"), ["team:research", "60", "", "", "", ""]),
@@ -33,7 +35,7 @@ def test_setting_listing_and_removing(run: Run) -> None:
         ("limits remove 0", "there is no limit with the id '0'"),
     ],
 )
-def test_a_mistake_is_one_line_and_changes_nothing(run: Run, words: str, problem: str) -> None:
+def test_an_invalid_rule_is_one_error_line_and_changes_nothing(run: Run, words: str, problem: str) -> None:
     sort = words.split()[0]
     empty = run(sort, "list").out
     done = run(*words.split())
@@ -42,27 +44,28 @@ def test_a_mistake_is_one_line_and_changes_nothing(run: Run, words: str, problem
     assert run(sort, "list").out == empty
 
 
-def test_a_team_with_a_wrong_budget_is_not_made(run: Run) -> None:
+def test_an_invalid_budget_creates_no_team(run: Run) -> None:
     assert run("teams", "create", "research", "--budget", "10/moth").code == 1
     assert "research" not in run("teams", "list").out
 
 
-def test_a_provider_that_nobody_has_is_a_warning(run: Run) -> None:
+def test_an_unknown_provider_causes_a_warning(run: Run) -> None:
     done = run("budgets", "set", "provider:olama", "1/day")
     assert done.code == 0
     assert "warning: there is no provider 'olama'; did you mean 'ollama'?" in done.err
 
 
 @pytest.mark.parametrize("sort", ["limits", "budgets"])
-def test_the_help_names_the_subjects_that_there_are(run: Run, sort: str) -> None:
-    said = run(sort, "set", "--help").out
-    assert ("model:PATTERN" in said, "provider:NAME" in said) == (sort == "limits", sort == "budgets")
+def test_the_help_names_the_valid_subjects(run: Run, sort: str) -> None:
+    help_text = run(sort, "set", "--help").out
+    assert ("model:PATTERN" in help_text, "provider:NAME" in help_text) == (
+        sort == "limits",
+        sort == "budgets",
+    )
 
 
 @pytest.mark.parametrize(("sort", "words"), [("limits", ("--rpm", "9")), ("budgets", ("10/month",))])
-def test_rules_of_keys_that_are_gone_are_not_among_the_living(
-    run: Run, sort: str, words: tuple[str, ...]
-) -> None:
+def test_rules_of_revoked_keys_are_listed_only_with_all(run: Run, sort: str, words: tuple[str, ...]) -> None:
     for name in ("first", "old"):
         run("keys", "create", name)
     run("teams", "create", "research")

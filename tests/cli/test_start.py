@@ -1,3 +1,5 @@
+"""``trunkline serve``, ``up`` and ``init``, with a server that ends at once."""
+
 import re
 import stat
 from collections.abc import Callable, Sequence
@@ -18,18 +20,18 @@ class Start(NamedTuple):
     """What the server was started with."""
 
     settings: Settings
-    where: Exposure
+    exposure: Exposure
     keys: Sequence[Any]
 
 
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
-    """A server that notes what it would serve, says that it is ready, and ends."""
-    found: list[Start] = []
+    """The starts of a server that reports to be ready and ends at once."""
+    recorded: list[Start] = []
 
     def serve(
         settings: Settings,
-        where: Exposure,
+        exposure: Exposure,
         source: PolicyReader,
         ledger: Ledger,
         *,
@@ -40,29 +42,29 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
         assert type(load()) is Settings
         ledger.close()
         assert [file.suffix for file in files] == [".yaml"]
-        found.append(Start(settings, where, source.load().keys))
+        recorded.append(Start(settings, exposure, source.load().keys))
         if on_ready is not None:
             on_ready(["http://127.0.0.1:1234"])
         return 0
 
     monkeypatch.setattr("trunkline.server.app.run.run", serve)
     monkeypatch.setattr("trunkline.cli.start.configure_logging", lambda *_: None)
-    return found
+    return recorded
 
 
-def test_options_are_settings(run: Run, starts: list[Start]) -> None:
+def test_options_become_settings(run: Run, starts: list[Start]) -> None:
     words = "--host 127.0.0.1 --port 0 --api-key sk-or --models-filter f --log-level debug --dev --as-ollama"
     assert run("serve", *words.split(), PORT="9").code == 0
-    ((settings, where, keys),) = starts
+    ((settings, exposure, keys),) = starts
     assert (settings.host, settings.port, settings.log_level) == ("127.0.0.1", 0, "DEBUG")
     assert settings.openrouter_api_key is not None
     assert settings.openrouter_api_key.get_secret_value() == "sk-or"
     assert (settings.models_filter, settings.development_mode, settings.as_ollama) == (Path("f"), True, True)
-    assert where == Exposure("127.0.0.1", (0, 11434), auth_required=False, open_network=False)
+    assert exposure == Exposure("127.0.0.1", (0, 11434), auth_required=False, open_network=False)
     assert keys == ()
 
 
-def test_options_that_are_not_given_leave_the_environment_alone(run: Run, starts: list[Start]) -> None:
+def test_options_that_are_not_given_do_not_override_the_environment(run: Run, starts: list[Start]) -> None:
     env = {"PORT": "9", "DEVELOPMENT_MODE": "true", "AS_OLLAMA": "true", "LOG_LEVEL": "error"}
     assert run("serve", **env).code == 0
     (start,) = starts
@@ -93,7 +95,7 @@ def test_options_that_are_not_given_leave_the_environment_alone(run: Run, starts
         ("--dev --workers 2", {}, "WORKERS: 2 workers must share"),
     ],
 )
-def test_a_start_that_is_refused(
+def test_invalid_settings_prevent_a_start(
     run: Run, starts: list[Start], words: str, env: dict[str, str], problem: str
 ) -> None:
     done = run("serve", *words.split(), **env)
@@ -110,7 +112,7 @@ def test_a_start_that_is_refused(
         ("--dev", {}, "PROT=1", "PROT is no setting"),
     ],
 )
-def test_a_start_with_a_warning(
+def test_a_start_logs_warnings(
     run: Run, starts: list[Start], words: str, env: dict[str, str], dotenv: str, warning: str
 ) -> None:
     Path(".env").write_text(dotenv, encoding="utf-8")
@@ -121,7 +123,7 @@ def test_a_start_with_a_warning(
     assert warning in str(logs)
 
 
-def test_init_writes_a_file_and_one_key(run: Run, tmp_path: Path) -> None:
+def test_init_writes_a_file_and_creates_one_key(run: Run, tmp_path: Path) -> None:
     done = run("init")
     assert done.code == 0
     assert done.err.splitlines() == [
@@ -140,11 +142,11 @@ def test_init_writes_a_file_and_one_key(run: Run, tmp_path: Path) -> None:
     ]
 
 
-def test_up_makes_a_key_where_nobody_could_come_in(run: Run, starts: list[Start], tmp_path: Path) -> None:
+def test_up_creates_a_key_if_there_is_none(run: Run, starts: list[Start], tmp_path: Path) -> None:
     done = run("up", "--config", "my.yaml")
     assert done.code == 0
-    ((_, where, keys),) = starts
-    assert (where.auth_required, [key.role for key in keys]) == (True, ["admin"])
+    ((_, exposure, keys),) = starts
+    assert (exposure.auth_required, [key.role for key in keys]) == (True, ["admin"])
     assert (tmp_path / "my.yaml").exists()
     (key,) = set(re.findall(r"gw_[\w-]{43}", done.out))
     assert f'-H "Authorization: Bearer {key}"' in done.out
@@ -152,7 +154,7 @@ def test_up_makes_a_key_where_nobody_could_come_in(run: Run, starts: list[Start]
     assert '"model": "custom"' in done.out
 
 
-def test_up_makes_no_second_key(run: Run, starts: list[Start]) -> None:
+def test_up_creates_no_second_key(run: Run, starts: list[Start]) -> None:
     run("init")
     done = run("up")
     assert "gw_" not in done.out
@@ -163,7 +165,7 @@ def test_up_makes_no_second_key(run: Run, starts: list[Start]) -> None:
 @pytest.mark.parametrize(
     ("env", "needs_key"), [({"ALLOWED_API_KEYS": "k"}, True), ({"DEVELOPMENT_MODE": "1"}, False)]
 )
-def test_up_leaves_everything_alone_where_it_can_serve(
+def test_up_creates_no_key_and_no_file_if_it_can_serve(
     run: Run, starts: list[Start], tmp_path: Path, env: dict[str, str], needs_key: bool
 ) -> None:
     done = run("up", **env)

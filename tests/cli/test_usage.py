@@ -1,4 +1,4 @@
-"""Usage, of an empty ledger and of one with rows; names and times that make no sense."""
+"""``trunkline usage``: with an empty ledger and one with rows, and with invalid names and times."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ALL = ("--since", "2020-01-01")
 
 @pytest.fixture
 def used(run: Run) -> str:
-    """Three requests in the ledger, of a key in the store and one of ALLOWED_API_KEYS; the former's id."""
+    """The id of a stored key with two requests in the ledger, next to one of a key in ALLOWED_API_KEYS."""
     run("keys", "create", "laptop")
-    number: str = json.loads(run("keys", "list", "--json").out)[0]["id"]
+    key_id: str = json.loads(run("keys", "list", "--json").out)[0]["id"]
     recording = Recording("sqlite:///trunkline.db")
-    keys = (number, number, "env-7")
-    rows = [row(NOON + n, key_id=key, provider="gone", model="m") for n, key in enumerate(keys)]
+    keys = (key_id, key_id, "env-7")
+    rows = [row(NOON + n, key_id=each, provider="gone", model="m") for n, each in enumerate(keys)]
     recording.write([rows])
     recording.close()
-    return number
+    return key_id
 
 
 @pytest.mark.parametrize("words", [("show",), ("requests",), ("show", "--csv"), ("show", "--json")])
-def test_an_empty_ledger_says_so(run: Run, words: tuple[str, ...]) -> None:
+def test_an_empty_ledger_is_reported(run: Run, words: tuple[str, ...]) -> None:
     run("keys", "create", "laptop")
     done = run("usage", *words, "--since", "7d", "--key", "laptop")
     assert done.code == 0
@@ -51,24 +51,24 @@ def test_an_empty_ledger_says_so(run: Run, words: tuple[str, ...]) -> None:
         ("show --json --csv", "--json and --csv go not together; choose one of them"),
     ],
 )
-def test_names_and_times_that_make_no_sense(run: Run, used: str, words: str, problem: str) -> None:
+def test_invalid_names_and_times_are_refused(run: Run, used: str, words: str, problem: str) -> None:
     done = run("usage", *words.split())
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert done.err.startswith(f"trunkline: error: {problem}")
 
 
-def test_sums_by_key(run: Run, used: str) -> None:
+def test_usage_is_summed_up_by_key(run: Run, used: str) -> None:
     rows = [line.split("\t") for line in run("usage", "show", "--by", "key", *ALL).out.splitlines()]
     assert rows[0][:2] == ["key", "requests"]
     assert sorted(row[:2] for row in rows[1:]) == [["env-7", "1"], ["laptop", "2"]]
-    asked = json.loads(run("usage", "show", "--by", "key", "--json", *ALL, "--key", "env-7").out)
-    assert [(each["key"], each["requests"]) for each in asked] == [("env-7", 1)]
+    filtered = json.loads(run("usage", "show", "--by", "key", "--json", *ALL, "--key", "env-7").out)
+    assert [(each["key"], each["requests"]) for each in filtered] == [("env-7", 1)]
     lines = run("usage", "show", "--csv", *ALL, "--provider", "gone").out.splitlines()
     assert [each["requests"] for each in csv.DictReader(lines)] == ["3"]
 
 
 @pytest.mark.parametrize("which", ["id", "name"])
-def test_single_requests_by_the_names_of_keys(run: Run, used: str, which: str) -> None:
+def test_single_requests_show_the_names_of_keys(run: Run, used: str, which: str) -> None:
     lines = run("usage", "requests", "--key", used if which == "id" else "laptop").out.splitlines()
     assert [line.split("\t")[1:4] for line in lines] == [
         ["key", "provider", "model"],
@@ -79,7 +79,7 @@ def test_single_requests_by_the_names_of_keys(run: Run, used: str, which: str) -
     assert everything[1].split("\t")[0].endswith("Z")
 
 
-def test_a_table_on_80_columns(run: Run, used: str, terminal: Terminal) -> None:
+def test_a_table_fits_80_columns(run: Run, used: str, terminal: Terminal) -> None:
     terminal("80")
     for words in (("show", "--by", "key", "--by", "model", *ALL), ("requests",)):
         out = run("usage", *words).out

@@ -70,14 +70,14 @@ STREAMS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "passed", "records", "kind"), STREAMS)
+@pytest.mark.parametrize(("data", "passed", "records", "kind"), STREAMS)
 def test_streams_pass_event_by_event_however_they_are_cut(
-    said: bytes, passed: bytes, records: int, kind: object
+    data: bytes, passed: bytes, records: int, kind: object
 ) -> None:
-    for cut in range(len(said) + 1):
+    for cut in range(len(data) + 1):
         inspector = Events()
-        got = inspector.feed(said[:cut]) + inspector.feed(said[cut:]) + inspector.close()
-        assert (got, inspector.records) == (passed, records)
+        out = inspector.feed(data[:cut]) + inspector.feed(data[cut:]) + inspector.close()
+        assert (out, inspector.records) == (passed, records)
         assert inspector.complete is (kind is None)
         assert (inspector.error and inspector.error.kind) is kind
 

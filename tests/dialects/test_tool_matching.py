@@ -39,7 +39,7 @@ NEW = ["call_00000000", "call_00000001", "call_00000002"]
 
 
 @pytest.mark.parametrize(
-    ("calls", "results", "paired"),
+    ("calls", "results", "matched"),
     [
         pytest.param([("x", "a")], [("x", None)], [("x", "a"), ("x", "a")], id="by id"),
         pytest.param(
@@ -86,7 +86,7 @@ NEW = ["call_00000000", "call_00000001", "call_00000002"]
         ),
         pytest.param([(None, "a")], [("z", None)], [("z", "a"), ("z", "a")], id="only the call lost its id"),
         pytest.param(
-            [("x", "a")], [("z", "a")], [("x", "a"), ("z", "a")], id="another id is no guess's to overrule"
+            [("x", "a")], [("z", "a")], [("x", "a"), ("z", "a")], id="another id is never matched by name"
         ),
         pytest.param(
             [("x", "a"), ("x", "a")],
@@ -98,14 +98,14 @@ NEW = ["call_00000000", "call_00000001", "call_00000002"]
             [(NEW[0], "a"), (None, "b")],
             [(None, "b")],
             [(NEW[0], "a"), (NEW[1], "b"), (NEW[1], "b")],
-            id="a new id is not one that is taken",
+            id="a new id is not one that is used",
         ),
         pytest.param([], [(None, "a")], [(NEW[0], "a")], id="a result without a call"),
         pytest.param([(None, "a")], [], [(NEW[0], "a")], id="a call without a result"),
     ],
 )
-def test_one_turn(calls: Turn, results: Turn, paired: Turn) -> None:
-    assert _tools(match_tool_calls(_conversation(calls, results, results={1}))) == paired
+def test_one_turn(calls: Turn, results: Turn, matched: Turn) -> None:
+    assert _tools(match_tool_calls(_conversation(calls, results, results={1}))) == matched
 
 
 def test_ids_are_unique_over_turns_and_results_go_to_the_latest() -> None:
@@ -140,7 +140,7 @@ def test_without_tools_nothing_is_built_anew() -> None:
     assert match_tool_calls(messages) is messages
 
 
-def test_pairing_twice_changes_nothing() -> None:
+def test_matching_twice_changes_nothing() -> None:
     turns: list[Turn] = [[(None, "a"), ("x", "b")], [(None, "b"), (None, None)]]
     once = match_tool_calls(_conversation(*turns, results={1}))
     assert match_tool_calls(once) == once

@@ -51,9 +51,7 @@ async def ask(client: httpx.AsyncClient, model: str = "llama3.2", **more: Any) -
     return await client.post("/v1/chat/completions", json=chat(model, **more))
 
 
-async def where(
-    running: Running, times: int, model: str = "llama3.2", connections: int = 20
-) -> Counter[str]:
+async def where(running: Running, times: int, model: str = "llama3.2", connections: int = 20) -> Counter[str]:
     """Which upstreams so many requests were served by, over some connections; all must be answered."""
     request = post(chat(model), BEARER)
     left = iter(range(times))

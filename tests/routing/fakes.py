@@ -8,7 +8,6 @@ from typing import Any
 
 from trunkline.errors import ProviderError
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.providers.vendors import COMPATIBLE, OPENROUTER
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RoutingRules
@@ -28,7 +27,8 @@ class Fake:
         self.local_only = False
         self.max_concurrent: int | None = None
         self.max_retries = 0
-        self.row = OPENROUTER if name == "openrouter" else COMPATIBLE
+        self.has_vendor_ids = name == "openrouter"
+        self.answers_any_name = name == "custom"
         self.upstreams = [Upstream(name=f"{name}-{index}", url="") for index in range(len(upstreams))]
         self.models = dict(zip((each.name for each in self.upstreams), upstreams, strict=True))
         self.without = without
@@ -38,10 +38,10 @@ class Fake:
         self.gate: asyncio.Event | None = None
         """Answers wait for this event."""
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         return True
 
-    async def look_at_residents(self, upstream: Upstream) -> None: ...
+    async def refresh_loaded_models(self, upstream: Upstream) -> None: ...
 
     def supports(self, operation: str) -> bool:
         return operation not in self.without

@@ -112,7 +112,7 @@ def test_predicted_wait() -> None:
     fleet = FleetAverages()
     made = make_candidates(3)
     resident = {"ollama-0", "ollama-1"}
-    made[0].provider.resident = lambda upstream, model: upstream.name in resident  # type: ignore[method-assign]
+    made[0].provider.is_loaded = lambda upstream, model: upstream.name in resident  # type: ignore[method-assign]
     for candidate in made:
         candidate.predictor = LatencyPredictor(fleet)
     pool = make_pool(made, "predicted_wait")

@@ -1,3 +1,5 @@
+"""Where the gateway listens, whether it requires keys, and whether it would call itself."""
+
 import socket
 
 import pytest
@@ -10,7 +12,7 @@ REFUSED = "refused"
 
 
 @pytest.mark.parametrize(
-    ("auth", "dev", "opened", "keys", "host", "result", "bound"),
+    ("auth", "dev", "allow_open", "keys", "host", "access", "expected"),
     [
         (True, False, False, True, None, KEYS_REQUIRED, "0.0.0.0"),
         (True, False, False, True, "10.0.0.1", KEYS_REQUIRED, "10.0.0.1"),
@@ -31,27 +33,27 @@ REFUSED = "refused"
         (False, False, True, True, None, "open", "0.0.0.0"),
     ],
 )
-def test_the_table_of_who_may_come_in(
-    auth: bool, dev: bool, opened: bool, keys: bool, host: str | None, result: str, bound: str
+def test_address_and_access_follow_from_the_settings(
+    auth: bool, dev: bool, allow_open: bool, keys: bool, host: str | None, access: str, expected: str
 ) -> None:
-    settings = Settings(require_auth=auth, development_mode=dev, allow_open_network=opened, host=host)
-    if result == REFUSED:
+    settings = Settings(require_auth=auth, development_mode=dev, allow_open_network=allow_open, host=host)
+    if access == REFUSED:
         with pytest.raises(SettingsError) as caught:
             exposure(settings, keys)
-        assert str(caught.value).startswith(bound)
+        assert str(caught.value).startswith(expected)
         assert "\n" not in str(caught.value)
         return
     where = exposure(settings, keys)
-    assert (where.host, where.auth_required) == (bound, result == KEYS_REQUIRED)
-    local = bound in ("127.0.0.1", "localhost", "::1")
-    assert where.open_network == (result == "open" and not local)
+    assert (where.host, where.auth_required) == (expected, access == KEYS_REQUIRED)
+    local = expected in ("127.0.0.1", "localhost", "::1")
+    assert where.open_network == (access == "open" and not local)
     assert where.summary == (
         ("keys required" if where.auth_required else "open: no key needed")
         + ("; this machine only" if local else "; reachable from the network")
     )
 
 
-def test_the_seeds_message_and_its_mend() -> None:
+def test_the_error_without_keys_keeps_its_original_text_and_names_a_remedy() -> None:
     with pytest.raises(SettingsError) as caught:
         exposure(Settings(), has_keys=False)
     message = str(caught.value)
@@ -59,7 +61,7 @@ def test_the_seeds_message_and_its_mend() -> None:
     assert "trunkline init" in message
 
 
-def loops(upstream: str, *, host: str = "0.0.0.0", port: int = 8000) -> bool:
+def refused_as_loop(upstream: str, *, host: str = "0.0.0.0", port: int = 8000) -> bool:
     settings = Settings(port=port, ollama_base_url=upstream)
     where = Exposure(host, settings.ports, auth_required=True, open_network=False)
     try:
@@ -70,7 +72,7 @@ def loops(upstream: str, *, host: str = "0.0.0.0", port: int = 8000) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("upstream", "host", "found"),
+    ("upstream", "host", "refused"),
     [
         ("http://localhost:8000", "0.0.0.0", True),
         ("http://127.0.0.1:8000", "::", True),
@@ -86,17 +88,17 @@ def loops(upstream: str, *, host: str = "0.0.0.0", port: int = 8000) -> bool:
         ("http://gpu1:8000", "0.0.0.0", False),
     ],
 )
-def test_an_upstream_that_is_the_gateway_itself_is_refused(upstream: str, host: str, found: bool) -> None:
-    assert loops(upstream, host=host) == found
+def test_an_upstream_that_is_the_gateway_itself_is_refused(upstream: str, host: str, refused: bool) -> None:
+    assert refused_as_loop(upstream, host=host) == refused
 
 
-def test_the_schemes_own_port_counts() -> None:
-    assert loops("http://localhost", port=80)
-    assert loops("https://localhost", port=443)
-    assert not loops("https://localhost", port=80)
+def test_an_address_without_a_port_has_the_default_port_of_its_scheme() -> None:
+    assert refused_as_loop("http://localhost", port=80)
+    assert refused_as_loop("https://localhost", port=443)
+    assert not refused_as_loop("https://localhost", port=80)
 
 
-def test_the_second_port_counts_and_the_default_ollama_does_not() -> None:
+def test_a_loop_on_the_ollama_port_is_refused_unless_the_address_is_the_default() -> None:
     where = Exposure("0.0.0.0", (8000, 11434), auth_required=True, open_network=False)
     check_self_loop(Settings(as_ollama=True), where)
     with pytest.raises(
@@ -105,7 +107,7 @@ def test_the_second_port_counts_and_the_default_ollama_does_not() -> None:
         check_self_loop(Settings(as_ollama=True, ollama_base_url="localhost"), where)
 
 
-def test_this_machine_is_known_by_its_name_and_addresses_without_a_name_server(
+def test_this_machines_name_and_addresses_are_recognized_without_a_name_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "Box.example.com")

@@ -1,3 +1,5 @@
+"""The Settings object by itself: addresses of Ollama, timeouts, ports."""
+
 import pytest
 from pydantic import ValidationError
 
@@ -17,29 +19,34 @@ from trunkline.settings import Settings
         ),
     ],
 )
-def test_ollamas_address_has_three_names(
+def test_three_settings_may_name_ollamas_address(
     given: dict[str, str], urls: tuple[str, ...], explicit: bool
 ) -> None:
-    view = Settings.model_validate(given).ollama_settings
-    assert (view.urls, view.explicit, view.base_url) == (urls, explicit, urls[0])
+    ollama = Settings.model_validate(given).ollama_settings
+    assert (ollama.urls, ollama.explicit, ollama.base_url) == (urls, explicit, urls[0])
 
 
-def test_the_integration_guides_names_work() -> None:
+def test_the_names_in_the_integration_guide_work() -> None:
     settings = Settings(preferred_provider="Ollama", ollama_temperature=0.7, ollama_max_retries=1)
     assert settings.preferred_provider == "ollama"
-    view = settings.ollama_settings
-    assert view.enabled is True
-    assert (view.temperature, view.max_tokens, view.max_retries, view.streaming) == (0.7, None, 1, True)
-    assert (view.default_model, view.timeout, view.load_timeout) == ("llama2", 30, 300)
-    assert (view.health_check_interval, view.auto_health_check) == (60, True)
+    ollama = settings.ollama_settings
+    assert ollama.enabled is True
+    assert (ollama.temperature, ollama.max_tokens, ollama.max_retries, ollama.streaming) == (
+        0.7,
+        None,
+        1,
+        True,
+    )
+    assert (ollama.default_model, ollama.timeout, ollama.load_timeout) == ("llama2", 30, 300)
+    assert (ollama.health_check_interval, ollama.auto_health_check) == (60, True)
 
 
-def test_ollamas_timeout_follows_the_general_one() -> None:
+def test_ollamas_timeout_defaults_to_the_general_one() -> None:
     assert Settings(request_timeout_s=7).ollama_timeout == 7
     assert Settings(request_timeout_s=7, ollama_timeout=8).ollama_timeout == 8
 
 
-def test_settings_are_frozen_and_closed() -> None:
+def test_settings_are_frozen_and_refuse_unknown_names() -> None:
     settings = Settings()
     with pytest.raises(ValidationError):
         settings.port = 1
@@ -50,5 +57,5 @@ def test_settings_are_frozen_and_closed() -> None:
 @pytest.mark.parametrize(
     ("as_ollama", "port", "ports"), [(False, 1, (1,)), (True, 1, (1, 11434)), (True, 11434, (11434,))]
 )
-def test_ports(as_ollama: bool, port: int, ports: tuple[int, ...]) -> None:
+def test_the_ports_include_ollamas_if_asked(as_ollama: bool, port: int, ports: tuple[int, ...]) -> None:
     assert Settings(as_ollama=as_ollama, port=port).ports == ports

@@ -1,3 +1,5 @@
+"""The complete list of providers that follows from the settings."""
+
 from typing import Any
 
 import pytest
@@ -29,18 +31,20 @@ def resolved(**given: Any) -> dict[str, Any]:
         ({"as_ollama": True, "providers": {"ollama": {"url": "http://gpu1"}}}, ["ollama", "custom"]),
     ],
 )
-def test_which_providers_there_are(given: dict[str, Any], names: list[str]) -> None:
+def test_providers_come_from_the_file_the_environment_and_the_built_in_ones(
+    given: dict[str, Any], names: list[str]
+) -> None:
     assert list(resolved(**given)) == names
 
 
-def test_the_default_ollama_is_left_out_where_the_gateway_stands_in_for_it() -> None:
+def test_the_default_ollama_is_left_out_if_the_gateway_listens_on_its_port() -> None:
     assert ollama_dropped(Settings(as_ollama=True))
     assert not ollama_dropped(Settings())
     assert not ollama_dropped(Settings(as_ollama=True, ollama_enabled=False))
     assert not ollama_dropped(Settings(as_ollama=True, ollama_base_url="gpu1"))
 
 
-def test_what_is_set_by_name_wins_over_the_section() -> None:
+def test_a_setting_by_name_wins_over_the_providers_section() -> None:
     section = {"openai": {"api_key": ["a", "b"], "url": "http://section/v1"}}
     assert resolved(providers=section)["openai"].urls == ("http://section/v1",)
     assert len(resolved(providers=section)["openai"].api_key) == 2
@@ -62,12 +66,14 @@ def test_what_is_set_by_name_wins_over_the_section() -> None:
         ({"python": "a:B"}, False),
     ],
 )
-def test_what_is_local(section: dict[str, Any], local: bool) -> None:
+def test_loopback_addresses_and_ollama_are_local_unless_the_file_says_otherwise(
+    section: dict[str, Any], local: bool
+) -> None:
     assert resolved(providers={"x": section})["x"].local is local
     assert resolved()["custom"].local is True
 
 
-def test_timeouts_are_filled_in() -> None:
+def test_missing_timeouts_are_filled_in() -> None:
     section = {"x": {"type": "y", "timeouts": {"connect": 1, "total": 9}}}
     found = resolved(providers=section, request_timeout_s=5, ollama_timeout=6)
     x, ollama = found["x"].timeouts, found["ollama"].timeouts

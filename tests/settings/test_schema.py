@@ -1,3 +1,5 @@
+"""The JSON Schema, and the examples in the documentation that must match it."""
+
 import json
 import re
 import warnings
@@ -18,7 +20,7 @@ NAMES = sorted(name.upper() for name in Settings.model_fields if name not in FIL
 
 
 def uncommented(text: str) -> str:
-    """The lines of an example that are settings behind a comment sign, with the sign taken away."""
+    """The settings of an example without the comment signs before them."""
     return "\n".join(line[2:] for line in text.splitlines() if re.match(r"# [A-Z0-9_]+=", line))
 
 
@@ -51,7 +53,7 @@ def test_the_example_environment_is_all_comments_and_each_line_is_valid(tmp_path
     assert settings.model_fields_set == {name.lower() for name in NAMES}
 
 
-def test_the_examples_show_the_defaults(tmp_path: Path) -> None:
+def test_the_example_environment_shows_the_defaults(tmp_path: Path) -> None:
     default = Settings()
     lines = uncommented((ROOT / ".env.example").read_text(encoding="utf-8"))
     example = tmp_path / "example.env"
@@ -80,7 +82,7 @@ def test_the_yaml_examples_are_valid(number: int, tmp_path: Path, monkeypatch: p
     jsonschema.validate(yaml.safe_load(text) or {}, file_schema())
 
 
-def test_the_written_file_is_valid_with_and_without_its_comment_signs(
+def test_the_template_is_valid_with_and_without_its_comment_signs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -108,7 +110,7 @@ def test_the_written_file_is_valid_with_and_without_its_comment_signs(
         ({"routes": {"x": {"targets": []}}}, False),
     ],
 )
-def test_what_editors_will_accept(content: dict[str, Any], valid: bool) -> None:
+def test_the_schema_accepts_valid_files_and_references_only(content: dict[str, Any], valid: bool) -> None:
     found = list(jsonschema.Draft202012Validator(file_schema()).iter_errors(content))
     assert (not found) == valid
     assert json.loads(schema_text()) == file_schema()

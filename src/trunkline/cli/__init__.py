@@ -1,14 +1,25 @@
 """The command line: ``trunkline …``.
 
-The commands' names, options and help texts are in ``app``, those of commands that work on the store in
-``store_app``, the options that several have in ``options``. What a command does is in a module of its own
-name, imported when it is called: ``check`` (with ``doubts``), ``explain``, ``models``; ``keys``, ``teams``,
-``usage``, ``db``, and ``rules`` for limits and budgets. ``start`` has ``init``, ``up`` and ``serve`` with
-the file's ``template``, and ``reload`` what ``serve --reload`` adds. ``common`` is what several of them
-share, ``tables`` how they show rows.
+The names, options and help texts of the commands:
 
-``--version`` needs no import at all. Every error that a person can mend becomes one line on standard error;
-exit code 2 is for wrong usage and wrong configuration, 1 for everything else that failed.
+- `app` defines the commands, and adds the groups of `store_commands`.
+- `store_commands` defines the commands that work on the store: keys, teams, limits, budgets, usage, db.
+- `options` defines the options that several commands have.
+
+What the commands do; a module is imported when its command is called:
+
+- `start` implements ``init``, ``up`` and ``serve``, `reload` implements ``serve --reload``.
+- `template` is the configuration file that ``init`` writes.
+- `check` implements ``check``, and `config_warnings` finds its configuration warnings.
+- `explain` implements ``explain`` and ``check --replay``.
+- `models` implements ``models``.
+- `keys`, `teams`, `usage` and `db` implement the groups of these names.
+- `rules` implements ``limits`` and ``budgets``.
+- `common` has functions that several commands share.
+- `tables` prints rows as tables.
+
+``--version`` imports nothing. An error that the user can correct is printed as one line on standard error.
+The exit code is 2 for wrong usage or configuration, and 1 for every other failure.
 """
 
 from __future__ import annotations
@@ -24,9 +35,9 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that ``arguments`` (the process's own) say, and exit with its code."""
+    """Run the command that ``arguments`` name (by default those of the process), and exit with its code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words in (["--version"], ["-V"]):  # typer takes a quarter of a second to find out what this means
+    if words in (["--version"], ["-V"]):  # importing typer takes a quarter of a second
         print(f"trunkline {__version__}")  # noqa: T201
         return
     from trunkline.cli.app import app
@@ -34,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(args=words, prog_name="trunkline", standalone_mode=False)
     except Exception as error:
-        lines, code = _explain(error)
+        lines, code = _error_lines(error)
         for line in lines:
             print(f"trunkline: error: {line}", file=sys.stderr)  # noqa: T201
     except KeyboardInterrupt:
@@ -42,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _explain(error: Exception) -> tuple[Sequence[str], int]:
-    """The lines and the exit code for an error that is the user's to mend; raises any other again."""
+def _error_lines(error: Exception) -> tuple[Sequence[str], int]:
+    """The lines and the exit code for an error that the user can correct; any other is raised again."""
     if format_usage := getattr(error, "format_message", None):  # typer's usage errors have no public base
-        said = " ".join(format_usage().replace("Value error, ", "").split())
-        return (said + _hint(said, getattr(error, "ctx", None)),), 2
+        message = " ".join(format_usage().replace("Value error, ", "").split())
+        return (message + _hint(message, getattr(error, "ctx", None)),), 2
     from trunkline.ledger.locate import StoreError
     from trunkline.settings.problems import SettingsError
 
@@ -56,15 +67,15 @@ def _explain(error: Exception) -> tuple[Sequence[str], int]:
         case StoreError():
             return (str(error),), 1
         case OSError():
-            what = f"{error.filename}: " if error.filename else ""
-            return (f"{what}{error.strerror or error}",), 1
+            prefix = f"{error.filename}: " if error.filename else ""
+            return (f"{prefix}{error.strerror or error}",), 1
         case _:
             raise error
 
 
-def _hint(said: str, context: Any) -> str:
-    """Half a sentence about words that a command has no place for; a file's name wants its option."""
-    extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", said)
+def _hint(message: str, context: Any) -> str:
+    """What to add to the message about an extra argument: the option, if it names a file, or the help."""
+    extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message)
     if extra is None or context is None:
         return ""
     command, word = context.command_path, extra[1]

@@ -1,4 +1,7 @@
-"""The commands, their options and help texts. What a command does is imported when it is called."""
+"""The commands, with their options and help texts.
+
+The implementation of a command is imported when it is called. The docstrings of the commands are help texts.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for name, part in STORE_APPS.items():
-    app.add_typer(part, name=name)
+for name, group in STORE_APPS.items():
+    app.add_typer(group, name=name)
 
 Host = Annotated[
     str | None,
@@ -56,6 +59,7 @@ Reload = Annotated[
 
 
 def _overrides(
+    *,
     host: str | None,
     port: int | None,
     api_key: str | None,
@@ -65,7 +69,7 @@ def _overrides(
     as_ollama: bool,
     workers: int | None,
 ) -> dict[str, object]:
-    """The settings that options name; what was not given is None."""
+    """The settings that the options of ``up`` and ``serve`` set. An option that was not given is None."""
     return {
         "host": host,
         "port": port,
@@ -137,8 +141,17 @@ def _up(
     """
     from trunkline.cli.start import up
 
-    values = _overrides(host, port, api_key, models_filter, log_level, dev, as_ollama, workers)
-    raise typer.Exit(up(config, values))
+    overrides = _overrides(
+        host=host,
+        port=port,
+        api_key=api_key,
+        models_filter=models_filter,
+        log_level=log_level,
+        dev=dev,
+        as_ollama=as_ollama,
+        workers=workers,
+    )
+    raise typer.Exit(up(config, overrides))
 
 
 @app.command("serve")
@@ -165,13 +178,22 @@ def _serve(
       trunkline serve --as-ollama --models-filter models-filter.txt
     """
     if reload:
-        from trunkline.cli.reload import serve_again_and_again
+        from trunkline.cli.reload import serve_with_reload
 
-        raise typer.Exit(serve_again_and_again(config))
+        raise typer.Exit(serve_with_reload(config))
     from trunkline.cli.start import serve
 
-    values = _overrides(host, port, api_key, models_filter, log_level, dev, as_ollama, workers)
-    raise typer.Exit(serve(config, values))
+    overrides = _overrides(
+        host=host,
+        port=port,
+        api_key=api_key,
+        models_filter=models_filter,
+        log_level=log_level,
+        dev=dev,
+        as_ollama=as_ollama,
+        workers=workers,
+    )
+    raise typer.Exit(serve(config, overrides))
 
 
 @app.command("check")
@@ -190,9 +212,9 @@ def _check(
       trunkline check --config new.yaml --replay gateway.log
     """
     if replay is not None:
-        from trunkline.cli.explain import replay as run
+        from trunkline.cli.explain import replay as replay_log
 
-        raise typer.Exit(run(config, replay))
+        raise typer.Exit(replay_log(config, replay))
     from trunkline.cli.check import check
 
     check(config)
@@ -276,9 +298,11 @@ def _mock(
     try:
         run(shape, host, port, script, model, announce=typer.echo)
     except OSError as error:
-        if error.filename is not None:  # of the script
+        if error.filename is not None:  # the script cannot be read
             raise typer.BadParameter(f"{error.filename} cannot be read: {error.strerror}") from None
-        reason = os.strerror(error.errno) if error.errno else error  # asyncio's own text repeats the address
+        reason = (
+            os.strerror(error.errno) if error.errno else error
+        )  # asyncio's own text contains the address, too
         raise typer.BadParameter(f"cannot listen on {host} port {port} ({reason}); choose another") from None
-    except ValueError as error:  # no such shape, a mistake in the script
+    except ValueError as error:  # an unknown shape, or an invalid script
         raise typer.BadParameter(str(error)) from None

@@ -1,4 +1,4 @@
-"""``trunkline check``: what a configuration means, in plain words and without its secrets."""
+"""``trunkline check``: it validates a configuration and prints what it means, without its secrets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from trunkline.cli.common import note, read_settings, say
-from trunkline.cli.config_warnings import doubts
+from trunkline.cli.common import print_line, print_notice, read_settings
+from trunkline.cli.config_warnings import configuration_warnings
 from trunkline.ledger.reader import open_reader
 from trunkline.policy.auth import configured_ids
 from trunkline.settings import SettingsError, check_self_loop, exposure, resolve_providers
@@ -24,21 +24,29 @@ if TYPE_CHECKING:
 
 
 def check(config: Path | None) -> None:
-    """Print what the settings mean. :raises SettingsError: as a start would."""
+    """Print what the settings mean.
+
+    Args:
+        config: the configuration file; None takes the default one if it exists.
+
+    Raises:
+        SettingsError: the gateway would not start with these settings.
+    """
     settings, warnings = read_settings(config)
     try:
-        stored = _stored(settings)
-        warnings += doubts(settings, stored)
-        where = _examine(settings, bool(stored.keys))
-        for line in _report(settings, where, len(stored.keys)):
-            say(line)
-    finally:  # an error must not hide them: one of them may be its cause
+        stored = _load_policies(settings)
+        warnings += configuration_warnings(settings, stored)
+        listening = _validate(settings, bool(stored.keys))
+        for line in _report(settings, listening, len(stored.keys)):
+            print_line(line)
+    finally:  # printed after an error too, because one of them may be its cause
         for warning in warnings:
-            note(f"warning: {warning}")
-    say("The configuration is valid.")
+            print_notice(f"warning: {warning}")
+    print_line("The configuration is valid.")
 
 
-def _stored(settings: Settings) -> Policies:
+def _load_policies(settings: Settings) -> Policies:
+    """The keys and teams of the store, and their rules."""
     reader = open_reader(settings.database_url.get_secret_value())
     try:
         return reader.load()
@@ -46,11 +54,18 @@ def _stored(settings: Settings) -> Policies:
         reader.close()
 
 
-def _examine(settings: Settings, has_keys: bool) -> Exposure:
-    """Where a start would listen. What it would make of files and classes is made, for the errors.
+def _validate(settings: Settings, has_keys: bool) -> Exposure:
+    """Check that the gateway would start: load the files and classes that a start would load.
+
+    Args:
+        settings: the settings to check.
+        has_keys: whether the store has a key.
+
+    Returns:
+        Where the gateway would listen.
 
     Raises:
-        SettingsError: with all of the problems at once.
+        SettingsError: the gateway would not start. It has all of the problems.
     """
     from trunkline import __version__
     from trunkline.observe.traces import Tracer
@@ -58,39 +73,41 @@ def _examine(settings: Settings, has_keys: bool) -> Exposure:
     from trunkline.providers.build import build_providers
 
     problems: list[str] = []
-    where: Exposure | None = None
-    with _noted(problems):
-        where = exposure(settings, bool(settings.api_keys) or has_keys)
-        check_self_loop(settings, where)
-    with _noted(problems):
+    listening: Exposure | None = None
+    with _collecting(problems):
+        listening = exposure(settings, bool(settings.api_keys) or has_keys)
+        check_self_loop(settings, listening)
+    with _collecting(problems):
         build_providers(settings)
     if settings.models_filter is not None:
-        with _noted(problems):
+        with _collecting(problems):
             ModelFilter.load(settings.models_filter)
     if settings.otel_endpoint is not None:
-        with _noted(problems):
+        with _collecting(problems):
             Tracer(settings.otel_endpoint, __version__)
-    if where is None or problems:
+    if listening is None or problems:
         raise SettingsError(*problems)
-    return where
+    return listening
 
 
 @contextmanager
-def _noted(problems: list[str]) -> Iterator[None]:
+def _collecting(problems: list[str]) -> Iterator[None]:
+    """Add the problems of a SettingsError to the list instead of raising it."""
     try:
         yield
     except SettingsError as error:
         problems += error.problems
 
 
-def _report(settings: Settings, where: Exposure, stored: int) -> Iterator[str]:
+def _report(settings: Settings, listening: Exposure, stored_keys: int) -> Iterator[str]:
+    """The lines that describe a configuration."""
     scheme = "https" if settings.server.tls else "http"
-    host = f"[{where.host}]" if ":" in where.host else where.host
-    yield f"address    {', '.join(f'{scheme}://{host}:{port}' for port in where.ports)}"
-    yield f"access     {where.summary}"
+    host = f"[{listening.host}]" if ":" in listening.host else listening.host
+    yield f"address    {', '.join(f'{scheme}://{host}:{port}' for port in listening.ports)}"
+    yield f"access     {listening.summary}"
     ids = ", ".join(configured_ids(settings.api_keys).values())
-    named = f" ({ids})" if ids else ""
-    yield f"keys       {len(settings.api_keys)} in ALLOWED_API_KEYS{named}, {stored} in the store"
+    id_list = f" ({ids})" if ids else ""
+    yield f"keys       {len(settings.api_keys)} in ALLOWED_API_KEYS{id_list}, {stored_keys} in the store"
     yield f"logs       {settings.log_level} as {settings.log_format}"
     yield f"store      {_without_password(settings.database_url)}"
     yield f"redis      {_without_password(settings.redis_url) if settings.redis_url else 'none'}"
@@ -98,7 +115,7 @@ def _report(settings: Settings, where: Exposure, stored: int) -> Iterator[str]:
     fallback = "on" if settings.enable_fallback else "off"
     yield f"preferred  {_preferred(settings)}; fallback is {fallback}"
     for name, provider in resolve_providers(settings).items():
-        yield f"provider   {name}: {_provider(provider)}"
+        yield f"provider   {name}: {_describe(provider)}"
     if ollama_dropped(settings):
         yield "provider   ollama is left out: its default address is this gateway"
     for name, route in settings.routes.items():
@@ -110,11 +127,11 @@ def _report(settings: Settings, where: Exposure, stored: int) -> Iterator[str]:
 
 def _preferred(settings: Settings) -> str:
     name = settings.preferred_provider
-    known = name == "auto" or name in resolve_providers(settings)
-    return name if known else f"auto ({name} is not configured)"
+    is_usable = name == "auto" or name in resolve_providers(settings)
+    return name if is_usable else f"auto ({name} is not configured)"
 
 
-def _provider(provider: ProviderConfig) -> str:
+def _describe(provider: ProviderConfig) -> str:
     parts = [provider.python or ", ".join(provider.urls) or "built in"]
     if provider.api_key:
         parts.append("key " + ", ".join(map(_masked, provider.api_key)))
@@ -124,7 +141,7 @@ def _provider(provider: ProviderConfig) -> str:
 
 
 def _masked(key: SecretStr) -> str:
-    """A key's last four characters, if it has enough others."""
+    """A key's last four characters, if it has at least sixteen others."""
     text = key.get_secret_value()
     return "…" + (text[-4:] if len(text) >= 20 else "")
 

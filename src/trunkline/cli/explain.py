@@ -1,6 +1,6 @@
-"""``trunkline explain`` and ``trunkline check --replay``: where requests go, and what a file would change.
+"""``trunkline explain`` and ``trunkline check --replay``: where requests go, and what a file changes.
 
-Both ask the providers for their models now, and the router of a gateway that does not serve.
+Both commands make a gateway that does not serve, ask the providers for their models, and query its router.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from trunkline.cli.common import note, read_settings, say
+from trunkline.cli.common import print_line, print_notice, read_settings
 from trunkline.cli.tables import show_json, show_rows
 from trunkline.errors import GatewayError
 from trunkline.observe.setup import configure_logging
@@ -28,40 +28,52 @@ if TYPE_CHECKING:
 _COLUMNS = ("order", "provider", "upstream", "model", "price", "why")
 
 
-class Recorded(NamedTuple):
-    """What one line of a request log says about routing."""
+class LoggedRequest(NamedTuple):
+    """The fields of one line of a request log that are about routing."""
 
-    asked: str
+    requested_model: str
+    """The model's name as the client sent it."""
     operation: str
     provider: str
     model: str
 
 
-_PREFIXED: Final = ("", "v1", "api", "key")
+_UNPINNED_PATHS: Final = ("", "v1", "api", "key")
+"""First segments of paths that name no provider."""
 
 
 def show(config: Path | None, model: str, *, operation: str, as_json: bool) -> int:
-    """Print a name's candidates in order, and why each is in or out; 1 if it leads nowhere."""
+    """Print the candidates for a model's name in order, and why each is used or not.
+
+    Args:
+        config: the configuration file.
+        model: the model's name as a client would send it.
+        operation: ``chat``, ``completions`` or ``embeddings``.
+        as_json: print JSON instead of a table.
+
+    Returns:
+        The exit code: 1 if there is no candidate.
+    """
     from trunkline.routing.explain import explain
 
-    def ask(gateway: Gateway) -> dict[str, Any]:
+    def query(gateway: Gateway) -> dict[str, Any]:
         kind: Any = operation
         return explain(gateway.router, model, time.perf_counter(), operation=kind)
 
     settings, _ = read_settings(config)
     try:
-        told = _with_gateway(settings, ask)
+        explanation = _query_gateway(settings, query)
     except GatewayError as error:
-        note(error.message)
+        print_notice(error.message)
         return 1
     if as_json:
-        show_json(told)
+        show_json(explanation)
         return 0
-    if told["route"]:
-        say(f"route {told['route']}, by {told['strategy'][0]}")
-    show_rows(_COLUMNS, [_row(each) for each in told["candidates"]], fold=("upstream", "why"))
-    for other in told["others"]:
-        say(f"not asked: {other['provider']}: {other['reason']}")
+    if explanation["route"]:
+        print_line(f"route {explanation['route']}, by {explanation['strategy'][0]}")
+    show_rows(_COLUMNS, [_row(each) for each in explanation["candidates"]], fold=("upstream", "why"))
+    for other in explanation["others"]:
+        print_line(f"not asked: {other['provider']}: {other['reason']}")
     return 0
 
 
@@ -78,46 +90,59 @@ def _row(candidate: dict[str, Any]) -> tuple[str, ...]:
 
 
 def replay(config: Path | None, log: Path) -> int:
-    """Print what this configuration would do otherwise with the requests of a log; 1 if anything."""
+    """Print which requests of a log would go elsewhere with this configuration.
+
+    Args:
+        config: the configuration file.
+        log: the gateway's log, with a JSON object in each line.
+
+    Returns:
+        The exit code: 1 if any request would go elsewhere.
+
+    Raises:
+        SettingsError: the settings are invalid, or the log cannot be read or has no requests.
+    """
     settings, _ = read_settings(config)
-    lines = Counter(_recorded(log))
-    if not lines:
+    counts = Counter(_read_log(log))
+    if not counts:
         raise SettingsError(f"{log}: holds no request lines with the model that was asked for")
-    changes = _with_gateway(settings, lambda gateway: list(_changes(gateway, lines)))
-    requests = sum(lines.values())
+    changes = _query_gateway(settings, lambda gateway: list(_find_changes(gateway, counts)))
+    requests = sum(counts.values())
     if not changes:
-        say(f"{requests} requests, {len(lines)} kinds: all go where they went.")
+        print_line(f"{requests} requests, {len(counts)} kinds: all go where they went.")
         return 0
     show_rows(("requests", "asked for", "went to", "would go to"), changes, fold=("would go to",))
     moved = sum(int(change[0]) for change in changes)
-    say(f"{moved} of {requests} requests would go elsewhere.")
+    print_line(f"{moved} of {requests} requests would go elsewhere.")
     return 1
 
 
-def _changes(gateway: Gateway, lines: Counter[Recorded]) -> Iterator[tuple[str, ...]]:
-    for line, count in lines.most_common():
+def _find_changes(gateway: Gateway, counts: Counter[LoggedRequest]) -> Iterator[tuple[str, ...]]:
+    """The requests that would go elsewhere: their number, the model, where they went and would go."""
+    for line, count in counts.most_common():
         operation: Any = line.operation
+        columns = str(count), line.requested_model, f"{line.provider}/{line.model}"
         try:
-            pool = gateway.router.pool(line.asked, operation)
-            places = {(candidate.provider.name, candidate.model) for candidate in pool.tiers[0].candidates}
+            pool = gateway.router.pool(line.requested_model, operation)
+            targets = {(candidate.provider.name, candidate.model) for candidate in pool.tiers[0].candidates}
         except GatewayError as error:
-            yield str(count), line.asked, f"{line.provider}/{line.model}", f"an error: {error.message}"
+            yield *columns, f"an error: {error.message}"
             continue
-        if not any(provider == line.provider and _same(model, line.model) for provider, model in places):
-            there = ", ".join(sorted(f"{provider}/{model}" for provider, model in places))
-            yield str(count), line.asked, f"{line.provider}/{line.model}", there
+        if not any(provider == line.provider and _is_same(model, line.model) for provider, model in targets):
+            names = ", ".join(sorted(f"{provider}/{model}" for provider, model in targets))
+            yield *columns, names
 
 
-def _same(model: str, served: str) -> bool:
-    """A served name may be more exact than the one that was asked for: ``gpt-4o-2024-08-06``."""
+def _is_same(model: str, served: str) -> bool:
+    """Whether two names mean one model. The served one may be more exact, such as ``gpt-4o-2024-08-06``."""
     short, long = sorted(
         (model.lower().removesuffix(":latest"), served.lower().removesuffix(":latest")), key=len
     )
     return long.startswith(short) or long.endswith(short)
 
 
-def _recorded(log: Path) -> Iterator[Recorded]:
-    """The request lines of a log that reached a provider by a bare path.
+def _read_log(log: Path) -> Iterator[LoggedRequest]:
+    """The requests of a log that reached a provider, without those whose path names the provider.
 
     Raises:
         SettingsError: the file cannot be read.
@@ -128,17 +153,21 @@ def _recorded(log: Path) -> Iterator[Recorded]:
         raise SettingsError(f"{log} cannot be read: {error.strerror}") from None
     for line in text.splitlines():
         try:
-            found = msgspec.json.decode(line, type=dict[str, Any])
+            fields = msgspec.json.decode(line, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
-        values = [found.get(name) for name in ("asked", "operation", "provider", "model")]
-        pinned = str(found.get("path", "")).split("/")[1:2]
-        if all(isinstance(value, str) for value in values) and pinned and pinned[0] in _PREFIXED:
-            yield Recorded(*map(str, values))
+        values = [fields.get(name) for name in ("asked", "operation", "provider", "model")]
+        first_segment = str(fields.get("path", "")).split("/")[1:2]
+        if (
+            all(isinstance(value, str) for value in values)
+            and first_segment
+            and first_segment[0] in _UNPINNED_PATHS
+        ):
+            yield LoggedRequest(*map(str, values))
 
 
-def _with_gateway(settings: Settings, ask: Callable[[Gateway], Any]) -> Any:
-    """What ``ask`` says of a gateway that has asked its providers for their models."""
+def _query_gateway(settings: Settings, query: Callable[[Gateway], Any]) -> Any:
+    """The result of ``query`` on a gateway with a full catalog. It prints which providers did not answer."""
     configure_logging("ERROR", "console")
 
     async def run() -> Any:
@@ -149,8 +178,8 @@ def _with_gateway(settings: Settings, ask: Callable[[Gateway], Any]) -> Any:
             await gateway.catalog.refresh()
             for name, listing in gateway.catalog.listings.items():
                 if not listing.known:
-                    note(f"provider {name!r} did not say which models it has")
-            return ask(gateway)
+                    print_notice(f"provider {name!r} did not say which models it has")
+            return query(gateway)
         finally:
             await gateway.aclose()
 

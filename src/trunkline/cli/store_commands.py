@@ -1,4 +1,7 @@
-"""The commands that work on the store: keys, teams, limits, budgets, usage, db. For others see ``app``."""
+"""The commands that work on the store: keys, teams, limits, budgets, usage, db.
+
+The implementation of a command is imported when it is called. The docstrings of the commands are help texts.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from typing import Annotated
 import typer
 
 from trunkline.cli.options import (
-    AllRules,
     Budgets,
     BudgetSubject,
     Concurrent,
     Config,
     Expires,
     Json,
+    KeyReference,
     LimitSubject,
     LocalOnly,
     Models,
@@ -24,31 +27,32 @@ from trunkline.cli.options import (
     Rpd,
     Rpm,
     RuleId,
+    ShowAllRules,
     Tags,
     TeamName,
     Tpd,
     Tpm,
-    Which,
 )
 
 
-def _part(help_text: str) -> typer.Typer:
-    part = typer.Typer(help=help_text, rich_markup_mode=None)
+def _group(help_text: str) -> typer.Typer:
+    """A group of commands that prints its help if no command is named."""
+    group = typer.Typer(help=help_text, rich_markup_mode=None)
 
-    @part.callback(invoke_without_command=True)
+    @group.callback(invoke_without_command=True)
     def _help(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    return part
+    return group
 
 
-keys_app = _part("Make, list, change, rotate and revoke keys.")
-teams_app = _part("Make, list and remove teams.")
-limits_app = _part("Set, list and remove limits.")
-budgets_app = _part("Set, list and remove budgets.")
-usage_app = _part("See what was used, and export it.")
-db_app = _part("Look after the database.")
+keys_app = _group("Make, list, change, rotate and revoke keys.")
+teams_app = _group("Make, list and remove teams.")
+limits_app = _group("Set, list and remove limits.")
+budgets_app = _group("Set, list and remove budgets.")
+usage_app = _group("See what was used, and export it.")
+db_app = _group("Look after the database.")
 STORE_APPS = {
     "keys": keys_app,
     "teams": teams_app,
@@ -93,13 +97,23 @@ def _create(
     """
     from trunkline.cli.keys import create
 
-    fields = _fields(owner, team, tag, expires, model, provider, local_only, priority)
-    create(config, name, role, fields, _amounts(rpm, rpd, tpm, tpd, concurrent), budget or [])
+    fields = _fields(
+        owner=owner,
+        team=team,
+        tags=tag,
+        expires=expires,
+        models=model,
+        providers=provider,
+        local_only=local_only,
+        priority=priority,
+    )
+    amounts = _amounts(rpm, rpd, tpm, tpd, concurrent)
+    create(config, name, role, fields, amounts=amounts, budgets=budget or [])
 
 
 @keys_app.command("list")
 def _list(
-    every: Annotated[bool, typer.Option("--all", help="Show revoked keys too.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Show revoked keys too.")] = False,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -112,12 +126,12 @@ def _list(
     """
     from trunkline.cli.keys import show
 
-    show(config, every=every, as_json=as_json)
+    show(config, show_all=show_all, as_json=as_json)
 
 
 @keys_app.command("change")
 def _change(
-    which: Which,
+    key: KeyReference,
     name: Annotated[str | None, typer.Option(help="Another name.")] = None,
     role: Role = None,
     owner: Owner = None,
@@ -140,14 +154,23 @@ def _change(
     """
     from trunkline.cli.keys import change
 
-    fields = _fields(owner, team, tag, expires, model, provider, local_only, priority)
+    fields = _fields(
+        owner=owner,
+        team=team,
+        tags=tag,
+        expires=expires,
+        models=model,
+        providers=provider,
+        local_only=local_only,
+        priority=priority,
+    )
     fields |= {name: value for name, value in {"name": name, "role": role}.items() if value is not None}
-    change(config, which, fields)
+    change(config, key, fields)
 
 
 @keys_app.command("rotate")
 def _rotate(
-    which: Which,
+    key: KeyReference,
     grace: Annotated[str, typer.Option(help="How long the old text still works: 24h, 7d, 0m.")] = "24h",
     config: Config = None,
 ) -> None:
@@ -159,11 +182,11 @@ def _rotate(
     """
     from trunkline.cli.keys import rotate
 
-    rotate(config, which, grace)
+    rotate(config, key, grace)
 
 
 @keys_app.command("revoke")
-def _revoke(which: Which, config: Config = None) -> None:
+def _revoke(key: KeyReference, config: Config = None) -> None:
     """Revoke a key. A running gateway refuses it within 2 seconds.
 
     \b
@@ -172,7 +195,7 @@ def _revoke(which: Which, config: Config = None) -> None:
     """
     from trunkline.cli.keys import revoke
 
-    revoke(config, which)
+    revoke(config, key)
 
 
 @teams_app.command("create")
@@ -199,8 +222,9 @@ def _create_team(
     """
     from trunkline.cli.teams import create
 
-    fields = _fields(None, None, None, None, model, provider, local_only, None)
-    create(config, name, fields, _amounts(rpm, rpd, tpm, tpd, concurrent), budget or [])
+    fields = _fields(models=model, providers=provider, local_only=local_only)
+    amounts = _amounts(rpm, rpd, tpm, tpd, concurrent)
+    create(config, name, fields, amounts=amounts, budgets=budget or [])
 
 
 @teams_app.command("list")
@@ -218,7 +242,7 @@ def _list_teams(as_json: Json = False, config: Config = None) -> None:
 
 @teams_app.command("remove")
 def _remove_team(
-    which: Annotated[str, typer.Argument(metavar="TEAM", help="The team's name or id.")],
+    team: Annotated[str, typer.Argument(metavar="TEAM", help="The team's name or id.")],
     config: Config = None,
 ) -> None:
     """Remove a team that no key is in, with its limits and budgets.
@@ -229,7 +253,7 @@ def _remove_team(
     """
     from trunkline.cli.teams import remove
 
-    remove(config, which)
+    remove(config, team)
 
 
 @limits_app.command("set")
@@ -255,7 +279,7 @@ def _set_limit(
 
 
 @limits_app.command("list")
-def _list_limits(every: AllRules = False, as_json: Json = False, config: Config = None) -> None:
+def _list_limits(show_all: ShowAllRules = False, as_json: Json = False, config: Config = None) -> None:
     """List the limits in the store; trunkline.yaml may hold more.
 
     \b
@@ -265,11 +289,11 @@ def _list_limits(every: AllRules = False, as_json: Json = False, config: Config 
     """
     from trunkline.cli.rules import show_limits
 
-    show_limits(config, every=every, as_json=as_json)
+    show_limits(config, show_all=show_all, as_json=as_json)
 
 
 @limits_app.command("remove")
-def _remove_limit(number: RuleId, config: Config = None) -> None:
+def _remove_limit(rule_id: RuleId, config: Config = None) -> None:
     """Remove a limit.
 
     \b
@@ -278,7 +302,7 @@ def _remove_limit(number: RuleId, config: Config = None) -> None:
     """
     from trunkline.cli.rules import remove
 
-    remove(config, "limit", number)
+    remove(config, "limit", rule_id)
 
 
 @budgets_app.command("set")
@@ -307,7 +331,7 @@ def _set_budget(
 
 
 @budgets_app.command("list")
-def _list_budgets(every: AllRules = False, as_json: Json = False, config: Config = None) -> None:
+def _list_budgets(show_all: ShowAllRules = False, as_json: Json = False, config: Config = None) -> None:
     """List the budgets in the store and what is spent of them; trunkline.yaml may hold more.
 
     \b
@@ -317,11 +341,11 @@ def _list_budgets(every: AllRules = False, as_json: Json = False, config: Config
     """
     from trunkline.cli.rules import show_budgets
 
-    show_budgets(config, every=every, as_json=as_json)
+    show_budgets(config, show_all=show_all, as_json=as_json)
 
 
 @budgets_app.command("remove")
-def _remove_budget(number: RuleId, config: Config = None) -> None:
+def _remove_budget(rule_id: RuleId, config: Config = None) -> None:
     """Remove a budget.
 
     \b
@@ -330,7 +354,7 @@ def _remove_budget(number: RuleId, config: Config = None) -> None:
     """
     from trunkline.cli.rules import remove
 
-    remove(config, "budget", number)
+    remove(config, "budget", rule_id)
 
 
 @usage_app.command("show")
@@ -361,8 +385,8 @@ def _usage(
     """
     from trunkline.cli.usage import show
 
-    wanted = {"key": key, "team": team, "provider": provider, "model": model}
-    show(config, by or ["provider", "model"], since, until, wanted, as_json=as_json, as_csv=as_csv)
+    filters = {"key": key, "team": team, "provider": provider, "model": model}
+    show(config, by or ["provider", "model"], since, until, filters, as_json=as_json, as_csv=as_csv)
 
 
 @usage_app.command("requests")
@@ -414,17 +438,18 @@ def _status(as_json: Json = False, config: Config = None) -> None:
 
 
 def _fields(
-    owner: str | None,
-    team: str | None,
-    tags: list[str] | None,
-    expires: str | None,
-    models: list[str] | None,
-    providers: list[str] | None,
-    local_only: bool | None,
-    priority: str | None,
+    *,
+    owner: str | None = None,
+    team: str | None = None,
+    tags: list[str] | None = None,
+    expires: str | None = None,
+    models: list[str] | None = None,
+    providers: list[str] | None = None,
+    local_only: bool | None = None,
+    priority: str | None = None,
 ) -> dict[str, object]:
-    """What was said of a key or a team."""
-    said = {
+    """The fields of a key or team that the options set, without those that were not given."""
+    options = {
         "owner": owner,
         "team": team,
         "tags": None if not tags else tuple(tags),
@@ -434,12 +459,13 @@ def _fields(
         "local_only": local_only,
         "priority": priority,
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _amounts(
     rpm: int | None, rpd: int | None, tpm: int | None, tpd: int | None, concurrent: int | None
 ) -> dict[str, int | None]:
+    """The options of a limit under the names of the limit's fields."""
     return {
         "requests_per_minute": rpm,
         "requests_per_day": rpd,

@@ -1,4 +1,4 @@
-"""The configuration file that ``trunkline init`` writes: all comments, so that every default stays one."""
+"""The configuration file that ``trunkline init`` writes. All of it is comments, so it changes no default."""
 
 from typing import Final
 

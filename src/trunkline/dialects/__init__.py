@@ -16,6 +16,7 @@ has further ones whose names begin with the role (``parse_messages``, ``write_st
 
 The modules beside the packages are what several dialects share: ``base`` the interface, ``body_patch``
 changes to a client's own body, ``read``, ``write`` and ``inspect`` the base classes of those roles,
-``request_errors`` the decoding of requests, ``error_envelope`` OpenAI's error object, ``status`` the meaning
-of an upstream's HTTP status, ``tool_matching`` the ids of tool calls.
+``request_errors`` the decoding of requests, ``tool_arguments`` the arguments of tool calls,
+``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
+``tool_matching`` the ids of tool calls.
 """

@@ -1,13 +1,13 @@
-"""The durable side: keys, teams, limits and budgets, the audit log, and a row for all that was used.
+"""What is stored: keys, teams, limits and budgets, the audit log, and a row for everything that was used.
 
-Usage goes from the loop into a file at once (``journal``) and from there by a thread (``writer``) into the
-database (``recording``), whence ``usage`` sums it up; ``stretches`` finds single requests among millions.
-``rows`` are what is written, ``columns`` their names, ``export`` makes CSV of sums.
+Usage rows (``usage_rows``, their column names in ``columns``) go from the event loop into a file at once
+(``journal``), and from there, by a thread (``writer``), into the database (``recording``). ``usage`` reads
+sums of them, ``id_ranges`` finds single requests among millions, ``export`` writes sums as CSV.
 
-What people have decided is in ``keys``, ``teams`` and ``rules``, each change of it noted by ``audit``; a
-gateway reads it again when it has changed (``reader``, ``policies``).
+Keys, teams, limits and budgets are changed through ``keys``, ``teams`` and ``rules``, and ``audit`` records
+each change. A running gateway reads them again when they have changed (``reader``, ``policies``).
 
-The database itself: ``locate`` reads its address, ``store`` opens it, ``tables`` describes what is in it,
-``migrate`` brings it up to date by the steps in ``migrations``. SQLAlchemy is imported when a store is
+Of the database itself, ``locate`` reads the address, ``store`` opens it, ``tables`` describes its tables, and
+``migrate`` brings them up to date by the steps in ``migrations``. SQLAlchemy is imported when a store is
 opened.
 """

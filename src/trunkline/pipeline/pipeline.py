@@ -285,7 +285,7 @@ class Pipeline:
         is_probe = state.degraded and state.breaker.record_request(began)
         prediction = None
         if predictor is not None:
-            prediction = predictor.begin(candidate.model, candidate.resident, candidate.size, began)
+            prediction = predictor.begin(candidate.model, candidate.is_loaded, candidate.size, began)
         attempt: Attempt | None = None
         failure: GatewayError | None = DISCONNECTED
         try:
@@ -355,7 +355,7 @@ class Pipeline:
 
     def _refresh_residents(self, candidate: Candidate) -> None:
         """Ask an upstream in the background which models it has loaded now."""
-        task = asyncio.ensure_future(candidate.provider.look_at_residents(candidate.upstream))
+        task = asyncio.ensure_future(candidate.provider.refresh_loaded_models(candidate.upstream))
         self._refreshes.add(task)
         task.add_done_callback(self._refreshes.discard)
 

@@ -131,6 +131,11 @@ class Provider(Protocol):
     """Its requests never fall back to a provider that is not local."""
     loads_models: bool
     """Whether a request may have to wait until its model is loaded into memory."""
+    has_vendor_ids: bool
+    """Whether its models' ids are ``vendor/model``."""
+    answers_any_name: bool
+    """Whether it answers under any model name. It is asked for a model that it does not list only where it is
+    the preferred provider, and it is never chosen in its place."""
     fetches_images: bool
     """Whether a request may have to be prepared before it is sent; else ``preparation`` is not called."""
     max_concurrent: int | None
@@ -179,10 +184,10 @@ class Provider(Protocol):
     def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
         """Send the request; the answer flows into ``receiver``."""
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Whether the model is in memory at the upstream, as far as is known."""
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
         """Ask the upstream which models are in its memory."""
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:

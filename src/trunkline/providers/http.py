@@ -57,6 +57,8 @@ class HttpProvider(LibraryInterface):
 
     loads_models = False
     fetches_images = False
+    has_vendor_ids = False
+    answers_any_name = False
 
     def __init__(
         self,
@@ -185,7 +187,7 @@ class HttpProvider(LibraryInterface):
         """How long this exchange may take."""
         return self.timeouts
 
-    def worded(self, error: GatewayError) -> GatewayError:
+    def attributed(self, error: GatewayError) -> GatewayError:
         """``error`` with this provider's name in it, in the terms that its users know."""
         if error.provider is None:
             error.provider = self.name
@@ -233,15 +235,15 @@ class HttpProvider(LibraryInterface):
             problem = ProviderError(
                 f"{self.name} sent a malformed answer to {path}: {error}", UPSTREAM_PROTOCOL
             )
-            raise self.worded(problem) from None
+            raise self.attributed(problem) from None
         except GatewayError as error:
-            raise self.worded(error) from None
+            raise self.attributed(error) from None
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Always true: there is nothing to load."""
         return True
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
         """Do nothing: no model has to be loaded."""
 
     async def ask_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
@@ -249,7 +251,9 @@ class HttpProvider(LibraryInterface):
         encoded = None if body is None else msgspec.json.encode(body)
         answer = await self.get_json(self.upstreams[0], path, encoded)
         if not isinstance(answer, dict):
-            raise self.worded(ProviderError(f"{self.name} sent no JSON object to {path}", UPSTREAM_PROTOCOL))
+            raise self.attributed(
+                ProviderError(f"{self.name} sent no JSON object to {path}", UPSTREAM_PROTOCOL)
+            )
         return answer
 
     async def aclose(self) -> None:
@@ -288,6 +292,7 @@ class VendorProvider(HttpProvider):
             name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more
         )
         self.spec = spec
+        self.has_vendor_ids = spec.vendor_ids
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /models``, and the vendor's other lists, if it has some and they can be had."""
@@ -302,7 +307,7 @@ class VendorProvider(HttpProvider):
         items = listing.get("data") if isinstance(listing, dict) else listing
         if not isinstance(items, list):
             problem = ProviderError(f"{self.name} sent a list of models that is none", UPSTREAM_PROTOCOL)
-            raise self.worded(problem)
+            raise self.attributed(problem)
         return items
 
 
@@ -332,7 +337,7 @@ class _ExchangeSink:
             self.in_flight.cancel()
             if out:
                 self._receiver.emit(out)
-            self._receiver.fail(self._provider.worded(exchange.error))
+            self._receiver.fail(self._provider.attributed(exchange.error))
         elif exchange.complete:
             self.in_flight.release()
             self._receiver.done(out)
@@ -347,10 +352,10 @@ class _ExchangeSink:
             return
         if out:
             self._receiver.emit(out)
-        self._receiver.fail(self._provider.worded(exchange.error))
+        self._receiver.fail(self._provider.attributed(exchange.error))
 
     def on_failure(self, failure: GatewayError) -> None:
-        self._receiver.fail(self._provider.worded(failure))
+        self._receiver.fail(self._provider.attributed(failure))
 
 
 class _AnsweredLocally:

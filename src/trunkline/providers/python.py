@@ -45,6 +45,7 @@ class PythonProvider:
     kind = "python"
     loads_models = False
     fetches_images = False
+    has_vendor_ids = False
     max_retries = 0
     """Code that has failed fails again."""
 
@@ -60,6 +61,7 @@ class PythonProvider:
     ) -> None:
         self.name = name
         self.inner = inner
+        self.answers_any_name = bool(getattr(inner, "answers_any_name", False))
         self.local = local
         self.local_only = local_only
         self.max_concurrent = max_concurrent
@@ -112,11 +114,11 @@ class PythonProvider:
         """Call the provider in a task of its own."""
         return _Run(self, exchange, receiver)
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Always: there is nothing to load."""
         return True
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
         """There is nothing to look at."""
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:

@@ -111,15 +111,15 @@ class Candidate:
             self.gate.in_flight -= 1
 
     @property
-    def resident(self) -> bool:
+    def is_loaded(self) -> bool:
         """Whether the model is loaded there, as far as is known."""
-        return self.provider.resident(self.upstream, self.model)
+        return self.provider.is_loaded(self.upstream, self.model)
 
     def expected_latency(self, now: float) -> float:
         """The seconds that a request sent now is expected to take."""
         if self.predictor is None:
             return self.state.latency.value * (self.state.load + 1.0)
-        return self.predictor.predict(self.model, self.resident, self.size, now)
+        return self.predictor.predict(self.model, self.is_loaded, self.size, now)
 
 
 def hash64(data: bytes) -> int:

@@ -85,7 +85,7 @@ def _describe(candidate: Candidate, order: int | None, tier: Tier, now: float) -
         "priority": candidate.priority,
         "price_per_million_tokens": candidate.price if math.isfinite(candidate.price) else None,
         "in_flight": state.gate.in_flight,
-        "loaded": candidate.resident if candidate.provider.loads_models else None,
+        "loaded": candidate.is_loaded if candidate.provider.loads_models else None,
         "expected_s": round(candidate.expected_latency(now), 2) if candidate.predictor is not None else None,
         "latency_s": round(state.latency.value, 3) or None,
     }

@@ -95,7 +95,7 @@ class Resolver:
             return self.rules.preferred
         listings = self.catalog.listings
         answering = (name for name, listing in listings.items() if listing.known and not listing.stale)
-        first = next((name for name in answering if name != "custom"), None)
+        first = next((name for name in answering if not self.providers[name].answers_any_name), None)
         return first or next(iter(self.providers))
 
     def route(self, name: str) -> RouteRule | None:
@@ -184,9 +184,7 @@ class Resolver:
         listing = self.catalog.listings[provider.name]
         if listing.known:
             return listing.find(name) is not None and listing.find(prefixed.rest) is None
-        row = getattr(provider, "row", None)
-        vendor_ids = row is not None and row.vendor_ids
-        return vendor_ids and prefixed.separator == "/" and "/" not in prefixed.rest
+        return provider.has_vendor_ids and prefixed.separator == "/" and "/" not in prefixed.rest
 
     def _better_explained(self, name: str, prefixed: names.Prefixed) -> bool:
         """Whether another provider lists the whole name, and the named one is not there or lacks the rest."""
@@ -204,8 +202,8 @@ class Resolver:
 
     def _preferred_takes_vendor_ids(self) -> bool:
         """Whether the preferred provider names models ``vendor/model``, and its listing is not known yet."""
-        row = getattr(self.providers[self.preferred], "row", None)
-        return row is not None and row.vendor_ids and not self.catalog.listings[self.preferred].known
+        has_vendor_ids = self.providers[self.preferred].has_vendor_ids
+        return has_vendor_ids and not self.catalog.listings[self.preferred].known
 
     def _target_at(self, provider: Provider, name: str) -> Target:
         """The model at one provider that was named.
@@ -216,7 +214,7 @@ class Resolver:
         model = self.catalog.listings[provider.name].find(name)
         if model is not None:
             return Target(provider, names.with_client_tag(model.id, name))
-        closed = provider.name == "custom" and self.rules.preferred != "custom"
+        closed = provider.answers_any_name and self.rules.preferred != provider.name
         if closed or not self.catalog.allows(name):
             raise self._not_found(name, [provider.name])
         return Target(provider, name)
@@ -241,8 +239,8 @@ class Resolver:
 
     def _may_have_unlisted(self, provider: Provider) -> bool:
         """Whether the provider's listing is not known yet, or the provider answers any name."""
-        if provider.name == "custom":
-            return self.rules.preferred == "custom"
+        if provider.answers_any_name:
+            return self.rules.preferred == provider.name
         return not self.catalog.listings[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:

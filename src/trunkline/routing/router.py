@@ -256,9 +256,11 @@ class Router:
 
     async def resident_first(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The same candidates; those at which the model is loaded now come first."""
-        refreshes = {id(each.upstream): each.provider.look_at_residents(each.upstream) for each in candidates}
+        refreshes = {
+            id(each.upstream): each.provider.refresh_loaded_models(each.upstream) for each in candidates
+        }
         await asyncio.gather(*refreshes.values())
-        return sorted(candidates, key=lambda candidate: not candidate.resident)
+        return sorted(candidates, key=lambda candidate: not candidate.is_loaded)
 
     def public_id(self, provider: str, model: str) -> str:
         """A name that leads to this model at this provider: its own if that does, else with the prefix.

@@ -1,8 +1,13 @@
-"""Settings: read once from all layers, checked, frozen, and passed to whoever needs them.
+"""Settings: they are read once from all layers, validated, frozen, and passed to the code that needs them.
 
-The rooms: :mod:`values` (single values), :mod:`sections` and :mod:`model` (what can be set),
-:mod:`problems` (what is wrong, in words), :mod:`load` (the layers), :mod:`resolve` (the providers that
-follow), :mod:`exposure` (who may reach the gateway), :mod:`schema` (JSON Schema of the file).
+- `values` parses single values: addresses, lists, levels, names.
+- `sections` defines the nested sections of ``trunkline.yaml``.
+- `model` defines the Settings object with every setting.
+- `load` reads the layers (command line, environment, ``.env``, file) and merges them.
+- `problems` turns validation errors into lines for a person.
+- `resolve` derives the complete list of providers from the settings.
+- `exposure` decides where the gateway listens and whether requests need a key.
+- `schema` generates the JSON Schema of ``trunkline.yaml``.
 """
 
 from trunkline.settings.exposure import Exposure, check_self_loop, exposure
@@ -34,7 +39,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Settings:
-    """``settings``: the process's own, loaded when they are first asked for; for programs that want them."""
+    """Load the process's own settings when a program first reads ``trunkline.settings.settings``."""
     if name != "settings":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     loaded = globals()["settings"] = load_settings()

@@ -1,7 +1,8 @@
-"""From the command line, the environment, ``.env`` and ``trunkline.yaml`` to one Settings object.
+"""Builds one Settings object from the command line, the environment, ``.env`` and ``trunkline.yaml``.
 
-Owns the order of these layers and the reading of each. Bad input becomes one SettingsError whose text has a
-line for each problem; :mod:`trunkline.settings.problems` words them. Values of secrets never show up in it.
+This module reads each of these layers and defines their order. Invalid input raises one SettingsError with a
+line for each problem, which :mod:`trunkline.settings.problems` formulates. It never contains the value of a
+secret.
 """
 
 from __future__ import annotations
@@ -36,25 +37,19 @@ def load_settings(
     env: Mapping[str, str] | None = None,
     env_file: str | Path | None = DEFAULT_ENV_FILE,
 ) -> Settings:
-    """Settings from all layers; an earlier one wins: overrides, environment, ``.env``, file, defaults.
+    """Load the settings from all layers: overrides, environment, ``.env``, file, defaults. The first wins.
 
-    :param config_file: the YAML file; None takes ``trunkline.yaml`` of the working directory if it exists.
-    :param overrides: values by attribute name, as from a command line; None values count as not given.
-    :param env: the environment; None takes the process's own.
-    :param env_file: the ``.env`` file; the default one may be missing, None reads none.
-    :raises SettingsError: one line for each problem.
-    :warns SettingsWarning: for each unknown name in the ``.env`` file.
+    It warns with a SettingsWarning of each unknown name in the ``.env`` file.
+
+    Args:
+        config_file: the YAML file. None takes ``trunkline.yaml`` of the working directory if it exists.
+        overrides: values by attribute name, as from a command line. A value that is None is not set.
+        env: the environment. None takes that of the process.
+        env_file: the ``.env`` file. The default one may be missing. None reads none.
+
+    Raises:
+        SettingsError: the settings are invalid, or a file cannot be read; one line for each problem.
     """
-    return load_layers(config_file, overrides, env, env_file)[0]
-
-
-def load_layers(
-    config_file: str | Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    env: Mapping[str, str] | None = None,
-    env_file: str | Path | None = DEFAULT_ENV_FILE,
-) -> tuple[Settings, dict[str, str]]:
-    """As :func:`load_settings`, with the name of the layer that each given setting came from."""
     environment = os.environ if env is None else env
     dotenv = _read_dotenv(env_file)
     used: set[str] = set()
@@ -65,7 +60,7 @@ def load_layers(
 
     path = _config_path(config_file)
     file_values = read_file(path, lookup) if path else {}
-    _warn_of_unknown(dotenv, used, env_file)
+    _warn_of_unknown_names(dotenv, used, env_file)
     layers = [
         Layer("the command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
         Layer("the environment", from_environment(environment)),
@@ -73,15 +68,15 @@ def load_layers(
         Layer(str(path), file_values),
     ]
     origins = {name: layer.origin for layer in reversed(layers) for name in layer.values}
-    build: Callable[..., Settings] = Settings  # type checkers see only the fields of a model's constructor
+    build: Callable[..., Settings] = Settings  # to a type checker, it takes no _build_sources
     try:
-        return build(_build_sources=(tuple(layers), {})), origins
+        return build(_build_sources=(tuple(layers), {}))
     except ValidationError as error:
         raise SettingsError(*describe(error, origins)) from None
 
 
 class Layer(PydanticBaseSettingsSource):
-    """One source of values that pydantic-settings merges, the first of several winning."""
+    """One layer of values, as a source of pydantic-settings. The first source that has a value wins."""
 
     def __init__(self, origin: str, values: dict[str, Any]) -> None:
         super().__init__(Settings)
@@ -89,29 +84,33 @@ class Layer(PydanticBaseSettingsSource):
         self.values = values
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """This source's value of one field, as pydantic-settings asks for it."""
+        """This layer's value of one field, in the form that pydantic-settings requires."""
         return self.values.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """All values of this source by field name."""
+        """All values of this layer by field name."""
         return self.values
 
 
 def from_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The settings among ``variables`` by attribute name; an empty variable is one that is not set."""
-    found = (
+    """The settings among ``variables`` by attribute name. An empty variable counts as not set."""
+    settings = (
         (name, variables.get(name.upper(), "").strip())
         for name in Settings.model_fields
         if name not in FILE_ONLY
     )
-    return {name: value for name, value in found if value}
+    return {name: value for name, value in settings if value}
 
 
 def read_file(path: Path, lookup: Callable[[str], str | None]) -> dict[str, Any]:
-    """The values of a YAML file with its ``${NAME}`` references replaced.
+    """Read a YAML file and replace its ``${NAME}`` references.
 
-    :param lookup: gives a variable's value, or None where it is not set.
-    :raises SettingsError: if the file cannot be read or is no mapping, or a reference has no value.
+    Args:
+        path: the file.
+        lookup: returns a variable's value, or None if it is not set.
+
+    Raises:
+        SettingsError: the file cannot be read or is not a mapping, or a reference has no value.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -130,25 +129,25 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """SafeLoader that refuses a key given twice, of which YAML would silently keep the last."""
+        """A SafeLoader that refuses duplicate keys. YAML would silently keep the last one."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            seen: set[str] = set()
+            keys: set[str] = set()
             for key, _ in node.value:
-                if key.value in seen:
+                if key.value in keys:
                     raise yaml.MarkedYAMLError(
                         problem=f"{key.value!r} is given twice", problem_mark=key.start_mark
                     )
                 if isinstance(key.value, str):
-                    seen.add(key.value)
+                    keys.add(key.value)
             return super().construct_mapping(node, deep)
 
     try:
         content = yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f":{mark.line + 1}" if mark else ""
-        raise SettingsError(f"{path}{where}: {error.problem or error.context}") from None
+        line = f":{mark.line + 1}" if mark else ""
+        raise SettingsError(f"{path}{line}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: {str(error).splitlines()[0]}") from None
     if content is None:
@@ -159,7 +158,7 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
 
 
 def _expand(value: Any, place: str, lookup: Callable[[str], str | None], problems: list[str]) -> Any:
-    """``value`` with references in all its texts replaced; what fails is added to ``problems``."""
+    """Replace the references in all texts of ``value``; add those that fail to ``problems``."""
     match value:
         case str() if "${" in value:
             return _REFERENCE.sub(lambda match: _resolve(match, place, lookup, problems), value)
@@ -174,6 +173,7 @@ def _expand(value: Any, place: str, lookup: Callable[[str], str | None], problem
 def _resolve(
     match: re.Match[str], place: str, lookup: Callable[[str], str | None], problems: list[str]
 ) -> str:
+    """The text that replaces one reference; add it to ``problems`` if it has none."""
     name, default = match["name"], match["default"]
     if match[0] == "$${":
         return "${"
@@ -182,9 +182,9 @@ def _resolve(
             f"{place}: has a '${{' that names no variable; write ${{NAME}}, or $${{ for the characters"
         )
         return ""
-    found = lookup(name)
-    if found is not None:
-        return found
+    value = lookup(name)
+    if value is not None:
+        return value
     if default is None:
         problems.append(f"{place}: {name} is not set; set it, or write ${{{name}:-default}}")
         return ""
@@ -212,19 +212,20 @@ def _read_dotenv(env_file: str | Path | None) -> dict[str, str]:
     from dotenv import dotenv_values
 
     try:
-        # Not interpolated: a secret may well have a ${ in it.
+        # Not interpolated, because a secret may contain "${".
         return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(f"{path}: cannot be read: {reason}") from None
 
 
-def _warn_of_unknown(dotenv: Mapping[str, str], used: set[str], env_file: str | Path | None) -> None:
+def _warn_of_unknown_names(dotenv: Mapping[str, str], used: set[str], env_file: str | Path | None) -> None:
     for message in _unknown_names(dotenv, used):
-        warnings.warn(f"{env_file}: {message}", SettingsWarning, stacklevel=4)
+        warnings.warn(f"{env_file}: {message}", SettingsWarning, stacklevel=3)
 
 
 def _unknown_names(dotenv: Mapping[str, str], used: set[str]) -> Iterator[str]:
+    """A line for each name that is neither a setting nor ``used`` by a reference in the file."""
     known = {name.upper() for name in Settings.model_fields if name not in FILE_ONLY}
     for name in dotenv:
         if name not in known and name not in used:

@@ -1,8 +1,8 @@
 """Every setting of the gateway, in one frozen object.
 
-Built by :func:`trunkline.settings.load_settings`, or directly (``Settings(port=0)``, which reads no
-environment and no file) and passed to whoever needs it; nothing is cached. In the environment a setting's
-name is upper-case. The sections at the end stand in ``trunkline.yaml`` only.
+:func:`trunkline.settings.load_settings` makes it. ``Settings(port=0)`` makes one directly and reads no
+environment and no file. It is passed to the code that needs it, and nothing is cached. In the environment a
+setting's name is upper-case. The sections at the end can be set in ``trunkline.yaml`` only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LIST = WithJsonSchema(
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}, mode="validation"
 )
 KeyList = Annotated[tuple[Key, ...], BeforeValidator(values.split_list), _LIST]
-"""Keys as CSV, a JSON list in text, or a list."""
+"""Keys as CSV, as a JSON list in text, or as a list."""
 
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(values.origin)], ...], BeforeValidator(values.split_list), _LIST
@@ -52,10 +52,10 @@ RedisUrl = Annotated[
 ]
 
 BUILT_IN_PROVIDERS = ("openrouter", "cerebras", "openai", "anthropic", "ollama", "custom")
-"""Provider names that exist without being written down anywhere."""
+"""Names of the providers that need no section in the file."""
 
 DEFAULT_OLLAMA_URL = f"http://localhost:{values.OLLAMA_PORT}"
-"""Where Ollama is looked for when nobody said where it is."""
+"""The address of Ollama if no setting names another."""
 
 FILE_ONLY = frozenset(
     {
@@ -72,22 +72,24 @@ FILE_ONLY = frozenset(
         "server",
     }
 )
-"""Settings that are sections of the file and have no name in the environment."""
+"""Settings that are sections of the file and cannot be set in the environment."""
 
 
 class OllamaSettings(NamedTuple):
-    """The Ollama settings in one view, with the address worked out."""
+    """The settings of Ollama together, with its addresses resolved."""
 
     enabled: bool
     urls: tuple[str, ...]
-    """The fleet; one address unless a comma list was given."""
+    """The addresses of the fleet; one unless the setting is a comma list."""
     explicit: bool
-    """Whether anybody named the address, or it is the default one."""
+    """Whether a setting names the address. Otherwise it is the default one."""
     default_model: str
     timeout: float
-    """Seconds of silence allowed, as are the next two."""
+    """The longest silence of the server, in seconds."""
     load_timeout: float
+    """Seconds to the first byte of a model that the server must load first."""
     health_check_interval: float
+    """Seconds between two health checks."""
     auto_health_check: bool
     max_retries: int
     temperature: float | None
@@ -105,7 +107,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    # The listening side
+    # Listening
     host: str | None = Field(
         default=None, description="Address to listen on. Default: 0.0.0.0 with keys required, else 127.0.0.1."
     )
@@ -122,7 +124,7 @@ class Settings(BaseSettings):
     )
     metrics_public: bool = Field(default=False, description="Serve /metrics without a key.")
 
-    # Who may come in
+    # Access
     require_auth: bool = Field(default=True, description="Ask every request for a key.")
     development_mode: bool = Field(
         default=False, description="This machine only (loopback), and no key asked while none is configured."
@@ -269,7 +271,7 @@ class Settings(BaseSettings):
         default="trunkline", min_length=1, description="Beginning of all names in Redis."
     )
 
-    # What is written down
+    # Usage, prompts and traces
     ledger_dir: Path = Field(
         default=Path("trunkline-ledger"),
         description="Folder where usage is kept until the database has it.",
@@ -315,11 +317,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Direct construction takes what it is given and looks nowhere else."""
+        """Use only the constructor's arguments, so that ``Settings()`` reads no environment and no file."""
         return (init_settings,)
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check_combinations(self) -> Self:
         problems = [*self._unknown_providers(), *self._unreachable_providers()]
         if self.workers > 1 and self.redis_url is None:
             problems.append(
@@ -330,22 +332,24 @@ class Settings(BaseSettings):
         return self
 
     def _unknown_providers(self) -> Iterator[str]:
-        """Places that name a provider which is neither built in nor in the file."""
+        """A line for each setting that names a provider which is neither built in nor in the file."""
         known = {*BUILT_IN_PROVIDERS, *self.providers}
-        named = [("PREFERRED_PROVIDER", self.preferred_provider)] if self.preferred_provider != "auto" else []
+        references = (
+            [("PREFERRED_PROVIDER", self.preferred_provider)] if self.preferred_provider != "auto" else []
+        )
         for route, rule in self.routes.items():
-            named += [
+            references += [
                 (f"routes.{route}.targets.{n}.provider", t.provider) for n, t in enumerate(rule.targets)
             ]
-        for place, name in named:
+        for place, name in references:
             if name not in known:
                 yield f"{place}: {name!r} is no provider; {values.suggest(name, known, 'known')}"
 
     def _unreachable_providers(self) -> Iterator[str]:
-        """Providers of the file that do not say where they are or what they speak."""
+        """A line for each provider of the file that lacks an address or a type."""
         for name, provider in self.providers.items():
             if (provider.type or name) == "ollama":
-                yield from _bad_ollama_addresses(name, provider)
+                yield from _invalid_ollama_addresses(name, provider)
             if name in BUILT_IN_PROVIDERS or provider.python:
                 continue
             if provider.type is None:
@@ -358,7 +362,7 @@ class Settings(BaseSettings):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Ports to listen on: PORT, and Ollama's under AS_OLLAMA."""
+        """The ports to listen on: PORT, and Ollama's port if AS_OLLAMA is set."""
         return tuple(dict.fromkeys((self.port, values.OLLAMA_PORT) if self.as_ollama else (self.port,)))
 
     @property
@@ -368,12 +372,12 @@ class Settings(BaseSettings):
 
     @property
     def ollama_settings(self) -> OllamaSettings:
-        """The Ollama settings in one view."""
-        named = self.ollama_base_url or self.ollama_api_url or self.ollama_host
+        """The settings of Ollama together."""
+        address = self.ollama_base_url or self.ollama_api_url or self.ollama_host
         return OllamaSettings(
             enabled=self.ollama_enabled,
-            urls=tuple((named or DEFAULT_OLLAMA_URL).split(",")),
-            explicit=named is not None,
+            urls=tuple((address or DEFAULT_OLLAMA_URL).split(",")),
+            explicit=address is not None,
             default_model=self.ollama_default_model,
             timeout=self.ollama_timeout,
             load_timeout=self.ollama_load_timeout,
@@ -386,7 +390,8 @@ class Settings(BaseSettings):
         )
 
 
-def _bad_ollama_addresses(name: str, provider: ProviderConfig) -> Iterator[str]:
+def _invalid_ollama_addresses(name: str, provider: ProviderConfig) -> Iterator[str]:
+    """A line for each address of a provider that cannot be an Ollama server's."""
     for address in provider.addresses:
         try:
             values.ollama_url(address)

@@ -1,7 +1,7 @@
-"""What is wrong with the settings, in words: a line a problem, naming the setting, the value, the mend.
+"""Error texts for invalid settings: one line for each problem, with the setting, its value and the remedy.
 
-Turns pydantic's findings into such lines. A value is shown only where it is no secret, and never with an
-address's credentials.
+:func:`describe` makes these lines from pydantic's validation errors. A line shows a value only if the setting
+is not a secret, and never the credentials in an address.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SettingsError(ValueError):
-    """The settings cannot be used; one line for each problem, each with its mend."""
+    """The settings cannot be used. The text has one line for each problem, with its remedy."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -28,14 +28,14 @@ class SettingsError(ValueError):
 
 
 class SettingsWarning(UserWarning):
-    """Something in the settings looks wrong and is harmless."""
+    """Something in the settings looks wrong but is harmless."""
 
 
 _SECRETS: Final = frozenset(
     {"api_key", "headers", "proxy", "allowed_api_keys", "allowed_api_keys_raw", "database_url", "redis_url"}
 )
 
-_WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
+_MESSAGES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "int_parsing": lambda _: "is not a whole number",
     "int_type": lambda _: "is not a whole number",
     "int_from_float": lambda _: "is not a whole number",
@@ -59,8 +59,9 @@ _WORDS: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "path_not_file": lambda _: "is no file",
     "value_error": lambda ctx: str(ctx["error"]),
 }
+"""The text for each of pydantic's error types, made from the error's context."""
 
-_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
+_SECTION_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     (): model.Settings,
     ("providers", "*"): sections.ProviderConfig,
     ("providers", "*", "timeouts"): sections.Timeouts,
@@ -76,38 +77,41 @@ _MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("server",): sections.Server,
     ("server", "tls"): sections.Tls,
 }
-"""Which model checks the mapping at a place; ``*`` is any name or number."""
+"""The pydantic model of each section, by its place in the settings. ``*`` is any name or number."""
 
 
 def describe(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
-    """The problems of ``error``, a line each.
+    """Describe each problem of ``error`` in one line.
 
-    :param origins: where each setting's value came from: "the environment", a file's name, ….
+    Args:
+        error: what pydantic found.
+        origins: where each setting's value came from: "the environment", a file's name, …. Its keys are
+            the names of top-level settings.
     """
     for problem in error.errors(include_url=False):
-        if problem["type"] != "default_factory_not_called":  # follows from another problem
+        if problem["type"] != "default_factory_not_called":  # a consequence of another problem
             yield from _lines(problem, origins)
 
 
 def _lines(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:
     place = tuple(str(part) for part in problem["loc"] if part != "[key]")
     context = problem.get("ctx", {})
-    if not place:  # a check of how several settings go together, which names them itself
+    if not place:  # a check of several settings together; its text names them
         yield from str(context["error"]).splitlines()
         return
     origin = origins.get(place[0], "")
-    name = _display(place, origin)
+    name = _display_name(place, origin)
     if problem["type"] == "extra_forbidden":
         yield f"{name}: is no setting{_from(origin)}; {suggest(place[-1], _valid_names(place[:-1]))}"
         return
-    word = _WORDS.get(problem["type"])
-    words = word(context) if word else problem["msg"]
-    shown = "" if problem["type"] == "missing" else _shown(place, problem["input"])
-    yield f"{name}: {shown}{words}{_from(origin)}"
+    make_message = _MESSAGES.get(problem["type"])
+    message = make_message(context) if make_message else problem["msg"]
+    value = "" if problem["type"] == "missing" else _printable(place, problem["input"])
+    yield f"{name}: {value}{message}{_from(origin)}"
 
 
-def _display(place: tuple[str, ...], origin: str) -> str:
-    """The name of a setting as its author wrote it: upper-case unless it stands in the YAML file."""
+def _display_name(place: tuple[str, ...], origin: str) -> str:
+    """The name of a setting as its author wrote it: upper-case unless it came from the YAML file."""
     return place[0].upper() if len(place) <= 2 and not origin.endswith((".yaml", ".yml")) else ".".join(place)
 
 
@@ -115,21 +119,22 @@ def _from(origin: str) -> str:
     return f" (from {origin})" if origin else ""
 
 
-def _shown(place: tuple[str, ...], value: Any) -> str:
-    """The value with a space after it, or nothing if it is secret or no plain value."""
+def _printable(place: tuple[str, ...], value: Any) -> str:
+    """The value with a space after it, or an empty text if it is secret or not a plain value."""
     secret = any(part in _SECRETS or part.endswith("api_key") for part in place)
     if secret or not isinstance(value, str | int | float | bool):
         return ""
     text = redact(str(value), limit=80)
-    if "@" in text:  # whatever stands before it may be a password
+    if "@" in text:  # the part before it may be a password
         text = "***@" + text.rpartition("@")[2]
     return f"{text!r} " if isinstance(value, str) else f"{text} "
 
 
 def _valid_names(place: tuple[str, ...]) -> list[str]:
-    for pattern, owner in _MODELS.items():
+    """The names of the settings that a section may have."""
+    for pattern, section in _SECTION_MODELS.items():
         if len(pattern) == len(place) and all(
             p in ("*", part) for p, part in zip(pattern, place, strict=True)
         ):
-            return list(owner.model_fields)
+            return list(section.model_fields)
     return []

@@ -1,7 +1,7 @@
-"""The providers that the settings mean: the file's, those the environment names, and the built-in ones.
+"""The providers that follow from the settings: those of the file, of the environment, and the built-in ones.
 
-Pure: Settings in, complete ProviderConfig objects out, which carry an address, timeouts and whether they are
-local. Knows names and addresses, and nothing of how a provider works.
+Pure functions: they take Settings and return complete ProviderConfig objects, with an address, timeouts and
+whether the provider is local. This module knows names and addresses, and not how a provider works.
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ _CLOUD: Final = ("openrouter", "cerebras", "openai", "anthropic")
 
 
 def resolve_providers(settings: Settings) -> dict[str, ProviderConfig]:
-    """All configured providers by name: the file's in its order, then the rest, ``custom`` last.
+    """All configured providers by name: those of the file in its order, then the others, ``custom`` last.
 
-    What is set by name (OPENROUTER_API_KEY, OLLAMA_BASE_URL, …) wins over the same in the provider's section.
-    Every result has ``type``, ``local`` and all timeouts but ``total`` filled in; its address is in ``urls``.
+    A setting with a name of its own (OPENROUTER_API_KEY, OLLAMA_BASE_URL, …) wins over the same value in the
+    provider's section. In every result ``type``, ``local`` and all timeouts but ``total`` are filled in, and
+    its addresses are in ``urls``.
     """
     names = dict.fromkeys((*settings.providers, *BUILT_IN_PROVIDERS))
-    found = {name: _resolve(name, settings) for name in names}
-    return {name: provider for name, provider in found.items() if provider is not None}
+    resolved = {name: _resolve(name, settings) for name in names}
+    return {name: provider for name, provider in resolved.items() if provider is not None}
 
 
 def ollama_dropped(settings: Settings) -> bool:
-    """Whether Ollama is left out because its default address is where the gateway itself listens."""
+    """Whether Ollama is left out because the gateway itself listens on Ollama's default port."""
     section = settings.providers.get("ollama")
-    named = settings.ollama_settings.explicit or (section is not None and section.addresses)
-    return settings.ollama_enabled and not named and OLLAMA_PORT in settings.ports
+    has_address = settings.ollama_settings.explicit or (section is not None and section.addresses)
+    return settings.ollama_enabled and not has_address and OLLAMA_PORT in settings.ports
 
 
 def _resolve(name: str, settings: Settings) -> ProviderConfig | None:
+    """The complete configuration of one provider; None if it is not configured or is disabled."""
     section = settings.providers.get(name)
     config = section or ProviderConfig()
     kind = "python" if config.python else config.type or name
@@ -47,19 +49,19 @@ def _resolve(name: str, settings: Settings) -> ProviderConfig | None:
     if name == "ollama":
         if not settings.ollama_enabled or ollama_dropped(settings):
             return None
-        view = settings.ollama_settings
-        urls = view.urls if view.explicit or not urls else urls
+        ollama = settings.ollama_settings
+        urls = ollama.urls if ollama.explicit or not urls else urls
     elif name in _CLOUD:
         key: SecretStr | None = getattr(settings, f"{name}_api_key")
         address: str = getattr(settings, f"{name}_base_url")
-        elsewhere = address != type(settings).model_fields[f"{name}_base_url"].default
-        if section is None and key is None and not elsewhere:
+        has_other_address = address != type(settings).model_fields[f"{name}_base_url"].default
+        if section is None and key is None and not has_other_address:
             return None
         keys = keys if key is None else (key,)
         urls = (address,) if not urls or f"{name}_base_url" in settings.model_fields_set else urls
     if kind == "ollama":
         urls = tuple(ollama_url(url) for url in urls)
-    silence = settings.ollama_timeout if kind == "ollama" else settings.request_timeout_s
+    default_timeout = settings.ollama_timeout if kind == "ollama" else settings.request_timeout_s
     return config.model_copy(
         update={
             "type": kind,
@@ -67,7 +69,7 @@ def _resolve(name: str, settings: Settings) -> ProviderConfig | None:
             "urls": urls,
             "api_key": keys,
             "local": _is_local(kind, urls) if config.local is None else config.local,
-            "timeouts": _timeouts(config.timeouts, silence),
+            "timeouts": _timeouts(config.timeouts, default_timeout),
         }
     )
 
@@ -78,10 +80,10 @@ def _is_local(kind: str, urls: tuple[str, ...]) -> bool:
     return bool(urls) and all(is_loopback(urlsplit(url).hostname or "") for url in urls)
 
 
-def _timeouts(given: Timeouts, silence: float) -> Timeouts:
+def _timeouts(configured: Timeouts, default: float) -> Timeouts:
     return Timeouts(
-        connect=given.connect or silence,
-        first_byte=given.first_byte or silence,
-        idle=given.idle or silence,
-        total=given.total,
+        connect=configured.connect or default,
+        first_byte=configured.first_byte or default,
+        idle=configured.idle or default,
+        total=configured.total,
     )

@@ -1,7 +1,9 @@
 """The nested sections of ``trunkline.yaml``: providers, routes, defaults for models, the server.
 
-Typed, frozen and closed: a key that is not here is an error. Secrets are SecretStr. What a section means is
-not decided here; providers are completed in :mod:`trunkline.settings.resolve`, routes belong to routing.
+The models are typed and frozen, and a key that they do not have is an error. Secrets are SecretStr. These
+models only validate: :mod:`trunkline.settings.resolve` completes providers, and routing uses routes.
+
+The docstrings of these classes are descriptions in docs/trunkline.schema.json.
 """
 
 from __future__ import annotations
@@ -30,10 +32,10 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A duration in seconds."""
 
 BaseUrl = Annotated[str, AfterValidator(values.base_url)]
-"""An http(s) address without credentials and without a slash at its end."""
+"""An http(s) address without credentials and without a trailing slash."""
 
 Key = Annotated[SecretStr, AfterValidator(lambda key: SecretStr(values.key_text(key.get_secret_value())))]
-"""A secret that travels in a header."""
+"""A secret that is sent in a header."""
 
 Keys = Annotated[tuple[Key, ...], BeforeValidator(values.one_or_more), _TEXT_OR_LIST]
 """One secret or several."""
@@ -42,7 +44,7 @@ ProviderName = Annotated[str, AfterValidator(values.provider_name)]
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, no values in error texts."""
+    """Base of all sections: frozen, without unknown keys, and without values in error texts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -134,7 +136,7 @@ class ProviderConfig(Section):
     )
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
+    def _check_address(self) -> Self:
         if self.url and self.urls:
             raise ValueError("has both url and urls; keep one of them")
         if self.python and (self.url or self.urls or self.type):
@@ -147,7 +149,7 @@ class ProviderConfig(Section):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """All base addresses, however they were written."""
+        """All base addresses, from ``url`` or ``urls``."""
         return self.urls or ((self.url,) if self.url else ())
 
 
@@ -185,7 +187,7 @@ class ModelDefaults(Section):
     )
 
     @model_validator(mode="after")
-    def _durations(self) -> Self:
+    def _check_keep_alive(self) -> Self:
         if isinstance(self.keep_alive, bool) or not isinstance(self.keep_alive, str | int | float | None):
             raise ValueError("has a keep_alive that is no duration; write 30m or a number of seconds")
         return self
@@ -221,7 +223,7 @@ class LimitRule(Section):
     concurrent: int | None = Field(default=None, ge=1, description="Requests under way at once.")
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _check_amounts(self) -> Self:
         if not any((self.requests_per_minute, self.requests_per_day, self.tokens_per_minute,
                     self.tokens_per_day, self.concurrent)):  # fmt: skip
             raise ValueError(
@@ -253,7 +255,7 @@ class BudgetRule(Section):
     webhook: BaseUrl | None = Field(default=None, description="Where warnings are posted to, as JSON.")
 
     @model_validator(mode="after")
-    def _one_amount(self) -> Self:
+    def _check_amount(self) -> Self:
         if (self.usd is None) == (self.tokens is None):
             raise ValueError("needs either usd or tokens")
         if sum(each is not None for each in (self.key, self.team, self.provider)) > 1:

@@ -1,8 +1,9 @@
-"""Single values as people write them: addresses, lists, levels, names.
+"""Parsers for single values of settings: addresses, lists, levels, names.
 
-Pure functions from what stands in an environment variable or a YAML file to a checked Python value. A bad
-value raises ValueError with half a sentence that goes on after the value itself ("… has no host; write
-http://host:port") and never repeats an address's credentials. Nothing here knows which setting it serves.
+These are pure functions from the text of an environment variable or a YAML file to a validated Python value.
+For an invalid value they raise ValueError. Its text is the rest of a sentence that begins with the value
+("… has no host; write http://host:port"), and it never contains the credentials of an address. The functions
+do not know which setting a value belongs to.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OLLAMA_PORT: Final = 11434
-"""Where an Ollama server listens unless told otherwise."""
+"""The port that an Ollama server listens on by default."""
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
-"""Names that mean this machine without asking anybody."""
+"""Host names that mean this machine without a DNS lookup."""
 
 RESERVED_NAMES: Final = frozenset({"v1", "api", "admin", "key", "ui", "docs", "health", "healthz", "metrics"})
-"""First path segments that are the gateway's own, so no provider may be called so."""
+"""First path segments of the gateway's own routes. No provider may have one of these names."""
 
 _PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PYTHON_PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -32,8 +33,14 @@ _HEADER_TEXT: Final = re.compile(r"[\x21-\x7e]+")
 
 
 def suggest(name: str, valid: Iterable[str], what: str = "valid") -> str:
-    """Half a sentence that names the closest valid spelling, or all of them if nothing is close."""
-    names = {spelling.lower(): spelling for spelling in sorted(valid)}
+    """The closest valid name, as the end of an error text, or all valid names if none is close.
+
+    Args:
+        name: the name that is not valid.
+        valid: the valid names.
+        what: the word before the list of all valid names.
+    """
+    names = {each.lower(): each for each in sorted(valid)}
     close = get_close_matches(name.lower(), names, n=1)
     return f"did you mean {names[close[0]]!r}?" if close else f"{what}: {', '.join(names.values())}"
 
@@ -55,7 +62,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether ``host`` is the address that stands for every address of this machine (0.0.0.0, ::)."""
+    """Whether ``host`` is the unspecified address (0.0.0.0, ::), which means all of this machine."""
     try:
         return ipaddress.ip_address(unbracket(host)).is_unspecified
     except ValueError:
@@ -63,12 +70,12 @@ def is_wildcard(host: str) -> bool:
 
 
 def port_of(url: SplitResult) -> int:
-    """The port that ``url`` reaches, its scheme's own if it names none."""
+    """The port of ``url``, or the default port of its scheme."""
     return url.port or (443 if url.scheme == "https" else 80)
 
 
 def base_url(text: str) -> str:
-    """An upstream's address: http(s), a host, no credentials, query or fragment; no slash at its end."""
+    """An upstream's address: http(s) and a host, without credentials, query, fragment and trailing slash."""
     text = text.strip()
     if re.search(r"[\s\x00-\x1f]", text):
         raise ValueError("has a space in it; write http://host:port")
@@ -91,28 +98,28 @@ def base_url(text: str) -> str:
 
 
 def ollama_url(text: str) -> str:
-    """One Ollama server's address from any form that Ollama's own tools take.
+    """One Ollama server's address, from any form that Ollama's own tools accept.
 
-    As in Ollama: without a scheme it is http, and without a scheme and a port it is port 11434; an address
-    with a scheme means what a URL means (``http://gpu1`` is port 80). 0.0.0.0 is where a server listens,
-    not where it can be reached, so it becomes 127.0.0.1.
+    As in Ollama, an address without a scheme is http, and one without a scheme and a port is port 11434. An
+    address with a scheme means what a URL means (``http://gpu1`` is port 80). A server can listen on 0.0.0.0
+    but a client cannot connect to it, so it becomes 127.0.0.1.
     """
     text = text.strip()
     if "://" not in text:
         text = _with_scheme(text)
-    clean = base_url(text)
-    url = urlsplit(clean)
+    address = base_url(text)
+    url = urlsplit(address)
     if url.path.rstrip("/").endswith(("/v1", "/api")):
         raise ValueError("ends in /v1 or /api; give the server's address only, as in http://host:11434")
     if is_wildcard(url.hostname or ""):
         loopback = "[::1]" if ":" in (url.hostname or "") else "127.0.0.1"
         port = "" if url.port is None else f":{url.port}"
-        clean = url._replace(netloc=loopback + port).geturl()
-    return clean
+        address = url._replace(netloc=loopback + port).geturl()
+    return address
 
 
 def ollama_fleet(text: str) -> str:
-    """One Ollama address or a comma list of them, each made whole, as a comma list."""
+    """One Ollama address or a comma list of them, each in the form of :func:`ollama_url`, as a comma list."""
     addresses = [ollama_url(item) for item in text.split(",") if item.strip()]
     if not addresses:
         raise ValueError("names no server; write http://host:11434")
@@ -120,7 +127,7 @@ def ollama_fleet(text: str) -> str:
 
 
 def _with_scheme(text: str) -> str:
-    """``host``, ``host:port``, ``:port``, ``::1``, each with an optional path, as an http URL."""
+    """An http URL from ``host``, ``host:port``, ``:port`` or ``::1``, each with an optional path."""
     authority, slash, path = text.partition("/")
     try:
         bare_ipv6 = ipaddress.ip_address(authority).version == 6
@@ -136,7 +143,7 @@ def _with_scheme(text: str) -> str:
 
 
 def split_list(value: Any) -> Any:
-    """A list from a comma-separated text or a JSON list in text; what is no text passes unchanged."""
+    """A list from comma-separated text or a JSON list in text. A value that is not text is unchanged."""
     if value is None:
         return ()
     if not isinstance(value, str):
@@ -152,7 +159,7 @@ def split_list(value: Any) -> Any:
 
 
 def one_or_more(value: Any) -> Any:
-    """A tuple from one text or a list of texts, empty texts left out: ``api_key: x`` or ``[x, y]``."""
+    """A tuple from one text or a list of texts, without empty ones: ``api_key: x`` or ``[x, y]``."""
     if value is None:
         return ()
     items = (value,) if isinstance(value, str) else value
@@ -160,7 +167,7 @@ def one_or_more(value: Any) -> Any:
 
 
 def key_text(key: str) -> str:
-    """A key that can be sent in a header: visible ASCII without spaces."""
+    """A key that a header can carry: visible ASCII without spaces."""
     key = key.strip()
     if not _HEADER_TEXT.fullmatch(key):
         raise ValueError("holds a key that is empty or has characters which no header can carry")
@@ -178,7 +185,7 @@ def origin(text: str) -> str:
 
 
 def log_level(value: Any) -> Any:
-    """A level's name in any case; ``warn`` and ``fatal`` as people say them."""
+    """A log level from its name in any case, or from ``warn`` and ``fatal``."""
     if not isinstance(value, str):
         return value
     name = value.strip().upper()
@@ -186,12 +193,12 @@ def log_level(value: Any) -> Any:
 
 
 def lowered(value: Any) -> Any:
-    """A text without outer spaces and in lower case; anything else unchanged."""
+    """A text in lower case, without spaces around it. A value that is not text is unchanged."""
     return value.strip().lower() if isinstance(value, str) else value
 
 
 def provider_name(name: str) -> str:
-    """A provider's name: it stands in paths and before ``:`` and ``/`` in model names."""
+    """A provider's name, which is used in paths, and before ``:`` and ``/`` in model names."""
     if not _PROVIDER_NAME.fullmatch(name):
         raise ValueError("cannot be a provider's name; use lower-case letters, digits, - and _")
     if name in RESERVED_NAMES:
@@ -200,14 +207,14 @@ def provider_name(name: str) -> str:
 
 
 def python_path(path: str) -> str:
-    """A dotted path to a Python provider's class: ``package.module:Name``."""
+    """The dotted path of a Python provider's class: ``package.module:Name``."""
     if not _PYTHON_PATH.fullmatch(path):
         raise ValueError("is not a dotted path; write package.module:ClassName")
     return path
 
 
 def network(text: str) -> str:
-    """An address or network (CIDR) of a proxy whose forwarding headers are believed, or ``*``."""
+    """The address or network (CIDR) of a proxy whose forwarding headers are trusted, or ``*``."""
     if text != "*":
         try:
             ipaddress.ip_network(text, strict=False)
@@ -217,14 +224,14 @@ def network(text: str) -> str:
 
 
 def database_url(text: str) -> str:
-    """The address of a store that we know how to open: SQLite or PostgreSQL."""
+    """The URL of a database that Trunkline supports: SQLite or PostgreSQL."""
     if not re.match(r"(sqlite|postgres(ql)?(\+\w+)?)://", text):
         raise ValueError("must begin with sqlite:/// or postgresql://")
     return text
 
 
 def redis_url(text: str) -> str:
-    """The address of a Redis or Valkey server."""
+    """The URL of a Redis or Valkey server."""
     if not re.match(r"(rediss?|unix|valkeys?)://.", text):
         raise ValueError("must begin with redis://, rediss:// or unix://")
     return text

@@ -11,7 +11,7 @@ from trunkline.model import Effort, Format, Image, Sampling
 
 
 @pytest.mark.parametrize(
-    ("value", "kept", "length"),
+    ("value", "parsed", "length"),
     [
         (300, 300, 300),
         (-1, -1, -1),
@@ -26,9 +26,9 @@ from trunkline.model import Effort, Format, Image, Sampling
         ("1.5", 1.5, 1.5),
     ],
 )
-def test_keep_alive(value: float | str, kept: float | str, length: float) -> None:
-    assert parse_values.parse_keep_alive(value) == kept
-    assert parse_values.keep_alive_seconds(kept) == pytest.approx(length)
+def test_keep_alive(value: float | str, parsed: float | str, length: float) -> None:
+    assert parse_values.parse_keep_alive(value) == parsed
+    assert parse_values.keep_alive_seconds(parsed) == pytest.approx(length)
 
 
 @pytest.mark.parametrize("value", [None, ""])

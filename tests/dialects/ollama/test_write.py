@@ -171,7 +171,7 @@ def test_a_generate_stream() -> None:
     ]
 
 
-def test_the_upstreams_name_wins_where_it_gives_one() -> None:
+def test_the_upstreams_name_of_the_model_comes_first() -> None:
     writer = StreamWriter(CHAT, "front", _ticking())
     assert _lines(writer.feed([Started(), TextDelta("a")]))[0]["model"] == "front"
     assert _lines(writer.feed([STARTED, TextDelta("a")]))[0]["model"] == "llama3.2"
@@ -246,7 +246,7 @@ def test_the_error_that_ends_a_stream(form: write.Form) -> None:
 def test_a_whole_answer(events: list[StreamEvent], answer: dict[str, Any], one_by_one: bool) -> None:
     writer = WholeWriter(CHAT, "llama3.2", _ticking())
     assert writer.content_type == b"application/json; charset=utf-8"
-    if answer["total_duration"] == 20:  # measured: one tick, none of it told apart
+    if answer["total_duration"] == 20:  # measured: one tick, not divided
         answer = {**answer, "total_duration": 10, "prompt_eval_duration": 0, "eval_duration": 10}
     assert msgspec.json.decode(_write(writer, events, one_by_one)) == answer
     assert writer.fail(ERROR) == b'{"error":"too slow"}'

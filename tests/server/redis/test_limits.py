@@ -188,13 +188,13 @@ async def test_a_bug_does_not_end_the_reports(cluster: Cluster, monkeypatch: pyt
     sharing, turns = node.sharing, 0
     assert sharing is not None
 
-    async def tidy(*, all_of_it: bool = False) -> None:
+    async def sync(*, return_all: bool = False) -> None:
         nonlocal turns
         turns += 1
         if turns == 1:
             raise ValueError("a bug")
 
-    monkeypatch.setattr(sharing, "tidy", tidy)
+    monkeypatch.setattr(sharing, "sync", sync)
     with capture_logs() as logs:
         cluster.stores[0].start(sharing)
         await until(lambda: turns > 3)
@@ -228,7 +228,7 @@ async def test_redis_goes_and_comes_back_empty(
     monkeypatch.setattr(module, "RETRY_S", 0.001)
     with redis_server(tmp_path) as server:
         store = RedisLeases(server.url, "t")
-        node = Node(store, closed=closed, local_share=0.5)
+        node = Node(store, fail_closed=closed, local_share=0.5)
         sharing = node.sharing
         assert sharing is not None
         counter: Any = node.make(budget(100))

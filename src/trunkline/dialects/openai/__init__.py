@@ -1,7 +1,7 @@
 """OpenAI's chat, completions and embeddings API, as clients speak it to the gateway and as upstreams do.
 
 - ``front``: the three operations; ``front_relay``: the paths that are relayed and never translated.
-- ``back``: the API as upstreams speak it, with what differs between vendors as data.
+- ``back``: the API as upstreams speak it; ``quirks``: how vendors differ, as data.
 - ``parse``: requests; ``parse_messages``: their messages; ``parse_form``: the model that a form names.
 - ``render``: requests to upstreams.
 - ``read``: upstreams' answers.

@@ -15,7 +15,7 @@ import msgspec
 from trunkline.providers.base import ModelInfo
 
 
-class Card(msgspec.Struct, frozen=True):
+class ModelDetails(msgspec.Struct, frozen=True):
     """What ``show`` adds to ``tags``."""
 
     capabilities: tuple[str, ...] = ()
@@ -40,24 +40,24 @@ def entries(answer: Any) -> list[dict[str, Any]] | None:
     return [item for item in items if isinstance(item, dict) and name_of(item)]
 
 
-def lacks(item: Mapping[str, Any]) -> bool:
+def is_incomplete(item: Mapping[str, Any]) -> bool:
     """Whether this entry of ``tags`` leaves out what ``show`` has."""
     return not item.get("capabilities") or _length(item) is None
 
 
-def card(shown: Mapping[str, Any]) -> Card:
+def read_details(shown: Mapping[str, Any]) -> ModelDetails:
     """The fields of a ``show`` answer that routing and listings need."""
     info, capabilities = shown.get("model_info"), shown.get("capabilities")
     length = None
     if isinstance(info, dict):
         length = info.get(f"{info.get('general.architecture')}.context_length")
-    return Card(
+    return ModelDetails(
         tuple(capabilities) if isinstance(capabilities, list) else (),
         length if isinstance(length, int) else None,
     )
 
 
-def model_info(item: Mapping[str, Any], known: Card) -> ModelInfo:
+def model_info(item: Mapping[str, Any], known: ModelDetails) -> ModelInfo:
     """An entry of ``tags``, with what ``show`` adds."""
     capabilities = item.get("capabilities")
     return ModelInfo(

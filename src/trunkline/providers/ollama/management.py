@@ -55,7 +55,7 @@ class OllamaServer:
             answer = await self.provider.client.fetch(replace(request, max_body=_LARGEST))
             self._check(answer.status, answer.headers, answer.body)
         except GatewayError as error:
-            raise self.provider.worded(error) from None
+            raise self.provider.attributed(error) from None
         return answer.body
 
     async def progress(self, path: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -83,7 +83,7 @@ class OllamaServer:
             if status != "success":
                 raise ProviderError("The answer broke off before the work was done", UPSTREAM_TRUNCATED)
         except GatewayError as error:
-            raise self.provider.worded(error) from None
+            raise self.provider.attributed(error) from None
 
     async def has_blob(self, digest: str) -> bool:
         """Whether it holds the file with this digest (``sha256:…``)."""
@@ -91,7 +91,7 @@ class OllamaServer:
         try:
             answer = await self.provider.client.fetch(request)
         except GatewayError as error:
-            raise self.provider.worded(error) from None
+            raise self.provider.attributed(error) from None
         return answer.status == 200
 
     async def upload(self, digest: str, size: int | None, pieces: AsyncIterable[bytes]) -> int:
@@ -102,7 +102,7 @@ class OllamaServer:
             answer = await self.provider.client.upload(request, size, pieces)
             self._check(answer.status, answer.headers, answer.body)
         except GatewayError as error:
-            raise self.provider.worded(error) from None
+            raise self.provider.attributed(error) from None
         return answer.status
 
     def _patient(self) -> Timeouts:

@@ -13,7 +13,7 @@ FIRST: dict[str, Any] = {"id": "c", "model": "m", "choices": [{"index": 0, "delt
 
 
 def chunk(*calls: dict[str, Any]) -> bytes:
-    body = {"id": "c", "kept": 1, "choices": [{"index": 0, "delta": {"tool_calls": list(calls)}}]}
+    body = {"id": "c", "other": 1, "choices": [{"index": 0, "delta": {"tool_calls": list(calls)}}]}
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
@@ -42,11 +42,11 @@ def test_each_piece_gets_the_number_of_its_call(size: int) -> None:
         (0, "1}"),
         (1, '{"y":2}'),
     ]
-    assert chunks[1]["kept"] == 1
+    assert chunks[1]["other"] == 1
     assert out.endswith(b"data: [DONE]\n\n")
 
 
-def test_what_holds_no_call_is_not_touched() -> None:
+def test_events_without_calls_are_not_changed() -> None:
     inspector = NumberingInspector("Cerebras", drop_usage=False)
-    said = b'data: {"id":"c", "choices":[{"index":0,"delta":{"content":"\\"tool_calls\\""}}]}\n\n'
-    assert inspector.feed(said) == said
+    data = b'data: {"id":"c", "choices":[{"index":0,"delta":{"content":"\\"tool_calls\\""}}]}\n\n'
+    assert inspector.feed(data) == data

@@ -7,10 +7,7 @@ import pytest
 
 from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import OpenAIBack, Quirks
-from trunkline.dialects.openai.inspect import StreamInspector, WholeInspector
-from trunkline.dialects.openai.parse import summarize_chat, summarize_embedding
-from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
-from trunkline.errors import UNSUPPORTED, UPSTREAM_RATE_LIMIT, CallerError
+from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
     CanonicalRequest,
@@ -21,7 +18,6 @@ from trunkline.model import (
     Format,
     Image,
     Message,
-    Operation,
     Part,
     Reasoning,
     Sampling,
@@ -36,33 +32,31 @@ from trunkline.model import (
 BACK = OpenAIBack(Quirks(name="Acme"))
 HI = Message(role="user", parts=(Text(text="Hi"),))
 F = Tool(name="f", parameters={"type": "object"})
-KNOBS = Sampling(top_k=4, min_p=0.1, repetition_penalty=1.1, max_tokens=9)
-
-encode = msgspec.json.encode
+EXTRA = Sampling(top_k=4, min_p=0.1, repetition_penalty=1.1, max_tokens=9)
 
 
 def render(
-    canonical: CanonicalRequest,
+    request: CanonicalRequest,
     quirks: Quirks | None = None,
     stream: bool = False,
     defaults: RequestDefaults = NO_DEFAULTS,
 ) -> Any:
     back = OpenAIBack(quirks) if quirks else BACK
-    return msgspec.json.decode(back.render(canonical, "up", stream, defaults))
+    return msgspec.json.decode(back.render(request, "up", stream, defaults))
 
 
 def chat(*messages: Message, **fields: Any) -> ChatRequest:
     return ChatRequest(model="m", messages=messages or (HI,), **fields)
 
 
-ASKED: dict[str, tuple[CanonicalRequest, dict[str, Any]]] = {
+RENDERED: dict[str, tuple[CanonicalRequest, dict[str, Any]]] = {
     "chat": (chat(), {"messages": [{"role": "user", "content": "Hi"}]}),
-    "chat, knobs": (
+    "chat, sampling": (
         chat(sampling=Sampling(temperature=0, n=2, stop=("a",), seed=1, logprobs=True, top_logprobs=2)),
         {"temperature": 0.0, "n": 2, "stop": ["a"], "seed": 1, "logprobs": True, "top_logprobs": 2},
     ),
-    "chat, common knobs of servers": (
-        chat(sampling=KNOBS),
+    "chat, sampling fields of other servers": (
+        chat(sampling=EXTRA),
         {"top_k": 4, "min_p": 0.1, "repetition_penalty": 1.1, "max_tokens": 9},
     ),
     "chat, tools": (
@@ -108,16 +102,16 @@ ASKED: dict[str, tuple[CanonicalRequest, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", ASKED)
-def test_what_is_asked(case: str) -> None:
-    canonical, expected = ASKED[case]
-    if isinstance(canonical, ChatRequest):
+@pytest.mark.parametrize("case", RENDERED)
+def test_rendered_bodies(case: str) -> None:
+    request, expected = RENDERED[case]
+    if isinstance(request, ChatRequest):
         expected = {"messages": [{"role": "user", "content": "Hi"}]} | expected
-    assert render(canonical) == {"model": "up"} | expected
+    assert render(request) == {"model": "up"} | expected
 
 
-def _rest(told: dict[str, Any]) -> dict[str, Any]:
-    return {name: told[name] for name in told if name not in ("model", "messages", "prompt", "input")}
+def _rest(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: body[name] for name in body if name not in ("model", "messages", "prompt", "input")}
 
 
 PLAIN = Quirks(max_tokens_field="max_completion_tokens", extra_sampling=frozenset())
@@ -127,9 +121,9 @@ OBJECT = Quirks(reasoning="object")
 @pytest.mark.parametrize(
     ("quirks", "canonical", "expected"),
     [
-        (PLAIN, chat(sampling=KNOBS), {"max_completion_tokens": 9}),
-        (PLAIN, CompletionRequest(model="m", prompts=("p",), sampling=KNOBS), {"max_tokens": 9}),
-        (Quirks(extra_sampling=frozenset({"top_k"})), chat(sampling=KNOBS), {"top_k": 4, "max_tokens": 9}),
+        (PLAIN, chat(sampling=EXTRA), {"max_completion_tokens": 9}),
+        (PLAIN, CompletionRequest(model="m", prompts=("p",), sampling=EXTRA), {"max_tokens": 9}),
+        (Quirks(extra_sampling=frozenset({"top_k"})), chat(sampling=EXTRA), {"top_k": 4, "max_tokens": 9}),
         (Quirks(reasoning="none"), chat(reasoning=Reasoning(effort="low")), {}),
         (Quirks(), chat(reasoning=Reasoning(max_tokens=5)), {}),
         (OBJECT, chat(reasoning=Reasoning(effort="max")), {"reasoning": {"effort": "xhigh"}}),
@@ -145,43 +139,43 @@ def test_quirks(quirks: Quirks, canonical: CanonicalRequest, expected: dict[str,
     assert _rest(render(canonical, quirks)) == expected
 
 
-@pytest.mark.parametrize("ask_usage", [True, False])
-def test_a_stream_asks_for_usage_where_it_must_be_asked_for(ask_usage: bool) -> None:
-    told = render(chat(), Quirks(usage_on_request=ask_usage), stream=True)
-    assert told["stream"] is True
-    assert told.get("stream_options") == ({"include_usage": True} if ask_usage else None)
+@pytest.mark.parametrize("on_request", [True, False])
+def test_a_stream_asks_for_usage_where_it_must_be_asked_for(on_request: bool) -> None:
+    body = render(chat(), Quirks(usage_on_request=on_request), stream=True)
+    assert body["stream"] is True
+    assert body.get("stream_options") == ({"include_usage": True} if on_request else None)
 
 
 def test_earlier_reasoning_goes_back_where_it_is_taken() -> None:
-    said = Message(role="assistant", parts=(Thinking(text="H"), Thinking(text="m"), Text(text="Hello")))
-    assert render(chat(said))["messages"] == [{"role": "assistant", "content": "Hello"}]
-    told = render(chat(said), Quirks(history_reasoning_field="reasoning"))["messages"]
-    assert told == [{"role": "assistant", "content": "Hello", "reasoning": "Hm"}]
+    assistant = Message(role="assistant", parts=(Thinking(text="H"), Thinking(text="m"), Text(text="Hello")))
+    assert render(chat(assistant))["messages"] == [{"role": "assistant", "content": "Hello"}]
+    messages = render(chat(assistant), Quirks(history_reasoning_field="reasoning"))["messages"]
+    assert messages == [{"role": "assistant", "content": "Hello", "reasoning": "Hm"}]
 
 
-def test_lost_tool_ids_are_paired_again() -> None:
+def test_lost_tool_ids_are_matched_again() -> None:
     """Two calls of one tool, without ids, each with its own result."""
     call = ToolCall(id=None, name="f", arguments="{}")
     result = Message(role="tool", parts=(ToolResult(id=None, name="f", parts=(Text(text="4"),)),))
-    told = render(chat(HI, Message(role="assistant", parts=(call, call)), result, result))["messages"]
-    made = [each["id"] for each in told[1]["tool_calls"]]
+    messages = render(chat(HI, Message(role="assistant", parts=(call, call)), result, result))["messages"]
+    made = [each["id"] for each in messages[1]["tool_calls"]]
     assert len(set(made)) == 2
-    assert [each["tool_call_id"] for each in told[2:]] == made
-    assert told[1]["content"] is None
+    assert [each["tool_call_id"] for each in messages[2:]] == made
+    assert messages[1]["content"] is None
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("text", "content"),
     [("No such city", "Error: No such city"), ("Error 404", "Error 404"), ("", "Error")],
 )
-def test_a_result_that_is_an_error_says_so(said: str, told: str) -> None:
-    result = ToolResult(id="a", parts=(Text(text=said),), is_error=True)
+def test_a_result_that_is_an_error_says_so(text: str, content: str) -> None:
+    result = ToolResult(id="a", parts=(Text(text=text),), is_error=True)
     messages = render(chat(HI, Message(role="tool", parts=(result,))))["messages"]
-    assert messages[1]["content"] == told
+    assert messages[1]["content"] == content
 
 
 @pytest.mark.parametrize(
-    ("after", "told"),
+    ("after", "expected"),
     [
         ((), [{"role": "user", "content": []}]),
         ((HI,), [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]),
@@ -209,7 +203,7 @@ def test_a_result_that_is_an_error_says_so(said: str, told: str) -> None:
     ids=["nothing", "words", "parts", "an answer"],
 )
 def test_images_that_tools_returned_follow_all_results(
-    after: tuple[Message, ...], told: list[dict[str, Any]]
+    after: tuple[Message, ...], expected: list[dict[str, Any]]
 ) -> None:
     calls = tuple(ToolCall(id=each, name=f"see_{each}", arguments="{}") for each in "abc")
     results = (
@@ -226,7 +220,7 @@ def test_images_that_tools_returned_follow_all_results(
     ]
     shown = messages[5]["content"][:4]
     del messages[5]["content"][:4]
-    assert messages[5:] == told
+    assert messages[5:] == expected
     assert shown == [
         {"type": "text", "text": "Returned by the tool see_a:"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
@@ -277,7 +271,9 @@ def test_content_without_a_field_is_refused(canonical: CanonicalRequest) -> None
     assert (caught.value.kind, caught.value.status) == (UNSUPPORTED, 400)
 
 
-FILLS = RequestDefaults(temperature=0.5, max_tokens=7, fields={"keep_alive": "5m"}, drop=frozenset({"user"}))
+DEFAULTS = RequestDefaults(
+    temperature=0.5, max_tokens=7, fields={"keep_alive": "5m"}, drop=frozenset({"user"})
+)
 
 
 @pytest.mark.parametrize(
@@ -299,110 +295,9 @@ FILLS = RequestDefaults(temperature=0.5, max_tokens=7, fields={"keep_alive": "5m
         (EmbeddingRequest(model="m", inputs=("a",), user="u"), {"keep_alive": "5m"}),
     ],
 )
-def test_fills_go_where_the_request_is_open(canonical: CanonicalRequest, expected: dict[str, Any]) -> None:
+def test_defaults_go_where_the_request_is_open(canonical: CanonicalRequest, expected: dict[str, Any]) -> None:
     """Whether it is rendered, or was such a body already and passes through."""
-    assert _rest(render(canonical, PLAIN, defaults=FILLS)) == expected
+    assert _rest(render(canonical, PLAIN, defaults=DEFAULTS)) == expected
     body = OpenAIBack(PLAIN).render(canonical, "m", False, NO_DEFAULTS)
     summary = RequestSummary(model="m", stream=False)
-    assert _rest(msgspec.json.decode(OpenAIBack(PLAIN).patch(body, summary, "up", FILLS))) == expected
-
-
-def test_a_body_that_needs_nothing_goes_on_as_it_is() -> None:
-    body = b'{ "model":"up",  "messages":[{"role":"user"}] ,"stream":false}'
-    assert BACK.patch(body, summarize_chat(body), "up", NO_DEFAULTS) is body
-    asked = b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}'
-    assert BACK.patch(asked, summarize_chat(asked), "up", NO_DEFAULTS) is asked
-    plain = b'{"model":"up","messages":[1],"stream":true}'
-    quiet = OpenAIBack(Quirks(usage_on_request=False))
-    assert quiet.patch(plain, summarize_chat(plain), "up", NO_DEFAULTS) is plain
-
-
-REWRITES: dict[str, tuple[bytes, RequestDefaults, bytes]] = {
-    "the model": (
-        b'{"x":[1, 2 ,{"y":1.0}],"model":"openai/m","messages":[ {"a" : "\\u00e9"} ]}',
-        NO_DEFAULTS,
-        b'{"x":[1, 2 ,{"y":1.0}],"model":"up","messages":[ {"a" : "\\u00e9"} ]}',
-    ),
-    "no model": (b'{"messages":[1]}', NO_DEFAULTS, b'{"messages":[1],"model":"up"}'),
-    "usage asked for": (
-        b'{"model":"up","messages":[1],"stream":true}',
-        NO_DEFAULTS,
-        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
-    ),
-    "usage asked for, other options kept": (
-        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"x":1}}',
-        NO_DEFAULTS,
-        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"x":1,"include_usage":true}}',
-    ),
-    "usage refused": (
-        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":false}}',
-        NO_DEFAULTS,
-        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
-    ),
-    "options null": (
-        b'{"model":"up","messages":[1],"stream":true,"stream_options":null}',
-        NO_DEFAULTS,
-        b'{"model":"up","messages":[1],"stream":true,"stream_options":{"include_usage":true}}',
-    ),
-    "fills": (
-        b'{"model":"up","messages":[1],"temperature":null}',
-        RequestDefaults(temperature=0.5, max_tokens=7),
-        b'{"model":"up","messages":[1],"temperature":0.5,"max_tokens":7}',
-    ),
-    "fills, already said by another name": (
-        b'{"model":"up","messages":[1],"max_completion_tokens":3,"temperature":0}',
-        RequestDefaults(temperature=0.5, max_tokens=7),
-        b'{"model":"up","messages":[1],"max_completion_tokens":3,"temperature":0}',
-    ),
-    "fills, said to be open": (
-        b'{"model":"up","messages":[1],"max_tokens":-1}',
-        RequestDefaults(max_tokens=7),
-        b'{"model":"up","messages":[1],"max_tokens":7}',
-    ),
-    "fills, said to be open by another name": (
-        b'{"model":"up","messages":[1],"max_completion_tokens":-1}',
-        RequestDefaults(max_tokens=7),
-        b'{"model":"up","messages":[1],"max_tokens":7}',
-    ),
-    "drop": (
-        b'{"model":"up","messages":[1],"logit_bias":{"1":2},"user":"u"}',
-        RequestDefaults(drop=frozenset({"logit_bias", "seed"})),
-        b'{"model":"up","messages":[1],"user":"u"}',
-    ),
-}
-
-
-@pytest.mark.parametrize("case", REWRITES)
-def test_a_body_is_changed_only_where_it_must(case: str) -> None:
-    body, defaults, expected = REWRITES[case]
-    assert BACK.patch(body, summarize_chat(body), "up", defaults) == expected
-
-
-@pytest.mark.parametrize(
-    ("endpoints", "operation", "path"),
-    [
-        (None, "chat", "/chat/completions"),
-        (None, "completions", "/completions"),
-        (None, "embeddings", "/embeddings"),
-        ({"chat": "/c"}, "chat", "/c"),
-        ({"chat": "/c"}, "embeddings", None),
-    ],
-)
-def test_targets(endpoints: dict[Operation, str] | None, operation: Operation, path: str | None) -> None:
-    quirks = Quirks() if endpoints is None else Quirks(endpoints=endpoints)
-    assert OpenAIBack(quirks).target(operation, None) == path
-
-
-def test_readers_and_scanners_fit_what_was_asked() -> None:
-    assert type(BACK.reader(chat(), True)) is StreamReader
-    assert type(BACK.reader(chat(), False)) is WholeReader
-    assert type(BACK.reader(EmbeddingRequest(model="m", inputs=("a",)), False)) is EmbeddingReader
-    body = encode({"messages": [1], "stream": True})
-    assert type(BACK.inspector("chat", summarize_chat(body))) is StreamInspector
-    assert type(BACK.inspector("embeddings", summarize_embedding(b'{"input":"a"}'))) is WholeInspector
-    error = BACK.read_error(429, [(b"retry-after", b"3")], b'{"error":{"message":"Slow"}}')
-    assert (error.kind, error.message, error.retry_after) == (
-        UPSTREAM_RATE_LIMIT,
-        "Acme answered 429: Slow",
-        3,
-    )
+    assert _rest(msgspec.json.decode(OpenAIBack(PLAIN).patch(body, summary, "up", DEFAULTS))) == expected
