@@ -119,6 +119,7 @@ async def test_sigterm_loses_nothing(tmp_path: Path, mock: MockUpstream) -> None
     assert list((tmp_path / "trunkline-ledger").iterdir()) == []
 
 
+@pytest.mark.long
 async def test_kill_twenty_times_loses_at_most_the_last_tenth_of_a_second(
     tmp_path: Path, mock: MockUpstream
 ) -> None:
@@ -185,6 +186,7 @@ async def test_what_was_reserved_when_killed_is_free_after(tmp_path: Path, mock:
             assert (await client.post(url, content=BODY)).status_code == 200
 
 
+@pytest.mark.long
 async def test_postgresql_away_for_half_a_minute(
     tmp_path: Path, mock: MockUpstream, postgres: Postgres
 ) -> None:
