@@ -93,9 +93,12 @@ install-dev: $(VENV)/.has-dev ## Set up everything: gateway, tests, engine, lint
 
 # ------------------------------------------------------------------------------------------ checking
 
+# One process more than cores (tests/conftest.py); one that has nothing left to do takes tests from another.
+PARALLEL = -n auto --maxprocesses 9 --dist worksteal
+
 .PHONY: test
 test: $(VENV)/.has-test ## Run the tests
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS) $(COVERAGE)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS) $(COVERAGE)
 
 .PHONY: test-cov
 test-cov: COVERAGE = --cov
@@ -103,7 +106,7 @@ test-cov: test ## Run the tests and measure which branches they take
 
 .PHONY: test-full
 test-full: $(VENV)/.has-test ## Generate 2,500 examples for each property of the dialects, instead of 100
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --hypothesis-profile=full tests/dialects $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile=full tests/dialects $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.has-dev ## Check style, formatting and who may import whom

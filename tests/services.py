@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 START_S = 60.0
+OUTSIDE = dict(os.environ)
+"""The environment that the tests were started in, for package managers: proxies and authorities are in it."""
 
 
 def free_port() -> int:

@@ -119,6 +119,7 @@ async def test_sigterm_loses_nothing(tmp_path: Path, mock: MockUpstream) -> None
     assert list((tmp_path / "trunkline-ledger").iterdir()) == []
 
 
+@pytest.mark.long
 async def test_kill_twenty_times_loses_at_most_the_last_tenth_of_a_second(
     tmp_path: Path, mock: MockUpstream
 ) -> None:
@@ -128,9 +129,9 @@ async def test_kill_twenty_times_loses_at_most_the_last_tenth_of_a_second(
     port = free_port()
     for number in range(20):
         with running(tmp_path, mock, port) as process:
-            traffic = Traffic(port, f"r{number}", pause=0.004)
-            traffic.start(4)
-            await finished(traffic, 150 + 17 * number)
+            traffic = Traffic(port, f"r{number}", pause=0.01)
+            traffic.start(4)  # about 350 a second
+            await finished(traffic, 60 + 7 * number)
             process.popen.kill()
             killed = time.monotonic()
             process.popen.wait()
@@ -185,6 +186,7 @@ async def test_what_was_reserved_when_killed_is_free_after(tmp_path: Path, mock:
             assert (await client.post(url, content=BODY)).status_code == 200
 
 
+@pytest.mark.long
 async def test_postgresql_away_for_half_a_minute(
     tmp_path: Path, mock: MockUpstream, postgres: Postgres
 ) -> None:
@@ -192,9 +194,9 @@ async def test_postgresql_away_for_half_a_minute(
     url = postgres.database()
     Store(url).close()
     with running(tmp_path, mock, free_port(), DATABASE_URL=url) as process:
-        traffic = Traffic(process.port, "p", pause=0.01)
-        traffic.start(6)  # about 500 a second
-        await finished(traffic, 500)
+        traffic = Traffic(process.port, "p", pause=0.03)
+        traffic.start(6)  # about 180 a second
+        await finished(traffic, 180)
         before = _resident(process.popen.pid)
         postgres.stop()
         stopped = time.monotonic()
