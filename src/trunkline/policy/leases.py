@@ -1,10 +1,10 @@
 """Limits and budgets that several nodes share: counters that lease small slices from a common store.
 
-What one node has leased is not available to the others, so nothing is granted twice: together the nodes never grant
-more than the limit. What lies idle at a node (at most a slice: a hundredth of the limit, or one request) is
-returned after a second. A request that finds enough leased touches memory only. Otherwise it waits for one
-round trip to the store. What a dead node had leased becomes free again when the node has not been heard of
-for some seconds.
+What one node has leased is not available to the others, so nothing is granted twice: together the nodes never
+grant more than the limit. What lies idle at a node (at most a slice: a hundredth of the limit, or one
+request) is returned after a second. A request that finds enough leased touches memory only. Otherwise it
+waits for one round trip to the store. What a dead node had leased becomes free again when the node has not
+been heard of for some seconds.
 
 While the store is unavailable, each node either refuses what is limited, or grants a configured share of
 every limit and of what was left of every budget.
@@ -366,7 +366,7 @@ class SharedBudgetCounter(BudgetCounter):
         self._made_for = rule
         self.known = False
         self._begin = begin
-        self._name = f"purse:{rule.counter_key.text}:{begin}"  # nodes of older versions use this name too
+        self._name = f"purse:{rule.counter_key.text}:{begin}"  # this name is in the store, and must stay
         self._is_concurrency = rule.budget is None
         self._credit = 0
         """What this node has leased and not granted."""
