@@ -366,7 +366,7 @@ class SharedBudgetCounter(BudgetCounter):
         self._made_for = rule
         self.known = False
         self._begin = begin
-        self._name = f"purse:{rule.counter_key.text}:{begin}"  # nodes of older versions use this name too
+        self._name = f"purse:{rule.counter_key.text}:{begin}"  # this name is in the store, and must stay
         self._is_concurrency = rule.budget is None
         self._credit = 0
         """What this node has leased and not granted."""
