@@ -16,6 +16,8 @@ PORT ?= 8000
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 unexport PIP_CONSTRAINT PIP_PREFIX PIP_PYTHON PIP_REQUIREMENT PIP_ROOT PIP_TARGET
 unexport UV_BUILD_CONSTRAINT UV_CONSTRAINT UV_EXCLUDE_NEWER UV_OVERRIDE UV_SYSTEM_PYTHON
+# Without compiled modules a gateway takes four times as long to start, and the tests start a hundred of them.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 export PIP_REQUIRE_HASHES := 0
@@ -31,6 +33,7 @@ $(BIN)/python:
 	@for python in $(PYTHON); do \
 	  if $$python -c '$(PROBE)' >/dev/null 2>&1; then \
 	    echo "Making $(VENV) with $$($$python --version) ..."; \
+	    rm -f $(VENV)/.has-*; \
 	    exec $$python -m venv $(VENV); \
 	  fi; \
 	done; \
@@ -51,15 +54,25 @@ define pip-install
 	fi
 endef
 
-# One stamp for each file of pins; the package itself is linked in, so that a change of it needs no install.
+# One stamp for each file of pins, older than none of them and than its Python, so that a Python that was replaced
+# gets everything again. The package itself is linked in: a change of it needs no install.
 # The files are complete, so nothing is resolved (--no-deps): pip before 23.3 takes an extra of a package, such
 # as coverage[toml], for another project than the pinned one, and fails in hash mode as soon as a newer release
-# of it exists. `pip check` then proves that nothing is missing and nothing disagrees.
-$(VENV)/.has-%: requirements/%.txt requirements/build.txt pyproject.toml | $(BIN)/python
+# of it exists. `pip check` then proves that nothing is missing and nothing disagrees; a .venv made by uv has no
+# pip, so uv is asked there.
+define check-installed
+	if $(BIN)/python -m pip --version >/dev/null 2>&1; then set -- $(BIN)/python -m pip check; \
+	else set -- uv pip check --python $(BIN)/python; fi; \
+	"$$@" >/dev/null 2>&1 || "$$@" || { \
+	  echo "What is installed in $(VENV) does not fit together. Remove $(VENV) to set it up anew." >&2; exit 1; \
+	}
+endef
+
+$(VENV)/.has-%: requirements/%.txt requirements/build.txt pyproject.toml $(BIN)/python
 	@echo "Installing requirements/$*.txt into $(VENV) ..."
 	@$(call pip-install,--no-deps --require-hashes -r requirements/build.txt -r requirements/$*.txt)
 	@$(call pip-install,--no-deps --no-build-isolation --editable .)
-	@$(BIN)/python -m pip check >/dev/null || $(BIN)/python -m pip check
+	@$(call check-installed)
 	@touch $@
 
 # ------------------------------------------------------------------------------------------- running
@@ -80,9 +93,12 @@ install-dev: $(VENV)/.has-dev ## Set up everything: gateway, tests, engine, lint
 
 # ------------------------------------------------------------------------------------------ checking
 
+# One process more than cores (tests/conftest.py); one that has nothing left to do takes tests from another.
+PARALLEL = -n auto --maxprocesses 9 --dist worksteal
+
 .PHONY: test
 test: $(VENV)/.has-test ## Run the tests
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS) $(COVERAGE)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS) $(COVERAGE)
 
 .PHONY: test-cov
 test-cov: COVERAGE = --cov
@@ -90,7 +106,7 @@ test-cov: test ## Run the tests and measure which branches they take
 
 .PHONY: test-full
 test-full: $(VENV)/.has-test ## Generate 2,500 examples for each property of the dialects, instead of 100
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --hypothesis-profile=full tests/dialects $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile=full tests/dialects $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.has-dev ## Check style, formatting and who may import whom

@@ -1,8 +1,8 @@
 """How long requests wait on a fleet of Ollama servers, by strategy: a simulation that drives the router.
 
-The servers are simulated, with a clock of their own; the pools, strategies, breakers and predictions are the
-gateway's. Each server works on one request at a time, in order of arrival, and has memory for some models;
-one that is not loaded is loaded first, in place of the one that was not used for longest.
+The servers and the clock are simulated. The pools, strategies, circuit breakers and latency predictors are
+the gateway's own. Each server works on one request at a time, in order of arrival, and has memory for some
+models. A model that is not loaded is loaded first, in place of the least recently used one.
 
     python -m bench.fleet              # the table
     python -m bench.fleet --seeds 5    # fewer seeds, sooner
@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.prediction import PredictedRequest
-from trunkline.routing.resolve import Rules
+from trunkline.routing.latency_predictor import PredictedRequest
+from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 from trunkline.routing.strategies import SelectionContext
 
@@ -32,43 +32,45 @@ GIB: Final = 1024**3
 
 
 class Model(NamedTuple):
-    """One model: what it really costs, and what its size says."""
+    """One model: the seconds that it really takes, and the size that its load time is estimated from."""
 
     name: str
     service_s: float
     load_s: float
     size: int
     share: float
-    """Of all requests."""
+    """Its share of all requests."""
 
 
 class Scenario(NamedTuple):
-    """A fleet and what is asked of it."""
+    """A fleet and the requests that it gets."""
 
     name: str
     models: Sequence[Model]
     servers: int
     memory: int
-    """Models that fit into a server's memory."""
+    """The number of models that fit into a server's memory."""
     per_second: float
     requests: int
     warm: bool = False
-    """Every server begins with its memory full of the first models."""
+    """Whether every server begins with its memory full of the first models."""
     speeds: Sequence[float] = ()
-    """How much slower each server is; 1 where it is not said."""
+    """The factor by which each server is slower; 1 without an entry."""
 
 
-def _models(count: int, *, service: float, load: float, skew: float = 0.0, lie: float = 1.0) -> list[Model]:
+def _models(
+    count: int, *, service: float, load: float, skew: float = 0.0, size_error: float = 1.0
+) -> list[Model]:
     shares = [1.0 / (rank + 1) ** skew for rank in range(count)]
     return [
         Model(
-            f"model-{at}:latest",
-            service * (0.6 + 0.8 * (at % 3) / 2),
+            f"model-{number}:latest",
+            service * (0.6 + 0.8 * (number % 3) / 2),
             load,
-            int(load * lie * 1e9),
+            int(load * size_error * 1e9),
             share / sum(shares),
         )
-        for at, share in enumerate(shares)
+        for number, share in enumerate(shares)
     ]
 
 
@@ -93,7 +95,7 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "wrong estimates",
-        _models(4, service=2.0, load=15.0, lie=0.1),
+        _models(4, service=2.0, load=15.0, size_error=0.1),
         servers=4,
         memory=3,
         per_second=1.0,
@@ -106,9 +108,9 @@ SCENARIOS: Final = (
 class Machine:
     """One simulated server."""
 
-    def __init__(self, scenario: Scenario, at: int) -> None:
-        self.upstream = Upstream(name=f"gpu{at}", url="")
-        self.speed = scenario.speeds[at] if scenario.speeds else 1.0
+    def __init__(self, scenario: Scenario, number: int) -> None:
+        self.upstream = Upstream(name=f"gpu{number}", url="")
+        self.speed = scenario.speeds[number] if scenario.speeds else 1.0
         self.memory = scenario.memory
         self.loaded: OrderedDict[str, None] = OrderedDict()
         self.queue: deque[Task] = deque()
@@ -118,19 +120,19 @@ class Machine:
                 self.loaded[model.name] = None
 
     def seconds(self, model: Model, rng: random.Random) -> float:
-        """What the next request takes here, its model's loading included."""
-        took = model.service_s * self.speed * (0.5 + rng.random())
+        """The seconds that the next request takes here, including the loading of its model."""
+        seconds = model.service_s * self.speed * (0.5 + rng.random())
         if model.name not in self.loaded:
-            took += model.load_s * self.speed
+            seconds += model.load_s * self.speed
             while len(self.loaded) >= self.memory:
                 self.loaded.popitem(last=False)
         self.loaded[model.name] = None
         self.loaded.move_to_end(model.name)
-        return took
+        return seconds
 
 
 class Task(NamedTuple):
-    """One request on its way."""
+    """One request in a server's queue."""
 
     arrived: float
     model: Model
@@ -139,7 +141,7 @@ class Task(NamedTuple):
 
 
 class Fleet:
-    """The provider that the router sees: what it believes to be loaded is what it was last told."""
+    """The provider that the router has: what it takes to be loaded is what its servers last answered."""
 
     name = kind = "ollama"
     local = True
@@ -149,27 +151,27 @@ class Fleet:
     max_retries = 0
 
     def __init__(self, scenario: Scenario) -> None:
-        self.machines = [Machine(scenario, at) for at in range(scenario.servers)]
+        self.machines = [Machine(scenario, number) for number in range(scenario.servers)]
         self.upstreams = [machine.upstream for machine in self.machines]
         self.by_name = {machine.upstream.name: machine for machine in self.machines}
-        self.believed = {machine.upstream.name: set(machine.loaded) for machine in self.machines}
+        self.last_known = {machine.upstream.name: set(machine.loaded) for machine in self.machines}
         self._scenario = scenario
 
     def supports(self, operation: str) -> bool:
-        """Everything."""
+        """Every operation is supported."""
         return True
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
-        """As far as the last look told."""
-        return model in self.believed[upstream.name]
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
+        """Whether the model was loaded when the server was last asked."""
+        return model in self.last_known[upstream.name]
 
-    def look(self, upstream: Upstream) -> None:
-        """What ``/api/ps`` tells."""
-        self.believed[upstream.name] = set(self.by_name[upstream.name].loaded)
+    def refresh_loaded(self, upstream: Upstream) -> None:
+        """Ask the server what it has loaded, as ``/api/ps`` does."""
+        self.last_known[upstream.name] = set(self.by_name[upstream.name].loaded)
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
-        """The same, as the router asks for it."""
-        self.look(upstream)
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
+        """The same in the form that the router calls."""
+        self.refresh_loaded(upstream)
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """All models are on every server's disk."""
@@ -177,18 +179,18 @@ class Fleet:
 
 
 def simulate(scenario: Scenario, strategy: str, seed: int) -> list[float]:
-    """Seconds from arrival to the whole answer, of every request."""
+    """The seconds from arrival to the whole answer, of every request."""
     rng = random.Random(seed)
     fleet = Fleet(scenario)
     providers: Any = {"ollama": fleet}
     catalog = Catalog(providers)
     asyncio.run(catalog.refresh())
-    router = Router(providers, catalog, Rules(preferred="ollama", strategies={"ollama": strategy}))
-    took: list[float] = []
+    router = Router(providers, catalog, RoutingRules(preferred="ollama", strategies={"ollama": strategy}))
+    latencies: list[float] = []
     events: list[tuple[float, int, Callable[[float], None]]] = []
     count = 0
 
-    def at(when: float, what: Callable[[float], None]) -> None:
+    def schedule(when: float, what: Callable[[float], None]) -> None:
         nonlocal count
         count += 1
         heapq.heappush(events, (when, count, what))
@@ -197,13 +199,13 @@ def simulate(scenario: Scenario, strategy: str, seed: int) -> list[float]:
         def run(now: float) -> None:
             candidate = router.pool(model.name, "chat").pick(SelectionContext(now))
             assert candidate is not None
-            candidate.state.gate.in_flight += 1
+            candidate.acquire()
             predicted = None
             if candidate.predictor is not None:
                 predicted = candidate.predictor.begin(
-                    candidate.model, candidate.resident, candidate.size, now
+                    candidate.model, candidate.is_loaded, candidate.size, now
                 )
-            fleet.believed[candidate.upstream.name].add(candidate.model)
+            fleet.last_known[candidate.upstream.name].add(candidate.model)
             machine = fleet.by_name[candidate.upstream.name]
             machine.queue.append(Task(now, model, candidate, predicted))
             if not machine.busy:
@@ -214,15 +216,15 @@ def simulate(scenario: Scenario, strategy: str, seed: int) -> list[float]:
     def begin(machine: Machine, now: float) -> None:
         machine.busy = True
         task = machine.queue.popleft()
-        at(now + machine.seconds(task.model, rng), lambda then: end(machine, task, then))
+        schedule(now + machine.seconds(task.model, rng), lambda then: end(machine, task, then))
 
     def end(machine: Machine, task: Task, now: float) -> None:
-        took.append(now - task.arrived)
-        task.candidate.state.gate.in_flight -= 1
+        latencies.append(now - task.arrived)
+        task.candidate.release()
         if task.candidate.predictor is not None and task.predicted is not None:
             task.candidate.predictor.end(task.predicted, True, now)
             if task.predicted.cold:
-                fleet.look(machine.upstream)
+                fleet.refresh_loaded(machine.upstream)
         machine.busy = False
         if machine.queue:
             begin(machine, now)
@@ -231,21 +233,21 @@ def simulate(scenario: Scenario, strategy: str, seed: int) -> list[float]:
     for _ in range(scenario.requests):
         when += rng.expovariate(scenario.per_second)
         model = rng.choices(scenario.models, [each.share for each in scenario.models])[0]
-        at(when, arrive(model))
+        schedule(when, arrive(model))
     while events:
         now, _, what = heapq.heappop(events)
         what(now)
-    return took
+    return latencies
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which ``share`` of them lie."""
+    """The value below which this share of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def p95(scenario: Scenario, strategy: str, seeds: int) -> float:
-    """The 95th percentile of all requests of all seeds together, in seconds."""
+    """The 95th percentile of the latencies of all seeds together, in seconds."""
     return percentile([each for seed in range(seeds) for each in simulate(scenario, strategy, seed)], 0.95)
 
 

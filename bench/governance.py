@@ -23,7 +23,7 @@ from bench.machine import choose_cores, on_core, spent
 from bench.rig import _answers, _free_ports
 from bench.wrk import flood
 from trunkline.server.app.run import run
-from trunkline.settings import Settings, resolve_exposure
+from trunkline.settings import Settings, exposure
 
 SECONDS: Final = 2
 ROUNDS: Final = 15
@@ -50,7 +50,7 @@ def serve(kind: str, folder: Path, port: int, upstream: int) -> None:
     }
     if kind == "none":
         settings = Settings.model_validate({**shared, "development_mode": True, "require_auth": False})
-        run(settings, resolve_exposure(settings, has_keys=False))
+        run(settings, exposure(settings, has_keys=False))
         return
     governed = {
         "allowed_api_keys": (KEY,),
@@ -59,7 +59,7 @@ def serve(kind: str, folder: Path, port: int, upstream: int) -> None:
         "budgets": [{"key": "*", "usd": 10**6, "per": "month"}],
     }
     settings = Settings.model_validate(shared | governed)
-    run(settings, resolve_exposure(settings, has_keys=True), ledger=Ledger(url, folder / "ledger"))
+    run(settings, exposure(settings, has_keys=True), ledger=Ledger(url, folder / "ledger"))
 
 
 @contextmanager

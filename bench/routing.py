@@ -1,4 +1,4 @@
-"""What a choice costs: resolving names among 10,000 models, picking among 200 upstreams by every strategy.
+"""What routing costs: resolving a name among 10,000 models, and selecting one of 200 upstreams.
 
 python -m bench.routing
 """
@@ -13,7 +13,7 @@ from typing import Any, Final
 from trunkline.model import Operation
 from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.resolve import Rules
+from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 from trunkline.routing.strategies import STRATEGIES, SelectionContext
 
@@ -23,8 +23,8 @@ ROUNDS: Final = 20_000
 OPERATION: Final[Operation] = "chat"
 
 
-class Listed:
-    """A provider that is only names: of its upstreams, and of the models that each of them has."""
+class FakeProvider:
+    """A provider without connections: the names of its upstreams, and of the models that each of them has."""
 
     local = False
     local_only = False
@@ -34,56 +34,56 @@ class Listed:
 
     def __init__(self, name: str, upstreams: int, models: Sequence[str]) -> None:
         self.name = self.kind = name
-        self.upstreams = [Upstream(name=f"{name}-{at}:80", url="") for at in range(upstreams)]
+        self.upstreams = [Upstream(name=f"{name}-{number}:80", url="") for number in range(upstreams)]
         self._models = [ModelInfo(id=model, prices={"prompt": 1e-6, "completion": 2e-6}) for model in models]
 
     def supports(self, operation: str) -> bool:
-        """Everything."""
+        """Every operation is supported."""
         return True
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
-        """Always."""
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
+        """Every model is loaded."""
         return True
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
-        """All of them."""
+        """Every upstream has all models."""
         return self._models
 
 
-def make_router(*listed: Listed, strategy: str = "auto") -> Router:
-    """A router over these providers, who have said what they have."""
-    providers: Any = {each.name: each for each in listed}
+def make_router(*fakes: FakeProvider, strategy: str = "auto") -> Router:
+    """A router over these providers after their discovery; the first one is preferred."""
+    providers: Any = {each.name: each for each in fakes}
     catalog = Catalog(providers)
     asyncio.run(catalog.refresh())
-    first = listed[0].name
-    return Router(providers, catalog, Rules(preferred=first, strategies={first: strategy}))
+    first = fakes[0].name
+    return Router(providers, catalog, RoutingRules(preferred=first, strategies={first: strategy}))
 
 
 def microseconds(work: Callable[[int], object], rounds: int) -> float:
-    """Of one call: the best of five rows of them."""
+    """The microseconds of one call: the best of five rounds."""
     best = float("inf")
     for _ in range(5):
         began = time.perf_counter()
-        for at in range(rounds):
-            work(at)
+        for number in range(rounds):
+            work(number)
         best = min(best, time.perf_counter() - began)
     return best / rounds * 1e6
 
 
 def main() -> None:
     """Print the table."""
-    vendors = [f"vendor-{at % 40}/model-{at}" for at in range(MODELS)]
-    router = make_router(Listed("cloud", 1, vendors), Listed("local", 1, ["llama3.2:latest"]))
-    names = [vendors[at * 7 % MODELS] for at in range(1000)]
+    ids = [f"vendor-{number % 40}/model-{number}" for number in range(MODELS)]
+    router = make_router(FakeProvider("cloud", 1, ids), FakeProvider("local", 1, ["llama3.2:latest"]))
+    names = [ids[number * 7 % MODELS] for number in range(1000)]
     shorts = [name.partition("/")[2] for name in names]
     resolve = router.resolver.resolve
     rows = [
-        ("a name that was asked before", microseconds(lambda at: router.pool(names[0], OPERATION), ROUNDS)),
-        ("a full id, resolved anew", microseconds(lambda at: resolve(names[at % 1000]), ROUNDS)),
-        ("a short name, resolved anew", microseconds(lambda at: resolve(shorts[at % 1000]), ROUNDS)),
+        ("a name that was asked before", microseconds(lambda _: router.pool(names[0], OPERATION), ROUNDS)),
+        ("a full id, resolved anew", microseconds(lambda number: resolve(names[number % 1000]), ROUNDS)),
+        ("a short name, resolved anew", microseconds(lambda number: resolve(shorts[number % 1000]), ROUNDS)),
         (
             "a prefixed name, resolved anew",
-            microseconds(lambda at: resolve(f"cloud/{names[at % 1000]}"), ROUNDS),
+            microseconds(lambda number: resolve(f"cloud/{names[number % 1000]}"), ROUNDS),
         ),
     ]
     print(f"{MODELS} models in the catalog")
@@ -91,9 +91,9 @@ def main() -> None:
         print(f"  {title:<34}{each:8.2f} us")
     print(f"{UPSTREAMS} upstreams of one model")
     for strategy in STRATEGIES:
-        pool = make_router(Listed("fleet", UPSTREAMS, ["m"]), strategy=strategy).pool("m", OPERATION)
+        pool = make_router(FakeProvider("fleet", UPSTREAMS, ["m"]), strategy=strategy).pool("m", OPERATION)
         context = SelectionContext(time.perf_counter(), session=lambda: b"a session")
-        each = microseconds(lambda at, pool=pool, context=context: pool.pick(context), 500)  # type: ignore[misc]
+        each = microseconds(lambda _, pool=pool, context=context: pool.pick(context), 500)  # type: ignore[misc]
         print(f"  {strategy:<34}{each:8.2f} us")
 
 

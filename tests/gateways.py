@@ -16,7 +16,7 @@ from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.server.app.gateway import Gateway
 from trunkline.server.app.run import make_config
-from trunkline.settings import Settings, resolve_exposure
+from trunkline.settings import Settings, exposure
 from trunkline.settings.sections import ProviderConfig
 from trunkline_mock import MockUpstream
 
@@ -50,7 +50,7 @@ def make_gateway(
     settings: Settings, keys: PolicyReader | None = None, ledger: Ledger | None = None
 ) -> Gateway:
     """The parts, put together."""
-    where = resolve_exposure(settings, has_keys=bool(settings.api_keys) or keys is not None)
+    where = exposure(settings, has_keys=bool(settings.api_keys) or keys is not None)
     return Gateway(settings, where, keys, ledger=ledger)
 
 

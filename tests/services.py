@@ -11,10 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 START_S = 60.0
+OUTSIDE = dict(os.environ)
+"""The environment that the tests were started in, for package managers: proxies and authorities are in it."""
 
 
 def free_port() -> int:
@@ -78,14 +81,17 @@ def redis_server(folder: Path) -> Iterator[Redis]:
 class Postgres:
     """A PostgreSQL cluster that can be stopped and started again."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, account: tuple[int, int] | None) -> None:
+        """Prepare a cluster in ``folder`` that a user and a group run; None is those of this process."""
         self.folder = folder
         self.port = free_port()
         self._programs = programs
-        self._as: list[str] = []
-        if os.geteuid() == 0:  # PostgreSQL does not run as root
-            self._as = ["runuser", "-u", "postgres", "--"]
-            shutil.chown(folder, "postgres")
+        self._as: dict[str, Any] = {}
+        """Arguments of ``subprocess``."""
+        if account is not None:
+            user, group = account
+            self._as = {"user": user, "group": group, "extra_groups": []}
+            os.chown(folder, user, group)
             for parent in folder.parents[:-2]:
                 parent.chmod(parent.stat().st_mode | 0o011)
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,17 +99,17 @@ class Postgres:
 
     def make(self) -> None:
         """Make the cluster's files."""
-        command = [*self._as, str(self._programs / "initdb"), "-D", f"{self.folder}/d", "-A", "trust"]
+        command = [str(self._programs / "initdb"), "-D", f"{self.folder}/d", "-A", "trust"]
         command += ["-U", "tests", "--no-sync", "-E", "UTF8", "--locale=C"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, **self._as)
 
     def start(self) -> None:
-        command = [*self._as, str(self._programs / "postgres"), "-D", f"{self.folder}/d"]
+        command = [str(self._programs / "postgres"), "-D", f"{self.folder}/d"]
         for option in (f"port={self.port}", "listen_addresses=127.0.0.1", "fsync=off", "max_connections=50"):
             command += ["-c", option]
         command += ["-c", f"unix_socket_directories={self.folder}"]
         self._process = subprocess.Popen(
-            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self._as
         )
         wait_for(self.port, self._process)
         end = time.monotonic() + START_S
@@ -115,10 +121,8 @@ class Postgres:
 
     def stop(self) -> None:
         """At once, as a crash would."""
-        pid = self.folder / "d" / "postmaster.pid"
         if self._process is not None:
-            if pid.exists():
-                os.kill(int(pid.read_text().splitlines()[0]), signal.SIGQUIT)
+            self._process.send_signal(signal.SIGQUIT)
             self._process.wait()
             self._process = None
 
@@ -136,6 +140,19 @@ class Postgres:
         return subprocess.run(command, check=True, capture_output=True).stdout
 
 
+def _account() -> tuple[int, int] | None:
+    """The user and group to run PostgreSQL as, which refuses root; None is those of this process."""
+    import pwd  # not on Windows
+
+    if os.geteuid() != 0:
+        return None
+    try:
+        found = pwd.getpwnam("postgres")
+    except KeyError:
+        pytest.skip("PostgreSQL does not run as root, and there is no user named postgres")
+    return found.pw_uid, found.pw_gid
+
+
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[Postgres]:
     """PostgreSQL, until the block is left; skips the test where it is not installed."""
@@ -144,7 +161,7 @@ def postgres_server(folder: Path) -> Iterator[Postgres]:
     ]
     if not found:
         pytest.skip("PostgreSQL is not installed")
-    server = Postgres(folder, found[-1].parent)
+    server = Postgres(folder, found[-1].parent, _account())
     server.make()
     server.start()
     try:

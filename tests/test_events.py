@@ -43,7 +43,7 @@ def test_pieces_are_folded_in_order() -> None:
     )
     assert (answer.id, answer.model, answer.created) == ("chatcmpl-1", "llama3.2", 1_700_000_000)
     choice = answer.choices[0]
-    assert choice.thoughts() == [("Hm, yes.", "s1")]
+    assert choice.thinking_pieces() == [("Hm, yes.", "s1")]
     assert ("".join(choice.text), choice.logprobs) == ("Hello", [{"content": [1]}])
     assert "".join(choice.refusal) == "No."
     assert (choice.reason, choice.stop_sequence) == ("stop", "END")

@@ -18,11 +18,11 @@ from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIBack,
 from trunkline.dialects.openai.read import StreamReader
 from trunkline.errors import CallerError, Kind
 from trunkline.events import StreamEvent
-from trunkline.exchange import MAX_ERROR_BODY, PassThrough, Translate, find_target
+from trunkline.exchange import MAX_ERROR_BODY, PassThrough, Translate
 from trunkline.framing import SSESplitter
 from trunkline.model import CanonicalRequest, Usage
 
-BACK = OpenAIBack(Quirks(who="Acme"))
+BACK = OpenAIBack(Quirks(name="Acme"))
 USAGE = Usage(prompt_tokens=3, completion_tokens=2)
 ASK = {"model": "acme/up", "messages": [{"role": "user", "content": "Hi"}], "whatever": {"x": 1}}
 
@@ -69,16 +69,16 @@ STREAMING: dict[str, Any] = {"stream": True, "stream_options": {"include_usage":
 
 def test_passing_asks_the_clients_own_question() -> None:
     exchange = passing(stream=True)
-    assert (exchange.target(), exchange.upstream_model) == ("/chat/completions", "up")
+    assert (exchange.path, exchange.upstream_model) == ("/chat/completions", "up")
     assert (exchange.streaming, exchange.content_type) == (True, b"text/event-stream; charset=utf-8")
-    told = msgspec.json.decode(exchange.request())
+    told = msgspec.json.decode(exchange.body)
     assert told == ASK | {"model": "up", "stream": True, "stream_options": {"include_usage": True}}
     body = _body(model="up")
     same = PassThrough(CHAT, BACK, body, CHAT.summarize(body), "up", NO_DEFAULTS, "acme")
-    assert same.request() is body
+    assert same.body is body
     assert (same.streaming, same.content_type) == (False, b"application/json")
     dropped = passing(defaults=RequestDefaults(drop=frozenset({"whatever"})))
-    assert "whatever" not in msgspec.json.decode(dropped.request())
+    assert "whatever" not in msgspec.json.decode(dropped.body)
 
 
 def test_passing_forwards_a_stream_and_tells_its_usage() -> None:
@@ -133,12 +133,12 @@ def test_passing_ends_in_an_error_after_what_came_before_it() -> None:
 
 def test_translating_asks_in_the_upstreams_dialect() -> None:
     exchange = translating(stream=True)
-    assert (exchange.target(), exchange.upstream_model, exchange.streaming) == (
+    assert (exchange.path, exchange.upstream_model, exchange.streaming) == (
         "/chat/completions",
         "up",
         True,
     )
-    told = msgspec.json.decode(exchange.request())
+    told = msgspec.json.decode(exchange.body)
     assert told == {
         "model": "up",
         "messages": ASK["messages"],
@@ -262,7 +262,8 @@ def test_an_error_answer_is_read_up_to_a_limit(status: int) -> None:
 
 def test_a_provider_without_the_endpoint_says_so() -> None:
     back = OpenAIBack(Quirks(endpoints={"chat": "/chat/completions"}))
-    assert find_target(back, CHAT, None, "cerebras") == "/chat/completions"
+    summary = RequestSummary(model="m", stream=False)
+    assert PassThrough(CHAT, back, b"", summary, "m", NO_DEFAULTS, "cerebras").path == "/chat/completions"
     for front in COMPLETIONS, EMBEDDINGS:
         with pytest.raises(
             CallerError, match=f"Provider 'cerebras' has no {front.operation} endpoint"
@@ -275,9 +276,9 @@ def test_a_provider_without_the_endpoint_says_so() -> None:
 
 def test_other_operations_pass_too() -> None:
     legacy = passing(front=COMPLETIONS, prompt="p")
-    assert legacy.target() == "/completions"
+    assert legacy.path == "/completions"
     vectors = passing(front=EMBEDDINGS, input="a")
-    assert vectors.target() == "/embeddings"
+    assert vectors.path == "/embeddings"
     data = samples.body({"object": "list", "model": "e", "data": [], "usage": {"prompt_tokens": 3}})
     assert carry(vectors, [data]) == data
     assert (vectors.usage, vectors.model) == (Usage(prompt_tokens=3), "e")
@@ -326,7 +327,7 @@ class Forgetful(OpenAIBack):
     """A back with that reader."""
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
-        return Unending(self.quirks.who)
+        return Unending(self.quirks.name)
 
 
 def test_no_answer_ends_without_an_end() -> None:
@@ -369,6 +370,6 @@ QUERIES = {
 def test_of_a_query_only_what_the_dialect_knows_goes_on(query: bytes, target: str) -> None:
     body = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}'
     passing = PassThrough(MESSAGES, AnthropicBack(), body, MESSAGES.summarize(body), "m", NO_DEFAULTS, "acme")
-    passing.said([(b"anthropic-beta", b"b"), (b"x-api-key", b"k")], query)
-    assert passing.target() == target
+    passing.forward_head([(b"anthropic-beta", b"b"), (b"x-api-key", b"k")], query)
+    assert passing.path == target
     assert passing.headers == [(b"anthropic-beta", b"b")]

@@ -10,8 +10,8 @@ from trunkline.framing import (
     NDJSONSplitter,
     SSEForwarder,
     SSESplitter,
+    extract_payload,
     is_heartbeat,
-    payload,
     split_events,
     sse,
 )
@@ -78,8 +78,8 @@ def test_forwarded_events_are_whole_and_unchanged(case: str) -> None:
         rest = forwarder.close()
         assert b"".join(parts) + rest == data
         assert all(part.endswith((b"\n\n", b"\n\r\n", b"\r\r")) for part in parts if part)
-        said = [payload(event) for part in [*parts, rest] for event in split_events(part)]
-        assert [each.rstrip(b"\n") for each in said if each.strip()] == expected, pieces
+        payloads = [extract_payload(event) for part in [*parts, rest] for event in split_events(part)]
+        assert [each.rstrip(b"\n") for each in payloads if each.strip()] == expected, pieces
 
 
 @pytest.mark.parametrize("ending", [b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n"])
@@ -120,7 +120,7 @@ def test_an_event_of_many_lines_is_joined_once(
 
 
 @pytest.mark.parametrize("make", [NDJSONSplitter, SSESplitter, SSEForwarder])
-def test_a_record_without_end_is_an_upstreams_fault(
+def test_a_record_without_end_is_refused(
     make: Callable[[int], NDJSONSplitter | SSESplitter | SSEForwarder],
 ) -> None:
     splitter = make(100)

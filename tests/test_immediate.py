@@ -1,5 +1,3 @@
-"""Coroutines that are taken as far as they go, on the stack of whoever takes them further."""
-
 from __future__ import annotations
 
 import asyncio
@@ -11,45 +9,45 @@ from tests.gateways import until
 from trunkline.immediate import ImmediateFuture, run
 
 
-async def test_the_first_steps_are_taken_at_once_and_the_next_by_whoever_settles() -> None:
-    said: list[object] = []
+async def test_run_starts_at_once_and_settle_resumes_at_once() -> None:
+    steps: list[object] = []
     first, second = ImmediateFuture[int](), ImmediateFuture[str]()
 
     async def work() -> None:
-        said.append("begun")
-        said.append(await first)
-        said.append(await second)
+        steps.append("begun")
+        steps.append(await first)
+        steps.append(await second)
 
     run(work())
-    assert said == ["begun"]
+    assert steps == ["begun"]
     first.settle(1)
-    assert said == ["begun", 1]
+    assert steps == ["begun", 1]
     second.settle("two")
-    assert said == ["begun", 1, "two"]
+    assert steps == ["begun", 1, "two"]
 
 
-async def test_a_turn_is_settled_once() -> None:
-    turn = ImmediateFuture[int]()
-    turn.settle(1)
-    turn.settle(2)
-    found: list[int] = []
+async def test_a_future_is_settled_once() -> None:
+    future = ImmediateFuture[int]()
+    future.settle(1)
+    future.settle(2)
+    results: list[int] = []
 
     async def work() -> None:
-        found.append(await turn)
-        found.append(await turn)
+        results.append(await future)
+        results.append(await future)
 
     run(work())
-    assert found == [1, 1]
+    assert results == [1, 1]
 
 
-async def test_nobody_need_await_a_turn() -> None:
-    turn = ImmediateFuture[None]()
-    turn.settle(None)
-    assert turn.settled
+async def test_a_future_may_be_settled_without_a_waiter() -> None:
+    future = ImmediateFuture[None]()
+    future.settle(None)
+    assert future.settled
 
 
 async def test_futures_tasks_and_bare_yields_are_awaited_as_usual() -> None:
-    said: list[object] = []
+    steps: list[object] = []
     future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def slow() -> str:
@@ -57,20 +55,20 @@ async def test_futures_tasks_and_bare_yields_are_awaited_as_usual() -> None:
         return "task"
 
     async def work() -> None:
-        said.append(await future)
+        steps.append(await future)
         await asyncio.sleep(0)
-        said.append(await asyncio.ensure_future(slow()))
+        steps.append(await asyncio.ensure_future(slow()))
         async with asyncio.Lock():
-            said.append("end")
+            steps.append("end")
 
     run(work())
     future.set_result("future")
-    await until(lambda: bool(said) and said[-1] == "end")
-    assert said == ["future", "task", "end"]
+    await until(lambda: bool(steps) and steps[-1] == "end")
+    assert steps == ["future", "task", "end"]
 
 
-async def test_exceptions_of_what_is_awaited_are_raised_there() -> None:
-    said: list[str] = []
+async def test_exceptions_of_awaited_tasks_are_raised_in_the_coroutine() -> None:
+    steps: list[str] = []
 
     async def fail() -> None:
         raise ValueError("bad")
@@ -82,20 +80,20 @@ async def test_exceptions_of_what_is_awaited_are_raised_there() -> None:
         asyncio.get_running_loop().call_soon(task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
-        said.append("end")
+        steps.append("end")
 
     run(work())
-    await until(lambda: said == ["end"])
+    await until(lambda: steps == ["end"])
 
 
-async def test_what_leaves_a_coroutine_goes_to_the_loops_handler() -> None:
-    loop, seen = asyncio.get_running_loop(), []
-    loop.set_exception_handler(lambda _, context: seen.append(context))
+async def test_an_exception_that_leaves_the_coroutine_goes_to_the_loops_handler() -> None:
+    loop, contexts = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
 
     async def work() -> None:
         raise ValueError("bad")
 
     run(work())
-    found: dict[str, Any] = seen[0]
-    assert isinstance(found["exception"], ValueError)
-    assert found["message"] == "a request's coroutine failed"
+    context: dict[str, Any] = contexts[0]
+    assert isinstance(context["exception"], ValueError)
+    assert context["message"] == "a request's coroutine failed"

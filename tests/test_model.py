@@ -1,4 +1,4 @@
-"""Canonical values that hold what they promise."""
+"""Canonical values."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from trunkline.model import MOST_COST, MOST_TOKENS, Document, Usage
         (Document(data="?", media_type="text/plain"), None),
     ],
 )
-def test_what_a_document_says(document: Document, text: str | None) -> None:
+def test_the_text_of_a_document(document: Document, text: str | None) -> None:
     assert document.text == text
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("given", "clipped"),
     [
         ({}, {}),
         (
@@ -46,8 +46,8 @@ def test_what_a_document_says(document: Document, text: str | None) -> None:
         ({"cost": math.nan}, {"cost": 0.0}),
     ],
 )
-def test_usage_gives_nothing_back_and_fits_into_a_sum(said: dict[str, Any], meant: dict[str, Any]) -> None:
-    usage = Usage(**said)
+def test_usage_is_clipped(given: dict[str, Any], clipped: dict[str, Any]) -> None:
+    usage = Usage(**given)
     names = Usage.__struct_fields__
     counts = {"prompt_tokens": 0, "completion_tokens": 0}
-    assert {name: getattr(usage, name) for name in names} == dict.fromkeys(names) | counts | meant
+    assert {name: getattr(usage, name) for name in names} == dict.fromkeys(names) | counts | clipped

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         EmbeddingResponse,
     )
     from trunkline.server.admin.app import auth_bearer
-    from trunkline.server.http.asgi import get_app
+    from trunkline.server.app.asgi import get_app
     from trunkline.settings import Settings, load_settings
 
     provider_registry: ProviderRegistry
@@ -67,7 +67,7 @@ _HOMES: Final = {
     "Settings": "settings",
     "StreamingChatProvider": "providers.base",
     "auth_bearer": "server.admin.app",
-    "get_app": "server.http.asgi",
+    "get_app": "server.app.asgi",
     "load_settings": "settings",
 }
 """Public names and the modules that they live in."""

@@ -1,7 +1,7 @@
-"""The canonical stream: what an upstream answers, one event at a time, and its fold into one answer.
+"""The canonical events, of which every answer consists, and their fold into one whole answer.
 
-Every back dialect reads bytes into these events and every front dialect writes bytes from them; an answer
-that was not streamed is the same events, folded. No JSON and no vendor's names here.
+Every back reads bytes into these events, and every front writes bytes from them. An answer that was not
+streamed is the fold of the same events. Nothing here knows JSON or a vendor's names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Started(Event, frozen=True):
-    """The answer begins. Comes once, before everything else."""
+    """The answer begins. This event comes once, before all others."""
 
     id: str | None = None
     model: str | None = None
@@ -36,11 +36,11 @@ class TextDelta(Event, frozen=True):
     text: str
     choice: int = 0
     logprobs: Any = None
-    """OpenAI-shaped ``logprobs`` of this piece, where the upstream gave them."""
+    """The ``logprobs`` of this piece in OpenAI's form, where the upstream gave them."""
 
 
 class RefusalDelta(Event, frozen=True):
-    """More of the model's refusal, where the upstream tells it from text."""
+    """More of the model's refusal, where the upstream distinguishes it from text."""
 
     text: str
     choice: int = 0
@@ -58,7 +58,7 @@ class ToolCallDelta(Event, frozen=True):
     """A tool call begins (``name`` is set), or more of its arguments' JSON text."""
 
     index: int
-    """Counts the calls of one choice from 0; readers mend upstreams that miscount."""
+    """Counts the calls of one choice from 0; readers correct upstreams that number them otherwise."""
     id: str | None = None
     name: str | None = None
     arguments: str = ""
@@ -74,7 +74,7 @@ class Finished(Event, frozen=True):
 
 
 class Metered(Event, frozen=True):
-    """Usage so far; the last one counts."""
+    """Usage so far; the last such event counts."""
 
     usage: Usage
 
@@ -119,7 +119,7 @@ class Choice:
         "logprobs",
         "reason",
         "refusal",
-        "signed",
+        "signed_thinking",
         "stop_sequence",
         "text",
         "thinking",
@@ -129,29 +129,30 @@ class Choice:
         self.text: list[str] = []
         self.refusal: list[str] = []
         self.thinking: list[str] = []
-        self.signed: list[tuple[str, str]] = []
-        """Each signature, and the thinking that it signs before it."""
+        self.signed_thinking: list[tuple[str, str]] = []
+        """Each piece of thinking that was signed, with its signature."""
         self._unsigned = 0
+        """Index in ``thinking`` of what no signature covers yet."""
         self.calls: dict[int, Call] = {}
         self.logprobs: list[Any] = []
         self.reason: FinishReason | None = None
         self.stop_sequence: str | None = None
 
-    def think(self, text: str, signature: str | None) -> None:
-        """Take in more reasoning, and the signature that ends a piece of it."""
+    def add_thinking(self, text: str, signature: str | None) -> None:
+        """Take in more thinking, and the signature that ends a piece of it."""
         self.thinking.append(text)
         if signature:
-            self.signed.append(("".join(self.thinking[self._unsigned :]), signature))
+            self.signed_thinking.append(("".join(self.thinking[self._unsigned :]), signature))
             self._unsigned = len(self.thinking)
 
-    def thoughts(self) -> list[tuple[str, str]]:
-        """Each piece of reasoning with its signature, which is empty where the vendor gave none."""
+    def thinking_pieces(self) -> list[tuple[str, str]]:
+        """Return each piece of thinking with its signature, which is empty where the vendor gave none."""
         rest = "".join(self.thinking[self._unsigned :])
-        return [*self.signed, (rest, "")] if rest else self.signed
+        return [*self.signed_thinking, (rest, "")] if rest else self.signed_thinking
 
 
 class Answer:
-    """The fold of a whole stream: feed it events in order, then read it."""
+    """The fold of a whole stream. It takes the events in order; after the last one it is the whole answer."""
 
     __slots__ = ("choices", "created", "id", "model", "timed", "usage", "vectors")
 
@@ -194,7 +195,7 @@ class Answer:
             case RefusalDelta():
                 choice.refusal.append(event.text)
             case ThinkingDelta():
-                choice.think(event.text, event.signature)
+                choice.add_thinking(event.text, event.signature)
             case ToolCallDelta():
                 call = choice.calls.get(event.index)
                 if call is None:

@@ -1,8 +1,8 @@
-"""One request to one upstream and its answer, as bytes: the meeting of a front and a back dialect.
+"""One request to one upstream and its answer, as bytes: where a front and a back meet.
 
-:class:`PassThrough` (same dialect on both sides: the upstream's bytes, watched) and :class:`Translate`
-(through canonical events) stand behind one interface. An exchange does no I/O: it says which bytes to send,
-takes what comes back, and returns what goes to the client. One is made per attempt and thrown away.
+:class:`PassThrough` (both sides speak the same dialect: the upstream's bytes, inspected) and
+:class:`Translate` (through canonical events) have one interface. An exchange does no I/O: it says which
+bytes to send, takes what comes back, and returns what goes to the client. One is made for each attempt.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
-from trunkline.dialects.openai import OtherFront
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -25,20 +24,20 @@ from trunkline.errors import (
 )
 from trunkline.events import Metered, Started, StreamEvent, TextDelta, ThinkingDelta, ToolCallDelta
 from trunkline.framing import is_heartbeat
-from trunkline.model import CanonicalRequest, Usage
+from trunkline.model import CanonicalRequest, Operation, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
-"""Bytes of an upstream's error answer that are read; what follows is not waited for."""
+"""The maximum number of bytes that are read of an upstream's error answer."""
 
 
 _PARAMETER: Final = re.compile(rb"[\w%.~=-]+")
 """A parameter of a query that needs no escaping; others are not sent on."""
 _OURS: Final = (UPSTREAM_AUTH, UPSTREAM_CREDIT)
-"""Failures whose texts are not for clients: they are about our key, or our account."""
+"""Failures whose texts are not shown to clients: they concern the gateway's own key or account."""
 
 
 class Exchange(Protocol):
-    """What an attempt knows of the exchange that it carries."""
+    """An exchange, as an attempt and a provider use it."""
 
     content_type: bytes
     """Of the answer to the client."""
@@ -51,7 +50,7 @@ class Exchange(Protocol):
     complete: bool
     """The upstream has said that the answer is whole."""
     progress: int
-    """Raised by every record that says something; comments and heartbeats do not."""
+    """Increased by every record that carries data; comments and heartbeats do not count."""
     usage: Usage | None
     model: str | None
     """The upstream's own name for the model, once it was seen."""
@@ -62,50 +61,58 @@ class Exchange(Protocol):
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
-    def target(self) -> str:
-        """Path below the provider's base address."""
+    needs_head: bool
+    """It is to see the head of an upstream's answer, also if that is no error."""
+    path: str
+    """Path of the request below the provider's base address."""
 
-    def request(self) -> bytes:
-        """The body to send."""
+    @property
+    def body(self) -> bytes:
+        """The body to send. Raises CallerError where the upstream's dialect has no field for some content."""
 
     def head(self, status: int, headers: Headers) -> None:
-        """The upstream's status and headers."""
+        """Take note of the upstream's status and headers."""
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client, from bytes of the upstream."""
 
     def finish(self) -> bytes:
-        """The upstream's body ended cleanly: last bytes for the client. Sets ``error`` if it fell short."""
+        """The upstream's body ended cleanly: the last bytes for the client. Sets ``error`` if the answer is
+        incomplete."""
 
     def fail(self, error: GatewayError) -> bytes:
-        """Last bytes of an answer that has begun and cannot go on."""
+        """The last bytes of an answer that has begun and cannot go on."""
 
-    def said(self, headers: Headers, query: bytes) -> None:
-        """The client's request headers, and the query of its address."""
+    def forward_head(self, headers: Headers, query: bytes) -> None:
+        """Take over what an upstream of the same dialect is to see of the client's headers and query."""
 
 
-class _Carried:
-    """What both exchanges share: where to ask, and error answers gathered up to a limit."""
+class _BaseExchange:
+    """What all exchanges share: the request's address, and error answers gathered up to a limit."""
 
-    def __init__(self, front: Front, back: Back, model: str, streaming: bool) -> None:
+    error: GatewayError | None = None
+    complete = False
+    progress = 0
+    usage: Usage | None = None
+    model: str | None = None
+    pieces = 0
+    headers: Headers = ()
+    method = b"POST"
+    needs_head = False
+    content_type: bytes
+    streaming: bool
+    _failed: tuple[int, Headers] | None = None
+    """Status and headers of the upstream's error answer, if it is one."""
+    _error_body = b""
+
+    def __init__(self, front: Front, back: Back, model: str, path: str) -> None:
         self.front = front
         self.back = back
         self.upstream_model = model
-        self.streaming = streaming
-        self.content_type = front.stream_type if streaming else b"application/json"
-        self.error: GatewayError | None = None
-        self.complete = False
-        self.progress = 0
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.pieces = 0
-        self.headers: Headers = ()
-        self.method = b"POST"
-        self._failed: tuple[int, Headers] | None = None
-        self._error_body = b""
+        self.path = path
 
     def head(self, status: int, headers: Headers) -> None:
-        """The upstream's status and headers; anything but a 2xx makes the body an error's."""
+        """Take note of the upstream's status; any but 2xx makes the body an error's."""
         if not 200 <= status < 300:
             self._failed = (status, headers)
 
@@ -113,8 +120,8 @@ class _Carried:
         """The dialect's error event."""
         return self.front.stream_error(error)
 
-    def said(self, headers: Headers, query: bytes) -> None:
-        """Nothing of it goes on: it means nothing to an upstream of another dialect."""
+    def forward_head(self, headers: Headers, query: bytes) -> None:
+        """Forward nothing: it means nothing to an upstream of another dialect."""
 
     def _gather_error(self, failed: tuple[int, Headers], data: bytes) -> bytes:
         self.progress += 1
@@ -129,20 +136,16 @@ class _Carried:
         return b""
 
 
-def find_target(back: Back, front: Front, request: CanonicalRequest | None, who: str) -> str:
-    """The path that ``back`` has for the front's operation.
+def no_endpoint(who: str, operation: Operation) -> CallerError:
+    """The error for an operation that the provider ``who`` has no path for (Cerebras and embeddings)."""
+    return CallerError(f"Provider '{who}' has no {operation} endpoint", UNSUPPORTED, param="model")
 
-    Raises:
-        CallerError: it has none (Cerebras and embeddings).
+
+class PassThrough(_BaseExchange):
+    """Front and back speak the same dialect: the upstream's bytes, inspected.
+
+    Of the client's body, only the model and what settings say are changed.
     """
-    target = back.target(front.operation, request)
-    if target is None:
-        raise CallerError(f"Provider '{who}' has no {front.operation} endpoint", UNSUPPORTED, param="model")
-    return target
-
-
-class PassThrough(_Carried):
-    """Front and back speak the same dialect: the upstream's bytes, watched."""
 
     def __init__(
         self,
@@ -154,34 +157,34 @@ class PassThrough(_Carried):
         defaults: RequestDefaults,
         who: str,
     ) -> None:
-        super().__init__(front, back, model, summary.stream)
-        self._target = find_target(back, front, None, who)
-        self._body = body
-        self._peek = summary
-        self._fills = defaults
-        self._inspector = back.inspector(front.operation, summary)
-        self._opening = back.opening if summary.stream and front.operation == "chat" else 0
+        operation = front.operation
+        self.front = front
+        self.back = back
+        self.upstream_model = model
+        path = back.target(operation, None)
+        if path is None:
+            raise no_endpoint(who, operation)
+        self.path = path
+        self.streaming = streaming = summary.stream
+        self.content_type = front.stream_type if streaming else b"application/json"
+        self.body = back.patch(body, summary, model, defaults)
+        self._inspector = back.inspector(operation, summary)
+        self._opening = back.opening_records if streaming and operation == "chat" else 0
 
-    def target(self) -> str:
-        """Path below the provider's base address."""
-        return self._target
-
-    def request(self) -> bytes:
-        """The client's body, changed only in its model and in what settings say. To be asked for once: a
-        body may be large, and is let go of."""
-        body, self._body = self._body, b""
-        return self.back.rewrite(body, self._peek, self.upstream_model, self._fills)
-
-    def said(self, headers: Headers, query: bytes) -> None:
-        """What is of the dialect goes on."""
+    def forward_head(self, headers: Headers, query: bytes) -> None:
+        """Forward the headers and the parameters that belong to the dialect."""
         conventions = self.front.conventions
-        if conventions.passes:
-            self.headers = [pair for pair in headers if pair[0] in conventions.passes]
-        if query and conventions.parameters:
-            named = [each for each in query.split(b"&") if each.partition(b"=")[0] in conventions.parameters]
+        if conventions.forwarded_headers:
+            self.headers = [pair for pair in headers if pair[0] in conventions.forwarded_headers]
+        if query and conventions.forwarded_parameters:
+            named = [
+                each
+                for each in query.split(b"&")
+                if each.partition(b"=")[0] in conventions.forwarded_parameters
+            ]
             kept = [each.decode() for each in named if _PARAMETER.fullmatch(each)]
             if kept:
-                self._target += "?" + "&".join(kept)
+                self.path += "?" + "&".join(kept)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's bytes, as far as they are whole records."""
@@ -191,12 +194,12 @@ class PassThrough(_Carried):
         out = inspector.feed(data)
         if out or self.streaming:
             self._note()
-        else:  # a whole answer tells nothing before its end
+        else:  # nothing is known of a whole answer before its end
             self.progress, self.error = inspector.records, inspector.error
         return out
 
     def finish(self) -> bytes:
-        """What the scanner still held."""
+        """What the inspector still held."""
         if self._failed is not None:
             return self._finish_error(self._failed)
         out = self._inspector.close()
@@ -204,7 +207,7 @@ class PassThrough(_Carried):
         return out
 
     def _note(self) -> None:
-        """All that is known so far: the client may leave at any time, and what it used is settled then."""
+        """Copy what is known so far: the client may disconnect at any time, and is charged for it then."""
         inspector = self._inspector
         self.progress, self.complete, self.error = inspector.records, inspector.complete, inspector.error
         self.pieces = max(0, inspector.records - self._opening)
@@ -213,21 +216,23 @@ class PassThrough(_Carried):
     def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
         super()._finish_error(failed)
         error = self.error
-        if self.front.conventions.keeps_errors and error is not None and error.kind not in _OURS:
+        if self.front.conventions.forwards_errors and error is not None and error.kind not in _OURS:
             error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
 
 
 class Relay(PassThrough):
-    """A path that nobody translates: any method, any content, both ways."""
+    """A path that no dialect translates: any method, any content, both ways."""
+
+    needs_head = True
 
     def __init__(
-        self, front: OtherFront, back: Back, body: bytes, summary: RequestSummary, model: str, who: str
+        self, front: Front, back: Back, body: bytes, summary: RequestSummary, model: str, who: str
     ) -> None:
         super().__init__(front, back, body, summary, model, NO_DEFAULTS, who)
         self.method = front.method.encode()
-        self._target += front.path
+        self.path += front.subpath
 
     def head(self, status: int, headers: Headers) -> None:
         """See :class:`Exchange`; the content is of the type that the upstream says."""
@@ -236,22 +241,19 @@ class Relay(PassThrough):
         self.content_type = next(found, b"application/octet-stream")
 
 
-class Ready(_Carried):
-    """An answer that no upstream need be asked for: all of it is there from the start."""
+class LocalAnswer(_BaseExchange):
+    """An answer that no upstream needs to be asked for: all of it is there from the start."""
+
+    content_type = b"application/json"
+    streaming = False
+    complete = True
 
     def __init__(self, front: Front, back: Back, model: str, answer: bytes) -> None:
-        super().__init__(front, back, model, streaming=False)
+        super().__init__(front, back, model, "")
         self.model = model
-        self.complete = True
         self._answer = answer
 
-    def target(self) -> str:
-        """Nowhere."""
-        return ""
-
-    def request(self) -> bytes:
-        """Nothing."""
-        return b""
+    body = b""
 
     def feed(self, data: bytes) -> bytes:
         """Nothing comes."""
@@ -262,8 +264,8 @@ class Ready(_Carried):
         return self._answer
 
 
-class Translate(_Carried):
-    """Front and back differ: through canonical events."""
+class Translate(_BaseExchange):
+    """Front and back differ: the answer passes through canonical events."""
 
     def __init__(
         self,
@@ -278,21 +280,22 @@ class Translate(_Carried):
         upstream_stream: bool,
         id_prefix: str,
     ) -> None:
-        super().__init__(front, back, model, stream)
-        self._target = find_target(back, front, request, who)
+        path = back.target(front.operation, request)
+        if path is None:
+            raise no_endpoint(who, front.operation)
+        super().__init__(front, back, model, path)
+        self.streaming = stream
+        self.content_type = front.stream_type if stream else b"application/json"
         self._request = request
-        self._fills = defaults
+        self._defaults = defaults
         self._upstream_stream = upstream_stream
         self._reader = back.reader(request, upstream_stream)
         self._writer = front.writer(request, model, id_prefix)
 
-    def target(self) -> str:
-        """Path below the provider's base address."""
-        return self._target
-
-    def request(self) -> bytes:
-        """The job in the upstream's dialect."""
-        return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._fills)
+    @property
+    def body(self) -> bytes:
+        """The request in the upstream's dialect."""
+        return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""
@@ -326,8 +329,8 @@ class Translate(_Carried):
         return out
 
     def fail(self, error: GatewayError) -> bytes:
-        """What the writer says: it knows what it has said before."""
-        return self._writer.error(error)
+        """The writer's error event, which depends on what it has written before."""
+        return self._writer.fail(error)
 
     def _write(self, events: Sequence[StreamEvent]) -> bytes:
         if not events:
@@ -345,7 +348,7 @@ class Translate(_Carried):
                     pass
         try:
             return self._writer.feed(events)
-        except GatewayError as error:  # what the upstream said has no form in the client's dialect
+        except GatewayError as error:  # the client's dialect cannot express what the upstream sent
             self.error = self.error or error
             return b""
 

@@ -1,10 +1,10 @@
-"""Records on the wire: SSE and NDJSON, bytes in, records out, whatever the chunk boundaries.
+"""Records on the wire, SSE and NDJSON: bytes go in, records come out, whatever the chunk boundaries.
 
-A splitter owns the bytes of a record that has not ended yet, and nothing else: it does not know JSON,
-dialects or sockets. Feed it what arrives; it returns what became complete, in order. What remains when the
-body ends comes out of ``close``; whether that is a whole record is for the caller's JSON decoder to say.
-SSE is read as the HTML standard's "event stream" chapter has it, but for the fields ``event``, ``id`` and
-``retry``, which no LLM dialect needs: the payload's own type says what it is.
+A splitter holds the bytes of the record that has not ended yet, and nothing else: it knows no JSON, no
+dialects and no sockets. ``feed`` takes what arrives and returns the records that became complete, in order.
+``close`` returns what remains when the body ends; whether that is a whole record is decided by the caller's
+JSON decoder. SSE is read as the HTML standard's "event stream" chapter says, without the fields ``event``,
+``id`` and ``retry``: no LLM dialect needs them, because the payload names its own type.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from typing import Final
 from trunkline.errors import UPSTREAM_TOO_LARGE, ProviderError
 
 MAX_RECORD: Final = 16 * 1024 * 1024
-"""Bytes of the longest record taken; a longer one is an upstream's fault, not a reason to grow."""
+"""Bytes of the longest record that is taken. A longer one is the upstream's fault; it is not buffered."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _EVENT_ENDS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 
 
 class _Splitter:
-    """Holds an unfinished record, joined only when its end may have arrived."""
+    """Holds an unfinished record, whose pieces are joined only when its end may have arrived."""
 
-    __slots__ = ("_held", "_pieces", "limit")
+    __slots__ = ("_pieces", "_size", "limit")
 
     def __init__(self, limit: int = MAX_RECORD) -> None:
         self._pieces: list[bytes] = []
-        self._held = 0
+        self._size = 0
         self.limit = limit
 
     def _hold(self, piece: bytes) -> None:
         if piece:
             self._pieces.append(piece)
-            self._held += len(piece)
-            if self._held > self.limit:
+            self._size += len(piece)
+            if self._size > self.limit:
                 raise ProviderError(
                     f"The upstream sent a record of more than {self.limit} bytes", UPSTREAM_TOO_LARGE
                 )
@@ -50,17 +50,18 @@ class _Splitter:
         return b"\n\n" not in chunk and b"\n\r" not in chunk and b"\r\r" not in chunk
 
     def _take(self, chunk: bytes) -> bytes:
+        """Return the pieces joined with ``chunk``; none is held afterwards."""
         if not self._pieces:
             return chunk
         self._pieces.append(chunk)
         joined = b"".join(self._pieces)
         self._pieces.clear()
-        self._held = 0
+        self._size = 0
         return joined
 
 
 class NDJSONSplitter(_Splitter):
-    """Lines of newline-delimited JSON. Blank lines are passed over."""
+    """Splits newline-delimited JSON into its lines. Blank lines are skipped."""
 
     __slots__ = ()
 
@@ -68,7 +69,7 @@ class NDJSONSplitter(_Splitter):
         """Return the lines that ``chunk`` completes, without their newline.
 
         Raises:
-            ProviderError: a line is longer than the limit.
+            ProviderError: A line is longer than the limit.
         """
         if b"\n" not in chunk:
             self._hold(chunk)
@@ -84,7 +85,8 @@ class NDJSONSplitter(_Splitter):
 
 
 class SSESplitter(_Splitter):
-    """Payloads (the joined ``data`` lines) of server-sent events. Comments and blank events vanish."""
+    """Splits server-sent events into their payloads, the joined ``data`` lines. Comments and blank events are
+    skipped."""
 
     __slots__ = ()
 
@@ -92,7 +94,7 @@ class SSESplitter(_Splitter):
         """Return the payloads that ``chunk`` completes.
 
         Raises:
-            ProviderError: an event is longer than the limit.
+            ProviderError: An event is longer than the limit.
         """
         if not self._pieces and chunk.endswith(b"\n\n") and b"\r" not in chunk:
             events = chunk[:-2].split(b"\n\n")
@@ -104,19 +106,19 @@ class SSESplitter(_Splitter):
             if b"\r" in text:
                 if text.endswith(b"\r"):  # perhaps half of a line's end
                     text, tail = text[:-1], b"\r"
-                text = _plain_lines(text)
+                text = _normalize_line_ends(text)
             events = text.split(b"\n\n")
             self._hold(events.pop() + tail)
-        return [said for event in events if (said := payload(event))]
+        return [payload for event in events if (payload := extract_payload(event))]
 
     def close(self) -> list[bytes]:
         """Return the payload of an event whose closing blank line never came, if there is one."""
-        rest = payload(_plain_lines(self._take(b"")))
+        rest = extract_payload(_normalize_line_ends(self._take(b"")))
         return [rest] if rest else []
 
 
 class SSEForwarder(_Splitter):
-    """Server-sent events as they came, for those who pass them on: only never a part of one."""
+    """Passes server-sent events on as they came, and never a part of one."""
 
     __slots__ = ()
 
@@ -124,7 +126,7 @@ class SSEForwarder(_Splitter):
         """Return all events that are whole now, unchanged.
 
         Raises:
-            ProviderError: an event is longer than the limit.
+            ProviderError: An event is longer than the limit.
         """
         if not self._pieces and chunk.endswith(b"\n\n"):
             return chunk
@@ -132,7 +134,9 @@ class SSEForwarder(_Splitter):
             self._hold(chunk)
             return b""
         text = self._take(chunk)
-        end = max((at + len(mark) for mark in _EVENT_ENDS if (at := text.rfind(mark)) >= 0), default=0)
+        end = max(
+            (start + len(ending) for ending in _EVENT_ENDS if (start := text.rfind(ending)) >= 0), default=0
+        )
         self._hold(text[end:])
         return text[:end]
 
@@ -142,13 +146,13 @@ class SSEForwarder(_Splitter):
 
 
 def split_events(data: bytes) -> list[bytes]:
-    """Whole events, one by one, their lines ended by ``\\n`` and without the blank line at their end."""
-    text = _plain_lines(data) if b"\r" in data else data
+    """Return whole events one by one, their lines ended by ``\\n``, without the blank line at their end."""
+    text = _normalize_line_ends(data) if b"\r" in data else data
     return [event for event in text.split(b"\n\n") if event.strip(b"\n")]
 
 
-def payload(event: bytes) -> bytes:
-    """The joined ``data`` lines of one event whose lines end in ``\\n``; empty if it says nothing."""
+def extract_payload(event: bytes) -> bytes:
+    """Return the joined ``data`` lines of one event whose lines end in ``\\n``; empty if it has none."""
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
     lines = [
@@ -159,16 +163,16 @@ def payload(event: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def _plain_lines(text: bytes) -> bytes:
+def _normalize_line_ends(text: bytes) -> bytes:
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def is_heartbeat(data: bytes) -> bool:
-    """Whether a piece of a whole JSON answer says nothing: blanks, or a comment, with which some servers keep
-    a connection warm while they think."""
+    """Whether a piece of a whole JSON answer has no content: blanks, or a comment, which some servers send
+    to keep the connection open while the model thinks."""
     return data.isspace() or data.lstrip().startswith(b":")
 
 
 def sse(payload: bytes) -> bytes:
-    """``payload`` as one event."""
+    """Return ``payload`` as one server-sent event."""
     return b"data: " + payload + b"\n\n"

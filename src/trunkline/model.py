@@ -1,7 +1,8 @@
 """The canonical request: what any client can ask of any upstream.
 
-Owns the values that dialects parse into and render from. Frozen structs only: no behaviour, no JSON, no
-vendor's field names. ``None`` always means "not said", so that an upstream keeps its own default.
+These are the values that dialects parse into and render from: frozen structs without JSON and without a
+vendor's field names. ``None`` always means that the client left a field open, so that an upstream uses its
+own default.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Audio(Value, frozen=True):
 
 
 class Document(Value, frozen=True):
-    """A file by value, address or vendor's file id (PDF and the like)."""
+    """A file (PDF and the like): by value, by address, or by the id of a file that a vendor stores."""
 
     data: str | None = None
     media_type: str | None = None
@@ -57,7 +58,8 @@ class Document(Value, frozen=True):
 
     @property
     def text(self) -> str | None:
-        """All of it as text, its name first, for dialects that take no documents; None if it is not text."""
+        """The whole document as text, its name first, for dialects that take no documents; None if it is not
+        text."""
         if self.data is None or not (self.media_type or "").startswith("text/"):
             return None
         try:
@@ -68,7 +70,7 @@ class Document(Value, frozen=True):
 
 
 class Thinking(Value, frozen=True):
-    """Reasoning that a model showed in an earlier turn."""
+    """Reasoning that a model gave in an earlier turn."""
 
     text: str
     signature: str | None = None
@@ -78,14 +80,14 @@ class ToolCall(Value, frozen=True):
     """A model's call of a tool."""
 
     id: str | None
-    """None when the client's dialect lost it; see :func:`trunkline.dialects.tool_matching.pair_tools`."""
+    """None if the client's dialect lost it; see :func:`trunkline.dialects.tool_matching.match_tool_calls`."""
     name: str
     arguments: str
     """JSON text of an object."""
 
 
 class ToolResult(Value, frozen=True):
-    """What a tool answered."""
+    """The result of a tool call."""
 
     id: str | None
     parts: tuple[Text | Image, ...]
@@ -94,8 +96,8 @@ class ToolResult(Value, frozen=True):
 
     @property
     def text(self) -> str:
-        """The text parts, joined; beginning with ``Error`` if it is one, for dialects that have no other way
-        of saying so."""
+        """The text parts, joined. The text of an error begins with ``Error``, for dialects that have no field
+        for that."""
         text = "".join(part.text for part in self.parts if isinstance(part, Text))
         if not self.is_error or text[:5].lower() == "error":
             return text
@@ -106,7 +108,7 @@ Part: TypeAlias = Text | Image | Audio | Document | Thinking | ToolCall | ToolRe
 
 
 class Message(Value, frozen=True):
-    """One turn. Tool results stand alone in messages of role ``tool``."""
+    """One turn. Tool results are messages of their own, of role ``tool``."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -136,7 +138,7 @@ class ToolChoice(Value, frozen=True):
 
 
 class Format(Value, frozen=True):
-    """The form asked of the answer: any JSON object, or one that fits a schema."""
+    """The form that the answer must have: any JSON object, or one that fits a schema."""
 
     schema: dict[str, Any] | None = None
     """JSON Schema; None asks for any JSON object."""
@@ -152,18 +154,18 @@ class Reasoning(Value, frozen=True):
     max_tokens: int | None = None
     exclude: bool | None = None
     any_level: bool = False
-    """No level was said: ``effort`` is the one to say where one must be said."""
+    """The request asks for thinking and names no level. ``effort`` is for upstreams that must be told one."""
 
 
 class Sampling(Value, frozen=True):
-    """Knobs of the sampler, as the field names them."""
+    """Settings of the sampler, under their usual names."""
 
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
     max_tokens: int | None = None
-    """Bound on the tokens of one answer."""
+    """The bound on the tokens of one answer."""
     stop: tuple[str, ...] = ()
     seed: int | None = None
     presence_penalty: float | None = None
@@ -172,11 +174,11 @@ class Sampling(Value, frozen=True):
     logprobs: bool | None = None
     top_logprobs: int | None = None
     n: int = 1
-    """How many answers to give."""
+    """The number of answers to give."""
 
 
 class ChatRequest(Value, frozen=True):
-    """Ask for the next turn of a conversation."""
+    """Asks for the next turn of a conversation."""
 
     model: str
     messages: tuple[Message, ...]
@@ -195,7 +197,7 @@ class ChatRequest(Value, frozen=True):
 
 
 class CompletionRequest(Value, frozen=True):
-    """Ask for the continuation of a prompt, or for what stands between it and a suffix."""
+    """Asks for the continuation of a prompt, or for the text between it and a suffix."""
 
     model: str
     prompts: tuple[str, ...]
@@ -203,7 +205,7 @@ class CompletionRequest(Value, frozen=True):
     system: str | None = None
     images: tuple[Image, ...] = ()
     templated: bool = False
-    """The model's chat template is to be put around the prompt, as Ollama does: it is a chat of one turn."""
+    """The model's chat template is to be applied to the prompt, as Ollama does: it is a chat of one turn."""
     echo: bool = False
     sampling: Sampling = Sampling()
     format: Format | None = None
@@ -214,7 +216,7 @@ class CompletionRequest(Value, frozen=True):
     extras: dict[str, Any] = {}
 
     def as_chat(self) -> ChatRequest:
-        """The chat of one turn that a templated prompt stands for."""
+        """Return the chat of one turn that a templated prompt stands for."""
         system = (Message(role="system", parts=(Text(text=self.system),)),) if self.system else ()
         user = Message(role="user", parts=(Text(text="".join(self.prompts)), *self.images))
         return ChatRequest(
@@ -231,7 +233,7 @@ class CompletionRequest(Value, frozen=True):
 
 
 class EmbeddingRequest(Value, frozen=True):
-    """Ask for one vector per input."""
+    """Asks for one vector per input."""
 
     model: str
     inputs: tuple[str, ...]
@@ -246,13 +248,13 @@ CanonicalRequest: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest
 
 
 MOST_TOKENS: Final = 1_000_000_000
-"""More than this no answer has: what claims more is wrong, and would not fit where usage is added up."""
+"""No answer has more tokens than this. A larger count is wrong, and would not fit where usage is added up."""
 MOST_COST: Final = 1_000_000.0
 """The same in US dollars."""
 
 
 class Usage(Value, frozen=True):
-    """Tokens of one answer, as the upstream counted them: never less than nothing, never more than fits."""
+    """Tokens of one answer, as the upstream counted them. They are clipped to 0 … ``MOST_TOKENS``."""
 
     prompt_tokens: int = 0
     """All of the prompt, cached tokens included."""
@@ -265,14 +267,14 @@ class Usage(Value, frozen=True):
     """USD, when the upstream itself reported it."""
 
     def __post_init__(self) -> None:
-        all_bits = self.prompt_tokens | self.completion_tokens | (self.cached_tokens or 0)
-        all_bits |= (self.cache_write_tokens or 0) | (self.reasoning_tokens or 0)
-        if not 0 <= all_bits <= MOST_TOKENS:  # no count is above it, then, nor below nothing
-            self._bound()
+        bits = self.prompt_tokens | self.completion_tokens | (self.cached_tokens or 0)
+        bits |= (self.cache_write_tokens or 0) | (self.reasoning_tokens or 0)
+        if not 0 <= bits <= MOST_TOKENS:  # bits of a negative count, or of one above the bound, show here
+            self._clip()
         if self.cost is not None and not 0 <= self.cost <= MOST_COST:
             msgspec.structs.force_setattr(self, "cost", MOST_COST if self.cost > 0 else 0.0)
 
-    def _bound(self) -> None:
+    def _clip(self) -> None:
         for name in _COUNTS:
             count = getattr(self, name)
             if count is not None and not 0 <= count <= MOST_TOKENS:

@@ -1,6 +1,7 @@
-"""Bytes from a protocol's callbacks to a coroutine: bounded, because a slow reader pauses the source.
+"""A bounded buffer between a protocol's callbacks and a coroutine.
 
-Not for the data path, which calls back from end to end; for what awaits: uploads, listings, management.
+The source is paused while the coroutine reads slowly. The data path does not use it, because it consists of
+callbacks from end to end; uploads and model management do.
 """
 
 from __future__ import annotations
@@ -11,40 +12,45 @@ from collections.abc import Callable
 from typing import Final
 
 HIGH_WATER: Final = 256 * 1024
-"""Bytes waiting for the reader above which the source is paused; it is resumed at half of that."""
+"""Bytes in the buffer above which the source is paused. It is resumed at half of that."""
 
 
 class Pipe:
-    """An async iterator over the pieces that its other end is fed."""
+    """An async iterator over the pieces that are fed into it."""
 
-    __slots__ = ("_ended", "_failure", "_pause", "_paused", "_pieces", "_resume", "_waiting", "_wake")
+    __slots__ = ("_buffered", "_changed", "_ended", "_failure", "_pause", "_paused", "_pieces", "_resume")
 
     def __init__(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        """``pause`` and ``resume`` stop the source and let it go on."""
+        """Create an empty pipe.
+
+        Args:
+            pause: Stops the source.
+            resume: Lets the source continue.
+        """
         self._pause = pause
         self._resume = resume
         self._paused = False
         self._pieces: deque[bytes] = deque()
-        self._waiting = 0
-        self._wake = asyncio.Event()
+        self._buffered = 0
+        self._changed = asyncio.Event()
         self._ended = False
         self._failure: Exception | None = None
 
     def feed(self, data: bytes) -> None:
-        """The next piece."""
+        """Add a piece."""
         self._pieces.append(data)
-        self._waiting += len(data)
-        if self._waiting > HIGH_WATER and not self._paused:
+        self._buffered += len(data)
+        if self._buffered > HIGH_WATER and not self._paused:
             self._paused = True
             self._pause()
-        self._wake.set()
+        self._changed.set()
 
     def end(self, failure: Exception | None = None) -> None:
-        """No more pieces; the reader gets ``failure`` after the last."""
+        """End the pieces. If there is a ``failure``, the reader gets it after the last piece."""
         if not self._ended:
             self._ended = True
             self._failure = failure
-            self._wake.set()
+            self._changed.set()
 
     def __aiter__(self) -> Pipe:
         return self
@@ -55,15 +61,15 @@ class Pipe:
                 raise self._failure
             if self._ended:
                 raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
+            self._changed.clear()
+            await self._changed.wait()
         piece = self._pieces.popleft()
-        self._waiting -= len(piece)
-        if self._paused and self._waiting < HIGH_WATER // 2:
+        self._buffered -= len(piece)
+        if self._paused and self._buffered < HIGH_WATER // 2:
             self._paused = False
             self._resume()
         return piece
 
     async def read(self) -> bytes:
-        """All that is still to come."""
+        """Read to the end; the pieces in one."""
         return b"".join([piece async for piece in self])

@@ -1,7 +1,8 @@
-"""One connection of the mock: requests in by httptools, steps of answers out, one write a step.
+"""One client connection of the mock: httptools parses the requests, and each step of a response is one write.
 
-It owns the socket's side of things (keep-alive, back-pressure, closing in the ways a fault asks for) and
-fills in the :class:`Recorded` of the request at hand. What is answered is the :class:`Brain`'s affair.
+The connection owns the socket: keep-alive, back-pressure, and closing in the ways that a fault demands. It
+fills in the :class:`RecordedRequest` of the current request. A :class:`ConnectionDelegate` decides what is
+answered.
 """
 
 from __future__ import annotations
@@ -15,88 +16,90 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from trunkline_mock.delivery import End, Step, Write
-from trunkline_mock.recorded import Link, Recorded
+from trunkline_mock.recording import ConnectionState, RecordedRequest
+from trunkline_mock.steps import End, Step, Write
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _BAD_REQUEST: Final = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+"""``SO_LINGER`` with a timeout of 0: closing the socket sends a reset."""
 
 
-class Brain(Protocol):
-    """Who decides what a connection does."""
+class ConnectionDelegate(Protocol):
+    """The server, as its connections use it."""
 
-    def opened(self, connection: Connection) -> bool:
-        """A peer connected; ``False`` turns it away at once."""
+    def connection_opened(self, connection: Connection) -> bool:
+        """A peer has connected; ``False`` closes the connection at once."""
 
-    def plan(self, request: Recorded, *, keep_alive: bool, old_peer: bool) -> Iterator[Step]:
-        """The steps of the answer to ``request``."""
+    def respond(self, request: RecordedRequest, *, keep_alive: bool, http_1_0: bool) -> Iterator[Step]:
+        """The steps of the response to ``request``."""
 
-    def changed(self) -> None:
-        """Something that one may wait for has happened."""
+    def state_changed(self) -> None:
+        """Something has happened that a test may be waiting for."""
 
-    def closed_connection(self, connection: Connection) -> None:
-        """The connection is gone."""
+    def connection_closed(self, connection: Connection) -> None:
+        """The connection is closed."""
 
 
 class Connection(asyncio.Protocol):
-    """A peer's connection."""
+    """A client's connection."""
 
-    def __init__(self, brain: Brain, number: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.link = Link(number)
-        self._brain = brain
+    def __init__(self, delegate: ConnectionDelegate, number: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.state = ConnectionState(number)
+        self._delegate = delegate
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[tuple[Recorded, bool, bool]] = deque()
-        self._request: Recorded | None = None
+        self._pending: deque[tuple[RecordedRequest, bool, bool]] = deque()
+        """Requests that wait for the response before theirs, each with keep-alive and HTTP/1.0."""
+        self._request: RecordedRequest | None = None
         self._steps: Iterator[Step] | None = None
-        self._ahead: Step | None = None
+        self._next_step: Step | None = None
         self._timer: asyncio.Handle | None = None
         self.paused = False
-        """The peer reads too slowly: the answer waits."""
+        """Whether the response waits because the peer reads too slowly."""
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
 
-    # The transport's side.
+    # Callbacks of the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, unless the script refuses it."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
-        if not self._brain.opened(self):
+        """Accept the connection, unless the script refuses it."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are not a subclass of it
+        if not self._delegate.connection_opened(self):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop what was being sent, and say so in the records."""
+        """Stop sending, and record that the connection is closed."""
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._request is not None and not self._request.finished:
             self._request.aborted = True
-        self.link.closed = True
+        self.state.closed = True
         self._steps = None
-        self._brain.closed_connection(self)
+        self._delegate.connection_closed(self)
 
     def eof_received(self) -> bool:
-        """A peer that stops listening for its answer has given up on it: close, whatever is unsent."""
+        """Close at once, whatever is unsent: a peer that closes its side no longer waits for the response."""
         self.abort()
         return False
 
     def pause_writing(self) -> None:
-        """The peer reads slowly: make no more of the answer."""
+        """Stop making the response: the peer reads too slowly."""
         self.paused = True
-        self._brain.changed()
+        self._delegate.state_changed()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Go on with the response."""
         self.paused = False
         if self._steps is not None and self._timer is None:
-            self._play()
+            self._run_step()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of requests."""
+        """Parse bytes of requests."""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
@@ -109,16 +112,16 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    # httptools' callbacks.
+    # Callbacks of httptools.
 
     def on_message_begin(self) -> None:
-        """A request starts."""
+        """A request begins."""
         self._target = b""
         self._headers = []
         self._body = []
 
     def on_url(self, url: bytes) -> None:
-        """The target, perhaps in pieces."""
+        """The request's target, or a part of it."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -126,78 +129,81 @@ class Connection(asyncio.Protocol):
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The head is complete: a peer that waits for leave to send its body gets it."""
+        """The head is complete. A peer that expects ``100 Continue`` before it sends the body gets that."""
         for name, value in self._headers:
             if name == b"expect" and value.lower() == b"100-continue" and self._transport is not None:
                 self._transport.write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """A part of the body."""
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """The request is complete: answer it, after those before it."""
+        """The request is complete. It is answered after those that came before it."""
         parser = self._parser
-        request = Recorded(
+        request = RecordedRequest(
             parser.get_method().decode("ascii"),
             self._target.decode("latin-1"),
             self._headers,
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
-            self.link,
+            self.state,
         )
-        self._waiting.append((request, parser.should_keep_alive(), parser.get_http_version() == "1.0"))
+        self._pending.append((request, parser.should_keep_alive(), parser.get_http_version() == "1.0"))
         if self._steps is None:
-            self._next()
+            self._start_response()
 
-    # Answers.
+    # Responses.
 
-    def _next(self) -> None:
-        """Answer the oldest request that waits."""
-        request, keep_alive, old_peer = self._waiting.popleft()
+    def _start_response(self) -> None:
+        """Answer the oldest pending request."""
+        request, keep_alive, http_1_0 = self._pending.popleft()
         self._request = request
-        self._steps = self._brain.plan(request, keep_alive=keep_alive, old_peer=old_peer)
-        self._brain.changed()
-        self._play()
+        self._steps = self._delegate.respond(request, keep_alive=keep_alive, http_1_0=http_1_0)
+        self._delegate.state_changed()
+        self._run_step()
 
-    def _play(self) -> None:
-        """Do the next step of the answer. One write per turn of the loop, so that the peer can see it.
+    def _run_step(self) -> None:
+        """Execute the next step: at most one write per iteration of the event loop, so that the peer sees it.
 
-        A write looks one step ahead: an answer that ends after it needs no turn of the loop of its own.
+        After a write, the step that follows it is looked up already: a response that ends there needs no
+        further iteration of the event loop.
         """
         self._timer = None
         transport, request, steps = self._transport, self._request, self._steps
         if transport is None or request is None or steps is None or self.paused:
             return
-        step = self._ahead or next(steps)
-        self._ahead = None
+        step = self._next_step or next(steps)
+        self._next_step = None
         if type(step) is Write:
             transport.write(step.data)
             request.completion_tokens += step.tokens
             request.chunks += step.chunks
-            self._brain.changed()
+            self._delegate.state_changed()
             step = next(steps)
-            if type(step) is Write or step is End.RESET:  # a reset would take the bytes before it along
-                self._ahead = step
+            if (
+                type(step) is Write or step is End.RESET
+            ):  # a reset at once would discard what was just written
+                self._next_step = step
                 if not self.paused:
-                    self._timer = self._loop.call_soon(self._play)
+                    self._timer = self._loop.call_soon(self._run_step)
                 return
         if isinstance(step, End):
-            self._end(step, transport, request)
+            self._end_response(step, transport, request)
         elif isinstance(step, int | float):
-            self._timer = self._loop.call_later(step, self._play)
+            self._timer = self._loop.call_later(step, self._run_step)
 
-    def _end(self, end: End, transport: asyncio.Transport, request: Recorded) -> None:
+    def _end_response(self, end: End, transport: asyncio.Transport, request: RecordedRequest) -> None:
         if end is End.HANG:
-            self._ahead = end  # whatever wakes this connection up, nothing more is answered on it
+            self._next_step = end  # so that nothing more is sent when the peer resumes reading
             return
         request.finished = True
         self._steps = None
         if end is End.CLOSE:
             transport.close()
         elif end is End.RESET:
-            raw: socket.socket = transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            raw_socket: socket.socket = transport.get_extra_info("socket")
+            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             transport.abort()
-        elif self._waiting:
-            self._next()
-        self._brain.changed()
+        elif self._pending:
+            self._start_response()
+        self._delegate.state_changed()

@@ -1,9 +1,8 @@
-"""What a mock upstream is told to do: scripts, faults, models, and the file that holds them.
+"""The values that configure a mock: scripts, faults, rules, models, and the scenario file that holds them.
 
-Only values, and their decoding from JSON or YAML. Nothing here knows HTTP, a vendor's wire form or a
-socket; what a fault does to an answer is :mod:`trunkline_mock.faults`, what a script means on the wire
-is a shape's business. Every struct rejects unknown fields, so that a typing error in a scenario is an
-error and not a test that tests nothing.
+This module has only values and their decoding from JSON or YAML. :mod:`trunkline_mock.faults` implements
+the faults, and the shapes translate a script into a vendor's wire format. Every struct rejects unknown
+fields: otherwise a misspelt field in a scenario would be ignored, and a test would check nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ FaultKind: TypeAlias = Literal[
     "trickle",
     "split_every_byte",
 ]
-"""Names of the ways to misbehave; ``docs/mock.md`` says what each of them does."""
+"""Names of the faults; ``docs/mock.md`` describes each of them."""
 
 FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 
@@ -56,7 +55,7 @@ MEGABYTE: Final = 1024 * 1024
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One way to misbehave, with its amounts. A field that a kind has no use for is ignored.
+    """One fault and its parameters. A parameter that the kind does not use is ignored.
 
     Raises:
         ValueError: ``kind`` is not one of :data:`FAULT_KINDS`.
@@ -64,21 +63,21 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     kind: FaultKind
     after: int = 1
-    """Content chunks that are sent in full before it happens (the streaming kinds)."""
+    """The number of content chunks that are sent in full before the fault (faults of streams)."""
     status: int | None = None
-    """HTTP status of ``status``, ``redirect`` and ``html_error``, or the code inside an error record."""
+    """The HTTP status of ``status``, ``redirect`` and ``html_error``, or the code inside an error record."""
     message: str | None = None
-    """Text of the error, instead of the vendor's usual words."""
+    """The error's message, instead of the vendor's usual one."""
     code: str | int | None = None
     """The error's ``code``, instead of the vendor's usual one."""
     retry_after: float | str | None = None
-    """``Retry-After`` of an error: seconds, or a string (an HTTP date, nonsense) sent as it is."""
+    """``Retry-After`` of an error: seconds, or a string (an HTTP date, nonsense) that is sent unchanged."""
     size: int | None = None
-    """Bytes of ``huge`` (200 MB), ``long_record`` (64 MB) and ``big_head`` (1 MB)."""
+    """Size in bytes of ``huge`` (default 200 MB), ``long_record`` (64 MB) and ``big_head`` (1 MB)."""
     delay_s: float = 0.005
-    """Pause between the bytes of ``trickle`` and the comments of ``comments_only``."""
+    """Seconds between the bytes of ``trickle`` and between the comments of ``comments_only``."""
     location: str | None = None
-    """Where ``redirect`` points; a path on the same server if not given."""
+    """The ``Location`` of ``redirect``; by default a path on the same server."""
 
     def __post_init__(self) -> None:
         if self.kind not in FAULT_KINDS:
@@ -86,17 +85,17 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A call that the mock's model makes."""
+    """A tool call that the mock model makes."""
 
     name: str
     arguments: dict[str, Any] | str = {}
-    """An object, or a string to be sent as it is (to play a model that writes broken JSON)."""
+    """An object, or a string that is sent unchanged (to play a model that writes broken JSON)."""
     id: str | None = None
-    """The id; if not given, one of the vendor's form is made from the request."""
+    """The id. By default one in the vendor's format is derived from the request."""
 
 
 class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Token counts; what is ``None`` is counted in whitespace-separated words."""
+    """Token counts. A count that is ``None`` is the number of whitespace-separated words."""
 
     prompt: int | None = None
     completion: int | None = None
@@ -105,51 +104,53 @@ class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One answer: what is said, in which pieces, at which pace, and what goes wrong.
+    """One answer: its content, its chunks, its timing and its fault.
 
-    The default answers helpfully: it repeats the last user message, or gives the smallest JSON that the
-    request's schema allows, and obeys the request's token limit and stop sequences. Text that is given is
-    sent as it is, whatever the request's limits, unless ``obey_limits`` is set.
+    The default answer repeats the last user message, or is the smallest JSON value that the request's schema
+    allows. It obeys the request's token limit and stop sequences. A scripted ``text`` is sent unchanged
+    whatever the request's limits are, unless ``obey_limits`` is set.
     """
 
     text: str | tuple[str, ...] | None = None
-    """The answer; a sequence gives the chunks. ``None``: the default answer (none next to tool calls)."""
+    """The answer's text; a sequence sets the chunks. ``None``: the default answer, or no text if there are
+    tool calls."""
     thinking: str | tuple[str, ...] | None = None
-    """Thought before the answer; a sequence gives the chunks."""
+    """The thinking before the text; a sequence sets the chunks."""
     tool_calls: tuple[ToolCall, ...] = ()
     call_tools: int = 0
-    """Call the first so many tools of the request with the smallest valid arguments, unless the
-    conversation already ends in a tool's result."""
+    """How many of the request's tools to call, the first ones, with the smallest valid arguments. Nothing is
+    called if the conversation already ends in a tool's result."""
     finish_reason: str | None = None
-    """In OpenAI's words (``stop``, ``length``, ``tool_calls`` …); ``None``: whatever is right."""
+    """One of OpenAI's values (``stop``, ``length``, ``tool_calls`` …); ``None``: as fits the answer."""
     usage: Usage | None = Usage()
-    """``None``: the answer carries no usage."""
+    """Token counts of the answer; ``None``: the answer carries no usage."""
     chunk_size: int | None = None
-    """Characters of a streamed chunk; ``None``: one word a chunk."""
+    """Characters of a streamed chunk; ``None``: each chunk is one word."""
     repeat: int = 1
-    """Say the text so many times (long streams)."""
+    """How many times the text is repeated (for long streams)."""
     obey_limits: bool | None = None
-    """Apply the request's token limit and stop sequences; ``None``: to the default answer only."""
+    """Whether the request's token limit and stop sequences apply; ``None``: to the default answer only."""
     delay_first_s: float = 0.0
-    """Silence before the first byte of the answer."""
+    """Seconds before the first byte of the response."""
     delay_chunk_s: float = 0.0
-    """Pause before each further chunk; 0 is one chunk per turn of the event loop."""
+    """Seconds before each further chunk; 0 sends one chunk per iteration of the event loop."""
     early_head: bool = False
-    """Send the response head before ``delay_first_s``, not after it."""
+    """Send the response head before ``delay_first_s`` instead of after it."""
     comments: int = 1
-    """Heartbeats before the first chunk, where the vendor has them (OpenRouter comments, Anthropic pings)."""
+    """Heartbeats before the first chunk, if the vendor sends any (OpenRouter comments, Anthropic pings)."""
     dimensions: int = 8
-    """Length of an embedding, when the request does not name one."""
+    """Length of an embedding if the request does not set one."""
     cost: float | None = None
-    """``usage.cost`` of OpenRouter in USD; ``None``: from the model's prices."""
+    """``usage.cost`` of OpenRouter in USD; ``None``: calculated from the model's prices."""
     model: str | None = None
-    """The model's name in the answer; ``None``: the vendor's name for the model asked for."""
+    """The model's name in the answer; ``None``: the vendor's name of the requested model."""
     headers: dict[str, str] = {}
     """Additional response headers."""
     status: int = 200
-    """Status of ``body``."""
+    """The HTTP status that goes with ``body``."""
     body: Any = None
-    """A whole answer of your own, instead of a composed one: a string as it is, else JSON."""
+    """A complete response body instead of a generated one: a string is sent unchanged, anything else as
+    JSON."""
     fault: Fault | None = None
 
     def __post_init__(self) -> None:
@@ -157,21 +158,21 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("repeat and chunk_size are at least 1")
 
 
-PLAIN: Final = Script()
-"""The default answer."""
+DEFAULT_SCRIPT: Final = Script()
+"""The script of the default answer."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a script is used: all that is given must match."""
+    """A script and the requests that it is used for: every condition that is set must match."""
 
     script: Script
     model: str | None = None
-    """A shell-style pattern of the requested model, without case (``gpt-4*``)."""
+    """A shell-style pattern for the requested model, ignoring case (``gpt-4*``)."""
     path: str | None = None
-    """A shell-style pattern of the path; needed for a script to reach routes that are not inference."""
+    """A shell-style pattern for the path. Only a rule with a path applies to routes other than inference."""
     method: str | None = None
     times: int | None = None
-    """Use it so often, then pass over it; ``None``: always."""
+    """How many times the rule is used before it is skipped; ``None``: no limit."""
 
 
 class MockModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -179,68 +180,69 @@ class MockModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     name: str
     capabilities: tuple[str, ...] = ("completion", "tools", "vision", "thinking")
-    """Of Ollama's ``completion tools insert vision embedding thinking``; the Ollama shape enforces them."""
+    """A subset of Ollama's ``completion tools insert vision embedding thinking``. The Ollama shape enforces
+    them."""
     context_length: int = 8192
     size: int = 2_019_393_189
-    """Bytes on disk."""
+    """Size on disk in bytes."""
     family: str = "llama"
     parameter_size: str = "3.2B"
     quantization: str = "Q4_K_M"
     resident: bool = False
-    """Loaded from the start (Ollama's ``/api/ps``)."""
+    """Whether it is loaded from the start (Ollama's ``/api/ps``)."""
     load_s: float = 0.0
-    """Seconds that the first request to a model that is not resident waits (Ollama)."""
+    """Seconds that loading takes: the first request to a model that is not resident waits for it (Ollama)."""
     remote_host: str = ""
-    """Not empty: an Ollama cloud model, run on that host."""
+    """The host that runs an Ollama cloud model; empty for a local model."""
     price_prompt: str = "0.0000025"
-    """USD per token, as OpenRouter lists it."""
+    """USD per token, in the notation of OpenRouter's listing."""
     price_completion: str = "0.00001"
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A script file: everything that can be said about a mock without code."""
+    """The content of a script file: the complete configuration of a mock."""
 
-    script: Script = PLAIN
+    script: Script = DEFAULT_SCRIPT
     scripts: tuple[Script, ...] = ()
-    """Answers of the first requests, one each, before ``rules`` and ``script``."""
+    """Scripts of the first requests, one each. They come before ``rules`` and ``script``."""
     rules: tuple[Rule, ...] = ()
     models: tuple[str | MockModel, ...] | None = None
-    """``None``: the shape's own list."""
+    """The models that the mock has; ``None``: the shape's own list."""
     any_model: bool = False
-    """Serve names that are not listed, instead of the vendor's "not found"."""
+    """Serve model names that are not listed, instead of answering with the vendor's "not found"."""
     list_magic: bool = False
-    """Also list the magic names of ``docs/mock.md`` (they are served in any case)."""
+    """Also list the scripted model names ("magic names"); they are served in any case."""
     require_key: str | None = None
-    """The only key accepted, in the vendor's header; ``None``: none is asked for."""
+    """The only API key that is accepted, in the vendor's header; ``None``: no key is required."""
     quirks: dict[str, Any] = {}
-    """Fields of the shape's vendor row to replace (OpenAI-like shapes)."""
+    """Fields of the shape's vendor row to replace (shapes that are compatible with OpenAI)."""
 
 
 def decode_script(text: bytes | str) -> Script:
-    """Read a :class:`Script` from JSON.
+    """Decode a :class:`Script` from JSON.
 
     Raises:
-        ValueError: not JSON, or not a script; the message names the field.
+        ValueError: It is not JSON, or not a script; the message names the field.
     """
     return msgspec.json.decode(text, type=Script)
 
 
 def load_scenario(path: Path) -> Scenario:
-    """Read a scenario from a ``.json`` file, or else YAML.
+    """Read a scenario from a file: JSON if its suffix is ``.json``, else YAML.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not a scenario; the message names the file and the field.
+        OSError: The file cannot be read.
+        ValueError: It is not a scenario; the message names the file and the field.
     """
     raw = path.read_bytes()
     try:
         if path.suffix == ".json":
             return msgspec.json.decode(raw, type=Scenario)
         return msgspec.yaml.decode(raw, type=Scenario)
-    except msgspec.DecodeError as error:  # a ValidationError is one, too
+    except msgspec.DecodeError as error:  # the base class of ValidationError
         raise ValueError(f"{path}: {error}") from None
 
 
 def as_models(models: Sequence[str | MockModel]) -> tuple[MockModel, ...]:
-    """``models`` with plain names made into models that can do everything."""
+    """``models``, with every plain name replaced by a model of that name with the default capabilities."""
     return tuple(MockModel(model) if isinstance(model, str) else model for model in models)

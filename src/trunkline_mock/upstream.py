@@ -1,7 +1,7 @@
-"""The mock upstream itself: a server in this process that plays a vendor, does as told, and takes notes.
+"""The mock upstream: a server in this process that plays a vendor, follows scripts and records requests.
 
-It ties a shape, scripts and connections together. Use it in a running loop (``async with``), in a thread
-of its own (:meth:`MockUpstream.in_thread`), or as a process (:mod:`trunkline_mock.command`).
+It can run in the current event loop (``async with``), in a thread of its own
+(:meth:`MockUpstream.in_thread`), or as a process (:mod:`trunkline_mock.cli`).
 """
 
 from __future__ import annotations
@@ -14,35 +14,38 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from trunkline_mock.connection import Connection
-from trunkline_mock.player import Player
-from trunkline_mock.recorded import Recorded
-from trunkline_mock.script import PLAIN, MockModel, Rule, Scenario, Script
+from trunkline_mock.recording import RecordedRequest
+from trunkline_mock.script import DEFAULT_SCRIPT, MockModel, Rule, Scenario, Script
 from trunkline_mock.shapes import make_shape
+from trunkline_mock.simulator import Simulator
 
 
-class MockUpstream(Player):
+class MockUpstream(Simulator):
     """A server that plays a vendor.
 
     Args:
         shape: One of :data:`trunkline_mock.SHAPES`.
-        script: What is answered, unless something more particular applies.
-        scripts: Answers of the first requests to models, one each.
-        models: What it has; plain names can do everything. ``None``: the shape's own.
-        any_model: Serve names that are not listed.
-        list_magic: List the magic names, too.
-        require_key: The only key accepted, as a bearer or in the vendor's own header.
-        quirks: Fields of the vendor's row to replace (OpenAI-like shapes).
-        host, port: Where to listen; port 0 takes a free one, and keeps it across restarts.
+        script: The script of every request for which there is no more specific one.
+        scripts: Scripts of the first requests to models, one each.
+        rules: Scripts for requests that match a condition; the first rule that matches is used.
+        models: The models that it has. A plain name is a model with the default capabilities.
+            ``None``: the shape's own models.
+        any_model: Serve model names that are not listed.
+        list_magic: Also list the scripted model names.
+        require_key: The only API key that is accepted, as a bearer token or in the vendor's own header.
+        quirks: Fields of the vendor's row to replace (shapes that are compatible with OpenAI).
+        host: The address to listen on.
+        port: The port to listen on. Port 0 takes a free one, and a restart keeps it.
         record: How many requests to remember; ``None``: all.
 
     Raises:
-        ValueError: no such shape, quirk or port.
+        ValueError: There is no such shape, quirk or port.
     """
 
     def __init__(
         self,
         shape: str = "openai",
-        script: Script = PLAIN,
+        script: Script = DEFAULT_SCRIPT,
         *,
         scripts: Sequence[Script] = (),
         rules: Sequence[Rule] = (),
@@ -63,11 +66,18 @@ class MockUpstream(Player):
             list_magic=list_magic,
             quirks=quirks or {},
         )
-        super().__init__(make_shape(shape, scenario), script, scripts, rules, require_key, record)
+        super().__init__(
+            make_shape(shape, scenario),
+            script,
+            scripts=scripts,
+            rules=rules,
+            require_key=require_key,
+            max_requests=record,
+        )
         self.host = host
         self.port = port
         self.accepted = 0
-        """Connections taken so far."""
+        """The number of connections that were accepted so far."""
         self._connections: set[Connection] = set()
         self._waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,7 +93,18 @@ class MockUpstream(Player):
         port: int = 0,
         record: int | None = None,
     ) -> Self:
-        """A mock that does what a script file says."""
+        """A mock that is configured by a scenario.
+
+        Args:
+            shape: One of :data:`trunkline_mock.SHAPES`.
+            scenario: The content of a script file.
+            host: The address to listen on.
+            port: The port to listen on; 0 takes a free one.
+            record: How many requests to remember; ``None``: all.
+
+        Raises:
+            ValueError: There is no such shape, quirk or port.
+        """
         return cls(
             shape,
             scenario.script,
@@ -99,13 +120,13 @@ class MockUpstream(Player):
             record=record,
         )
 
-    # Life.
+    # Starting and stopping.
 
     async def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            OSError: the port is taken.
+            OSError: The port is taken.
         """
         loop = asyncio.get_running_loop()
         self._loop = loop
@@ -118,7 +139,7 @@ class MockUpstream(Player):
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening and close every connection: from now on the port refuses. ``start`` undoes it."""
+        """Close every connection and stop listening, so that the port refuses connections until ``start``."""
         if self._server is None:
             return
         server, self._server = self._server, None
@@ -137,21 +158,33 @@ class MockUpstream(Player):
 
     @classmethod
     @contextmanager
-    def in_thread(cls, shape: str = "openai", script: Script = PLAIN, **options: Any) -> Iterator[Self]:
-        """Run a mock in a thread with a loop of its own, for code that has none; same arguments."""
+    def in_thread(
+        cls, shape: str = "openai", script: Script = DEFAULT_SCRIPT, **options: Any
+    ) -> Iterator[Self]:
+        """Run a mock in a thread with its own event loop, for code that has none.
+
+        Args:
+            shape: As for the class, as are all other arguments.
+            script: The script of every request for which there is no more specific one.
+            **options: The other arguments of the class.
+
+        Raises:
+            OSError: The port is taken.
+            ValueError: There is no such shape, quirk or port.
+        """
         mock = cls(shape, script, **options)
         started: Future[asyncio.Event] = Future()
 
-        async def live() -> None:
-            over = asyncio.Event()
+        async def serve() -> None:
+            stopped = asyncio.Event()
             async with mock:
-                started.set_result(over)
-                await over.wait()
+                started.set_result(stopped)
+                await stopped.wait()
 
         def run() -> None:
             try:
-                with asyncio.Runner(loop_factory=new_loop) as runner:
-                    runner.run(live())
+                with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                    runner.run(serve())
             except BaseException as error:
                 if started.done():
                     raise
@@ -159,15 +192,15 @@ class MockUpstream(Player):
 
         thread = threading.Thread(target=run, name=f"mock-{shape}", daemon=True)
         thread.start()
-        over = started.result()
+        stopped = started.result()
         try:
             yield mock
         finally:
             assert mock._loop is not None
-            mock._loop.call_soon_threadsafe(over.set)
+            mock._loop.call_soon_threadsafe(stopped.set)
             thread.join()
 
-    # What a test says and sees.
+    # What tests use.
 
     @property
     def url(self) -> str:
@@ -176,50 +209,57 @@ class MockUpstream(Player):
 
     @property
     def base_url(self) -> str:
-        """The address that clients of the vendor are configured with (``…/v1``)."""
+        """The address with which the vendor's clients are configured (``…/v1``)."""
         return self.url + self.shape.base_path
 
     @property
     def connections(self) -> int:
-        """Connections open now."""
+        """The number of connections that are open now."""
         return len(self._connections)
 
     @property
     def throttled(self) -> int:
-        """Connections whose answer waits for a peer that reads too slowly."""
+        """The number of connections whose response waits because the peer reads too slowly."""
         return sum(connection.paused for connection in self._connections)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-        """Wait until ``condition`` holds; it is looked at whenever something happens to the mock.
+        """Wait until ``condition`` is true. It may be called from any event loop.
 
-        Works from any loop.
+        Args:
+            condition: A function that is called whenever the state of the mock changes.
+            timeout_s: How many seconds to wait at most.
 
         Raises:
-            TimeoutError: it did not come to hold in time.
+            TimeoutError: The condition did not become true in time.
+            RuntimeError: The mock was not started.
         """
         if self._loop is asyncio.get_running_loop():
-            await self._until(condition, timeout_s)
+            await self._wait_in_loop(condition, timeout_s)
         else:
-            await asyncio.wrap_future(self._elsewhere(condition, timeout_s))
+            await asyncio.wrap_future(self._wait_from_elsewhere(condition, timeout_s))
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-        """Like :meth:`until`, for a thread that is not the mock's."""
-        self._elsewhere(condition, timeout_s).result()
+        """Like :meth:`until`, for threads other than the mock's."""
+        self._wait_from_elsewhere(condition, timeout_s).result()
 
-    async def closed(self, request: Recorded | None = None, timeout_s: float = 10.0) -> None:
-        """Wait until the connection of ``request``, or every connection, is closed.
+    async def closed(self, request: RecordedRequest | None = None, timeout_s: float = 10.0) -> None:
+        """Wait until a connection is closed.
+
+        Args:
+            request: A request on the connection; ``None`` waits for every connection.
+            timeout_s: How many seconds to wait at most.
 
         Raises:
-            TimeoutError: it was not closed in time.
+            TimeoutError: It was not closed in time.
         """
         await self.until(lambda: request.closed if request else not self._connections, timeout_s)
 
-    def _elsewhere(self, condition: Callable[[], bool], timeout_s: float) -> Future[None]:
+    def _wait_from_elsewhere(self, condition: Callable[[], bool], timeout_s: float) -> Future[None]:
         if self._loop is None:
             raise RuntimeError("the mock was not started")
-        return asyncio.run_coroutine_threadsafe(self._until(condition, timeout_s), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._wait_in_loop(condition, timeout_s), self._loop)
 
-    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+    async def _wait_in_loop(self, condition: Callable[[], bool], timeout_s: float) -> None:
         if condition():
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -231,28 +271,28 @@ class MockUpstream(Player):
         finally:
             self._waiters.remove(waiter)
 
-    # What connections ask (the Brain).
+    # What connections use: the methods of ConnectionDelegate, besides ``respond``.
 
-    def changed(self) -> None:
-        """Look at the conditions that somebody waits for."""
+    def state_changed(self) -> None:
+        """Check the conditions that tests are waiting for."""
         for condition, future in self._waiters:
             if not future.done() and condition():
                 future.set_result(None)
 
-    def opened(self, connection: Connection) -> bool:
-        """Note a connection; ``False`` when the next script refuses it."""
+    def connection_opened(self, connection: Connection) -> bool:
+        """Register a connection; ``False`` if the next script refuses it."""
         self._connections.add(connection)
-        self.changed()
-        return not self.refuses()
+        self.state_changed()
+        return not self.take_refusal()
 
-    def closed_connection(self, connection: Connection) -> None:
-        """Note that a connection is gone."""
+    def connection_closed(self, connection: Connection) -> None:
+        """Remove a connection that is closed."""
         self._connections.discard(connection)
-        self.changed()
+        self.state_changed()
 
 
-def new_loop() -> asyncio.AbstractEventLoop:
-    """An event loop: uvloop's where it is installed."""
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """A new event loop, of uvloop if that is installed."""
     try:
         import uvloop
     except ImportError:

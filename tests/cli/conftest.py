@@ -1,18 +1,20 @@
-"""Runs the command line in this process, in an empty folder."""
+"""Fixtures that call the command line in this process, in an empty folder."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import typer.main
 
 from trunkline.cli import main
 
 
-class Result(NamedTuple):
+class Done(NamedTuple):
     """The exit code and the output of a command."""
 
     code: int
@@ -20,16 +22,24 @@ class Result(NamedTuple):
     err: str
 
 
-Run = Callable[..., Result]
+Run = Callable[..., Done]
 Terminal = Callable[[str], None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_are_built_once() -> Iterator[None]:
+    """typer builds all commands anew at each call, which takes longer than most commands do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run ``trunkline`` with some words, and with settings of the environment as NAME="value"."""
+    """Call ``trunkline`` with these words; settings may be given as NAME="value"."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*words: str, **env: str) -> Result:
+    def call(*words: str, **env: str) -> Done:
         capsys.readouterr()
         with monkeypatch.context() as patch:
             for name, value in env.items():
@@ -38,7 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
                 main(words)
         out, err = capsys.readouterr()
         assert isinstance(end.value.code, int)
-        return Result(end.value.code, out, err)
+        return Done(end.value.code, out, err)
 
     return call
 
@@ -47,8 +57,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     """Make standard output a terminal with a number of columns."""
 
-    def set_columns(columns: str) -> None:
+    def become(columns: str) -> None:
         monkeypatch.setenv("COLUMNS", columns)
         monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True, raising=False)
 
-    return set_columns
+    return become

@@ -1,4 +1,4 @@
-"""The commands, their help texts and their errors."""
+"""The command line as a whole: help texts, errors, exit codes, imports."""
 
 import re
 import shlex
@@ -22,13 +22,13 @@ COMMANDS = ["version", "init", "up", "serve", "check", "schema", "mock", "keys"]
 
 
 @pytest.mark.parametrize("words", [["--version"], ["-V"]])
-def test_the_version_is_printed_without_exiting(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_option_prints_the_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(words)
     assert capsys.readouterr().out == f"trunkline {trunkline.__version__}\n"
 
 
 @pytest.mark.parametrize("words", [["version"], ["--version", "serve"]])
-def test_the_version_with_other_words(run: Run, words: list[str]) -> None:
+def test_the_version_is_a_command_and_an_option_before_commands(run: Run, words: list[str]) -> None:
     assert run(*words) == (0, f"trunkline {trunkline.__version__}\n", "")
 
 
@@ -50,7 +50,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
-def test_python_m() -> None:
+def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "trunkline", "-V"], timeout=60, check=True, capture_output=True
     )
@@ -65,18 +65,18 @@ def test_help_names_the_commands(run: Run, words: list[str]) -> None:
         assert f"\n  {command} " in done.out
 
 
-def list_commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def every_command(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from list_commands(command, f"{path}{name} ")
+            yield from every_command(command, f"{path}{name} ")
         else:
             yield path + name, command
 
 
-COMMANDS_BY_NAME = dict(list_commands(typer.main.get_command(app)))
+ALL_COMMANDS = dict(every_command(typer.main.get_command(app)))
 
 
-@pytest.mark.parametrize("command", COMMANDS_BY_NAME)
+@pytest.mark.parametrize("command", ALL_COMMANDS)
 def test_every_commands_help_has_an_example(run: Run, command: str) -> None:
     done = run(*command.split(), "--help")
     assert done.code == 0
@@ -84,35 +84,35 @@ def test_every_commands_help_has_an_example(run: Run, command: str) -> None:
     assert f"    trunkline {command}" in done.out or f"(trunkline {command}" in done.out
 
 
-@pytest.mark.parametrize("command", COMMANDS_BY_NAME)
+@pytest.mark.parametrize("command", ALL_COMMANDS)
 def test_every_command_and_option_has_a_help_text(command: str) -> None:
-    first, *_ = str(COMMANDS_BY_NAME[command].help).split("\n")
+    first, *_ = str(ALL_COMMANDS[command].help).split("\n")
     assert first[0].isupper()
     assert first.endswith((".", ":"))
-    for parameter in COMMANDS_BY_NAME[command].params:
+    for parameter in ALL_COMMANDS[command].params:
         help_text = parameter.help or ""
         assert help_text.endswith((".", "…")), help_text
-        # Typer shows a default by itself, so the help text does not repeat it.
+        # Typer shows a default, so that the help text does not repeat it.
         if parameter.default not in (None, False):
             assert parameter.show_default or parameter.hidden
             assert "Default:" not in help_text
 
 
-@pytest.mark.parametrize("command", COMMANDS_BY_NAME)
-def test_the_examples_are_valid_commands(command: str) -> None:
+@pytest.mark.parametrize("command", ALL_COMMANDS)
+def test_the_examples_in_help_texts_are_valid(command: str) -> None:
     for line in re.findall(
-        r"^ *(?:[A-Z_]+=\S+ )?(?:KEY=\$\()?(trunkline .*?)\)?$", COMMANDS_BY_NAME[command].help, re.MULTILINE
+        r"^ *(?:[A-Z_]+=\S+ )?(?:KEY=\$\()?(trunkline .*?)\)?$", ALL_COMMANDS[command].help, re.MULTILINE
     ):
         line = re.split(r" > | {2,}", line)[0]
         words = shlex.split(line)[1:]
         command_name = max(
-            (name for name in COMMANDS_BY_NAME if words[: len(name.split())] == name.split()), key=len
+            (name for name in ALL_COMMANDS if words[: len(name.split())] == name.split()), key=len
         )
         arguments = words[len(command_name.split()) :]
-        COMMANDS_BY_NAME[command_name].make_context(command_name, arguments, resilient_parsing=False)
+        ALL_COMMANDS[command_name].make_context(command_name, arguments, resilient_parsing=False)
 
 
-def test_keys_alone_prints_its_help(run: Run) -> None:
+def test_a_group_without_a_command_prints_its_help(run: Run) -> None:
     assert "revoke" in run("keys").out
 
 
@@ -146,7 +146,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(run: Run, words: list[str], pro
     assert done.err.count("\n") == 1
 
 
-def test_a_port_that_is_taken_is_one_line_of_the_mock(run: Run) -> None:
+def test_the_mock_reports_a_port_in_use_in_one_line(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("mock", "--port", str(port))
@@ -156,7 +156,7 @@ def test_a_port_that_is_taken_is_one_line_of_the_mock(run: Run) -> None:
     )
 
 
-def test_two_problems_are_two_lines(run: Run) -> None:
+def test_two_invalid_settings_are_two_lines(run: Run) -> None:
     done = run("check", PORT="x", LOG_FORMAT="y")
     assert done.code == 2
     assert [line.split(": ")[:3] for line in done.err.splitlines()] == [
@@ -165,7 +165,7 @@ def test_two_problems_are_two_lines(run: Run) -> None:
     ]
 
 
-def test_other_errors_that_the_user_can_correct_are_one_line_and_exit_code_1(run: Run) -> None:
+def test_other_errors_that_a_user_can_correct_have_exit_code_1(run: Run) -> None:
     done = run("keys", "list", DATABASE_URL="sqlite:////no/such/folder/k.db")
     assert (done.code, done.err) == (
         1,
@@ -175,20 +175,20 @@ def test_other_errors_that_the_user_can_correct_are_one_line_and_exit_code_1(run
     assert (done.code, done.err) == (1, "trunkline: error: no/such/folder.yaml: No such file or directory\n")
 
 
-def test_a_bug_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> str:
+def test_an_internal_error_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("trunkline.settings.schema.schema_text", fail)
+    monkeypatch.setattr("trunkline.settings.schema.schema_text", broken)
     with pytest.raises(ZeroDivisionError):
         cli.main(["schema"])
 
 
 def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt() -> str:
+    def interrupted() -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trunkline.settings.schema.schema_text", interrupt)
+    monkeypatch.setattr("trunkline.settings.schema.schema_text", interrupted)
     assert run("schema").code == 130
 
 
@@ -196,9 +196,9 @@ def test_the_schema_is_printed(run: Run) -> None:
     assert run("schema").out == schema_text()
 
 
-def test_the_mock_is_run_with_the_options(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mock_gets_its_options(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[object] = []
-    monkeypatch.setattr("trunkline_mock.run", lambda *given, announce: calls.append((given, announce("up"))))
+    monkeypatch.setattr("trunkline_mock.run", lambda *args, announce: calls.append((args, announce("up"))))
     done = run(
         "mock", "--shape", "ollama", "--port", "0", "--script", "s.yaml", "--model", "a", "--model", "b"
     )

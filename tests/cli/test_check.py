@@ -1,4 +1,4 @@
-"""``trunkline check``."""
+"""``trunkline check``: what it prints of a configuration, and which ones it refuses."""
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ aliases: {fast: vllm/a}
 """
 
 
-def test_the_report_of_a_configuration(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_describes_a_configuration(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("trunkline.yaml").write_text(FILE, encoding="utf-8")
     Path(".env").write_text("OPENROUTER=sk-or-v1-secret-secret-abcd\nPROT=1", encoding="utf-8")
     monkeypatch.setattr("trunkline.cli.check.open_reader", lambda _: Reader())
@@ -54,7 +54,7 @@ def test_the_report_of_a_configuration(run: Run, monkeypatch: pytest.MonkeyPatch
 
 
 class Reader:
-    """A reader of a store with two keys."""
+    """The reader of a store with two keys."""
 
     def load(self) -> Policies:
         keys = (StoredKey(id=each, name=each, role="member", prefix="", hash="") for each in "ab")
@@ -64,7 +64,7 @@ class Reader:
         pass
 
 
-def test_the_report_of_the_defaults(run: Run) -> None:
+def test_check_describes_the_defaults(run: Run) -> None:
     done = run("check", ALLOWED_API_KEYS="a,b")
     assert done.code == 0
     assert "keys       2 in ALLOWED_API_KEYS (env-ca978112, env-3e23e816), 0 in the store" in done.out
@@ -72,7 +72,7 @@ def test_the_report_of_the_defaults(run: Run) -> None:
     assert "provider   ollama: http://localhost:11434; local" in done.out
 
 
-def test_traces_need_their_packages(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_without_their_packages_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"ALLOWED_API_KEYS": "a", "OTEL_ENDPOINT": "http://localhost:4318"}
     assert run("check", **settings).code == 0
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk", None)
@@ -91,7 +91,7 @@ def test_traces_need_their_packages(run: Run, monkeypatch: pytest.MonkeyPatch) -
         ("development_mode: true\nollama_host: localhost:8000", "is this gateway itself"),
     ],
 )
-def test_what_prevents_a_start_is_an_error(run: Run, file: str, problem: str) -> None:
+def test_check_refuses_what_a_start_would_refuse(run: Run, file: str, problem: str) -> None:
     Path("trunkline.yaml").write_text(file, encoding="utf-8")
     done = run("check")
     assert (done.code, done.out) == (2, "")
@@ -110,7 +110,7 @@ def test_what_prevents_a_start_is_an_error(run: Run, file: str, problem: str) ->
         ("port: x", ["PORT: 'x' is not a whole number"]),
     ],
 )
-def test_all_problems_and_warnings_are_reported(run: Run, file: str, problems: list[str]) -> None:
+def test_all_problems_and_warnings_are_printed(run: Run, file: str, problems: list[str]) -> None:
     Path("trunkline.yaml").write_text(file, encoding="utf-8")
     Path(".env").write_text("PROT=1", encoding="utf-8")
     done = run("check")
@@ -123,7 +123,7 @@ def test_all_problems_and_warnings_are_reported(run: Run, file: str, problems: l
         assert problem in error.replace("port", "PORT")
 
 
-def test_names_that_do_not_exist_are_warnings(run: Run) -> None:
+def test_configuration_warnings_are_printed(run: Run) -> None:
     run("keys", "create", "laptop")
     Path("trunkline.yaml").write_text("aliases: {c: olama/x}\nkeys: {latop: {priority: low}}", "utf-8")
     done = run("check")

@@ -3,11 +3,11 @@
 import pytest
 import yaml
 
-from trunkline.cli.config_warnings import find_config_warnings
+from trunkline.cli.config_warnings import configuration_warnings
 from trunkline.ledger.policies import Policies, StoredKey, StoredTeam
 from trunkline.settings import Settings
 
-POLICIES = Policies(
+STORED = Policies(
     keys=tuple(
         StoredKey(id=f"id-{name}", name=name, role="member", prefix="", hash="") for name in ("laptop", "ci")
     ),
@@ -16,8 +16,8 @@ POLICIES = Policies(
 OPENROUTER = "openrouter_api_key: sk-or-key"
 
 
-def warnings_of(file: str, policies: Policies = POLICIES) -> list[str]:
-    return list(find_config_warnings(Settings(**yaml.safe_load(file)), policies))
+def warnings_about(file: str, stored: Policies = STORED) -> list[str]:
+    return list(configuration_warnings(Settings(**yaml.safe_load(file)), stored))
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def warnings_of(file: str, policies: Policies = POLICIES) -> list[str]:
         ("budgets: [{provider: olama, usd: 1}]", "budgets.0: there is no provider 'olama'; did you mean"),
     ],
 )
-def test_names_that_do_not_exist(file: str, warning: str) -> None:
-    assert [warning in each for each in warnings_of(file)].count(True) == 1, warnings_of(file)
+def test_a_name_that_refers_to_nothing_causes_a_warning(file: str, warning: str) -> None:
+    assert [warning in line for line in warnings_about(file)].count(True) == 1, warnings_about(file)
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_names_that_do_not_exist(file: str, warning: str) -> None:
         "models: {'ollama/*': {keep_alive: 1m}, 'llama3:*': {keep_alive: 1m}}",
     ],
 )
-def test_names_that_exist_or_may_exist(file: str) -> None:
-    assert warnings_of(file) == []
+def test_a_name_that_may_refer_to_something_causes_no_warning(file: str) -> None:
+    assert warnings_about(file) == []
 
 
 def test_a_warning_does_not_list_many_names() -> None:
     many = Policies(
         keys=tuple(StoredKey(id=str(n), name=f"key-{n}", role="member", prefix="", hash="") for n in range(9))
     )
-    assert warnings_of("keys: {nobody: {}}", many) == [
+    assert warnings_about("keys: {nobody: {}}", many) == [
         "keys.nobody: there is no key 'nobody'; see `trunkline keys list`"
     ]
-    assert warnings_of("limits: [{team: research, concurrent: 1}]", many) == [
+    assert warnings_about("limits: [{team: research, concurrent: 1}]", many) == [
         "limits.0: there is no team 'research'; `trunkline teams create` makes one"
     ]

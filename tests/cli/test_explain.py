@@ -13,7 +13,7 @@ from trunkline_mock import MockUpstream
 
 @pytest.fixture
 def config(tmp_path: Path) -> str:
-    """A configuration file with a route to the built-in provider and an alias."""
+    """A file with a route and an alias to the built-in provider."""
     path = tmp_path / "routes.yaml"
     path.write_text(
         "ollama_enabled: false\n"
@@ -23,21 +23,21 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_candidates_are_printed_as_a_table(run: Run, config: str) -> None:
+def test_explain_prints_a_table(run: Run, config: str) -> None:
     done = run("explain", "mine", "--config", config)
     assert done.code == 0
     assert "route mine, by priority" in done.out
     assert "1\tcustom\tcustom\tcustom\t0 $/M\tthe only one of its tier" in done.out
 
 
-def test_the_candidates_are_printed_as_json(run: Run, config: str) -> None:
+def test_explain_prints_json(run: Run, config: str) -> None:
     done = run("explain", "custom", "--config", config, "--json")
     explanation = json.loads(done.out)
     assert explanation["candidates"][0]["provider"] == "custom"
     assert explanation["route"] is None
 
 
-def test_other_providers_and_an_unknown_model(run: Run, tmp_path: Path) -> None:
+def test_explain_names_other_providers_and_refuses_an_unknown_model(run: Run, tmp_path: Path) -> None:
     with MockUpstream.in_thread("ollama") as mock:
         config = tmp_path / "fleet.yaml"
         config.write_text(f"ollama_base_url: {mock.base_url},http://127.0.0.1:9\n")
@@ -48,7 +48,7 @@ def test_other_providers_and_an_unknown_model(run: Run, tmp_path: Path) -> None:
     assert "nope" in done.err
 
 
-def test_a_target_that_its_provider_does_not_list(run: Run, tmp_path: Path) -> None:
+def test_explain_marks_a_target_that_its_provider_does_not_list(run: Run, tmp_path: Path) -> None:
     with MockUpstream.in_thread("ollama") as mock:
         config = tmp_path / "slip.yaml"
         config.write_text(
@@ -61,7 +61,7 @@ def test_a_target_that_its_provider_does_not_list(run: Run, tmp_path: Path) -> N
     assert unlisted == ["lama3.2"]
 
 
-def _write_log(path: Path, *lines: object) -> str:
+def write_log(path: Path, *lines: object) -> str:
     path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
     return str(path)
 
@@ -69,16 +69,16 @@ def _write_log(path: Path, *lines: object) -> str:
 LINE = {"event": "request", "path": "/v1/chat/completions", "operation": "chat"}
 
 
-def test_a_replay_that_changes_nothing(run: Run, config: str, tmp_path: Path) -> None:
+def test_a_replay_without_changes(run: Run, config: str, tmp_path: Path) -> None:
     same = LINE | {"asked": "custom", "provider": "custom", "model": "custom"}
-    log = _write_log(tmp_path / "a.log", same, same, "not json", {"event": "listening"}, "\xff")
+    log = write_log(tmp_path / "a.log", same, same, "not json", {"event": "listening"}, "\xff")
     done = run("check", "--config", config, "--replay", log)
     assert done.code == 0
     assert "2 requests, 1 kinds: all go where they went" in done.out
 
 
-def test_a_replay_that_changes_something(run: Run, config: str, tmp_path: Path) -> None:
-    log = _write_log(
+def test_a_replay_prints_the_requests_that_would_go_elsewhere(run: Run, config: str, tmp_path: Path) -> None:
+    log = write_log(
         tmp_path / "a.log",
         LINE | {"asked": "other", "provider": "openrouter", "model": "openai/gpt-4o"},
         LINE | {"asked": "gone/x", "provider": "gone", "model": "x"},
@@ -91,6 +91,8 @@ def test_a_replay_that_changes_something(run: Run, config: str, tmp_path: Path) 
     assert "2 of 2 requests would go elsewhere" in done.out
 
 
-def test_a_log_that_does_not_exist_or_has_no_requests(run: Run, config: str, tmp_path: Path) -> None:
+def test_a_replay_refuses_a_missing_log_and_one_without_requests(
+    run: Run, config: str, tmp_path: Path
+) -> None:
     assert run("check", "--config", config, "--replay", str(tmp_path / "none.log")).code == 2
-    assert run("check", "--config", config, "--replay", _write_log(tmp_path / "a.log", "{}")).code == 2
+    assert run("check", "--config", config, "--replay", write_log(tmp_path / "a.log", "{}")).code == 2

@@ -1,4 +1,4 @@
-"""`--json` prints only JSON, also on a terminal. Notes go to standard error."""
+"""With `--json`, standard output is only JSON, on a terminal too. Notices go to standard error."""
 
 import json
 
@@ -34,7 +34,7 @@ def fill_store(run: Run) -> None:
 @pytest.mark.parametrize("columns", [None, "80"])
 @pytest.mark.parametrize("filled", [False, True])
 @pytest.mark.parametrize("command", [*LISTS, *OBJECTS])
-def test_only_json_is_printed(
+def test_standard_output_is_only_json(
     run: Run,
     terminal: Terminal,
     monkeypatch: pytest.MonkeyPatch,
@@ -57,20 +57,20 @@ def test_only_json_is_printed(
         assert bool(found) == (command == "models" or (filled and "usage" not in command))
 
 
-def test_every_command_with_json_is_tested() -> None:
+def test_every_command_with_the_option_is_tested() -> None:
     import typer
 
     from trunkline.cli.app import app
 
-    def find_commands(group: object, path: str) -> list[str]:
-        commands = []
+    def with_json(group: object, path: str) -> list[str]:
+        found = []
         for name, command in getattr(group, "commands", {}).items():
-            commands += find_commands(command, f"{path} {name}")
+            found += with_json(command, f"{path} {name}")
         if any("--json" in parameter.opts for parameter in getattr(group, "params", ())):
-            commands.append(path.strip())
-        return commands
+            found.append(path.strip())
+        return found
 
-    assert set(find_commands(typer.main.get_command(app), "")) == {
+    assert set(with_json(typer.main.get_command(app), "")) == {
         " ".join(word for word in command.split() if word not in ("--all", "custom"))
         for command in (*LISTS, *OBJECTS)
     }

@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import Run, Terminal
 
 
-def test_only_the_key_is_printed_to_standard_output(run: Run, tmp_path: Path) -> None:
+def test_only_the_key_goes_to_standard_output(run: Run, tmp_path: Path) -> None:
     done = run("keys", "create", "laptop")
     assert done.code == 0
     assert re.fullmatch(r"gw_[A-Za-z0-9_-]{43}\n", done.out)
@@ -36,7 +36,7 @@ def test_keys_are_listed_and_revoked(run: Run) -> None:
     assert "no active key" in done.err
 
 
-def test_the_list_shows_teams_states_and_expiries(run: Run) -> None:
+def test_the_list_shows_team_state_and_expiry(run: Run) -> None:
     run("teams", "create", "research")
     run("keys", "create", "a", "--team", "research", "--expires", "2020-01-31T10:00Z")
     run("keys", "create", "b", "--expires", "2999-01-31")
@@ -47,20 +47,20 @@ def test_the_list_shows_teams_states_and_expiries(run: Run) -> None:
     ]
 
 
-def test_a_note_is_printed_if_there_are_no_keys(run: Run) -> None:
+def test_an_empty_list_says_that_there_are_no_keys(run: Run) -> None:
     assert "there are no keys; `trunkline keys create NAME` makes one" in run("keys", "list").err
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
-def test_a_terminal_gets_a_table_with_whole_ids(run: Run, terminal: Terminal, columns: str) -> None:
+def test_a_table_on_a_terminal_has_complete_names_and_ids(run: Run, terminal: Terminal, columns: str) -> None:
     name = "production-ingest-pipeline-of-a-team"
     run("keys", "create", name, "--expires", "30d")
-    key_id = run("keys", "list").out.splitlines()[1].split("\t")[1]
+    number = run("keys", "list").out.splitlines()[1].split("\t")[1]
     terminal(columns)
     done = run("keys", "list")
     assert "\t" not in done.out
     assert "…" not in done.out.replace("gw_", "", 1) or columns == "200"
-    assert (name in done.out, key_id in done.out) == (True, True)
+    assert (name in done.out, number in done.out) == (True, True)
     assert ("no room on this terminal for: " in done.err) == (columns != "200")
 
 
@@ -78,7 +78,7 @@ def test_a_terminal_gets_a_table_with_whole_ids(run: Run, terminal: Terminal, co
         ("--role", "boss"),
     ],
 )
-def test_a_wrong_option_creates_no_key(run: Run, words: tuple[str, ...]) -> None:
+def test_an_invalid_option_creates_no_key(run: Run, words: tuple[str, ...]) -> None:
     run("keys", "create", "first")
     done = run("keys", "create", "ci", *words)
     assert (done.code > 0, done.out) == (True, "")
@@ -87,7 +87,7 @@ def test_a_wrong_option_creates_no_key(run: Run, words: tuple[str, ...]) -> None
     assert run("keys", "create", "ci").code == 0
 
 
-def test_an_unknown_provider_is_a_warning(run: Run) -> None:
+def test_an_unknown_provider_causes_a_warning(run: Run) -> None:
     for words in (("create", "ci", "--provider", "openruter"), ("change", "ci", "--provider", "openruter")):
         done = run("keys", *words)
         assert done.code == 0
@@ -97,7 +97,7 @@ def test_an_unknown_provider_is_a_warning(run: Run) -> None:
 
 
 @pytest.mark.parametrize("grace", ["soon", "99999999999d", "3000000d"])
-def test_a_wrong_grace_period_changes_nothing(run: Run, grace: str) -> None:
+def test_an_invalid_grace_changes_nothing(run: Run, grace: str) -> None:
     run("keys", "create", "laptop")
     before = run("keys", "list", "--json").out
     done = run("keys", "rotate", "laptop", "--grace", grace)

@@ -1,4 +1,4 @@
-"""The command line in a process of its own: keys are created and revoked while a gateway runs."""
+"""The command line in a process of its own: a gateway on a port, and keys that change while it runs."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def request_status(url: str, key: str | None) -> int:
 
 
 def becomes(url: str, key: str, status: int) -> bool:
-    """Whether the status of a request becomes ``status`` within 30 seconds."""
+    """Whether a request gets the status ``status`` within 30 seconds."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         if request_status(url, key) == status:
@@ -39,7 +39,7 @@ def becomes(url: str, key: str, status: int) -> bool:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Start a gateway with `trunkline up`, and return its URL and the first key."""
+    """The URL and the first key of a gateway that `trunkline up` started."""
     env = {**os.environ, "OLLAMA_ENABLED": "false"}
     command = [*COMMAND, "up", "--port", "0", "--host", "127.0.0.1"]
     with (tmp_path / "log").open("wb") as log:
@@ -52,11 +52,11 @@ def gateway(tmp_path: Path) -> Iterator[tuple[str, str]]:
                     line = process.stdout.readline().decode()
                     assert line, (tmp_path / "log").read_text(encoding="utf-8")
                     printed += line
-                url = re.search(r"curl (\S+)", printed)
+                found = re.search(r"curl (\S+)", printed)
                 key = re.search(r"gw_[\w-]{43}", printed)
-                assert url
+                assert found
                 assert key
-                yield url[1], key[0]
+                yield found[1], key[0]
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(60) == 0
         finally:
@@ -67,14 +67,14 @@ def gateway(tmp_path: Path) -> Iterator[tuple[str, str]]:
     assert json.loads(written.splitlines()[-1])["event"] == "stopped"
 
 
-def test_keys_are_created_and_revoked_while_it_runs(gateway: tuple[str, str], tmp_path: Path) -> None:
+def test_a_running_gateway_notices_new_and_revoked_keys(gateway: tuple[str, str], tmp_path: Path) -> None:
     url, first = gateway
     assert request_status(url, first) == 200
     assert request_status(url, None) == 401
-    created = subprocess.run(
+    made = subprocess.run(
         [*COMMAND, "keys", "create", "app"], cwd=tmp_path, check=True, capture_output=True, timeout=60
     )
-    key = created.stdout.decode().strip()
+    key = made.stdout.decode().strip()
     assert becomes(url, key, 200)
     subprocess.run(
         [*COMMAND, "keys", "revoke", "app"], cwd=tmp_path, check=True, capture_output=True, timeout=60
@@ -83,7 +83,7 @@ def test_keys_are_created_and_revoked_while_it_runs(gateway: tuple[str, str], tm
     assert request_status(url, first) == 200
 
 
-def test_an_address_in_use_is_one_line(gateway: tuple[str, str], tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(gateway: tuple[str, str], tmp_path: Path) -> None:
     port = gateway[0].split(":")[2].partition("/")[0]
     done = subprocess.run(
         [*COMMAND, "serve", "--port", port], cwd=tmp_path, check=False, capture_output=True, timeout=60

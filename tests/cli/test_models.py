@@ -25,7 +25,7 @@ def test_the_models_of_all_providers_are_listed(run: Run, monkeypatch: pytest.Mo
         assert all(model["object"] == "model" for model in only)
 
 
-def test_a_provider_that_does_not_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_does_not_answer_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:1")
     done = run("models")
     assert done.code == 1
@@ -34,7 +34,7 @@ def test_a_provider_that_does_not_answer(run: Run, monkeypatch: pytest.MonkeyPat
     assert "provider 'ollama' did not say" in done.err
 
 
-def test_an_unknown_provider(run: Run) -> None:
+def test_an_unknown_provider_is_refused(run: Run) -> None:
     done = run("models", "--provider", "olama")
     assert (done.code, done.out) == (2, "")
     assert done.err == "trunkline: error: there is no provider 'olama'; did you mean 'ollama'?\n"

@@ -21,7 +21,7 @@ sys.exit(supervise(child, [Path(sys.argv[1])], [Path(sys.argv[1]) / "x.yaml"]))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_child_is_restarted_after_a_change_and_ends_with_its_parent(
+def test_the_child_is_restarted_after_a_change_and_ends_with_its_parent(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     parent = subprocess.Popen([sys.executable, "-c", SUPERVISE, str(tmp_path)], stdout=subprocess.PIPE)
@@ -35,13 +35,15 @@ def test_a_child_is_restarted_after_a_change_and_ends_with_its_parent(
             assert parent.stdout.readline() == b"child\n"
             os.kill(parent.pid, number)
             assert parent.wait(60) == code
-            assert parent.stdout.read() == b""  # ends only when the child has ended too
+            assert parent.stdout.read() == b""  # the pipe ends only after the child has ended
     finally:
         parent.kill()
         parent.wait()
 
 
-def test_the_command_is_run_without_reload(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_runs_the_same_command_without_the_option(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[tuple[list[str], list[Path], list[Path]]] = []
 
     def supervise(command: list[str], folders: list[Path], files: list[Path]) -> int:

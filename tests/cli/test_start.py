@@ -1,4 +1,4 @@
-"""``trunkline serve``, ``up`` and ``init``."""
+"""``trunkline serve``, ``up`` and ``init``, with a server that ends at once."""
 
 import re
 import stat
@@ -17,7 +17,7 @@ from trunkline.settings import Exposure, Settings
 
 
 class Start(NamedTuple):
-    """The arguments that the server was started with."""
+    """What the server was started with."""
 
     settings: Settings
     exposure: Exposure
@@ -26,7 +26,7 @@ class Start(NamedTuple):
 
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
-    """A server that records its arguments, reports that it is ready, and ends."""
+    """The starts of a server that reports to be ready and ends at once."""
     recorded: list[Start] = []
 
     def serve(
@@ -95,7 +95,7 @@ def test_options_that_are_not_given_do_not_override_the_environment(run: Run, st
         ("--dev --workers 2", {}, "WORKERS: 2 workers must share"),
     ],
 )
-def test_a_start_that_is_refused(
+def test_invalid_settings_prevent_a_start(
     run: Run, starts: list[Start], words: str, env: dict[str, str], problem: str
 ) -> None:
     done = run("serve", *words.split(), **env)
@@ -112,7 +112,7 @@ def test_a_start_that_is_refused(
         ("--dev", {}, "PROT=1", "PROT is no setting"),
     ],
 )
-def test_a_start_with_a_warning(
+def test_a_start_logs_warnings(
     run: Run, starts: list[Start], words: str, env: dict[str, str], dotenv: str, warning: str
 ) -> None:
     Path(".env").write_text(dotenv, encoding="utf-8")
@@ -165,7 +165,7 @@ def test_up_creates_no_second_key(run: Run, starts: list[Start]) -> None:
 @pytest.mark.parametrize(
     ("env", "needs_key"), [({"ALLOWED_API_KEYS": "k"}, True), ({"DEVELOPMENT_MODE": "1"}, False)]
 )
-def test_up_creates_nothing_if_it_can_serve(
+def test_up_creates_no_key_and_no_file_if_it_can_serve(
     run: Run, starts: list[Start], tmp_path: Path, env: dict[str, str], needs_key: bool
 ) -> None:
     done = run("up", **env)

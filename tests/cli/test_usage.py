@@ -1,4 +1,4 @@
-"""``trunkline usage``, with an empty ledger and with rows, and with wrong names and times."""
+"""``trunkline usage``: with an empty ledger and one with rows, and with invalid names and times."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import json
 import pytest
 
 from tests.cli.conftest import Run, Terminal
-from tests.ledger.factories import NOON, make_row
-from trunkline.ledger.usage_store import UsageStore
+from tests.ledger.making import NOON, row
+from trunkline.ledger.recording import Recording
 
 ALL = ("--since", "2020-01-01")
 
 
 @pytest.fixture
 def used(run: Run) -> str:
-    """Insert requests of a key in the store and of one of ALLOWED_API_KEYS. Returns the id of the former."""
+    """The id of a stored key with two requests in the ledger, next to one of a key in ALLOWED_API_KEYS."""
     run("keys", "create", "laptop")
     key_id: str = json.loads(run("keys", "list", "--json").out)[0]["id"]
-    usage_store = UsageStore("sqlite:///trunkline.db")
+    recording = Recording("sqlite:///trunkline.db")
     keys = (key_id, key_id, "env-7")
-    rows = [make_row(NOON + n, key_id=key, provider="gone", model="m") for n, key in enumerate(keys)]
-    usage_store.insert([rows])
-    usage_store.close()
+    rows = [row(NOON + n, key_id=each, provider="gone", model="m") for n, each in enumerate(keys)]
+    recording.write([rows])
+    recording.close()
     return key_id
 
 
 @pytest.mark.parametrize("words", [("show",), ("requests",), ("show", "--csv"), ("show", "--json")])
-def test_a_note_is_printed_if_nothing_was_used(run: Run, words: tuple[str, ...]) -> None:
+def test_an_empty_ledger_is_reported(run: Run, words: tuple[str, ...]) -> None:
     run("keys", "create", "laptop")
     done = run("usage", *words, "--since", "7d", "--key", "laptop")
     assert done.code == 0
@@ -51,35 +51,35 @@ def test_a_note_is_printed_if_nothing_was_used(run: Run, words: tuple[str, ...])
         ("show --json --csv", "--json and --csv go not together; choose one of them"),
     ],
 )
-def test_wrong_names_and_times_are_one_line(run: Run, used: str, words: str, problem: str) -> None:
+def test_invalid_names_and_times_are_refused(run: Run, used: str, words: str, problem: str) -> None:
     done = run("usage", *words.split())
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert done.err.startswith(f"trunkline: error: {problem}")
 
 
-def test_totals_by_key(run: Run, used: str) -> None:
+def test_usage_is_summed_up_by_key(run: Run, used: str) -> None:
     rows = [line.split("\t") for line in run("usage", "show", "--by", "key", *ALL).out.splitlines()]
     assert rows[0][:2] == ["key", "requests"]
     assert sorted(row[:2] for row in rows[1:]) == [["env-7", "1"], ["laptop", "2"]]
-    totals = json.loads(run("usage", "show", "--by", "key", "--json", *ALL, "--key", "env-7").out)
-    assert [(each["key"], each["requests"]) for each in totals] == [("env-7", 1)]
+    filtered = json.loads(run("usage", "show", "--by", "key", "--json", *ALL, "--key", "env-7").out)
+    assert [(each["key"], each["requests"]) for each in filtered] == [("env-7", 1)]
     lines = run("usage", "show", "--csv", *ALL, "--provider", "gone").out.splitlines()
     assert [each["requests"] for each in csv.DictReader(lines)] == ["3"]
 
 
-@pytest.mark.parametrize("kind", ["id", "name"])
-def test_requests_are_listed_with_the_names_of_keys(run: Run, used: str, kind: str) -> None:
-    lines = run("usage", "requests", "--key", used if kind == "id" else "laptop").out.splitlines()
+@pytest.mark.parametrize("which", ["id", "name"])
+def test_single_requests_show_the_names_of_keys(run: Run, used: str, which: str) -> None:
+    lines = run("usage", "requests", "--key", used if which == "id" else "laptop").out.splitlines()
     assert [line.split("\t")[1:4] for line in lines] == [
         ["key", "provider", "model"],
         *[["laptop", "gone", "m"]] * 2,
     ]
-    all_keys = run("usage", "requests").out.splitlines()
-    assert all_keys[1].split("\t")[1] == "env-7"
-    assert all_keys[1].split("\t")[0].endswith("Z")
+    everything = run("usage", "requests").out.splitlines()
+    assert everything[1].split("\t")[1] == "env-7"
+    assert everything[1].split("\t")[0].endswith("Z")
 
 
-def test_tables_fit_into_80_columns(run: Run, used: str, terminal: Terminal) -> None:
+def test_a_table_fits_80_columns(run: Run, used: str, terminal: Terminal) -> None:
     terminal("80")
     for words in (("show", "--by", "key", "--by", "model", *ALL), ("requests",)):
         out = run("usage", *words).out

@@ -6,23 +6,23 @@ import msgspec
 import pytest
 
 from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
-from trunkline.dialects.body_patch import rewritten
+from trunkline.dialects.body_patch import patch_body
 from trunkline.errors import CallerError
 
 BODY = b'{ "model": "m", "big": 12345678901234567890, "num": 1.0, "temperature": null }'
 
 
-def spliced(
+def patched(
     body: bytes, model: str = "m", defaults: RequestDefaults = NO_DEFAULTS, *, routes: bool = True
 ) -> bytes:
-    return rewritten(
-        body, RequestSummary(model="m", stream=False), model, defaults, bound="max", routes=routes
+    return patch_body(
+        body, RequestSummary(model="m", stream=False), model, defaults, bound="max", takes_routing=routes
     )
 
 
 def test_nothing_to_change_is_the_same_object() -> None:
-    assert spliced(BODY) is BODY
-    assert spliced(BODY, defaults=RequestDefaults(drop=frozenset({"absent"}))) is BODY
+    assert patched(BODY) is BODY
+    assert patched(BODY, defaults=RequestDefaults(drop=frozenset({"absent"}))) is BODY
 
 
 CHANGES = [
@@ -47,24 +47,24 @@ CHANGES = [
 
 @pytest.mark.parametrize(("model", "defaults", "result"), CHANGES)
 def test_only_open_fields_are_filled(model: str, defaults: RequestDefaults, result: bytes) -> None:
-    assert spliced(BODY, model, defaults) == result
+    assert patched(BODY, model, defaults) == result
 
 
 @pytest.mark.parametrize(
-    ("wishes", "result"),
+    ("body", "result"),
     [
         (b'{"provider":{"zdr":false,"only":["a"]}}', {"zdr": True, "only": ["a"]}),
         (b'{"provider":"odd"}', {"zdr": True}),
         (b"{}", {"zdr": True}),
     ],
 )
-def test_rules_of_routing_win_over_wishes(wishes: bytes, result: object) -> None:
+def test_rules_of_routing_win_over_wishes(body: bytes, result: object) -> None:
     defaults = RequestDefaults(routing={"zdr": True})
-    assert msgspec.json.decode(spliced(wishes, defaults=defaults))["provider"] == result
-    assert spliced(wishes, defaults=defaults, routes=False) is wishes
+    assert msgspec.json.decode(patched(body, defaults=defaults))["provider"] == result
+    assert patched(body, defaults=defaults, routes=False) is body
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"\xff"])
 def test_what_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(CallerError, match="not a JSON object"):
-        spliced(body, "n")
+        patched(body, "n")

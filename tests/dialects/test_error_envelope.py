@@ -1,13 +1,14 @@
-"""Error answers of OpenAI-compatible upstreams: what kind each is, and what of its words is kept."""
+"""OpenAI's error envelope, written for clients and read from upstreams."""
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.dialects.openai.samples import body
 from trunkline import errors
-from trunkline.dialects.error_envelope import read_error
-from trunkline.errors import Kind, ProviderError
+from trunkline.dialects.error_envelope import error_body, read_error
+from trunkline.errors import GatewayError, Kind, ProviderError
 
 ANSWERS: dict[str, tuple[int, object, Kind, str, str | None, str | None]] = {
     "OpenAI": (
@@ -25,7 +26,7 @@ ANSWERS: dict[str, tuple[int, object, Kind, str, str | None, str | None]] = {
         {"error": {"message": "Quota", "code": "insufficient_quota"}},
         errors.UPSTREAM_CREDIT, "Acme answered 429: Quota", None, "upstream_credit",
     ),
-    "OpenAI, no credit, told by its type": (
+    "OpenAI, no credit, known by its type": (
         429,
         {"error": {"message": "Quota", "type": "insufficient_quota", "code": "credit_balance_exhausted"}},
         errors.UPSTREAM_CREDIT, "Acme answered 429: Quota", None, "upstream_credit",
@@ -88,7 +89,7 @@ ANSWERS: dict[str, tuple[int, object, Kind, str, str | None, str | None]] = {
     ),
     "a list": (
         413, [1],
-        errors.TOO_LARGE, "Acme refused the canonical with status 413", None, "request_too_large",
+        errors.TOO_LARGE, "Acme refused the request with status 413", None, "request_too_large",
     ),
 }  # fmt: skip
 
@@ -117,13 +118,21 @@ def test_error_answers_that_are_no_envelope(sent: bytes, message: str) -> None:
     assert error.message.startswith(message)
 
 
-def test_the_wait_that_the_upstream_asks_for_is_kept() -> None:
+def test_retry_after_is_read() -> None:
     error = read_error(429, [(b"retry-after", b"7")], b"{}", "Acme")
     assert (error.kind, error.retry_after) == (errors.UPSTREAM_RATE_LIMIT, 7.0)
 
 
-def test_a_redirect_says_where_to() -> None:
+def test_a_redirect_names_its_target() -> None:
     error = read_error(301, [(b"Location", b"https://user:pw@up.example/v1/x?key=secret")], b"", "Acme")
     assert isinstance(error, ProviderError)
     text = "Acme answered 301 and points to https://***@up.example/v1/x; its base address should lead there"
     assert error.message == text
+
+
+def test_the_envelope_has_all_four_keys() -> None:
+    """Also where there is nothing to say: OpenAI's SDKs read them all."""
+    error = ProviderError("It was cut", errors.UPSTREAM_TRUNCATED, param="n")
+    detail = {"message": "It was cut", "type": "upstream_error", "param": "n", "code": "upstream_truncated"}
+    assert msgspec.json.decode(error_body(error)) == {"error": detail}
+    assert msgspec.json.decode(error_body(GatewayError("oops")))["error"]["param"] is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -28,8 +30,8 @@ class Events(EventInspector):
     def __init__(self) -> None:
         super().__init__("Ex", decode_ordinary)
 
-    def _note(self, said: bytes) -> bool:
-        record = self._read(decode, said)
+    def _inspect(self, payload: bytes) -> bool:
+        record = self._decode(decode, payload)
         if record is None:
             return False
         if record.error is not None:
@@ -41,9 +43,10 @@ class Events(EventInspector):
 
 
 class Body(BodyInspector):
-    def _note(self, body: bytes) -> None:
-        record = self._read(decode, body)
-        self.model = None if record is None else record.text
+    decode_answer = staticmethod(decode)
+
+    def _inspect(self, answer: Any, body: bytes) -> None:
+        self.model = answer.text
 
 
 A, B = b'data: {"text":"a"}\n\n', b'event: more\ndata: {"text":"\xc3\xa4"}\n\n'
@@ -67,14 +70,14 @@ STREAMS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "passed", "records", "kind"), STREAMS)
+@pytest.mark.parametrize(("data", "passed", "records", "kind"), STREAMS)
 def test_streams_pass_event_by_event_however_they_are_cut(
-    said: bytes, passed: bytes, records: int, kind: object
+    data: bytes, passed: bytes, records: int, kind: object
 ) -> None:
-    for cut in range(len(said) + 1):
+    for cut in range(len(data) + 1):
         inspector = Events()
-        got = inspector.feed(said[:cut]) + inspector.feed(said[cut:]) + inspector.close()
-        assert (got, inspector.records) == (passed, records)
+        out = inspector.feed(data[:cut]) + inspector.feed(data[cut:]) + inspector.close()
+        assert (out, inspector.records) == (passed, records)
         assert inspector.complete is (kind is None)
         assert (inspector.error and inspector.error.kind) is kind
 

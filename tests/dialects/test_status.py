@@ -9,7 +9,7 @@ from trunkline.errors import CallerError, Kind, ProviderError
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "seen"),
+    ("status", "kind", "client_status"),
     [
         (400, errors.INVALID_REQUEST, 400),
         (401, errors.UPSTREAM_AUTH, 502),
@@ -26,9 +26,9 @@ from trunkline.errors import CallerError, Kind, ProviderError
         (529, errors.UPSTREAM_ERROR, 502),
     ],
 )
-def test_each_status_has_its_row(status: int, kind: Kind, seen: int) -> None:
-    error = error_for_status(status, " it broke ", who="Acme")
-    assert (error.kind, error.status, error.code) == (kind, seen, kind.code)
+def test_each_status_has_its_kind(status: int, kind: Kind, client_status: int) -> None:
+    error = error_for_status(status, " it broke ", upstream_name="Acme")
+    assert (error.kind, error.status, error.code) == (kind, client_status, kind.code)
     if status in (400, 413, 422):
         assert isinstance(error, CallerError)
         assert error.message == "it broke"
@@ -37,19 +37,19 @@ def test_each_status_has_its_row(status: int, kind: Kind, seen: int) -> None:
         assert error.message == f"Acme answered {status}: it broke"
 
 
-def test_a_silent_upstream_still_yields_a_sentence() -> None:
+def test_an_error_without_text_still_has_a_message() -> None:
     assert error_for_status(500, "").message == "The upstream answered 500"
     assert error_for_status(422, "").message == "The upstream refused the request with status 422"
 
 
-def test_a_dialect_may_know_better() -> None:
+def test_a_dialect_may_overrule_the_table() -> None:
     error = error_for_status(400, "no credit", kind=errors.UPSTREAM_CREDIT, code="billing", param="x")
     assert isinstance(error, ProviderError)
     assert (error.status, error.code, error.param) == (502, "billing", "x")
     assert error_for_status(404, "gone").param == "model"
 
 
-def test_keys_in_the_upstreams_words_are_hidden() -> None:
+def test_keys_in_the_upstreams_text_are_redacted() -> None:
     assert "sk-abcdefgh" not in error_for_status(401, "Incorrect API key: sk-abcdefgh").message
 
 

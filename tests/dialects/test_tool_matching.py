@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from trunkline.dialects.tool_matching import pair_tools
+from trunkline.dialects.tool_matching import match_tool_calls
 from trunkline.model import Message, Text, ToolCall, ToolResult
 
 Pair = tuple[str | None, str | None]
@@ -39,7 +39,7 @@ NEW = ["call_00000000", "call_00000001", "call_00000002"]
 
 
 @pytest.mark.parametrize(
-    ("calls", "results", "paired"),
+    ("calls", "results", "matched"),
     [
         pytest.param([("x", "a")], [("x", None)], [("x", "a"), ("x", "a")], id="by id"),
         pytest.param(
@@ -86,7 +86,7 @@ NEW = ["call_00000000", "call_00000001", "call_00000002"]
         ),
         pytest.param([(None, "a")], [("z", None)], [("z", "a"), ("z", "a")], id="only the call lost its id"),
         pytest.param(
-            [("x", "a")], [("z", "a")], [("x", "a"), ("z", "a")], id="another id is no guess's to overrule"
+            [("x", "a")], [("z", "a")], [("x", "a"), ("z", "a")], id="another id is never matched by name"
         ),
         pytest.param(
             [("x", "a"), ("x", "a")],
@@ -98,14 +98,14 @@ NEW = ["call_00000000", "call_00000001", "call_00000002"]
             [(NEW[0], "a"), (None, "b")],
             [(None, "b")],
             [(NEW[0], "a"), (NEW[1], "b"), (NEW[1], "b")],
-            id="a new id is not one that is taken",
+            id="a new id is not one that is used",
         ),
         pytest.param([], [(None, "a")], [(NEW[0], "a")], id="a result without a call"),
         pytest.param([(None, "a")], [], [(NEW[0], "a")], id="a call without a result"),
     ],
 )
-def test_one_turn(calls: Turn, results: Turn, paired: Turn) -> None:
-    assert _tools(pair_tools(_conversation(calls, results, results={1}))) == paired
+def test_one_turn(calls: Turn, results: Turn, matched: Turn) -> None:
+    assert _tools(match_tool_calls(_conversation(calls, results, results={1}))) == matched
 
 
 def test_ids_are_unique_over_turns_and_results_go_to_the_latest() -> None:
@@ -115,7 +115,7 @@ def test_ids_are_unique_over_turns_and_results_go_to_the_latest() -> None:
         [("call_a", "a")],
         [("call_a", None)],
     ]
-    assert _tools(pair_tools(_conversation(*turns, results={1, 3}))) == [
+    assert _tools(match_tool_calls(_conversation(*turns, results={1, 3}))) == [
         ("call_a", "a"),
         ("call_a", "a"),
         (NEW[0], "a"),
@@ -125,22 +125,22 @@ def test_ids_are_unique_over_turns_and_results_go_to_the_latest() -> None:
 
 def test_a_late_result_finds_its_earlier_call_by_id() -> None:
     turns: list[Turn] = [[("x", "a")], [("y", "b")], [("y", None), ("x", None)]]
-    assert _tools(pair_tools(_conversation(*turns, results={2})))[2:] == [("y", "b"), ("x", "a")]
+    assert _tools(match_tool_calls(_conversation(*turns, results={2})))[2:] == [("y", "b"), ("x", "a")]
 
 
 def test_the_next_turn_leaves_the_ids_of_the_prefix() -> None:
     turns: list[Turn] = [[(None, "a"), (None, "a")], [(None, None), (None, None)]]
     longer: list[Turn] = [*turns, [(None, "b")], [(None, None)]]
-    first = pair_tools(_conversation(*turns, results={1}))
-    assert pair_tools(_conversation(*longer, results={1, 3}))[: len(first)] == first
+    first = match_tool_calls(_conversation(*turns, results={1}))
+    assert match_tool_calls(_conversation(*longer, results={1, 3}))[: len(first)] == first
 
 
 def test_without_tools_nothing_is_built_anew() -> None:
     messages = _conversation(results=set())
-    assert pair_tools(messages) is messages
+    assert match_tool_calls(messages) is messages
 
 
-def test_pairing_twice_changes_nothing() -> None:
+def test_matching_twice_changes_nothing() -> None:
     turns: list[Turn] = [[(None, "a"), ("x", "b")], [(None, "b"), (None, None)]]
-    once = pair_tools(_conversation(*turns, results={1}))
-    assert pair_tools(once) == once
+    once = match_tool_calls(_conversation(*turns, results={1}))
+    assert match_tool_calls(once) == once

@@ -137,7 +137,8 @@ def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
         return _lines(log, "listening")
 
     url: str = poll(listening)[0]["urls"][0]
-    poll(lambda: httpx.get(url + "/health/ready").status_code == 200)
+    with httpx.Client(base_url=url) as client:
+        poll(lambda: client.get("/health/ready").status_code == 200)
     return url
 
 

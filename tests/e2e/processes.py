@@ -47,7 +47,8 @@ def running(folder: Path, mock: MockUpstream, port: int, **env: str) -> Iterator
         )
     process = Process(popen, port, folder)
     try:
-        poll(lambda: popen.poll() is not None or _answers(port))
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            poll(lambda: popen.poll() is not None or _answers(client))
         assert popen.poll() is None, process.log()
         yield process
     finally:
@@ -55,8 +56,8 @@ def running(folder: Path, mock: MockUpstream, port: int, **env: str) -> Iterator
         popen.wait()
 
 
-def _answers(port: int) -> bool:
+def _answers(client: httpx.Client) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+        return client.get("/health/ready").status_code == 200
     except httpx.HTTPError:
         return False

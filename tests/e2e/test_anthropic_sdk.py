@@ -160,7 +160,7 @@ async def test_a_stream_that_breaks_off_is_an_error(mock: MockUpstream, fault: F
 
 
 async def test_a_silent_stream_is_kept_awake(mock: MockUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "BEAT_S", 0.01)
+    monkeypatch.setattr(gateway, "PING_S", 0.01)
     mock.script = Script(text="one two three four", fault=Fault("stall_after", after=2))
     async with asking(mock) as found:
         asked: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": HELLO, "stream": True}

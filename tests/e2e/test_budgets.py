@@ -8,16 +8,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
-from tests.gateways import KEY, Running, chat, make_settings, serving, until, upstream
+from tests.gateways import BEARER, Running, chat, make_settings, post, serving, until, upstream
 from tests.services import Redis
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import sum_usage
+from trunkline.ledger.usage import sums
 from trunkline.ledger.writer import Ledger
-from trunkline.policy.estimates import USUAL_BYTES, prompt_tokens
+from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_prompt_tokens
 from trunkline.settings.sections import BudgetRule, LimitRule, Price
 from trunkline_mock import Fault, MockUpstream, Script
 from trunkline_mock.script import Usage
@@ -26,8 +25,7 @@ PRICES = {"up/*": Price(input=3.0, output=7.0)}
 ANSWER = 20
 """Tokens of an answer."""
 BODY = msgspec.json.encode(chat("gpt-4o", "Tell me something", max_tokens=ANSWER))
-HEADERS = {"authorization": f"Bearer {KEY}"}
-RESERVED = prompt_tokens(BODY) * 3 + ANSWER * 7
+RESERVED = estimate_prompt_tokens(BODY) * 3 + ANSWER * 7
 """Micros that a request reserves."""
 
 
@@ -54,14 +52,10 @@ async def gateways(
 
 
 async def ask_all(nodes: Sequence[Running], count: int, body: bytes = BODY) -> list[int]:
-    """The statuses of ``count`` requests at once, spread over the nodes."""
-    limits = httpx.Limits(max_connections=count)
-    async with httpx.AsyncClient(limits=limits, timeout=60, headers=HEADERS) as client:
-        asking = (
-            client.post(f"{nodes[n % len(nodes)].url}/v1/chat/completions", content=body)
-            for n in range(count)
-        )
-        return [answer.status_code for answer in await asyncio.gather(*asking)]
+    """The statuses of ``count`` requests at once, spread over the nodes, each on a connection of its own."""
+    request = post(body, BEARER)
+    answers = await asyncio.gather(*(nodes[n % len(nodes)].ask(request) for n in range(count)))
+    return [answer.status for answer in answers]
 
 
 def expected(mock: MockUpstream) -> int:
@@ -73,8 +67,8 @@ async def in_ledger(folder: Path, requests: int) -> int:
     """Micros in the database, once that many requests are there."""
     store = Store(f"sqlite:///{folder}/trunkline.db")
     try:
-        await until(lambda: sum(row["requests"] for row in sum_usage(store)) == requests)
-        (row,) = sum_usage(store)
+        await until(lambda: sum(row["requests"] for row in sums(store)) == requests)
+        (row,) = sums(store)
         micros: int = round(row["cost_usd"] * 1_000_000)
         return micros
     finally:
@@ -84,7 +78,7 @@ async def in_ledger(folder: Path, requests: int) -> int:
 def full() -> Script:
     """An answer that costs just what was reserved for it."""
     words = tuple("word " for _ in range(ANSWER))
-    return Script(text=words, usage=Usage(prompt=prompt_tokens(BODY), completion=ANSWER))
+    return Script(text=words, usage=Usage(prompt=estimate_prompt_tokens(BODY), completion=ANSWER))
 
 
 def purse(running: Running) -> tuple[int, int]:
@@ -135,7 +129,7 @@ async def test_streams_that_are_cut_are_settled(
 ) -> None:
     """By their clients, and by their upstream: what was said until then is what is paid."""
     body = msgspec.json.encode(chat("gpt-4o", "Tell me something", max_tokens=ANSWER, stream=True))
-    prompt = prompt_tokens(body, USUAL_BYTES)
+    prompt = estimate_prompt_tokens(body, AVERAGE_BYTES_PER_TOKEN)
     words = tuple("word " for _ in range(ANSWER))
     usage = Usage(prompt=prompt)
     mock = await stack.enter_async_context(MockUpstream(script=Script(text=words, usage=usage)))
@@ -149,8 +143,7 @@ async def test_streams_that_are_cut_are_settled(
     mock.script = Script(text=words, usage=usage, fault=Fault("stall_after", after=5))
     for number in range(10):
         wire = await nodes[number % count].connect()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nX-Api-Key: {KEY}\r\n"
-        wire.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        wire.send(post(body, BEARER))
         seen = b""
         while seen.count(b"word") < 5:
             seen += await wire.reader.read(4096)
@@ -195,9 +188,9 @@ async def test_redis_that_is_lost(stack: AsyncExitStack, tmp_path: Path, closed:
     )
     assert await ask_all(nodes, 1) == [200]
     own.stop()
-    sharing = node.gateway._sharing
-    assert sharing is not None
-    await until(lambda: sharing.away)
+    shared = node.gateway._shared
+    assert shared is not None
+    await until(lambda: shared.counters.store_unavailable)
     statuses = await ask_all(nodes, 60)
     if closed:
         assert statuses.count(503) >= 50  # what was leased before may still be used
@@ -206,5 +199,5 @@ async def test_redis_that_is_lost(stack: AsyncExitStack, tmp_path: Path, closed:
         assert 20 <= statuses.count(200) <= 20 + 10
         assert set(statuses) == {200, 429}
     own.start()
-    await until(lambda: not sharing.away)
+    await until(lambda: not shared.counters.store_unavailable)
     assert await ask_all(nodes, 30) == [200] * 30

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from tests.gateways import BEARER, KEY, Answer, Running, chat, make_settings, post, serving, upstream
 from tests.services import Redis
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import list_usage_rows
+from trunkline.ledger.usage import requests
 from trunkline.ledger.writer import Ledger
 from trunkline.server.redis.cache import RedisAnswers
 from trunkline.settings.sections import CacheRule, Route
@@ -142,7 +142,7 @@ async def test_nodes_share_it_through_redis(mock: MockUpstream, redis: Redis, tm
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(serving(how)) for _ in range(2)]
         await ask(one, QUESTION)
-        answers = one.gateway.cache.answers
+        answers = one.gateway.cache.store
         assert isinstance(answers, RedisAnswers)
         await answers.settled()
         assert seen(await ask(two, QUESTION)) == "hit"
@@ -164,7 +164,7 @@ async def test_the_ledger_tells_of_hits(mock: MockUpstream, tmp_path: Path) -> N
         for _ in range(2):
             await ask(node, QUESTION)
     store = Store(url)
-    hit, miss = list_usage_rows(store)
+    hit, miss = requests(store)
     store.close()
     assert (hit["cached"], miss["cached"]) == (True, False)
     assert (hit["provider"], hit["model"], hit["cost_micros"]) == (miss["provider"], miss["model"], 0)

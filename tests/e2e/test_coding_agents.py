@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.gateways import KEY, Running, make_settings, serving, upstream
+from tests.services import OUTSIDE
 from trunkline_mock import MockUpstream, Script, ToolCall
 
 AGENTS = {"claude": "@anthropic-ai/claude-code@2.1.197", "codex": "@openai/codex@0.169.0"}
@@ -31,7 +32,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("agents")
     (folder / "package.json").write_text('{"private": true}')
     command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", *AGENTS.values()]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S)
+    done = subprocess.run(command, cwd=folder, env=OUTSIDE, capture_output=True, text=True, timeout=INSTALL_S)
     if done.returncode != 0:
         pytest.skip(f"npm cannot install: {done.stderr.strip().splitlines()[-1:]}")
     return folder / "node_modules" / ".bin"
@@ -94,6 +95,7 @@ CALLS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("agent", AGENTS)
 async def test_a_streamed_turn_with_a_tool_call(
     programs: Path, tmp_path: Path, mock: MockUpstream, agent: str

@@ -18,7 +18,7 @@ from tests.e2e.conftest import GUARD, KEY, poll
 from tests.e2e.processes import running
 from tests.services import Postgres, free_port
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import list_usage_rows, sum_usage
+from trunkline.ledger.usage import requests, sums
 from trunkline_mock import MockUpstream
 
 BODY = msgspec.json.encode(
@@ -86,10 +86,10 @@ def in_ledger(url: str) -> list[str]:
     try:
         found: list[str] = []
         before = None
-        while rows := list_usage_rows(store, limit=1000, before=before):
+        while rows := requests(store, limit=1000, before=before):
             found += [row["request_id"] for row in rows]
             before = rows[-1]["id"]
-        (total,) = sum_usage(store)
+        (total,) = sums(store)
         assert total["requests"] == len(found)  # the sums are those of the rows
         return found
     finally:
@@ -119,6 +119,7 @@ async def test_sigterm_loses_nothing(tmp_path: Path, mock: MockUpstream) -> None
     assert list((tmp_path / "trunkline-ledger").iterdir()) == []
 
 
+@pytest.mark.long
 async def test_kill_twenty_times_loses_at_most_the_last_tenth_of_a_second(
     tmp_path: Path, mock: MockUpstream
 ) -> None:
@@ -128,9 +129,9 @@ async def test_kill_twenty_times_loses_at_most_the_last_tenth_of_a_second(
     port = free_port()
     for number in range(20):
         with running(tmp_path, mock, port) as process:
-            traffic = Traffic(port, f"r{number}", pause=0.004)
-            traffic.start(4)
-            await finished(traffic, 150 + 17 * number)
+            traffic = Traffic(port, f"r{number}", pause=0.01)
+            traffic.start(4)  # about 350 a second
+            await finished(traffic, 60 + 7 * number)
             process.popen.kill()
             killed = time.monotonic()
             process.popen.wait()
@@ -185,6 +186,7 @@ async def test_what_was_reserved_when_killed_is_free_after(tmp_path: Path, mock:
             assert (await client.post(url, content=BODY)).status_code == 200
 
 
+@pytest.mark.long
 async def test_postgresql_away_for_half_a_minute(
     tmp_path: Path, mock: MockUpstream, postgres: Postgres
 ) -> None:
@@ -192,9 +194,9 @@ async def test_postgresql_away_for_half_a_minute(
     url = postgres.database()
     Store(url).close()
     with running(tmp_path, mock, free_port(), DATABASE_URL=url) as process:
-        traffic = Traffic(process.port, "p", pause=0.01)
-        traffic.start(6)  # about 500 a second
-        await finished(traffic, 500)
+        traffic = Traffic(process.port, "p", pause=0.03)
+        traffic.start(6)  # about 180 a second
+        await finished(traffic, 180)
         before = _resident(process.popen.pid)
         postgres.stop()
         stopped = time.monotonic()

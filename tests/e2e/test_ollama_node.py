@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.fleet import MODELS, Fleet
+from tests.services import OUTSIDE
 
 HERE = Path(__file__).parent / "node"
 PATIENCE_S = 240
@@ -29,6 +30,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installed = subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=folder,
+        env=OUTSIDE,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

@@ -162,13 +162,13 @@ async def test_what_cannot_change_and_what_is_refused() -> None:
         reloader = Reloader(gateway, broken)
         with pytest.raises(SettingsError):
             await reloader.reload()
-        reloader.ask()
-        await until(lambda: not reloader._asked)
+        reloader.request()
+        await until(lambda: not reloader._requested)
         assert gateway.wiring is before
 
 
 async def test_the_rules_file_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trunkline.server.app.reload.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("trunkline.server.app.reload.INTERVAL_S", 0.01)
     rules = tmp_path / "rules.txt"
     rules.write_text("other\n")
     async with MockUpstream("generic", any_model=True) as mock:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.gateways import GUARD, KEY, Running, chat, make_settings, serving, until
+from tests.gateways import BEARER, GUARD, KEY, Running, chat, make_settings, post, serving, until
 from trunkline.settings import ModelDefaults, ProviderConfig, Route, Target
 from trunkline.settings.sections import KeyPolicy
 from trunkline_mock import Fault, MockUpstream, Script
@@ -40,7 +40,7 @@ async def fleet(
             **{"max_retries": 2, "ollama_max_retries": 2, "breaker_failures": 5, **changes},
         )
         running = await stack.enter_async_context(serving(settings))
-        await running.gateway.settle()
+        await running.gateway.catalog.wait_until_discovered(GUARD)
         client = await stack.enter_async_context(
             httpx.AsyncClient(base_url=running.url, headers=HEADERS, timeout=GUARD)
         )
@@ -51,24 +51,29 @@ async def ask(client: httpx.AsyncClient, model: str = "llama3.2", **more: Any) -
     return await client.post("/v1/chat/completions", json=chat(model, **more))
 
 
-async def where(
-    client: httpx.AsyncClient, times: int, model: str = "llama3.2", at_once: int = 20
-) -> Counter[str]:
-    """Which upstreams so many requests were served by; all must be answered."""
-    turns = asyncio.Semaphore(at_once)
+async def where(running: Running, times: int, model: str = "llama3.2", connections: int = 20) -> Counter[str]:
+    """Which upstreams so many requests were served by, over some connections; all must be answered."""
+    request = post(chat(model), BEARER)
+    left = iter(range(times))
+    served: Counter[str] = Counter()
 
-    async def one() -> str:
-        async with turns:
-            answer = await ask(client, model)
-        assert answer.status_code == 200, answer.text
-        return answer.headers[UPSTREAM]
+    async def ask_while_some_are_left() -> None:
+        wire = await running.connect()
+        for _ in left:
+            wire.send(request)
+            answer = await wire.answer()
+            assert answer.status == 200, answer.body
+            served[answer.headers[UPSTREAM]] += 1
 
-    return Counter(await asyncio.gather(*(one() for _ in range(times))))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(connections):
+            group.create_task(ask_while_some_are_left())
+    return served
 
 
 async def test_two_thousand_in_turn() -> None:
-    async with fleet(ollama={"strategy": "round_robin"}) as (_, mocks, client):
-        counts = await where(client, 2000)
+    async with fleet(ollama={"strategy": "round_robin"}) as (running, mocks, _):
+        counts = await where(running, 2000)
         assert len(counts) == len(mocks)
         assert max(counts.values()) - min(counts.values()) <= 1
 
@@ -152,12 +157,12 @@ async def test_a_server_dies_with_traffic_running_and_comes_back() -> None:
 
 async def test_one_that_always_fails_gets_no_more_than_its_probes() -> None:
     async with fleet(breaker_failures=3, breaker_recovery_s=60, ollama={"strategy": "round_robin"}) as (
-        _,
+        running,
         mocks,
-        client,
+        _,
     ):
         mocks[0].script = Script(fault=Fault("status", status=500))
-        counts = await where(client, 300)
+        counts = await where(running, 300)
         assert sum(counts.values()) == 300
         asked = [call for call in mocks[0].calls if call.inference]
         assert 3 <= len(asked) <= 3 + 20  # what was under way when it was found out
@@ -384,7 +389,7 @@ async def test_why_a_request_goes_where_it_goes() -> None:
             "custom": "does not list the model"
         }
         ((_, live),) = running.gateway.router.states(running.gateway.providers["ollama"])
-        live.pause(60, time.perf_counter())
+        live.start_cooldown(60, time.perf_counter())
         told = (await client.get("/v1/explain", params={"model": "llama3.2"})).json()
         assert told["candidates"][0]["provider"] == "cloud"
         assert told["candidates"][1]["reason"].startswith("left alone for")

@@ -1,4 +1,4 @@
-"""Providers by name: the settings' and a program's own."""
+"""The registry: providers of the settings and providers that a program registers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def registry(**settings: Any) -> ProviderRegistry:
     return ProviderRegistry(lambda: Settings(**settings))
 
 
-def test_a_custom_provider_as_the_guide_has_it() -> None:
+def test_the_guides_example_of_a_custom_provider() -> None:
     provider_registry = registry()
 
     # Create custom provider
@@ -36,7 +36,7 @@ def test_a_custom_provider_as_the_guide_has_it() -> None:
     assert provider_registry.default == "ollama"
 
 
-def test_verifying_the_configuration_as_the_guide_has_it(
+def test_the_guides_example_that_verifies_the_configuration(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import trunkline
@@ -58,7 +58,7 @@ def test_verifying_the_configuration_as_the_guide_has_it(
         vars(module).pop(name)
 
 
-def test_what_is_known() -> None:
+def test_providers_are_found_by_name_and_type() -> None:
     found = registry(openai_api_key=SecretStr("sk-0123456789abcdef"), preferred_provider="openai")
     assert [each.name for each in found.list_providers()] == ["openai", "ollama", "custom"]
     assert found.default == "openai"
@@ -73,14 +73,14 @@ def test_what_is_known() -> None:
         found.register_provider(object())
 
 
-def test_a_module_has_no_other_names() -> None:
+def test_the_settings_package_refuses_unknown_attributes() -> None:
     import trunkline.settings
 
     with pytest.raises(AttributeError):
         trunkline.settings.nothing  # noqa: B018
 
 
-async def test_a_gateway_serves_what_was_registered() -> None:
+async def test_a_gateway_serves_registered_providers() -> None:
     found = registry(ollama_enabled=False)
     found.register_provider(CustomProcessingProvider(), name="mine")
     found.set_default_provider("mine")

@@ -1,4 +1,4 @@
-"""The router in a Python program: the seeds' snippets, and all that a request may meet."""
+"""The router in a Python program: the guide's examples, streams, failures, cancellation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def gpus() -> AsyncIterator[tuple[MockUpstream, MockUpstream]]:
         yield one, other
 
 
-async def test_load_balancing_as_the_guide_has_it(gpus: tuple[MockUpstream, MockUpstream]) -> None:
+async def test_the_guides_example_of_load_balancing(gpus: tuple[MockUpstream, MockUpstream]) -> None:
     ollama1 = OllamaProvider(base_url=gpus[0].base_url)
     ollama2 = OllamaProvider(base_url=gpus[1].base_url)
 
@@ -53,7 +53,7 @@ async def test_load_balancing_as_the_guide_has_it(gpus: tuple[MockUpstream, Mock
     await router.aclose()
 
 
-async def test_a_hybrid_as_the_guide_has_it(
+async def test_the_guides_example_of_local_and_cloud_providers(
     gpus: tuple[MockUpstream, MockUpstream], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with MockUpstream("openai") as cloud:
@@ -72,8 +72,8 @@ async def test_a_hybrid_as_the_guide_has_it(
 
         for _ in range(10):
             await router.chat_completions(request("gpt-4"))
-        asked = [sum(call.inference for call in mock.calls) for mock in (gpus[0], cloud)]
-        assert asked == [8, 2]
+        requests = [sum(call.inference for call in mock.calls) for mock in (gpus[0], cloud)]
+        assert requests == [8, 2]
         gpus[0].script = Script(fault=Fault("status", status=500))
         for _ in range(5):
             assert (await router.chat_completions(request("gpt-4"))).choices
@@ -81,29 +81,31 @@ async def test_a_hybrid_as_the_guide_has_it(
         vars(trunkline).pop("provider_registry")
 
 
-async def test_a_stream_and_its_end(gpus: tuple[MockUpstream, MockUpstream]) -> None:
+async def test_a_stream_may_end_fail_or_be_left(gpus: tuple[MockUpstream, MockUpstream]) -> None:
     router = LLMRouter()
     router.add_route("m", [RouteEndpoint(OllamaProvider(base_url=gpus[0].base_url), model="llama3.2")])
     gpus[0].script = Script(text="one two three")
     chunks = [chunk async for chunk in router.stream_chat_completions(request("m"))]
     assert "".join(chunk.choices[0].delta.get("content") or "" for chunk in chunks) == "one two three"
     gpus[0].script = Script(text="one two three", fault=Fault("close_after", after=2))
-    seen: list[Any] = []
+    received: list[Any] = []
     with pytest.raises(ProviderError):
-        await _listen(router, seen)
-    assert seen
+        await collect_chunks(router, received)
+    assert received
     gpus[0].script = Script(text="word " * 100, delay_chunk_s=0.01)
     async for _ in router.stream_chat_completions(request("m")):
         break
     await router.aclose()
 
 
-async def _listen(router: LLMRouter, seen: list[Any]) -> None:
+async def collect_chunks(router: LLMRouter, received: list[Any]) -> None:
     async for chunk in router.stream_chat_completions(request("m")):
-        seen.append(chunk)  # noqa: PERF401 - what came before a failure counts
+        received.append(chunk)  # noqa: PERF401 - the chunks before a failure are needed
 
 
-async def test_failover_and_the_last_failure(gpus: tuple[MockUpstream, MockUpstream]) -> None:
+async def test_a_failure_is_retried_elsewhere_and_the_last_one_is_raised(
+    gpus: tuple[MockUpstream, MockUpstream],
+) -> None:
     router = LLMRouter("priority")
     one, other = (OllamaProvider(base_url=mock.base_url, max_retries=0) for mock in gpus)
     endpoints = [RouteEndpoint(one, priority=0), RouteEndpoint(other, priority=1)]
@@ -118,12 +120,12 @@ async def test_failover_and_the_last_failure(gpus: tuple[MockUpstream, MockUpstr
     with pytest.raises(ProviderError):
         async for _ in router.stream_chat_completions(request()):
             pass
-    told = router.explain("llama3.2")
-    assert [each["provider"] for each in told["candidates"]] == ["ollama", "ollama-2"]
+    explanation = router.explain("llama3.2")
+    assert [each["provider"] for each in explanation["candidates"]] == ["ollama", "ollama-2"]
     await router.aclose()
 
 
-async def test_one_object_is_one_provider_and_anything_may_be_one(gpus: Any) -> None:
+async def test_a_python_object_may_be_a_provider_and_is_added_once(gpus: Any) -> None:
     router = LLMRouter(LoadBalanceStrategy.ROUND_ROBIN)
     mine = CustomProcessingProvider()
     router.add_route("a", [RouteEndpoint(mine)])
@@ -138,24 +140,26 @@ async def test_one_object_is_one_provider_and_anything_may_be_one(gpus: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("endpoints", "wrong"),
+    ("endpoints", "error"),
     [
         ([], ValueError),
         ([RouteEndpoint(object())], TypeError),
         ([RouteEndpoint(CustomProcessingProvider(), weight=0)], ValueError),
     ],
 )
-def test_what_is_no_route(endpoints: list[RouteEndpoint], wrong: type[Exception]) -> None:
-    with pytest.raises(wrong):
+def test_an_invalid_route_is_refused(endpoints: list[RouteEndpoint], error: type[Exception]) -> None:
+    with pytest.raises(error):
         LLMRouter().add_route("m", endpoints)
 
 
-def test_an_unknown_strategy() -> None:
+def test_an_unknown_strategy_is_refused() -> None:
     with pytest.raises(ValueError, match="best"):
         LLMRouter("best")
 
 
-async def test_given_up_while_it_waits(gpus: tuple[MockUpstream, MockUpstream]) -> None:
+async def test_a_cancelled_request_is_cancelled_at_the_upstream(
+    gpus: tuple[MockUpstream, MockUpstream],
+) -> None:
     router = LLMRouter()
     router.add_route("llama3.2", [RouteEndpoint(OllamaProvider(base_url=gpus[0].base_url))])
     gpus[0].script = Script(fault=Fault("stall_before"))

@@ -290,11 +290,11 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
 }
 """All rows, in groups, in the order of the page."""
 
-VENDORS: Final = {row.name: row for rows in GROUPS.values() for row in rows}
+ROWS: Final = {row.name: row for rows in GROUPS.values() for row in rows}
 
 CELLS: Final[Mapping[Key, Cell]] = {
     (front, back, row.name): row.cell(front, back)
-    for row in VENDORS.values()
+    for row in ROWS.values()
     for front in FRONTS
     for back in BACKS
 }

@@ -243,4 +243,4 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "unicode": Feature(said=(WORLD,), script=Script(text=WORLD, fault=Fault("split_every_byte"))),
     "unknown": Feature(_unknown, UNKNOWN, lambda heard: heard.unknown, UNKNOWN),
 }
-"""Every feature, by the names of ``expected.VENDORS``."""
+"""Every feature, by the names of ``expected.ROWS``."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.fidelity.expected import COUNTED, VENDORS
+from tests.fidelity.expected import COUNTED, ROWS
 from tests.fidelity.features import FEATURES
 from tests.fidelity.fronts import FRONTS
 from tests.fidelity.matrix import World, produce, world
@@ -27,10 +27,10 @@ async def test_cell(there: World, front: str, back: str, feature: str) -> None:
 
 
 def test_every_row_is_produced() -> None:
-    assert list(FEATURES) == list(VENDORS)
+    assert list(FEATURES) == list(ROWS)
 
 
 @pytest.mark.parametrize("front", FRONTS)
 def test_a_front_asks_for_what_its_dialect_has_and_for_nothing_else(front: str) -> None:
-    has = {row.name for row in VENDORS.values() if front not in row.lacks}
+    has = {row.name for row in ROWS.values() if front not in row.lacks}
     assert FRONTS[front].ASKS.keys() <= has

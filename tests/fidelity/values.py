@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from trunkline_mock.shapes.anthropic_forms import signature
+from trunkline_mock.shapes.anthropic.write import sign_thinking
 
 Turn: TypeAlias = tuple[Any, ...]
 """One piece of a conversation: its kind, and what it says."""
@@ -37,7 +37,7 @@ RESULTS: Final = ("Sunny", "Noon")
 BROKEN: Final = "The station does not answer"
 
 THOUGHT: Final = "They greet me, so I greet them."
-SIGNATURE: Final = signature(THOUGHT)
+SIGNATURE: Final = sign_thinking(THOUGHT)
 """The mock looks at it."""
 BUDGET: Final = 5000
 

@@ -1,4 +1,4 @@
-"""Both event loops: the mock runs in whichever its user has."""
+"""Runs every asynchronous test on both event loops, because users run the mock on either of them."""
 
 from __future__ import annotations
 

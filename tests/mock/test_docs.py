@@ -1,4 +1,4 @@
-"""What docs/mock.md says is so."""
+"""The documentation ``docs/mock.md`` is complete and correct."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def first_cells(text: str) -> list[str]:
     return [name for cell in rows for name in re.findall(r"`(\w+)`", cell)]
 
 
-def test_every_fault_shape_and_field_is_told() -> None:
+def test_every_fault_shape_and_field_is_documented() -> None:
     assert first_cells(section("Fault")) == list(FAULT_KINDS)
     assert sorted(first_cells(section("Script"))) == sorted(Script.__struct_fields__)
     assert all(f"`{name}`" in _TEXT for name in SHAPES)
     assert all(name in section("Fault") for name in Fault.__struct_fields__)
-    file = section("A script file")
-    assert all(name in file for name in (*Scenario.__struct_fields__, *MockModel.__struct_fields__))
+    script_file = section("A script file")
+    assert all(name in script_file for name in (*Scenario.__struct_fields__, *MockModel.__struct_fields__))
 
 
-def test_the_script_file_is_one() -> None:
+def test_the_script_file_example_is_a_valid_scenario() -> None:
     (text,) = blocks("yaml")
     scenario = msgspec.yaml.decode(text, type=Scenario)
     assert MockUpstream.from_scenario("generic", scenario).require_key == "sk-example"
 
 
 @pytest.mark.parametrize("code", blocks("python"))
-def test_the_examples_run(code: str) -> None:
+def test_the_python_examples_run(code: str) -> None:
     exec(compile(code, "docs/mock.md", "exec"), {"__name__": "example"})

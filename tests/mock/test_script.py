@@ -1,4 +1,4 @@
-"""Scripts, and the files that hold them."""
+"""Scripts, and the scenario files that contain them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_scenario_in_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("script: {txet: hi}", "txet"),
         ("script: {fault: {kind: explode}}", "explode"),
@@ -48,14 +48,14 @@ def test_a_scenario_in_json(tmp_path: Path) -> None:
         ("script: [", "s.yaml"),
     ],
 )
-def test_a_wrong_scenario_says_where(tmp_path: Path, text: str, complaint: str) -> None:
+def test_an_invalid_scenario_names_the_mistake(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=message):
         load_scenario(path)
 
 
-def test_a_typing_error_in_code_is_an_error() -> None:
+def test_an_invalid_value_in_code_is_an_error() -> None:
     with pytest.raises(ValueError, match="unknown fault 'stall'"):
         Fault("stall")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="chunk_size"):
@@ -68,6 +68,6 @@ def test_a_script_in_a_header() -> None:
         decode_script(b'{"unknown":1}')
 
 
-def test_plain_names_are_models_that_can_everything() -> None:
+def test_a_plain_name_is_a_model_with_the_default_capabilities() -> None:
     assert as_models(["a", MockModel("b")]) == (MockModel("a"), MockModel("b"))
     assert "tools" in MockModel("a").capabilities

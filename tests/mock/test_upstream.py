@@ -1,4 +1,4 @@
-"""The mock as a thing to hold: starting, stopping, waiting, threads."""
+"""The mock as a server: starting, stopping, waiting and threads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from trunkline_mock import MockUpstream, Scenario, Script, Tokens
-from trunkline_mock.upstream import new_loop
+from trunkline_mock.upstream import new_event_loop
 
-from .wire import MESSAGES, chat_request, connected, exchange, request
+from .wire import MESSAGES, connect, encode_chat_request, encode_request, exchange
 
 
-async def test_a_stopped_mock_refuses_and_a_started_one_is_where_it_was() -> None:
+async def test_a_stopped_mock_refuses_connections_and_a_restart_keeps_the_port() -> None:
     mock = MockUpstream("openai")
     await mock.start()
     port = mock.port
@@ -25,14 +25,14 @@ async def test_a_stopped_mock_refuses_and_a_started_one_is_where_it_was() -> Non
         await exchange(mock, b"")
     await mock.start()
     assert mock.port == port
-    got, _ = await exchange(mock, request("/v1/models", method="GET"))
+    got, _ = await exchange(mock, encode_request("/v1/models", method="GET"))
     assert got.startswith(b"HTTP/1.1 200 OK")
     await mock.stop()
 
 
-async def test_stopping_closes_what_is_open() -> None:
-    async with MockUpstream("openai", Script(delay_first_s=60)) as mock, connected(mock) as peer:
-        peer.writer.write(chat_request(mock, stream=True))
+async def test_stopping_closes_open_connections() -> None:
+    async with MockUpstream("openai", Script(delay_first_s=60)) as mock, connect(mock) as peer:
+        peer.writer.write(encode_chat_request(mock, stream=True))
         await mock.until(lambda: bool(mock.calls))
         await mock.stop()
         assert mock.connections == 0
@@ -62,7 +62,7 @@ def test_addresses(shape: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "quirks", "complaint"),
+    ("shape", "quirks", "message"),
     [
         ("azure", {}, "unknown shape 'azure'"),
         ("openai", {"usagge": "never"}, "usagge"),
@@ -70,24 +70,24 @@ def test_addresses(shape: str, path: str) -> None:
         ("ollama", {"usage": "never"}, "no quirks"),
     ],
 )
-def test_what_cannot_be_played_is_an_error(shape: str, quirks: dict[str, str], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
+def test_an_unknown_shape_or_quirk_is_an_error(shape: str, quirks: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         MockUpstream(shape, quirks=quirks)
 
 
-async def test_waiting_in_vain_says_so() -> None:
-    async with MockUpstream("openai") as mock, connected(mock):
+async def test_waiting_times_out() -> None:
+    async with MockUpstream("openai") as mock, connect(mock):
         await mock.until(lambda: mock.connections == 1)
         with pytest.raises(TimeoutError):
             await mock.closed(timeout_s=0.01)
 
 
-def test_a_mock_that_was_not_started_cannot_be_waited_for() -> None:
+def test_waiting_for_a_mock_that_was_not_started_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="not started"):
         MockUpstream("openai").wait_until(lambda: True)
 
 
-def test_in_a_thread() -> None:
+def test_a_mock_in_a_thread() -> None:
     with MockUpstream.in_thread("openai", Script(text="from a thread")) as mock:
         body = {"model": "gpt-4o", "messages": MESSAGES}
         answer = httpx.post(f"{mock.base_url}/chat/completions", json=body).json()
@@ -101,26 +101,26 @@ def test_in_a_thread() -> None:
         socket.create_connection((mock.host, mock.port))
 
 
-async def test_in_a_thread_seen_from_another_loop() -> None:
+async def test_waiting_from_another_event_loop() -> None:
     with MockUpstream.in_thread("openai") as mock:
-        async with connected(mock):
+        async with connect(mock):
             await mock.until(lambda: mock.connections == 1)
         await mock.closed()
 
 
-async def test_what_is_remembered_can_be_bounded() -> None:
+async def test_the_number_of_recorded_requests_can_be_bounded() -> None:
     async with MockUpstream("openai", record=2) as mock:
         for number in range(3):
-            await exchange(mock, request(f"/v1/models/{number}", method="GET"))
-        assert [seen.path for seen in mock.requests] == ["/v1/models/1", "/v1/models/2"]
+            await exchange(mock, encode_request(f"/v1/models/{number}", method="GET"))
+        assert [recorded.path for recorded in mock.requests] == ["/v1/models/1", "/v1/models/2"]
 
 
-async def test_what_is_remembered() -> None:
+async def test_requests_are_recorded() -> None:
     async with MockUpstream("openai", Script(text="a b c")) as mock:
-        await exchange(mock, request("/v1/models?limit=1&a=", method="GET", headers={"X-Thing": "1"}))
-        await exchange(mock, chat_request(mock, stream=True))
-        await exchange(mock, request("/v1/chat/completions", b"[1]"))
-        await exchange(mock, request("/v1/chat/completions", b"{"))
+        await exchange(mock, encode_request("/v1/models?limit=1&a=", method="GET", headers={"X-Thing": "1"}))
+        await exchange(mock, encode_chat_request(mock, stream=True))
+        await exchange(mock, encode_request("/v1/chat/completions", b"[1]"))
+        await exchange(mock, encode_request("/v1/chat/completions", b"{"))
         await mock.closed()
         listing, chat, array, broken = mock.requests
         assert (listing.method, listing.path, listing.query) == (
@@ -135,15 +135,15 @@ async def test_what_is_remembered() -> None:
         assert mock.calls == [chat]
 
 
-def test_a_scenario_says_everything() -> None:
+def test_a_scenario_configures_a_mock() -> None:
     scenario = Scenario(models=("m",), require_key="k", scripts=(Script(text="x"),))
     mock = MockUpstream.from_scenario("cerebras", scenario, port=5, record=1)
     assert [model.name for model in mock.shape.catalog.all()] == ["m"]
     assert (mock.require_key, mock.port, mock.requests.maxlen, len(mock.scripts)) == ("k", 5, 1, 1)
 
 
-def test_without_uvloop_the_standard_loop_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_uvloop_the_standard_event_loop_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    loop = new_loop()
+    loop = new_event_loop()
     loop.close()
     assert isinstance(loop, asyncio.BaseEventLoop)

@@ -1,4 +1,4 @@
-"""A client that sees everything: one request on one connection, and the bytes that came back."""
+"""A client that works with raw bytes: requests on one connection, and everything that comes back."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ MODELS = {
 
 
 class Peer:
-    """A connection to a mock."""
+    """A client's end of a connection to a mock."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
         self.ending = "open"
+        """``open``, ``closed`` or ``reset``."""
 
-    async def all(self) -> bytes:
-        """What comes until the end, and in ``ending`` what kind of end it was: ``closed`` or ``reset``."""
+    async def read_all(self) -> bytes:
+        """Read until the connection ends, and set ``ending`` to the kind of its end."""
         got = bytearray()
         async with asyncio.timeout(20):
             try:
@@ -43,15 +44,15 @@ class Peer:
                 self.ending = "reset"
         return bytes(got)
 
-    async def until(self, end: bytes) -> bytes:
-        """What comes until ``end``."""
+    async def read_until(self, end: bytes) -> bytes:
+        """Read until and including ``end``."""
         async with asyncio.timeout(20):
             return await self.reader.readuntil(end)
 
 
 @asynccontextmanager
-async def connected(mock: MockUpstream) -> AsyncIterator[Peer]:
-    """A connection, closed after use."""
+async def connect(mock: MockUpstream) -> AsyncIterator[Peer]:
+    """A connection that is closed after use."""
     reader, writer = await asyncio.open_connection(mock.host, mock.port)
     try:
         yield Peer(reader, writer)
@@ -59,7 +60,7 @@ async def connected(mock: MockUpstream) -> AsyncIterator[Peer]:
         writer.transport.abort()
 
 
-def request(
+def encode_request(
     path: str,
     body: Any = None,
     *,
@@ -77,26 +78,30 @@ def request(
     return "\r\n".join([*lines, "", ""]).encode() + raw
 
 
-def chat_request(mock: MockUpstream, *, stream: bool, close: bool = True, **fields: Any) -> bytes:
-    """The bytes of a chat request in the mock's shape."""
+def encode_chat_request(mock: MockUpstream, *, stream: bool, close: bool = True, **fields: Any) -> bytes:
+    """The bytes of a chat request in the format of the mock's shape."""
     name = mock.shape.name
     body = {"model": MODELS.get(name, "mock-model"), "messages": MESSAGES, "stream": stream, **fields}
     headers = {"anthropic-version": "2023-06-01"} if name == "anthropic" else {}
     if name == "anthropic":
         body.setdefault("max_tokens", 1000)
-    return request(PATHS.get(name, "/v1/chat/completions"), body, headers=headers, close=close)
+    return encode_request(PATHS.get(name, "/v1/chat/completions"), body, headers=headers, close=close)
 
 
 async def exchange(mock: MockUpstream, sent: bytes) -> tuple[bytes, str]:
-    """Send, read to the end; what came, and how it ended."""
-    async with connected(mock) as peer:
+    """Send bytes and read until the connection ends.
+
+    Returns:
+        The bytes that came, and the kind of the end: ``closed`` or ``reset``.
+    """
+    async with connect(mock) as peer:
         peer.writer.write(sent)
-        got = await peer.all()
+        got = await peer.read_all()
         return got, peer.ending
 
 
-def body_of(raw: bytes) -> bytes:
-    """The body of a response, its chunks joined as far as they are whole."""
+def decode_body(raw: bytes) -> bytes:
+    """The body of a response, with its HTTP chunks joined as far as they are complete."""
     head, _, body = raw.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" not in head:
         return body
@@ -111,16 +116,16 @@ def body_of(raw: bytes) -> bytes:
     return joined
 
 
-def events_of(raw: bytes) -> list[Any]:
-    """The records of a streamed response: SSE payloads (``[DONE]`` as text), or NDJSON lines."""
-    body = body_of(raw)
+def decode_events(raw: bytes) -> list[Any]:
+    """The decoded records of a streamed response: SSE payloads (``[DONE]`` as text) or NDJSON lines."""
+    body = decode_body(raw)
     if b"application/x-ndjson" in raw.partition(b"\r\n\r\n")[0]:
         return [msgspec.json.decode(line) for line in body.splitlines() if line]
     payloads = [line[6:] for line in body.splitlines() if line.startswith(b"data: ")]
     return ["[DONE]" if payload == b"[DONE]" else msgspec.json.decode(payload) for payload in payloads]
 
 
-def said(events: list[Any]) -> str:
+def streamed_text(events: list[Any]) -> str:
     """The text of a streamed answer."""
     text = ""
     for event in events:

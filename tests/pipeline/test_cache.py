@@ -6,22 +6,20 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.test_pipeline import Client
+from tests.pipeline.requests import make_request
 from trunkline.dialects import anthropic, ollama, openai
 from trunkline.dialects.base import Front
-from trunkline.dialects.openai.relay import OtherFront
+from trunkline.dialects.openai.front_relay import RelayFront
 from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
-from trunkline.pipeline.call import Call
 
 CHAT = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}'
-SPEECH = OtherFront("/audio/speech")
+SPEECH = RelayFront("/audio/speech")
 
 
 def name(front: Front, path: str, body: bytes = CHAT, query: bytes = b"", **headers: str) -> str | None:
     lines = [(each.replace("_", "-").encode(), value.encode()) for each, value in headers.items()]
-    call = Call(Client(), front, path, "req_1", headers=lines, query=query)
-    call.summary = front.summarize(body)
-    return AnswerCache(MemoryStore(1000), lambda: 0.0, CachePolicy(enabled=True)).name_of(call, body)
+    request = make_request(body, front, path, headers=lines, query=query)
+    return AnswerCache(MemoryStore(1000), lambda: 0.0, CachePolicy(enabled=True)).name_of(request, None)
 
 
 def test_what_is_asked_alike_is_the_same() -> None:
@@ -33,7 +31,7 @@ def test_what_is_asked_alike_is_the_same() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"path": "/v1/audio/speech"}, {"front": OtherFront("/moderations"), "path": "/v1/moderations"}),
+        ({"path": "/v1/audio/speech"}, {"front": RelayFront("/moderations"), "path": "/v1/moderations"}),
         ({"query": b"a=1"}, {"query": b"a=2"}),
         (
             {"front": anthropic.MESSAGES, "anthropic_beta": "a"},
@@ -52,9 +50,9 @@ def test_what_is_asked_otherwise_is_not_the_same(one: dict[str, Any], other: dic
 @pytest.mark.parametrize(
     ("front", "body"),
     [
-        (OtherFront("/files", "GET"), b""),
-        (OtherFront("/files/f-1", "DELETE"), b""),
-        (OtherFront("/files"), b"--b\r\n\r\nno model\r\n--b--"),
+        (RelayFront("/files", "GET"), b""),
+        (RelayFront("/files/f-1", "DELETE"), b""),
+        (RelayFront("/files"), b"--b\r\n\r\nno model\r\n--b--"),
         (ollama.GENERATE, b'{"model":"m","keep_alive":0}'),
         (ollama.GENERATE, b'{"model":"m"}'),
     ],

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.gateways import GUARD, until
+from tests.pipeline.requests import make_active
 from tests.routing.fakes import Fake
 from trunkline import immediate
 from trunkline.dialects import openai
@@ -24,11 +25,12 @@ from trunkline.errors import (
 )
 from trunkline.exchange import Exchange
 from trunkline.model import Usage
-from trunkline.pipeline.call import Call, Outcome, error_lines
+from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.pipeline import Pipeline
+from trunkline.pipeline.responder import error_lines
 from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.resolve import Rules
+from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 
 
@@ -50,11 +52,8 @@ class Played:
         self.upstream_model = model
         self.streaming = streaming
 
-    def target(self) -> str:
-        raise NotImplementedError
-
-    def request(self) -> bytes:
-        raise NotImplementedError
+    path = ""
+    needs_head = False
 
     def head(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         raise NotImplementedError
@@ -68,7 +67,7 @@ class Played:
     def fail(self, error: GatewayError) -> bytes:
         return openai.CHAT.stream_error(error)
 
-    def said(self, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> None:
+    def forward_head(self, headers: Sequence[tuple[bytes, bytes]], query: bytes) -> None:
         self.headers = headers
 
 
@@ -94,6 +93,8 @@ class Attempt:
 
 class Upstreams(Fake):
     """A provider whose attempts the test plays."""
+
+    fetches_images = True
 
     def __init__(self, name: str, models: Sequence[str] = ("m",)) -> None:
         super().__init__(name, models)
@@ -149,26 +150,26 @@ class Table:
         self.upstreams = upstreams
         providers: Any = {each.name: each for each in upstreams}
         self.catalog = Catalog(providers)
-        router = Router(providers, self.catalog, Rules(preferred=upstreams[0].name))
+        router = Router(providers, self.catalog, RoutingRules(preferred=upstreams[0].name))
         self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(router, [self.outcomes.append])
 
     async def ask(self, *, stream: bool = False, model: str | None = "m", body: bytes = b"") -> Asked:
         """A request under way."""
         client = Client()
-        call = Call(client, openai.CHAT, "/v1/chat/completions", "req_1", None, None, "127.0.0.1")
         given = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "x"}]}
-        asked = Asked(client, call)
-        immediate.run(asked.follow(self.pipeline.serve(call, body or msgspec.json.encode(given))))
+        active = make_active(client, body or msgspec.json.encode(given), client="127.0.0.1")
+        asked = Asked(client, active)
+        immediate.run(asked.follow(self.pipeline.serve(active)))
         return asked
 
 
 class Asked:
     """A request under way, or ended."""
 
-    def __init__(self, client: Client, call: Call) -> None:
+    def __init__(self, client: Client, active: ActiveRequest) -> None:
         self.client = client
-        self.call = call
+        self.active = active
         self._ended = asyncio.Event()
 
     async def follow(self, serving: Coroutine[Any, Any, None]) -> None:
@@ -199,7 +200,7 @@ async def test_a_whole_answer() -> None:
     asked = await table.ask()
     attempt = attempt_of(table.upstreams[0])
     assert attempt.exchange.upstream_model == "m"
-    assert table.pipeline.active == {asked.call}
+    assert table.pipeline.active == {asked.active}
     attempt.receiver.done(b"{}")
     await asked.end()
     assert asked.client.told == [("send", 200, b"{}")]
@@ -211,10 +212,11 @@ async def test_a_whole_answer() -> None:
         "x-trunkline-attempts": "1",
     }
     (outcome,) = table.outcomes
-    assert (outcome.status, outcome.call.error, outcome.call.model) == (200, None, "m")
-    assert outcome.call.usage == Played.usage
-    assert outcome.first_byte is not None
-    assert 0 <= outcome.first_byte <= outcome.seconds
+    active = outcome.active
+    assert (outcome.status, active.response.error, active.model) == (200, None, "m")
+    assert active.attempts[-1].exchange.usage == Played.usage
+    assert active.response.first_byte_at is not None
+    assert active.request.received_at <= active.response.first_byte_at <= outcome.ended_at
     assert not table.pipeline.active
 
 
@@ -251,7 +253,7 @@ async def test_the_next_is_asked_before_the_first_byte() -> None:
     assert asked.client.told == [("send", 200, b"{}")]
     assert asked.client.headers["x-trunkline-provider"] == "second"
     assert asked.client.headers["x-trunkline-attempts"] == "2"
-    assert table.outcomes[0].call.error is None
+    assert table.outcomes[0].active.response.error is None
 
 
 async def test_the_last_failure_is_told() -> None:
@@ -265,7 +267,7 @@ async def test_the_last_failure_is_told() -> None:
     assert (status, msgspec.json.decode(body)["error"]["message"]) == (429, "second is busy")
     assert asked.client.headers["retry-after"] == "3"
     assert asked.client.headers["x-trunkline-attempts"] == "2"
-    assert table.outcomes[0].call.error is not None
+    assert table.outcomes[0].active.response.error is not None
 
 
 async def test_what_is_the_callers_fault_is_asked_once() -> None:
@@ -288,29 +290,29 @@ async def test_after_the_first_byte_an_error_event_ends_it() -> None:
     event = openai.CHAT.stream_error(error)
     assert asked.client.told == [("start", 200), ("write", b"a"), ("write", event), ("finish",)]
     assert not table.upstreams[1].attempts
-    assert (table.outcomes[0].status, table.outcomes[0].call.error) == (200, error)
+    assert (table.outcomes[0].status, table.outcomes[0].active.response.error) == (200, error)
 
 
 async def test_a_client_that_leaves() -> None:
     table = await make_table("first", "second")
     asked = await table.ask(stream=True)
     attempt = attempt_of(table.upstreams[0])
-    asked.call.disconnected()
+    asked.active.disconnected()
     await asked.end()
     assert attempt.told == ["cancel"]
     assert not asked.client.told
     assert not table.upstreams[1].attempts
     (outcome,) = table.outcomes
     assert outcome.status == 499
-    assert outcome.call.error is not None
-    assert outcome.call.error.code == "client_closed_request"
+    assert outcome.active.response.error is not None
+    assert outcome.active.response.error.code == "client_closed_request"
 
 
 async def test_a_client_that_leaves_after_the_end() -> None:
     table = await make_table()
     asked = await table.ask()
     attempt_of(table.upstreams[0]).receiver.done(b"{}")
-    asked.call.disconnected()
+    asked.active.disconnected()
     await asked.end()
     assert table.outcomes[0].status == 200
 
@@ -325,7 +327,7 @@ async def test_a_server_that_gives_up() -> None:
     waiting.cancel()
     await asked.end()
     assert [type(error) for error in seen] == [asyncio.CancelledError]
-    assert asked.call.gone
+    assert asked.active.response.client_gone
     assert table.outcomes[0].status == 499
     assert not table.pipeline.active
 
@@ -333,8 +335,8 @@ async def test_a_server_that_gives_up() -> None:
 async def test_a_slow_client_holds_the_upstream_back() -> None:
     table = await make_table()
     asked = await table.ask(stream=True)
-    asked.call.pause()
-    asked.call.resume()
+    asked.active.pause()
+    asked.active.resume()
     attempt = attempt_of(table.upstreams[0])
     assert attempt.told == ["pause", "resume"]
     attempt.receiver.done(b"")
@@ -342,12 +344,12 @@ async def test_a_slow_client_holds_the_upstream_back() -> None:
 
 
 def test_before_an_attempt_there_is_nothing_to_hold_back() -> None:
-    call = Call(Client(), openai.CHAT, "/", "req_1")
-    call.pause()
-    call.resume()
-    call.disconnected()
-    assert call.gone
-    assert (call.usage, call.model) == (None, None)
+    active = make_active(Client())
+    active.pause()
+    active.resume()
+    active.disconnected()
+    assert active.response.client_gone
+    assert (active.current, active.model) == (None, None)
 
 
 async def test_what_must_be_fetched_first() -> None:
@@ -380,7 +382,7 @@ async def test_a_client_that_leaves_before_the_attempt() -> None:
     ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     table.upstreams[0].prepared = ready
     asked = await table.ask()
-    asked.call.disconnected()
+    asked.active.disconnected()
     ready.set_result(b"prepared")
     await asked.end()
     assert not table.upstreams[0].attempts
@@ -408,8 +410,8 @@ async def test_what_reaches_nobody(body: bytes, status: int, model: str | None) 
     await asked.end()
     assert asked.client.told[0][1] == status
     assert "x-trunkline-provider" not in asked.client.headers
-    assert table.outcomes[0].call.candidate is None
-    assert table.outcomes[0].call.model == model
+    assert table.outcomes[0].active.attempts == []
+    assert table.outcomes[0].active.model == model
 
 
 async def test_the_first_look_is_waited_for() -> None:

@@ -1,4 +1,4 @@
-"""A clock for tests of limits, and nodes that do not die of a slow machine."""
+"""A clock for tests of limits, and nodes that are not taken for dead on a slow machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trunkline.server.redis import limits
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time of day, which stands still; set its only item."""
+    """The time of day: it stands still, and a test sets it as the only item of this list."""
     now = [1000.0]
     monkeypatch.setattr(time, "time", lambda: now[0])
     return now
@@ -19,5 +19,5 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture(autouse=True)
 def _long_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These nodes have no heartbeat, and would be dead to the others after some seconds."""
+    """Keep the nodes of these tests alive: they have no heartbeat, and others would take them for dead."""
     monkeypatch.setattr(limits, "ALIVE_S", 3600.0)

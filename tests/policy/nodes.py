@@ -1,4 +1,4 @@
-"""Nodes that count limits and budgets, each by itself or together on a Redis."""
+"""Nodes for tests of counters: each counts by itself, or they share counters on a Redis."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from typing import Any
 
 from trunkline.policy.counters import GRANTED, NEEDS_REFILL, Counter
 from trunkline.policy.guard import Guard
-from trunkline.policy.leases import AwayError, Balance, Lease, LeasedCounters, LeaseStore
+from trunkline.policy.leases import (
+    BudgetLease,
+    LeasedCounters,
+    LeaseStore,
+    RateLease,
+    StoreUnavailableError,
+)
 from trunkline.policy.prices import PriceBook
-from trunkline.policy.rules import BudgetRule, CounterKey, CounterRule
+from trunkline.policy.rules import Budget, CounterKey, CounterRule
 from trunkline.server.redis.limits import RedisLeases
 
 
-def rate(limit: int, per: str = "day", what: Any = "requests") -> CounterRule:
-    return CounterRule(CounterKey("key", "k", what, per), limit)
+def rate(limit: int, per: str = "day", quantity: Any = "requests") -> CounterRule:
+    return CounterRule(CounterKey("key", "k", quantity, per), limit)
 
 
 def slots(limit: int) -> CounterRule:
@@ -25,44 +31,50 @@ def slots(limit: int) -> CounterRule:
 
 
 def budget(limit: int, *, hard: bool = True) -> CounterRule:
-    rule = BudgetRule("key", "*", "tokens", limit, "day", hard=hard)
+    rule = Budget("key", "*", "tokens", limit, "day", hard=hard)
     return CounterRule(CounterKey("key", "k", "used", "day"), limit, rule)
 
 
 class Node:
-    """One node. ``before`` is what its ledger says was spent before; periods end at ``ends``."""
+    """One node.
+
+    ``spent_before`` is what its ledger has of the time before the counters; periods end at ``ends``.
+    """
 
     def __init__(self, store: LeaseStore | None = None, *, ends: float = math.inf, **more: Any) -> None:
-        self.before = 0
-        self.looks = 0
-        """How often the ledger was asked."""
+        self.spent_before = 0
+        self.ledger_reads = 0
+        """How often the ledger was read."""
         self.sharing: LeasedCounters | None = None
+        """The shared counters; None for a node that counts by itself."""
         make: Callable[[CounterRule, float], Counter]
         if store is None:
             guard = Guard(
-                PriceBook({}, lambda *_: None), spent=self._spent, period=lambda per, now: (0, ends)
+                PriceBook({}, lambda *_: None),
+                read_spent=self._read_spent,
+                find_period=lambda per, now: (0, ends),
             )
-            make = guard.make_local
+            make = guard.make_local_counter
         else:
-            self.sharing = LeasedCounters(store, lambda per, now: (0, ends), self._spent, **more)
-            make = self.sharing.make
+            self.sharing = LeasedCounters(store, lambda per, now: (0, ends), self._read_spent, **more)
+            make = self.sharing.make_counter
         self._make = make
 
-    async def _spent(self, rule: Any, since: int) -> int:
-        self.looks += 1
-        return self.before
+    async def _read_spent(self, rule: Any, since: int) -> int:
+        self.ledger_reads += 1
+        return self.spent_before
 
     def make(self, rule: CounterRule) -> Counter:
         return self._make(rule, time.time())
 
-    async def tidy(self, *, all_of_it: bool = True) -> None:
-        """Report and give back, if there is anybody to share with."""
+    async def sync(self, *, return_all: bool = True) -> None:
+        """Report to the store and return to it, if there is one."""
         if self.sharing is not None:
-            await self.sharing.tidy(all_of_it=all_of_it)
+            await self.sharing.sync(return_all=return_all)
 
 
 async def take(counter: Counter, amount: int = 1) -> float:
-    """As the guard does: asks until the meter knows."""
+    """Take as the guard does: refill the counter until it knows enough."""
     while True:
         wait = counter.take(amount, time.time())
         if wait != NEEDS_REFILL:
@@ -75,71 +87,71 @@ async def take_all(counter: Counter, amount: int = 1, most: int = 10_000) -> int
     for count in range(most):
         if await take(counter, amount) != GRANTED:
             return count
-    raise AssertionError("it never ends")
+    raise AssertionError("it grants without end")
 
 
-class Watched:
-    """A store whose calls are counted, and that can be lost without any server's dying."""
+class RecordingStore:
+    """A store that records its calls, and that can be made unavailable while its server runs."""
 
     def __init__(self, store: LeaseStore) -> None:
         self._store = store
         self.calls: list[str] = []
-        self.lost = False
+        self.unavailable = False
 
-    def _note(self, call: str) -> None:
-        if self.lost:
-            raise AwayError("lost")
+    def _record(self, call: str) -> None:
+        if self.unavailable:
+            raise StoreUnavailableError("lost")
         self.calls.append(call)
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
-        self._note("take_rate")
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> RateLease:
+        self._record("take_rate")
         return await self._store.take_rate(name, limit, per_s, need, want)
 
-    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
-        self._note("give_rate")
-        await self._store.give_rate(name, limit, per_s, amount)
+    async def return_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+        self._record("return_rate")
+        await self._store.return_rate(name, limit, per_s, amount)
 
-    async def take_purse(
+    async def take_budget(
         self, name: str, limit: int, need: int, want: int, *, seeded: bool
-    ) -> Balance | None:
-        self._note("take_purse")
-        return await self._store.take_purse(name, limit, need, want, seeded=seeded)
+    ) -> BudgetLease | None:
+        self._record("take_budget")
+        return await self._store.take_budget(name, limit, need, want, seeded=seeded)
 
-    async def seed_purse(self, name: str, spent: int, ends: float) -> None:
-        self._note("seed_purse")
-        await self._store.seed_purse(name, spent, ends)
+    async def seed_budget(self, name: str, spent: int, ends: float) -> None:
+        self._record("seed_budget")
+        await self._store.seed_budget(name, spent, ends)
 
-    async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
-        self._note("settle_purse")
-        return await self._store.settle_purse(name, spent, released)
+    async def settle_budget(self, name: str, spent: int, released: int) -> BudgetLease | None:
+        self._record("settle_budget")
+        return await self._store.settle_budget(name, spent, released)
 
     async def claim(self, name: str, ends: float) -> bool:
-        self._note("claim")
+        self._record("claim")
         return await self._store.claim(name, ends)
 
 
-class Bucket:
-    """A store of one rate that grants as Redis does, by the clock of a test."""
+class FakeRateStore:
+    """A store of one rate that grants as the Redis store does, by the clock of a test."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.full_at = 0.0
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> RateLease:
         full_at, interval = max(self.full_at, self.now), per_s / limit
         free = math.floor((per_s - (full_at - self.now)) / interval + 1e-6)
         if free < need:
-            return Lease(0, free, (need - free) * interval)
+            return RateLease(0, free, (need - free) * interval)
         granted = min(want, free)
         self.full_at = full_at + granted * interval
-        return Lease(granted, free - granted, 0.0)
+        return RateLease(granted, free - granted, 0.0)
 
-    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+    async def return_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
         self.full_at = max(self.full_at, self.now) - amount * per_s / limit
 
 
 class Cluster:
-    """Nodes on one Redis, under a prefix that nobody else has."""
+    """Nodes on one Redis, under a prefix that no other test uses."""
 
     def __init__(self, url: str) -> None:
         self.url = url

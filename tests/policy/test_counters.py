@@ -1,4 +1,4 @@
-"""Rates, slots and purses on a clock that tests wind."""
+"""Counters in memory, on a clock that the tests set: rates, concurrency limits and budgets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from trunkline.policy import counters
 from trunkline.policy.counters import GRANTED, NEEDS_REFILL, BudgetCounter, ConcurrencyCounter, RateCounter
-from trunkline.policy.rules import BudgetRule, CounterKey, CounterRule
+from trunkline.policy.rules import Budget, CounterKey, CounterRule
 
 Take = tuple[float, int, float]
-"""When, how much, and the seconds to wait (0: granted)."""
+"""A time, an amount, and the seconds to wait (0: granted)."""
 
 CASES: dict[str, tuple[int, float, Sequence[Take]]] = {
     "all at once, then one after another": (
@@ -37,7 +37,7 @@ CASES: dict[str, tuple[int, float, Sequence[Take]]] = {
 
 @pytest.mark.parametrize(("limit", "per_s", "takes"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("start", [0.0, 1.7e9])
-def test_a_rate(limit: int, per_s: float, takes: Sequence[Take], start: float) -> None:
+def test_a_rate_grants_its_limit(limit: int, per_s: float, takes: Sequence[Take], start: float) -> None:
     rate = RateCounter(limit, per_s)
     found = [rate.take(amount, start + now) for now, amount, _ in takes]
     assert found == pytest.approx([wait for _, _, wait in takes], abs=1e-5)
@@ -49,7 +49,7 @@ def test_a_rate(limit: int, per_s: float, takes: Sequence[Take], start: float) -
     start=st.sampled_from([0.0, 1.7e9]),
     steps=st.lists(st.tuples(st.integers(0, 64), st.integers(1, 60)), max_size=40),
 )
-def test_no_window_grants_more_and_no_wait_is_in_vain(
+def test_no_window_grants_more_than_the_limit_and_every_wait_ends_in_a_grant(
     limit: int, per_s: float, start: float, steps: list[tuple[int, int]]
 ) -> None:
     rate, now = RateCounter(limit, per_s), start
@@ -57,7 +57,7 @@ def test_no_window_grants_more_and_no_wait_is_in_vain(
     for pause, wanted in steps:
         now += pause * per_s / 256
         amount = min(wanted, limit)
-        before = rate.left(now)[0]
+        before = rate.remaining(now)[0]
         wait = rate.take(amount, now)
         if wait == GRANTED:
             granted.append((now, amount))
@@ -74,120 +74,127 @@ def test_no_window_grants_more_and_no_wait_is_in_vain(
             assert total <= limit + (ended - began + 1e-5) * limit / per_s
 
 
-def test_what_time_has_given_back_is_not_given_back_again() -> None:
+def test_what_time_has_refilled_is_not_refunded_again() -> None:
     rate = RateCounter(60_000, 60.0)
-    turns = []
+    numbers = []
     for minute in range(5):
         assert rate.take(60_000, minute * 60.0) == GRANTED
-        turns.append(rate.turn)
+        numbers.append(rate.take_number)
     granted = 0
-    for turn in turns:
-        rate.settle(60_000, 0, 240.0, turn)
+    for number in numbers:
+        rate.settle(60_000, 0, 240.0, number)
         granted += rate.take(60_000, 240.0) == GRANTED
     assert granted == 1
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_under_load_all_of_a_refund_is_given_back(order: Sequence[int]) -> None:
-    """However long the requests run: time has not come to their part of the debt yet."""
-    rate, turns = RateCounter(100, 100.0), []
+def test_under_load_a_refund_is_given_back_in_full(order: Sequence[int]) -> None:
+    """However long the requests run, time has not refilled their part of the debt yet."""
+    rate, numbers = RateCounter(100, 100.0), []
     assert rate.take(40, 0.0) == GRANTED
     for _ in order:
         assert rate.take(20, 0.0) == GRANTED
-        turns.append(rate.turn)
-    for at in order:
-        rate.settle(20, 5, 30.0, turns[at])
-    assert rate.left(30.0)[0] == 100 - 40 - 3 * 5 + 30
+        numbers.append(rate.take_number)
+    for index in order:
+        rate.settle(20, 5, 30.0, numbers[index])
+    assert rate.remaining(30.0)[0] == 100 - 40 - 3 * 5 + 30
 
 
-Asked = tuple[int, int, int, int]
-"""A pause, how much is taken, the most that may be under way, and who ends, and to which share of it."""
-ASKED = st.lists(
+Step = tuple[int, int, int, int]
+"""A pause; an amount to take; the maximum number of running requests; and a number that chooses which of them
+end, and what share of their amounts they used."""
+RATE_STEPS = st.lists(
     st.tuples(st.integers(0, 40), st.integers(1, 64), st.integers(0, 6), st.integers(0, 99)), max_size=60
 )
 
 
-def play(rate: RateCounter, asked: Sequence[Asked], owed: bool) -> tuple[float, list[list[float]]]:
-    """Requests, begun and ended in any order: the time after them, and when how much was taken, less what was
-    settled later."""
-    now, kept, running = 0.0, [], []
-    for pause, amount, most, chosen in asked:
+def run_requests(
+    rate: RateCounter, steps: Sequence[Step], may_exceed: bool
+) -> tuple[float, list[list[float]]]:
+    """Begin and end requests in any order.
+
+    Returns:
+        The time after them, and for each request when it was granted and how much it used.
+    """
+    now, granted, running = 0.0, [], []
+    for pause, amount, max_running, chosen in steps:
         now += pause
         if rate.take(amount, now) == GRANTED:
-            kept.append([now, float(amount)])
-            running.append((kept[-1], amount, rate.turn))
-        while len(running) > most:
-            entry, taken, turn = running.pop(chosen % len(running))
-            used = taken * (chosen % 10) // (5 if owed else 10)
-            rate.settle(taken, used, now, turn)
+            granted.append([now, float(amount)])
+            running.append((granted[-1], amount, rate.take_number))
+        while len(running) > max_running:
+            entry, taken, number = running.pop(chosen % len(running))
+            used = taken * (chosen % 10) // (5 if may_exceed else 10)
+            rate.settle(taken, used, now, number)
             entry[1] = float(used)
-    return now, kept
+    return now, granted
 
 
-@given(asked=ASKED)
-def test_no_window_gives_more_than_the_limit_after_refunds(asked: list[Asked]) -> None:
-    _, kept = play(RateCounter(64, 64.0), asked, owed=False)
-    for first, (began, _) in enumerate(kept):
+@given(steps=RATE_STEPS)
+def test_no_window_grants_more_than_the_limit_after_refunds(steps: list[Step]) -> None:
+    _, granted = run_requests(RateCounter(64, 64.0), steps, may_exceed=False)
+    for first, (began, _) in enumerate(granted):
         total = 0.0
-        for ended, amount in kept[first:]:
+        for ended, amount in granted[first:]:
             total += amount
             assert total <= 64 + (ended - began) + 1e-5
 
 
-@given(asked=ASKED, owed=st.booleans())
-@pytest.mark.parametrize("grains", [64, math.inf])
-def test_a_refund_leaves_what_would_be_left_had_it_not_been_taken(
-    grains: float, asked: list[Asked], owed: bool
+@given(steps=RATE_STEPS, may_exceed=st.booleans())
+@pytest.mark.parametrize("refund_steps", [64, math.inf])
+def test_a_refund_has_the_same_effect_as_a_smaller_take(
+    refund_steps: float, steps: list[Step], may_exceed: bool
 ) -> None:
-    """Never more; with the finest grains, and nothing owed, never less either."""
+    """A refund is never too large. With the finest resolution, and nothing used beyond the takes, it is
+    exact."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counters, "GRAINS", grains)
+        patch.setattr(counters, "REFUND_STEPS", refund_steps)
         rate = RateCounter(64, 64.0)
-    now, kept = play(rate, asked, owed)
-    debt, seen = 0.0, 0.0
-    for at, amount in kept:
-        debt, seen = max(0.0, debt - (at - seen)) + amount, at
-    debt = max(0.0, debt - (now - seen))
-    found = rate.left(now)[1]
+    now, granted = run_requests(rate, steps, may_exceed)
+    debt, last = 0.0, 0.0
+    for began, amount in granted:
+        debt, last = max(0.0, debt - (began - last)) + amount, began
+    debt = max(0.0, debt - (now - last))
+    found = rate.remaining(now)[1]
     assert found >= debt - 1e-6
-    if grains == math.inf and not owed:
+    if refund_steps == math.inf and not may_exceed:
         assert found == pytest.approx(debt, abs=1e-6)
 
 
-def test_what_is_remembered_of_a_rate_under_load_is_little() -> None:
+def test_a_rate_under_load_remembers_few_takes() -> None:
     rate, running, now = RateCounter(1_000_000, 60.0), [], 0.0
     for _ in range(5000):
         now += 0.0005
         if rate.take(500, now) == GRANTED:
-            running.append(rate.turn)
+            running.append(rate.take_number)
         if len(running) > 200:
             rate.settle(500, 20, now, running.pop(0))
-    assert rate._ebb is not None
-    assert len(rate._ebb._lows) <= counters.GRAINS
+    assert rate._refunds is not None
+    assert len(rate._refunds._lows) <= counters.REFUND_STEPS
 
 
 @given(takes=st.lists(st.integers(1, 10), max_size=20), now=st.integers(0, 100))
-def test_what_is_given_back_at_once_was_never_taken(takes: list[int], now: int) -> None:
+def test_a_take_that_is_given_back_at_once_has_no_effect(takes: list[int], now: int) -> None:
     rate = RateCounter(10, 10.0)
     rate.take(4, 0.0)
-    before = rate.left(now)
+    before = rate.remaining(now)
     for amount in takes:
         if rate.take(amount, now) == GRANTED:
             rate.settle(amount, 0, now)
-    assert rate.left(now) == pytest.approx(before)
+    assert rate.remaining(now) == pytest.approx(before)
 
 
-def test_what_was_used_beyond_the_estimate_is_owed() -> None:
+def test_what_was_used_beyond_the_take_is_owed() -> None:
     rate = RateCounter(10, 10.0)
     assert rate.take(2, 0.0) == GRANTED
     rate.settle(2, 15, 0.0)
-    assert rate.left(0.0) == (0, 15.0)
+    assert rate.remaining(0.0) == (0, 15.0)
     assert rate.take(1, 0.0) == pytest.approx(6)
     assert rate.take(1, 6.0) == GRANTED
 
 
 @pytest.mark.parametrize("back", [0.5, 3600.0])
-def test_a_clock_that_is_set_back_locks_nobody_out(back: float) -> None:
+def test_a_clock_that_is_set_back_does_not_delay_grants(back: float) -> None:
     rate = RateCounter(60, 60.0)
     assert rate.take(50, 10_000.0) == GRANTED
     now = 10_000.0 - back
@@ -195,16 +202,16 @@ def test_a_clock_that_is_set_back_locks_nobody_out(back: float) -> None:
     assert rate.take(1, now) == pytest.approx(1.0)
 
 
-def test_what_is_left_of_a_rate() -> None:
+def test_what_remains_of_a_rate() -> None:
     rate = RateCounter(3, 60.0)
-    assert rate.left(5.0) == (3, 0.0)
+    assert rate.remaining(5.0) == (3, 0.0)
     rate.take(1, 5.0)
-    assert rate.left(5.0) == (2, 20.0)
-    assert rate.left(15.0) == (2, 10.0)
-    assert rate.left(25.0) == (3, 0.0)
+    assert rate.remaining(5.0) == (2, 20.0)
+    assert rate.remaining(15.0) == (2, 10.0)
+    assert rate.remaining(25.0) == (3, 0.0)
 
 
-def test_a_rate_that_is_set_anew_keeps_what_was_counted() -> None:
+def test_a_changed_limit_keeps_what_was_counted() -> None:
     rate = RateCounter(60, 60.0)
     assert rate.take(60, 0.0) == GRANTED
     rate.limit = 120
@@ -213,19 +220,19 @@ def test_a_rate_that_is_set_anew_keeps_what_was_counted() -> None:
     assert rate.take(1, 0.5) == GRANTED
 
 
-async def test_a_rate_and_slots_know_everything() -> None:
+async def test_rates_and_concurrency_limits_need_no_refill() -> None:
     for counter in (RateCounter(1, 1.0), ConcurrencyCounter(1)):
         await counter.refill(1)
         assert counter.take(1, 0.0) == GRANTED
 
 
-Step = tuple[bool, int, int]
-"""Take so much; or settle, for so much, the reservation that this number chooses."""
-STEPS = st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.integers(0, 50)), max_size=60)
+TakeOrSettle = tuple[bool, int, int]
+"""Whether to take; the amount to take; and the amount used, which also chooses the reservation to settle."""
+TAKES_AND_SETTLES = st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.integers(0, 50)), max_size=60)
 
 
-@given(limit=st.integers(1, 20), steps=STEPS)
-def test_slots_always_balance(limit: int, steps: list[Step]) -> None:
+@given(limit=st.integers(1, 20), steps=TAKES_AND_SETTLES)
+def test_a_concurrency_counter_always_balances(limit: int, steps: list[TakeOrSettle]) -> None:
     slots, under_way = ConcurrencyCounter(limit), 0
     for takes, _, _ in steps:
         if takes:
@@ -236,16 +243,16 @@ def test_slots_always_balance(limit: int, steps: list[Step]) -> None:
             slots.settle(1, 0, 0.0)
             under_way -= 1
         assert slots.taken == under_way
-        assert slots.left(0.0) == (limit - under_way, 0.0)
+        assert slots.remaining(0.0) == (limit - under_way, 0.0)
     slots.settle(under_way, 0, 0.0)
     assert slots.taken == 0
 
 
-def test_slots_that_are_fewer_now() -> None:
+def test_a_concurrency_limit_that_is_lowered() -> None:
     slots = ConcurrencyCounter(3)
     assert [slots.take(1, 0.0) for _ in range(4)] == [GRANTED, GRANTED, GRANTED, 1.0]
     slots.limit = 1
-    assert slots.left(0.0) == (0, 0.0)
+    assert slots.remaining(0.0) == (0, 0.0)
     slots.settle(1, 0, 0.0)
     slots.settle(1, 0, 0.0)
     assert slots.take(1, 0.0) == 1.0
@@ -253,8 +260,8 @@ def test_slots_that_are_fewer_now() -> None:
     assert slots.take(1, 0.0) == GRANTED
 
 
-@given(limit=st.integers(1, 200), hard=st.booleans(), steps=STEPS)
-def test_a_purse_always_balances(limit: int, hard: bool, steps: list[Step]) -> None:
+@given(limit=st.integers(1, 200), hard=st.booleans(), steps=TAKES_AND_SETTLES)
+def test_a_budget_always_balances(limit: int, hard: bool, steps: list[TakeOrSettle]) -> None:
     budget_counter = BudgetCounter(limit, math.inf, hard=hard)
     reserved: list[int] = []
     spent = 0
@@ -270,7 +277,7 @@ def test_a_purse_always_balances(limit: int, hard: bool, steps: list[Step]) -> N
             budget_counter.settle(taken, used, 0.0)
             spent += used
         assert (budget_counter.reserved, budget_counter.spent) == (sum(reserved), spent)
-        assert budget_counter.left(0.0)[0] == max(0, limit - spent - sum(reserved))
+        assert budget_counter.remaining(0.0)[0] == max(0, limit - spent - sum(reserved))
     for taken in reserved:
         budget_counter.settle(taken, 0, 0.0)
     assert (budget_counter.reserved, budget_counter.spent) == (0, spent)
@@ -282,8 +289,8 @@ def test_a_purse_always_balances(limit: int, hard: bool, steps: list[Step]) -> N
     rest=st.integers(0, 999),
     settled=st.lists(st.booleans(), min_size=40, max_size=40),
 )
-def test_a_purse_for_n_requests_admits_n(count: int, each: int, rest: int, settled: list[bool]) -> None:
-    """Whether those before have ended or not."""
+def test_a_budget_for_n_requests_grants_n(count: int, each: int, rest: int, settled: list[bool]) -> None:
+    """Whether earlier requests have ended or not."""
     budget_counter = BudgetCounter(count * each + rest % each, math.inf)
     for ended in settled[:count]:
         assert budget_counter.take(each, 0.0) == GRANTED
@@ -300,29 +307,29 @@ def test_a_purse_for_n_requests_admits_n(count: int, each: int, rest: int, settl
         (9, 0, 2, 100.0),  # no sooner than the period ends
         (10, 0, 1, 100.0),
         (0, 0, 11, 100.0),
-        (0, 9, 2, 1.0),  # somebody may give back
+        (0, 9, 2, 1.0),  # another request may give some back
         (5, 5, 1, 1.0),
     ],
 )
-def test_when_a_purse_is_to_be_asked_again(spent: int, reserved: int, amount: int, wait: float) -> None:
+def test_when_to_take_from_a_budget_again(spent: int, reserved: int, amount: int, wait: float) -> None:
     budget_counter = BudgetCounter(10, 200.0)
     budget_counter.spent, budget_counter.reserved = spent, reserved
     assert budget_counter.take(amount, 100.0) == wait
-    assert budget_counter.left(100.0)[1] == 100.0
+    assert budget_counter.remaining(100.0)[1] == 100.0
 
 
-def test_a_purse_at_the_end_of_its_period() -> None:
+def test_a_budget_at_the_end_of_its_period() -> None:
     budget_counter = BudgetCounter(1, 200.0)
     assert budget_counter.take(2, 300.0) == 0.001
-    assert budget_counter.left(300.0) == (1, 0.0)
+    assert budget_counter.remaining(300.0) == (1, 0.0)
 
 
-async def test_a_purse_learns_what_was_spent_before_once() -> None:
-    asked, answer = 0, asyncio.Event()
+async def test_a_budget_reads_what_was_spent_before_once() -> None:
+    reads, answer = 0, asyncio.Event()
 
     async def load() -> int:
-        nonlocal asked
-        asked += 1
+        nonlocal reads
+        reads += 1
         await answer.wait()
         return 7
 
@@ -336,12 +343,12 @@ async def test_a_purse_learns_what_was_spent_before_once() -> None:
     assert budget_counter.spent == 7
     assert budget_counter.take(3, 0.0) == GRANTED
     assert budget_counter.take(1, 0.0) > 0
-    before = asked
+    before = reads
     await budget_counter.refill(1)
-    assert (budget_counter.spent, asked) == (7, before)
+    assert (budget_counter.spent, reads) == (7, before)
 
 
-async def test_a_purse_that_could_not_learn_asks_again() -> None:
+async def test_a_budget_reads_again_after_an_error() -> None:
     answers: list[int | Exception] = [OSError("away"), 4]
 
     async def load() -> int:
@@ -359,47 +366,47 @@ async def test_a_purse_that_could_not_learn_asks_again() -> None:
 
 
 def rule(amount: int = 100, warn_at: float = 0.8) -> CounterRule:
-    rule = BudgetRule("key", "*", "tokens", amount, "day", warn_at=warn_at)
+    rule = Budget("key", "*", "tokens", amount, "day", warn_at=warn_at)
     return CounterRule(CounterKey("key", "k", "used", "day"), amount, rule)
 
 
-def test_an_alarm_rings_at_the_mark_and_at_the_end() -> None:
+def test_warnings_are_due_at_the_threshold_and_at_the_limit() -> None:
     budget_counter = BudgetCounter(100, math.inf)
-    assert budget_counter.alarm == math.inf
-    budget_counter.watch(rule(), 0.8)
-    rung = []
+    assert budget_counter.warning_due_at == math.inf
+    budget_counter.set_rule(rule(), 0.8)
+    warned = []
     for _ in range(13):
         budget_counter.settle(0, 10, 0.0)
-        if budget_counter.spent >= budget_counter.alarm:
-            assert budget_counter.ring() == rule()
-            rung.append(budget_counter.spent)
-    assert rung == [80, 100]
+        if budget_counter.spent >= budget_counter.warning_due_at:
+            assert budget_counter.advance_warning() == rule()
+            warned.append(budget_counter.spent)
+    assert warned == [80, 100]
 
 
-def test_one_leap_over_both_marks_rings_once() -> None:
+def test_one_charge_beyond_both_thresholds_makes_one_warning_due() -> None:
     budget_counter = BudgetCounter(100, math.inf)
-    budget_counter.watch(rule(), 0.8)
+    budget_counter.set_rule(rule(), 0.8)
     budget_counter.settle(0, 130, 0.0)
-    assert budget_counter.spent >= budget_counter.alarm
-    budget_counter.ring()
-    assert budget_counter.alarm == math.inf
+    assert budget_counter.spent >= budget_counter.warning_due_at
+    budget_counter.advance_warning()
+    assert budget_counter.warning_due_at == math.inf
 
 
-@pytest.mark.parametrize(("spent", "alarm"), [(0, 50), (49, 50), (50, 100), (99, 100), (100, math.inf)])
-def test_a_watch_that_begins_late(spent: int, alarm: float) -> None:
+@pytest.mark.parametrize(("spent", "due_at"), [(0, 50), (49, 50), (50, 100), (99, 100), (100, math.inf)])
+def test_a_rule_that_is_set_late_warns_at_the_next_threshold(spent: int, due_at: float) -> None:
     budget_counter = BudgetCounter(100, math.inf)
     budget_counter.spent = spent
-    budget_counter.watch(rule(), 0.5)
-    assert budget_counter.alarm == alarm
+    budget_counter.set_rule(rule(), 0.5)
+    assert budget_counter.warning_due_at == due_at
 
 
-def test_only_another_rule_sets_the_alarm_anew() -> None:
+def test_only_another_rule_resets_the_warning() -> None:
     budget_counter = BudgetCounter(100, math.inf)
-    budget_counter.watch(rule(), 0.8)
+    budget_counter.set_rule(rule(), 0.8)
     budget_counter.spent = 90
-    budget_counter.ring()
-    budget_counter.watch(rule(), 0.8)
-    assert budget_counter.alarm == 100
+    budget_counter.advance_warning()
+    budget_counter.set_rule(rule(), 0.8)
+    assert budget_counter.warning_due_at == 100
     budget_counter.limit = 1000
-    budget_counter.watch(rule(1000), 0.8)
-    assert budget_counter.alarm == 800
+    budget_counter.set_rule(rule(1000), 0.8)
+    assert budget_counter.warning_due_at == 800

@@ -1,3 +1,7 @@
+"""The models filter: rules, files and mistakes in them."""
+
+from __future__ import annotations
+
 from pathlib import Path
 
 import pytest
@@ -34,7 +38,7 @@ def test_rules(rules: str, claude: bool, llama: bool) -> None:
     assert (found.allows(*CLAUDE), found.allows(*LLAMA)) == (claude, llama)
 
 
-def test_without_rules_everything_is_allowed() -> None:
+def test_without_rules_every_model_is_allowed() -> None:
     assert ModelFilter().allows(*CLAUDE)
 
 
@@ -54,7 +58,7 @@ def test_mistakes_name_the_file_and_the_line(text: str, problem: str) -> None:
     assert str(caught.value).startswith(problem)
 
 
-def test_files(tmp_path: Path) -> None:
+def test_a_filter_is_loaded_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "filter.txt"
     with pytest.raises(SettingsError, match=r"MODELS_FILTER: .*filter.txt cannot be read: No such file"):
         ModelFilter.load(path)

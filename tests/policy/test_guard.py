@@ -1,4 +1,4 @@
-"""Coming in, being sent on, and what is left behind: on every path it balances."""
+"""The guard: access, limits, and what is taken and given back on every path."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ from trunkline.errors import (
     CallerError,
     Kind,
 )
-from trunkline.policy.rules import BudgetRule, LimitRule
+from trunkline.policy.rules import Budget, Limit
 
 DAY = 86400.0
 
 
-# Who needs no ticket
+# Requests without a reservation
 
 
 @pytest.mark.parametrize(
     "rules",
-    [(), (LimitRule("key", "otto", 1),), (LimitRule("model", "other", 1),), (budget(scope="team"),)],
+    [(), (Limit("key", "otto", 1),), (Limit("model", "other", 1),), (budget(scope="team"),)],
     ids=["no rules", "another key", "another model", "no team"],
 )
-def test_who_is_under_nothing_gets_no_ticket(rules: Sequence[Any]) -> None:
+def test_a_request_under_no_rule_gets_no_reservation(rules: Sequence[Any]) -> None:
     key = msgspec.structs.replace(KEY, team_id=None, team_name=None)
     guard = make_guard(*rules)
     assert [Ask(key).now(guard) for _ in range(3)] == [None] * 3
     assert Ask(None).now(guard) is None
 
 
-def test_without_keys_the_gateways_own_limits_hold() -> None:
-    guard = make_guard(LimitRule("all", "", 1))
+def test_limits_of_the_gateway_hold_without_keys() -> None:
+    guard = make_guard(Limit("all", "", 1))
     admit(guard, Ask(None))
     assert refused(guard, Ask(None)).kind is LIMITED
 
@@ -82,9 +82,11 @@ def test_without_keys_the_gateways_own_limits_hold() -> None:
     ],
 )
 @pytest.mark.parametrize("limited", [False, True])
-def test_what_a_key_may_use(models: Any, providers: Any, barred: Any, limited: bool) -> None:
-    guard = make_guard(*[LimitRule("all", "", 5)] * limited)
-    ask = Ask(msgspec.structs.replace(KEY, models=models, providers=providers), ways=(UP, DEAR))
+def test_candidates_that_a_key_may_not_use_are_barred(
+    models: Any, providers: Any, barred: Any, limited: bool
+) -> None:
+    guard = make_guard(*[Limit("all", "", 5)] * limited)
+    ask = Ask(msgspec.structs.replace(KEY, models=models, providers=providers), candidates=(UP, DEAR))
     if barred == "all":
         error = refused(guard, ask)
         assert (error.kind, error.status, error.param) == (MODEL_NOT_ALLOWED, 403, "model")
@@ -96,13 +98,13 @@ def test_what_a_key_may_use(models: Any, providers: Any, barred: Any, limited: b
     )
 
 
-def test_who_is_not_let_in_takes_nothing() -> None:
-    guard = make_guard(LimitRule("all", "", 1))
+def test_a_request_without_access_takes_nothing() -> None:
+    guard = make_guard(Limit("all", "", 1))
     assert refused(guard, Ask(msgspec.structs.replace(KEY, models=(("other",),)))).status == 403
     admit(guard)
 
 
-def test_what_a_key_adds_goes_with_the_request() -> None:
+def test_a_keys_defaults_are_added_to_the_request() -> None:
     defaults = RequestDefaults(routing={"zdr": True})
     key = msgspec.structs.replace(KEY, defaults=defaults)
     assert admit(make_guard(), Ask(key)).defaults is defaults
@@ -116,29 +118,29 @@ def test_what_a_key_adds_goes_with_the_request() -> None:
 @pytest.mark.parametrize(
     ("rule", "admitted", "wait", "advice"),
     [
-        (LimitRule("key", "*", requests_per_minute=4), 4, 15.0, "true"),
-        (LimitRule("key", "1", requests_per_day=2), 2, DAY / 2, "false"),
-        (LimitRule("team", "red", tokens_per_minute=3 * (PROMPT + ANSWER)), 3, 20.0, "true"),
-        (LimitRule("model", "up/*", tokens_per_day=2 * (PROMPT + ANSWER) + 1), 2, None, "false"),
-        (LimitRule("all", "", concurrent=3), 3, 1.0, "true"),
-        (LimitRule("all", "", requests_per_minute=2, requests_per_day=9, concurrent=5), 2, 30.0, "true"),
+        (Limit("key", "*", requests_per_minute=4), 4, 15.0, "true"),
+        (Limit("key", "1", requests_per_day=2), 2, DAY / 2, "false"),
+        (Limit("team", "red", tokens_per_minute=3 * (PROMPT + ANSWER)), 3, 20.0, "true"),
+        (Limit("model", "up/*", tokens_per_day=2 * (PROMPT + ANSWER) + 1), 2, None, "false"),
+        (Limit("all", "", concurrent=3), 3, 1.0, "true"),
+        (Limit("all", "", requests_per_minute=2, requests_per_day=9, concurrent=5), 2, 30.0, "true"),
     ],
 )
 @pytest.mark.usefixtures("clock")
-def test_a_limit_admits_so_many(rule: LimitRule, admitted: int, wait: float | None, advice: str) -> None:
+def test_a_limit_admits_as_many_requests_as_it_says(
+    rule: Limit, admitted: int, wait: float | None, advice: str
+) -> None:
     guard = make_guard(rule)
-    tickets = [admit(guard) for _ in range(admitted)]
+    reservations = [admit(guard) for _ in range(admitted)]
     error = refused(guard)
     assert (error.kind, error.status, error.advice) == (LIMITED, 429, advice)
     assert error.retry_after is not None
     assert wait is None or error.retry_after == pytest.approx(wait)
-    assert len({id(reservation) for reservation in tickets}) == admitted
+    assert len({id(reservation) for reservation in reservations}) == admitted
 
 
-def test_after_the_wait_that_it_was_told_a_request_comes_in(clock: list[float]) -> None:
-    guard = make_guard(
-        LimitRule("key", "*", requests_per_minute=3), LimitRule("all", "", tokens_per_minute=100)
-    )
+def test_a_request_is_admitted_after_its_retry_after(clock: list[float]) -> None:
+    guard = make_guard(Limit("key", "*", requests_per_minute=3), Limit("all", "", tokens_per_minute=100))
     waited = 0.0
     for _ in range(30):
         try:
@@ -151,17 +153,17 @@ def test_after_the_wait_that_it_was_told_a_request_comes_in(clock: list[float]) 
     assert waited > 60
 
 
-RULES: list[LimitRule | BudgetRule] = [
-    LimitRule("all", "", requests_per_minute=100),
-    LimitRule("model", "m", tokens_per_minute=10_000),
-    LimitRule("team", "*", concurrent=100),
+RULES: list[Limit | Budget] = [
+    Limit("all", "", requests_per_minute=100),
+    Limit("model", "m", tokens_per_minute=10_000),
+    Limit("team", "*", concurrent=100),
     budget(),
     budget(10_000, "tokens", "team"),
 ]
 BLOCKS = [
-    (LimitRule("key", "*", requests_per_minute=1), LIMITED),
-    (LimitRule("key", "*", tokens_per_minute=30), LIMITED),
-    (LimitRule("key", "*", concurrent=1), LIMITED),
+    (Limit("key", "*", requests_per_minute=1), LIMITED),
+    (Limit("key", "*", tokens_per_minute=30), LIMITED),
+    (Limit("key", "*", concurrent=1), LIMITED),
     (budget(COST, scope="all"), BUDGET_EXCEEDED),
     (budget(30, "tokens", "all"), BUDGET_EXCEEDED),
 ]
@@ -169,12 +171,12 @@ BLOCKS = [
 
 @pytest.mark.parametrize(("block", "kind"), BLOCKS)
 @pytest.mark.usefixtures("clock")
-def test_a_refusal_takes_nothing_at_all(block: Any, kind: Kind) -> None:
+def test_a_refused_request_takes_nothing(block: Any, kind: Kind) -> None:
     guard = make_guard(*RULES, block)
     reservation = admit(guard)
 
     def state() -> list[float]:
-        return [part for counter, _ in guard._meters.values() for part in counter.left(time.time())]
+        return [part for counter, _ in guard._counters.values() for part in counter.remaining(time.time())]
 
     before = state()
     assert len(before) == 2 * (len(RULES) + 1)
@@ -185,10 +187,10 @@ def test_a_refusal_takes_nothing_at_all(block: Any, kind: Kind) -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_what_was_taken_is_given_back() -> None:
-    """Requests stay counted; everything else goes by what was used."""
-    rules: list[LimitRule | BudgetRule] = [
-        LimitRule("key", "*", 10, tokens_per_minute=1000, concurrent=1),
+def test_what_was_not_used_is_given_back() -> None:
+    """Requests stay counted; everything else is corrected by what was used."""
+    rules: list[Limit | Budget] = [
+        Limit("key", "*", 10, tokens_per_minute=1000, concurrent=1),
         budget(),
         budget(100, "tokens", "all"),
     ]
@@ -202,21 +204,21 @@ def test_what_was_taken_is_given_back() -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_slow_requests_give_back_what_time_has_not(clock: list[float]) -> None:
-    guard = make_guard(LimitRule("key", "*", tokens_per_minute=PROMPT + ANSWER))
-    tickets = []
+def test_slow_requests_give_back_only_what_time_has_not_refilled(clock: list[float]) -> None:
+    guard = make_guard(Limit("key", "*", tokens_per_minute=PROMPT + ANSWER))
+    reservations = []
     for _ in range(5):
         clock[0] += 60.0
-        tickets.append(admit(guard))
+        reservations.append(admit(guard))
     granted = 0
-    for reservation in tickets:
+    for reservation in reservations:
         guard.settle(reservation, [])
         granted += Ask().now_or_not(guard)
     assert granted == 1
 
 
-def test_a_ticket_is_settled_once() -> None:
-    guard = make_guard(LimitRule("key", "*", concurrent=2), budget())
+def test_a_reservation_is_settled_once() -> None:
+    guard = make_guard(Limit("key", "*", concurrent=2), budget())
     reservation, other = admit(guard), admit(guard)
     for _ in range(3):
         guard.settle(reservation, [used(1, 1)])
@@ -232,19 +234,19 @@ def test_a_ticket_is_settled_once() -> None:
         (ANSWER, 1, "chat", PROMPT + ANSWER),
         (5, 1, "chat", PROMPT + 5),
         (5, 3, "completions", PROMPT + 15),
-        (10**30, 10**30, "chat", 1000),  # more than all there is
+        (10**30, 10**30, "chat", 1000),  # more than the whole limit
         (None, 1, "chat", PROMPT),  # a limit of tokens does not bound the answer
         (0, 1, "chat", PROMPT),
         (None, 1, "embeddings", PROMPT),
         (5, 1, "embeddings", PROMPT),
-        (None, 1, "other", 0),  # pictures and sounds have no tokens that one could count
+        (None, 1, "other", 0),  # images and sounds cannot be counted in tokens
     ],
 )
 @pytest.mark.usefixtures("clock")
-def test_tokens_that_count_before_an_answer(
+def test_tokens_that_are_taken_before_an_answer(
     max_tokens: int | None, n: int, operation: Any, reserved: int
 ) -> None:
-    guard = make_guard(LimitRule("all", "", tokens_per_minute=1000))
+    guard = make_guard(Limit("all", "", tokens_per_minute=1000))
     reservation = admit(guard, Ask(max_tokens=max_tokens, n=n, operation=operation))
     assert headers(reservation)["x-ratelimit-remaining-tokens"] == str(1000 - reserved)
     assert reservation.defaults.max_tokens is None
@@ -253,10 +255,10 @@ def test_tokens_that_count_before_an_answer(
 
 
 @pytest.mark.usefixtures("clock")
-def test_headers_tell_of_the_narrowest_limits() -> None:
+def test_headers_show_the_narrowest_limits() -> None:
     guard = make_guard(
-        LimitRule("key", "*", requests_per_minute=10, tokens_per_day=5000),
-        LimitRule("all", "", requests_per_day=7, tokens_per_minute=9000),
+        Limit("key", "*", requests_per_minute=10, tokens_per_day=5000),
+        Limit("all", "", requests_per_day=7, tokens_per_minute=9000),
     )
     assert headers(admit(guard)) == {
         "x-ratelimit-limit-requests": "7",
@@ -270,7 +272,7 @@ def test_headers_tell_of_the_narrowest_limits() -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_refusal_has_the_headers_that_an_answer_has() -> None:
-    guard = make_guard(LimitRule("all", "", requests_per_minute=1, tokens_per_minute=600))
+    guard = make_guard(Limit("all", "", requests_per_minute=1, tokens_per_minute=600))
     granted = headers(admit(guard))
     assert headers(refused(guard)) == granted
     assert granted["x-ratelimit-remaining-requests"] == "0"
@@ -278,23 +280,23 @@ def test_a_refusal_has_the_headers_that_an_answer_has() -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_who_is_only_under_a_budget_gets_no_headers() -> None:
+def test_a_request_under_a_budget_only_gets_no_headers() -> None:
     guard = make_guard(budget(COST))
     assert headers(admit(guard)) == {}
     assert headers(refused(guard)) == {}
 
 
-# Other rules
+# Other rules after a reload
 
 
 def test_a_reload_keeps_what_was_counted() -> None:
-    guard = make_guard(LimitRule("key", "*", concurrent=1), budget(2 * COST))
+    guard = make_guard(Limit("key", "*", concurrent=1), budget(2 * COST))
     admit(guard)
     assert refused(guard).kind is LIMITED
-    reconfigure(guard, LimitRule("key", "*", concurrent=3), budget(2 * COST))
+    reconfigure(guard, Limit("key", "*", concurrent=3), budget(2 * COST))
     admit(guard)
     assert refused(guard).kind is BUDGET_EXCEEDED
-    reconfigure(guard, LimitRule("key", "*", concurrent=3), budget(3 * COST))
+    reconfigure(guard, Limit("key", "*", concurrent=3), budget(3 * COST))
     admit(guard)
     assert refused(guard).kind is LIMITED
 
@@ -309,7 +311,7 @@ def test_a_budget_becomes_soft_and_hard_again() -> None:
     refused(guard)
 
 
-def test_prices_of_a_reload_hold_from_the_next_request_on() -> None:
+def test_new_prices_hold_from_the_next_request_on() -> None:
     guard = make_guard(budget())
     admit(guard)
     guard.reconfigure(guard.rules, prices({}), 7)
@@ -317,26 +319,26 @@ def test_prices_of_a_reload_hold_from_the_next_request_on() -> None:
     assert guard.max_tokens == 7
 
 
-def test_a_limit_on_a_providers_models_holds_whoever_asked_first() -> None:
-    """The same key and name, at first at another provider: by its path, or before it was discovered."""
-    guard = make_guard(LimitRule("model", "up/*", requests_per_day=1))
-    elsewhere = Ask(ways=(DEAR,))
+def test_a_limit_on_a_providers_models_holds_after_requests_to_another() -> None:
+    """The same key and model may first be at another provider: by the path, or before it was discovered."""
+    guard = make_guard(Limit("model", "up/*", requests_per_day=1))
+    elsewhere = Ask(candidates=(DEAR,))
     assert elsewhere.now(guard) is None
     admit(guard)
     assert refused(guard).kind is LIMITED
     assert elsewhere.now(guard) is None
 
 
-def test_spendings_are_those_of_the_present(clock: list[float]) -> None:
+def test_spendings_are_those_of_the_present_periods(clock: list[float]) -> None:
     guard = make_guard(
-        LimitRule("all", "", 5),
+        Limit("all", "", 5),
         budget(per="day"),
         budget(99, "tokens", "all", per="total"),
-        period=lambda per, now: (0, 2000.0 if per == "day" else math.inf),
+        find_period=lambda per, now: (0, 2000.0 if per == "day" else math.inf),
     )
     assert guard.spendings() == []
     admit(guard)
-    found = {each.counter_key.text: (each.rule.amount, each.reserved) for each in guard.spendings()}
+    found = {each.counter_key.text: (each.budget.amount, each.reserved) for each in guard.spendings()}
     assert found == {"key:1:usd:day": (10 * COST, COST), "all:used:total": (99, PROMPT + ANSWER)}
     clock[0] = 2000.0
     assert [each.counter_key.text for each in guard.spendings()] == ["all:used:total"]

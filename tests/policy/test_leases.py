@@ -1,4 +1,4 @@
-"""Limits and budgets counted in memory and, by leases, on a Redis: the same is granted."""
+"""Leases: counters in memory and counters that lease from a Redis grant the same."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.policy.nodes import Cluster, Node, Watched, budget, rate, slots, take, take_all
+from tests.policy.nodes import Cluster, Node, RecordingStore, budget, rate, slots, take, take_all
 from tests.services import Redis
 from trunkline.policy.counters import GRANTED
-from trunkline.policy.leases import IDLE_S, LOOK_EVERY_S
+from trunkline.policy.leases import IDLE_S, SYNC_INTERVAL_S
 from trunkline.policy.rules import CounterRule
 
 DAY = 86400.0
@@ -28,7 +28,7 @@ async def cluster(redis: Redis) -> AsyncIterator[Cluster]:
 
 @pytest.fixture(params=["memory", "redis"])
 async def make_node(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Node]]:
-    """Makes a node: one that counts by itself, or one that leases."""
+    """A function that makes a node: one that counts by itself, or one that leases."""
     if request.param == "memory":
         yield lambda **more: Node(None, **more)
         return
@@ -40,7 +40,7 @@ async def make_node(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..
 MakeNode = Callable[..., Node]
 
 
-# The same on both
+# The same in memory and on Redis
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100, 250])
@@ -48,12 +48,12 @@ async def test_a_rate_grants_its_limit(make_node: MakeNode, limit: int) -> None:
     counter = make_node().make(rate(limit))
     assert await take_all(counter) == limit
     assert await take(counter) == pytest.approx(DAY / limit, rel=0.05)
-    assert counter.left(time.time())[0] == 0
+    assert counter.remaining(time.time())[0] == 0
 
 
-async def test_a_rate_grants_large_pieces_and_then_small_ones(make_node: MakeNode) -> None:
-    """A large one that is refused does not stand in the way of a small one."""
-    counter = make_node().make(rate(100, what="tokens"))
+async def test_a_rate_grants_small_amounts_after_it_refused_a_large_one(make_node: MakeNode) -> None:
+    """A large take that is refused does not keep a small one from being granted."""
+    counter = make_node().make(rate(100, quantity="tokens"))
     assert await take_all(counter, 30) == 3
     assert await take(counter, 30) == pytest.approx(20 * DAY / 100, rel=0.05)
     assert await take(counter, 4) == GRANTED
@@ -61,8 +61,8 @@ async def test_a_rate_grants_large_pieces_and_then_small_ones(make_node: MakeNod
     assert await take_all(counter) == 6
 
 
-async def test_a_rate_grants_more_than_all_of_it_when_all_is_there(make_node: MakeNode) -> None:
-    counter = make_node().make(rate(10, what="tokens"))
+async def test_a_full_rate_grants_more_than_its_limit(make_node: MakeNode) -> None:
+    counter = make_node().make(rate(10, quantity="tokens"))
     assert await take(counter, 25) == GRANTED
     assert await take(counter, 1) > DAY
     fresh = make_node().make(CounterRule(rate(10).counter_key._replace(subject="other"), 10))
@@ -70,24 +70,24 @@ async def test_a_rate_grants_more_than_all_of_it_when_all_is_there(make_node: Ma
     assert 0 < await take(fresh, 25) <= DAY
 
 
-async def test_what_was_granted_beyond_all_of_it_is_not_granted_again(make_node: MakeNode) -> None:
+async def test_what_was_granted_beyond_the_limit_is_not_granted_again(make_node: MakeNode) -> None:
     node = make_node()
-    counter = node.make(rate(1000, what="tokens"))
+    counter = node.make(rate(1000, quantity="tokens"))
     assert await take(counter, 100_000) == GRANTED
     counter.settle(100_000, 50, time.time())
-    await node.tidy(all_of_it=False)
+    await node.sync(return_all=False)
     assert await take_all(counter, 10) == 95
 
 
-async def test_a_rate_that_is_owed_for_ages_is_no_failure(make_node: MakeNode) -> None:
+async def test_a_rate_that_owes_a_huge_amount_is_no_failure(make_node: MakeNode) -> None:
     node = make_node()
-    counter = node.make(rate(10, what="tokens"))
+    counter = node.make(rate(10, quantity="tokens"))
     assert await take(counter, 10**18) == GRANTED
     assert await take(counter) > 0
-    assert node.sharing is None or not node.sharing.away
+    assert node.sharing is None or not node.sharing.store_unavailable
 
 
-async def test_many_at_once_get_just_the_limit(make_node: MakeNode) -> None:
+async def test_many_requests_at_once_get_exactly_the_limit(make_node: MakeNode) -> None:
     for rule in (rate(100), budget(100), slots(100)):
         counter = make_node().make(rule)
         found = await asyncio.gather(*(take(counter) for _ in range(300)))
@@ -95,59 +95,59 @@ async def test_many_at_once_get_just_the_limit(make_node: MakeNode) -> None:
 
 
 @pytest.mark.parametrize(("used", "left"), [(0, 100), (10, 90), (60, 40), (75, 25)])
-async def test_a_rate_goes_by_what_was_used(make_node: MakeNode, used: int, left: int) -> None:
+async def test_a_rate_is_corrected_by_what_was_used(make_node: MakeNode, used: int, left: int) -> None:
     node = make_node()
-    counter = node.make(rate(100, what="tokens"))
+    counter = node.make(rate(100, quantity="tokens"))
     assert await take(counter, 60) == GRANTED
     counter.settle(60, used, time.time())
-    await node.tidy()
+    await node.sync()
     assert await take_all(counter) == left
 
 
-async def test_slots_are_taken_and_given_back(make_node: MakeNode) -> None:
+async def test_places_of_a_concurrency_limit_are_taken_and_given_back(make_node: MakeNode) -> None:
     counter = make_node().make(slots(3))
     for _ in range(5):
         assert await take_all(counter) == 3
-        assert counter.left(time.time())[0] == 0
+        assert counter.remaining(time.time())[0] == 0
         for _ in range(3):
             counter.settle(1, 0, 0.0)
-        assert counter.left(time.time())[0] == 3
+        assert counter.remaining(time.time())[0] == 3
 
 
 @pytest.mark.parametrize("each", [1, 7, 300])
 @pytest.mark.parametrize("count", [1, 12])
-async def test_a_purse_for_n_admits_n(make_node: MakeNode, each: int, count: int) -> None:
+async def test_a_budget_for_n_requests_grants_n(make_node: MakeNode, each: int, count: int) -> None:
     node = make_node()
     counter = node.make(budget(each * count))
     assert await take_all(counter, each) == count
     for _ in range(count):
         counter.settle(each, each, 0.0)
-    await node.tidy()
+    await node.sync()
     assert await take_all(counter) == 0
-    assert counter.left(time.time())[0] == 0
+    assert counter.remaining(time.time())[0] == 0
 
 
-async def test_a_purse_counts_what_was_spent_before(make_node: MakeNode) -> None:
+async def test_a_budget_counts_what_was_spent_before(make_node: MakeNode) -> None:
     node = make_node()
-    node.before = 40
+    node.spent_before = 40
     counter = node.make(budget(100))
     assert await take_all(counter, 10) == 6
-    assert node.looks == 1
+    assert node.ledger_reads == 1
 
 
-async def test_a_purse_that_is_used_up_says_when_its_period_ends(make_node: MakeNode) -> None:
+async def test_a_budget_that_is_used_up_says_when_its_period_ends(make_node: MakeNode) -> None:
     node = make_node(ends=time.time() + 5000)
     counter = node.make(budget(10))
     assert await take(counter, 10) == GRANTED
-    assert await take(counter, 10) <= 1.0  # it may be given back
+    assert await take(counter, 10) <= 1.0  # the other request may give it back
     counter.settle(10, 10, 0.0)
-    await node.tidy()
+    await node.sync()
     later = node.make(budget(10)) if node.sharing else counter
     assert 4000 < await take(later, 1) <= 5000
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_purse_always_balances(make_node: MakeNode, seed: int) -> None:
+async def test_a_budget_always_balances(make_node: MakeNode, seed: int) -> None:
     rng = random.Random(seed)
     node = make_node()
     counter: Any = node.make(budget(1000))
@@ -165,29 +165,29 @@ async def test_a_purse_always_balances(make_node: MakeNode, seed: int) -> None:
             counter.settle(taken, used, 0.0)
             spent += used
         if rng.random() < 0.2:
-            await node.tidy(all_of_it=rng.random() < 0.5)
+            await node.sync(return_all=rng.random() < 0.5)
         assert (counter.spent, counter.reserved) == (spent, sum(reserved))
     for taken in reserved:
         counter.settle(taken, 0, 0.0)
-    await node.tidy()
+    await node.sync()
     fresh = node.make(budget(1000)) if node.sharing else counter
     assert await take_all(fresh) == 1000 - spent
 
 
-async def test_a_soft_purse_grants_everything_and_counts(make_node: MakeNode) -> None:
+async def test_a_soft_budget_grants_everything_and_counts(make_node: MakeNode) -> None:
     node = make_node()
-    node.before = 5
+    node.spent_before = 5
     counter: Any = node.make(budget(10, hard=False))
     for _ in range(5):
         assert await take(counter, 30) == GRANTED
         counter.settle(30, 7, 0.0)
     assert (counter.spent, counter.reserved) == (5 + 35, 0)
-    await node.tidy()
+    await node.sync()
     assert counter.spent == 40
-    assert counter.left(time.time())[0] == 0
+    assert counter.remaining(time.time())[0] == 0
 
 
-async def test_a_limit_that_is_set_anew(make_node: MakeNode) -> None:
+async def test_a_changed_limit_keeps_what_was_counted(make_node: MakeNode) -> None:
     for rule in (budget(10), slots(10)):
         counter = make_node().make(rule)
         assert await take(counter, 10) == GRANTED
@@ -200,9 +200,9 @@ async def test_a_limit_that_is_set_anew(make_node: MakeNode) -> None:
 # Leases
 
 
-async def test_what_is_leased_is_taken_without_asking(cluster: Cluster) -> None:
+async def test_what_is_leased_is_granted_without_the_store(cluster: Cluster) -> None:
     for rule in (rate(1000), budget(1000)):
-        store = Watched(cluster.store())
+        store = RecordingStore(cluster.store())
         counter = Node(store).make(rule)
         assert await take(counter) == GRANTED
         store.calls.clear()
@@ -213,9 +213,9 @@ async def test_what_is_leased_is_taken_without_asking(cluster: Cluster) -> None:
         assert len(store.calls) == 1
 
 
-async def test_those_who_wait_together_ask_together(cluster: Cluster) -> None:
-    for rule in (rate(1000, what="tokens"), budget(1000), slots(1000)):
-        store = Watched(cluster.store())
+async def test_requests_that_wait_together_share_one_round_trip(cluster: Cluster) -> None:
+    for rule in (rate(1000, quantity="tokens"), budget(1000), slots(1000)):
+        store = RecordingStore(cluster.store())
         counter = Node(store).make(rule)
         await take(counter, 1)
         store.calls.clear()
@@ -223,17 +223,17 @@ async def test_those_who_wait_together_ask_together(cluster: Cluster) -> None:
         assert len(store.calls) <= 2
 
 
-@pytest.mark.parametrize("rule", [rate(1000), budget(1000)], ids=["rate", "purse"])
-async def test_what_lies_idle_is_given_back(cluster: Cluster, rule: CounterRule) -> None:
+@pytest.mark.parametrize("rule", [rate(1000), budget(1000)], ids=["rate", "budget"])
+async def test_what_lies_idle_is_returned(cluster: Cluster, rule: CounterRule) -> None:
     one, other = cluster.node(), cluster.node()
     mine: Any = one.make(rule)
     theirs = other.make(rule)
     assert await take(mine) == GRANTED
     assert await take_all(theirs) == 990
-    await mine.tidy(time.time() + IDLE_S / 2, all_of_it=False)
-    await other.tidy(all_of_it=False)
+    await mine.sync(time.time() + IDLE_S / 2, return_all=False)
+    await other.sync(return_all=False)
     assert mine.take(1, time.time()) == GRANTED
-    await mine.tidy(time.time() + IDLE_S * 2, all_of_it=False)
+    await mine.sync(time.time() + IDLE_S * 2, return_all=False)
     again = other.make(rule)
     assert await take_all(again) == 8
 
@@ -250,7 +250,7 @@ async def test_three_nodes_grant_the_limit_together(
     granted = found.count(GRANTED)
     assert limit - 2 * max(1, limit // 100) <= granted <= limit
     for node in nodes:
-        await node.tidy()
+        await node.sync()
     granted += await take_all(cluster.node().make(kind(limit)))
     assert granted == limit
 
@@ -260,84 +260,84 @@ async def test_three_nodes_spend_one_budget(cluster: Cluster) -> None:
     counters: list[Any] = [node.make(budget(1000)) for node in nodes]
     rng, spent = random.Random(1), 0
     for _ in range(150):
-        at = rng.randrange(3)
+        index = rng.randrange(3)
         estimate = rng.randint(1, 40)
-        if await take(counters[at], estimate) == GRANTED:
+        if await take(counters[index], estimate) == GRANTED:
             used = rng.randint(0, estimate)
-            counters[at].settle(estimate, used, 0.0)
+            counters[index].settle(estimate, used, 0.0)
             spent += used
         if rng.random() < 0.3:
-            await nodes[at].tidy(all_of_it=False)
+            await nodes[index].sync(return_all=False)
         assert spent <= 1000
     assert spent > 900
-    for turn in (1, 2):  # the second time all know what all have reported
+    for sync_number in (1, 2):  # after the second time each node knows what all have reported
         for counter in counters:
-            await counter.tidy(time.time() + 2 * turn, all_of_it=True)
+            await counter.sync(time.time() + 2 * sync_number, return_all=True)
     assert [(counter.spent, counter.reserved) for counter in counters] == [(spent, 0)] * 3
-    assert [counter.left(time.time())[0] for counter in counters] == [1000 - spent] * 3
+    assert [counter.remaining(time.time())[0] for counter in counters] == [1000 - spent] * 3
     assert await take_all(cluster.node().make(budget(1000))) == 1000 - spent
 
 
 @pytest.mark.parametrize(("before", "left"), [(30, 20), (0, 20), (60, 0), (35, 15)])
-async def test_every_node_asks_the_ledger_once_and_the_larger_sum_counts(
+async def test_every_node_reads_the_ledger_once_and_the_larger_sum_counts(
     cluster: Cluster, before: int, left: int
 ) -> None:
     one, other = cluster.node(), cluster.node()
-    one.before, other.before = 30, before
+    one.spent_before, other.spent_before = 30, before
     assert await take(one.make(budget(100)), 50) == GRANTED
     counter = other.make(budget(100))
     assert await take(counter, left + 1) > 0
     assert await take_all(counter) == left
-    assert (one.looks, other.looks) == (1, 1)
+    assert (one.ledger_reads, other.ledger_reads) == (1, 1)
 
 
 @pytest.mark.parametrize(("ledger", "left"), [(30, 70), (90, 10), (0, 70), (200, 0)])
 @pytest.mark.parametrize("hard", [True, False])
-async def test_a_shared_budget_that_comes_back_has_learned_what_was_spent_meanwhile(
+async def test_a_shared_budget_that_is_configured_again_reads_what_was_spent_meanwhile(
     cluster: Cluster, ledger: int, left: int, hard: bool
 ) -> None:
     node = cluster.node()
     counter: Any = node.make(budget(100, hard=hard))
     assert await take(counter, 30) == GRANTED
     counter.settle(30, 30, time.time())
-    await counter.tidy(time.time(), all_of_it=False)
-    counter.forget()
-    await counter.tidy(time.time() + LOOK_EVERY_S * 2, all_of_it=False)  # a look at the store teaches nothing
-    node.before = ledger
+    await counter.sync(time.time(), return_all=False)
+    counter.invalidate()
+    await counter.sync(time.time() + SYNC_INTERVAL_S * 2, return_all=False)  # reading the store is not enough
+    node.spent_before = ledger
     found = await take(counter, left + 1)
     assert (found == GRANTED) is not hard
     assert counter.spent == max(30, ledger)
-    assert node.looks == 2
+    assert node.ledger_reads == 2
 
 
-async def test_shared_marks_are_left_for_the_nodes_to_settle_among_themselves(cluster: Cluster) -> None:
-    """A node cannot know whether another has told of what was reached before it began."""
+async def test_each_node_makes_both_warnings_of_a_shared_budget_due(cluster: Cluster) -> None:
+    """A node cannot know whether another has warned of a threshold that was reached before it began."""
     node = cluster.node()
-    node.before = 95
+    node.spent_before = 95
     rule = budget(100, hard=False)
     counter: Any = node.make(rule)
-    counter.watch(rule, 0.8)
+    counter.set_rule(rule, 0.8)
     assert await take(counter) == GRANTED
-    assert counter.alarm == 80
-    assert counter.ring() == rule
-    assert counter.alarm == 100
-    counter.watch(rule, 0.8)
-    assert counter.alarm == 100
+    assert counter.warning_due_at == 80
+    assert counter.advance_warning() == rule
+    assert counter.warning_due_at == 100
+    counter.set_rule(rule, 0.8)
+    assert counter.warning_due_at == 100
 
 
-async def test_places_need_no_ledger(cluster: Cluster) -> None:
+async def test_concurrency_limits_need_no_ledger(cluster: Cluster) -> None:
     node = cluster.node()
     assert await take_all(node.make(slots(3))) == 3
-    assert node.looks == 0
+    assert node.ledger_reads == 0
 
 
-async def test_a_soft_budget_loses_nothing_before_the_ledger_has_it(cluster: Cluster) -> None:
-    """The ledger hears of a request later than Redis does."""
+async def test_a_soft_budget_counts_what_the_ledger_does_not_have_yet(cluster: Cluster) -> None:
+    """A request is written to the ledger later than to Redis."""
     node = cluster.node()
     counter = node.make(budget(10, hard=False))
     assert await take(counter, 5) == GRANTED
     counter.settle(5, 4, 0.0)
-    await node.tidy()
+    await node.sync()
     other: Any = cluster.node().make(budget(10, hard=False))
     await take(other)
     assert other.spent == 4

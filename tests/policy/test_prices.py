@@ -1,4 +1,4 @@
-"""What requests cost, and by whose word."""
+"""Prices: what requests cost, and which source of prices counts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.pipeline.test_pipeline import attempt_of, make_table
 from trunkline.model import Usage
 from trunkline.policy import prices as module
 from trunkline.policy.guard import Guard
-from trunkline.policy.prices import FREE, GENAI, PriceBook, Rates, preload, reported
+from trunkline.policy.prices import FREE, GENAI, PriceBook, Rates, preload, usd_to_micros
 from trunkline.settings.sections import Price
 
 
-class Place(NamedTuple):
+class FakeProvider(NamedTuple):
     """A provider, as far as prices look at it."""
 
     name: str = "up"
@@ -31,9 +31,9 @@ class Place(NamedTuple):
     local: bool = False
 
 
-UP = Place()
-OPENAI = Place("oa", "openai")
-CELLAR = Place("cellar", "ollama", local=True)
+UP = FakeProvider()
+OPENAI = FakeProvider("oa", "openai")
+LOCAL = FakeProvider("cellar", "ollama", local=True)
 
 
 def book(
@@ -44,42 +44,42 @@ def book(
 
 
 def dollars(input: float, output: float = 0.0, **more: float) -> Rates:
-    """Rates as a configured price of so many dollars per million tokens gives them."""
+    """The rates of a configured price of so many dollars per million tokens."""
     found = book({"*": Price(input=input, output=output, **more)}).rates(UP, "m")
     assert found is not None
     return found
 
 
-# Whose word counts
+# Which source counts
 
 LISTED = {"oa/gpt-4o": {"prompt": 5e-6, "completion": 6e-6}, "cellar/m": {"prompt": 5e-6, "completion": 6e-6}}
 
 
 @pytest.mark.parametrize(
-    ("overrides", "listed", "place", "model", "source"),
+    ("overrides", "listed", "provider", "model", "source"),
     [
         ({"*": Price(input=1)}, LISTED, OPENAI, "gpt-4o", "config"),
-        ({"*": Price(input=1)}, LISTED, CELLAR, "m", "config"),  # power costs, too
+        ({"*": Price(input=1)}, LISTED, LOCAL, "m", "config"),  # electricity has a price too
         ({"other": Price(input=1)}, LISTED, OPENAI, "gpt-4o", "provider"),
         ({}, {}, OPENAI, "gpt-4o", GENAI),
-        ({}, {}, Place("x", "anthropic"), "claude-sonnet-4-5", GENAI),
-        ({}, LISTED, CELLAR, "m", "local"),
-        ({}, {}, CELLAR, "gpt-4o", "local"),
+        ({}, {}, FakeProvider("x", "anthropic"), "claude-sonnet-4-5", GENAI),
+        ({}, LISTED, LOCAL, "m", "local"),
+        ({}, {}, LOCAL, "gpt-4o", "local"),
         ({}, {}, OPENAI, "a-model-that-nobody-has-heard-of", None),
-        ({}, {}, UP, "gpt-4o", None),  # who knows what they ask
+        ({}, {}, UP, "gpt-4o", None),  # an unknown vendor may ask any price
         ({}, {"oa/gpt-4o": {}}, OPENAI, "gpt-4o", GENAI),
         ({}, {"up/m": {"prompt": 1e-6}}, UP, "m", None),
     ],
 )
-def test_the_best_source_there_is(
-    overrides: dict[str, Price], listed: Any, place: Place, model: str, source: str | None
+def test_the_best_available_source_counts(
+    overrides: dict[str, Price], listed: Any, provider: FakeProvider, model: str, source: str | None
 ) -> None:
-    found = book(overrides, listed).rates(place, model)
+    found = book(overrides, listed).rates(provider, model)
     assert (None if found is None else found.source) == source
 
 
 @pytest.mark.parametrize(
-    ("pattern", "place", "model", "matches"),
+    ("pattern", "provider", "model", "matches"),
     [
         ("up/m", UP, "m", True),
         ("m", UP, "m", True),
@@ -93,8 +93,10 @@ def test_the_best_source_there_is(
         ("openai-compatible/*", UP, "m", False),
     ],
 )
-def test_patterns(pattern: str, place: Place, model: str, matches: bool) -> None:
-    assert (book({pattern: Price(input=1)}).rates(place, model) is not None) == matches
+def test_patterns_of_configured_prices(
+    pattern: str, provider: FakeProvider, model: str, matches: bool
+) -> None:
+    assert (book({pattern: Price(input=1)}).rates(provider, model) is not None) == matches
 
 
 def test_the_first_pattern_that_matches_counts() -> None:
@@ -103,34 +105,34 @@ def test_the_first_pattern_that_matches_counts() -> None:
     assert [rate and rate.input for rate in rates] == [1_000_000, 2_000_000]
 
 
-def test_what_was_found_is_kept_until_the_listing_changes() -> None:
-    version, asked = 1, []
+def test_rates_are_cached_until_the_listing_changes() -> None:
+    catalog, look_ups = SimpleNamespace(version=1), []
 
     def published(provider: str, model: str) -> Mapping[str, float]:
-        asked.append(f"{provider}/{model}")
-        return {"prompt": version * 1e-6, "completion": 0.0}
+        look_ups.append(f"{provider}/{model}")
+        return {"prompt": catalog.version * 1e-6, "completion": 0.0}
 
-    kept = PriceBook({}, published, lambda: version)
-    first = kept.rates(UP, "m")
-    assert kept.rates(UP, "m") is first
-    assert kept.rates(OPENAI, "m") == first
-    assert asked == ["up/m", "oa/m"]
-    version = 2
-    second = kept.rates(UP, "m")
+    prices = PriceBook({}, published, catalog)
+    first = prices.rates(UP, "m")
+    assert prices.rates(UP, "m") is first
+    assert prices.rates(OPENAI, "m") == first
+    assert look_ups == ["up/m", "oa/m"]
+    catalog.version = 2
+    second = prices.rates(UP, "m")
     assert second is not None
     assert second.input == 2_000_000
-    assert asked == ["up/m", "oa/m", "up/m"]
+    assert look_ups == ["up/m", "oa/m", "up/m"]
 
 
-def test_what_is_unknown_is_kept_as_well() -> None:
-    asked = 0
+def test_unknown_rates_are_cached_too() -> None:
+    look_ups = 0
 
     def published(provider: str, model: str) -> None:
-        nonlocal asked
-        asked += 1
+        nonlocal look_ups
+        look_ups += 1
 
-    kept = PriceBook({}, published)
-    assert [kept.rates(UP, "m"), kept.rates(UP, "m"), asked] == [None, None, 1]
+    prices = PriceBook({}, published)
+    assert [prices.rates(UP, "m"), prices.rates(UP, "m"), look_ups] == [None, None, 1]
 
 
 # Listings
@@ -147,19 +149,30 @@ def test_a_listing_in_dollars_per_token() -> None:
         "image": 0.0048,
     }
     assert book({}, {"up/m": listed}).rates(UP, "m") == Rates(
-        "provider", 3_000_000, 15_000_000, 300_000, 3_750_000, 20_000_000, 5_000_000_000
+        source="provider",
+        input=3_000_000,
+        output=15_000_000,
+        cached=300_000,
+        cache_write=3_750_000,
+        reasoning=20_000_000,
+        request=5_000_000_000,
     )
 
 
 @pytest.mark.parametrize("more", [{}, {"internal_reasoning": 0.0}])
-def test_what_a_listing_leaves_open_costs_what_the_rest_does(more: dict[str, float]) -> None:
+def test_parts_without_a_listed_price_cost_what_the_rest_does(more: dict[str, float]) -> None:
     listed = {"prompt": 3e-6, "completion": 15e-6, **more}
     assert book({}, {"up/m": listed}).rates(UP, "m") == Rates(
-        "provider", 3_000_000, 15_000_000, 3_000_000, 3_000_000, 15_000_000
+        source="provider",
+        input=3_000_000,
+        output=15_000_000,
+        cached=3_000_000,
+        cache_write=3_000_000,
+        reasoning=15_000_000,
     )
 
 
-def test_a_listing_for_nothing_is_nothing_and_not_unknown() -> None:
+def test_a_listed_price_of_zero_is_not_unknown() -> None:
     found = book({}, {"up/m": {"prompt": 0.0, "completion": 0.0}}).rates(UP, "m")
     assert found is not None
     assert found.cost(Usage(prompt_tokens=10**6, completion_tokens=10**6)) == 0
@@ -179,7 +192,10 @@ def test_a_listing_for_nothing_is_nothing_and_not_unknown() -> None:
         (Usage(prompt_tokens=1000, cache_write_tokens=200), 2400 + 750),
         (Usage(prompt_tokens=1000, cached_tokens=600, cache_write_tokens=200), 600 + 180 + 750),
         (Usage(completion_tokens=1000, reasoning_tokens=900), 1500 + 18000),
-        (Usage(prompt_tokens=10, cached_tokens=20), 6),  # an upstream that miscounts pays nothing back
+        (
+            Usage(prompt_tokens=10, cached_tokens=20),
+            6,
+        ),  # an upstream that miscounts leads to no negative cost
         (Usage(completion_tokens=10, reasoning_tokens=20), 200),
     ],
 )
@@ -200,7 +216,7 @@ def test_a_price_for_each_request() -> None:
     rates = dollars(1, request=0.01)
     assert rates.cost(Usage()) == 10_000
     assert rates.cost(Usage(prompt_tokens=5)) == 10_005
-    assert rates.most(5, 0) == 10_005
+    assert rates.max_cost(5, 0) == 10_005
 
 
 @pytest.mark.parametrize(
@@ -239,7 +255,7 @@ def test_costs_are_exact_to_the_micro(
     exact = fresh * base + read * cached + answer * out
     usage = Usage(prompt_tokens=fresh + read, cached_tokens=read, completion_tokens=answer)
     assert rates.cost(usage) == int(exact.quantize(Decimal(1), ROUND_HALF_UP))
-    assert rates.cost(usage) <= rates.most(fresh + read, answer)
+    assert rates.cost(usage) <= rates.max_cost(fresh + read, answer)
 
 
 TIERS = Rates(
@@ -253,7 +269,7 @@ TIERS = Rates(
 @pytest.mark.parametrize(("prompt", "micros"), [(100, 100), (101, 303), (1000, 3000), (1001, 9009)])
 def test_long_prompts_cost_more_from_their_first_token_on(prompt: int, micros: int) -> None:
     assert TIERS.cost(Usage(prompt_tokens=prompt)) == micros
-    assert TIERS.most(prompt, 0) == micros
+    assert TIERS.max_cost(prompt, 0) == micros
 
 
 @pytest.mark.parametrize(
@@ -263,12 +279,12 @@ def test_long_prompts_cost_more_from_their_first_token_on(prompt: int, micros: i
         (Rates("config", 3 * 10**6, 10**6, cached=4 * 10**6), 40 + 5),
         (Rates("config", 3 * 10**6, 10**6, cache_write=5 * 10**6, reasoning=2 * 10**6), 50 + 10),
         (Rates("config", 10**5), 1),
-        (Rates("config", 10**5, 1), 2),  # rounded up: it is a bound
+        (Rates("config", 10**5, 1), 2),  # rounded up, because it is a maximum
         (FREE, 0),
     ],
 )
-def test_the_most_that_a_request_costs(rates: Rates, micros: int) -> None:
-    assert rates.most(10, 5) == micros
+def test_the_maximum_cost_of_a_request(rates: Rates, micros: int) -> None:
+    assert rates.max_cost(10, 5) == micros
 
 
 @pytest.mark.parametrize(
@@ -276,7 +292,7 @@ def test_the_most_that_a_request_costs(rates: Rates, micros: int) -> None:
     [(0.0, 0), (0.0000005, 1), (0.0000004, 0), (1.25, 1_250_000), (0.1 + 0.2, 300_000), (-1.0, 0)],
 )
 def test_a_cost_that_an_upstream_reports(cost: float, micros: int) -> None:
-    assert reported(cost) == micros
+    assert usd_to_micros(cost) == micros
 
 
 @pytest.mark.parametrize(
@@ -288,7 +304,7 @@ def test_a_cost_that_an_upstream_reports(cost: float, micros: int) -> None:
         (None, {}, None, None),
     ],
 )
-async def test_what_an_upstream_reports_counts_before_all_prices(
+async def test_the_cost_that_an_upstream_reports_counts_before_all_prices(
     cost: float | None, overrides: dict[str, Price], micros: int | None, source: str | None
 ) -> None:
     table = await make_table()
@@ -298,7 +314,10 @@ async def test_what_an_upstream_reports_counts_before_all_prices(
     attempt.exchange.usage = Usage(prompt_tokens=7, cost=cost)
     attempt.receiver.done(b"{}")
     await asked.end()
-    assert (asked.call.spent.cost, asked.call.spent.source) == (micros, source)
+    assert (asked.active.attempts[-1].charge.cost, asked.active.attempts[-1].charge.source) == (
+        micros,
+        source,
+    )
 
 
 # The bundled table
@@ -306,13 +325,13 @@ async def test_what_an_upstream_reports_counts_before_all_prices(
 
 def test_every_model_of_the_bundled_table_costs_what_its_library_says() -> None:
     snapshot = genai_prices.data_snapshot.get_snapshot()
-    now, tiered, seen = datetime.now(UTC), 0, 0
+    now, tiered, compared = datetime.now(UTC), 0, 0
     for vendor in snapshot.providers:
         if vendor.id not in module._GENAI_IDS:
             continue
-        place = Place("x", vendor.id)
+        provider = FakeProvider("x", vendor.id)
         for model in vendor.models:
-            rates = book().rates(place, model.id)
+            rates = book().rates(provider, model.id)
             if rates is None:
                 continue
             assert rates.source == GENAI
@@ -327,14 +346,14 @@ def test_every_model_of_the_bundled_table_costs_what_its_library_says() -> None:
                     prompt_tokens=prompt, cached_tokens=300, cache_write_tokens=100, completion_tokens=777
                 )
                 assert abs(rates.cost(ours) - exact) <= 1, (model.id, prompt)
-                seen += 1
-    assert seen > 100
+                compared += 1
+    assert compared > 100
     assert tiered > 0
 
 
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A bundled table that the test writes: attributes of a model's prices."""
+    """A bundled table that the test fills: the attributes of a model's prices."""
     prices: dict[str, Any] = {}
 
     def find(model: str, *_: object) -> tuple[None, Any]:
@@ -355,7 +374,13 @@ def tiers(base: str, *steps: tuple[int, str]) -> Any:
 def test_a_price_of_the_table(table: dict[str, Any]) -> None:
     table |= {"input_mtok": Decimal("0.25"), "output_mtok": Decimal(2), "requests_kcount": Decimal(5)}
     assert book().rates(OPENAI, "m") == Rates(
-        GENAI, 250_000, 2_000_000, 250_000, 250_000, 2_000_000, 5_000_000_000
+        source=GENAI,
+        input=250_000,
+        output=2_000_000,
+        cached=250_000,
+        cache_write=250_000,
+        reasoning=2_000_000,
+        request=5_000_000_000,
     )
     assert book().rates(OPENAI, "n") is None
     assert book().rates(UP, "m") is None
@@ -376,7 +401,7 @@ def test_steps_of_the_table(table: dict[str, Any]) -> None:
     assert rates.cost(Usage(prompt_tokens=2000, cached_tokens=2000)) == 1000
 
 
-def test_a_table_without_a_price_for_prompts_knows_nothing(table: dict[str, Any]) -> None:
+def test_without_a_price_for_prompts_the_table_has_no_price(table: dict[str, Any]) -> None:
     table |= {"input_mtok": None, "output_mtok": tiers("10", (1000, "20"))}
     assert book().rates(OPENAI, "m") is None
 
@@ -385,7 +410,7 @@ def test_a_table_without_a_price_for_prompts_knows_nothing(table: dict[str, Any]
     ("kinds", "loads"),
     [(["ollama", "openai"], True), (["anthropic"], True), (["ollama", "vllm"], False), ([], False)],
 )
-def test_the_table_is_only_loaded_where_it_is_of_use(
+def test_the_table_is_only_loaded_if_it_can_be_used(
     monkeypatch: pytest.MonkeyPatch, kinds: list[str], loads: bool
 ) -> None:
     loaded = threading.Event()

@@ -1,4 +1,4 @@
-"""What callers are told: headers of limits, and refusals."""
+"""Reservations: the headers and errors that tell callers of their limits."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from trunkline.errors import BUDGET_EXCEEDED, LIMITED, Kind
 from trunkline.policy.counters import Counter, RateCounter
 from trunkline.policy.reservations import (
-    CODES,
+    AMOUNT_INDEX,
     REQUESTS,
     TOKENS,
     CounterPlan,
-    Counters,
+    PlanCounters,
     Reservation,
-    duration,
-    exhausted,
-    limit_lines,
+    format_duration,
+    limit_error,
+    limit_header_lines,
 )
-from trunkline.policy.rules import BudgetRule, CounterKey, CounterRule
+from trunkline.policy.rules import Budget, CounterKey, CounterRule
 
 DURATIONS: list[tuple[float, bytes]] = [
     (0.0, b"0s"),
@@ -54,40 +54,40 @@ DURATIONS: list[tuple[float, bytes]] = [
 
 
 @pytest.mark.parametrize(("seconds", "text"), DURATIONS)
-def test_durations_as_openai_writes_them(seconds: float, text: bytes) -> None:
-    assert duration(seconds) == text
+def test_durations_are_in_openais_form(seconds: float, text: bytes) -> None:
+    assert format_duration(seconds) == text
 
 
 @given(st.floats(0, 10**7))
-def test_whoever_waits_for_a_duration_does_not_come_early(seconds: float) -> None:
-    text = duration(seconds).decode()
+def test_a_duration_is_not_rounded_down(seconds: float) -> None:
+    text = format_duration(seconds).decode()
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", text)
     assert found is not None, text
     hours, minutes, rest, thousandths = (float(part or 0) for part in found.groups())
-    said = hours * 3600 + minutes * 60 + rest + thousandths / 1000
-    assert seconds - 1e-5 <= said <= seconds + 1.00001
+    written = hours * 3600 + minutes * 60 + rest + thousandths / 1000
+    assert seconds - 1e-5 <= written <= seconds + 1.00001
     assert minutes < 60 or hours == 0
     assert rest < 60
 
 
-def test_the_lines_of_a_limit() -> None:
-    assert limit_lines(b"requests", 60) % (59, duration(1)) == (
+def test_the_header_lines_of_a_limit() -> None:
+    assert limit_header_lines(b"requests", 60) % (59, format_duration(1)) == (
         b"x-ratelimit-limit-requests: 60\r\n"
         b"x-ratelimit-remaining-requests: 59\r\n"
         b"x-ratelimit-reset-requests: 1s\r\n"
     )
 
 
-def shown(*counters: tuple[Counter, int]) -> Reservation:
-    return Reservation(counters=Counters(counters))
+def reservation_under(*counters: tuple[Counter, int]) -> Reservation:
+    return Reservation(counters=PlanCounters(counters))
 
 
-def test_a_ticket_tells_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_headers_show_limits_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     requests, tokens = RateCounter(60, 60.0), RateCounter(6000, 60.0)
     requests.take(1, 1000.0)
     tokens.take(45, 1000.0)
-    assert shown((tokens, TOKENS), (requests, REQUESTS)).lines() == (
+    assert reservation_under((tokens, TOKENS), (requests, REQUESTS)).header_lines() == (
         b"x-ratelimit-limit-requests: 60\r\n"
         b"x-ratelimit-remaining-requests: 59\r\n"
         b"x-ratelimit-reset-requests: 1s\r\n"
@@ -97,9 +97,9 @@ def test_a_ticket_tells_of_requests_and_tokens(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-def test_a_ticket_under_nothing_tells_nothing() -> None:
-    assert Reservation().lines() == b""
-    assert shown().lines() == b""
+def test_without_limits_there_are_no_headers() -> None:
+    assert Reservation().header_lines() == b""
+    assert reservation_under().header_lines() == b""
 
 
 @pytest.mark.parametrize(
@@ -113,32 +113,30 @@ def test_a_ticket_under_nothing_tells_nothing() -> None:
         ([("tokens", True), ("usd", False)], True, False, True),
     ],
 )
-def test_what_a_plan_knows_of_its_budgets(
+def test_a_plan_knows_the_kinds_of_its_budgets(
     budgets: list[Any], money: bool, hard_money: bool, bounded: bool
 ) -> None:
     rules = [CounterRule(CounterKey("all", "", "requests", "day"), 1)]
     for unit, hard in budgets:
         rules.append(
-            CounterRule(
-                CounterKey("all", "", "usd", "day"), 1, BudgetRule("all", "", unit, 1, "day", hard=hard)
-            )
+            CounterRule(CounterKey("all", "", "usd", "day"), 1, Budget("all", "", unit, 1, "day", hard=hard))
         )
     plan = CounterPlan(rules)
     assert (plan.money, plan.hard_money, plan.bounded) == (money, hard_money, bounded)
     assert plan.ends == -math.inf
 
 
-def test_everything_that_is_counted_has_its_own_code() -> None:
-    assert sorted(CODES.values()) == list(range(len(CODES)))
+def test_every_quantity_has_an_index_of_its_own() -> None:
+    assert sorted(AMOUNT_INDEX.values()) == list(range(len(AMOUNT_INDEX)))
 
 
-def limit(scope: Any, what: Any, per: str, amount: int) -> CounterRule:
-    return CounterRule(CounterKey(scope, "somebody's-secret-name", what, per), amount)
+def limit(scope: Any, quantity: Any, per: str, amount: int) -> CounterRule:
+    return CounterRule(CounterKey(scope, "somebody's-secret-name", quantity, per), amount)
 
 
 def budget(scope: Any, unit: Any, amount: int, per: Any) -> CounterRule:
     counter_key = CounterKey(scope, "somebody's-secret-name", "usd" if unit == "usd" else "used", per)
-    return CounterRule(counter_key, amount, BudgetRule(scope, "*", unit, amount, per))
+    return CounterRule(counter_key, amount, Budget(scope, "*", unit, amount, per))
 
 
 @pytest.mark.parametrize(
@@ -210,10 +208,10 @@ def budget(scope: Any, unit: Any, amount: int, per: Any) -> CounterRule:
         ),
     ],
 )
-def test_refusals(
+def test_the_errors_of_limits_and_budgets(
     rule: CounterRule, wait: float, kind: Kind, text: str, retry_after: float | None, advice: str
 ) -> None:
-    error = exhausted(rule, wait)
+    error = limit_error(rule, wait)
     assert (error.kind, error.status, error.message) == (kind, 429, text)
     assert (error.retry_after, error.advice) == (retry_after, advice)
     assert rule.counter_key.scope == "provider" or rule.counter_key.subject not in error.message

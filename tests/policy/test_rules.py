@@ -1,4 +1,4 @@
-"""Which rules hold for whom."""
+"""The rulebook: which limits and budgets hold for whom."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Any
 
 import pytest
 
-from trunkline.policy.rules import BudgetRule, Caller, CounterKey, LimitRule, Rulebook, Scope
+from trunkline.policy.rules import Budget, Caller, CounterKey, Limit, Rulebook, Scope
 
 ANNA = Caller("1", "anna", "t", "red")
 LONER = Caller("2", "loner")
-NOBODY = Caller()
+NO_KEY = Caller()
 
 
 def rules(book: Rulebook, caller: Caller, *models: str) -> dict[str, int]:
-    return {rule.counter_key.text: rule.amount for rule in book.of(caller, models)}
+    return {rule.counter_key.text: rule.amount for rule in book.rules_for(caller, models)}
 
 
 @pytest.mark.parametrize(
     ("scope", "subject", "caller", "models", "found"),
     [
         ("all", "", ANNA, (), "all"),
-        ("all", "", NOBODY, (), "all"),
+        ("all", "", NO_KEY, (), "all"),
         ("key", "1", ANNA, (), "key:1"),
         ("key", "anna", ANNA, (), "key:1"),
         ("key", "*", ANNA, (), "key:1"),
         ("key", "2", ANNA, (), None),
         ("key", "ANNA", ANNA, (), None),
-        ("key", "*", NOBODY, (), None),
-        ("key", "", NOBODY, (), None),
+        ("key", "*", NO_KEY, (), None),
+        ("key", "", NO_KEY, (), None),
         ("team", "t", ANNA, (), "team:t"),
         ("team", "red", ANNA, (), "team:t"),
         ("team", "*", ANNA, (), "team:t"),
@@ -38,22 +38,22 @@ def rules(book: Rulebook, caller: Caller, *models: str) -> dict[str, int]:
         ("model", "gpt-*", LONER, ("gpt-4o",), "model:gpt-*"),
         ("model", "GPT-*", LONER, ("gpt-4o",), "model:GPT-*"),
         ("model", "up/*", LONER, ("gpt-4o", "up/gpt-4o"), "model:up/*"),
-        ("model", "*", NOBODY, ("x",), "model:*"),
+        ("model", "*", NO_KEY, ("x",), "model:*"),
         ("model", "gpt-4", LONER, ("gpt-4o",), None),
         ("model", "*", LONER, (), None),
     ],
 )
-def test_whom_a_limit_concerns(
+def test_for_whom_a_limit_holds(
     scope: Scope, subject: str, caller: Caller, models: Sequence[str], found: str | None
 ) -> None:
-    book = Rulebook([LimitRule(scope, subject, requests_per_minute=5)])
+    book = Rulebook([Limit(scope, subject, requests_per_minute=5)])
     expected = {} if found is None else {f"{found}:requests:minute": 5}
     assert rules(book, caller, *models) == expected
 
 
-def test_every_amount_of_a_limit_is_counted_by_itself() -> None:
-    book = Rulebook([LimitRule("all", "", 1, 2, 3, 4, 5)])
-    assert rules(book, NOBODY) == {
+def test_every_amount_of_a_limit_is_counted_separately() -> None:
+    book = Rulebook([Limit("all", "", 1, 2, 3, 4, 5)])
+    assert rules(book, NO_KEY) == {
         "all:slots": 5,
         "all:requests:minute": 1,
         "all:requests:day": 2,
@@ -64,29 +64,29 @@ def test_every_amount_of_a_limit_is_counted_by_itself() -> None:
 
 @pytest.mark.parametrize("named", ["1", "anna"])
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_rule_that_names_somebody_wins_over_each(named: str, turned: bool) -> None:
-    limits = [LimitRule("key", "*", 10, concurrent=2), LimitRule("key", named, 99)]
+def test_a_rule_that_names_a_key_wins_over_one_for_each(named: str, turned: bool) -> None:
+    limits = [Limit("key", "*", 10, concurrent=2), Limit("key", named, 99)]
     book = Rulebook(limits[::-1] if turned else limits)
     assert rules(book, ANNA) == {"key:1:requests:minute": 99, "key:1:slots": 2}
     assert rules(book, LONER) == {"key:2:requests:minute": 10, "key:2:slots": 2}
 
 
-def test_the_later_of_two_equals_wins() -> None:
+def test_the_later_of_two_rules_for_the_same_subject_wins() -> None:
     book = Rulebook(
-        [LimitRule("all", "", 1), LimitRule("all", "", 2)],
-        [BudgetRule("provider", "up", "usd", amount, "day") for amount in (3, 4)],
+        [Limit("all", "", 1), Limit("all", "", 2)],
+        [Budget("provider", "up", "usd", amount, "day") for amount in (3, 4)],
     )
     assert rules(book, ANNA) == {"all:requests:minute": 2}
-    assert [rule.amount for rule in book.of_provider("up")] == [4]
+    assert [rule.amount for rule in book.rules_for_provider("up")] == [4]
 
 
-def test_rules_of_all_kinds_add_up() -> None:
+def test_rules_of_all_scopes_hold_together() -> None:
     book = Rulebook(
         [
-            LimitRule("key", "*", 1),
-            LimitRule("team", "*", 2),
-            LimitRule("model", "m", 3),
-            LimitRule("all", "", 4),
+            Limit("key", "*", 1),
+            Limit("team", "*", 2),
+            Limit("model", "m", 3),
+            Limit("all", "", 4),
         ]
     )
     assert sorted(rules(book, ANNA, "m").values()) == [1, 2, 3, 4]
@@ -101,29 +101,29 @@ def test_rules_of_all_kinds_add_up() -> None:
     ],
 )
 def test_budgets(unit: Any, per: Any, counter_key: CounterKey) -> None:
-    rule = BudgetRule("key", "*", unit, 7, per)
+    rule = Budget("key", "*", unit, 7, per)
     book = Rulebook((), [rule])
-    (found,) = book.of(ANNA, ())
+    (found,) = book.rules_for(ANNA, ())
+    assert found.budget is rule
     assert found == (counter_key, 7, rule)
-    assert book.of(NOBODY, ()) == []
-    assert book.all_budgets() == [rule]
+    assert book.rules_for(NO_KEY, ()) == []
     assert not book.is_empty
-    assert not book.guards_providers
+    assert not book.has_provider_budgets
 
 
 def test_budgets_of_providers_are_looked_up_for_each_provider() -> None:
-    book = Rulebook((), [BudgetRule("provider", "up", "usd", 7, per) for per in ("day", "month")])
-    assert book.guards_providers
-    assert book.of(ANNA, ("m",)) == []
-    assert [rule.counter_key.text for rule in book.of_provider("up")] == [
+    book = Rulebook((), [Budget("provider", "up", "usd", 7, per) for per in ("day", "month")])
+    assert book.has_provider_budgets
+    assert book.rules_for(ANNA, ("m",)) == []
+    assert [rule.counter_key.text for rule in book.rules_for_provider("up")] == [
         "provider:up:usd:day",
         "provider:up:usd:month",
     ]
-    assert book.of_provider("down") == []
+    assert book.rules_for_provider("down") == []
 
 
-def test_an_empty_book() -> None:
+def test_an_empty_rulebook() -> None:
     book = Rulebook()
     assert book.is_empty
-    assert book.of(ANNA, ("m",)) == []
-    assert not Rulebook([LimitRule("all", "", 1)]).is_empty
+    assert book.rules_for(ANNA, ("m",)) == []
+    assert not Rulebook([Limit("all", "", 1)]).is_empty

@@ -61,7 +61,7 @@ def test_every_row_is_a_provider(kind: str) -> None:
     assert back.target("chat", None) is not None
     told = rendered(row)
     assert (told["model"], told["stream"]) == ("up", True)
-    assert told["max_tokens" if row.quirks is None else row.quirks.max_tokens] == 9
+    assert told["max_tokens" if row.quirks is None else row.quirks.max_tokens_field] == 9
     front = MESSAGES if row.quirks is None else CHAT
     assert front.summarize(back.render(JOB, "up", True, RequestDefaults())).max_tokens == 9
     assert row.read_models({"id": "a/b"}).id == "a/b"
@@ -232,7 +232,7 @@ def test_how_much_openais_models_are_told_to_think(
 def test_what_an_openai_client_says_itself_is_left_to_it() -> None:
     hi = b'[{"role":"user","content":"Hi"}]'
     said = b'{"model":"o3","messages":%b,"temperature":0.5,"reasoning_effort":"none"}' % hi
-    assert OPENAI.back("OpenAI").rewrite(said, CHAT.summarize(said), "o3", NO_DEFAULTS) == said
+    assert OPENAI.back("OpenAI").patch(said, CHAT.summarize(said), "o3", NO_DEFAULTS) == said
 
 
 def test_the_dropped_fields_do_not_reach_the_wire() -> None:

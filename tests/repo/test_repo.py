@@ -14,18 +14,18 @@ from shutil import which
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-VENDORED = ROOT / "src/trunkline/server/swagger_ui"
+VENDORED = ROOT / "src/trunkline/server/admin/swagger_ui"
 """Other people's files, as they are."""
 PACKAGE = ROOT / "src" / "trunkline"
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = sorted((ROOT / "src").rglob("*.py"))
 ROOMS = sorted(
     path.parent
-    for path in PACKAGE.rglob("__init__.py")
+    for path in (ROOT / "src").rglob("__init__.py")
     if path.parent != PACKAGE and "migrations" not in path.parts
 )
 
-MAX_LINES = 450
-"""Of a module: what one can see at a glance, with some room."""
+MAX_LINES = 600
+"""A guard only: a module is split where its purpose is, not where it reaches a number."""
 
 MAKE_TARGETS = (
     *(
@@ -193,7 +193,8 @@ def test_a_room_says_what_each_of_its_modules_is_for(room: Path) -> None:
 
 def test_the_map_of_the_house_has_every_room() -> None:
     rooms = [path for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
-    links = set(LINK.findall((ROOT / "CONTRIBUTING.md").read_text()))
+    document = ROOT / "docs" / "architecture.md"
+    links = {target.removeprefix("../") for target in LINK.findall(document.read_text())}
     missing = [shown(room) for room in rooms if not room.name.startswith("__") and shown(room) not in links]
     assert missing == []
 

@@ -1,4 +1,4 @@
-"""Providers that are only names and models."""
+"""Fakes for tests of routing: providers that are only names and models, and candidates of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 
 from trunkline.errors import ProviderError
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.providers.vendors import COMPATIBLE, OPENROUTER
+from trunkline.routing.candidates import Candidate
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.resolve import Rules
+from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
+from trunkline.routing.strategies import SelectionContext
+from trunkline.routing.upstream_state import CircuitBreaker, UpstreamState
 
 
 class Fake:
@@ -25,24 +27,27 @@ class Fake:
         self.local_only = False
         self.max_concurrent: int | None = None
         self.max_retries = 0
-        self.row = OPENROUTER if name == "openrouter" else COMPATIBLE
-        self.upstreams = [Upstream(name=f"{name}-{at}", url="") for at in range(len(upstreams))]
+        self.has_vendor_ids = name == "openrouter"
+        self.answers_any_name = name == "custom"
+        self.upstreams = [Upstream(name=f"{name}-{index}", url="") for index in range(len(upstreams))]
         self.models = dict(zip((each.name for each in self.upstreams), upstreams, strict=True))
         self.without = without
-        self.asked = 0
+        """The operations that it does not have."""
+        self.fetches = 0
+        """How often an upstream was asked for its models."""
         self.gate: asyncio.Event | None = None
-        """Answers wait for it."""
+        """Answers wait for this event."""
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         return True
 
-    async def look_at_residents(self, upstream: Upstream) -> None: ...
+    async def refresh_loaded_models(self, upstream: Upstream) -> None: ...
 
     def supports(self, operation: str) -> bool:
         return operation not in self.without
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
-        self.asked += 1
+        self.fetches += 1
         if self.gate is not None:
             await self.gate.wait()
         models = self.models[upstream.name]
@@ -51,21 +56,41 @@ class Fake:
         return [ModelInfo(id=model) for model in models]
 
 
-def make_catalog(*fakes: Fake, **more: Any) -> Catalog:
+def make_candidates(count: int, provider: str = "ollama", **fields: Any) -> list[Candidate]:
+    """Candidates for so many upstreams of one provider; one failure opens their circuit breakers."""
+    fake: Any = Fake(provider, *[["m"]] * count)
+    return [
+        Candidate(fake, upstream, "m", UpstreamState(CircuitBreaker(1)), **fields)
+        for upstream in fake.upstreams
+    ]
+
+
+def make_catalog(*fakes: Fake, **arguments: Any) -> Catalog:
     providers: Any = {fake.name: fake for fake in fakes}
-    return Catalog(providers, **more)
+    return Catalog(providers, **arguments)
 
 
-async def make_router(*fakes: Fake, static: Mapping[str, Sequence[str]] | None = None, **more: Any) -> Router:
-    """A router over these providers, who have been asked for their models; ``custom`` comes last."""
-    allows = more.pop("allows", None)
-    everybody = [*fakes, Fake("custom", ["custom"])]
-    catalog = make_catalog(*everybody, static=static, allows=allows)
+async def make_router(
+    *fakes: Fake, static: Mapping[str, Sequence[str]] | None = None, **rules: Any
+) -> Router:
+    """A router over these providers after their discovery; ``custom`` comes last."""
+    allows = rules.pop("allows", None)
+    providers = [*fakes, Fake("custom", ["custom"])]
+    catalog = make_catalog(*providers, static=static, allows=allows)
     await catalog.refresh()
-    return Router(catalog._providers, catalog, Rules(**more))
+    return Router(catalog._providers, catalog, RoutingRules(**rules))
 
 
-def served(router: Router, model: str | None, operation: Any = "chat", only: str | None = None) -> list[str]:
+def candidates_in_order(
+    router: Router, model: str | None, operation: Any = "chat", only: str | None = None
+) -> list[Candidate]:
+    """The candidates for ``model`` in the order in which they would be asked if each failed."""
+    return router.pool(model, operation, only).order(SelectionContext(0.0))
+
+
+def targets_in_order(
+    router: Router, model: str | None, operation: Any = "chat", only: str | None = None
+) -> list[str]:
     """``provider=model`` for each target, in order."""
-    found = [f"{each.provider.name}={each.model}" for each in router.candidates(model, operation, only)]
-    return list(dict.fromkeys(found))
+    candidates = candidates_in_order(router, model, operation, only)
+    return list(dict.fromkeys(f"{each.provider.name}={each.model}" for each in candidates))

@@ -1,4 +1,4 @@
-"""What is known of the providers' models, and how it is kept fresh."""
+"""The catalog: the models of the providers, and how the listings are kept fresh."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .fakes import Fake, make_catalog
 
 def listing(*models: str) -> ModelListing:
     listing = ModelListing()
-    listing.fill({"here": [ModelInfo(id=model) for model in models]})
+    listing.replace({"here": [ModelInfo(id=model) for model in models]})
     return listing
 
 
@@ -40,15 +40,19 @@ def listing(*models: str) -> ModelListing:
         ([], "a", None),
     ],
 )
-def test_finding(models: list[str], name: str, found: str | None) -> None:
+def test_finding_a_model(models: list[str], name: str, found: str | None) -> None:
     for order in (models, models[::-1]):
         model = listing(*order).find(name)
         assert (model and model.id) == found
 
 
-def test_namesakes_are_all_there() -> None:
-    assert [model.id for model in listing("x/a", "b/a", "a", "c/b").namesakes("A")] == ["a", "b/a", "x/a"]
-    assert listing("x/a").namesakes("b") == []
+def test_all_models_with_the_same_short_name_are_found() -> None:
+    assert [model.id for model in listing("x/a", "b/a", "a", "c/b").find_by_short_name("A")] == [
+        "a",
+        "b/a",
+        "x/a",
+    ]
+    assert listing("x/a").find_by_short_name("b") == []
 
 
 async def test_discovery() -> None:
@@ -65,7 +69,7 @@ async def test_discovery() -> None:
     assert list(mine.models) == ["y"]
 
 
-async def test_what_was_known_is_kept_while_a_provider_is_away() -> None:
+async def test_the_last_listing_is_kept_while_a_provider_does_not_answer() -> None:
     fake = Fake("vllm", ["a"])
     catalog = make_catalog(fake)
     await catalog.refresh()
@@ -82,10 +86,10 @@ async def test_what_was_known_is_kept_while_a_provider_is_away() -> None:
     assert (listing.stale, list(listing.models)) == (False, ["b"])
 
 
-async def test_only_some_are_asked() -> None:
+async def test_a_refresh_of_some_providers_leaves_the_others_alone() -> None:
     first, second = Fake("vllm", ["a"]), Fake("ollama", ["b"])
     await make_catalog(first, second).refresh(["ollama"])
-    assert (first.asked, second.asked) == (0, 1)
+    assert (first.fetches, second.fetches) == (0, 1)
 
 
 async def test_a_filter_hides_models() -> None:
@@ -100,16 +104,16 @@ async def test_a_filter_hides_models() -> None:
     }
 
 
-async def test_it_is_kept_fresh() -> None:
+async def test_the_listings_are_refreshed_repeatedly() -> None:
     fake = Fake("vllm", ["a"])
     catalog = make_catalog(fake)
     fake.gate = asyncio.Event()
     catalog.start(0.001)
-    await catalog.settle(0.01)  # patience ends first
+    await catalog.wait_until_discovered(0.01)  # the wait ends first
     assert not catalog.listings["vllm"].models
     fake.gate.set()
     async with asyncio.timeout(GUARD):
-        await catalog.settle(GUARD)
+        await catalog.wait_until_discovered(GUARD)
     assert catalog.listings["vllm"].known
     fake.models = {"vllm-0": ["b"]}
     await until(lambda: "b" in catalog.listings["vllm"].models)
@@ -117,13 +121,13 @@ async def test_it_is_kept_fresh() -> None:
     await catalog.aclose()
 
 
-async def test_the_first_look_is_waited_for() -> None:
+async def test_the_first_discovery_is_waited_for() -> None:
     fake = Fake("vllm", ["a"])
     fake.gate = asyncio.Event()
     catalog = make_catalog(fake)
     catalog.start(60)
-    waiting = asyncio.ensure_future(catalog.settle(GUARD))
-    await until(lambda: fake.asked == 1)
+    waiting = asyncio.ensure_future(catalog.wait_until_discovered(GUARD))
+    await until(lambda: fake.fetches == 1)
     assert not waiting.done()
     fake.gate.set()
     await waiting
@@ -131,20 +135,20 @@ async def test_the_first_look_is_waited_for() -> None:
     await catalog.aclose()
 
 
-async def test_an_unknown_name_is_worth_another_look_at_local_servers(
+async def test_an_unknown_name_causes_another_discovery_at_local_servers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     local, cloud = Fake("ollama", []), Fake("openrouter", [])
     catalog = make_catalog(local, cloud)
     await catalog.refresh()
     local.models = {"ollama-0": ["pulled"]}
-    assert await catalog.look_again()
+    assert await catalog.rediscover_local()
     assert "pulled" in catalog.listings["ollama"].models
-    assert (local.asked, cloud.asked) == (2, 1)
-    assert not await catalog.look_again()  # too soon
-    assert local.asked == 2
-    monkeypatch.setattr(catalog_module, "LOOK_AGAIN_S", 0.0)
+    assert (local.fetches, cloud.fetches) == (2, 1)
+    assert not await catalog.rediscover_local()  # too soon
+    assert local.fetches == 2
+    monkeypatch.setattr(catalog_module, "REDISCOVERY_INTERVAL_S", 0.0)
     local.gate = asyncio.Event()
-    assert not await catalog.look_again()  # no answer in time
+    assert not await catalog.rediscover_local()  # no answer in time
     local.gate.set()
-    await until(lambda: local.asked == 3)
+    await until(lambda: local.fetches == 3)

@@ -1,4 +1,4 @@
-"""Names as clients write them."""
+"""Model names as clients write them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_tags(name: str, tagged: str, untagged: str, bare: str, short: str) -> N
     ],
 )
 def test_what_ollama_shows(name: str, shown: str) -> None:
-    assert names.shown(name) == shown
+    assert names.without_default_registry(name) == shown
 
 
 @pytest.mark.parametrize(
@@ -94,5 +94,5 @@ def test_spellings(name: str, found: tuple[str, ...]) -> None:
         ("anthropic/claude", "claude:latest", "anthropic/claude"),
     ],
 )
-def test_a_model_keeps_the_tag_that_it_was_asked_with(model: str, name: str, found: str) -> None:
-    assert names.as_asked(model, name) == found
+def test_a_model_keeps_the_tag_that_the_client_wrote(model: str, name: str, found: str) -> None:
+    assert names.with_client_tag(model, name) == found

@@ -1,4 +1,4 @@
-"""The line: fair, bounded, and nobody is lost in it."""
+"""The fair queue: fair, bounded, and every request leaves it."""
 
 from __future__ import annotations
 
@@ -9,113 +9,117 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.test_candidates import candidates
+from tests.routing.fakes import make_candidates
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.queue import FairQueue, Waiter
 from trunkline.routing.upstream_state import ConcurrencyGate
 
 
-def enter(candidate: Candidate) -> None:
+def acquire(candidate: Candidate) -> None:
     candidate.state.gate.in_flight += 1
 
 
-def full(count: int = 1) -> list[Candidate]:
-    made = candidates(count)
+def make_full(count: int = 1) -> list[Candidate]:
+    made = make_candidates(count)
     for candidate in made:
         candidate.state.gate = ConcurrencyGate(1)
-        enter(candidate)
+        acquire(candidate)
     return made
 
 
-def settled(waiter: Waiter) -> Any:
-    """What the waiter was given; ``...`` while it waits."""
-    return waiter.turn._result if waiter.turn.settled else ...
+def result(waiter: Waiter) -> Any:
+    """The candidate that the waiter was given; ``...`` while it waits."""
+    return waiter.candidate._result if waiter.candidate.settled else ...
 
 
-def join(queue: FairQueue, made: list[Candidate], key: str, klass: str = "normal") -> Waiter:
-    waiter = queue.join(made, key, klass)
+def join(queue: FairQueue, made: list[Candidate], key: str, priority: str = "normal") -> Waiter:
+    waiter = queue.join(made, key, priority)
     assert waiter is not None
     return waiter
 
 
 def free(queue: FairQueue, candidate: Candidate) -> None:
     candidate.state.gate.in_flight -= 1
-    queue.freed(0.0)
+    queue.serve(0.0)
 
 
-def test_keys_take_turns_whoever_came_first() -> None:
-    made = full()
-    queue = FairQueue(enter)
+def test_keys_share_whatever_the_order_of_arrival() -> None:
+    made = make_full()
+    queue = FairQueue(acquire)
     flood = [join(queue, made, "flood") for _ in range(5)]
     late = join(queue, made, "late")
     free(queue, made[0])
-    assert settled(flood[0]) is made[0]
+    assert result(flood[0]) is made[0]
     free(queue, made[0])
-    assert settled(late) is made[0]  # before the four that came before it
-    assert [settled(each) for each in flood[1:]] == [...] * 4
+    assert result(late) is made[0]  # before the four that came before it
+    assert [result(each) for each in flood[1:]] == [...] * 4
     assert queue.depth == 4
 
 
-def test_classes_go_one_after_another() -> None:
-    made = full()
-    queue = FairQueue(enter)
-    low, normal, high = (join(queue, made, "a", klass) for klass in ("low", "normal", "high"))
+def test_higher_priorities_are_served_first() -> None:
+    made = make_full()
+    queue = FairQueue(acquire)
+    low, normal, high = (join(queue, made, "a", priority) for priority in ("low", "normal", "high"))
     order = []
     for _ in range(3):
         free(queue, made[0])
         order.append(
-            [name for name, each in (("high", high), ("normal", normal), ("low", low)) if each.turn.settled]
+            [
+                name
+                for name, each in (("high", high), ("normal", normal), ("low", low))
+                if each.candidate.settled
+            ]
         )
     assert order == [["high"], ["high", "normal"], ["high", "normal", "low"]]
 
 
-def test_only_who_can_go_goes() -> None:
-    one, two = full(2)
-    queue = FairQueue(enter)
+def test_only_a_request_whose_candidate_has_room_is_served() -> None:
+    one, two = make_full(2)
+    queue = FairQueue(acquire)
     first, second = join(queue, [one], "a"), join(queue, [one, two], "a")
     free(queue, two)
-    assert (settled(first), settled(second)) == (..., two)
-    one.state.pause(5.0, 0.0)
+    assert (result(first), result(second)) == (..., two)
+    one.state.start_cooldown(5.0, 0.0)
     free(queue, one)
-    assert settled(first) is ...  # room, but left alone
-    queue.freed(5.0)
-    assert settled(first) is one
+    assert result(first) is ...  # it has room, but is in cooldown
+    queue.serve(5.0)
+    assert result(first) is one
 
 
-def test_the_line_is_bounded_and_can_be_left() -> None:
-    made = full()
-    queue = FairQueue(enter, limit=2)
+def test_the_queue_is_bounded_and_can_be_left() -> None:
+    made = make_full()
+    queue = FairQueue(acquire, limit=2)
     first, second = join(queue, made, "a"), join(queue, made, "a")
     assert queue.join(made, "b") is None
     first.give_up()
-    assert settled(first) is None
-    queue.leave(first)  # once more does nothing
+    assert result(first) is None
+    queue.leave(first)  # a second time does nothing
     assert queue.depth == 1
     free(queue, made[0])
-    assert settled(second) is made[0]
+    assert result(second) is made[0]
     assert queue.depth == 0
 
 
 @pytest.mark.parametrize("flood", [1, 10, 100])
-def test_a_flood_delays_another_key_by_one_service_at_most(flood: int) -> None:
-    """In virtual time: one upstream with one slot, a service of one second, one key that always has so many
-    requests in the line."""
+def test_a_flood_delays_another_key_by_one_service_time_at_most(flood: int) -> None:
+    """Simulated time: one upstream serves one request a second, and one key always has ``flood`` requests
+    in the queue."""
     service = 1.0
-    made = candidates(1)
+    made = make_candidates(1)
     made[0].state.gate = ConcurrencyGate(1)
-    queue = FairQueue(enter)
-    arrivals = [(0.0, "flood")] * flood + [(0.37 + 3.1 * at, "other") for at in range(40)]
+    queue = FairQueue(acquire)
+    arrivals = [(0.0, "flood")] * flood + [(0.37 + 3.1 * number, "other") for number in range(40)]
     events: list[tuple[float, int, str, Any]] = []
-    for at, (when, key) in enumerate(arrivals):
-        heapq.heappush(events, (when, at, "arrive", key))
+    for number, (when, key) in enumerate(arrivals):
+        heapq.heappush(events, (when, number, "arrive", key))
     count, waits = len(arrivals), []
     waiting: list[tuple[Waiter, str, float]] = []
 
-    def look(now: float) -> None:
+    def collect(now: float) -> None:
         nonlocal count
         for entry in list(waiting):
             waiter, key, since = entry
-            if waiter.turn.settled:
+            if waiter.candidate.settled:
                 waiting.remove(entry)
                 if key == "other":
                     waits.append(now - since)
@@ -126,13 +130,13 @@ def test_a_flood_delays_another_key_by_one_service_at_most(flood: int) -> None:
         now, _, what, key = heapq.heappop(events)
         if what == "arrive":
             waiting.append((join(queue, made, key), key, now))
-            queue.freed(now)
+            queue.serve(now)
         else:
             made[0].state.gate.in_flight -= 1
             if key == "flood":  # it never stops
                 waiting.append((join(queue, made, key), key, now))
-            queue.freed(now)
-        look(now)
+            queue.serve(now)
+        collect(now)
     assert sorted(waits)[int(0.95 * len(waits))] <= service + 1e-9  # alone it would not wait at all
 
 
@@ -142,9 +146,9 @@ moves = st.lists(
 
 
 @given(moves)
-def test_nobody_is_lost_and_no_limit_is_broken(story: list[tuple[str, int, int]]) -> None:
-    made = full(3)
-    queue = FairQueue(enter, limit=5)
+def test_no_request_is_lost_and_no_limit_is_exceeded(story: list[tuple[str, int, int]]) -> None:
+    made = make_full(3)
+    queue = FairQueue(acquire, limit=5)
     waiters: list[Waiter] = []
     left: list[Waiter] = []
     for what, which, key in story:
@@ -152,17 +156,17 @@ def test_nobody_is_lost_and_no_limit_is_broken(story: list[tuple[str, int, int]]
             waiter = queue.join(made[which:], f"key-{key}", ("high", "normal", "low")[key % 3])
             if waiter is not None:
                 waiters.append(waiter)
-                queue.freed(0.0)
+                queue.serve(0.0)
         elif what == "free" and made[which].state.gate.in_flight:
             free(queue, made[which])
         elif what == "leave":
-            waiting = [waiter for waiter in waiters if not waiter.turn.settled]
+            waiting = [waiter for waiter in waiters if not waiter.candidate.settled]
             if waiting:
                 waiting[key % len(waiting)].give_up()
                 left.append(waiting[key % len(waiting)])
         assert all(candidate.state.gate.in_flight <= 1 for candidate in made)
-        assert queue.depth == sum(not waiter.turn.settled for waiter in waiters) <= 5
-        assert all(settled(waiter) is None for waiter in left)
-        for waiter in waiters:  # who could go has gone
-            if not waiter.turn.settled:
+        assert queue.depth == sum(not waiter.candidate.settled for waiter in waiters) <= 5
+        assert all(result(waiter) is None for waiter in left)
+        for waiter in waiters:  # every request that could be served was served
+            if not waiter.candidate.settled:
                 assert not any(candidate.has_room for candidate in waiter.candidates)

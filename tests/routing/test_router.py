@@ -1,4 +1,4 @@
-"""A model's name in, who is asked out: ruling 4 of the design, as tables."""
+"""The router: which upstreams are asked for a model name, as tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from trunkline.errors import CallerError, GatewayError
 from trunkline.policy.filters import ModelFilter
-from trunkline.routing.resolve import RouteRule
+from trunkline.routing.resolve import RouteRule, RouteTarget
 from trunkline.routing.strategies import SelectionContext
 
-from .fakes import Fake, make_router, served
+from .fakes import Fake, candidates_in_order, make_router, targets_in_order
 
 HF = "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M"
 OLLAMA = ("llama2:latest", "llama2:7b", "llama3.2:latest", "gpt-oss:20b", HF)
@@ -41,7 +41,7 @@ def vllm() -> Fake:
 async def refusal(model: str | None, *fakes: Fake, only: str | None = None, **rules: Any) -> GatewayError:
     router = await make_router(*fakes, **rules)
     with pytest.raises(CallerError) as caught:
-        router.candidates(model, "chat", only)
+        candidates_in_order(router, model, only=only)
     return caught.value
 
 
@@ -92,8 +92,8 @@ async def refusal(model: str | None, *fakes: Fake, only: str | None = None, **ru
 )
 async def test_names(model: str, found: list[str]) -> None:
     router = await make_router(ollama(), openrouter(), vllm(), preferred="openrouter")
-    assert served(router, model) == found
-    assert served(router, model) == found  # what is kept
+    assert targets_in_order(router, model) == found
+    assert targets_in_order(router, model) == found  # from the kept pool
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ async def test_names(model: str, found: list[str]) -> None:
 )
 async def test_the_preferred_provider_comes_first(preferred: str, found: list[str]) -> None:
     router = await make_router(ollama(), openrouter(), vllm(), preferred=preferred)
-    assert served(router, "gpt-4o") == found
+    assert targets_in_order(router, "gpt-4o") == found
     router = await make_router(ollama(), openrouter(), vllm(), preferred=preferred, fallback=False)
-    assert served(router, "gpt-4o") == found[:1]
+    assert targets_in_order(router, "gpt-4o") == found[:1]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_the_preferred_provider_comes_first(preferred: str, found: list[st
         ([Fake("ollama", ["a"])], "custom", "custom"),
     ],
 )
-async def test_who_is_preferred(fakes: list[Fake], preferred: str, found: str) -> None:
+async def test_which_provider_is_preferred(fakes: list[Fake], preferred: str, found: str) -> None:
     assert (await make_router(*fakes, preferred=preferred)).preferred == found
 
 
@@ -145,11 +145,11 @@ async def test_who_is_preferred(fakes: list[Fake], preferred: str, found: str) -
         ("custom", ["custom=custom"]),
     ],
 )
-async def test_names_while_the_preferred_provider_has_not_said_what_it_has(
+async def test_names_while_the_listing_of_the_preferred_provider_is_unknown(
     model: str, found: list[str]
 ) -> None:
     router = await make_router(ollama(), Fake("openrouter", None), preferred="openrouter")
-    assert served(router, model) == found
+    assert targets_in_order(router, model) == found
 
 
 @pytest.mark.parametrize("model", ["openai/gpt-4o", "cerebras:llama", "anthropic/claude-3.5-sonnet"])
@@ -183,9 +183,9 @@ async def test_models_that_nobody_has(model: str, fakes: list[Fake], text: str) 
 
 async def test_custom_answers_anything_only_where_it_is_preferred() -> None:
     router = await make_router(ollama(), preferred="custom")
-    assert served(router, "whatever") == ["custom=whatever"]
-    assert served(router, "custom/whatever") == ["custom=whatever"]
-    assert served(router, "llama2") == ["ollama=llama2"]
+    assert targets_in_order(router, "whatever") == ["custom=whatever"]
+    assert targets_in_order(router, "custom/whatever") == ["custom=whatever"]
+    assert targets_in_order(router, "llama2") == ["ollama=llama2"]
     await refusal("whatever", ollama(), preferred="auto")
 
 
@@ -199,8 +199,8 @@ async def test_custom_answers_anything_only_where_it_is_preferred() -> None:
 )
 async def test_no_model_is_ollamas_default(preferred: str, only: str | None, found: str) -> None:
     router = await make_router(ollama(), openrouter(), preferred=preferred)
-    assert served(router, None, only=only) == [found]
-    assert served(router, "", only=only) == [found]
+    assert targets_in_order(router, None, only=only) == [found]
+    assert targets_in_order(router, "", only=only) == [found]
 
 
 @pytest.mark.parametrize("only", [None, "openrouter"])
@@ -225,7 +225,7 @@ async def test_no_model_elsewhere(only: str | None) -> None:
 )
 async def test_the_path_pins_the_provider(model: str, only: str, found: list[str]) -> None:
     router = await make_router(ollama(), openrouter(), vllm(), preferred="openrouter")
-    assert served(router, model, only=only) == found
+    assert targets_in_order(router, model, only=only) == found
 
 
 async def test_aliases_and_routes() -> None:
@@ -235,15 +235,17 @@ async def test_aliases_and_routes() -> None:
         preferred="openrouter",
         aliases={"fast": "ollama/llama3.2", "Best": "gpt-4"},
         routes={
-            "GPT-4": RouteRule([("openrouter", "openai/gpt-4o", 1, 1), ("ollama", "llama3.3", 1, 0)]),
-            "bad": RouteRule([("none", "x", 1, 0)]),
+            "GPT-4": RouteRule(
+                [RouteTarget("openrouter", "openai/gpt-4o", 1, 1), RouteTarget("ollama", "llama3.3", 1, 0)]
+            ),
+            "bad": RouteRule([RouteTarget("none", "x", 1, 0)]),
         },
     )
-    assert served(router, "FAST") == ["ollama=llama3.2"]
-    assert served(router, "gpt-4") == ["ollama=llama3.3", "openrouter=openai/gpt-4o"]
-    assert served(router, "best") == served(router, "gpt-4")
+    assert targets_in_order(router, "FAST") == ["ollama=llama3.2"]
+    assert targets_in_order(router, "gpt-4") == ["ollama=llama3.3", "openrouter=openai/gpt-4o"]
+    assert targets_in_order(router, "best") == targets_in_order(router, "gpt-4")
     with pytest.raises(CallerError, match="Provider 'none' not configured"):
-        router.candidates("bad", "chat")
+        candidates_in_order(router, "bad")
 
 
 @pytest.mark.parametrize(
@@ -267,19 +269,19 @@ async def test_a_filter_holds_for_every_name(rules: str, allowed: list[str], ref
     allows = ModelFilter.parse(rules, "test").allows
     router = await make_router(ollama(), openrouter(), vllm(), preferred="openrouter", allows=allows)
     for model in allowed:
-        assert served(router, model)
+        assert targets_in_order(router, model)
     for model in refused:
         with pytest.raises(CallerError, match="not found"):
-            router.candidates(model, "chat")
+            candidates_in_order(router, model)
 
 
 async def test_operations_that_a_provider_lacks() -> None:
     cerebras = Fake("cerebras", ["gpt-oss", "llama3.2"], without=["embeddings"])
     router = await make_router(cerebras, vllm(), preferred="cerebras")
-    assert served(router, "llama3.2") == ["cerebras=llama3.2", "vllm=llama3.2"]
-    assert served(router, "llama3.2", "embeddings") == ["vllm=llama3.2"]
+    assert targets_in_order(router, "llama3.2") == ["cerebras=llama3.2", "vllm=llama3.2"]
+    assert targets_in_order(router, "llama3.2", "embeddings") == ["vllm=llama3.2"]
     with pytest.raises(CallerError, match="Provider 'cerebras' has no embeddings endpoint") as caught:
-        router.candidates("gpt-oss", "embeddings")
+        candidates_in_order(router, "gpt-oss", "embeddings")
     assert (caught.value.status, caught.value.param) == (400, "model")
 
 
@@ -289,22 +291,22 @@ async def test_upstreams_take_turns() -> None:
     pool = router.pool("a", "chat")
     firsts = [pool.pick(SelectionContext(0.0)) for _ in range(6)]
     assert [each.upstream.name for each in firsts if each] == ["ollama-0", "ollama-1", "ollama-2"] * 2
-    assert {each.upstream.name for each in router.candidates("b", "chat")} == {"ollama-0", "ollama-2"}
-    assert [each.upstream.name for each in router.candidates("ollama/c", "chat")] == ["ollama-2"]
-    lines = router.candidates("a", "chat")[0].lines
+    assert {each.upstream.name for each in candidates_in_order(router, "b")} == {"ollama-0", "ollama-2"}
+    assert [each.upstream.name for each in candidates_in_order(router, "ollama/c")] == ["ollama-2"]
+    lines = candidates_in_order(router, "a")[0].header_lines
     assert lines.startswith(b"x-trunkline-provider: ollama\r\nx-trunkline-upstream: ollama-")
 
 
-async def test_what_was_found_is_forgotten_when_the_catalog_changes() -> None:
+async def test_pools_are_rebuilt_when_the_catalog_changes() -> None:
     fake = Fake("vllm", ["a"])
     router = await make_router(fake, preferred="vllm")
-    assert served(router, "a") == ["vllm=a"]
+    assert targets_in_order(router, "a") == ["vllm=a"]
     assert router.public_id("vllm", "a") == "a"
     fake.models = {"vllm-0": ["b"]}
     await router.catalog.refresh()
-    assert served(router, "b") == ["vllm=b"]
+    assert targets_in_order(router, "b") == ["vllm=b"]
     with pytest.raises(CallerError):
-        router.candidates("a", "chat")
+        candidates_in_order(router, "a")
 
 
 async def test_names_that_lead_back() -> None:

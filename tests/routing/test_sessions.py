@@ -1,4 +1,4 @@
-"""What ties requests together."""
+"""Sessions: which requests belong together."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from typing import Any
 import msgspec
 import pytest
 
-from trunkline.routing.sessions import session_of
+from trunkline.routing.sessions import find_session
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 FIRST = {"role": "user", "content": "Hello!"}
 
 
-def of(body: Any, *headers: tuple[bytes, bytes]) -> bytes | None:
-    return session_of(headers, body if isinstance(body, bytes) else msgspec.json.encode(body))
+def session(body: Any, *headers: tuple[bytes, bytes]) -> bytes | None:
+    return find_session(headers, body if isinstance(body, bytes) else msgspec.json.encode(body))
 
 
 def test_a_header_names_it() -> None:
-    assert of({"messages": [FIRST]}, (b"x-session-id", b"abc")) == b"abc"
-    assert of({"messages": [FIRST]}, (b"x-session-id", b"")) == of({"messages": [FIRST]})
+    assert session({"messages": [FIRST]}, (b"x-session-id", b"abc")) == b"abc"
+    assert session({"messages": [FIRST]}, (b"x-session-id", b"")) == session({"messages": [FIRST]})
 
 
 def test_every_turn_of_a_conversation_is_one_session() -> None:
     turns = [SYSTEM, FIRST, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": "And now?"}]
-    assert of({"messages": turns[:2]}) == of({"messages": turns}) != of({"messages": turns[1:]})
-    assert of({"model": "a", "messages": turns}) != of({"model": "b", "messages": turns})
+    assert (
+        session({"messages": turns[:2]}) == session({"messages": turns}) != session({"messages": turns[1:]})
+    )
+    assert session({"model": "a", "messages": turns}) != session({"model": "b", "messages": turns})
 
 
 @pytest.mark.parametrize(
@@ -38,9 +40,9 @@ def test_every_turn_of_a_conversation_is_one_session() -> None:
     ],
 )
 def test_prompts(one: Any, other: Any, same: bool) -> None:
-    assert (of(one) == of(other)) == same
+    assert (session(one) == session(other)) == same
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"messages":7}', b"{}", b'"\xff"'])
-def test_nothing_ties_these(body: bytes) -> None:
-    assert of(body) is None
+def test_bodies_without_a_session(body: bytes) -> None:
+    assert session(body) is None

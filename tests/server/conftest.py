@@ -1,4 +1,4 @@
-"""Both ends of the server, on the loop that it runs on."""
+"""Gateways at both HTTP ends, on the event loop that the server runs on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Serve(Protocol):
 
 @pytest.fixture(params=[True, False], ids=["fast", "asgi"])
 def fast(request: pytest.FixtureRequest) -> bool:
-    """Which end: the protocol class, or plain ASGI."""
+    """Whether the gateway uses the fast end; else the ASGI end."""
     return bool(request.param)
 
 

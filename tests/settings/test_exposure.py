@@ -1,10 +1,10 @@
-"""Who may reach the gateway, and whether it would call itself."""
+"""Where the gateway listens, whether it requires keys, and whether it would call itself."""
 
 import socket
 
 import pytest
 
-from trunkline.settings import Exposure, Settings, SettingsError, check_self_loop, resolve_exposure
+from trunkline.settings import Exposure, Settings, SettingsError, check_self_loop, exposure
 from trunkline.settings.exposure import is_own_host
 
 KEYS_REQUIRED = "keys required"
@@ -12,7 +12,7 @@ REFUSED = "refused"
 
 
 @pytest.mark.parametrize(
-    ("auth", "dev", "allow_open", "keys", "host", "result", "expected"),
+    ("auth", "dev", "allow_open", "keys", "host", "access", "expected"),
     [
         (True, False, False, True, None, KEYS_REQUIRED, "0.0.0.0"),
         (True, False, False, True, "10.0.0.1", KEYS_REQUIRED, "10.0.0.1"),
@@ -33,46 +33,46 @@ REFUSED = "refused"
         (False, False, True, True, None, "open", "0.0.0.0"),
     ],
 )
-def test_every_combination_of_settings_is_resolved_or_refused(
-    auth: bool, dev: bool, allow_open: bool, keys: bool, host: str | None, result: str, expected: str
+def test_address_and_access_follow_from_the_settings(
+    auth: bool, dev: bool, allow_open: bool, keys: bool, host: str | None, access: str, expected: str
 ) -> None:
     settings = Settings(require_auth=auth, development_mode=dev, allow_open_network=allow_open, host=host)
-    if result == REFUSED:
+    if access == REFUSED:
         with pytest.raises(SettingsError) as caught:
-            resolve_exposure(settings, keys)
+            exposure(settings, keys)
         assert str(caught.value).startswith(expected)
         assert "\n" not in str(caught.value)
         return
-    exposure = resolve_exposure(settings, keys)
-    assert (exposure.host, exposure.auth_required) == (expected, result == KEYS_REQUIRED)
+    where = exposure(settings, keys)
+    assert (where.host, where.auth_required) == (expected, access == KEYS_REQUIRED)
     local = expected in ("127.0.0.1", "localhost", "::1")
-    assert exposure.open_network == (result == "open" and not local)
-    assert exposure.summary == (
-        ("keys required" if exposure.auth_required else "open: no key needed")
+    assert where.open_network == (access == "open" and not local)
+    assert where.summary == (
+        ("keys required" if where.auth_required else "open: no key needed")
         + ("; this machine only" if local else "; reachable from the network")
     )
 
 
-def test_the_error_without_keys_says_how_to_correct_it() -> None:
+def test_the_error_without_keys_keeps_its_original_text_and_names_a_remedy() -> None:
     with pytest.raises(SettingsError) as caught:
-        resolve_exposure(Settings(), has_keys=False)
+        exposure(Settings(), has_keys=False)
     message = str(caught.value)
     assert "ALLOWED_API_KEYS must not be empty when REQUIRE_AUTH=True and DEVELOPMENT_MODE=False" in message
     assert "trunkline init" in message
 
 
-def is_self_loop(upstream: str, *, host: str = "0.0.0.0", port: int = 8000) -> bool:
+def refused_as_loop(upstream: str, *, host: str = "0.0.0.0", port: int = 8000) -> bool:
     settings = Settings(port=port, ollama_base_url=upstream)
-    exposure = Exposure(host, settings.ports, auth_required=True, open_network=False)
+    where = Exposure(host, settings.ports, auth_required=True, open_network=False)
     try:
-        check_self_loop(settings, exposure, is_own=lambda name: name in ("me", "192.168.1.5"))
+        check_self_loop(settings, where, is_own=lambda name: name in ("me", "192.168.1.5"))
     except SettingsError:
         return True
     return False
 
 
 @pytest.mark.parametrize(
-    ("upstream", "host", "expected"),
+    ("upstream", "host", "refused"),
     [
         ("http://localhost:8000", "0.0.0.0", True),
         ("http://127.0.0.1:8000", "::", True),
@@ -88,26 +88,26 @@ def is_self_loop(upstream: str, *, host: str = "0.0.0.0", port: int = 8000) -> b
         ("http://gpu1:8000", "0.0.0.0", False),
     ],
 )
-def test_an_upstream_that_is_the_gateway_itself_is_refused(upstream: str, host: str, expected: bool) -> None:
-    assert is_self_loop(upstream, host=host) == expected
+def test_an_upstream_that_is_the_gateway_itself_is_refused(upstream: str, host: str, refused: bool) -> None:
+    assert refused_as_loop(upstream, host=host) == refused
 
 
-def test_the_default_port_of_the_scheme_is_compared() -> None:
-    assert is_self_loop("http://localhost", port=80)
-    assert is_self_loop("https://localhost", port=443)
-    assert not is_self_loop("https://localhost", port=80)
+def test_an_address_without_a_port_has_the_default_port_of_its_scheme() -> None:
+    assert refused_as_loop("http://localhost", port=80)
+    assert refused_as_loop("https://localhost", port=443)
+    assert not refused_as_loop("https://localhost", port=80)
 
 
-def test_the_second_port_is_compared_but_not_with_the_default_ollama() -> None:
-    exposure = Exposure("0.0.0.0", (8000, 11434), auth_required=True, open_network=False)
-    check_self_loop(Settings(as_ollama=True), exposure)
+def test_a_loop_on_the_ollama_port_is_refused_unless_the_address_is_the_default() -> None:
+    where = Exposure("0.0.0.0", (8000, 11434), auth_required=True, open_network=False)
+    check_self_loop(Settings(as_ollama=True), where)
     with pytest.raises(
         SettingsError, match=r"^provider 'ollama': http://localhost:11434 is this gateway itself"
     ):
-        check_self_loop(Settings(as_ollama=True, ollama_base_url="localhost"), exposure)
+        check_self_loop(Settings(as_ollama=True, ollama_base_url="localhost"), where)
 
 
-def test_this_machine_is_recognised_without_a_dns_query(
+def test_this_machines_name_and_addresses_are_recognized_without_a_name_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "Box.example.com")

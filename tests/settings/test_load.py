@@ -1,4 +1,4 @@
-"""Loads the settings from all layers, and reports what is wrong with them."""
+"""Loading settings from all layers, and the error texts of invalid ones."""
 
 import warnings
 from pathlib import Path
@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from trunkline.settings import Settings, SettingsError, SettingsWarning, load_settings
-from trunkline.settings.load import load_layers
 
 
-def load(
+def load_from(
     tmp_path: Path,
     *,
     file: str | None = None,
@@ -28,9 +27,9 @@ def load(
     return load_settings(config, overrides, env or {}, env_file)
 
 
-def load_error(tmp_path: Path, **given: Any) -> str:
+def error_text(tmp_path: Path, **given: Any) -> str:
     with pytest.raises(SettingsError) as caught:
-        load(tmp_path, **given)
+        load_from(tmp_path, **given)
     assert str(caught.value) == "\n".join(caught.value.problems)
     return str(caught.value)
 
@@ -43,19 +42,23 @@ def test_layers_override_each_other_in_the_documented_order(tmp_path: Path) -> N
         "port": 4,
         "workers": None,
     }
-    settings = load(tmp_path, **given)
-    values = (settings.port, settings.log_level, settings.host, settings.openai_base_url, settings.workers)
-    assert values == (4, "DEBUG", "b", "http://file", 1)
+    settings = load_from(tmp_path, **given)
+    loaded = (settings.port, settings.log_level, settings.host, settings.openai_base_url, settings.workers)
+    assert loaded == (4, "DEBUG", "b", "http://file", 1)
 
 
-def test_the_layer_of_each_value_is_returned(tmp_path: Path) -> None:
-    file = tmp_path / "c.yaml"
-    file.write_text("port: 1\nhost: a", encoding="utf-8")
-    _, origins = load_layers(file, {"port": 2}, {"HOST": "b"}, None)
-    assert origins == {"port": "the command line", "host": "the environment"}
+def test_an_error_names_the_layer_whose_value_was_used(tmp_path: Path) -> None:
+    text = error_text(
+        tmp_path, file="port: x\nlog_format: x\nworkers: x", port="y", env={"LOG_FORMAT": "y"}, dotenv=""
+    )
+    assert {line.partition(":")[0]: line.rpartition(" (from ")[2] for line in text.splitlines()} == {
+        "PORT": "the command line)",
+        "LOG_FORMAT": "the environment)",
+        "workers": f"{tmp_path / 'trunkline.yaml'})",
+    }
 
 
-def test_only_the_given_layers_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_arguments_decide_which_layers_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PORT", "1")
     Path(".env").write_text("PORT=2", encoding="utf-8")
@@ -66,13 +69,13 @@ def test_only_the_given_layers_are_read(tmp_path: Path, monkeypatch: pytest.Monk
     assert load_settings(env={}, env_file=None).port == 3
 
 
-def test_without_files_the_defaults_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_without_any_file_are_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings(env={}) == Settings()
 
 
-def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
-    settings = load(
+def test_empty_values_count_as_not_set(tmp_path: Path) -> None:
+    settings = load_from(
         tmp_path,
         file="openai_api_key: ''\nopenai_base_url:\n",
         env={"OLLAMA_MAX_TOKENS": "", "OLLAMA_TEMPERATURE": "  ", "PORT": ""},
@@ -84,26 +87,27 @@ def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
 
 def test_sections_of_the_file_are_not_read_from_the_environment(tmp_path: Path) -> None:
     assert (
-        load(tmp_path, env={"MODELS": "x", "SERVER": "y", "PROVIDERS": "z", "UNRELATED": "1"}) == Settings()
+        load_from(tmp_path, env={"MODELS": "x", "SERVER": "y", "PROVIDERS": "z", "UNRELATED": "1"})
+        == Settings()
     )
 
 
 @pytest.mark.parametrize(
     "text", ["a,b", " a , b ,", '["a", "b"]', "a,b,a"], ids=["csv", "spaces", "json", "twice"]
 )
-def test_keys_as_csv_or_json(tmp_path: Path, text: str) -> None:
+def test_keys_may_be_csv_or_json(tmp_path: Path, text: str) -> None:
     for name in ("ALLOWED_API_KEYS", "ALLOWED_API_KEYS_RAW"):
-        settings = load(tmp_path, env={name: text})
+        settings = load_from(tmp_path, env={name: text})
         assert [key.get_secret_value() for key in settings.api_keys] == ["a", "b"]
 
 
-def test_both_lists_of_keys_are_used(tmp_path: Path) -> None:
-    settings = load(tmp_path, file="allowed_api_keys: [a]", env={"ALLOWED_API_KEYS_RAW": "b,a"})
+def test_both_settings_of_keys_are_merged(tmp_path: Path) -> None:
+    settings = load_from(tmp_path, file="allowed_api_keys: [a]", env={"ALLOWED_API_KEYS_RAW": "b,a"})
     assert [key.get_secret_value() for key in settings.api_keys] == ["a", "b"]
 
 
-def test_references_to_variables_are_replaced(tmp_path: Path) -> None:
-    settings = load(
+def test_references_in_the_file_are_replaced(tmp_path: Path) -> None:
+    settings = load_from(
         tmp_path,
         file=(
             "port: ${P}\nhost: ${H:-127.0.0.1}\nmodels_filter: ${EMPTY:-}\n"
@@ -119,7 +123,7 @@ def test_references_to_variables_are_replaced(tmp_path: Path) -> None:
 
 
 def test_a_value_from_the_environment_is_not_expanded(tmp_path: Path) -> None:
-    settings = load(tmp_path, dotenv="OPENAI_API_KEY='a${HOME}b'", env={"CEREBRAS_API_KEY": "c${X}"})
+    settings = load_from(tmp_path, dotenv="OPENAI_API_KEY='a${HOME}b'", env={"CEREBRAS_API_KEY": "c${X}"})
     assert settings.openai_api_key is not None
     assert settings.openai_api_key.get_secret_value() == "a${HOME}b"
     assert settings.cerebras_api_key is not None
@@ -210,15 +214,17 @@ def test_a_value_from_the_environment_is_not_expanded(tmp_path: Path) -> None:
     ],
     ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
 )
-def test_a_problem_is_one_line(tmp_path: Path, given: dict[str, Any], lines: list[str]) -> None:
-    text = load_error(tmp_path, **given)
+def test_an_error_names_the_setting_and_the_problem(
+    tmp_path: Path, given: dict[str, Any], lines: list[str]
+) -> None:
+    text = error_text(tmp_path, **given)
     for line in lines:
         assert line in text
     assert "hunter2" not in text
 
 
-def test_every_problem_has_a_line_but_its_consequences_have_none(tmp_path: Path) -> None:
-    text = load_error(tmp_path, env={"PORT": "x", "REQUEST_TIMEOUT_S": "y"})
+def test_every_error_has_a_line_and_its_consequences_have_none(tmp_path: Path) -> None:
+    text = error_text(tmp_path, env={"PORT": "x", "REQUEST_TIMEOUT_S": "y"})
     assert [line.partition(":")[0] for line in text.splitlines()] == ["PORT", "REQUEST_TIMEOUT_S"]
 
 
@@ -238,12 +244,12 @@ def test_every_problem_has_a_line_but_its_consequences_have_none(tmp_path: Path)
         {"env": {"PORT": "sk-hunter2hunter2"}},
     ],
 )
-def test_no_problem_shows_a_secret(tmp_path: Path, given: dict[str, Any]) -> None:
-    assert "hunter2" not in load_error(tmp_path, **given)
+def test_no_error_shows_a_secret(tmp_path: Path, given: dict[str, Any]) -> None:
+    assert "hunter2" not in error_text(tmp_path, **given)
 
 
-def test_secrets_are_in_no_dump(tmp_path: Path) -> None:
-    settings = load(
+def test_dumps_of_settings_contain_no_secret(tmp_path: Path) -> None:
+    settings = load_from(
         tmp_path,
         env={
             "ALLOWED_API_KEYS": "hunter2",
@@ -257,9 +263,9 @@ def test_secrets_are_in_no_dump(tmp_path: Path) -> None:
         assert "hunter2" not in text
 
 
-def test_an_unknown_name_in_dotenv_is_a_warning(tmp_path: Path) -> None:
+def test_an_unknown_name_in_dotenv_causes_a_warning(tmp_path: Path) -> None:
     with pytest.warns(SettingsWarning) as caught:
-        settings = load(
+        settings = load_from(
             tmp_path, dotenv="PROT=1\nCOMPOSE_PROJECT_NAME=x\nPORT=9\nUSED=1\nBARE\n", file="host: '${USED}'"
         )
     assert settings.port == 9
@@ -271,7 +277,7 @@ def test_an_unknown_name_in_dotenv_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
-def test_files_that_are_named_must_exist(tmp_path: Path) -> None:
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file; `trunkline init` writes one"):
         load_settings(tmp_path / "no.yaml", env={}, env_file=None)
     with pytest.raises(SettingsError, match="no such file"):
@@ -288,7 +294,7 @@ def test_files_must_be_utf8(tmp_path: Path, name: str) -> None:
         )
 
 
-def test_an_empty_file_is_allowed(tmp_path: Path) -> None:
+def test_an_empty_file_is_valid(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert load(tmp_path, file="# nothing\n", dotenv="# nothing\n") == Settings()
+        assert load_from(tmp_path, file="# nothing\n", dotenv="# nothing\n") == Settings()

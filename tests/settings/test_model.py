@@ -1,4 +1,4 @@
-"""The settings object."""
+"""The Settings object by itself: addresses of Ollama, timeouts, ports."""
 
 import pytest
 from pydantic import ValidationError
@@ -19,14 +19,14 @@ from trunkline.settings import Settings
         ),
     ],
 )
-def test_ollamas_address_has_three_names(
+def test_three_settings_may_name_ollamas_address(
     given: dict[str, str], urls: tuple[str, ...], explicit: bool
 ) -> None:
     ollama = Settings.model_validate(given).ollama_settings
     assert (ollama.urls, ollama.explicit, ollama.base_url) == (urls, explicit, urls[0])
 
 
-def test_the_names_of_the_integration_guide_work() -> None:
+def test_the_names_in_the_integration_guide_work() -> None:
     settings = Settings(preferred_provider="Ollama", ollama_temperature=0.7, ollama_max_retries=1)
     assert settings.preferred_provider == "ollama"
     ollama = settings.ollama_settings
@@ -46,7 +46,7 @@ def test_ollamas_timeout_defaults_to_the_general_one() -> None:
     assert Settings(request_timeout_s=7, ollama_timeout=8).ollama_timeout == 8
 
 
-def test_settings_are_frozen_and_have_no_unknown_names() -> None:
+def test_settings_are_frozen_and_refuse_unknown_names() -> None:
     settings = Settings()
     with pytest.raises(ValidationError):
         settings.port = 1
@@ -57,5 +57,5 @@ def test_settings_are_frozen_and_have_no_unknown_names() -> None:
 @pytest.mark.parametrize(
     ("as_ollama", "port", "ports"), [(False, 1, (1,)), (True, 1, (1, 11434)), (True, 11434, (11434,))]
 )
-def test_ports(as_ollama: bool, port: int, ports: tuple[int, ...]) -> None:
+def test_the_ports_include_ollamas_if_asked(as_ollama: bool, port: int, ports: tuple[int, ...]) -> None:
     assert Settings(as_ollama=as_ollama, port=port).ports == ports

@@ -1,4 +1,4 @@
-"""Completes the configured providers."""
+"""The complete list of providers that follows from the settings."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from trunkline.settings import Settings, resolve_providers
 from trunkline.settings.resolve import ollama_dropped
 
 
-def resolve(**given: Any) -> dict[str, Any]:
+def resolved(**given: Any) -> dict[str, Any]:
     return dict(resolve_providers(Settings.model_validate(given)))
 
 
@@ -31,26 +31,28 @@ def resolve(**given: Any) -> dict[str, Any]:
         ({"as_ollama": True, "providers": {"ollama": {"url": "http://gpu1"}}}, ["ollama", "custom"]),
     ],
 )
-def test_which_providers_are_configured(given: dict[str, Any], names: list[str]) -> None:
-    assert list(resolve(**given)) == names
+def test_providers_come_from_the_file_the_environment_and_the_built_in_ones(
+    given: dict[str, Any], names: list[str]
+) -> None:
+    assert list(resolved(**given)) == names
 
 
-def test_the_default_ollama_is_left_out_if_the_gateway_has_its_address() -> None:
+def test_the_default_ollama_is_left_out_if_the_gateway_listens_on_its_port() -> None:
     assert ollama_dropped(Settings(as_ollama=True))
     assert not ollama_dropped(Settings())
     assert not ollama_dropped(Settings(as_ollama=True, ollama_enabled=False))
     assert not ollama_dropped(Settings(as_ollama=True, ollama_base_url="gpu1"))
 
 
-def test_settings_of_their_own_win_over_the_section() -> None:
+def test_a_setting_by_name_wins_over_the_providers_section() -> None:
     section = {"openai": {"api_key": ["a", "b"], "url": "http://section/v1"}}
-    assert resolve(providers=section)["openai"].urls == ("http://section/v1",)
-    assert len(resolve(providers=section)["openai"].api_key) == 2
-    named = resolve(providers=section, openai_api_key="c", openai_base_url="http://named/v1")["openai"]
+    assert resolved(providers=section)["openai"].urls == ("http://section/v1",)
+    assert len(resolved(providers=section)["openai"].api_key) == 2
+    named = resolved(providers=section, openai_api_key="c", openai_base_url="http://named/v1")["openai"]
     assert (named.urls, named.api_key[0].get_secret_value()) == (("http://named/v1",), "c")
     ollama = {"ollama": {"urls": ["http://a:1", "http://0.0.0.0:2"]}}
-    assert resolve(providers=ollama)["ollama"].urls == ("http://a:1", "http://127.0.0.1:2")
-    assert resolve(providers=ollama, ollama_host="gpu1")["ollama"].urls == ("http://gpu1:11434",)
+    assert resolved(providers=ollama)["ollama"].urls == ("http://a:1", "http://127.0.0.1:2")
+    assert resolved(providers=ollama, ollama_host="gpu1")["ollama"].urls == ("http://gpu1:11434",)
 
 
 @pytest.mark.parametrize(
@@ -64,31 +66,29 @@ def test_settings_of_their_own_win_over_the_section() -> None:
         ({"python": "a:B"}, False),
     ],
 )
-def test_which_providers_are_local(section: dict[str, Any], local: bool) -> None:
-    assert resolve(providers={"x": section})["x"].local is local
-    assert resolve()["custom"].local is True
+def test_loopback_addresses_and_ollama_are_local_unless_the_file_says_otherwise(
+    section: dict[str, Any], local: bool
+) -> None:
+    assert resolved(providers={"x": section})["x"].local is local
+    assert resolved()["custom"].local is True
 
 
-def test_timeouts_are_filled_in() -> None:
+def test_missing_timeouts_are_filled_in() -> None:
     section = {"x": {"type": "y", "timeouts": {"connect": 1, "total": 9}}}
-    providers = resolve(providers=section, request_timeout_s=5, ollama_timeout=6)
-    x, ollama = providers["x"].timeouts, providers["ollama"].timeouts
+    found = resolved(providers=section, request_timeout_s=5, ollama_timeout=6)
+    x, ollama = found["x"].timeouts, found["ollama"].timeouts
     assert (x.connect, x.first_byte, x.idle, x.total) == (1, 5, 5, 9)
     assert (ollama.connect, ollama.first_byte, ollama.idle, ollama.total) == (6, 6, 6, None)
 
 
 def test_types_and_addresses_are_filled_in() -> None:
-    providers = resolve(
+    found = resolved(
         providers={"p": {"python": "a:B"}, "v": {"type": "openai-compatible", "url": "http://h/v1"}}
     )
-    assert {name: config.type for name, config in providers.items()} == {
+    assert {name: config.type for name, config in found.items()} == {
         "p": "python",
         "v": "openai-compatible",
         "ollama": "ollama",
         "custom": "custom",
     }
-    assert (providers["v"].url, providers["v"].addresses, providers["p"].addresses) == (
-        None,
-        ("http://h/v1",),
-        (),
-    )
+    assert (found["v"].url, found["v"].addresses, found["p"].addresses) == (None, ("http://h/v1",), ())

@@ -1,4 +1,4 @@
-"""The JSON Schema of the file, and the examples in the documentation."""
+"""The JSON Schema, and the examples in the documentation that must match it."""
 
 import json
 import re
@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[2]
 NAMES = sorted(name.upper() for name in Settings.model_fields if name not in FILE_ONLY)
 
 
-def uncomment(text: str) -> str:
-    """Return the commented settings of an example, without their comment signs."""
+def uncommented(text: str) -> str:
+    """The settings of an example without the comment signs before them."""
     return "\n".join(line[2:] for line in text.splitlines() if re.match(r"# [A-Z0-9_]+=", line))
 
 
@@ -46,16 +46,16 @@ def test_the_example_environment_is_all_comments_and_each_line_is_valid(tmp_path
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     assert all(line.startswith("#") or not line for line in text.splitlines())
     example = tmp_path / "example.env"
-    example.write_text(uncomment(text), encoding="utf-8")
+    example.write_text(uncommented(text), encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         settings = load_settings(env={}, env_file=example)
     assert settings.model_fields_set == {name.lower() for name in NAMES}
 
 
-def test_the_examples_show_the_defaults(tmp_path: Path) -> None:
+def test_the_example_environment_shows_the_defaults(tmp_path: Path) -> None:
     default = Settings()
-    lines = uncomment((ROOT / ".env.example").read_text(encoding="utf-8"))
+    lines = uncommented((ROOT / ".env.example").read_text(encoding="utf-8"))
     example = tmp_path / "example.env"
     example.write_text(lines, encoding="utf-8")
     settings = load_settings(env={}, env_file=example)
@@ -110,7 +110,7 @@ def test_the_template_is_valid_with_and_without_its_comment_signs(
         ({"routes": {"x": {"targets": []}}}, False),
     ],
 )
-def test_what_editors_accept(content: dict[str, Any], valid: bool) -> None:
-    errors = list(jsonschema.Draft202012Validator(file_schema()).iter_errors(content))
-    assert (not errors) == valid
+def test_the_schema_accepts_valid_files_and_references_only(content: dict[str, Any], valid: bool) -> None:
+    found = list(jsonschema.Draft202012Validator(file_schema()).iter_errors(content))
+    assert (not found) == valid
     assert json.loads(schema_text()) == file_schema()

@@ -1,4 +1,4 @@
-"""Parses and validates single values."""
+"""Parsing of single values of settings."""
 
 import pytest
 
@@ -24,7 +24,7 @@ from trunkline.settings import values
         (" http://gpu1 ", "http://gpu1"),
     ],
 )
-def test_ollama_addresses_are_parsed_like_ollamas_own_tools_do(text: str, url: str) -> None:
+def test_ollama_addresses_are_read_as_ollamas_own_tools_read_them(text: str, url: str) -> None:
     assert values.ollama_url(text) == url
 
 
@@ -58,7 +58,7 @@ def test_a_comma_list_of_ollama_addresses_is_a_fleet(text: str, urls: str) -> No
         ("user:secret@h", "holds credentials"),
     ],
 )
-def test_an_error_about_an_address_does_not_show_credentials(text: str, problem: str) -> None:
+def test_an_invalid_address_is_explained_without_its_credentials(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as caught:
         values.ollama_fleet(text)
     assert "secret" not in str(caught.value)
@@ -77,7 +77,7 @@ def test_an_error_about_an_address_does_not_show_credentials(text: str, problem:
         ("example.com", False, False),
     ],
 )
-def test_loopback_and_wildcard_addresses_are_recognised(host: str, loopback: bool, wildcard: bool) -> None:
+def test_loopback_and_wildcard_addresses_are_recognized(host: str, loopback: bool, wildcard: bool) -> None:
     assert (values.is_loopback(host), values.is_wildcard(host)) == (loopback, wildcard)
 
 
@@ -95,7 +95,7 @@ def test_lists_are_parsed_from_csv_and_json(value: object, items: object) -> Non
     assert values.split_list(value) == items
 
 
-def test_an_error_about_json_does_not_show_the_value() -> None:
+def test_broken_json_in_a_list_is_not_repeated() -> None:
     with pytest.raises(ValueError, match="is not a JSON list") as caught:
         values.split_list('["hunter2"')
     assert "hunter2" not in str(caught.value)
@@ -104,17 +104,17 @@ def test_an_error_about_json_does_not_show_the_value() -> None:
 @pytest.mark.parametrize(
     ("value", "items"), [(None, ()), ("a", ("a",)), (["a", ""], ("a",)), ("", ()), (5, 5)]
 )
-def test_one_text_or_several(value: object, items: object) -> None:
+def test_one_text_or_a_list_becomes_a_tuple(value: object, items: object) -> None:
     assert values.one_or_more(value) == items
 
 
 @pytest.mark.parametrize(("text", "origin"), [("*", "*"), ("https://A.example/", "https://a.example")])
-def test_origins(text: str, origin: str) -> None:
+def test_origins_are_normalized(text: str, origin: str) -> None:
     assert values.origin(text) == origin
 
 
 @pytest.mark.parametrize("text", ["example.com", "https://a.example/path", "https://a.example?x"])
-def test_bad_origins_are_refused(text: str) -> None:
+def test_an_invalid_origin_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no origin"):
         values.origin(text)
 
@@ -122,12 +122,12 @@ def test_bad_origins_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "level"), [("debug", "DEBUG"), ("Warn", "WARNING"), ("fatal", "CRITICAL"), (3, 3)]
 )
-def test_log_levels_in_any_case(text: object, level: object) -> None:
+def test_log_levels_may_be_in_any_case(text: object, level: object) -> None:
     assert values.log_level(text) == level
 
 
 @pytest.mark.parametrize("name", [*sorted(values.RESERVED_NAMES), "UPPER", "a/b", "a:b", "", "-a", "ä"])
-def test_bad_provider_names_are_refused(name: str) -> None:
+def test_reserved_and_malformed_provider_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be a provider's name"):
         values.provider_name(name)
 
@@ -146,13 +146,13 @@ def test_bad_provider_names_are_refused(name: str) -> None:
         (values.key_text, "x", "schlüssel"),
     ],
 )
-def test_other_values_are_validated(check: object, good: str, bad: str) -> None:
+def test_paths_networks_urls_and_keys_are_validated(check: object, good: str, bad: str) -> None:
     assert callable(check)
     assert check(good) == good
     with pytest.raises(ValueError, match=r"is|must|holds"):
         check(bad)
 
 
-def test_suggestions_ignore_case_and_list_all_names_if_none_is_similar() -> None:
+def test_suggestions_ignore_case_and_fall_back_to_the_whole_list() -> None:
     assert values.suggest("PROT", ["port", "host"]) == "did you mean 'port'?"
     assert values.suggest("zzz", ["port", "host"]) == "valid: host, port"

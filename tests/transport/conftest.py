@@ -1,4 +1,4 @@
-"""Both event loops, and an upstream that does what a test scripts."""
+"""Both event loops, and an upstream that runs the script of a test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def listen() -> AsyncIterator[Listen]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:
-    """A client without proxies that must leave nothing behind."""
+    """A client without proxies. It must have no connections and requests left when it is closed."""
     client = Client(proxy=ProxyConfig())
     yield client
     await client.aclose()

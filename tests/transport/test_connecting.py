@@ -1,4 +1,4 @@
-"""TLS and proxies, from end to end: what is opened is used by a client."""
+"""TLS and proxies, end to end: a client uses the connections."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ca_file(tmp_path: Path) -> str:
     return str(file)
 
 
-async def fails(client: Client, origin: Origin) -> TransportError:
+async def fetch_failure(client: Client, origin: Origin) -> TransportError:
     with pytest.raises(TransportError) as caught:
         async with asyncio.timeout(GUARD):
             await client.fetch(get(origin))
@@ -38,7 +38,7 @@ async def fails(client: Client, origin: Origin) -> TransportError:
 
 
 class Proxy:
-    """A proxy's script: agrees to every tunnel and carries it, or answers with ``instead``."""
+    """A proxy's script: establishes every tunnel, or answers with ``instead``."""
 
     def __init__(self, target: Origin, instead: bytes = b"") -> None:
         self.target = target
@@ -54,13 +54,13 @@ class Proxy:
         peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(pipe(peer.reader, writer))
-                group.create_task(pipe(reader, peer.writer))
+                group.create_task(copy(peer.reader, writer))
+                group.create_task(copy(reader, peer.writer))
         finally:
             writer.close()
 
 
-async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(ConnectionError):
         while data := await reader.read(65536):
             writer.write(data)
@@ -77,17 +77,17 @@ async def test_tls(listen: Listen, ca_file: str) -> None:
     await client.aclose()
 
 
-async def test_certificates_of_others_are_refused(client: Client, listen: Listen) -> None:
+async def test_an_untrusted_certificate_is_refused(client: Client, listen: Listen) -> None:
     origin = await listen(answer_all, server_tls("127.0.0.1"))
-    failure = await fails(client, origin)
+    failure = await fetch_failure(client, origin)
     assert (failure.code, failure.reason) == ("upstream_tls", "certificate")
     assert failure.address == str(origin)
 
 
-async def test_the_host_name_must_be_the_certificates(listen: Listen, ca_file: str) -> None:
+async def test_the_certificate_must_match_the_host_name(listen: Listen, ca_file: str) -> None:
     origin = await listen(answer_all, server_tls("example.com"))
     client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig())
-    assert (await fails(client, origin)).reason == "certificate"
+    assert (await fetch_failure(client, origin)).reason == "certificate"
     await client.aclose()
 
 
@@ -95,30 +95,30 @@ async def test_a_server_without_tls(client: Client, listen: Listen) -> None:
     async def script(peer: Peer) -> None:
         await peer.reader.read(100)
         peer.send(OK)
-        await peer.gone()
+        await peer.wait_closed()
 
     origin = await listen(script)
-    assert (await fails(client, origin._replace(scheme="https"))).kind.code == "upstream_tls"
+    assert (await fetch_failure(client, origin._replace(scheme="https"))).kind.code == "upstream_tls"
 
 
-async def test_a_server_that_hangs_up_in_the_handshake(client: Client, listen: Listen) -> None:
+async def test_a_server_that_closes_during_the_handshake(client: Client, listen: Listen) -> None:
     async def script(peer: Peer) -> None:
         await peer.reader.read(100)
 
     origin = await listen(script)
-    failure = await fails(client, origin._replace(scheme="https"))
+    failure = await fetch_failure(client, origin._replace(scheme="https"))
     assert failure.kind.code in ("upstream_reset", "upstream_tls")
 
 
 async def test_a_missing_ca_file(listen: Listen) -> None:
     origin = await listen(answer_all, server_tls("127.0.0.1"))
     client = Client(tls=TlsConfig(ca_file="no-such-file.pem"), proxy=ProxyConfig())
-    failure = await fails(client, origin)
+    failure = await fetch_failure(client, origin)
     assert (failure.reason, "CA file" in failure.message) == ("tls", True)
     await client.aclose()
 
 
-async def test_tls_cut_in_mid_stream(listen: Listen, ca_file: str) -> None:
+async def test_tls_closed_within_a_response(listen: Listen, ca_file: str) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi")
@@ -127,7 +127,7 @@ async def test_tls_cut_in_mid_stream(listen: Listen, ca_file: str) -> None:
     client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig())
     sink = Recorder()
     client.send(get(origin), sink)
-    assert (await sink.failed()).reason == "truncated"
+    assert (await sink.wait_failure()).reason == "truncated"
     assert sink.body == b"hi"
     await client.aclose()
 
@@ -181,96 +181,96 @@ async def test_https_through_a_tunnel(listen: Listen, ca_file: str, scheme: str)
         (b"SSH-2.0-x\r\n", "does not answer in HTTP/1.1"),
     ],
 )
-async def test_a_tunnel_refused(listen: Listen, answer: bytes, text: str) -> None:
+async def test_a_refused_tunnel(listen: Listen, answer: bytes, text: str) -> None:
     target = Origin("https", "nowhere.invalid", 443)
     proxy = await listen(Proxy(target, instead=answer))
     client = Client(proxy=ProxyConfig.explicit(f"http://me:hunter2@127.0.0.1:{proxy.port}"))
-    failure = await fails(client, target)
+    failure = await fetch_failure(client, target)
     assert (failure.code, failure.reason) == ("upstream_unreachable", "proxy")
     assert failure.message == f"No way to https://nowhere.invalid:443: the proxy {proxy} {text}"
     await client.aclose()
 
 
-async def test_a_tunnel_to_somebody_else(listen: Listen) -> None:
+async def test_a_tunnel_to_the_wrong_host(listen: Listen) -> None:
     target = await listen(answer_all, server_tls("example.com"))
     proxy = await listen(Proxy(target))
     client = Client(proxy=ProxyConfig.explicit(f"http://127.0.0.1:{proxy.port}"))
-    failure = await fails(client, Origin("https", "nowhere.invalid", 443))
+    failure = await fetch_failure(client, Origin("https", "nowhere.invalid", 443))
     assert (failure.reason, failure.address) == ("certificate", "https://nowhere.invalid:443")
     await client.aclose()
 
 
-async def test_no_proxy_there(listen: Listen) -> None:
-    gone = await listen(answer_all)
+async def test_a_proxy_that_refuses_connections(listen: Listen) -> None:
+    target = await listen(answer_all)
     client = Client(limits=Limits(), proxy=ProxyConfig.explicit("http://127.0.0.1:1"))
-    failure = await fails(client, gone)
+    failure = await fetch_failure(client, target)
     assert failure.message == "Connection refused to the proxy http://127.0.0.1:1"
     await client.aclose()
 
 
-async def test_a_tunnel_that_is_given_up(listen: Listen) -> None:
-    asked, left = asyncio.Event(), asyncio.Event()
+async def test_cancel_while_a_tunnel_is_requested(listen: Listen) -> None:
+    requested, closed = asyncio.Event(), asyncio.Event()
 
     async def script(peer: Peer) -> None:
         await peer.request()
-        asked.set()
-        await peer.gone()
-        left.set()
+        requested.set()
+        await peer.wait_closed()
+        closed.set()
 
     proxy = await listen(script)
     client = Client(proxy=ProxyConfig.explicit(f"http://127.0.0.1:{proxy.port}"))
     in_flight = client.send(get(Origin("https", "nowhere.invalid", 443)), Recorder())
     async with asyncio.timeout(GUARD):
-        await asked.wait()
+        await requested.wait()
         in_flight.cancel()
-        await left.wait()
+        await closed.wait()
     await client.aclose()
 
 
-async def test_an_address_of_ones_own_choice(listen: Listen, ca_file: str) -> None:
+async def test_a_resolver_chooses_the_address(listen: Listen, ca_file: str) -> None:
     heads: list[bytes] = []
-    dialled: list[tuple[str, int]] = []
+    resolved: list[tuple[str, int]] = []
 
     async def script(peer: Peer) -> None:
         while True:
             heads.append(await peer.request())
             peer.send(OK)
 
-    async def dial(host: str, port: int) -> str:
-        dialled.append((host, port))
+    async def resolve(host: str, port: int) -> str:
+        resolved.append((host, port))
         return "127.0.0.1"
 
-    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig(), dial=dial)
+    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig(), resolver=resolve)
     for tls in (None, server_tls("nowhere.invalid")):
         origin = (await listen(script, tls))._replace(host="nowhere.invalid")
         for _ in range(2):
             assert (await client.fetch(get(origin))).body == b"hi"
-        assert dialled.pop() == ("nowhere.invalid", origin.port)
+        assert resolved.pop() == ("nowhere.invalid", origin.port)
         assert f"\r\nHost: nowhere.invalid:{origin.port}\r\n".encode() in heads[-1]
-    assert not dialled
+    assert not resolved
     wrong = (await listen(answer_all, server_tls("example.com")))._replace(host="nowhere.invalid")
-    assert (await fails(client, wrong)).reason == "certificate"
+    assert (await fetch_failure(client, wrong)).reason == "certificate"
     await client.aclose()
 
 
-async def test_a_name_that_ends_in_the_roots_dot(listen: Listen, ca_file: str) -> None:
-    async def dial(host: str, port: int) -> str:
+async def test_a_host_name_with_a_trailing_dot(listen: Listen, ca_file: str) -> None:
+    async def resolve(host: str, port: int) -> str:
         return "127.0.0.1"
 
-    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig(), dial=dial)
+    client = Client(tls=TlsConfig(ca_file=ca_file), proxy=ProxyConfig(), resolver=resolve)
     origin = (await listen(answer_all, server_tls("nowhere.invalid")))._replace(host="nowhere.invalid.")
     assert (await client.fetch(get(origin))).body == b"hi"
     await client.aclose()
 
 
-async def test_an_address_that_is_refused() -> None:
+async def test_an_error_of_the_resolver_is_the_cause_of_the_failure() -> None:
     refusal = PermissionError("not there")
 
-    async def dial(host: str, port: int) -> str:
+    async def resolve(host: str, port: int) -> str:
         raise refusal
 
-    client = Client(proxy=ProxyConfig(), dial=dial)
-    failure = await fails(client, Origin("http", "nowhere.invalid", 80))
+    client = Client(proxy=ProxyConfig(), resolver=resolve)
+    failure = await fetch_failure(client, Origin("http", "nowhere.invalid", 80))
     assert failure.__cause__ is refusal
     assert failure.code == "upstream_unreachable"
     await client.aclose()

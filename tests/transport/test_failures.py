@@ -9,7 +9,7 @@ import pytest
 
 from trunkline.errors import KINDS, ProviderError
 from trunkline.transport import failures
-from trunkline.transport.failures import Fault, TransportError, cut_off, diagnose
+from trunkline.transport.failures import Fault, TransportError, diagnose, diagnose_loss
 
 A = "http://host:1"
 
@@ -26,7 +26,7 @@ def _tls() -> ssl.SSLError:
     return error
 
 
-TWICE = (
+TWO_ADDRESSES = (
     "Multiple exceptions: [Errno {}] Connect call failed ('::1', 1), [Errno {}] Connect call failed ('127')"
 )
 
@@ -36,19 +36,19 @@ TWICE = (
     [
         (OSError(errno.ECONNREFUSED, "x"), "upstream_unreachable", "refused", f"Connection refused to {A}"),
         (
-            OSError(TWICE.format(errno.ECONNREFUSED, errno.ECONNREFUSED)),
+            OSError(TWO_ADDRESSES.format(errno.ECONNREFUSED, errno.ECONNREFUSED)),
             "upstream_unreachable",
             "refused",
             f"Connection refused to {A}",
         ),
         (
-            OSError(TWICE.format(errno.EADDRNOTAVAIL, errno.ECONNREFUSED)),
+            OSError(TWO_ADDRESSES.format(errno.EADDRNOTAVAIL, errno.ECONNREFUSED)),
             "upstream_unreachable",
             "refused",
             f"Connection refused to {A}",
         ),
         (
-            OSError(TWICE.format(errno.EHOSTUNREACH, errno.ENETUNREACH)),
+            OSError(TWO_ADDRESSES.format(errno.EHOSTUNREACH, errno.ENETUNREACH)),
             "upstream_unreachable",
             "unreachable",
             f"Cannot reach {A}: {os.strerror(errno.EHOSTUNREACH)}",
@@ -101,19 +101,19 @@ TWICE = (
         ),
     ],
 )
-def test_diagnoses(error: Exception, code: str, reason: str, text: str) -> None:
+def test_diagnose(error: Exception, code: str, reason: str, text: str) -> None:
     failure = diagnose(error, A)
     assert (failure.code, failure.reason, failure.message, failure.address) == (code, reason, text, A)
     assert isinstance(failure, ProviderError)
 
 
-def test_a_failure_stays_what_it_is() -> None:
+def test_diagnose_returns_a_transport_error_unchanged() -> None:
     failure = TransportError(failures.RESET, A)
     assert diagnose(failure, "http://other:1") is failure
 
 
 @pytest.mark.parametrize(
-    ("error", "untouched", "reason"),
+    ("error", "nothing_received", "reason"),
     [
         (ConnectionResetError(), True, "reset"),
         (ConnectionResetError(), False, "truncated"),
@@ -123,15 +123,15 @@ def test_a_failure_stays_what_it_is() -> None:
         (TypeError("x"), False, "bug"),
     ],
 )
-def test_connections_that_end_too_early(error: Exception, untouched: bool, reason: str) -> None:
-    assert cut_off(error, A, untouched=untouched).reason == reason
+def test_diagnose_loss(error: Exception, nothing_received: bool, reason: str) -> None:
+    assert diagnose_loss(error, A, nothing_received=nothing_received).reason == reason
 
 
-VENDORS = [fault for fault in vars(failures).values() if isinstance(fault, Fault)]
+FAULTS = [fault for fault in vars(failures).values() if isinstance(fault, Fault)]
 
 
-@pytest.mark.parametrize("fault", VENDORS, ids=[fault.reason for fault in VENDORS])
-def test_rows(fault: Fault) -> None:
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.reason for fault in FAULTS])
+def test_each_fault_has_a_complete_message_and_a_known_kind(fault: Fault) -> None:
     failure = TransportError(fault, A, 1.5)
     assert A in failure.message
     assert KINDS[failure.code] is fault.kind
@@ -139,4 +139,4 @@ def test_rows(fault: Fault) -> None:
 
 
 def test_reasons_are_unique() -> None:
-    assert len({fault.reason for fault in VENDORS}) == len(VENDORS)
+    assert len({fault.reason for fault in FAULTS}) == len(FAULTS)

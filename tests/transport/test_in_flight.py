@@ -1,143 +1,192 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from unittest.mock import Mock
 
 import pytest
 
-from trunkline.transport import InFlightRequest, Limits, Origin, Timeouts, UpstreamRequest
+from trunkline.transport import Timeouts
 from trunkline.transport import failures as f
 from trunkline.transport.failures import Fault
-from trunkline.transport.host_pool import HostPool
-from trunkline.transport.in_flight import CONNECTING, OVER, RELEASED, SENT, WAITING, overdue
-from trunkline.transport.route import make_route
+from trunkline.transport.in_flight import expired_timeout
+from trunkline.transport.states import CLOSED, CONNECTING, DRAINING, QUEUED, SENDING, SENT, State
 
-from .upstream import Recorder
+from .in_flight import Owner, make_request, make_upload
 
-ORIGIN = Origin("http", "h", 80)
-TIMEOUTS = Timeouts(connect=1.0, first_byte=2.0, idle=3.0, total=100.0)
-
-
-class InFlightOwner:
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.dropped: list[InFlightRequest] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def drop(self, in_flight: InFlightRequest) -> None:
-        in_flight.state = OVER
-        self.dropped.append(in_flight)
-
-
-def in_flight(keeper: InFlightOwner, timeouts: Timeouts = TIMEOUTS) -> tuple[InFlightRequest, Recorder]:
-    sink = Recorder()
-    request = UpstreamRequest(ORIGIN, b"GET", b"/", timeouts=timeouts)
-    return InFlightRequest(
-        keeper, HostPool(make_route(ORIGIN, None), Limits()), request, b"", sink, keeper.now
-    ), sink
+# Timeouts
 
 
 @pytest.mark.parametrize(
-    ("state", "started", "late"),
+    ("state", "has_progressed", "expired"),
     [
-        (WAITING, False, (f.BUSY, 1.0)),
+        (QUEUED, False, (f.BUSY, 1.0)),
         (CONNECTING, False, (f.CONNECT_TIMEOUT, 1.0)),
         (SENT, False, (f.FIRST_BYTE_TIMEOUT, 2.0)),
         (SENT, True, (f.IDLE_TIMEOUT, 3.0)),
-        (RELEASED, True, (f.IDLE_TIMEOUT, 1.0)),
+        (DRAINING, True, (f.IDLE_TIMEOUT, 1.0)),
     ],
 )
-def test_each_phase_has_its_time(state: int, started: bool, late: tuple[Fault, float]) -> None:
-    one, _ = in_flight(InFlightOwner())
-    one.state, one.started, one.since = state, started, 10.0
-    assert overdue(one, 10.0 + late[1] - 0.01) is None
-    assert overdue(one, 10.0 + late[1]) == late
+def test_each_state_has_its_timeout(state: State, has_progressed: bool, expired: tuple[Fault, float]) -> None:
+    in_flight, _ = make_request(Owner())
+    in_flight.state, in_flight.has_progressed, in_flight.silent_since = state, has_progressed, 10.0
+    assert expired_timeout(in_flight, 10.0 + expired[1] - 0.01) is None
+    assert expired_timeout(in_flight, 10.0 + expired[1]) == expired
 
 
 def test_progress_starts_the_idle_time_anew() -> None:
-    one, sink = in_flight(InFlightOwner())
-    one.state = SENT
-    assert overdue(one, 1.9) is None
+    in_flight, sink = make_request(Owner())
+    in_flight.state = SENT
+    assert expired_timeout(in_flight, 1.9) is None
     sink.progress += 1
-    assert overdue(one, 4.9) is None  # the first byte was there in time; when exactly, nobody noted
+    assert expired_timeout(in_flight, 4.9) is None  # the first byte came in time; exactly when is not known
     sink.progress += 1
-    assert overdue(one, 7.0) is None
-    assert overdue(one, 9.9) is None
-    assert overdue(one, 10.0) == (f.IDLE_TIMEOUT, 3.0)
+    assert expired_timeout(in_flight, 7.0) is None
+    assert expired_timeout(in_flight, 9.9) is None
+    assert expired_timeout(in_flight, 10.0) == (f.IDLE_TIMEOUT, 3.0)
 
 
-def test_a_sink_that_was_used_before_has_made_no_progress_yet() -> None:
-    one, sink = in_flight(InFlightOwner())
-    one.state = SENT
-    one.seen = sink.progress = 7
-    assert overdue(one, 2.0) == (f.FIRST_BYTE_TIMEOUT, 2.0)
+def test_the_progress_of_a_sink_before_its_request_does_not_count() -> None:
+    in_flight, sink = make_request(Owner())
+    in_flight.state = SENT
+    in_flight.last_progress = sink.progress = 7
+    assert expired_timeout(in_flight, 2.0) == (f.FIRST_BYTE_TIMEOUT, 2.0)
 
 
-def test_a_large_request_that_is_being_taken_is_no_silence() -> None:
-    one, _ = in_flight(InFlightOwner())
+def test_an_upstream_that_takes_a_large_request_is_not_silent() -> None:
+    in_flight, _ = make_request(Owner())
     connection = Mock(spec=["transport"])
     size = connection.transport.get_write_buffer_size
-    one.state, one.connection = SENT, connection
+    in_flight.state, in_flight.connection = SENT, connection
     for now, size.return_value in ((1.0, 900), (2.9, 800), (4.8, 100)):
-        assert overdue(one, now) is None
-    assert overdue(one, 6.8) == (f.FIRST_BYTE_TIMEOUT, 2.0)  # stuck
+        assert expired_timeout(in_flight, now) is None
+    assert expired_timeout(in_flight, 6.8) == (f.FIRST_BYTE_TIMEOUT, 2.0)  # it takes no more
     size.return_value = 0
-    assert overdue(one, 6.8) is None
-    assert overdue(one, 8.7) is None
-    assert overdue(one, 8.8) == (f.FIRST_BYTE_TIMEOUT, 2.0)
+    assert expired_timeout(in_flight, 6.8) is None
+    assert expired_timeout(in_flight, 8.7) is None
+    assert expired_timeout(in_flight, 8.8) == (f.FIRST_BYTE_TIMEOUT, 2.0)
 
 
-@pytest.mark.parametrize("state", [WAITING, CONNECTING, SENT])
-def test_the_total_time_never_stops(state: int) -> None:
-    one, sink = in_flight(InFlightOwner())
-    one.state, one.since, one.paused = state, 99.9, True
+async def test_an_upload_is_idle_only_while_it_is_blocked_and_nothing_is_taken() -> None:
+    upload = make_upload(Owner())
+    connection = Mock()
+    size = connection.transport.get_write_buffer_size
+    size.return_value = 0
+    upload.send(connection, 0.0)
+    assert expired_timeout(upload, 50.0) is None  # the next piece is waited for
+    connection.writable.clear()
+    for now, size.return_value in ((51.0, 900), (53.9, 800), (56.8, 100)):
+        assert expired_timeout(upload, now) is None
+    assert expired_timeout(upload, 59.7) is None
+    assert expired_timeout(upload, 59.8) == (f.IDLE_TIMEOUT, 3.0)
+    connection.writable.set()
+    assert expired_timeout(upload, 99.0) is None
+    assert expired_timeout(upload, 100.0) == (f.TOTAL_TIMEOUT, 100.0)
+
+
+@pytest.mark.parametrize("state", [QUEUED, CONNECTING, SENDING, SENT])
+def test_the_total_time_always_runs(state: State) -> None:
+    in_flight, sink = make_request(Owner())
+    in_flight.state, in_flight.silent_since, in_flight.paused = state, 99.9, True
     sink.progress = 1
-    assert overdue(one, 100.0) == (f.TOTAL_TIMEOUT, 100.0)
+    assert expired_timeout(in_flight, 100.0) == (f.TOTAL_TIMEOUT, 100.0)
 
 
-def test_without_a_total_time_there_is_no_end() -> None:
-    one, _ = in_flight(InFlightOwner(), Timeouts())
-    assert one.deadline is None
+def test_without_a_total_timeout_there_is_no_deadline() -> None:
+    in_flight, _ = make_request(Owner(), Timeouts())
+    assert in_flight.deadline is None
 
 
-def test_a_paused_flight_is_not_idle() -> None:
-    keeper = InFlightOwner()
-    one, _ = in_flight(keeper)
-    one.state, one.started = SENT, True
-    one.pause()
-    assert overdue(one, 50.0) is None
-    keeper.now = 51.0
-    one.resume()
-    assert overdue(one, 52.9) is None
-    assert overdue(one, 53.1) == (f.IDLE_TIMEOUT, 3.0)
+def test_a_paused_request_is_not_idle() -> None:
+    owner = Owner()
+    in_flight, _ = make_request(owner)
+    in_flight.state, in_flight.has_progressed = SENT, True
+    in_flight.pause()
+    assert expired_timeout(in_flight, 50.0) is None
+    owner.now = 51.0
+    in_flight.resume()
+    assert expired_timeout(in_flight, 52.9) is None
+    assert expired_timeout(in_flight, 53.1) == (f.IDLE_TIMEOUT, 3.0)
 
 
-def test_a_flight_is_cancelled_once() -> None:
-    keeper = InFlightOwner()
-    one, _ = in_flight(keeper)
-    one.cancel()
-    one.cancel()
-    assert keeper.dropped == [one]
+# Cancel and release
 
 
-@pytest.mark.parametrize("state", [WAITING, CONNECTING])
-def test_release_before_anything_was_sent_is_a_cancel(state: int) -> None:
-    keeper = InFlightOwner()
-    one, _ = in_flight(keeper)
-    one.state = state
-    one.release()
-    assert keeper.dropped == [one]
+def test_a_request_is_cancelled_once() -> None:
+    owner = Owner()
+    in_flight, _ = make_request(owner)
+    in_flight.cancel()
+    in_flight.cancel()
+    assert owner.aborted == [in_flight]
+    assert in_flight.state == CLOSED
 
 
-def test_a_released_flight_is_not_paused_again() -> None:
-    keeper = InFlightOwner()
-    one, sink = in_flight(keeper)
-    one.state = SENT
-    one.pause()
-    one.release()
-    one.pause()
-    one.release()
-    assert (one.state, one.paused) == (RELEASED, False)
-    assert one.sink is not sink
-    assert keeper.dropped == []
+@pytest.mark.parametrize("state", [QUEUED, CONNECTING, SENDING])
+def test_release_before_all_was_sent_is_a_cancel(state: State) -> None:
+    owner = Owner()
+    in_flight, _ = make_request(owner)
+    in_flight.state = state
+    in_flight.release()
+    assert owner.aborted == [in_flight]
+
+
+def test_a_released_request_is_not_paused_again() -> None:
+    owner = Owner()
+    in_flight, sink = make_request(owner)
+    in_flight.state = SENT
+    in_flight.pause()
+    in_flight.release()
+    in_flight.pause()
+    in_flight.release()
+    assert (in_flight.state, in_flight.paused) == (DRAINING, False)
+    assert in_flight.sink is not sink
+    assert owner.aborted == []
+
+
+# Uploads
+
+
+async def test_pieces_are_written_as_chunks_and_only_while_the_connection_takes_more() -> None:
+    upload = make_upload(Owner())
+    written: list[bytes] = []
+    connection = Mock()
+    connection.transport.write = written.append
+    requested: list[int] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number, piece in enumerate((b"one", b"", b"seventeen bytes..")):
+            requested.append(number)
+            yield piece
+
+    sending = asyncio.ensure_future(upload.send_body(pieces()))
+    await asyncio.sleep(0)
+    assert requested == []  # there is no connection yet
+    upload.send(connection, 0.0)
+    connection.writable.clear()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert requested == [0]
+    connection.writable.set()
+    await sending
+    assert written == [b"", b"3\r\none\r\n", b"11\r\nseventeen bytes..\r\n", b"0\r\n\r\n"]
+    assert upload.state == SENT
+
+
+@pytest.mark.parametrize("connected", [False, True])
+async def test_sending_a_body_ends_when_the_request_is_closed(connected: bool) -> None:
+    upload = make_upload(Owner())
+    forever = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        await forever.wait()
+
+    sending = asyncio.ensure_future(upload.send_body(pieces()))
+    if connected:
+        connection = Mock()
+        upload.send(connection, 0.0)
+        connection.writable.clear()
+        await asyncio.sleep(0)
+    upload.abort()
+    await sending
+    assert upload.state == CLOSED

@@ -22,19 +22,19 @@ Q = Origin("http", "other", 80)
         ("http://[::1]:3128", Proxy(Origin("http", "::1", 3128))),
     ],
 )
-def test_addresses_of_proxies(url: str, proxy: Proxy) -> None:
+def test_parse_proxy(url: str, proxy: Proxy) -> None:
     assert parse_proxy(url) == proxy
 
 
 @pytest.mark.parametrize("url", ["socks5://me:hunter2@proxy", "http://me:hunter2@pro xy", "http://hunter2@"])
-def test_bad_proxies_are_named_by_their_setting_and_without_password(url: str) -> None:
+def test_parse_proxy_errors_name_the_setting_and_no_password(url: str) -> None:
     with pytest.raises(ValueError, match="HTTPS_PROXY") as caught:
         parse_proxy(url, "HTTPS_PROXY")
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_no_text_shows_a_password() -> None:
+def test_repr_and_str_do_not_show_the_password() -> None:
     proxy = parse_proxy("http://me:hunter2@proxy:3128")
     assert "Basic" not in repr(proxy)
     assert str(proxy) == "the proxy http://proxy:3128"
@@ -55,18 +55,18 @@ def test_no_text_shows_a_password() -> None:
         ({"ALL_PROXY": "socks5://x", "NO_PROXY": "*"}, "https://example.com", None),
     ],
 )
-def test_the_environment(environ: dict[str, str], url: str, expected: Origin | None) -> None:
-    assert _chosen(ProxyConfig.from_environment(environ), url) == expected
+def test_from_environment(environ: dict[str, str], url: str, expected: Origin | None) -> None:
+    assert _proxy_origin(ProxyConfig.from_environment(environ), url) == expected
 
 
-def test_the_real_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_environment_reads_os_environ_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("https_proxy", "http://proxy:3128")
-    assert _chosen(ProxyConfig.from_environment(), "https://example.com") == P
+    assert _proxy_origin(ProxyConfig.from_environment(), "https://example.com") == P
 
 
-def test_an_unusable_variable_is_named() -> None:
+def test_from_environment_names_a_variable_that_cannot_be_used() -> None:
     with pytest.raises(ValueError, match="ALL_PROXY"):
         ProxyConfig.from_environment({"ALL_PROXY": "socks5://proxy:1080"})
 
@@ -99,24 +99,24 @@ def test_an_unusable_variable_is_named() -> None:
         ("10.0.0.0/8", "http://[fd00::1]", False),
     ],
 )
-def test_exceptions(no_proxy: str, url: str, direct: bool) -> None:
+def test_no_proxy(no_proxy: str, url: str, direct: bool) -> None:
     config = ProxyConfig.from_environment({"http_proxy": "http://proxy:3128", "no_proxy": no_proxy})
-    assert _chosen(config, url) == (None if direct else P)
+    assert _proxy_origin(config, url) == (None if direct else P)
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST.", "x.localhost", "127.0.0.1", "127.9.9.9", "[::1]"]
 )
-def test_this_machine_is_asked_directly_unless_the_proxy_is_explicit(host: str) -> None:
+def test_loopback_is_reached_directly_unless_the_proxy_is_explicit(host: str) -> None:
     url = f"http://{host}:11434"
-    assert _chosen(ProxyConfig.from_environment({"http_proxy": "http://proxy:3128"}), url) is None
-    assert _chosen(ProxyConfig.explicit("http://proxy:3128"), url) == P
+    assert _proxy_origin(ProxyConfig.from_environment({"http_proxy": "http://proxy:3128"}), url) is None
+    assert _proxy_origin(ProxyConfig.explicit("http://proxy:3128"), url) == P
 
 
-def _chosen(config: ProxyConfig, url: str) -> Origin | None:
+def _proxy_origin(config: ProxyConfig, url: str) -> Origin | None:
     scheme, _, rest = url.partition("://")
     host, port = rest, 443 if scheme == "https" else 80
     if rest.rpartition(":")[2].isdecimal():
         host, port = rest.rpartition(":")[0], int(rest.rpartition(":")[2])
-    proxy = config.choose(Origin(scheme, host.strip("[]").lower(), port))
+    proxy = config.proxy_for(Origin(scheme, host.strip("[]").lower(), port))
     return None if proxy is None else proxy.origin

@@ -20,7 +20,7 @@ from trunkline.transport import Origin, UpstreamRequest, parse_origin
         ("http://h/a%20b", Origin("http", "h", 80), "/a%20b"),
     ],
 )
-def test_addresses(url: str, origin: Origin, path: str) -> None:
+def test_parse_origin(url: str, origin: Origin, path: str) -> None:
     assert parse_origin(url) == (origin, path)
 
 
@@ -51,7 +51,7 @@ def test_addresses(url: str, origin: Origin, path: str) -> None:
         "http://host/ü",
     ],
 )
-def test_bad_addresses(url: str) -> None:
+def test_parse_origin_refuses_other_addresses(url: str) -> None:
     with pytest.raises(ValueError, match="address"):
         parse_origin(url)
 
@@ -59,17 +59,17 @@ def test_bad_addresses(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["https://me:hunter2@host/v1", "me:hunter2@host", "http://hunter2@h:x", "http://h/ x?key=hunter2"]
 )
-def test_no_text_repeats_a_secret(url: str) -> None:
+def test_parse_origin_errors_do_not_repeat_a_secret(url: str) -> None:
     with pytest.raises(ValueError, match="must not hold") as caught:
         parse_origin(url)
     assert "hunter2" not in str(caught.value)
 
 
-def test_texts_of_an_origin() -> None:
+def test_str_of_an_origin() -> None:
     assert str(Origin("https", "example.com", 443)) == "https://example.com:443"
     assert str(Origin("http", "::1", 80)) == "http://[::1]:80"
 
 
-def test_a_request_does_not_show_its_body() -> None:
+def test_repr_of_a_request_does_not_show_the_body() -> None:
     request = UpstreamRequest(Origin("http", "h", 80), b"POST", b"/", body=b"private")
     assert "private" not in repr(request)

@@ -13,10 +13,10 @@ from trunkline.transport.response import (
     BROKEN,
     COUNT_LIMIT,
     DONE,
-    DRY_LIMIT,
     HEAD,
     HEAD_LIMIT,
     INFLATE_LIMIT,
+    OVERHEAD_LIMIT,
     ResponseReader,
 )
 
@@ -73,7 +73,7 @@ GOOD = {
     "head": Case(L + b"Content-Length: 9\r\n\r\n", no_body=True, reusable=False),
     "head, chunked": Case(CHUNKED, no_body=True, reusable=False),
     "head with a body": Case(L + b"Content-Length: 2\r\n\r\nhi", no_body=True, reusable=False),
-    "head, bytes on": Case(L + b"\r\nHTTP/1.1 200 OK\r\n\r\n", no_body=True, reusable=False),
+    "head, surplus": Case(L + b"\r\nHTTP/1.1 200 OK\r\n\r\n", no_body=True, reusable=False),
     "204": Case(b"HTTP/1.1 204 No Content\r\n\r\n", status=204),
     "204 with length": Case(b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n", status=204),
     "304 with length": Case(b"HTTP/1.1 304 Same\r\nContent-Length: 3\r\n\r\n", status=304),
@@ -83,7 +83,7 @@ GOOD = {
     "1.0 kept": Case(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi", b"hi"),
     "upgrade offered": Case(L + b"Upgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nhi", b"hi"),
     "surplus": Case(LEN2 + b"more", b"hi", reusable=False),
-    "surplus answer": Case(LEN2 + LEN2, b"hi", reusable=False),
+    "surplus response": Case(LEN2 + LEN2, b"hi", reusable=False),
     "surplus after close": Case(
         L + b"Connection: close\r\nContent-Length: 2\r\n\r\nhimore", b"hi", reusable=False
     ),
@@ -153,8 +153,8 @@ BAD = {
         L + (b"X: " + b"y" * 1000 + b"\r\n") * (HEAD_LIMIT // 1000 + 1) + b"\r\n",
         fault=failures.HEAD_TOO_LARGE,
     ),
-    "interim answers without end": Case(
-        b"HTTP/1.1 103 Early\r\n\r\n" * (DRY_LIMIT // 22 + 1), fault=failures.HEAD_TOO_LARGE
+    "endless interim responses": Case(
+        b"HTTP/1.1 103 Early\r\n\r\n" * (OVERHEAD_LIMIT // 22 + 1), fault=failures.HEAD_TOO_LARGE
     ),
     "longer than the limit": Case(
         sized(b"", b"abc"), max_body=2, fault=failures.TOO_LARGE
@@ -169,7 +169,7 @@ BAD = {
 
 @pytest.mark.parametrize("step", [1, 7, 1 << 30])
 @pytest.mark.parametrize("case", GOOD.values(), ids=GOOD.keys())
-def test_good_answers(case: Case, step: int) -> None:
+def test_good_responses(case: Case, step: int) -> None:
     reader, body = read(case, step=step)
     assert reader.fault is None
     assert (reader.state, reader.status, body) == (DONE, case.status, case.body)
@@ -178,7 +178,7 @@ def test_good_answers(case: Case, step: int) -> None:
 
 @pytest.mark.parametrize("step", [1, 7, 1 << 30])
 @pytest.mark.parametrize("case", BAD.values(), ids=BAD.keys())
-def test_bad_answers(case: Case, step: int) -> None:
+def test_bad_responses(case: Case, step: int) -> None:
     reader, body = read(case, step=step)
     assert reader.fault == case.fault
     assert (reader.state, body, reader.reusable) == (BROKEN, case.body, False)
@@ -200,7 +200,7 @@ def test_bad_compression(step: int, encoding: bytes, wire: bytes, max_body: int,
     case = Case(sized(b"Content-Encoding: %b\r\n" % encoding, wire), max_body=max_body)
     reader, body = read(case, step=step)
     assert (reader.state, reader.fault) == (BROKEN, fault)
-    assert TEXT.startswith(body)  # how much came before the fault depends on the reads
+    assert TEXT.startswith(body)  # the length before the fault depends on the reads
 
 
 def test_a_chunked_body_over_the_limit() -> None:
@@ -214,18 +214,18 @@ def test_a_compression_bomb_in_one_read() -> None:
     assert (reader.fault, body) == (failures.TOO_LARGE, b"")
 
 
-def test_several_answers_in_turn() -> None:
+def test_several_responses_in_turn() -> None:
     reader = ResponseReader()
     for body in (b"one", b"three", b""):
         reader.begin()
-        assert reader.untouched
+        assert reader.nothing_received
         assert reader.feed(sized(b"", body)) == body
-        assert (reader.state, reader.reusable, reader.untouched) == (DONE, True, False)
+        assert (reader.state, reader.reusable, reader.nothing_received) == (DONE, True, False)
         assert reader.headers == [(b"content-length", b"%d" % len(body))]
 
 
 @pytest.mark.parametrize("step", [1, 1 << 30])
-def test_headers_are_lowered_and_trimmed(step: int) -> None:
+def test_header_names_are_lower_case_and_values_stripped(step: int) -> None:
     wire = L + b"X-One: \t a b \t\r\nx-TWO:\r\nX-One: 2\r\nContent-Length: 0\r\n\r\n"
     reader, _ = read(Case(wire), step=step)
     assert reader.headers == [
@@ -236,7 +236,7 @@ def test_headers_are_lowered_and_trimmed(step: int) -> None:
     ]
 
 
-def test_decompressed_bodies_lose_the_headers_that_describe_the_compressed_one() -> None:
+def test_headers_that_describe_the_compressed_body_are_left_out() -> None:
     reader, _ = read(Case(sized(b"Content-Encoding: gzip\r\nX: y\r\n", ZIPPED)), step=1 << 30)
     assert reader.headers == [(b"x", b"y")]
 
@@ -255,25 +255,25 @@ def test_trailers_are_not_headers() -> None:
         (b"", inf),
     ],
 )
-def test_keep_alive(header: bytes, seconds: float) -> None:
+def test_keep_alive_header(header: bytes, seconds: float) -> None:
     reader, _ = read(Case(sized(header, b"")), step=1 << 30)
     assert reader.keep_alive == seconds
 
 
 @pytest.mark.parametrize("start", [L + b"X: ", CHUNKED + b"1;x=", CHUNKED + b"0\r\nX: "])
-def test_lines_without_end(start: bytes) -> None:
+def test_endless_lines_are_refused(start: bytes) -> None:
     reader = ResponseReader()
     reader.feed(start)
-    for _ in range(DRY_LIMIT // 1000 + 1):
+    for _ in range(OVERHEAD_LIMIT // 1000 + 1):
         assert reader.fault is None
         reader.feed(b"y" * 1000)
     assert reader.fault == failures.HEAD_TOO_LARGE
 
 
-def test_a_long_stream_of_small_reads_is_not_dry() -> None:
+def test_overhead_is_counted_between_pieces_of_body_only() -> None:
     reader = ResponseReader()
     reader.feed(CHUNKED)
-    for _ in range(DRY_LIMIT // 10):
+    for _ in range(OVERHEAD_LIMIT // 10):
         assert reader.feed(b"1\r\nx") == b"x"
         assert reader.feed(b"\r\n") == b""
     assert reader.fault is None

@@ -17,29 +17,29 @@ def head(method: bytes, headers: Headers, body: bytes = b"", target: bytes = b"/
     return encode_head(make_route(HTTP, None), UpstreamRequest(HTTP, method, target, headers, body))
 
 
-DEFAULTS = b"Host: example.com\r\nAccept-Encoding: identity\r\n"
+DEFAULT_HEADERS = b"Host: example.com\r\nAccept-Encoding: identity\r\n"
 
 
 @pytest.mark.parametrize(
     ("method", "headers", "body", "lines"),
     [
-        (b"GET", [], b"", DEFAULTS),
-        (b"DELETE", [], b"", DEFAULTS),
-        (b"DELETE", [], b"x", b"Content-Length: 1\r\n" + DEFAULTS),
-        (b"POST", [], b"", b"Content-Length: 0\r\n" + DEFAULTS),
-        (b"POST", [(b"X", b"y")], b"abc", b"X: y\r\nContent-Length: 3\r\n" + DEFAULTS),
-        (b"POST", [(b"content-length", b"3")], b"abc", b"content-length: 3\r\n" + DEFAULTS),
+        (b"GET", [], b"", DEFAULT_HEADERS),
+        (b"DELETE", [], b"", DEFAULT_HEADERS),
+        (b"DELETE", [], b"x", b"Content-Length: 1\r\n" + DEFAULT_HEADERS),
+        (b"POST", [], b"", b"Content-Length: 0\r\n" + DEFAULT_HEADERS),
+        (b"POST", [(b"X", b"y")], b"abc", b"X: y\r\nContent-Length: 3\r\n" + DEFAULT_HEADERS),
+        (b"POST", [(b"content-length", b"3")], b"abc", b"content-length: 3\r\n" + DEFAULT_HEADERS),
         (
             b"GET",
             [(b"HOST", b"other"), (b"accept-encoding", b"gzip")],
             b"",
             b"HOST: other\r\naccept-encoding: gzip\r\n",
         ),
-        # only a header of that name counts, not a value or the end of another name
-        (b"GET", [(b"X-Host", b"host:")], b"", b"X-Host: host:\r\n" + DEFAULTS),
+        # Only a header with exactly that name counts, not a value or the end of another name.
+        (b"GET", [(b"X-Host", b"host:")], b"", b"X-Host: host:\r\n" + DEFAULT_HEADERS),
     ],
 )
-def test_heads(method: bytes, headers: Headers, body: bytes, lines: bytes) -> None:
+def test_encode_head(method: bytes, headers: Headers, body: bytes, lines: bytes) -> None:
     assert head(method, headers, body) == method + b" /v1?a=b HTTP/1.1\r\n" + lines + b"\r\n"
 
 
@@ -60,7 +60,7 @@ def test_heads(method: bytes, headers: Headers, body: bytes, lines: bytes) -> No
         ([(b"Content-Length", b"3"), (b"content-length", b"3")], b"/"),
     ],
 )
-def test_what_would_not_be_one_request_is_refused(headers: Headers, target: bytes) -> None:
+def test_encode_head_refuses_what_would_not_be_one_request(headers: Headers, target: bytes) -> None:
     with pytest.raises(ValueError, match=r"request"):
         head(b"POST", headers, b"abc", target)
 
@@ -75,21 +75,23 @@ def test_what_would_not_be_one_request_is_refused(headers: Headers, target: byte
         (Origin("http", "::1", 80), b"[::1]"),
     ],
 )
-def test_host(origin: Origin, host: bytes) -> None:
-    assert dict(make_route(origin, None).lines)[b"host"] == b"Host: %b\r\n" % host
+def test_host_header(origin: Origin, host: bytes) -> None:
+    assert dict(make_route(origin, None).default_headers)[b"host"] == b"Host: %b\r\n" % host
 
 
-def test_a_proxy_is_told_the_whole_address_and_its_password() -> None:
+def test_a_proxy_gets_the_whole_url_and_its_credentials() -> None:
     route = make_route(HTTP, PROXY)
     assert not route.tunnel
     assert route.first_hop == PROXY.origin
     assert route.first_hop_name == "the proxy http://proxy:3128"
     assert encode_head(route, UpstreamRequest(HTTP, b"GET", b"/x")) == (
-        b"GET http://example.com/x HTTP/1.1\r\n" + DEFAULTS + b"Proxy-Authorization: Basic c2VjcmV0\r\n\r\n"
+        b"GET http://example.com/x HTTP/1.1\r\n"
+        + DEFAULT_HEADERS
+        + b"Proxy-Authorization: Basic c2VjcmV0\r\n\r\n"
     )
 
 
-def test_what_goes_through_a_tunnel_is_not_for_the_proxy() -> None:
+def test_a_request_in_a_tunnel_does_not_hold_the_proxys_credentials() -> None:
     route = make_route(HTTPS, PROXY)
     assert route.tunnel
     assert encode_connect(route) == (
@@ -97,14 +99,14 @@ def test_what_goes_through_a_tunnel_is_not_for_the_proxy() -> None:
         b"Proxy-Authorization: Basic c2VjcmV0\r\n\r\n"
     )
     assert encode_head(route, UpstreamRequest(HTTPS, b"GET", b"/x")) == (
-        b"GET /x HTTP/1.1\r\n" + DEFAULTS + b"\r\n"
+        b"GET /x HTTP/1.1\r\n" + DEFAULT_HEADERS + b"\r\n"
     )
 
 
-def test_a_proxy_without_a_password_gets_none() -> None:
+def test_encode_connect_without_credentials() -> None:
     route = make_route(HTTPS, Proxy(PROXY.origin))
     assert encode_connect(route) == b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
 
 
-def test_routes_do_not_show_credentials() -> None:
+def test_repr_of_a_route_does_not_show_credentials() -> None:
     assert "c2VjcmV0" not in repr(make_route(HTTP, PROXY))

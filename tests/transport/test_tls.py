@@ -11,7 +11,7 @@ from trunkline.transport import TlsConfig
 from trunkline.transport.tls import TlsContexts, make_context
 
 
-def test_a_context_verifies_and_is_made_once() -> None:
+def test_the_context_verifies_and_is_created_once() -> None:
     contexts = TlsContexts(TlsConfig())
     context = contexts.get()
     assert context.verify_mode == ssl.CERT_REQUIRED
@@ -19,13 +19,13 @@ def test_a_context_verifies_and_is_made_once() -> None:
     assert contexts.get() is context
 
 
-def test_a_ca_file_stands_instead_of_the_system(tmp_path: Path) -> None:
+def test_a_ca_file_replaces_the_systems_certificates(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(file)
     assert make_context(TlsConfig(ca_file=str(file))).cert_store_stats()["x509_ca"] == 1
 
 
-def test_without_roots_of_the_system_certifi_has_some(
+def test_certifi_is_used_if_the_system_has_no_certificates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
@@ -34,7 +34,9 @@ def test_without_roots_of_the_system_certifi_has_some(
     assert make_context(TlsConfig()).cert_store_stats() == expected
 
 
-def test_roots_of_the_system_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_systems_certificates_are_preferred_to_certifis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(file)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))

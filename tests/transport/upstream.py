@@ -1,4 +1,4 @@
-"""A scripted upstream and a sink that remembers, for the transport's tests."""
+"""A scripted upstream and a sink that records its calls, for the transport's tests."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from trunkline.transport import Origin, Timeouts, TransportError, UpstreamReques
 GUARD = 20.0
 """Seconds after which a test that hangs fails."""
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
 class Peer:
-    """One connection, seen from the upstream."""
+    """The upstream's end of one connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         self.reader = reader
         self.writer = writer
         self.number = number
-        """How many connections came before."""
+        """The number of connections before this one."""
 
     async def request(self) -> bytes:
         """The next request, head and body."""
@@ -40,8 +41,8 @@ class Peer:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def gone(self) -> None:
-        """Wait until the other side has closed."""
+    async def wait_closed(self) -> None:
+        """Wait until the client has closed the connection."""
         with suppress(ConnectionError):
             while await self.reader.read(65536):
                 pass
@@ -62,18 +63,18 @@ class Listen(Protocol):
 
 @asynccontextmanager
 async def listening(script: Script, tls: ssl.SSLContext | None) -> AsyncIterator[Origin]:
-    """A server that plays ``script`` with each connection, then closes it."""
+    """A server that runs ``script`` for each connection, then closes it."""
     tasks: set[asyncio.Task[None]] = set()
     writers: list[asyncio.StreamWriter] = []
 
-    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             await script(Peer(reader, writer, len(writers) - 1))
         writer.close()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        tasks.add(asyncio.get_running_loop().create_task(play(reader, writer)))
+        tasks.add(asyncio.get_running_loop().create_task(run(reader, writer)))
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     host, port = server.sockets[0].getsockname()
@@ -84,7 +85,7 @@ async def listening(script: Script, tls: ssl.SSLContext | None) -> AsyncIterator
         for task in tasks:
             task.cancel()
         for writer in writers:
-            with suppress(AttributeError):  # asyncio's TLS, before 3.11.4: it was closed twice already
+            with suppress(AttributeError):  # asyncio's TLS before 3.11.4, when it was closed twice
                 writer.transport.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         failed = [task.exception() for task in tasks if not task.cancelled()]
@@ -92,14 +93,44 @@ async def listening(script: Script, tls: ssl.SSLContext | None) -> AsyncIterator
 
 
 async def answer_all(peer: Peer) -> None:
-    """The script of a good server."""
+    """The script of a server that answers every request."""
     while True:
         await peer.request()
         peer.send(OK)
 
 
+async def close_after_request(peer: Peer) -> None:
+    """The script of a server that closes instead of answering."""
+    await peer.request()
+
+
+def respond(data: bytes, *, reset: bool = False) -> Script:
+    """The script of a server that sends ``data`` and closes, with a RST if ``reset``."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        peer.send(data)
+        if reset:
+            await asyncio.sleep(0)
+            peer.reset()
+
+    return script
+
+
+async def start_stream(peer: Peer) -> None:
+    """The script of a server whose response begins and does not end."""
+    await peer.request()
+    peer.send(CHUNKED + b"2\r\nhi\r\n")
+    await peer.wait_closed()
+
+
+async def stay_silent(peer: Peer) -> None:
+    """The script of a server that never answers."""
+    await peer.wait_closed()
+
+
 class Recorder:
-    """A sink that remembers what it was told, in order."""
+    """A sink that records its calls, in order."""
 
     def __init__(self) -> None:
         self.progress = 0
@@ -109,45 +140,45 @@ class Recorder:
         self.calls: list[str] = []
         self.failure: TransportError | None = None
         self.ended = asyncio.Event()
-        self.headed = asyncio.Event()
+        self.head_received = asyncio.Event()
         self.data = asyncio.Event()
-        self.deeds: dict[str, Callable[[], object]] = {}
-        """What to do in a call, by its name."""
+        self.actions: dict[str, Callable[[], object]] = {}
+        """Functions to run in a call, by the name of the call."""
 
-    def _note(self, call: str, event: asyncio.Event) -> None:
+    def _record(self, call: str, event: asyncio.Event) -> None:
         assert not self.ended.is_set()
         self.calls.append(call)
         event.set()
-        deed = self.deeds.get(call)
-        if deed is not None:
-            deed()
+        action = self.actions.get(call)
+        if action is not None:
+            action()
 
     def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         self.headers = headers
-        self._note("head", self.headed)
+        self._record("head", self.head_received)
 
     def on_data(self, data: bytes) -> None:
         assert data
         self.progress += 1
         self.body += data
-        self._note("data", self.data)
+        self._record("data", self.data)
 
     def on_end(self) -> None:
-        self._note("end", self.ended)
+        self._record("end", self.ended)
 
     def on_failure(self, failure: ProviderError) -> None:
         assert isinstance(failure, TransportError)
         self.failure = failure
-        self._note("failure", self.ended)
+        self._record("failure", self.ended)
 
-    async def end(self) -> None:
-        """Wait for the end of an answer that must be good."""
+    async def wait_end(self) -> None:
+        """Wait for the end of the response, which must not fail."""
         async with asyncio.timeout(GUARD):
             await self.ended.wait()
         assert self.failure is None, self.failure
 
-    async def failed(self) -> TransportError:
+    async def wait_failure(self) -> TransportError:
         """Wait for the failure."""
         async with asyncio.timeout(GUARD):
             await self.ended.wait()
@@ -164,7 +195,7 @@ def post(origin: Origin, body: bytes, *, timeouts: Timeouts | None = None) -> Up
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until ``condition`` holds."""
+    """Let the event loop run until ``condition`` holds."""
     async with asyncio.timeout(GUARD):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0)

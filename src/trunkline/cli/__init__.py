@@ -1,14 +1,25 @@
 """The command line: ``trunkline …``.
 
-`app` and `store_commands` define the commands with their options and help texts; the latter has those that
-work on the store. `options` has the options that several commands share. What a command does is in a module
-of its own, which is imported when the command runs: `check` (with `config_warnings`), `explain`, `models`,
-`keys`, `teams`, `usage`, `db`, and `rules` for limits and budgets. `start` has ``init``, ``up`` and
-``serve``, with the `template` of the configuration file, and `reload` has ``serve --reload``. `common` has
-functions that several commands share, and `tables` prints tables.
+The names, options and help texts of the commands:
 
-``--version`` imports nothing else. Every error that the user can correct becomes one line on standard error.
-The exit code is 2 for wrong usage and a wrong configuration, and 1 for all other errors.
+- `app` defines the commands, and adds the groups of `store_commands`.
+- `store_commands` defines the commands that work on the store: keys, teams, limits, budgets, usage, db.
+- `options` defines the options that several commands have.
+
+What the commands do; a module is imported when its command is called:
+
+- `start` implements ``init``, ``up`` and ``serve``, `reload` implements ``serve --reload``.
+- `template` is the configuration file that ``init`` writes.
+- `check` implements ``check``, and `config_warnings` finds its configuration warnings.
+- `explain` implements ``explain`` and ``check --replay``.
+- `models` implements ``models``.
+- `keys`, `teams`, `usage` and `db` implement the groups of these names.
+- `rules` implements ``limits`` and ``budgets``.
+- `common` has functions that several commands share.
+- `tables` prints rows as tables.
+
+``--version`` imports nothing. An error that the user can correct is printed as one line on standard error.
+The exit code is 2 for wrong usage or configuration, and 1 for every other failure.
 """
 
 from __future__ import annotations
@@ -24,11 +35,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit with its code.
-
-    Args:
-        arguments: The command's words. None takes those of the process.
-    """
+    """Run the command that ``arguments`` name (by default those of the process), and exit with its code."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words in (["--version"], ["-V"]):  # importing typer takes a quarter of a second
         print(f"trunkline {__version__}")  # noqa: T201
@@ -38,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app(args=words, prog_name="trunkline", standalone_mode=False)
     except Exception as error:
-        lines, code = _describe_error(error)
+        lines, code = _error_lines(error)
         for line in lines:
             print(f"trunkline: error: {line}", file=sys.stderr)  # noqa: T201
     except KeyboardInterrupt:
@@ -46,12 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _describe_error(error: Exception) -> tuple[Sequence[str], int]:
-    """Return the lines and the exit code for an error that the user can correct, or raise it again."""
-    # Usage errors of typer have no public base class.
-    if format_message := getattr(error, "format_message", None):
-        message = " ".join(format_message().replace("Value error, ", "").split())
-        return (message + _extra_argument_hint(message, getattr(error, "ctx", None)),), 2
+def _error_lines(error: Exception) -> tuple[Sequence[str], int]:
+    """The lines and the exit code for an error that the user can correct; any other is raised again."""
+    if format_usage := getattr(error, "format_message", None):  # typer's usage errors have no public base
+        message = " ".join(format_usage().replace("Value error, ", "").split())
+        return (message + _hint(message, getattr(error, "ctx", None)),), 2
     from trunkline.ledger.locate import StoreError
     from trunkline.settings.problems import SettingsError
 
@@ -67,9 +73,8 @@ def _describe_error(error: Exception) -> tuple[Sequence[str], int]:
             raise error
 
 
-def _extra_argument_hint(message: str, context: Any) -> str:
-    """Return a hint for an error about extra arguments: the option for a file's name, or the command's
-    help."""
+def _hint(message: str, context: Any) -> str:
+    """What to add to the message about an extra argument: the option, if it names a file, or the help."""
     extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message)
     if extra is None or context is None:
         return ""

@@ -1,4 +1,7 @@
-"""The commands with their options and help texts. What a command does is imported when it runs."""
+"""The commands, with their options and help texts.
+
+The implementation of a command is imported when it is called. The docstrings of the commands are help texts.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for name, store_app in STORE_APPS.items():
-    app.add_typer(store_app, name=name)
+for name, group in STORE_APPS.items():
+    app.add_typer(group, name=name)
 
 Host = Annotated[
     str | None,
@@ -66,7 +69,7 @@ def _overrides(
     as_ollama: bool,
     workers: int | None,
 ) -> dict[str, object]:
-    """Return the settings that options set. Options that were not given are None."""
+    """The settings that the options of ``up`` and ``serve`` set. An option that was not given is None."""
     return {
         "host": host,
         "port": port,
@@ -197,7 +200,7 @@ def _serve(
 def _check(
     replay: Annotated[
         Path | None,
-        typer.Option(help="A gateway's request log: print which of its requests would go elsewhere."),
+        typer.Option(help="A gateway's request log: print what this configuration would do otherwise."),
     ] = None,
     config: Config = None,
 ) -> None:
@@ -209,9 +212,9 @@ def _check(
       trunkline check --config new.yaml --replay gateway.log
     """
     if replay is not None:
-        from trunkline.cli.explain import replay as run
+        from trunkline.cli.explain import replay as replay_log
 
-        raise typer.Exit(run(config, replay))
+        raise typer.Exit(replay_log(config, replay))
     from trunkline.cli.check import check
 
     check(config)
@@ -241,7 +244,7 @@ def _explain(
         str, typer.Argument(metavar="MODEL", help="A model's name, as a client would write it.")
     ],
     operation: Annotated[
-        Literal["chat", "completions", "embeddings"], typer.Option(help="The operation of the requests.")
+        Literal["chat", "completions", "embeddings"], typer.Option(help="What would be asked.")
     ] = "chat",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /v1/explain has it.")] = False,
     config: Config = None,
@@ -297,7 +300,9 @@ def _mock(
     except OSError as error:
         if error.filename is not None:  # the script cannot be read
             raise typer.BadParameter(f"{error.filename} cannot be read: {error.strerror}") from None
-        reason = os.strerror(error.errno) if error.errno else error  # asyncio's text repeats the address
+        reason = (
+            os.strerror(error.errno) if error.errno else error
+        )  # asyncio's own text contains the address, too
         raise typer.BadParameter(f"cannot listen on {host} port {port} ({reason}); choose another") from None
-    except ValueError as error:  # an unknown shape, or a mistake in the script
+    except ValueError as error:  # an unknown shape, or an invalid script
         raise typer.BadParameter(str(error)) from None

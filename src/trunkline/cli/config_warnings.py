@@ -1,7 +1,7 @@
-"""Configuration warnings, for ``trunkline check``: valid settings that name something that does not exist.
+"""Configuration warnings for ``trunkline check``: names in a valid configuration that refer to nothing.
 
-These are no errors: a key may be created later, and a provider may list a model under any name. So there is a
-warning about a model's name only if it begins with what looks like a misspelt provider.
+They are warnings and not errors, because a key may be created later, and a provider may list a model under
+any name. A model's name therefore causes a warning only if its prefix looks like a provider's name, misspelt.
 """
 
 from __future__ import annotations
@@ -24,21 +24,17 @@ if TYPE_CHECKING:
     from trunkline.settings.sections import BudgetRule, LimitRule
 
 _MIN_SIMILARITY: Final = 0.85
-"""How similar a prefix must be to a provider's name to be taken for a misspelt one. ``llama3`` is not similar
-enough to ``ollama``."""
+"""From this similarity (0 to 1) on, a prefix counts as a provider's name, misspelt. ``llama3`` does not."""
 _MAX_LISTED_NAMES: Final = 8
-"""The maximum number of names of keys or teams that a warning lists."""
+"""If there are more keys or teams than this, a warning does not list their names."""
 
 
-def find_config_warnings(settings: Settings, policies: Policies) -> Iterator[str]:
-    """Find names that do not exist.
+def configuration_warnings(settings: Settings, stored: Policies) -> Iterator[str]:
+    """A line for each name that refers to nothing, with the closest name that exists.
 
     Args:
-        settings: The settings.
-        policies: The keys and teams in the store.
-
-    Returns:
-        A line for each warning, with the most similar name that exists.
+        settings: the configuration.
+        stored: the keys and teams of the store.
     """
     configured = resolve_providers(settings)
     known = {*BUILT_IN_PROVIDERS, *settings.providers}
@@ -47,11 +43,11 @@ def find_config_warnings(settings: Settings, policies: Policies) -> Iterator[str
         for number, target in enumerate(route.targets):
             if target.provider in known and target.provider not in configured:
                 yield f"routes.{name}.targets.{number}: {_not_configured(target.provider)}"
-    yield from _pattern_warnings(settings, known)
-    yield from _key_and_team_warnings(settings, policies)
-    for path, provider in _providers_of_keys_and_budgets(settings):
+    yield from _model_warnings(settings, known)
+    yield from _key_and_team_warnings(settings, stored)
+    for place, provider in _provider_references(settings):
         if provider not in known:
-            yield f"{path}: there is no provider {provider!r}; {suggest(provider, known, 'there are')}"
+            yield f"{place}: there is no provider {provider!r}; {suggest(provider, known, 'there are')}"
 
 
 def _alias_warnings(
@@ -59,92 +55,97 @@ def _alias_warnings(
 ) -> Iterator[str]:
     aliases = {name.lower(): target for name, target in settings.aliases.items()}
     routes = {name.lower() for name in settings.routes}
-    vendors = (VENDORS.get(config.type or "") for config in configured.values())
-    vendor_ids = any(vendor.vendor_ids for vendor in vendors if vendor)
+    vendor_ids = any(
+        row.vendor_ids for config in configured.values() if (row := VENDORS.get(config.type or ""))
+    )
     for name, target in settings.aliases.items():
         if name.lower() in routes:
             yield f"aliases.{name}: hides the route of that name"
         if target.lower() in routes:
             continue
         if target.lower() in aliases:
-            advice = _alias_advice(target, aliases)
-            yield f"aliases.{name}: {target!r} is an alias too, and one is followed once; {advice}"
+            remedy = _remedy_for_alias(target, aliases)
+            yield f"aliases.{name}: {target!r} is an alias too, and one is followed once; {remedy}"
             continue
         prefixed = read_prefix(target, known)
         if prefixed is None:
-            if correction := _correct_provider(target, known):
-                yield f"aliases.{name}: {target!r} names no provider; did you mean {correction!r}?"
+            if corrected := _corrected(target, known):
+                yield f"aliases.{name}: {target!r} names no provider; did you mean {corrected!r}?"
         elif prefixed.provider not in configured and not (prefixed.separator == "/" and vendor_ids):
             yield f"aliases.{name}: {_not_configured(prefixed.provider)}"
 
 
-def _alias_advice(target: str, aliases: Mapping[str, str]) -> str:
-    """Return what to write instead of an alias of an alias."""
-    visited: set[str] = set()
+def _remedy_for_alias(target: str, aliases: Mapping[str, str]) -> str:
+    """What the user should write in place of ``target``, which is an alias itself."""
+    followed: set[str] = set()
     while target.lower() in aliases:
-        if target.lower() in visited:
+        if target.lower() in followed:
             return "they lead in a circle; name a model"
-        visited.add(target.lower())
+        followed.add(target.lower())
         target = aliases[target.lower()]
     return f"write {target!r}"
 
 
-def _correct_provider(name: str, known: Collection[str]) -> str | None:
-    """Return a model's name with its provider spelt correctly, if it begins with what looks like a misspelt
-    one."""
+def _corrected(name: str, known: Collection[str]) -> str | None:
+    """The model's name with the right provider, if its prefix looks like a provider's name, misspelt."""
     end = min((i for i in (name.find(":"), name.find("/")) if i > 0), default=0)
     prefix, rest = name[:end].lower(), name[end:]
-    has_only_tag = rest.startswith(":") and not {":", "/"} & {*rest[1:]}  # llama2:7b
-    if not prefix or has_only_tag or prefix in known:
+    is_tag = rest.startswith(":") and not {":", "/"} & {*rest[1:]}  # llama2:7b
+    if not prefix or is_tag or prefix in known:
         return None
-    matches = get_close_matches(prefix, known, n=1, cutoff=_MIN_SIMILARITY)
-    return matches[0] + rest if matches else None
+    close = get_close_matches(prefix, known, n=1, cutoff=_MIN_SIMILARITY)
+    return close[0] + rest if close else None
 
 
 def _not_configured(provider: str) -> str:
+    """Routing's text for a provider that is not configured, to stand inside a line."""
     text = not_configured(provider)
     return text[0].lower() + text[1:]
 
 
-def _pattern_warnings(settings: Settings, known: Collection[str]) -> Iterator[str]:
+def _model_warnings(settings: Settings, known: Collection[str]) -> Iterator[str]:
+    """Model patterns whose prefix looks like a provider's name, misspelt."""
     patterns = [(f"models.{name}", name) for name in settings.models]
     patterns += [(f"prices.{name}", name) for name in settings.prices]
     patterns += [(f"limits.{n}.model", rule.model) for n, rule in enumerate(settings.limits) if rule.model]
     patterns += [(f"keys.{name}.models", each) for name, key in settings.keys.items() for each in key.models]
-    for path, pattern in patterns:
-        if correction := _correct_provider(pattern, known):
-            yield f"{path}: {pattern!r} names no provider; did you mean {correction!r}?"
+    for place, pattern in patterns:
+        if corrected := _corrected(pattern, known):
+            yield f"{place}: {pattern!r} names no provider; did you mean {corrected!r}?"
 
 
-def _key_and_team_warnings(settings: Settings, policies: Policies) -> Iterator[str]:
-    """Find keys and teams that are neither in the store nor among ALLOWED_API_KEYS."""
-    key_names = {key.name for key in policies.keys}
-    ids = configured_ids(settings.api_keys)
-    key_ids = {key.id for key in policies.keys} | {*ids, *ids.values()}
-    key_ids |= {f"ALLOWED_API_KEYS #{number}" for number in range(1, len(ids) + 1)}
-    team_names = {team.name for team in policies.teams}
-    team_ids = {team.id for team in policies.teams}
+def _key_and_team_warnings(settings: Settings, stored: Policies) -> Iterator[str]:
+    """Keys and teams that are neither in the store nor in ALLOWED_API_KEYS."""
+    key_names = {key.name for key in stored.keys}
+    configured = configured_ids(settings.api_keys)
+    key_ids = {key.id for key in stored.keys} | {*configured, *configured.values()}
+    key_ids |= {f"ALLOWED_API_KEYS #{number}" for number in range(1, len(configured) + 1)}
+    team_names = {team.name for team in stored.teams}
+    team_ids = {team.id for team in stored.teams}
     rules: list[tuple[str, LimitRule | BudgetRule]] = []
     rules += ((f"limits.{n}", limit) for n, limit in enumerate(settings.limits))
     rules += ((f"budgets.{n}", budget) for n, budget in enumerate(settings.budgets))
     references = [(f"keys.{name}", "key", name) for name in settings.keys]
-    for path, rule in rules:
-        references += [(path, kind, name) for kind, name in (("key", rule.key), ("team", rule.team)) if name]
-    for path, kind, name in references:
-        names, other_ids = (key_names, key_ids) if kind == "key" else (team_names, team_ids)
-        if name not in (*names, *other_ids) and not (name == "*" and path != f"keys.{name}"):
-            yield f"{path}: there is no {kind} {name!r}; {_hint(name, names, kind)}"
+    for place, rule in rules:
+        references += [(place, kind, name) for kind, name in (("key", rule.key), ("team", rule.team)) if name]
+    for place, kind, name in references:
+        names, ids = (key_names, key_ids) if kind == "key" else (team_names, team_ids)
+        if name not in (*names, *ids) and not (name == "*" and place != f"keys.{name}"):
+            yield f"{place}: there is no {kind} {name!r}; {_hint(name, names, kind)}"
 
 
 def _hint(name: str, known: Collection[str], kind: str) -> str:
+    """What to do about the name of a key or team (``kind``) that does not exist."""
     if not known:
         return f"`trunkline {kind}s create` makes one"
     hint = suggest(name, known, "there are")
-    is_short = hint.startswith("did") or len(known) <= _MAX_LISTED_NAMES
-    return hint if is_short else f"see `trunkline {kind}s list`"
+    return (
+        hint if hint.startswith("did") or len(known) <= _MAX_LISTED_NAMES else f"see `trunkline {kind}s list`"
+    )
 
 
-def _providers_of_keys_and_budgets(settings: Settings) -> Iterator[tuple[str, str]]:
+def _provider_references(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Each place in the settings that names a provider, and the name."""
     for name, key in settings.keys.items():
         yield from ((f"keys.{name}.providers", provider) for provider in key.providers)
     for number, budget in enumerate(settings.budgets):

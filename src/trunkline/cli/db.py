@@ -1,10 +1,10 @@
-"""``trunkline db``: upgrades the database, and prints its state."""
+"""``trunkline db``: it upgrades and describes the database."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trunkline.cli.common import print_note, read_settings
+from trunkline.cli.common import print_notice, read_settings
 from trunkline.cli.tables import show_json, show_rows
 from trunkline.errors import redact
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def upgrade(config: Path | None) -> None:
-    """Bring the tables up to date."""
+    """Upgrade the database to the latest schema."""
     from trunkline.ledger import migrate
     from trunkline.ledger.store import Store
 
@@ -21,13 +21,13 @@ def upgrade(config: Path | None) -> None:
     with Store(settings.database_url.get_secret_value(), migrate=False) as store:
         before = migrate.upgrade(store.engine)
     if before == migrate.HEAD:
-        print_note(f"the database is up to date ({migrate.HEAD})")
+        print_notice(f"the database is up to date ({migrate.HEAD})")
     else:
-        print_note(f"the database went from {before or 'nothing'} to {migrate.HEAD}")
+        print_notice(f"the database went from {before or 'nothing'} to {migrate.HEAD}")
 
 
 def status(config: Path | None, *, as_json: bool) -> None:
-    """Print where the database is, and how many rows its tables have."""
+    """Print the database's address, the version of its tables and how many rows they have."""
     from sqlalchemy import func, select
 
     from trunkline.ledger import migrate, tables
@@ -36,9 +36,9 @@ def status(config: Path | None, *, as_json: bool) -> None:
     settings, _ = read_settings(config)
     url = settings.database_url.get_secret_value()
     with Store(url, migrate=False) as store, store.begin() as connection:
-        revision = migrate.current_revision(connection)
-        facts: dict[str, str | int] = {"database": redact(url), "tables": revision or "none"}
-        if revision == migrate.HEAD:
+        version = migrate.current(connection)
+        facts: dict[str, str | int] = {"database": redact(url), "tables": version or "none"}
+        if version == migrate.HEAD:
             for table in (tables.keys, tables.teams, tables.limits, tables.budgets, tables.usage):
                 count = connection.execute(select(func.count()).select_from(table)).scalar_one()
                 facts[table.name] = count
@@ -46,5 +46,5 @@ def status(config: Path | None, *, as_json: bool) -> None:
         show_json(facts)
     else:
         show_rows(("what", "value"), ((name, str(value)) for name, value in facts.items()))
-    if revision != migrate.HEAD:
-        print_note(f"`trunkline db upgrade` brings its tables to {migrate.HEAD}; `serve` does so by itself")
+    if version != migrate.HEAD:
+        print_notice(f"`trunkline db upgrade` brings its tables to {migrate.HEAD}; `serve` does so by itself")

@@ -1,11 +1,11 @@
-"""``trunkline models``: asks the providers for their models, and lists them as a client would see them."""
+"""``trunkline models``: it asks the providers for their models and lists them as a client would see them."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from trunkline.cli.common import print_note, read_settings
+from trunkline.cli.common import print_notice, read_settings
 from trunkline.cli.tables import show_json, show_rows
 from trunkline.observe.setup import configure_logging
 from trunkline.settings import Exposure, SettingsError, resolve_providers
@@ -20,34 +20,40 @@ _COLUMNS = ("provider", "model", "context", "capabilities")
 
 
 def show(config: Path | None, *, provider: str | None, as_json: bool) -> int:
-    """Print the models as a table, tab-separated, or as JSON.
+    """Print the models.
+
+    Args:
+        config: the configuration file.
+        provider: the name of the only provider to ask; None asks all.
+        as_json: print JSON instead of a table.
 
     Returns:
         The exit code: 1 if a provider did not answer.
+
+    Raises:
+        SettingsError: there is no such provider, or the settings are invalid.
     """
     settings, _ = read_settings(config)
     known = resolve_providers(settings)
     if provider is not None and provider not in known:
         raise SettingsError(f"there is no provider {provider!r}; {suggest(provider, known, 'there are')}")
-    configure_logging("ERROR", "console")  # failures are reported below, in one line each
-    models, failed = asyncio.run(_fetch_models(settings, provider))
+    configure_logging("ERROR", "console")  # failures are printed below, one line each
+    models, unavailable = asyncio.run(_list_models(settings, provider))
     if as_json:
         show_json(models)
     else:
         show_rows(_COLUMNS, [_row(model) for model in models], fold=("capabilities",), keep=2)
-    for name in failed:
-        print_note(f"provider {name!r} did not say which models it has; `trunkline check` shows its address")
-    return 1 if failed else 0
+    for name in unavailable:
+        print_notice(
+            f"provider {name!r} did not say which models it has; `trunkline check` shows its address"
+        )
+    return 1 if unavailable else 0
 
 
-async def _fetch_models(settings: Settings, only: str | None) -> tuple[list[dict[str, Any]], list[str]]:
-    """Ask the providers, or only one of them, for their models.
-
-    Returns:
-        OpenAI's model objects, as the gateway would list them, and the providers that did not answer.
-    """
+async def _list_models(settings: Settings, only: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The models as OpenAI's model objects, and the names of the providers that did not answer."""
     from trunkline.server.app.gateway import Gateway
-    from trunkline.server.endpoints.pages import model_object
+    from trunkline.server.endpoints.models import model_object
 
     gateway = Gateway(settings, Exposure("127.0.0.1", (), auth_required=True, open_network=False))
     try:
@@ -66,5 +72,5 @@ async def _fetch_models(settings: Settings, only: str | None) -> tuple[list[dict
 
 
 def _row(model: dict[str, Any]) -> tuple[str, ...]:
-    context_length, capabilities = model.get("context_length"), model.get("capabilities", ())
-    return model["provider"], model["id"], str(context_length or ""), " ".join(capabilities)
+    length, capabilities = model.get("context_length"), model.get("capabilities", ())
+    return model["provider"], model["id"], str(length or ""), " ".join(capabilities)

@@ -1,4 +1,4 @@
-"""The options and arguments that several commands share, with their help texts."""
+"""Options and arguments that several commands have, each with one help text."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ Budgets = Annotated[
         "--budget", help="Hard budget: 10/month, 2.5/day, 500000tokens/week, 100/total; may be repeated."
     ),
 ]
-AllRules = Annotated[bool, typer.Option("--all", help="Show those of revoked keys and removed teams too.")]
+ShowAllRules = Annotated[
+    bool, typer.Option("--all", help="Show those of revoked keys and removed teams too.")
+]
 KeyReference = Annotated[str, typer.Argument(metavar="KEY", help="The key's id, name or prefix.")]
 LimitSubject = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""``trunkline serve --reload``: runs the gateway in a child process, and restarts it when a file changes."""
+"""``trunkline serve --reload``: it runs the gateway in a child process, and restarts it when files change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trunkline.cli.common import print_note
+from trunkline.cli.common import print_notice
 from trunkline.settings.load import DEFAULT_CONFIG_FILE, DEFAULT_ENV_FILE
 
 if TYPE_CHECKING:
@@ -19,7 +19,10 @@ _POLL_INTERVAL_S = 0.5
 
 
 def serve_with_reload(config: Path | None) -> int:
-    """Run this command line without ``--reload``, and restart it on changes, until a signal ends it.
+    """Run this command line without ``--reload``, and restart it on changes until a signal ends it.
+
+    Args:
+        config: the configuration file to watch; None watches the default one.
 
     Returns:
         The exit code.
@@ -31,26 +34,28 @@ def serve_with_reload(config: Path | None) -> int:
 
 
 def supervise(command: list[str], folders: list[Path], files: list[Path]) -> int:
-    """Run a command, and restart it after each change of a file. A command that failed is restarted too.
+    """Run ``command`` as a child process, and restart it after each change of a watched file.
+
+    If the child ends by itself, it is started again after the next change.
 
     Args:
-        command: The command.
-        folders: The folders whose ``*.py`` files are watched.
-        files: Other files that are watched.
+        command: the words of the command.
+        folders: all ``*.py`` files below these are watched.
+        files: these are watched, too. They may be missing.
 
     Returns:
         The exit code: 0 after SIGTERM, 130 after SIGINT.
     """
-    signal.signal(signal.SIGTERM, _raise_system_exit)
-    last_seen = _modification_times(folders, files)
+    signal.signal(signal.SIGTERM, _raise_exit)
+    times = _modification_times(folders, files)
     child = subprocess.Popen(command)
     try:
         while True:
             time.sleep(_POLL_INTERVAL_S)
-            current = _modification_times(folders, files)
-            if current != last_seen:
-                last_seen = current
-                print_note("a file changed; starting again")
+            latest = _modification_times(folders, files)
+            if latest != times:
+                times = latest
+                print_notice("a file changed; starting again")
                 _terminate(child)
                 child = subprocess.Popen(command)
     except KeyboardInterrupt:
@@ -62,14 +67,16 @@ def supervise(command: list[str], folders: list[Path], files: list[Path]) -> int
 
 
 def _modification_times(folders: list[Path], files: list[Path]) -> dict[Path, int]:
+    """When each watched file was last written, in nanoseconds of Unix time."""
     watched = [path for folder in folders for path in folder.rglob("*.py")] + files
     return {path: path.stat().st_mtime_ns for path in watched if path.exists()}
 
 
 def _terminate(child: subprocess.Popen[bytes]) -> None:
+    """End the child and wait for its end."""
     child.terminate()
     child.wait()
 
 
-def _raise_system_exit(_number: int, _frame: FrameType | None) -> None:
+def _raise_exit(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)

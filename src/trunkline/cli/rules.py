@@ -1,4 +1,4 @@
-"""``trunkline limits`` and ``trunkline budgets``."""
+"""``trunkline limits`` and ``budgets``: they set, list and remove these rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from trunkline.cli.common import open_store, print_note, read_settings, warn_of_unknown_providers
+from trunkline.cli.common import open_store, print_notice, read_settings, warn_of_unknown_providers
 from trunkline.cli.tables import show_json, show_rows
 from trunkline.ledger.locate import StoreError
 
@@ -18,43 +18,55 @@ if TYPE_CHECKING:
 
     from trunkline.ledger.keys import KeyStore
     from trunkline.ledger.policies import StoredBudget, StoredLimit
-    from trunkline.ledger.rules import RuleKind
+    from trunkline.ledger.rules import Sort
     from trunkline.ledger.store import Store
 
 BudgetAmount: TypeAlias = tuple[str, int, str]
-"""The unit of a budget, its amount (tokens or millionths of a US dollar) and its period."""
+"""A budget's unit (``usd`` or ``tokens``), amount (millionths of a dollar, or tokens) and period."""
 
 Rule = TypeVar("Rule", "StoredLimit", "StoredBudget")
-_BUDGET = re.compile(r"(?P<amount>\$?[0-9]+(?:\.[0-9]+)?|[0-9]+ *tokens)/(?P<per>day|week|month|total)")
+_BUDGET = re.compile(r"(?P<quantity>\$?[0-9]+(?:\.[0-9]+)?|[0-9]+ *tokens)/(?P<per>day|week|month|total)")
 
 
 def parse_budget(text: str) -> BudgetAmount:
-    """Parse a budget such as ``10/month`` or ``5000tokens/day``.
+    """Parse a budget such as ``10/month`` (dollars) or ``5000tokens/day``.
+
+    Args:
+        text: the budget as a user writes it.
 
     Raises:
-        StoreError: The text is not a budget.
+        StoreError: the text is not a budget, or the amount is zero.
     """
     from trunkline.ledger.policies import MICROS
 
     match = _BUDGET.fullmatch(text.strip().lower())
     if match is None:
         raise StoreError(
-            f"{text!r} is no budget; write 10/month, 2.5/day, 500000tokens/week or 100/total", "invalid"
+            f"{text!r} is no budget; write 10/month, 2.5/day, 500000tokens/week or 100/total", "wrong"
         )
-    written = match["amount"]
-    if written.endswith("tokens"):
-        unit, amount = "tokens", int(written.removesuffix("tokens"))
+    quantity = match["quantity"]
+    if quantity.endswith("tokens"):
+        amount = int(quantity.removesuffix("tokens"))
+        unit = "tokens"
     else:
-        unit, amount = "usd", round(float(written.lstrip("$")) * MICROS)
+        amount, unit = round(float(quantity.lstrip("$")) * MICROS), "usd"
     if amount < 1:
-        raise StoreError(f"{text!r} is a budget of nothing", "invalid")
+        raise StoreError(f"{text!r} is a budget of nothing", "wrong")
     return unit, amount, match["per"]
 
 
 def set_rules(
     store: Store, scope: str, subject: str, amounts: dict[str, int | None], budgets: Sequence[BudgetAmount]
 ) -> None:
-    """Set the limit and the budgets of a new key or team."""
+    """Set the limit and the budgets of a key or team that was just created.
+
+    Args:
+        store: the store.
+        scope: ``key`` or ``team``.
+        subject: the id of the key or team.
+        amounts: the fields of the limit. If all are None, no limit is set.
+        budgets: the budgets.
+    """
     from trunkline.ledger.rules import RuleStore
 
     rules = RuleStore(store)
@@ -65,47 +77,73 @@ def set_rules(
 
 
 def set_limit(config: Path | None, subject: str, amounts: dict[str, int | None]) -> None:
-    """Set a limit."""
+    """Set the limit of a subject, in place of an earlier one.
+
+    Args:
+        config: the configuration file.
+        subject: what it limits, such as ``key:laptop`` or ``all``.
+        amounts: the fields of the limit.
+
+    Raises:
+        StoreError: there is no such subject, or the limit has no amounts.
+    """
     from trunkline.ledger.rules import RuleStore
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        scope, subject_id = _resolve_subject(keys, subject, ("key", "team", "model"))
+        scope, subject_id = _parse_subject(keys, subject, ("key", "team", "model"))
         limit = RuleStore(keys.store).set_limit(scope, subject_id, **amounts)
-    print_note(f"set the limit {limit.id} of {subject}")
+    print_notice(f"set the limit {limit.id} of {subject}")
 
 
 def set_budget(
     config: Path | None, subject: str, amount: str, *, hard: bool, warn_at: float, webhook: str | None
 ) -> None:
-    """Set a budget."""
+    """Set a budget of a subject, in place of an earlier one with the same unit and period.
+
+    Args:
+        config: the configuration file.
+        subject: what it bounds, such as ``team:research`` or ``all``.
+        amount: the budget as text, such as ``10/month``.
+        hard: refuse requests beyond the budget; False only warns.
+        warn_at: the share of the budget (0 to 1) at which a warning is sent.
+        webhook: the URL that warnings are posted to.
+
+    Raises:
+        StoreError: there is no such subject, or the amount or the webhook is invalid.
+    """
     from trunkline.ledger.rules import RuleStore
 
     if webhook is not None and not webhook.startswith(("http://", "https://")):
-        raise StoreError("a webhook is an http:// or https:// address", "invalid")
+        raise StoreError("a webhook is an http:// or https:// address", "wrong")
     settings, _ = read_settings(config)
-    unit, number, per = parse_budget(amount)
+    unit, quantity, period = parse_budget(amount)
     with open_store(settings) as keys:
-        scope, subject_id = _resolve_subject(keys, subject, ("key", "team", "provider"))
+        scope, subject_id = _parse_subject(keys, subject, ("key", "team", "provider"))
         budget = RuleStore(keys.store).set_budget(
-            scope, subject_id, unit, number, per, hard=hard, warn_at=warn_at, webhook=webhook
+            scope, subject_id, unit, quantity, period, hard=hard, warn_at=warn_at, webhook=webhook
         )
     warn_of_unknown_providers(settings, [subject_id] if scope == "provider" else None)
-    print_note(f"set the budget {budget.id} of {subject}")
+    print_notice(f"set the budget {budget.id} of {subject}")
 
 
-def show_limits(config: Path | None, *, every: bool, as_json: bool) -> None:
-    """Print the limits of active keys and teams; with ``every`` also those of revoked keys and removed
-    teams."""
+def show_limits(config: Path | None, *, show_all: bool, as_json: bool) -> None:
+    """Print the limits in the store.
+
+    Args:
+        config: the configuration file.
+        show_all: print the limits of revoked keys and removed teams, too.
+        as_json: print JSON instead of a table.
+    """
     from trunkline.ledger.rules import RuleStore
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        subjects = _read_subjects(keys)
-        rules = _select_rules(RuleStore(keys.store).limits(), subjects, every=every)
-    listed = [msgspec.structs.asdict(rule) | {"state": state} for rule, state in rules]
+        subjects = _load_subjects(keys)
+        rules = _select(RuleStore(keys.store).limits(), subjects, show_all=show_all)
+    rows = [msgspec.structs.asdict(rule) | {"state": state} for rule, state in rules]
     if as_json:
-        show_json(listed)
+        show_json(rows)
         return
     amounts = (
         "requests_per_minute",
@@ -118,11 +156,11 @@ def show_limits(config: Path | None, *, every: bool, as_json: bool) -> None:
         ("subject", "id", "rpm", "rpd", "tpm", "tpd", "concurrent"),
         [
             (
-                _subject_name(each, subjects),
+                _subject_text(each, subjects),
                 each["id"],
-                *("" if each[amount] is None else str(each[amount]) for amount in amounts),
+                *("" if each[a] is None else str(each[a]) for a in amounts),
             )
-            for each in listed
+            for each in rows
         ],
         fold=("subject",),
         keep=2,
@@ -130,44 +168,48 @@ def show_limits(config: Path | None, *, every: bool, as_json: bool) -> None:
     )
 
 
-def show_budgets(config: Path | None, *, every: bool, as_json: bool) -> None:
-    """Print the budgets of active keys and teams, and how much of them is spent according to the ledger.
+def show_budgets(config: Path | None, *, show_all: bool, as_json: bool) -> None:
+    """Print the budgets in the store, and what is spent of them according to the ledger.
 
-    With ``every`` also print those of revoked keys and removed teams.
+    Args:
+        config: the configuration file.
+        show_all: print the budgets of revoked keys and removed teams, too.
+        as_json: print JSON instead of a table.
     """
     from trunkline.ledger.policies import MICROS
     from trunkline.ledger.rules import RuleStore
-    from trunkline.ledger.usage import period_start, read_spending
+    from trunkline.ledger.usage import period_start, spent
 
     settings, _ = read_settings(config)
-    listed: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     with open_store(settings) as keys:
-        subjects = _read_subjects(keys)
-        for each, state in _select_rules(RuleStore(keys.store).budgets(), subjects, every=every):
+        subjects = _load_subjects(keys)
+        for each, state in _select(RuleStore(keys.store).budgets(), subjects, show_all=show_all):
             unit = MICROS if each.unit == "usd" else 1
-            spent = None
+            used = None  # a budget of each subject by itself has no sum
             if each.subject != "*":
-                since = period_start(each.per, time.time())
-                micros, tokens = read_spending(keys.store, each.scope, each.subject, since)
-                spent = (micros if each.unit == "usd" else tokens) / unit
-            fields = msgspec.structs.asdict(each) | {"amount": each.amount / unit, "spent": spent}
+                micros, tokens = spent(
+                    keys.store, each.scope, each.subject, period_start(each.per, time.time())
+                )
+                used = (micros if each.unit == "usd" else tokens) / unit
+            fields = msgspec.structs.asdict(each) | {"amount": each.amount / unit, "spent": used}
             fields |= {"webhook": each.webhook is not None, "state": state}
-            listed.append(fields)
+            rows.append(fields)
     if as_json:
-        show_json(listed)
+        show_json(rows)
         return
     show_rows(
         ("subject", "id", "amount", "spent", "per", "kind"),
         [
             (
-                _subject_name(each, subjects),
+                _subject_text(each, subjects),
                 each["id"],
                 _format_amount(each["amount"], each["unit"]),
                 "" if each["spent"] is None else _format_amount(each["spent"], each["unit"]),
                 each["per"],
                 "hard" if each["hard"] else "soft",
             )
-            for each in listed
+            for each in rows
         ],
         fold=("subject",),
         keep=2,
@@ -175,25 +217,41 @@ def show_budgets(config: Path | None, *, every: bool, as_json: bool) -> None:
     )
 
 
-def remove(config: Path | None, kind: RuleKind, rule_id: str) -> None:
-    """Remove a limit or budget."""
+def remove(config: Path | None, kind: Sort, rule_id: str) -> None:
+    """Remove a limit or budget.
+
+    Raises:
+        StoreError: there is none with this id.
+    """
     from trunkline.ledger.rules import RuleStore
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
         RuleStore(keys.store).remove(kind, rule_id)
-    print_note(f"removed the {kind} {rule_id}")
+    print_notice(f"removed the {kind} {rule_id}")
 
 
-def _resolve_subject(keys: KeyStore, text: str, scopes: Sequence[str]) -> tuple[str, str]:
-    """Return the scope and the id of ``key:laptop``, ``team:*``, ``model:openai/*`` or ``all``."""
+def _parse_subject(keys: KeyStore, text: str, scopes: Sequence[str]) -> tuple[str, str]:
+    """Parse the subject of a rule: ``key:laptop``, ``team:*``, ``model:openai/*``, ``all``.
+
+    Args:
+        keys: the store, which has the ids of keys and teams.
+        text: the subject as a user writes it.
+        scopes: the scopes that the rule may have.
+
+    Returns:
+        The scope, and the subject's id, name or pattern.
+
+    Raises:
+        StoreError: the text is not a subject, or there is no such key or team.
+    """
     from trunkline.ledger.teams import TeamStore
 
     if text == "all":
         return "all", ""
-    scope, _, name = text.partition(":")
-    if not name or scope not in scopes:
-        raise StoreError(f"{text!r} is no subject; write {':…, '.join(scopes)}:… or all", "invalid")
+    scope, colon, name = text.partition(":")
+    if not colon or not name or scope not in scopes:
+        raise StoreError(f"{text!r} is no subject; write {':…, '.join(scopes)}:… or all", "wrong")
     if name == "*" or scope in ("model", "provider"):
         return scope, name
     return scope, keys.find(name).id if scope == "key" else TeamStore(keys.store).find(name).id
@@ -205,10 +263,10 @@ class _Subjects(NamedTuple):
     names: dict[str, str]
     """The names of all keys, including revoked ones, and of all teams, by id."""
     active: set[str]
-    """The ids of active keys and of teams."""
+    """The ids of the keys that are not revoked, and of all teams."""
 
 
-def _read_subjects(keys: KeyStore) -> _Subjects:
+def _load_subjects(keys: KeyStore) -> _Subjects:
     from trunkline.ledger.teams import TeamStore
 
     records = keys.list()
@@ -217,26 +275,29 @@ def _read_subjects(keys: KeyStore) -> _Subjects:
     return _Subjects(teams | {record.id: record.name for record in records}, active | teams.keys())
 
 
-def _select_rules(rules: Iterable[Rule], subjects: _Subjects, *, every: bool) -> list[tuple[Rule, str]]:
-    """Return the rules to list, each with its state, and print a note of how many are left out."""
-    with_states = [(rule, _state(rule, subjects)) for rule in rules]
-    listed = [(rule, state) for rule, state in with_states if every or state == "active"]
-    if omitted := len(with_states) - len(listed):
-        print_note(f"{omitted} of revoked keys or removed teams left out; --all shows them too")
-    return listed
+def _select(rules: Iterable[Rule], subjects: _Subjects, *, show_all: bool) -> list[tuple[Rule, str]]:
+    """The rules to show, each with its state. It prints how many are left out."""
+    with_state = [(rule, _state(rule, subjects)) for rule in rules]
+    shown = [(rule, state) for rule, state in with_state if show_all or state == "active"]
+    omitted = len(with_state) - len(shown)
+    if omitted:
+        print_notice(f"{omitted} of revoked keys or removed teams left out; --all shows them too")
+    return shown
 
 
 def _state(rule: StoredLimit | StoredBudget, subjects: _Subjects) -> str:
+    """Whether the key or team of a rule is active, revoked or removed."""
     if rule.scope not in ("key", "team") or rule.subject == "*" or rule.subject in subjects.active:
         return "active"
     return "revoked" if rule.scope == "key" else "removed"
 
 
-def _subject_name(rule: dict[str, Any], subjects: _Subjects) -> str:
+def _subject_text(rule: dict[str, Any], subjects: _Subjects) -> str:
+    """A rule's subject with names instead of ids."""
     if rule["scope"] == "all":
         return "all"
-    suffix = "" if rule["state"] == "active" else f" ({rule['state']})"
-    return f"{rule['scope']}:{subjects.names.get(rule['subject'], rule['subject'])}{suffix}"
+    state = "" if rule["state"] == "active" else f" ({rule['state']})"
+    return f"{rule['scope']}:{subjects.names.get(rule['subject'], rule['subject'])}{state}"
 
 
 def _format_amount(amount: float, unit: str) -> str:

@@ -1,4 +1,7 @@
-"""The commands that work on the store: keys, teams, limits, budgets, usage, db. ``app`` has the others."""
+"""The commands that work on the store: keys, teams, limits, budgets, usage, db.
+
+The implementation of a command is imported when it is called. The docstrings of the commands are help texts.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from typing import Annotated
 import typer
 
 from trunkline.cli.options import (
-    AllRules,
     Budgets,
     BudgetSubject,
     Concurrent,
@@ -25,6 +27,7 @@ from trunkline.cli.options import (
     Rpd,
     Rpm,
     RuleId,
+    ShowAllRules,
     Tags,
     TeamName,
     Tpd,
@@ -32,23 +35,24 @@ from trunkline.cli.options import (
 )
 
 
-def _make_app(help_text: str) -> typer.Typer:
-    app = typer.Typer(help=help_text, rich_markup_mode=None)
+def _group(help_text: str) -> typer.Typer:
+    """A group of commands that prints its help if no command is named."""
+    group = typer.Typer(help=help_text, rich_markup_mode=None)
 
-    @app.callback(invoke_without_command=True)
+    @group.callback(invoke_without_command=True)
     def _help(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
             typer.echo(context.get_help())
 
-    return app
+    return group
 
 
-keys_app = _make_app("Make, list, change, rotate and revoke keys.")
-teams_app = _make_app("Make, list and remove teams.")
-limits_app = _make_app("Set, list and remove limits.")
-budgets_app = _make_app("Set, list and remove budgets.")
-usage_app = _make_app("See what was used, and export it.")
-db_app = _make_app("Look after the database.")
+keys_app = _group("Make, list, change, rotate and revoke keys.")
+teams_app = _group("Make, list and remove teams.")
+limits_app = _group("Set, list and remove limits.")
+budgets_app = _group("Set, list and remove budgets.")
+usage_app = _group("See what was used, and export it.")
+db_app = _group("Look after the database.")
 STORE_APPS = {
     "keys": keys_app,
     "teams": teams_app,
@@ -103,12 +107,13 @@ def _create(
         local_only=local_only,
         priority=priority,
     )
-    create(config, name, role, fields, _amounts(rpm, rpd, tpm, tpd, concurrent), budget or [])
+    amounts = _amounts(rpm, rpd, tpm, tpd, concurrent)
+    create(config, name, role, fields, amounts=amounts, budgets=budget or [])
 
 
 @keys_app.command("list")
 def _list(
-    every: Annotated[bool, typer.Option("--all", help="Show revoked keys too.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Show revoked keys too.")] = False,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -121,12 +126,12 @@ def _list(
     """
     from trunkline.cli.keys import show
 
-    show(config, every=every, as_json=as_json)
+    show(config, show_all=show_all, as_json=as_json)
 
 
 @keys_app.command("change")
 def _change(
-    reference: KeyReference,
+    key: KeyReference,
     name: Annotated[str | None, typer.Option(help="Another name.")] = None,
     role: Role = None,
     owner: Owner = None,
@@ -139,7 +144,7 @@ def _change(
     priority: Priority = None,
     config: Config = None,
 ) -> None:
-    """Change fields of a key; the others stay. Limits and budgets have commands of their own.
+    """Change what is said of a key; what is not given stays. Limits and budgets have commands of their own.
 
     \b
     Examples:
@@ -160,12 +165,12 @@ def _change(
         priority=priority,
     )
     fields |= {name: value for name, value in {"name": name, "role": role}.items() if value is not None}
-    change(config, reference, fields)
+    change(config, key, fields)
 
 
 @keys_app.command("rotate")
 def _rotate(
-    reference: KeyReference,
+    key: KeyReference,
     grace: Annotated[str, typer.Option(help="How long the old text still works: 24h, 7d, 0m.")] = "24h",
     config: Config = None,
 ) -> None:
@@ -177,11 +182,11 @@ def _rotate(
     """
     from trunkline.cli.keys import rotate
 
-    rotate(config, reference, grace)
+    rotate(config, key, grace)
 
 
 @keys_app.command("revoke")
-def _revoke(reference: KeyReference, config: Config = None) -> None:
+def _revoke(key: KeyReference, config: Config = None) -> None:
     """Revoke a key. A running gateway refuses it within 2 seconds.
 
     \b
@@ -190,7 +195,7 @@ def _revoke(reference: KeyReference, config: Config = None) -> None:
     """
     from trunkline.cli.keys import revoke
 
-    revoke(config, reference)
+    revoke(config, key)
 
 
 @teams_app.command("create")
@@ -218,7 +223,8 @@ def _create_team(
     from trunkline.cli.teams import create
 
     fields = _fields(models=model, providers=provider, local_only=local_only)
-    create(config, name, fields, _amounts(rpm, rpd, tpm, tpd, concurrent), budget or [])
+    amounts = _amounts(rpm, rpd, tpm, tpd, concurrent)
+    create(config, name, fields, amounts=amounts, budgets=budget or [])
 
 
 @teams_app.command("list")
@@ -236,7 +242,7 @@ def _list_teams(as_json: Json = False, config: Config = None) -> None:
 
 @teams_app.command("remove")
 def _remove_team(
-    reference: Annotated[str, typer.Argument(metavar="TEAM", help="The team's name or id.")],
+    team: Annotated[str, typer.Argument(metavar="TEAM", help="The team's name or id.")],
     config: Config = None,
 ) -> None:
     """Remove a team that no key is in, with its limits and budgets.
@@ -247,7 +253,7 @@ def _remove_team(
     """
     from trunkline.cli.teams import remove
 
-    remove(config, reference)
+    remove(config, team)
 
 
 @limits_app.command("set")
@@ -273,7 +279,7 @@ def _set_limit(
 
 
 @limits_app.command("list")
-def _list_limits(every: AllRules = False, as_json: Json = False, config: Config = None) -> None:
+def _list_limits(show_all: ShowAllRules = False, as_json: Json = False, config: Config = None) -> None:
     """List the limits in the store; trunkline.yaml may hold more.
 
     \b
@@ -283,7 +289,7 @@ def _list_limits(every: AllRules = False, as_json: Json = False, config: Config 
     """
     from trunkline.cli.rules import show_limits
 
-    show_limits(config, every=every, as_json=as_json)
+    show_limits(config, show_all=show_all, as_json=as_json)
 
 
 @limits_app.command("remove")
@@ -325,7 +331,7 @@ def _set_budget(
 
 
 @budgets_app.command("list")
-def _list_budgets(every: AllRules = False, as_json: Json = False, config: Config = None) -> None:
+def _list_budgets(show_all: ShowAllRules = False, as_json: Json = False, config: Config = None) -> None:
     """List the budgets in the store and what is spent of them; trunkline.yaml may hold more.
 
     \b
@@ -335,7 +341,7 @@ def _list_budgets(every: AllRules = False, as_json: Json = False, config: Config
     """
     from trunkline.cli.rules import show_budgets
 
-    show_budgets(config, every=every, as_json=as_json)
+    show_budgets(config, show_all=show_all, as_json=as_json)
 
 
 @budgets_app.command("remove")
@@ -442,8 +448,8 @@ def _fields(
     local_only: bool | None = None,
     priority: str | None = None,
 ) -> dict[str, object]:
-    """Return the fields of a key or a team that were given as options."""
-    fields = {
+    """The fields of a key or team that the options set, without those that were not given."""
+    options = {
         "owner": owner,
         "team": team,
         "tags": None if not tags else tuple(tags),
@@ -453,12 +459,13 @@ def _fields(
         "local_only": local_only,
         "priority": priority,
     }
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _amounts(
     rpm: int | None, rpd: int | None, tpm: int | None, tpd: int | None, concurrent: int | None
 ) -> dict[str, int | None]:
+    """The options of a limit under the names of the limit's fields."""
     return {
         "requests_per_minute": rpm,
         "requests_per_day": rpd,

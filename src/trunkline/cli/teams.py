@@ -1,10 +1,10 @@
-"""``trunkline teams``: creates, lists and removes teams."""
+"""``trunkline teams``: it creates, lists and removes teams."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trunkline.cli.common import open_store, print_note, read_settings, warn_of_unknown_providers
+from trunkline.cli.common import open_store, print_notice, read_settings, warn_of_unknown_providers
 from trunkline.cli.rules import parse_budget, set_rules
 from trunkline.cli.tables import show_json, show_rows
 
@@ -17,23 +17,34 @@ def create(
     config: Path | None,
     name: str,
     fields: dict[str, Any],
+    *,
     amounts: dict[str, int | None],
     budgets: Sequence[str],
 ) -> None:
-    """Create a team with its limits and budgets."""
+    """Create a team with its limit and budgets.
+
+    Args:
+        config: the configuration file.
+        name: the team's name.
+        fields: the team's other fields.
+        amounts: the fields of its limit.
+        budgets: its budgets as text, such as ``10/month``.
+    """
     from trunkline.ledger.teams import TeamStore
 
     settings, _ = read_settings(config)
-    amounts_of_budgets = [parse_budget(budget) for budget in budgets]  # fails before the team is created
+    parsed_budgets = [
+        parse_budget(budget) for budget in budgets
+    ]  # before the team is created, for its errors
     warn_of_unknown_providers(settings, fields.get("providers"))
     with open_store(settings) as keys:
         team = TeamStore(keys.store).create(name, **fields)
-        set_rules(keys.store, "team", team.id, amounts, amounts_of_budgets)
-    print_note(f"made the team {team.name!r} ({team.id})")
+        set_rules(keys.store, "team", team.id, amounts, parsed_budgets)
+    print_notice(f"made the team {team.name!r} ({team.id})")
 
 
 def show(config: Path | None, *, as_json: bool) -> None:
-    """Print the teams, and how many active keys each has."""
+    """Print the teams and how many active keys each has."""
     from trunkline.ledger.teams import TeamStore
 
     settings, _ = read_settings(config)
@@ -60,11 +71,11 @@ def show(config: Path | None, *, as_json: bool) -> None:
     )
 
 
-def remove(config: Path | None, reference: str) -> None:
+def remove(config: Path | None, name_or_id: str) -> None:
     """Remove a team."""
     from trunkline.ledger.teams import TeamStore
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        team = TeamStore(keys.store).remove(reference)
-    print_note(f"removed the team {team.name!r}")
+        team = TeamStore(keys.store).remove(name_or_id)
+    print_notice(f"removed the team {team.name!r}")

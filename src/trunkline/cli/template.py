@@ -1,5 +1,4 @@
-"""The configuration file that ``trunkline init`` writes. It has only comments, so every default stays in
-force."""
+"""The configuration file that ``trunkline init`` writes. All of it is comments, so it changes no default."""
 
 from typing import Final
 

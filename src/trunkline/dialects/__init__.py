@@ -1,7 +1,22 @@
-"""Dialects: the vendors' APIs as bytes, both directions, no I/O.
+"""Dialects: the vendors' APIs as bytes in both directions, without I/O.
 
-A package for each API: ``openai``, ``responses`` (OpenAI's newer one), ``anthropic``, ``ollama``; none
-imports another. ``base`` says what each of them offers. The modules beside it are what several of them share:
-``watching`` what passes through unchanged, ``splicing`` a field into a client's own body, ``checks`` of what
-clients send, OpenAI's error ``envelope``, and what an upstream's ``status`` means.
+There is one package per API: ``openai``, ``responses`` (OpenAI's newer one), ``anthropic`` and ``ollama``.
+None imports another. All have the same modules for the same roles; a role that is too large for one module
+has further ones whose names begin with the role (``parse_messages``, ``write_stream``):
+
+- ``front`` and ``back`` put the other modules together, as ``base`` asks;
+- ``parse`` turns a client's bytes into a canonical request;
+- ``render`` turns a canonical request into bytes for an upstream;
+- ``read`` turns an upstream's bytes into events;
+- ``write`` turns events into bytes for a client;
+- ``inspect`` reads what passes through unchanged, for usage, errors and the end of the answer;
+- ``errors`` reads and writes the dialect's errors;
+- ``request_schema`` and ``answer_schema`` hold the structs and names of requests and answers;
+- ``reasoning`` says what thinking models take, where the dialect has such rules.
+
+The modules beside the packages are what several dialects share: ``base`` the interface, ``body_patch``
+changes to a client's own body, ``read``, ``write`` and ``inspect`` the base classes of those roles,
+``request_errors`` the decoding of requests, ``tool_arguments`` the arguments of tool calls,
+``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
+``tool_matching`` the ids of tool calls.
 """

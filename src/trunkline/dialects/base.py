@@ -1,14 +1,14 @@
-"""What every dialect offers: a front (clients speak it to us) and a back (we speak it to upstreams).
+"""The interface of a dialect: a front, which clients speak to the gateway, and a back, for upstreams.
 
-A front parses requests and writes answers; a back renders requests and reads answers. Both meet in the
+A front parses requests and writes answers. A back renders requests and reads answers. Both meet in the
 canonical values of ``model`` and ``events``. Errors travel as values of ``errors``: a reader that meets one
-keeps it in ``error`` instead of raising, so that what came before it in the same bytes is not lost.
+stores it in ``error`` instead of raising it, so that the events before it in the same bytes are not lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -23,7 +23,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The few fields of a request that routing and policy need, read without parsing the rest."""
 
     model: str | None
-    """As the client wrote it; None if it named none."""
+    """The model as the client wrote it; None if the request names none."""
     stream: bool
     include_usage: bool = True
     """The client expects usage in its stream, wherever its dialect puts it."""
@@ -31,14 +31,14 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     user: str | None = None
     operation: Operation | None = None
-    """What is really asked, where that is another operation than the front's: Ollama's ``generate`` is a chat
-    of one turn unless it says that it is not."""
+    """The operation that is asked for, where it is not the front's own: Ollama's ``generate`` is a chat of
+    one turn unless the request is raw or has a suffix."""
     load: Literal["load", "unload"] | None = None
-    """Ollama's empty requests, which only bring a model into memory or let it go."""
+    """Set for Ollama's empty requests, which only load a model into memory or unload it."""
 
 
 class RequestDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What settings add to, or take from, a request on its way to one upstream."""
+    """What settings add to a request, or take from it, on its way to one upstream."""
 
     temperature: float | None = None
     """Used where the request leaves it open."""
@@ -58,146 +58,199 @@ NO_DEFAULTS = RequestDefaults()
 
 
 class ClientConventions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dialect's clients expect beside the bytes of an answer."""
+    """What a dialect's clients expect besides the bytes of an answer."""
 
     id_header: bytes | None = None
-    """Header in which they look for the request's id, besides ``x-request-id``."""
-    passes: frozenset[bytes] = frozenset()
-    """Their headers that go on to an upstream, with a request that passes through."""
-    parameters: frozenset[bytes] = frozenset()
-    """Parameters of the query in their address that go on likewise."""
-    keeps_errors: bool = False
-    """They expect an upstream's error bodies as it wrote them, where it speaks their dialect."""
+    """The header in which clients look for the request's id, besides ``x-request-id``."""
+    forwarded_headers: frozenset[bytes] = frozenset()
+    """Request headers that are sent on to the upstream with a request that passes through."""
+    forwarded_parameters: frozenset[bytes] = frozenset()
+    """Query parameters that are sent on likewise."""
+    forwards_errors: bool = False
+    """Clients expect an upstream's error bodies as it wrote them, where it speaks their dialect."""
     ping: bytes = b""
-    """An event that says nothing, for clients that give up on a silent stream; empty where none do."""
+    """An event without content, for clients that give up on a silent stream; empty where none do."""
 
 
-PLAIN = ClientConventions()
+NO_CONVENTIONS = ClientConventions()
 
 
 class Writer(Protocol):
-    """Canonical events → the bytes of one answer in the client's dialect. One per attempt."""
+    """Writes canonical events as the bytes of one answer in the client's dialect. One is made per attempt."""
 
     content_type: bytes
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Bytes that these events become now; empty while a whole answer is being gathered."""
+        """Return the bytes that these events become now; none while a whole answer is being gathered."""
 
     def finish(self) -> bytes:
-        """Bytes that complete the answer; all of it when it is not streamed."""
+        """Return the bytes that complete the answer; all of it if it is not streamed."""
 
-    def error(self, error: GatewayError) -> bytes:
-        """The dialect's own error event, to end a stream that has begun."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return what ends the answer with ``error``: an event of a begun stream, else an error body."""
 
 
 class Front(Protocol):
-    """One operation of a dialect, as clients speak it to us."""
+    """One operation of a dialect, as clients speak it to the gateway."""
 
     @property
     def dialect(self) -> str:
-        """Its name; an upstream whose dialect has the same name is passed through to."""
+        """The dialect's name. A request passes through to an upstream whose dialect has the same name."""
 
     @property
     def operation(self) -> Operation:
-        """Which operation it is."""
+        """The operation."""
 
     @property
-    def home(self) -> str | None:
-        """The provider that a request without a model is meant for, if the dialect is a provider's own."""
+    def is_relayed(self) -> bool:
+        """Requests go to the upstream as they come, and answers to the client; nothing is translated."""
+
+    @property
+    def has_countable_tokens(self) -> bool:
+        """The tokens of its requests and answers can be counted, or estimated from their size."""
+
+    @property
+    def may_name_no_model(self) -> bool:
+        """A request may be meant for an upstream and for none of its models (files)."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method with which the upstream is asked."""
+
+    @property
+    def subpath(self) -> str:
+        """The path below the back's target for the operation; empty unless the front is relayed."""
+
+    @property
+    def default_provider(self) -> str | None:
+        """The provider that serves requests without a model, if the dialect is that provider's own."""
 
     @property
     def stream_type(self) -> bytes:
-        """Content type of a streamed answer."""
+        """The content type of a streamed answer."""
 
     @property
     def conventions(self) -> ClientConventions:
-        """What its clients expect beside the bytes of an answer."""
+        """What its clients expect besides the bytes of an answer."""
 
     def summarize(self, body: bytes) -> RequestSummary:
         """Read what routing needs.
 
         Raises:
-            CallerError: the body is not JSON, or a field has the wrong type.
+            CallerError: The body is not JSON, or a field has the wrong type.
         """
 
     def parse(self, body: bytes) -> CanonicalRequest:
-        """Read all of a request into its canonical form.
+        """Read the whole request into its canonical form.
 
         Raises:
-            CallerError: with ``param`` naming the field that is missing or wrong.
+            CallerError: A field is missing or wrong; ``param`` names it.
         """
 
     def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
-        """A writer for one answer to ``request``, served as ``model`` where the upstream gives no name."""
+        """Make a writer for one answer to ``request``.
 
-    def loaded(self, request: CanonicalRequest, model: str) -> bytes | None:
-        """The whole answer to a ``request`` that only loads its model, for where there is nothing to load;
-        None for every other job."""
+        Args:
+            request: The request that is answered.
+            model: The model's name in the answer where the upstream gives none.
+            id_prefix: Begins the answer's id where the upstream gives none.
+        """
 
-    def error(self, error: GatewayError) -> bytes:
-        """The body of an error answer in this dialect."""
+    def answer_load_request(self, request: CanonicalRequest, model: str) -> bytes | None:
+        """Return the whole answer to a ``request`` that only loads its model, for providers that have nothing
+        to load; None for every other request."""
+
+    def error_body(self, error: GatewayError) -> bytes:
+        """Return the body of an error answer in this dialect."""
 
     def stream_error(self, error: GatewayError) -> bytes:
-        """The event that ends a stream after its first byte."""
+        """Return the event that ends a stream after its first byte."""
+
+
+class FrontDefaults:
+    """The attributes that most fronts share; a front overrides what differs."""
+
+    is_relayed: ClassVar[bool] = False
+    has_countable_tokens: ClassVar[bool] = True
+    may_name_no_model: ClassVar[bool] = False
+    method: str = "POST"
+    subpath: str = ""
+    default_provider: ClassVar[str | None] = None
+    conventions: ClassVar[ClientConventions] = NO_CONVENTIONS
+
+    def answer_load_request(self, request: CanonicalRequest, model: str) -> bytes | None:
+        """Return None: most APIs have no requests that only load a model."""
+        return None
 
 
 class Reader(Protocol):
-    """The bytes of one upstream answer → canonical events. One per attempt."""
+    """Reads the bytes of one upstream answer as canonical events. One is made per attempt."""
 
     error: GatewayError | None
     """Set when the answer turned out to be, or to end in, an error; events before it still count."""
     complete: bool
-    """The upstream has sent its own terminal marker (or a whole answer)."""
+    """The upstream has sent its terminal marker, or a whole answer."""
 
     def feed(self, data: bytes) -> list[StreamEvent]:
-        """Events that these bytes complete."""
+        """Return the events that these bytes complete."""
 
     def close(self) -> list[StreamEvent]:
-        """The body ended cleanly: last events. Sets ``error`` if the answer is not complete."""
+        """Return the last events, as the body has ended cleanly. Sets ``error`` if the answer is not
+        complete."""
 
 
 class Inspector(Protocol):
-    """Watches bytes that pass through unchanged: usage, errors and the terminal marker, and no more."""
+    """Reads what passes through unchanged, for usage, errors and the end of the answer."""
 
     error: GatewayError | None
     complete: bool
     records: int
-    """Data records seen; heartbeats and comments do not count."""
+    """Data records so far; heartbeats and comments do not count."""
     usage: Usage | None
     model: str | None
 
     def feed(self, data: bytes) -> bytes:
-        """What of these bytes goes on to the client now."""
+        """Return what of these bytes goes on to the client now."""
 
     def close(self) -> bytes:
-        """The body ended cleanly: what still goes to the client. Sets ``error`` if it is not complete."""
+        """Return what still goes to the client, as the body has ended cleanly. Sets ``error`` if the answer
+        is not complete."""
 
 
 class Back(Protocol):
-    """A dialect as we speak it to upstreams."""
+    """A dialect as the gateway speaks it to upstreams."""
 
     dialect: str
-    opening: int
+    opening_records: int
     """Records of a streamed chat before the first that brings content."""
 
+    @property
+    def count_tokens_path(self) -> str | None:
+        """Path below the provider's base address at which the upstream counts the tokens of a request; None
+        if the dialect has no such endpoint."""
+
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
-        """Path below the provider's base address, or None if the dialect has no such endpoint."""
+        """Return the operation's path below the provider's base address, or None if the dialect has none."""
 
     def render(self, request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
-        """The request body that asks ``model`` for ``request``.
+        """Return the request body that asks ``model`` for ``request``.
 
         Raises:
-            CallerError: the job holds content that this dialect has no field for.
+            CallerError: The request holds content that this dialect has no field for.
         """
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
-        """A reader for the answer to ``request``."""
+        """Make a reader for the answer to ``request``."""
 
-    def rewrite(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
-        """A client's body of this same dialect, changed only in its model and in what ``defaults`` say."""
+    def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
+        """Return a client's body of this same dialect, changed in its model and in what ``defaults`` say.
+
+        Raises:
+            CallerError: The body is not a JSON object.
+        """
 
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
-        """A scanner for an answer that passes through to a client of this same dialect."""
+        """Make an inspector for an answer that passes through to a client of this same dialect."""
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """The upstream's error answer as a value; which kind it is decides who may be asked next."""
+        """Return the upstream's error answer as a value; its kind decides who may be asked next."""

@@ -1,8 +1,8 @@
-"""OpenAI's error envelope, which servers of several dialects answer with, as a value.
+"""OpenAI's error envelope: written for clients, and read from the servers of several dialects.
 
-An envelope with an ``error`` inside, a flat one, plain text or HTML, whatever form a server gives it. Where
-else than in an error answer an error may stand, each dialect knows for itself. Beside it stand the two errors
-of answers that no upstream has put into words: one that was cut off, and one that cannot be read.
+An envelope that is read has an ``error`` inside or is flat; instead of one there may be plain text or HTML.
+Each dialect knows for itself where an error may stand besides an error answer. Here are also the errors for
+answers that the upstream itself did not call an error: one that was cut off, one that cannot be decoded.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from trunkline.errors import (
 )
 
 UNREADABLE: Final = (ValueError, RecursionError)
-"""What decoding raises: not JSON, not UTF-8 or of another shape; nested without end."""
+"""What decoding raises for bytes that are not JSON, not UTF-8, of another shape, or nested too deeply."""
 
 _decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
 
-_MOST_CAUSE: Final = 500
-"""Characters that are shown of a provider's error behind OpenRouter."""
+_MAX_CAUSE: Final = 500
+"""Characters that are shown of the error of a provider behind OpenRouter."""
 _KINDS: Final[dict[str, Kind]] = {
     "model_not_found": MODEL_NOT_FOUND,
     "insufficient_quota": UPSTREAM_CREDIT,
@@ -41,8 +42,23 @@ _KINDS: Final[dict[str, Kind]] = {
 """Vendors' own codes, and types, that say more than the status does."""
 
 
-def unwrapped(body: bytes) -> Any:
-    """The inside of an error answer's envelope, or plain text; HTML says nothing."""
+def error_body(error: GatewayError) -> bytes:
+    """Return OpenAI's error envelope with all four keys."""
+    return _encode({"error": error_detail(error)})
+
+
+def error_detail(error: GatewayError) -> dict[str, Any]:
+    """Return the inside of the envelope."""
+    return {
+        "message": error.message,
+        "type": error.kind.type,
+        "param": error.param,
+        "code": error.code,
+    }
+
+
+def unwrap(body: bytes) -> Any:
+    """Return the inside of an error answer's envelope, or its plain text; nothing for HTML."""
     try:
         decoded: Any = _decode(body)
     except UNREADABLE:
@@ -52,13 +68,13 @@ def unwrapped(body: bytes) -> Any:
 
 
 def read_detail(body: bytes) -> Detail:
-    """What an error answer says: any of the envelopes that servers use, or plain text."""
-    return Detail.of(unwrapped(body))
+    """Read any of the envelopes that servers use for error answers, or plain text."""
+    return Detail.of(unwrap(body))
 
 
-def read_error(status: int, headers: Headers, body: bytes, who: str) -> GatewayError:
-    """An error answer as a value."""
-    return read_detail(body).value(status, headers, who)
+def read_error(status: int, headers: Headers, body: bytes, upstream_name: str) -> GatewayError:
+    """Return an error answer as a value."""
+    return read_detail(body).to_error(status, headers, upstream_name)
 
 
 class Detail(msgspec.Struct):
@@ -71,15 +87,15 @@ class Detail(msgspec.Struct):
     """An integer ``code`` is an HTTP status (OpenRouter, vLLM)."""
     param: str | None = None
     flagged: bool = False
-    """OpenRouter's moderation refused the prompt: the caller's content, not our credentials."""
+    """OpenRouter's moderation refused the prompt: the fault is in the caller's content, not our key."""
 
     @classmethod
     def of(cls, detail: Any) -> Detail:
-        """Read an envelope's inside, whatever its form."""
+        """Read the inside of an envelope, whatever its form."""
         if not isinstance(detail, dict):
             return cls(message=detail if isinstance(detail, str) else "")
         code, message, param = detail.get("code"), detail.get("message"), detail.get("param")
-        sort = detail.get("type")
+        kind = detail.get("type")
         if not isinstance(message, str):
             message = detail.get("detail")
         metadata = detail.get("metadata")
@@ -89,39 +105,46 @@ class Detail(msgspec.Struct):
         return cls(
             message=message if isinstance(message, str) else "",
             code=code if isinstance(code, str) and not numeric else None,
-            type=sort if isinstance(sort, str) else None,
+            type=kind if isinstance(kind, str) else None,
             status=int(code) if numeric and code is not None else None,
             param=param if isinstance(param, str) else None,
             flagged=isinstance(metadata, dict) and "flagged_input" in metadata,
         )
 
-    def value(self, status: int, headers: Headers, who: str) -> GatewayError:
-        """The error that this is, at ``status``."""
+    def to_error(self, status: int, headers: Headers, upstream_name: str) -> GatewayError:
+        """Return the error that this detail stands for in an answer of ``status``."""
         if self.flagged:
             return CallerError(redact(self.message), FORBIDDEN)
         kind = _KINDS.get(self.code or "") or _KINDS.get(self.type or "")
         if status == 400 and "not a valid model" in self.message:  # OpenRouter's words
             kind = MODEL_NOT_FOUND
-        code = self.code if status in (400, 422) and kind is None else None
         return error_for_status(
-            status, self.message, headers, who=who, kind=kind, code=code, param=self.param
+            status,
+            self.message,
+            headers,
+            upstream_name=upstream_name,
+            kind=kind,
+            code=self.code if status in (400, 422) and kind is None else None,
+            param=self.param,
         )
 
 
 def _cause(metadata: Mapping[str, Any]) -> str:
-    """What went wrong at the provider behind OpenRouter, which says "Provider returned error" itself."""
+    """What went wrong at the provider behind OpenRouter, which itself says only "Provider returned error"."""
     raw, name = metadata.get("raw"), metadata.get("provider_name")
     if not isinstance(raw, str) or not raw.strip():
         return ""
-    said = read_detail(raw.encode()).message or raw.strip()
-    return f" ({name}: {said[:_MOST_CAUSE]})" if isinstance(name, str) else f" ({said[:_MOST_CAUSE]})"
+    message = (read_detail(raw.encode()).message or raw.strip())[:_MAX_CAUSE]
+    return f" ({name}: {message})" if isinstance(name, str) else f" ({message})"
 
 
-def truncated(who: str) -> ProviderError:
-    """The stream ended without saying that it was complete."""
-    return ProviderError(f"{who} ended the stream before the answer was complete", UPSTREAM_TRUNCATED)
+def truncated(upstream_name: str) -> ProviderError:
+    """The error for a stream that ended without its terminal marker."""
+    text = f"{upstream_name} ended the stream before the answer was complete"
+    return ProviderError(text, UPSTREAM_TRUNCATED)
 
 
-def malformed(who: str, error: object) -> ProviderError:
-    """The upstream sent what is not JSON, or JSON of another shape."""
-    return ProviderError(f"{who} sent a malformed answer: {redact(str(error), 200)}", UPSTREAM_PROTOCOL)
+def malformed(upstream_name: str, error: object) -> ProviderError:
+    """The error for an answer that is not JSON, or JSON of another shape."""
+    text = f"{upstream_name} sent a malformed answer: {redact(str(error), 200)}"
+    return ProviderError(text, UPSTREAM_PROTOCOL)

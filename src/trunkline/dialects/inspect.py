@@ -1,155 +1,190 @@
-"""What passes through unchanged, watched: usage, errors and the terminal event, and no more.
+"""The base classes of inspectors, which read what passes through for usage, errors and the end of the answer.
 
-Of a stream, whole events only go on, so that one which is cut never hands a client half of an event. Almost
-every event is an ordinary one: it brings content, only its form is looked at, and it mostly comes alone. A
-whole answer is held until it is all there. What a record tells, each dialect knows for itself. An error goes
-no further: what the client is told of it is for whoever reads ``error`` to say.
+Of a stream only whole records go on, so that a stream which is cut never hands a client half of one. Almost
+every record is an ordinary one: it brings content, only its form is checked, and it mostly comes alone. A
+whole answer is held until all of it is there. What a record says is read by each dialect. An error is not
+passed on: what the client is told of it is decided by whoever reads ``error``.
 """
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
-from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
-from trunkline.framing import SSEForwarder, is_heartbeat, payload, split_events
+from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
+from trunkline.framing import SSEForwarder, extract_payload, is_heartbeat, split_events
 from trunkline.model import Usage
 
 _Record = TypeVar("_Record")
 
 
-class _Inspector:
-    def __init__(self, who: str) -> None:
-        self.error: GatewayError | None = None
-        self.complete = False
-        self.records = 0
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self._who = who
+class InspectorBase:
+    """What every inspector has found so far.
 
-    def _read(self, decode: Callable[[bytes], _Record], said: bytes) -> _Record | None:
-        """What ``said`` is; None, with ``error`` set, if it cannot be read."""
+    Args:
+        upstream_name: The upstream's name in error texts.
+    """
+
+    error: GatewayError | None = None
+    complete = False
+    records = 0
+    usage: Usage | None = None
+    model: str | None = None
+    _may_end = False
+    """What came so far of a stream is a whole answer, even if its terminal record does not come."""
+
+    def __init__(self, upstream_name: str) -> None:
+        self._upstream_name = upstream_name
+
+    def _end(self) -> None:
+        """Nothing more comes of a stream. A record at the end that could not be decoded was half of one."""
+        if self.error is None or self.error.kind is UPSTREAM_PROTOCOL:
+            self.complete = self.complete or self._may_end
+            self.error = None if self.complete else self._truncated()
+
+    def _decode(self, decode: Callable[[bytes], _Record], data: bytes) -> _Record | None:
+        """Return the decoded ``data``; None, with ``error`` set, if it cannot be decoded."""
         try:
-            record = decode(said)
-            if not said.isascii():
-                said.decode()  # decoding looks only at what it keeps; a client will look at all of it
+            record = decode(data)
+            if not data.isascii():
+                data.decode()  # decoding checks only the fields of the struct; a client will read all of it
         except UNREADABLE as error:
-            self.error = malformed(self._who, error)
+            self.error = self._malformed(error)
             return None
         return record
 
+    def _malformed(self, error: Exception) -> GatewayError:
+        """The error for a record that cannot be decoded."""
+        return malformed(self._upstream_name, error)
 
-class EventInspector(_Inspector, ABC):
-    """A stream of server-sent events on its way to a client of the same dialect.
+    def _truncated(self) -> GatewayError:
+        """The error for a stream that was cut off."""
+        return truncated(self._upstream_name)
+
+
+class EventInspector(InspectorBase, ABC):
+    """Inspects a stream of server-sent events on its way to a client of the same dialect.
 
     Args:
-        who: the upstream's name in error texts.
-        decode_ordinary: raises for every payload that is not an ordinary event's.
+        upstream_name: The upstream's name in error texts.
+        decode_ordinary: Raises for every payload that is not an ordinary event's.
     """
 
-    def __init__(self, who: str, decode_ordinary: Callable[[bytes], object]) -> None:
-        super().__init__(who)
+    def __init__(self, upstream_name: str, decode_ordinary: Callable[[bytes], object]) -> None:
+        super().__init__(upstream_name)
         self._decode_ordinary = decode_ordinary
-        self._may_end = False
-        """What has been said is an answer, even if the terminal event does not come."""
-        self._whole = SSEForwarder()
+        self._forwarder = SSEForwarder()
 
     @abstractmethod
-    def _note(self, said: bytes) -> bool:
-        """Take note of a payload that is not an ordinary one, or the first; whether its event may go on."""
+    def _inspect(self, payload: bytes) -> bool:
+        """Read the payload of the first event, or of one that is not ordinary. Return whether its event may
+        go on."""
 
     def feed(self, data: bytes) -> bytes:
-        """The whole events that are there now, unchanged but for those that the client must not see."""
+        """Return the events that are whole now, unchanged but for those that the client must not see."""
         if self.complete or self.error is not None:
             return b""
         try:
-            data = self._whole.feed(data)
+            data = self._forwarder.feed(data)
         except ProviderError as error:
             self.error = error
             return b""
-        named, end = data.find(b"\n"), len(data) - 2
-        if named == end:  # one event of a line, as it mostly comes
+        line_end, end = data.find(b"\n"), len(data) - 2
+        if line_end == end:  # one event of one line, as most reads bring it
             if self._is_ordinary(data[6:]):
                 return data
-        elif (  # or of two, with its name in the first
-            data.startswith(b"\ndata: ", named)
-            and data.find(b"\n", named + 7) == end
+        elif (  # or one of two lines, with its name in the first
+            data.startswith(b"\ndata: ", line_end)
+            and data.find(b"\n", line_end + 7) == end
             and data.startswith(b"event: ")
-            and self._is_ordinary(data[named + 7 : -2])
+            and self._is_ordinary(data[line_end + 7 : -2])
         ):
             return data
-        return self._look(data) if data else b""
+        return self._inspect_events(data) if data else b""
 
     def close(self) -> bytes:
-        """The body ended: complete if the terminal event was seen, or what was said may do without it."""
+        """Return a last event without its end. The answer is complete if the terminal event was seen, or if
+        it may do without one; otherwise it was cut off."""
         if self.complete or self.error is not None:
             return b""
-        rest = self._whole.close().strip(b"\r\n")
-        says = any(payload(event) for event in split_events(rest))  # more than half of its head
-        out = self._look(rest + b"\n\n") if says else b""
+        rest = self._forwarder.close().strip(b"\r\n")
+        has_payload = any(extract_payload(event) for event in split_events(rest))
+        out = self._inspect_events(rest + b"\n\n") if has_payload else b""
         self._end()
         return out
 
-    def _end(self) -> None:
-        """Nothing more comes. What could not be read at the very end was half a record: a cut."""
-        if self.error is None or self.error.kind is UPSTREAM_PROTOCOL:
-            self.complete = self.complete or self._may_end
-            self.error = None if self.complete else truncated(self._who)
-
-    def _look(self, data: bytes) -> bytes:
-        """Event by event."""
-        events, kept = split_events(data), []
+    def _inspect_events(self, data: bytes) -> bytes:
+        """Inspect event by event, and return those that may go on."""
+        events, passed = split_events(data), []
         for event in events:
-            if self._passes(payload(event)):
-                kept.append(event + b"\n\n")
+            if self._passes(extract_payload(event)):
+                passed.append(event + b"\n\n")
             if self.complete or self.error is not None:
                 break
-        return data if kept and len(kept) == len(events) else b"".join(kept)
+        return data if passed and len(passed) == len(events) else b"".join(passed)
 
-    def _passes(self, said: bytes) -> bool:
-        """Take note of one event's payload; whether the event may go on."""
-        if not said:
-            return self.records > 0  # a comment is not worth a first byte
-        return self._is_ordinary(said) or self._note(said)
+    def _passes(self, payload: bytes) -> bool:
+        """Inspect one event's payload, and return whether the event may go on."""
+        if not payload:
+            return self.records > 0  # a comment must not be the first byte of an answer
+        return self._is_ordinary(payload) or self._inspect(payload)
 
-    def _is_ordinary(self, said: bytes) -> bool:
+    def _is_ordinary(self, payload: bytes) -> bool:
         if not self.records:
             return False  # the first one names the model
         decode = self._decode_ordinary
         try:
-            decode(said)
-            if not said.isascii():
-                said.decode()
+            decode(payload)
+            if not payload.isascii():
+                payload.decode()
         except UNREADABLE:
             return False
         self.records += 1
         return True
 
 
-class BodyInspector(_Inspector, ABC):
-    """A whole JSON answer: held until it is all there, so that a broken one can still become an error."""
+class BodyInspector(InspectorBase, ABC):
+    """Inspects a whole JSON answer. It is held until all of it is there, so that a broken one can still
+    become an error."""
 
-    def __init__(self, who: str) -> None:
-        super().__init__(who)
+    max_size: int = sys.maxsize
+    """Bytes of the longest body that is taken."""
+    counts_pieces: bool = True
+    """Each piece of the body counts as a record, unless it is a heartbeat."""
+    decode_answer: ClassVar[staticmethod[..., Any]]
+    """Decodes the body. Raises one of ``UNREADABLE`` for a body that is not an answer."""
+
+    def __init__(self, upstream_name: str) -> None:
+        self._upstream_name = upstream_name
         self._pieces: list[bytes] = []
+        self._size = 0
 
     @abstractmethod
-    def _note(self, body: bytes) -> None:
-        """Take note of what the body tells; ``error`` is set if it may not go on."""
+    def _inspect(self, answer: Any, body: bytes) -> None:
+        """Inspect the decoded answer; set ``error`` if it may not go on."""
 
     def feed(self, data: bytes) -> bytes:
-        """Gathers."""
-        if not is_heartbeat(data):
+        """Gather ``data``; nothing goes on yet."""
+        if self.counts_pieces and (data[:1] == b"{" or not is_heartbeat(data)):
             self.records += 1
-        self._pieces.append(data)
+        self._size += len(data)
+        if self._size <= self.max_size:
+            self._pieces.append(data)
+        elif self.error is None:
+            text = f"The upstream sent an answer of more than {self.max_size} bytes"
+            self.error = ProviderError(text, UPSTREAM_TOO_LARGE)
         return b""
 
     def close(self) -> bytes:
-        """The body, if it is whole and no error hides in it."""
+        """Return the body, if it is whole and no error hides in it."""
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
-        self._note(body)
+        if self.error is None:
+            answer = self._decode(self.decode_answer, body)
+            if answer is not None:
+                self._inspect(answer, body)
         self.complete = self.error is None
         return body if self.complete else b""

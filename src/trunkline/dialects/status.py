@@ -1,7 +1,7 @@
-"""What an upstream's HTTP error status means: the table of the errors' faults, shared by all back dialects.
+"""What an upstream's HTTP error status means, for all back dialects.
 
-Pure: a status, the upstream's own words and its headers in, an error value out. Where those words stand in
-an error body, and what a vendor's exceptions to this table are, each dialect knows for itself.
+The functions are pure: a status, the upstream's own text and its headers go in, an error value comes out.
+Each dialect knows where that text stands in an error body, and where a vendor deviates from this table.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from trunkline.errors import (
     redact,
 )
 
-CALLERS: Final[dict[int, Kind]] = {400: INVALID_REQUEST, 413: TOO_LARGE, 422: UNPROCESSABLE}
-"""Statuses by which an upstream refuses the request itself; the client sees them unchanged."""
+CALLER_STATUSES: Final[dict[int, Kind]] = {400: INVALID_REQUEST, 413: TOO_LARGE, 422: UNPROCESSABLE}
+"""Statuses with which an upstream refuses the request itself; the client sees them unchanged."""
 
-UPSTREAMS: Final[dict[int, Kind]] = {
+UPSTREAM_STATUSES: Final[dict[int, Kind]] = {
     401: UPSTREAM_AUTH,
     402: UPSTREAM_CREDIT,
     403: UPSTREAM_AUTH,
@@ -37,7 +37,7 @@ UPSTREAMS: Final[dict[int, Kind]] = {
     408: UPSTREAM_RATE_LIMIT,
     429: UPSTREAM_RATE_LIMIT,
 }
-"""Statuses by which an upstream, or our standing with it, fails; any other one is UPSTREAM_ERROR."""
+"""Statuses that are the fault of an upstream, or of our standing with it; any other is UPSTREAM_ERROR."""
 
 
 def error_for_status(
@@ -45,55 +45,55 @@ def error_for_status(
     message: str,
     headers: Headers = (),
     *,
-    who: str = "The upstream",
+    upstream_name: str = "The upstream",
     kind: Kind | None = None,
     code: str | None = None,
     param: str | None = None,
 ) -> GatewayError:
-    """The error that an answer of ``status`` stands for.
+    """Return the error that an answer of ``status`` stands for.
 
     Args:
-        status: the upstream's HTTP status, 400 or above (a redirect counts as the upstream's failure).
-        message: the upstream's own words, not redacted yet; may be empty.
-        headers: of the answer; its ``Retry-After`` is taken over.
-        who: begins the sentence where the fault is not the caller's ("Ollama answered 500: …").
-        kind: overrules the table, where a dialect knows better.
-        code: the upstream's own error code, if it gave one worth keeping.
-        param: the request field that the upstream complained about.
+        status: The upstream's HTTP status, 400 or above (a redirect counts as the upstream's failure).
+        message: The upstream's own text, not redacted yet; may be empty.
+        headers: The answer's headers; ``Retry-After`` is read from them.
+        upstream_name: Begins the text where the fault is not the caller's ("Ollama answered 500: …").
+        kind: Overrules the table, where a dialect knows better.
+        code: The upstream's own error code, if it gave one worth passing on.
+        param: The request field that the upstream complained about.
     """
-    said = redact(message.strip())
+    detail = redact(message.strip())
     wait = retry_after(headers)
-    if kind is None and status in CALLERS:
-        text = said or f"{who} refused the request with status {status}"
-        return CallerError(text, CALLERS[status], code=code, param=param, retry_after=wait)
-    kind = kind or UPSTREAMS.get(status, UPSTREAM_ERROR)
+    if kind is None and status in CALLER_STATUSES:
+        text = detail or f"{upstream_name} refused the request with status {status}"
+        return CallerError(text, CALLER_STATUSES[status], code=code, param=param, retry_after=wait)
+    kind = kind or UPSTREAM_STATUSES.get(status, UPSTREAM_ERROR)
     if kind is MODEL_NOT_FOUND and param is None:
         param = "model"
-    text = f"{who} answered {status}: {said}" if said else f"{who} answered {status}"
+    text = f"{upstream_name} answered {status}: {detail}" if detail else f"{upstream_name} answered {status}"
     if 300 <= status < 400 and (target := _location(headers)):
-        text = f"{who} answered {status} and points to {target}; its base address should lead there"
+        text = f"{upstream_name} answered {status} and points to {target}; its base address should lead there"
     return ProviderError(text, kind, code=code, param=param, retry_after=wait)
 
 
 def _location(headers: Headers) -> str:
-    """Where a redirect leads, without what may be secret in it."""
-    found = next((value for name, value in headers if name.lower() == b"location"), b"")
-    return redact(found.decode("latin-1").partition("?")[0], 200)
+    """The target of a redirect, without what may be secret in it."""
+    location = next((value for name, value in headers if name.lower() == b"location"), b"")
+    return redact(location.decode("latin-1").partition("?")[0], 200)
 
 
 def retry_after(headers: Headers) -> float | None:
-    """Seconds to wait, from ``retry-after-ms`` (OpenAI's) or ``Retry-After`` (RFC 9110, 10.2.3).
+    """Return the seconds to wait, from ``retry-after-ms`` (OpenAI's) or ``Retry-After`` (RFC 9110, 10.2.3).
 
-    A date is taken relative to the answer's own ``Date``: the other side's clock may differ from ours.
+    A date is taken relative to the answer's own ``Date``: the upstream's clock may differ from ours.
     """
-    found = {name.lower(): value.decode("latin-1").strip() for name, value in headers}
+    values = {name.lower(): value.decode("latin-1").strip() for name, value in headers}
     for name, unit in (b"retry-after-ms", 1000.0), (b"retry-after", 1.0):
-        seconds = _number(found.get(name))
+        seconds = _number(values.get(name))
         if seconds is not None:
             return seconds / unit
     try:
-        due = parsedate_to_datetime(found[b"retry-after"])
-        return max(0.0, (due - parsedate_to_datetime(found[b"date"])).total_seconds())
+        due = parsedate_to_datetime(values[b"retry-after"])
+        return max(0.0, (due - parsedate_to_datetime(values[b"date"])).total_seconds())
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -1,6 +1,7 @@
-"""Trunkline inside a Python program: the gateway's router over a program's own providers, a registry.
+"""Trunkline inside a Python program, without a server.
 
-``router`` is :class:`LLMRouter`, ``registry`` the providers that a program knows by name.
+- `router` has :class:`LLMRouter`, which routes requests to providers that the program made.
+- `registry` has :class:`ProviderRegistry`, the providers that the program knows by name.
 """
 
 from trunkline.embedded.registry import ProviderRegistry, ProviderType

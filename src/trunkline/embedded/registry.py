@@ -1,6 +1,6 @@
-"""The providers that a program knows by name: those that the settings configure, and those it registers.
+"""The providers that a program knows by name: those of the settings, and those that it registers.
 
-A gateway in the same process serves them too: ``get_app(registry=provider_registry)``.
+A gateway in the same process can serve them, too: ``get_app(registry=provider_registry)``.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ class ProviderType(StrEnum):
 
 
 class ProviderRegistry:
-    """Providers by name. The settings' are made when the registry is first asked for something."""
+    """Providers by name. Those of the settings are made when the registry is first used."""
 
     def __init__(self, load: Callable[[], Settings] = load_settings) -> None:
-        """``load`` reads the settings, once."""
+        """``load`` reads the settings. It is called once."""
         self._load = load
         self._configured: dict[str, Provider] | None = None
         self._default: str | None = None
         self.registered: dict[str, Provider] = {}
-        """The providers that the program has registered, by name."""
+        """The providers that the program registered, by name."""
 
     @property
     def _providers(self) -> dict[str, Provider]:
+        """All providers by name. A registered one replaces a configured one of the same name."""
         if self._configured is None:
             settings = self._load()
             self._configured = build_providers(settings)
@@ -54,63 +55,71 @@ class ProviderRegistry:
         """Add a provider, in place of one of the same name.
 
         Args:
-            provider: one of the library's, or anything with the method ``chat_completions``.
-            name: how it is called; without it, the provider's own ``name``.
+            provider: a provider of the library, or any object with the method ``chat_completions``.
+            name: its name in the registry; None takes the provider's own ``name``.
 
         Raises:
-            TypeError: it is no provider.
+            TypeError: the object is not a provider.
         """
-        found = as_provider(provider, name)
-        self.registered[found.name] = found
+        registered = as_provider(provider, name)
+        self.registered[registered.name] = registered
 
     def set_default_provider(self, provider: ProviderType | str) -> None:
-        """The provider of names that do not say one.
+        """Set the provider of model names that name no provider.
+
+        Args:
+            provider: its name or type.
 
         Raises:
-            CallerError: there is none of that name or type.
+            CallerError: there is no provider with this name or type.
         """
         self._default = self.get(provider).name
 
     @property
     def default(self) -> str | None:
-        """The default provider's name, if one is set."""
+        """The name of the default provider, if there is one."""
         return self._default
 
     def get(self, provider: ProviderType | str) -> Provider:
-        """The provider of that name, else the first of that type.
+        """The provider with this name, or else the first one of this type.
+
+        Args:
+            provider: its name or type.
 
         Raises:
-            CallerError: there is none.
+            CallerError: there is no such provider.
         """
-        known = self._providers
-        found = known.get(str(provider))
-        if found is None:
-            found = next((each for each in known.values() if each.kind == str(provider)), None)
-        if found is None:
-            text = f"Provider '{provider}' not configured. Known are {', '.join(known)}"
+        providers = self._providers
+        match = providers.get(str(provider))
+        if match is None:
+            match = next((each for each in providers.values() if each.kind == str(provider)), None)
+        if match is None:
+            text = f"Provider '{provider}' not configured. Known are {', '.join(providers)}"
             raise CallerError(text, PROVIDER_NOT_CONFIGURED, provider=str(provider))
-        return found
+        return match
 
     def list_providers(self) -> list[Provider]:
-        """All of them."""
+        """All providers: those of the settings, then those that were registered."""
         return list(self._providers.values())
 
 
 def as_provider(provider: Any, name: str | None = None) -> Provider:
-    """What the router can route to, from whatever a program calls a provider; under another name if one is
-    given.
+    """Make a provider of the library from any provider of a program.
+
+    Args:
+        provider: a provider of the library, or any object with the method ``chat_completions``.
+        name: the name that the result has; None keeps its own. A provider is copied to rename it.
 
     Raises:
-        TypeError: it is no provider.
+        TypeError: the object is not a provider.
     """
     if callable(getattr(provider, "exchange", None)) and callable(getattr(provider, "open", None)):
         if name is None or name == provider.name:
-            found: Provider = provider
-            return found
-        renamed = copy.copy(provider)
+            unchanged: Provider = provider
+            return unchanged
+        renamed: Provider = copy.copy(provider)
         renamed.name = name
-        same: Provider = renamed
-        return same
+        return renamed
     if not isinstance(provider, ChatProvider):
         raise TypeError(f"{type(provider).__name__} is no provider: it has no method chat_completions")
     return PythonProvider(name or str(getattr(provider, "name", type(provider).__name__.lower())), provider)

@@ -1,7 +1,7 @@
-"""The gateway's router for Python programs: routes over providers that the program made.
+"""The gateway's router for Python programs, over providers that the program made.
 
-A request takes the very way that it takes in the gateway (strategies, retries, breakers, fallback), without
-a server. A router is itself a provider: it can be asked, registered, or served.
+A request runs through the same pipeline as in the gateway (strategies, retries, circuit breakers, fallback),
+without a server. A router is itself a provider: a program can call it, register it, or serve it.
 
     router = LLMRouter(strategy=LoadBalanceStrategy.ROUND_ROBIN)
     router.add_route("llama3.2", [RouteEndpoint(provider=one), RouteEndpoint(provider=other)])
@@ -24,8 +24,10 @@ from trunkline.embedded.registry import as_provider
 from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.framing import SSESplitter
 from trunkline.pipe import Pipe
-from trunkline.pipeline.call import Call, Lines
+from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.pipeline import Pipeline, PipelineSettings
+from trunkline.pipeline.request import Request
+from trunkline.pipeline.responder import Lines
 from trunkline.providers.base import Provider
 from trunkline.providers.schemas import (
     ChatCompletionChunk,
@@ -36,14 +38,14 @@ from trunkline.providers.schemas import (
 )
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.explain import explain
-from trunkline.routing.resolve import RouteRule, Rules
+from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
 from trunkline.routing.router import Router
 
 _Answer = TypeVar("_Answer", ChatCompletionResponse, EmbeddingResponse)
 
 
 class LoadBalanceStrategy(StrEnum):
-    """How one of a route's endpoints is chosen; see ``routing/strategies``."""
+    """How one of a route's endpoints is chosen. :mod:`trunkline.routing.strategies` defines each."""
 
     PRIORITY = "priority"
     WEIGHTED = "weighted"
@@ -58,20 +60,23 @@ class LoadBalanceStrategy(StrEnum):
 
 @dataclass(frozen=True)
 class RouteEndpoint:
-    """One place that a route may send requests to."""
+    """One provider and model that a route may send requests to."""
 
     provider: Any
-    """One of the library's providers, or anything with the method ``chat_completions``."""
+    """A provider of the library, or any object with the method ``chat_completions``."""
     weight: float = 1.0
-    """Share of first choices under ``WEIGHTED``."""
+    """The share of requests that try this endpoint first under ``WEIGHTED``."""
     priority: int = 0
-    """Order after a failure, and the tier under ``PRIORITY``; lower first."""
+    """The order after a failure, and the tier under ``PRIORITY``. Lower comes first."""
     model: str | None = None
-    """The model's name there; without it, the route's."""
+    """The model's name at this provider; None takes the route's."""
 
 
 class LLMRouter:
-    """Routes by name; satisfies ``ChatProvider``, ``StreamingChatProvider`` and ``EmbeddingProvider``."""
+    """Routes requests by their model's name.
+
+    It implements ``ChatProvider``, ``StreamingChatProvider`` and ``EmbeddingProvider``.
+    """
 
     def __init__(
         self,
@@ -80,8 +85,12 @@ class LLMRouter:
         fallback: bool = True,
         patience: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
     ) -> None:
-        """``strategy`` is that of every route that names none; ``fallback``: after a failure, another
-        provider of the route is asked.
+        """Make a router without routes.
+
+        Args:
+            strategy: the strategy of every route that names none.
+            fallback: try another provider of the route after a failure.
+            patience: the settings of retries and timeouts.
 
         Raises:
             ValueError: there is no such strategy.
@@ -90,10 +99,11 @@ class LLMRouter:
         self.strategy = LoadBalanceStrategy(strategy)
         self._fallback = fallback
         self._providers: dict[str, Provider] = {}
-        self._known: list[tuple[Any, Provider]] = []
+        self._added: list[tuple[Any, Provider]] = []
+        """The objects that the program gave as providers, each with the provider made of it."""
         self._rules: dict[str, RouteRule] = {}
         self._ids = itertools.count(1)
-        self._router = self._wire(None)
+        self._router = self._build_router(None)
         self._pipeline = Pipeline(self._router, (), patience)
 
     def add_route(
@@ -104,28 +114,35 @@ class LLMRouter:
     ) -> None:
         """Serve the model ``name`` by these endpoints, in place of a route of the same name.
 
+        Args:
+            name: the model's name in requests.
+            endpoints: where its requests may go.
+            strategy: how an endpoint is chosen; None takes the router's strategy.
+
         Raises:
             ValueError: there is no endpoint, a weight is not positive, or there is no such strategy.
-            TypeError: an endpoint's provider is none.
+            TypeError: the provider of an endpoint is not a provider.
         """
         if not endpoints:
             raise ValueError(f"The route {name!r} has no endpoint")
         if any(endpoint.weight <= 0 for endpoint in endpoints):
             raise ValueError(f"The route {name!r} has an endpoint whose weight is not positive")
         targets = [
-            (self._admit(each.provider).name, each.model or name, float(each.weight), each.priority)
+            RouteTarget(
+                self._add_provider(each.provider).name, each.model or name, float(each.weight), each.priority
+            )
             for each in endpoints
         ]
         self._rules[name] = RouteRule(targets, LoadBalanceStrategy(strategy or self.strategy).value)
-        self._router = self._wire(self._router)
-        self._pipeline.reconfigure(self._router, self._pipeline.patience)
+        self._router = self._build_router(self._router)
+        self._pipeline.reconfigure(self._router, self._pipeline.settings)
 
     def list_models(self) -> list[str]:
-        """The routes' names."""
+        """The names of the routes."""
         return list(self._rules)
 
     def explain(self, model: str) -> dict[str, Any]:
-        """Where a request for ``model`` would go now, and why.
+        """Explain where a request for ``model`` would go now, and why.
 
         Raises:
             CallerError: there is no such route.
@@ -134,24 +151,30 @@ class LLMRouter:
         return explain(self._router, model, time.perf_counter())
 
     async def chat_completions(self, req: ChatCompletionRequest) -> ChatCompletionResponse:
-        """Answer ``req`` whole, by the route that its model names.
+        """Answer a request by the route that its model names, without streaming.
 
         Raises:
-            ProviderError: every endpoint failed; the last failure.
-            CallerError: there is no such route, or the request is wrong.
+            ProviderError: every endpoint failed. It is the last failure.
+            CallerError: there is no such route, or the request is invalid.
         """
-        whole = req.model_copy(update={"stream": False})
-        return await self._ask(openai.CHAT, whole, ChatCompletionResponse)
+        unstreamed = req.model_copy(update={"stream": False})
+        return await self._answer(openai.CHAT, unstreamed, ChatCompletionResponse)
 
     async def embeddings(self, req: EmbeddingRequest) -> EmbeddingResponse:
-        """One vector per input, in order; raises as :meth:`chat_completions`."""
-        return await self._ask(openai.EMBEDDINGS, req, EmbeddingResponse)
-
-    async def stream_chat_completions(self, req: ChatCompletionRequest) -> AsyncIterator[ChatCompletionChunk]:
-        """Answer ``req`` in chunks; leaving the loop early stops the upstream.
+        """Answer a request for embeddings with one vector for each input, in order.
 
         Raises:
-            ProviderError: before the first chunk, when every endpoint failed; later, when the stream broke.
+            ProviderError: every endpoint failed. It is the last failure.
+            CallerError: there is no such route, or the request is invalid.
+        """
+        return await self._answer(openai.EMBEDDINGS, req, EmbeddingResponse)
+
+    async def stream_chat_completions(self, req: ChatCompletionRequest) -> AsyncIterator[ChatCompletionChunk]:
+        """Answer a request in chunks. Leaving the loop early cancels the request to the upstream.
+
+        Raises:
+            ProviderError: every endpoint failed, before the first chunk; or the stream failed after it.
+            CallerError: there is no such route, or the request is invalid.
         """
         collector = self._send(openai.CHAT, req.model_copy(update={"stream": True}))
         splitter = SSESplitter()
@@ -163,7 +186,7 @@ class LLMRouter:
                         yield ChatCompletionChunk.model_validate_json(payload)
             collector.check()
         finally:
-            collector.call.disconnected()
+            collector.active.disconnected()
 
     async def aclose(self) -> None:
         """Close the providers' connections."""
@@ -171,73 +194,90 @@ class LLMRouter:
         for provider in self._providers.values():
             await provider.aclose()
 
-    async def _ask(self, front: Front, req: Any, answer: type[_Answer]) -> _Answer:
+    async def _answer(self, front: Front, req: Any, answer: type[_Answer]) -> _Answer:
+        """Run a request that is not streamed, and parse its answer."""
         collector = self._send(front, req)
         try:
             body = await collector.body.read()
             collector.check()
             return answer.model_validate_json(body)
         finally:
-            collector.call.disconnected()
+            collector.active.disconnected()
 
     def _send(self, front: Front, req: Any) -> _Collector:
+        """Start a request in the pipeline."""
         self._check(req.model)
-        collector = _Collector(front, f"lib_{next(self._ids)}")
         body = req.model_dump_json(exclude_none=True).encode()
-        immediate.run(self._pipeline.serve(collector.call, body))
+        request = Request(
+            front=front,
+            path="",
+            request_id=f"lib_{next(self._ids)}",
+            body=body,
+            received_at=time.perf_counter(),
+            summary=front.summarize(body),
+        )
+        collector = _Collector(request)
+        immediate.run(self._pipeline.serve(collector.active))
         return collector
 
     def _check(self, model: str) -> None:
+        """Raise a CallerError if there is no route for the model."""
         if model not in self._rules:
             text = f"There is no route for model '{model}'. There are {', '.join(self._rules) or 'none yet'}"
             raise CallerError(text, MODEL_NOT_FOUND, param="model")
 
-    def _admit(self, provider: Any) -> Provider:
-        """The provider under a name that is unique here; the same object is the same provider."""
-        for seen, admitted in self._known:
-            if seen is provider:
-                return admitted
-        first = as_provider(provider)
-        name, number = first.name, 2
+    def _add_provider(self, provider: Any) -> Provider:
+        """Add a provider under a unique name. An object that was added before is not added again."""
+        for original, added in self._added:
+            if original is provider:
+                return added
+        unnamed = as_provider(provider)
+        name, number = unnamed.name, 2
         while name in self._providers:
-            name, number = f"{first.name}-{number}", number + 1
-        admitted = self._providers[name] = as_provider(first, name)
-        self._known.append((provider, admitted))
-        return admitted
+            name, number = f"{unnamed.name}-{number}", number + 1
+        added = self._providers[name] = as_provider(unnamed, name)
+        self._added.append((provider, added))
+        return added
 
-    def _wire(self, before: Router | None) -> Router:
-        rules = Rules(fallback=self._fallback, routes=dict(self._rules))
+    def _build_router(self, previous: Router | None) -> Router:
+        """Make a router of the current providers and routes, with the state of the previous one."""
+        rules = RoutingRules(fallback=self._fallback, routes=dict(self._rules))
         router = Router(dict(self._providers), Catalog(self._providers), rules)
-        if before is not None:
-            router.inherit(before)
+        if previous is not None:
+            router.inherit(previous)
         return router
 
 
 class _Collector:
-    """A ``Responder`` whose pieces a coroutine reads."""
+    """A ``Responder`` that passes the response's bytes to a coroutine of the program."""
 
-    def __init__(self, front: Front, request_id: str) -> None:
-        self.call = Call(self, front, "", request_id)
-        self.body = Pipe(self.call.pause, self.call.resume)
+    def __init__(self, request: Request) -> None:
+        self.active = ActiveRequest(request, Response(request, self))
+        self.body = Pipe(self.active.pause, self.active.resume)
 
     def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """A whole answer; that of an error is in ``call.error``."""
+        """Take a whole response. The body of an error is dropped, since ``response.error`` has the error."""
         if status < 400:
             self.body.feed(body)
         self.body.end()
 
     def start(self, status: int, lines: Lines) -> None:
-        """The head of a stream says nothing more here."""
+        """Ignore the head of a stream: the caller gets only its chunks."""
 
     def write(self, data: bytes) -> None:
-        """A piece."""
+        """Take a part of a streamed response."""
         self.body.feed(data)
 
     def finish(self) -> None:
-        """The end."""
+        """End a streamed response."""
         self.body.end()
 
     def check(self, payload: bytes = b"") -> None:
-        """Raise what went wrong, instead of handing on the event that says so."""
-        if self.call.error is not None and (not payload or payload.startswith(b'{"error"')):
-            raise self.call.error
+        """Raise the response's error, if there is one.
+
+        Args:
+            payload: an event of the stream, after which the error is raised only if it is an error event.
+        """
+        error = self.active.response.error
+        if error is not None and (not payload or payload.startswith(b'{"error"')):
+            raise error

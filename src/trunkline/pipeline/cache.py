@@ -14,10 +14,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trunkline.pipeline.call import CachedAnswer, Call, Lines, Responder
+from trunkline.pipeline.active import ActiveRequest, Response
+from trunkline.pipeline.request import Request
+from trunkline.pipeline.responder import CachedAnswer, Lines, Responder
 
 HEADER: Final = b"x-trunkline-cache"
-_WISHES: Final = {b"on": True, b"off": False}
+_DIRECTIVES: Final = {b"on": True, b"off": False}
 _SHARE: Final = 8
 """The largest answer that is kept is the memory divided by this."""
 _OVERHEAD: Final = 512
@@ -100,68 +102,76 @@ class CachePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerCache:
-    """Which requests are answered from ``answers``, and which answers are kept there."""
+    """Which requests are answered from ``store``, and which answers are kept there."""
 
     def __init__(
         self,
-        answers: AnswerStore,
+        store: AnswerStore,
         clock: Callable[[], float],
-        rule: CachePolicy = CachePolicy(),  # noqa: B008 - frozen
+        policy: CachePolicy = CachePolicy(),  # noqa: B008 - frozen
     ) -> None:
-        self.answers = answers
+        self.store = store
         self._clock = clock
-        self.reconfigure(rule)
+        self.reconfigure(policy)
 
-    def reconfigure(self, rule: CachePolicy) -> None:
-        """From the next request on, this rule."""
-        self.rule = rule
-        self.answers.resize(rule.max_bytes)
+    def reconfigure(self, policy: CachePolicy) -> None:
+        """From the next request on, this policy."""
+        self.policy = policy
+        self.is_off = not policy.enabled and not any(policy.routes.values())
+        """No answer is cached unless its request says so."""
+        self.store.resize(policy.max_bytes)
 
-    def name_of(self, call: Call, body: bytes) -> str | None:
-        """The name under which the answer to a request is kept; None if it is not to be cached."""
-        wanted = self.rule.enabled
-        if call.route is not None:
-            wanted = self.rule.routes.get(call.route, wanted)
-        if call.cache_wish is not None:
-            wanted = _WISHES.get(call.cache_wish.strip().lower(), wanted)
-        if not wanted or _does_something(call):
+    def name_of(self, request: Request, route: str | None) -> str | None:
+        """The name under which the answer to a request is kept; None if it is not to be cached.
+
+        Args:
+            request: the request.
+            route: the configured route that the request's model stands for, if it is one.
+        """
+        wanted = self.policy.enabled
+        if route is not None:
+            wanted = self.policy.routes.get(route, wanted)
+        if request.cache_directive is not None:
+            wanted = _DIRECTIVES.get(request.cache_directive.strip().lower(), wanted)
+        if not wanted or _has_side_effects(request):
             return None
-        whose = "" if self.rule.shared or call.key is None else call.key.id
+        front, key = request.front, request.key
+        key_id = "" if self.policy.shared or key is None else key.id
         digest = blake2b(digest_size=24)
-        for part in (call.front.dialect, call.front.operation, call.only or "", whose):
+        for part in (front.dialect, front.operation, request.provider or "", key_id):
             digest.update(part.encode() + b"\0")
-        digest.update(b"%b\0%b\0" % (call.path.encode(), call.query))
-        for name, value in call.headers:
-            if name in call.front.conventions.passes:
+        digest.update(b"%b\0%b\0" % (request.path.encode(), request.query))
+        for name, value in request.headers:
+            if name in front.conventions.forwarded_headers:
                 digest.update(b"%b:%b\0" % (name, value))
-        digest.update(b"\0" + body)
+        digest.update(b"\0" + request.body)
         return digest.hexdigest()
 
-    async def answer(self, call: Call, name: str) -> bool:
-        """Answer a call with what is kept under ``name``; else listen to what it is told."""
-        kept = await self.answers.find(name, self._clock())
-        if kept is not None and not call.gone:
-            call.replay(kept)
+    async def answer(self, response: Response, name: str) -> bool:
+        """Answer a request from the cache; if its answer is not there, record the one that it gets."""
+        cached = await self.store.find(name, self._clock())
+        if cached is not None and not response.client_gone:
+            response.replay(cached)
             return True
-        call.cache = "miss"
-        call.responder = RecordingResponder(call.responder, self.rule.max_bytes // _SHARE)
+        response.cache_status = "miss"
+        response.responder = RecordingResponder(response.responder, self.policy.max_bytes // _SHARE)
         return False
 
-    def keep(self, name: str, call: Call) -> None:
-        """Keep the whole answer that a call has got since :meth:`answer`, if it is not too large."""
-        tape = call.responder
-        assert isinstance(tape, RecordingResponder)
-        if tape.full or call.candidate is None or call.exchange is None:
+    def keep(self, name: str, active: ActiveRequest) -> None:
+        """Keep the whole answer that a request has got since :meth:`answer`, if it is not too large."""
+        recording, attempt = active.response.responder, active.current
+        assert isinstance(recording, RecordingResponder)
+        if recording.full or attempt is None:
             return
-        kept = CachedAnswer(
-            streaming=tape.streaming,
-            content_type=call.exchange.content_type,
-            lines=call.candidate.lines,
-            body=b"".join(tape.pieces),
-            provider=call.candidate.provider.name,
-            model=call.exchange.upstream_model,
+        cached = CachedAnswer(
+            streaming=recording.streaming,
+            content_type=attempt.exchange.content_type,
+            lines=attempt.candidate.header_lines,
+            body=b"".join(recording.pieces),
+            provider=attempt.candidate.provider.name,
+            model=attempt.exchange.upstream_model,
         )
-        self.answers.keep(name, kept, self.rule.ttl_s, self._clock())
+        self.store.keep(name, cached, self.policy.ttl_s, self._clock())
 
 
 class RecordingResponder:
@@ -176,22 +186,22 @@ class RecordingResponder:
         """There was more than may be kept; nothing is."""
 
     def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """See :class:`~trunkline.pipeline.call.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._note(body)
         self._responder.send(status, lines, body)
 
     def start(self, status: int, lines: Lines) -> None:
-        """See :class:`~trunkline.pipeline.call.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self.streaming = True
         self._responder.start(status, lines)
 
     def write(self, data: bytes) -> None:
-        """See :class:`~trunkline.pipeline.call.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._note(data)
         self._responder.write(data)
 
     def finish(self) -> None:
-        """See :class:`~trunkline.pipeline.call.Responder`."""
+        """See :class:`~trunkline.pipeline.responder.Responder`."""
         self._responder.finish()
 
     def _note(self, data: bytes) -> None:
@@ -203,14 +213,14 @@ class RecordingResponder:
             self.pieces.append(data)
 
 
-def _does_something(call: Call) -> bool:
-    """The request is there for what it does, not for its answer: files are put and deleted, models brought
-    into memory and let go."""
-    summary = call.summary
+def _has_side_effects(request: Request) -> bool:
+    """The request is made for its effect and not for its answer: it puts or deletes a file, or brings a model
+    into memory or unloads it."""
+    summary = request.summary
     return (
         summary is None
         or summary.load is not None
-        or (call.front.operation == "other" and summary.model is None)
+        or (summary.model is None and request.front.may_name_no_model)
     )
 
 

@@ -1,9 +1,9 @@
-"""What happens to a request, from its bytes to its last answer byte: the sentence that the house reads as.
+"""The way of every model request: from its body to the last byte of its answer.
 
-bytes in → the front dialect peeks → the pool of the model → room at one upstream → one attempt after
-another, until one has begun to answer → bytes out → what it came to is recorded.
+bytes in → the front has summarized the body → the candidates of the model → limits and budgets reserved → one
+attempt after another, until one has begun to answer → bytes out → charges settled, the outcome recorded.
 
-Which failure allows what is said by its kind (``errors``); how often and how soon, by :class:`Patience`.
+The kind of a failure says what it allows (``errors``); :class:`PipelineSettings` say how often and how soon.
 """
 
 from __future__ import annotations
@@ -26,28 +26,26 @@ from trunkline.errors import (
     GatewayError,
     ProviderError,
 )
-from trunkline.model import Usage
+from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome
 from trunkline.pipeline.cache import AnswerCache
-from trunkline.pipeline.call import GONE, Attempt, Call, Outcome
-from trunkline.policy.estimates import USUAL_BYTES, used
-from trunkline.policy.guard import Guard
-from trunkline.policy.prices import FREE, reported
-from trunkline.policy.reservations import NOTHING, Charge, RefillNeededError, Reservation
-from trunkline.routing.candidates import Candidate, CandidatePool, Tier
-from trunkline.routing.queue import FairQueue, Waiter
-from trunkline.routing.retries import RetryBudget, pause
+from trunkline.pipeline.request import Request
+from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
+from trunkline.policy.reservations import Reservation
+from trunkline.routing.candidates import Candidate
+from trunkline.routing.pools import CandidatePool, Tier
+from trunkline.routing.queue import FairQueue
+from trunkline.routing.retries import RetryBudget, backoff
 from trunkline.routing.router import Router
-from trunkline.routing.sessions import session_of
+from trunkline.routing.sessions import find_session
 from trunkline.routing.strategies import SelectionContext, StrategyMemory, in_order
 
 log: Final = structlog.stdlib.get_logger(__name__)
 FIRST_LOOK_S: Final = 3.0
-"""Seconds that the first requests after a start wait for the providers to say what they have."""
-_TICK_S: Final = 0.2
-"""Seconds between two looks whether an upstream has recovered that requests wait for."""
+"""Seconds that the first requests after a start wait for the providers to list their models."""
+_RECHECK_S: Final = 0.2
+"""Seconds between two checks whether an upstream has recovered for which requests wait."""
 _now: Final = time.perf_counter
-_NOBODY: Final[frozenset[str]] = frozenset()
-_FREE: Final = Charge(Usage(), False, 0, FREE.source)
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class PipelineSettings(NamedTuple):
@@ -56,380 +54,394 @@ class PipelineSettings(NamedTuple):
     retry_deadline_s: float = 30.0
     """Seconds from a request's arrival after which no attempt is begun, except the first."""
     queue_limit: int = 1000
-    """Requests that may wait for room at an upstream."""
+    """The maximum number of requests that wait for an upstream to have room."""
     queue_timeout_s: float = 30.0
-    """Seconds that each of them may wait."""
+    """The maximum number of seconds that each of them waits."""
 
 
-class _Tries:
-    """What a request has tried so far."""
+class _Retries:
+    """Which candidates one request has tried, and what may be tried again."""
 
-    __slots__ = ("again", "barred", "failure", "repeats")
+    __slots__ = ("barred", "failure", "pauses", "repeatable")
 
-    def __init__(self) -> None:
+    def __init__(self, barred: Set[str] = _NONE) -> None:
         self.failure: GatewayError | None = None
         """The last failure."""
-        self.barred: set[str] = set()
-        """Choices that are not to be asked (again)."""
-        self.again: set[str] = set()
-        """Those among the barred that may be asked again after a pause."""
-        self.repeats = 0
+        self.barred: set[str] = set(barred)
+        """Keys of the candidates that are not to be asked (again)."""
+        self.repeatable: set[str] = set()
+        """Those of them that may be asked again after a pause."""
+        self.pauses = 0
         """How many pauses there were."""
 
 
 class Pipeline:
-    """The way of every request through the gateway."""
+    """Answers model requests."""
 
     def __init__(
         self,
         router: Router,
         observers: Sequence[Callable[[Outcome], None]] = (),
-        patience: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
+        settings: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
         guard: Guard | None = None,
         cache: AnswerCache | None = None,
     ) -> None:
-        """``observers`` are told what every call came to; they must be quick and must not raise. Without a
-        ``guard`` nothing is limited, and nothing has a price; without a ``cache`` all is asked anew."""
+        """
+        Args:
+            router: finds the candidates for a model.
+            observers: are told the outcome of every request; they must be quick and must not raise.
+            settings: of retries and of the queue.
+            guard: limits and prices requests; without one nothing is limited, and nothing has a price.
+            cache: without one no answer is given again.
+        """
         self.guard = guard
         self.cache = cache
         self.router = router
-        self.patience = patience
-        self.queue = FairQueue(Candidate.enter, patience.queue_limit)
-        self.budget = RetryBudget()
-        self.active: set[Call] = set()
+        self.settings = settings
+        self.queue = FairQueue(Candidate.acquire, settings.queue_limit)
+        self.retry_budget = RetryBudget()
+        self.active: set[ActiveRequest] = set()
         self._observers = tuple(observers)
         self._rng = random.Random()
-        self._ticker: asyncio.TimerHandle | None = None
-        self._looks: set[asyncio.Future[None]] = set()
+        self._recheck_timer: asyncio.TimerHandle | None = None
+        self._refreshes: set[asyncio.Future[None]] = set()
 
-    def reconfigure(self, router: Router, patience: PipelineSettings) -> None:
-        """Use these from the next request on. Requests that wait in the queue go on waiting there."""
+    def reconfigure(self, router: Router, settings: PipelineSettings) -> None:
+        """Use these from the next request on. Requests that wait in the queue stay there."""
         self.router = router
-        self.patience = patience
-        self.queue.limit = patience.queue_limit
+        self.settings = settings
+        self.queue.limit = settings.queue_limit
 
-    async def serve(self, call: Call, body: bytes) -> None:
-        """Answer one call whose key was checked and whose body has arrived. Raises only when cancelled."""
-        self.active.add(call)
+    async def serve(self, active: ActiveRequest) -> None:
+        """Answer one request. Raises only when it is cancelled."""
+        self.active.add(active)
         try:
-            await self._answer(call, body)
+            await self._answer(active)
         except GatewayError as error:
-            call.refuse(error)
+            active.response.refuse(error)
         except asyncio.CancelledError:
-            call.disconnected()
+            active.disconnected()
             raise
         except Exception:
-            log.exception("a request failed inside the gateway", request_id=call.request_id)
-            call.refuse(GatewayError("The gateway failed; its log says more under this request's id"))
+            request_id = active.request.request_id
+            log.exception("a request failed inside the gateway", request_id=request_id)
+            text = "The gateway failed; its log says more under this request's id"
+            active.response.refuse(GatewayError(text))
         finally:
-            self.active.discard(call)
-            self._settle_attempt(call, body)
-            self.settle(call)
+            self.active.discard(active)
+            self.settle(active)
 
-    async def _answer(self, call: Call, body: bytes) -> None:
-        summary = call.summary = call.front.summarize(body)
-        self.budget.request(call.began)
-        if not self.router.catalog.settled:
-            await asyncio.ensure_future(self.router.catalog.settle(FIRST_LOOK_S))
+    async def _answer(self, active: ActiveRequest) -> None:
+        """Find the candidates, reserve what the request needs, and have one candidate answer it."""
+        request, response = active.request, active.response
+        summary = request.summary
+        if summary is None:
+            raise request.problem or CallerError("The request cannot be read")
+        self.retry_budget.record_request(request.received_at)
+        catalog = self.router.catalog
+        if not catalog.discovered:
+            await asyncio.ensure_future(catalog.wait_until_discovered(FIRST_LOOK_S))
         try:
-            pool = self._pool(call, summary)
+            pool = self._find_pool(request, summary)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
-            if not await asyncio.ensure_future(self.router.catalog.look_again()):
+            if not await asyncio.ensure_future(self.router.catalog.rediscover_local()):
                 raise
-            pool = self._pool(call, summary)
+            pool = self._find_pool(request, summary)
         if summary.load is not None:
-            candidates = await asyncio.ensure_future(self.router.holders_first(list(pool)))
+            candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
-        call.route = pool.route
-        barred: Set[str] = _NOBODY
-        if self.guard is not None:
-            asked = summary.model or pool.candidates[0].model
-            operation = summary.operation or call.front.operation
-            try:
-                reservation = self.guard.admit_now(call.key, summary, operation, asked, body, pool.candidates)
-            except RefillNeededError:
-                reservation = await self.guard.admit(
-                    call.key, summary, operation, asked, body, pool.candidates
+        active.route = pool.route
+        barred: Set[str] = _NONE
+        guard, key = self.guard, request.key
+        if guard is not None and (guard.applies_to_all or (key is not None and key.restricted)):
+            reservation = guard.admit(
+                GuardedRequest(
+                    key=key,
+                    summary=summary,
+                    operation=summary.operation or request.front.operation,
+                    model=summary.model or pool.candidates[0].model,
+                    body=request.body,
+                    candidates=pool.candidates,
                 )
+            )
+            if isinstance(reservation, PendingRefill):
+                reservation = await reservation.wait()
             if reservation is not None:
-                call.reservation = reservation
+                response.reservation = reservation
                 barred = reservation.barred
-                if call.gone:
-                    raise GONE
-        cache = self.cache
-        if cache is None or (name := cache.name_of(call, body)) is None:
-            await self._try(call, body, summary, pool, barred)
-        elif not await asyncio.ensure_future(cache.answer(call, name)):
-            await self._try(call, body, summary, pool, barred)
-            cache.keep(name, call)
+                if response.client_gone:
+                    raise DISCONNECTED
+        cache, name = self.cache, None
+        if cache is not None and not (cache.is_off and request.cache_directive is None):
+            name = cache.name_of(request, pool.route)
+        if cache is None or name is None:
+            await self._try_candidates(active, pool, barred)
+        elif not await asyncio.ensure_future(cache.answer(response, name)):
+            await self._try_candidates(active, pool, barred)
+            cache.keep(name, active)
 
-    def _pool(self, call: Call, summary: RequestSummary) -> CandidatePool:
-        if summary.model is None and call.front.operation == "other":
-            return self.router.nameless(call.only, call.key is not None and call.key.local_only)
-        model = summary.model or self.router.default_model(call.only or call.front.home)
-        local_only = call.key is not None and call.key.local_only
-        return self.router.pool(model, summary.operation or call.front.operation, call.only, local_only)
+    def _find_pool(self, request: Request, summary: RequestSummary) -> CandidatePool:
+        """The candidates for the request's model. Raises CallerError where there are none."""
+        local_only = request.key is not None and request.key.local_only
+        model = summary.model
+        if model is None:
+            if request.front.may_name_no_model:
+                return self.router.pool_without_model(request.provider, local_only)
+            model = self.router.default_model(request.provider or request.front.default_provider)
+        operation = summary.operation or request.front.operation
+        return self.router.pool(model, operation, request.provider, local_only)
 
-    async def _try(
-        self, call: Call, body: bytes, summary: RequestSummary, pool: CandidatePool, barred: Set[str]
-    ) -> None:
-        """One attempt after another, until one has begun to answer or none is left. Raises the last
-        failure."""
-        tries: _Tries | None = None
+    async def _try_candidates(self, active: ActiveRequest, pool: CandidatePool, barred: Set[str]) -> None:
+        """Make one attempt after another, until one has begun to answer or no candidate is left. Raises the
+        last failure."""
+        response, guard = active.response, self.guard
+        retries: _Retries | None = None
         candidate = pool.only
-        if (
-            candidate is not None and not barred and candidate.is_free
-        ):  # nothing to choose, nothing to wait for
-            candidate.enter()
-        else:
-            tries = _Tries()
-            tries.barred |= barred
-            candidate = await self._choose(call, body, pool, tries)
+        if candidate is None or barred or not candidate.try_acquire():  # there is a choice, or a wait
+            retries = _Retries(barred)
+            candidate = await self._choose(active, pool, retries)
         while True:
-            if call.reservation is not None and self.guard is not None and self.guard.rules.guards_providers:
-                refusal = await self._enter_provider(call, candidate, self.guard, call.reservation)
+            if response.reservation is not None and guard is not None and guard.rules.has_provider_budgets:
+                refusal = await self._reserve_at_provider(active, candidate, guard, response.reservation)
                 if refusal is not None:
-                    tries = tries or _Tries()
-                    tries.failure = call.error = refusal
-                    tries.barred |= {each.key for each in pool if each.provider is candidate.provider}
-                    candidate = await self._choose(call, body, pool, tries)
+                    retries = retries or _Retries()
+                    retries.failure = response.error = refusal
+                    retries.barred |= {each.key for each in pool if each.provider is candidate.provider}
+                    candidate = await self._choose(active, pool, retries)
                     continue
-            failure = call.error = await self._attempt(call, candidate, body, summary)
+            failure = response.error = await self._attempt(active, candidate)
             if failure is None:
                 return
-            if call.started or call.gone or not failure.kind.failover:
+            if response.started or response.client_gone or not failure.kind.failover:
                 raise failure
-            tries = tries or _Tries()
-            tries.failure = failure
-            tries.barred |= pool.ways_out(candidate)
+            retries = retries or _Retries()
+            retries.failure = failure
+            retries.barred |= pool.excluded_after(candidate)
             if failure.kind.retry:
-                tries.again.add(candidate.key)
+                retries.repeatable.add(candidate.key)
             if pool.only is None:
-                self._note_failover(call, candidate, failure)
-            ended = _now()
-            following = await self._choose(call, body, pool, tries)
-            self._settle_attempt(call, body)
-            call.past.append(Attempt(candidate, call.spent, call.sent_at or ended, ended, failure))
-            call.spent, call.exchange = NOTHING, None
-            candidate = following
+                self._note_failover(active, candidate, failure)
+            candidate = await self._choose(active, pool, retries)
+            if guard is not None and active.current is not None:
+                active.current.charge = active.current.compute_charge(guard.prices)
+            active.current = None
 
-    async def _enter_provider(
-        self, call: Call, candidate: Candidate, guard: Guard, reservation: Reservation
+    async def _reserve_at_provider(
+        self, active: ActiveRequest, candidate: Candidate, guard: Guard, reservation: Reservation
     ) -> GatewayError | None:
-        """Take from the budgets of a choice's provider; if there is not enough, its room is given back."""
-        refusal: GatewayError | None = GONE
+        """Take from the budgets of the candidate's provider. If there is not enough, the candidate's room is
+        given back and the refusal returned."""
+        refusal: GatewayError | None = DISCONNECTED
         try:
-            refusal = await guard.enter(reservation, candidate.provider, candidate.model)
+            answer = guard.reserve_at_provider(reservation, candidate.provider, candidate.model)
+            refusal = await answer.wait() if isinstance(answer, PendingRefill) else answer
         finally:
-            if refusal is not None or call.gone:
-                candidate.leave()
-        if call.gone:
-            raise GONE
+            if refusal is not None or active.response.client_gone:
+                candidate.release()
+        if active.response.client_gone:
+            raise DISCONNECTED
         return refusal
 
-    async def _choose(self, call: Call, body: bytes, pool: CandidatePool, tries: _Tries) -> Candidate:
-        """The upstream to ask next, its room taken: one that was not tried yet, in the line if all are
-        full; when all were tried, one that it may help to try again, after a pause."""
-        session = partial(session_of, call.headers, body)
+    async def _choose(self, active: ActiveRequest, pool: CandidatePool, retries: _Retries) -> Candidate:
+        """Choose the candidate to ask next and take its room: one that was not tried yet, after a wait in the
+        queue if all are at their limit; when all were tried, one that may be tried again, after a pause."""
+        session = partial(find_session, active.request.headers, active.request.body)
         while True:
-            context = SelectionContext(_now(), tries.failure is not None, session)
-            candidate = pool.pick(context, tries.barred)
+            context = SelectionContext(_now(), retries.failure is not None, session)
+            candidate = pool.pick(context, retries.barred)
             if candidate is not None:
-                candidate.enter()
+                candidate.acquire()
                 return candidate
-            if full := pool.full(context.now, tries.barred):
-                return await self._line_up(call, full)
-            if tries.failure is None:
-                raise _resting(pool, context.now)
-            await self._pause(call, pool, tries, tries.failure)
-            tries.barred -= tries.again
-            tries.again.clear()
+            if full := pool.busy_candidates(context.now, retries.barred):
+                return await self._wait_in_queue(active, full)
+            if retries.failure is None:
+                raise _all_resting(pool, context.now)
+            await self._pause(active, pool, retries, retries.failure)
+            retries.barred -= retries.repeatable
+            retries.repeatable.clear()
 
-    def _note_failover(self, call: Call, candidate: Candidate, failure: GatewayError) -> None:
-        """Log that another upstream is asked after a failure. The first failover of a call is free; each
+    def _note_failover(self, active: ActiveRequest, candidate: Candidate, failure: GatewayError) -> None:
+        """Log that another upstream is asked after a failure. The first failover of a request is free; each
         further one counts as a retry, and raises ``failure`` where the budget of retries is used up."""
-        if call.attempts > 1 and not self.budget.take(_now()):
+        if len(active.attempts) > 1 and not self.retry_budget.take_retry(_now()):
             raise failure
         log.warning(
             "falling back",
-            request_id=call.request_id,
+            request_id=active.request.request_id,
             provider=candidate.provider.name,
             upstream=candidate.upstream.name,
             model=candidate.model,
             code=failure.code,
         )
 
-    async def _attempt(
-        self, call: Call, candidate: Candidate, body: bytes, summary: RequestSummary
-    ) -> GatewayError | None:
-        """Put the request to one upstream whose room is taken, and give the room back."""
-        provider, state, sent = candidate.provider, candidate.state, _now()
-        state.sent += 1
-        probe = call.probe = state.resting and state.breaker.send(sent)
-        predictor = candidate.predictor
-        predicted = None
+    async def _attempt(self, active: ActiveRequest, candidate: Candidate) -> GatewayError | None:
+        """Ask one candidate whose room is taken, and give the room back. Returns its failure, or None."""
+        request, response, summary = active.request, active.response, active.request.summary
+        assert summary is not None
+        provider, state, predictor, began = candidate.provider, candidate.state, candidate.predictor, _now()
+        state.requests_sent += 1
+        is_probe = state.degraded and state.breaker.record_request(began)
+        prediction = None
         if predictor is not None:
-            predicted = predictor.begin(candidate.model, candidate.resident, candidate.size, sent)
-        failure: GatewayError | None = GONE
-        call.sent_at = None
+            prediction = predictor.begin(candidate.model, candidate.is_loaded, candidate.size, began)
+        attempt: Attempt | None = None
+        failure: GatewayError | None = DISCONNECTED
         try:
-            preparation = provider.preparation(call.front, body)
-            if preparation is not None:
-                body = await asyncio.ensure_future(preparation)
-            if call.reservation is None:
-                exchange = provider.exchange(call.front, body, summary, candidate.model)
+            body = request.body
+            if provider.fetches_images:
+                preparation = provider.preparation(request.front, body)
+                if preparation is not None:
+                    body = await asyncio.ensure_future(preparation)
+            if response.reservation is None:
+                exchange = provider.exchange(request.front, body, summary, candidate.model)
             else:
-                exchange = provider.exchange(
-                    call.front, body, summary, candidate.model, call.reservation.defaults
-                )
-            failure = await call.attempt(candidate, exchange)
+                defaults = response.reservation.defaults
+                exchange = provider.exchange(request.front, body, summary, candidate.model, defaults)
+            attempt = Attempt(candidate, exchange, response, is_probe)
+            active.attempts.append(attempt)
+            active.current = attempt
+            response.served_by = b"%bx-trunkline-attempts: %d\r\n" % (
+                candidate.header_lines,
+                len(active.attempts),
+            )
+            if not response.client_gone:
+                if request.query or request.front.conventions.forwarded_headers:
+                    exchange.forward_head(request.headers, request.query)
+                if active.trace is not None:
+                    attempt.span_id, traceparent = active.trace.attempt_header()
+                    exchange.headers = (*exchange.headers, traceparent)
+                attempt.sent_at = _now()
+                attempt.in_flight = provider.open(exchange, candidate.upstream, attempt)
+                failure = attempt.failure = await attempt
         finally:
-            now = call.landed_at = _now()
-            candidate.leave()
+            ended = _now()
+            candidate.release()
+            if attempt is not None:
+                attempt.ended_at = ended
             if failure is None:
                 if state.breaker.failures:
-                    state.breaker.succeed(probe)
-                if not candidate.alone:
-                    state.latency.add((call.first_byte_at or now) - sent, now)
+                    state.breaker.record_success(is_probe)
+                if not candidate.is_only:
+                    state.latency.add((response.first_byte_at or ended) - began, ended)
             elif failure.kind is CLIENT_GONE:
-                state.breaker.drop(call.probe)
+                state.breaker.record_cancelled(is_probe if attempt is None else attempt.is_probe)
             elif failure.kind.breaker:
-                state.failed(failure, candidate.model, probe, now)
+                state.record_failure(failure, candidate.model, is_probe, ended)
             else:
-                state.breaker.succeed(probe)
-            if predictor is not None and predicted is not None:
-                predictor.end(predicted, failure is None, now)
-                if predicted.cold:  # something else may have had to go
-                    self._look(candidate)
+                state.breaker.record_success(is_probe)
+            if predictor is not None and prediction is not None:
+                predictor.end(prediction, failure is None, ended)
+                if prediction.cold:  # another model may have been unloaded for this one
+                    self._refresh_residents(candidate)
             if self.queue.depth:
-                self.queue.freed(now)
+                self.queue.serve(ended)
         return failure
 
-    def _look(self, candidate: Candidate) -> None:
-        """Ask in the background what is loaded at an upstream now."""
-        task = asyncio.ensure_future(candidate.provider.look_at_residents(candidate.upstream))
-        self._looks.add(task)
-        task.add_done_callback(self._looks.discard)
-
-    async def _line_up(self, call: Call, full: Sequence[Candidate]) -> Candidate:
-        """Wait for room at one of ``full``; it is taken when this returns.
-
-        Raises:
-            ProviderError: 503, the line is full, or the wait was too long.
-        """
-        key = "" if call.key is None else call.key.id
-        waiter = self.queue.join(full, key, call.urgency)
-        if waiter is None:
-            raise self._busy(full, f"{self.queue.limit} requests wait already (QUEUE_LIMIT)")
-        loop = asyncio.get_running_loop()
-        timeout = self.patience.queue_timeout_s
-        timer = loop.call_later(timeout, self.queue.leave, waiter)
-        call.waiter = waiter
-        began = _now()
-        self._tick(loop)
-        try:
-            candidate = await waiter.turn
-        finally:
-            timer.cancel()
-            self._leave(call, waiter)
-            call.waited += _now() - began
-        if candidate is None:
-            if call.gone:
-                raise GONE
-            raise self._busy(full, f"none had room within {timeout:g} s (QUEUE_TIMEOUT_S)")
-        return candidate
-
-    def _leave(self, call: Call, waiter: Waiter) -> None:
-        call.waiter = None
-        self.queue.leave(waiter)
-
-    def _busy(self, full: Sequence[Candidate], why: str) -> ProviderError:
-        who = full[0].provider.name
-        text = f"All upstreams of provider '{who}' for model '{full[0].model}' are full; {why}"
-        wait = max(1.0, self.patience.queue_timeout_s / 2)
-        return ProviderError(text, UPSTREAM_BUSY, provider=who, retry_after=wait)
-
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """While anybody waits, look now and then whether an upstream has recovered meanwhile."""
-        if self._ticker is None:
-            self._ticker = loop.call_later(_TICK_S, self._ticked, loop)
-
-    def _ticked(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._ticker = None
-        self.queue.freed(_now())
-        if self.queue.depth:
-            self._tick(loop)
-
-    async def _pause(self, call: Call, pool: CandidatePool, tries: _Tries, failure: GatewayError) -> None:
-        """Wait before upstreams that have failed are asked once more. Raises ``failure`` where that is of no
-        use, too late or too often."""
-        tries.repeats += 1
-        candidates = [candidate for candidate in pool if candidate.key in tries.again]
-        now = _now()
-        most = max((candidate.provider.max_retries for candidate in candidates), default=0)
-        if tries.repeats > (min(most, 1) if failure.kind.once else most):
-            raise failure
-        wait = max(
-            pause(tries.repeats, failure.retry_after, self._rng),
-            min(candidate.may_in(now) for candidate in candidates),
-        )
-        if now + wait - call.began > self.patience.retry_deadline_s or not self.budget.take(now):
-            raise failure
-        log.info("trying again", request_id=call.request_id, seconds=round(wait, 2), code=failure.code)
-        await call.rest(wait)
-        if call.gone:
-            raise GONE
-
-    def _settle_attempt(self, call: Call, body: bytes) -> None:
-        """What the attempt that has ended used, and what that costs."""
-        exchange, candidate = call.exchange, call.candidate
-        if exchange is None or candidate is None or self.guard is None:
-            return
-        if call.front.operation == "other":  # sounds and pictures: nobody knows what they cost elsewhere
-            free = self.guard.prices.rates_of(candidate.provider, candidate.model, countable=False)
-            call.spent = Charge(Usage(), False, None, None) if free is None else _FREE
-            return
-        if exchange.usage is None and call.first_byte_at is None and not call.abandoned:  # it failed
-            return
-        whole = exchange.complete or not exchange.streaming
-        pieces = exchange.pieces if exchange.streaming else call.size // USUAL_BYTES
-        if call.front.operation == "embeddings":
-            pieces = 0
-        usage, estimated = used(exchange.usage, body, pieces, whole=whole)
-        cost, source = None, None
-        if usage.cost is not None:
-            cost, source = reported(usage.cost), "upstream"
-        elif (rates := self.guard.prices.rates(candidate.provider, candidate.model)) is not None:
-            cost, source = rates.cost(usage), rates.source
-        call.spent = Charge(usage, estimated, cost, source, candidate.provider.name)
-
-    def settle(self, call: Call) -> None:
-        """Give back what the call has not used of limits and budgets; tell the observers what it came to."""
-        if call.reservation is not None and self.guard is not None:
-            spent = [call.spent]
-            if call.past:
-                spent += [each.spent for each in call.past]
-            self.guard.settle(call.reservation, spent)
-        status = CLIENT_GONE.status if call.gone and not call.answered else call.status
-        outcome = Outcome(call, status, _now())
+    def settle(self, active: ActiveRequest) -> None:
+        """Charge the last attempt, give back what the request has not used of limits and budgets, and tell
+        the observers how it ended."""
+        response, attempt, guard = active.response, active.current, self.guard
+        if guard is not None:
+            if attempt is not None:
+                attempt.charge = attempt.compute_charge(guard.prices)
+            if response.reservation is not None:
+                guard.settle(response.reservation, [each.charge for each in active.attempts])
+        gone = response.client_gone and not response.finished
+        outcome = Outcome(active, CLIENT_GONE.status if gone else response.status, _now())
         for observe in self._observers:
             observe(outcome)
 
+    def _refresh_residents(self, candidate: Candidate) -> None:
+        """Ask an upstream in the background which models it has loaded now."""
+        task = asyncio.ensure_future(candidate.provider.refresh_loaded_models(candidate.upstream))
+        self._refreshes.add(task)
+        task.add_done_callback(self._refreshes.discard)
+
+    async def _wait_in_queue(self, active: ActiveRequest, full: Sequence[Candidate]) -> Candidate:
+        """Wait until one of the candidates ``full`` has room; it is taken when this returns.
+
+        Raises:
+            ProviderError: 503, the queue is full, or the wait was too long.
+        """
+        request = active.request
+        waiter = self.queue.join(full, "" if request.key is None else request.key.id, request.priority)
+        if waiter is None:
+            raise self._queue_error(full, f"{self.queue.limit} requests wait already (QUEUE_LIMIT)")
+        loop = asyncio.get_running_loop()
+        timeout = self.settings.queue_timeout_s
+        timer = loop.call_later(timeout, self.queue.leave, waiter)
+        active.waiter = waiter
+        began = _now()
+        self._schedule_recheck(loop)
+        try:
+            candidate = await waiter.candidate
+        finally:
+            timer.cancel()
+            active.waiter = None
+            self.queue.leave(waiter)
+            active.queued_s += _now() - began
+        if candidate is None:
+            if active.response.client_gone:
+                raise DISCONNECTED
+            raise self._queue_error(full, f"none had room within {timeout:g} s (QUEUE_TIMEOUT_S)")
+        return candidate
+
+    def _queue_error(self, full: Sequence[Candidate], why: str) -> ProviderError:
+        who = full[0].provider.name
+        text = f"All upstreams of provider '{who}' for model '{full[0].model}' are full; {why}"
+        wait = max(1.0, self.settings.queue_timeout_s / 2)
+        return ProviderError(text, UPSTREAM_BUSY, provider=who, retry_after=wait)
+
+    def _schedule_recheck(self, loop: asyncio.AbstractEventLoop) -> None:
+        """While requests wait in the queue, check regularly whether an upstream has recovered."""
+        if self._recheck_timer is None:
+            self._recheck_timer = loop.call_later(_RECHECK_S, self._recheck, loop)
+
+    def _recheck(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._recheck_timer = None
+        self.queue.serve(_now())
+        if self.queue.depth:
+            self._schedule_recheck(loop)
+
+    async def _pause(
+        self, active: ActiveRequest, pool: CandidatePool, retries: _Retries, failure: GatewayError
+    ) -> None:
+        """Wait before candidates that have failed are asked once more. Raises ``failure`` where another try
+        would be useless, too late or one too many."""
+        retries.pauses += 1
+        candidates = [candidate for candidate in pool if candidate.key in retries.repeatable]
+        now = _now()
+        most = max((candidate.provider.max_retries for candidate in candidates), default=0)
+        if retries.pauses > (min(most, 1) if failure.kind.once else most):
+            raise failure
+        wait = max(
+            backoff(retries.pauses, failure.retry_after, self._rng),
+            min(candidate.seconds_until_allowed(now) for candidate in candidates),
+        )
+        too_late = now + wait - active.request.received_at > self.settings.retry_deadline_s
+        if too_late or not self.retry_budget.take_retry(now):
+            raise failure
+        request_id = active.request.request_id
+        log.info("trying again", request_id=request_id, seconds=round(wait, 2), code=failure.code)
+        await active.rest(wait)
+        if active.response.client_gone:
+            raise DISCONNECTED
+
     def close(self) -> None:
-        """No more looks at the line, or at upstreams."""
-        for look in self._looks:
-            look.cancel()
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._ticker = None
+        """Stop what runs in the background."""
+        for refresh in self._refreshes:
+            refresh.cancel()
+        if self._recheck_timer is not None:
+            self._recheck_timer.cancel()
+            self._recheck_timer = None
 
 
-def _resting(pool: CandidatePool, now: float) -> GatewayError:
-    """Why nobody can be asked now: the last failure of the one that may be asked again soonest."""
-    soonest = min(pool, key=lambda candidate: candidate.may_in(now))
-    wait = soonest.may_in(now)
+def _all_resting(pool: CandidatePool, now: float) -> GatewayError:
+    """Why no candidate can be asked now: the last failure of the one that may be asked again soonest."""
+    soonest = min(pool, key=lambda candidate: candidate.seconds_until_allowed(now))
+    wait = soonest.seconds_until_allowed(now)
     last = soonest.state.last_failure
     who = soonest.provider.name
     if last is None:  # a health check has found it away

@@ -1,7 +1,8 @@
-"""What a caller may do and what it costs: keys, limits, budgets, prices, the filter of models.
+"""Policy: what a caller may do and what it costs. Keys, limits, budgets, prices, and the filter of models.
 
-``auth`` finds the caller's key, ``filters`` hides models from everybody. ``guard`` is asked before a request
-and after it: ``rules`` say which limits and budgets it is under, ``counters`` count them in memory,
-``leases`` do so together with other nodes, and its ``tickets`` remember what it has taken. ``estimates``
-guess its tokens, ``prices`` what they cost. Nothing here reads a store: who has one hands in what it says.
+``auth`` finds the caller's key, and ``filters`` hides models from everybody. The ``guard`` is asked before a
+request and settles it after: ``rules`` say which limits and budgets hold for it, ``counters`` count them in
+memory, ``leases`` count them together with other nodes, and ``reservations`` remember what a request has
+taken. ``estimates`` guess how many tokens it has, and ``prices`` say what they cost. Nothing here reads a
+database: whoever has one passes its records in.
 """

@@ -1,8 +1,8 @@
-"""Who is calling: keys in headers and paths, looked up in memory.
+"""Authentication: API keys in headers and paths, looked up in memory.
 
-Keys are known by their SHA-256 only. The ring is filled by its owner from records of any store
-(:class:`ApiKeyRecord`) and replaced as a whole, so that a revoked key is gone at once. Nothing here knows a
-database or an HTTP framework, and no error text repeats a key.
+Only the SHA-256 of a key is kept. The key ring is filled by its owner from the records of any store
+(:class:`ApiKeyRecord`) and replaced as a whole, so that a revoked key is rejected at once. Nothing here knows
+a database or an HTTP framework, and no error text repeats a key.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from trunkline.settings.sections import KeyPolicy
 
 Role = Literal["admin", "member", "read-only"]
-"""An admin may use the admin API, a member may use models, and one who may read only may list them."""
+"""An admin may use the admin API, a member may use models, and a read-only key may only list them."""
 
 
-class ApiKey(msgspec.Struct, frozen=True):
-    """A key that was recognised. Safe to log."""
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that was recognised. It is safe to log."""
 
     id: str
     name: str
@@ -40,42 +40,42 @@ class ApiKey(msgspec.Struct, frozen=True):
     prefix: str
     """The key's first characters, to tell keys apart; too few to be of use."""
     local_only: bool = False
-    """Never use a provider that is not local."""
+    """Whether never to use a provider that is not local."""
     priority: Literal["high", "normal", "low"] = "normal"
-    """Whose requests go first when they have to wait."""
+    """The priority of its requests when they have to wait."""
     team_id: str | None = None
     team_name: str | None = None
     expires_at: float | None = None
     """Unix time; None is never."""
     models: tuple[tuple[str, ...], ...] = ()
-    """Sets of patterns, in lower case: a model must match one of each set (the key's, its team's)."""
+    """Sets of patterns, in lower case: a model must match one pattern of each set (the key's, its team's)."""
     providers: tuple[frozenset[str], ...] = ()
-    """Sets of names: a provider must be in each."""
+    """Sets of names: a provider must be in each set."""
     defaults: RequestDefaults = NO_DEFAULTS
     """What is added to its requests."""
 
     restricted: bool = False
-    """It may not use everything, or its requests are added to."""
+    """Whether it may not use everything, or something is added to its requests; computed from the fields."""
 
     def __post_init__(self) -> None:
-        bound = bool(self.models or self.providers or self.defaults is not NO_DEFAULTS)
-        if bound != self.restricted:
-            msgspec.structs.force_setattr(self, "restricted", bound)
+        restricted = bool(self.models or self.providers or self.defaults is not NO_DEFAULTS)
+        if restricted != self.restricted:
+            msgspec.structs.force_setattr(self, "restricted", restricted)
 
-    def may_use(self, names: Sequence[str]) -> bool:
+    def allows_model(self, names: Sequence[str]) -> bool:
         """Whether it may use the model that has these names."""
         return all(
             any(fnmatchcase(name.lower(), pattern) for pattern in patterns for name in names)
             for patterns in self.models
         )
 
-    def may_ask(self, provider: str) -> bool:
+    def allows_provider(self, provider: str) -> bool:
         """Whether it may use the provider."""
         return all(provider in names for names in self.providers)
 
 
 class ApiKeyRecord(Protocol):
-    """What a store has to say of a key that may come in."""
+    """What a store knows of a key that is valid."""
 
     @property
     def id(self) -> str: ...
@@ -107,14 +107,14 @@ class ApiKeyRecord(Protocol):
     def zdr(self) -> bool | None: ...
     @property
     def old_hash(self) -> str | None:
-        """The digest before a rotation, which counts until ``old_hash_until``."""
+        """The hash of the key before its rotation, which is valid until ``old_hash_until``."""
 
     @property
     def old_hash_until(self) -> float | None: ...
 
 
 class TeamRecord(Protocol):
-    """What a store has to say of a team."""
+    """What a store knows of a team."""
 
     @property
     def id(self) -> str: ...
@@ -129,7 +129,7 @@ class TeamRecord(Protocol):
 
 
 class KeyRing:
-    """The keys that may come in, by the digest of their text: the settings' and the store's."""
+    """The valid keys of the settings and the store, by the SHA-256 of their text."""
 
     __slots__ = ("_configured", "_keys", "_policies")
 
@@ -140,8 +140,14 @@ class KeyRing:
         policies: Mapping[str, KeyPolicy] | None = None,
         teams: Iterable[TeamRecord] = (),
     ) -> None:
-        """:param configured: keys of ALLOWED_API_KEYS. They are members'; an admin's key is a stored one.
-        :param policies: what the file says of single keys, by name or id, or place in the settings."""
+        """
+        Args:
+            configured: the keys of ALLOWED_API_KEYS. Their role is member; an admin's key is a stored one.
+            stored: the store's keys.
+            policies: what the settings file says of single keys, by name or id, or by ``env-N`` for the N-th
+                of ALLOWED_API_KEYS.
+            teams: the store's teams.
+        """
         self._policies: Mapping[str, KeyPolicy] = {}
         self.reconfigure(configured, stored, policies or {}, teams)
 
@@ -152,23 +158,20 @@ class KeyRing:
         policies: Mapping[str, KeyPolicy],
         teams: Iterable[TeamRecord] = (),
     ) -> None:
-        """Take other settings' keys and policies, with the store's keys, in one step."""
+        """Use other keys and policies of the settings, with the store's keys, in one step."""
         self._policies = policies
         self._configured = {}
         for number, text in enumerate(configured, start=1):
             digest, key = _configured_key(text.get_secret_value(), number)
-            self._configured[digest] = digest, self._ruled(key, f"env-{number}")
+            self._configured[digest] = digest, self._with_policy(key, f"env-{number}")
         self.replace(stored, teams)
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
     def replace(self, stored: Iterable[ApiKeyRecord], teams: Iterable[TeamRecord] = ()) -> None:
-        """Take these as the store's keys, in place of those before, in one step. The settings' keys stay."""
+        """Replace the store's keys in one step. The settings' keys stay."""
         by_id = {team.id: team for team in teams}
         keys = self._configured.copy()
         for record in stored:
-            key = self._ruled(_stored_key(record, by_id.get(record.team_id or "")))
+            key = self._with_policy(_stored_key(record, by_id.get(record.team_id or "")))
             digest = bytes.fromhex(record.hash)
             keys[digest] = digest, key
             if record.old_hash is not None and record.old_hash_until is not None:
@@ -177,84 +180,91 @@ class KeyRing:
                 keys[digest] = digest, msgspec.structs.replace(key, expires_at=until)
         self._keys = keys
 
-    def _ruled(self, key: ApiKey, place: str = "") -> ApiKey:
+    def _with_policy(self, key: ApiKey, position: str = "") -> ApiKey:
+        """The key with what the settings file says of it, by its name, id or position."""
         policies = self._policies
-        policy = policies.get(key.name) or policies.get(key.id) or policies.get(place)
+        policy = policies.get(key.name) or policies.get(key.id) or policies.get(position)
         if policy is None:
             return key
         return msgspec.structs.replace(
             key,
             local_only=key.local_only or policy.local_only,
             priority=policy.priority if policy.priority != "normal" else key.priority,
-            models=(*key.models, *_patterns(policy.models)),
-            providers=(*key.providers, *_names(policy.providers)),
-            defaults=_data_policy(policy.data_collection, policy.zdr) or key.defaults,
+            models=(*key.models, *_pattern_sets(policy.models)),
+            providers=(*key.providers, *_name_sets(policy.providers)),
+            defaults=_data_policy_defaults(policy.data_collection, policy.zdr) or key.defaults,
         )
 
     def find(self, key: bytes) -> ApiKey | None:
-        """The key with this text, if it may come in. Takes the same time wherever a wrong key differs."""
+        """The key with this text, if it is valid. The time does not depend on where a wrong key differs."""
         digest = sha256(key).digest()
-        stored, found = self._keys.get(digest, _NOBODY)
+        stored, found = self._keys.get(digest, _NO_KEY)
         return found if compare_digest(stored, digest) else None
 
 
 def _stored_key(record: ApiKeyRecord, team: TeamRecord | None) -> ApiKey:
-    models, providers = _patterns(record.models), _names(record.providers)
+    models, providers = _pattern_sets(record.models), _name_sets(record.providers)
     local_only = record.local_only
     if team is not None:
-        models += _patterns(team.models)
-        providers += _names(team.providers)
+        models += _pattern_sets(team.models)
+        providers += _name_sets(team.providers)
         local_only = local_only or team.local_only
     return ApiKey(
-        record.id,
-        record.name,
-        record.role,
-        record.prefix,
-        local_only,
-        record.priority,
-        record.team_id,
-        None if team is None else team.name,
-        record.expires_at,
-        models,
-        providers,
-        _data_policy(record.data_collection, record.zdr) or NO_DEFAULTS,
+        id=record.id,
+        name=record.name,
+        role=record.role,
+        prefix=record.prefix,
+        local_only=local_only,
+        priority=record.priority,
+        team_id=record.team_id,
+        team_name=None if team is None else team.name,
+        expires_at=record.expires_at,
+        models=models,
+        providers=providers,
+        defaults=_data_policy_defaults(record.data_collection, record.zdr) or NO_DEFAULTS,
     )
 
 
-def _patterns(patterns: Iterable[str] | None) -> tuple[tuple[str, ...], ...]:
+def _pattern_sets(patterns: Iterable[str] | None) -> tuple[tuple[str, ...], ...]:
     return (tuple(pattern.lower() for pattern in patterns),) if patterns else ()
 
 
-def _names(names: Iterable[str] | None) -> tuple[frozenset[str], ...]:
+def _name_sets(names: Iterable[str] | None) -> tuple[frozenset[str], ...]:
     return (frozenset(names),) if names else ()
 
 
-def _data_policy(data_collection: str | None, zdr: bool | None) -> RequestDefaults | None:
-    """OpenRouter's words for what may happen to a request's data."""
-    said = {"data_collection": data_collection, "zdr": zdr}
-    wanted = {name: value for name, value in said.items() if value is not None}
-    return RequestDefaults(routing=wanted) if wanted else None
+def _data_policy_defaults(data_collection: str | None, zdr: bool | None) -> RequestDefaults | None:
+    """Request defaults with OpenRouter's fields for what may happen to a request's data."""
+    fields = {"data_collection": data_collection, "zdr": zdr}
+    routing = {name: value for name, value in fields.items() if value is not None}
+    return RequestDefaults(routing=routing) if routing else None
 
 
 def configured_id(key: str) -> str:
-    """The id of a key of ALLOWED_API_KEYS: made of the key itself, so that it stays the same wherever the key
-    stands, and no other key inherits what is counted under it."""
+    """The id of a key of ALLOWED_API_KEYS.
+
+    It is derived from the key itself, so that it does not depend on the key's position, and no other key
+    inherits what is counted under it.
+    """
     return f"env-{sha256(key.encode()).hexdigest()[:8]}"
 
 
 def configured_ids(keys: Iterable[SecretStr]) -> dict[str, str]:
-    """The ids of the keys of ALLOWED_API_KEYS by their places: ``env-1`` is the first, for those who write
-    settings."""
-    return {f"env-{at}": configured_id(key.get_secret_value()) for at, key in enumerate(keys, start=1)}
+    """The ids of the keys of ALLOWED_API_KEYS by position, as settings name them: ``env-1`` is the first."""
+    return {
+        f"env-{number}": configured_id(key.get_secret_value()) for number, key in enumerate(keys, start=1)
+    }
 
 
 def _configured_key(key: str, number: int) -> tuple[bytes, ApiKey]:
     digest = sha256(key.encode()).digest()
     prefix = key[:3] if len(key) > 12 else ""
-    return digest, ApiKey(configured_id(key), f"ALLOWED_API_KEYS #{number}", "member", prefix)
+    return digest, ApiKey(
+        id=configured_id(key), name=f"ALLOWED_API_KEYS #{number}", role="member", prefix=prefix
+    )
 
 
-_NOBODY: Final[tuple[bytes, ApiKey | None]] = (bytes(32), None)
+_NO_KEY: Final[tuple[bytes, ApiKey | None]] = (bytes(32), None)
 
 
 def authenticate(
@@ -265,13 +275,20 @@ def authenticate(
 ) -> ApiKey | None:
     """The caller's key, from ``Authorization: Bearer``, ``X-API-Key``, ``api-key`` or the path.
 
-    A known key among several that were sent is enough. Where no key is required an unknown one is as good
-    as none, since many clients cannot send nothing.
+    One known key among several that were sent is enough. Where no key is required, an unknown key is treated
+    as none, because many clients always send one.
 
-    :param headers: names in lower case.
-    :param path_key: the key that stood in the path, where that is allowed.
-    :returns: None only if ``required`` is false and no known key was sent.
-    :raises CallerError: INVALID_API_KEY, which says whether the key is missing, malformed or unknown.
+    Args:
+        headers: the request's headers, with names in lower case.
+        keyring: the valid keys.
+        required: whether a valid key is required.
+        path_key: the key in the request's path, where that is allowed.
+
+    Returns:
+        None only if ``required`` is false and no valid key was sent.
+
+    Raises:
+        CallerError: INVALID_API_KEY; the text says whether the key is missing, malformed, expired or unknown.
     """
     sent = malformed = expired = False
     for name, value in headers:
@@ -285,13 +302,13 @@ def authenticate(
             continue
         sent = True
         if (found := keyring.find(value)) is not None:
-            if not _is_over(found):
+            if not _is_expired(found):
                 return found
             expired = True
     if path_key:
         sent = True
         if (found := keyring.find(path_key.encode())) is not None:
-            if not _is_over(found):
+            if not _is_expired(found):
                 return found
             expired = True
     if not required:
@@ -301,7 +318,7 @@ def authenticate(
     raise CallerError(_UNKNOWN if sent else _MALFORMED if malformed else _MISSING, INVALID_API_KEY)
 
 
-def _is_over(key: ApiKey) -> bool:
+def _is_expired(key: ApiKey) -> bool:
     return key.expires_at is not None and time.time() >= key.expires_at
 
 
@@ -315,7 +332,7 @@ _KEY_PATH: Final = re.compile(r"(?i)^/+key/+([^/?#]+)")
 
 
 def split_key_path(path: str) -> tuple[str | None, str]:
-    """The key in ``/key/<key>/rest`` and ``/rest``; None and ``path`` itself where there is none."""
+    """Split ``/key/<key>/rest`` into the key and ``/rest``; without a key, into None and ``path`` itself."""
     if not path.startswith("/key/"):
         return None, path
     key, slash, rest = path[5:].partition("/")
@@ -323,7 +340,7 @@ def split_key_path(path: str) -> tuple[str | None, str]:
 
 
 def redact_path(path: str) -> str:
-    """``path`` without a key in it, fit for a log. Hides more than :func:`split_key_path` would take."""
+    """``path`` without a key in it, fit for a log. It hides more than :func:`split_key_path` recognises."""
     if "key" not in path.lower() and "gw_" not in path:
         return path
     return redact(_KEY_PATH.sub("/key/***", path))

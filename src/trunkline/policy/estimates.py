@@ -1,8 +1,8 @@
-"""How many tokens a request has, as far as one can tell without the model's tokenizer.
+"""Estimates of tokens, as far as they are possible without the model's tokenizer.
 
-A reservation must rarely be too small, so it takes three bytes for a token; what an upstream did not tell
-(a stream that was cut) is settled with four, which is what English text has on average. Long runs of base64
-are pictures and sounds, and count as a picture of middling size does.
+A reservation must rarely be too small, so it takes three bytes for a token. Usage that an upstream did not
+report (a stream that was cut) is settled with four, the average of English text. Long runs of base64 are
+images and sounds, and each counts as an image of middling size.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ import msgspec
 
 from trunkline.model import Usage
 
-RESERVED_BYTES: Final = 3
-"""Bytes of a request for each token that is reserved."""
-USUAL_BYTES: Final = 4
-"""Bytes of a request for each token that is settled, where the upstream did not say."""
-PICTURE_TOKENS: Final = 1600
+RESERVED_BYTES_PER_TOKEN: Final = 3
+"""The bytes of a request for each token that is reserved."""
+AVERAGE_BYTES_PER_TOKEN: Final = 4
+"""The bytes of a request for each token that is settled, where the upstream did not report usage."""
+IMAGE_TOKENS: Final = 1600
 _SMALL: Final = 8192
-"""Bytes of a request in which no picture is looked for."""
+"""The size in bytes up to which a request is not searched for images."""
 _BLOB: Final = re.compile(rb"[A-Za-z0-9+/=]{2048,}")
 
 
-def prompt_tokens(body: bytes, bytes_per_token: int = RESERVED_BYTES) -> int:
-    """Tokens of the prompt that a request's body holds."""
+def estimate_prompt_tokens(body: bytes, bytes_per_token: int = RESERVED_BYTES_PER_TOKEN) -> int:
+    """The number of tokens of the prompt in a request's body."""
     size = len(body)
     if size <= _SMALL:
         return -(-size // bytes_per_token)
-    pictures = 0
+    images = 0
     for blob in _BLOB.finditer(body):
         size -= blob.end() - blob.start()
-        pictures += 1
-    return -(-size // bytes_per_token) + pictures * PICTURE_TOKENS
+        images += 1
+    return -(-size // bytes_per_token) + images * IMAGE_TOKENS
 
 
-def used(told: Usage | None, body: bytes, pieces: int, *, whole: bool) -> tuple[Usage, bool]:
+def estimate_usage(reported: Usage | None, body: bytes, pieces: int, *, whole: bool) -> tuple[Usage, bool]:
     """What an answer used, and whether that is an estimate.
 
     Args:
-        told: what the upstream has said of it.
-        body: the request's.
-        pieces: how many pieces of content came, or as many tokens as the answer is long.
-        whole: the answer is; else what was told may be from before it ended (Anthropic tells the prompt's
-            tokens as an answer begins, and its own tokens at its end).
+        reported: what the upstream has reported.
+        body: the request's body.
+        pieces: how many pieces of content came, or the estimated number of tokens of the answer.
+        whole: whether the answer came to its end. If not, the report may be from before the end (Anthropic
+            reports the prompt's tokens as an answer begins, and the answer's tokens at its end).
     """
-    if told is None:
-        prompt = prompt_tokens(body, USUAL_BYTES)
+    if reported is None:
+        prompt = estimate_prompt_tokens(body, AVERAGE_BYTES_PER_TOKEN)
         return Usage(prompt_tokens=prompt, completion_tokens=max(0, pieces)), True
-    if whole or told.cost is not None or pieces <= told.completion_tokens:
-        return told, False
-    return msgspec.structs.replace(told, completion_tokens=pieces), True
+    if whole or reported.cost is not None or pieces <= reported.completion_tokens:
+        return reported, False
+    return msgspec.structs.replace(reported, completion_tokens=pieces), True

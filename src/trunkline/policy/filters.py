@@ -1,8 +1,8 @@
-"""Which models may be seen and used: the rules of the file that MODELS_FILTER names.
+"""The models filter: which models may be seen and used, by the rules of the file that MODELS_FILTER names.
 
-One rule a line: a name with ``*`` and ``?`` as wildcards, ``!`` in front to exclude, ``#`` for comments. A
-rule holds for a model if it matches its short name, its tagged name or its full id, in any case of letters.
-An exclusion always wins; a file of exclusions only allows everything else.
+A rule is a line: a name with ``*`` and ``?`` as wildcards, with ``!`` in front to exclude. ``#`` begins a
+comment. A rule holds for a model if it matches its short name, its tagged name or its full id, without
+regard to case. An exclusion always wins. A file with exclusions only allows every other model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ModelFilter:
-    """Rules, compiled. Without any it allows every model."""
+    """The compiled rules of a models filter. Without rules it allows every model."""
 
     __slots__ = ("_exclude", "_include")
 
@@ -29,9 +29,10 @@ class ModelFilter:
     def allows(self, short: str, tagged: str, full: str) -> bool:
         """Whether a model may be listed and used.
 
-        :param short: its name without vendor and tag, ``claude-3.5-sonnet``.
-        :param tagged: its name as Ollama writes it, ``claude-3.5-sonnet:latest``.
-        :param full: its provider's own id, ``anthropic/claude-3.5-sonnet``.
+        Args:
+            short: its name without vendor and tag, ``claude-3.5-sonnet``.
+            tagged: its name in Ollama's form, ``claude-3.5-sonnet:latest``.
+            full: its provider's own id, ``anthropic/claude-3.5-sonnet``.
         """
         names = (short, tagged, full)
         if self._exclude and any(map(self._exclude.fullmatch, names)):
@@ -42,7 +43,9 @@ class ModelFilter:
     def load(cls, path: Path) -> Self:
         """The filter in the file at ``path``.
 
-        :raises SettingsError: naming the file, and the line where there is one.
+        Raises:
+            SettingsError: the file cannot be read, or has a mistake; names the file, and the line if there is
+                one.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -55,8 +58,12 @@ class ModelFilter:
     def parse(cls, text: str, source: str) -> Self:
         """The filter in ``text``.
 
-        :param source: the file's name, for errors.
-        :raises SettingsError: for a rule that cannot match any model, and where there is no rule at all.
+        Args:
+            text: the rules.
+            source: the file's name, for errors.
+
+        Raises:
+            SettingsError: a rule cannot match any model, or there is no rule at all.
         """
         include: list[str] = []
         exclude: list[str] = []
@@ -78,5 +85,6 @@ class ModelFilter:
 
 
 def _compile(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    """One expression that matches what any of the patterns does; None if there is none."""
     parts = [re.escape(p).replace(r"\*", ".*").replace(r"\?", ".") for p in patterns]
     return re.compile("|".join(parts), re.IGNORECASE | re.DOTALL) if parts else None

@@ -1,8 +1,9 @@
-"""What a request must get past after its key: rules of access, limits and budgets; and what it leaves behind.
+"""The guard: checks access, limits and budgets before a request, and settles them after it.
 
-``admit`` takes from every counter that a request is under, or from none; ``enter`` does so for the provider
-that is about to be asked; ``settle`` gives back what was not used, always. Amounts are known before (an
-estimate of the prompt, the bound on the answer) and after (the upstream's count, its price).
+``admit`` takes from every counter that a request is under, or from none. ``reserve_at_provider`` does so for
+the budgets of the provider that is about to be asked. ``settle`` always gives back what was not used. Amounts
+are estimated before a request (the prompt's tokens, the bound on the answer) and known after it (the
+upstream's usage, its price).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from functools import partial
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -26,51 +28,103 @@ from trunkline.errors import (
 from trunkline.model import MOST_TOKENS, Operation
 from trunkline.policy.auth import ApiKey
 from trunkline.policy.counters import NEEDS_REFILL, BudgetCounter, ConcurrencyCounter, Counter, RateCounter
-from trunkline.policy.estimates import prompt_tokens
-from trunkline.policy.prices import PriceBook, Priced
+from trunkline.policy.estimates import estimate_prompt_tokens
+from trunkline.policy.prices import PriceBook, PricedProvider
 from trunkline.policy.reservations import (
-    CODES,
+    AMOUNT_INDEX,
     MONEY,
     TOKENS,
     Amounts,
     Charge,
-    Coded,
     CounterPlan,
-    Counters,
-    RefillNeededError,
+    IndexedCounter,
+    PlanCounters,
+    ProviderTake,
     Reservation,
-    exhausted,
+    limit_error,
 )
-from trunkline.policy.rules import DAY, MINUTE, BudgetRule, Caller, CounterKey, CounterRule, Rulebook
+from trunkline.policy.rules import RATE_PERIODS, Budget, Caller, CounterKey, CounterRule, Rulebook
 
-_PERIODS: Final = {"minute": MINUTE, "day": DAY}
-_MOST_PLANS: Final = 10_000
+_MAX_PLANS: Final = 10_000
+_T = TypeVar("_T")
 
 
 class PolicyCandidate(Protocol):
-    """One place where the request may be sent, as far as policy looks at it."""
+    """A candidate, as far as policy looks at it."""
 
     @property
-    def provider(self) -> Priced: ...
+    def provider(self) -> PricedProvider: ...
     @property
     def model(self) -> str: ...
     @property
     def key(self) -> str: ...
 
 
+class GuardedRequest(msgspec.Struct, frozen=True, gc=False):
+    """What a guard needs to know of a request."""
+
+    key: ApiKey | None
+    """The caller's key; None where keys are not required."""
+    summary: RequestSummary
+    operation: Operation
+    model: str
+    """The model's name as the client wrote it."""
+    body: bytes
+    candidates: Sequence[PolicyCandidate]
+    """Where the request may be sent."""
+
+
+class Refill(NamedTuple):
+    """A counter that must be refilled before it can answer, and the amount that was to be taken of it."""
+
+    counter: Counter
+    amount: int
+
+
+class PendingRefill(Generic[_T]):
+    """An answer of the guard that depends on a counter's refill. Nothing was taken yet."""
+
+    __slots__ = ("_ask_again", "_refill")
+
+    def __init__(self, refill: Refill, ask_again: Callable[[], _T | PendingRefill[_T]]) -> None:
+        """
+        Args:
+            refill: the refill to wait for.
+            ask_again: asks the guard the same question once more.
+        """
+        self._refill = refill
+        self._ask_again = ask_again
+
+    async def wait(self) -> _T:
+        """Refill the counter and ask again, until there is an answer.
+
+        Raises:
+            CallerError: as the guard's method that was asked.
+            GatewayError: what was spent before cannot be read.
+        """
+        pending = self
+        while True:
+            counter, amount = pending._refill
+            await asyncio.ensure_future(counter.refill(amount))
+            answer = pending._ask_again()
+            if not isinstance(answer, PendingRefill):
+                return answer
+            pending = answer
+
+
 class Spending(NamedTuple):
-    """What a budget is at: for warnings and listings."""
+    """What is spent of a budget, for warnings and listings."""
 
     counter_key: CounterKey
-    rule: BudgetRule
+    budget: Budget
     spent: int
     reserved: int
     ends: float = math.inf
-    """When its period does."""
+    """When its period ends."""
 
 
 MakeCounter = Callable[[CounterRule, float], Counter]
-"""Makes the meter of a mark at a time."""
+"""Makes the counter of a rule at a time."""
 
 
 class Guard:
@@ -80,218 +134,194 @@ class Guard:
         self,
         prices: PriceBook,
         *,
-        make: MakeCounter | None = None,
-        spent: Callable[[CounterKey, int], Awaitable[int]] | None = None,
-        period: Callable[[str, float], tuple[int, float]] | None = None,
-        warn: Callable[[Spending], None] | None = None,
+        make_counter: MakeCounter | None = None,
+        read_spent: Callable[[CounterKey, int], Awaitable[int]] | None = None,
+        find_period: Callable[[str, float], tuple[int, float]] | None = None,
+        on_warning: Callable[[Spending], None] | None = None,
         max_tokens: int = 4096,
     ) -> None:
         """
         Args:
             prices: what models cost.
-            make: makes meters; by default they count in memory.
-            spent: what a budget's subject has spent since a time, from the ledger.
-            period: when the period of a time began and ends.
-            warn: told when a budget has come to its warning mark, and when it is used up.
-            max_tokens: the bound on an answer of a request without one, under a hard budget.
+            make_counter: makes counters; by default they count in memory.
+            read_spent: reads from the ledger what a budget's subject has spent since a time.
+            find_period: says when the period of a time began, and when it ends.
+            on_warning: called when a budget has reached its warning threshold, and when it is used up.
+            max_tokens: the bound on the answer of a request without one, under a hard budget.
         """
         self.prices = prices
         self.max_tokens = max_tokens
         self.rules = Rulebook()
-        self._make = make or self.make_local
-        self._spent = spent
-        self._period = period or (lambda per, now: (0, math.inf))
-        self._warn = warn
-        self._meters: dict[CounterKey, tuple[Counter, float]] = {}
-        """And when its period ends."""
+        self.applies_to_all = False
+        """Whether limits or budgets may concern a request whatever its key is."""
+        self._make_counter = make_counter or self.make_local_counter
+        self._read_spent = read_spent
+        self._find_period = find_period or (lambda per, now: (0, math.inf))
+        self._on_warning = on_warning
+        self._counters: dict[CounterKey, tuple[Counter, float]] = {}
+        """The counters, and when the period of each ends."""
         self._plans: dict[tuple[str | None, str], tuple[Sequence[PolicyCandidate], CounterPlan | None]] = {}
-        """By key and model, and the candidates that each was made for: a changed catalog has others."""
+        """The plans by key and model, with the candidates that each was made for: a changed catalog leads to
+        other candidates."""
 
     def reconfigure(self, rules: Rulebook, prices: PriceBook, max_tokens: int) -> None:
-        """Take other rules and prices. What was counted stays counted."""
+        """Use other rules and prices. What was counted stays counted."""
         self.rules = rules
+        self.applies_to_all = not rules.is_empty or rules.has_provider_budgets
         self.prices = prices
         self.max_tokens = max_tokens
         self._plans.clear()
-        for counter, _ in self._meters.values():
+        for counter, _ in self._counters.values():
             if (
                 isinstance(counter, BudgetCounter)
                 and counter.rule is not None
-                and not rules.goes_on(counter.rule)
+                and not rules.still_counts(counter.rule)
             ):
-                counter.forget()
+                counter.invalidate()
 
-    def make_local(self, rule: CounterRule, now: float) -> Counter:
-        """A meter that counts in this process."""
+    def make_local_counter(self, rule: CounterRule, now: float) -> Counter:
+        """Make a counter that counts in this process."""
         counter_key, amount, budget = rule
         if budget is None:
-            if counter_key.what == "slots":
+            if counter_key.quantity == "slots":
                 return ConcurrencyCounter(amount)
-            return RateCounter(amount, _PERIODS[counter_key.per], refunds=counter_key.what != "requests")
-        begin, ends = self._period(counter_key.per, now)
+            per_s = RATE_PERIODS[counter_key.per]
+            return RateCounter(amount, per_s, refunds=counter_key.quantity != "requests")
+        begin, ends = self._find_period(counter_key.per, now)
         load = None
-        if self._spent is not None:
-            spent = self._spent
-
-            async def load() -> int:
-                return await spent(counter_key, begin)
-
+        if self._read_spent is not None:
+            load = partial(self._read_spent, counter_key, begin)
         return BudgetCounter(amount, ends, hard=budget.hard, load=load)
 
-    # Before
+    # Before a request
 
-    async def admit(
-        self,
-        key: ApiKey | None,
-        summary: RequestSummary,
-        operation: Operation,
-        model: str,
-        body: bytes,
-        candidates: Sequence[PolicyCandidate],
-    ) -> Reservation | None:
-        """Like :meth:`admit_now`, for when that raises AskError: waits until meters know enough."""
-        while True:
-            try:
-                return self.admit_now(key, summary, operation, model, body, candidates)
-            except RefillNeededError as ask:
-                await asyncio.ensure_future(ask.counter.refill(ask.amount))
+    def admit(self, request: GuardedRequest) -> Reservation | PendingRefill[Reservation | None] | None:
+        """Take what a request needs from all of its counters.
 
-    def admit_now(
-        self,
-        key: ApiKey | None,
-        summary: RequestSummary,
-        operation: Operation,
-        model: str,
-        body: bytes,
-        candidates: Sequence[PolicyCandidate],
-    ) -> Reservation | None:
-        """Take what the request needs; None where it is under nothing.
-
-        Args:
-            key: the caller's; None where none is asked for.
-            peek: the request.
-            operation: what it asks.
-            model: as the client named it.
-            body: the request's body.
-            candidates: where it may be sent.
+        Returns:
+            None if the request is under no rule. A pending refill if a counter must learn something first.
 
         Raises:
-            CallerError: 403, it may not use this; 429, a limit or budget is used up.
-            AskError: nothing was taken yet; see there.
+            CallerError: 403, the key may not use this; 429, a limit or budget is used up.
         """
-        rules = self.rules
+        key, rules = request.key, self.rules
         restricted = key is not None and key.restricted
         plan = None
         if not rules.is_empty:
-            place = None if key is None else key.id, model
-            kept = self._plans.get(place)
-            plan = kept[1] if kept and kept[0] is candidates else self._plan(place, key, model, candidates)
-        if plan is None and not restricted and not rules.guards_providers:
+            plan_key = None if key is None else key.id, request.model
+            known = self._plans.get(plan_key)
+            if known is not None and known[0] is request.candidates:
+                plan = known[1]
+            else:
+                plan = self._make_plan(plan_key, request)
+        if plan is None and not restricted and not rules.has_provider_budgets:
             return None
         reservation = Reservation()
         if key is not None and restricted:
-            _check_access(key, model, candidates, reservation)
-        if plan is None and not rules.guards_providers:
+            _check_access(key, request.model, request.candidates, reservation)
+        if plan is None and not rules.has_provider_budgets:
             return reservation
-        if operation == "other":
+        if request.operation == "other":
             reservation.countable = False
         else:
-            reservation.prompt = prompt_tokens(body)
-            reservation.completion = self._completion(reservation, plan, summary, operation)
+            reservation.prompt_tokens = estimate_prompt_tokens(request.body)
+            reservation.completion_tokens = self._max_completion(reservation, plan, request)
         if plan is not None:
-            self._take_all(reservation, plan, candidates, bounded=bool(summary.max_tokens))
+            refill = self._take_plan(reservation, plan, request)
+            if refill is not None:
+                return PendingRefill(refill, partial(self.admit, request))
         return reservation
 
-    def _plan(
-        self,
-        place: tuple[str | None, str],
-        key: ApiKey | None,
-        model: str,
-        candidates: Sequence[PolicyCandidate],
-    ) -> CounterPlan | None:
-        if len(self._plans) > _MOST_PLANS:
+    def _make_plan(self, plan_key: tuple[str | None, str], request: GuardedRequest) -> CounterPlan | None:
+        if len(self._plans) > _MAX_PLANS:
             self._plans.clear()
+        key, candidates = request.key, request.candidates
         caller = Caller()
         if key is not None:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
-        names = {name for each in candidates for name in _names(model, each)}
-        rules = self.rules.of(caller, [name.lower() for name in names])
+        names = {name for candidate in candidates for name in _model_names(request.model, candidate)}
+        rules = self.rules.rules_for(caller, [name.lower() for name in names])
         plan = CounterPlan(rules) if rules else None
         if plan is not None and plan.money:
-            rates = [self.prices.rates(each.provider, each.model) for each in candidates]
+            rates = [self.prices.rates(candidate.provider, candidate.model) for candidate in candidates]
             plan.rates = [each for each in rates if each is not None] if None not in rates else ()
-        self._plans[place] = candidates, plan
+        self._plans[plan_key] = candidates, plan
         return plan
 
-    def _take_all(
-        self,
-        reservation: Reservation,
-        plan: CounterPlan,
-        candidates: Sequence[PolicyCandidate],
-        *,
-        bounded: bool,
-    ) -> None:
-        """Take what the plan asks for. ``bounded``: the request itself says how long its answer may be."""
+    def _take_plan(
+        self, reservation: Reservation, plan: CounterPlan, request: GuardedRequest
+    ) -> Refill | None:
+        """Take from all counters of the plan, or from none if one must be refilled or refuses."""
         now = time.time()
         if now >= plan.ends:
             self._renew(plan, now)
         counters = reservation.counters = plan.counters
-        prompt, both = reservation.prompt, reservation.prompt + reservation.completion
-        money = self._most(reservation, plan, candidates) if plan.money else 0
-        amounts = (1, 1, both if bounded else prompt, money, both)
+        prompt = reservation.prompt_tokens
+        both = prompt + reservation.completion_tokens
+        money = self._max_cost(reservation, plan, request.candidates) if plan.money else 0
+        rate_tokens = both if request.summary.max_tokens else prompt  # the request bounds its answer itself
+        amounts = (1, 1, rate_tokens, money, both)
         try:
-            _take(counters.every, amounts, plan.rules, now)
+            refill = _take(counters.all, amounts, plan.rules, now)
         except CallerError as error:
-            if error.status == LIMITED.status:  # the call gets no ticket, but is told what is left
-                error.lines = reservation.lines()
+            if error.status == LIMITED.status:  # there is no reservation, but the caller is told what is left
+                error.lines = reservation.header_lines()
             raise
+        if refill is not None:
+            return refill
         reservation.amounts = amounts
-        if counters.rates:
-            reservation.turns = [rate.turn for rate in counters.rates]
+        if counters.token_rates:
+            reservation.take_numbers = [rate.take_number for rate in counters.token_rates]
+        return None
 
     def _renew(self, plan: CounterPlan, now: float) -> None:
-        """Look the plan's meters up for the periods of ``now``."""
-        plan.counters = Counters(
-            [(self.counter(rule, now), CODES[rule.counter_key.what]) for rule in plan.rules]
+        """Look up the plan's counters for the periods of ``now``."""
+        plan.counters = PlanCounters(
+            [(self._counter(rule, now), AMOUNT_INDEX[rule.counter_key.quantity]) for rule in plan.rules]
         )
-        plan.ends = min(self._meters[rule.counter_key][1] for rule in plan.rules)
+        plan.ends = min(self._counters[rule.counter_key][1] for rule in plan.rules)
 
-    def _completion(
-        self,
-        reservation: Reservation,
-        plan: CounterPlan | None,
-        summary: RequestSummary,
-        operation: Operation,
+    def _max_completion(
+        self, reservation: Reservation, plan: CounterPlan | None, request: GuardedRequest
     ) -> int:
-        """Tokens that the answers may have at most; the bound goes with the request where it has none."""
-        if operation == "embeddings":
+        """The maximum number of tokens of the answers.
+
+        Under a hard budget, a request without a bound gets one among its defaults.
+        """
+        if request.operation == "embeddings":
             return 0
+        summary = request.summary
         bound = summary.max_tokens
         if bound is None:
             bound = self.max_tokens
-            if (plan is not None and plan.bounded) or self.rules.guards_providers:
+            if (plan is not None and plan.bounded) or self.rules.has_provider_budgets:
                 reservation.defaults = msgspec.structs.replace(reservation.defaults, max_tokens=bound)
         return min(bound if summary.n <= 1 else bound * summary.n, MOST_TOKENS)
 
-    def _most(
+    def _max_cost(
         self, reservation: Reservation, plan: CounterPlan, candidates: Sequence[PolicyCandidate]
     ) -> int:
-        """Micros that the request costs at most, wherever it goes; places without a price are barred under a
-        hard budget."""
+        """The maximum cost of the request in micros, at whichever candidate.
+
+        Under a hard budget, candidates without a price are barred.
+        """
+        prompt, completion = reservation.prompt_tokens, reservation.completion_tokens
         if plan.rates and reservation.countable and not reservation.barred:
-            return max([rates.most(reservation.prompt, reservation.completion) for rates in plan.rates])
-        most = -1
+            return max([rates.max_cost(prompt, completion) for rates in plan.rates])
+        max_cost = -1
         barred: list[str] = []
-        for each in candidates:
-            if each.key in reservation.barred:
+        for candidate in candidates:
+            if candidate.key in reservation.barred:
                 continue
-            rates = self.prices.rates_of(each.provider, each.model, countable=reservation.countable)
+            rates = self.prices.request_rates(
+                candidate.provider, candidate.model, countable=reservation.countable
+            )
             if rates is None:
-                barred.append(each.key)
+                barred.append(candidate.key)
             else:
-                most = max(most, rates.most(reservation.prompt, reservation.completion))
+                max_cost = max(max_cost, rates.max_cost(prompt, completion))
         if barred and plan.hard_money:
-            if most < 0:
+            if max_cost < 0:
                 raise CallerError(
                     "This model has no known price, and the budget is a hard one; give it a price in the "
                     "section `prices` of trunkline.yaml",
@@ -299,101 +329,113 @@ class Guard:
                     param="model",
                 )
             reservation.barred = reservation.barred | {*barred}
-        return max(0, most)
+        return max(0, max_cost)
 
-    def counter(self, rule: CounterRule, now: float) -> Counter:
-        """The meter of a mark, for the period of ``now``."""
-        found = self._meters.get(rule.counter_key)
+    def _counter(self, rule: CounterRule, now: float) -> Counter:
+        """The counter of a rule, for the period of ``now``."""
+        found = self._counters.get(rule.counter_key)
         if found is not None and now < found[1]:
             counter = found[0]
             counter.limit = rule.amount
         else:
-            ends = math.inf if rule.budget is None else self._period(rule.counter_key.per, now)[1]
-            counter = self._make(rule, now)
-            self._meters[rule.counter_key] = counter, ends
+            ends = math.inf if rule.budget is None else self._find_period(rule.counter_key.per, now)[1]
+            counter = self._make_counter(rule, now)
+            self._counters[rule.counter_key] = counter, ends
         if isinstance(counter, BudgetCounter) and rule.budget is not None:
             counter.hard = rule.budget.hard
-            counter.watch(rule, rule.budget.warn_at)
+            counter.set_rule(rule, rule.budget.warn_at)
         return counter
 
-    # At the provider
+    # At a provider
 
-    async def enter(self, reservation: Reservation, provider: Priced, model: str) -> GatewayError | None:
-        """Take from the budgets of the provider that is about to be asked; why it cannot be, if so."""
-        rules = self.rules.of_provider(provider.name)
+    def reserve_at_provider(
+        self, reservation: Reservation, provider: PricedProvider, model: str
+    ) -> GatewayError | PendingRefill[GatewayError | None] | None:
+        """Take from the budgets of the provider that is about to be asked.
+
+        Args:
+            reservation: the request's reservation, which remembers what is taken.
+            provider: the provider.
+            model: the model's name there.
+
+        Returns:
+            None if it may be asked, and otherwise the reason why not. A pending refill if a counter must
+            learn something first.
+        """
+        rules = self.rules.rules_for_provider(provider.name)
         if not rules:
             return None
-        rates = self.prices.rates_of(provider, model, countable=reservation.countable)
+        rates = self.prices.request_rates(provider, model, countable=reservation.countable)
         budgets = [rule.budget for rule in rules if rule.budget is not None]
         if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
             return CallerError(text, NO_PRICE, param="model", provider=provider.name)
-        money = 0 if rates is None else rates.most(reservation.prompt, reservation.completion)
-        both = reservation.prompt + reservation.completion
-        while True:
-            now = time.time()
-            counters = [(self.counter(rule, now), CODES[rule.counter_key.what]) for rule in rules]
-            amounts = (1, 1, both, money, both)
-            try:
-                _take(counters, amounts, rules, now)
-            except RefillNeededError as ask:
-                await asyncio.ensure_future(ask.counter.refill(ask.amount))
-                continue
-            except GatewayError as error:
-                error.provider = provider.name
-                return error
-            reservation.at_providers += [
-                (counter, code, amounts[code], provider.name) for counter, code in counters
-            ]
-            return None
+        prompt, completion = reservation.prompt_tokens, reservation.completion_tokens
+        money = 0 if rates is None else rates.max_cost(prompt, completion)
+        amounts = (1, 1, prompt + completion, money, prompt + completion)
+        now = time.time()
+        counters = [(self._counter(rule, now), AMOUNT_INDEX[rule.counter_key.quantity]) for rule in rules]
+        try:
+            refill = _take(counters, amounts, rules, now)
+        except GatewayError as error:
+            error.provider = provider.name
+            return error
+        if refill is not None:
+            return PendingRefill(refill, partial(self.reserve_at_provider, reservation, provider, model))
+        reservation.at_providers += [
+            ProviderTake(counter, index, amounts[index], provider.name) for counter, index in counters
+        ]
+        return None
 
-    # After
+    # After a request
 
-    def settle(self, reservation: Reservation, spent: Sequence[Charge]) -> None:
-        """Give back what was not used; ``spent`` by each of the attempts."""
+    def settle(self, reservation: Reservation, charges: Sequence[Charge]) -> None:
+        """Give back what was not used; ``charges`` has what each of the attempts used."""
         amounts, counters = reservation.amounts, reservation.counters
         if amounts is not None and counters is not None:
             reservation.amounts = None
             tokens = cost = 0
-            for each in spent:
-                usage = each.usage
+            for charge in charges:
+                usage = charge.usage
                 tokens += usage.prompt_tokens + usage.completion_tokens
-                cost += each.cost or 0
+                cost += charge.cost or 0
             used = (0, 0, tokens, cost, tokens)
             now = time.time()
-            for counter, code in counters.held:
-                if counter.settle(amounts[code], used[code], now):
-                    self._alert(counter)
-            if reservation.turns:
-                for counter, turn in zip(counters.rates, reservation.turns, strict=True):
-                    counter.settle(amounts[TOKENS], tokens, now, turn)
+            for counter, index in counters.held:
+                if counter.settle(amounts[index], used[index], now):
+                    self._warn(counter)
+            if reservation.take_numbers:
+                for counter, number in zip(counters.token_rates, reservation.take_numbers, strict=True):
+                    counter.settle(amounts[TOKENS], tokens, now, number)
         if reservation.at_providers:
-            self._settle_at_providers(reservation, spent)
+            self._settle_at_providers(reservation, charges)
 
-    def _settle_at_providers(self, reservation: Reservation, spent: Sequence[Charge]) -> None:
-        seen: set[tuple[int, str]] = set()
-        for counter, code, taken, name in reservation.at_providers:
+    def _settle_at_providers(self, reservation: Reservation, charges: Sequence[Charge]) -> None:
+        settled: set[tuple[int, str]] = set()
+        for counter, index, taken, provider in reservation.at_providers:
             used = 0
-            if (id(counter), name) not in seen:  # asked twice: what was used counts once
-                seen.add((id(counter), name))
-                of_it = [each for each in spent if each.provider == name]
-                used = sum((each.cost or 0) if code == MONEY else each.usage.total_tokens for each in of_it)
+            if (id(counter), provider) not in settled:  # a provider asked twice is charged for its usage once
+                settled.add((id(counter), provider))
+                own = [charge for charge in charges if charge.provider == provider]
+                used = sum((each.cost or 0) if index == MONEY else each.usage.total_tokens for each in own)
             if counter.settle(taken, used, 0.0):
-                self._alert(counter)
+                self._warn(counter)
         reservation.at_providers = []
 
-    def _alert(self, counter: Counter) -> None:
-        """Warn, once at the mark and once when nothing is left."""
+    def _warn(self, counter: Counter) -> None:
+        """Warn of a budget: once at its threshold, and once when nothing is left."""
         if not isinstance(counter, BudgetCounter):
             return
-        rule = counter.ring()
-        if rule is not None and rule.budget is not None and self._warn is not None:
-            self._warn(Spending(rule.counter_key, rule.budget, counter.spent, counter.reserved, counter.ends))
+        rule = counter.advance_warning()
+        if rule is not None and rule.budget is not None and self._on_warning is not None:
+            self._on_warning(
+                Spending(rule.counter_key, rule.budget, counter.spent, counter.reserved, counter.ends)
+            )
 
     def spendings(self) -> list[Spending]:
-        """The budgets that were looked at since the start, in their present periods."""
+        """What is spent of the budgets that were used since the start, in their present periods."""
         found, now = [], time.time()
-        for counter_key, (counter, ends) in self._meters.items():
+        for counter_key, (counter, ends) in self._counters.items():
             if isinstance(counter, BudgetCounter) and now < ends and counter.rule is not None:
                 budget = counter.rule.budget
                 if budget is not None:
@@ -401,33 +443,52 @@ class Guard:
         return found
 
 
-def _take(counters: Sequence[Coded], amounts: Amounts, rules: Sequence[CounterRule], now: float) -> None:
-    """Take from all of ``counters``, or from none."""
-    at = 0
+def _take(
+    counters: Sequence[IndexedCounter], amounts: Amounts, rules: Sequence[CounterRule], now: float
+) -> Refill | None:
+    """Take from all of ``counters``, or from none.
+
+    Returns:
+        None if all was taken; otherwise the refill that is needed first.
+
+    Raises:
+        CallerError: a limit or budget is used up.
+    """
+    taken = 0
     try:
-        for counter, code in counters:
-            wait = counter.take(amounts[code], now)
+        for counter, index in counters:
+            wait = counter.take(amounts[index], now)
             if wait:
-                raise (
-                    RefillNeededError(counter, amounts[code])
-                    if wait == NEEDS_REFILL
-                    else exhausted(rules[at], wait)
-                )
-            at += 1
-    except (GatewayError, RefillNeededError):
-        for counter, code in counters[:at]:
-            counter.settle(amounts[code], 0, now)
+                if wait != NEEDS_REFILL:
+                    raise limit_error(rules[taken], wait)
+                _give_back(counters[:taken], amounts, now)
+                return Refill(counter, amounts[index])
+            taken += 1
+    except GatewayError:
+        _give_back(counters[:taken], amounts, now)
         raise
+    return None
+
+
+def _give_back(counters: Sequence[IndexedCounter], amounts: Amounts, now: float) -> None:
+    for counter, index in counters:
+        counter.settle(amounts[index], 0, now)
 
 
 def _check_access(
     key: ApiKey, model: str, candidates: Sequence[PolicyCandidate], reservation: Reservation
 ) -> None:
-    """Bar what the key may not use. Raises CallerError if nothing is left."""
+    """Bar the candidates that the key may not use, and add the key's defaults.
+
+    Raises:
+        CallerError: 403, no candidate is left.
+    """
     barred = {
-        each.key
-        for each in candidates
-        if not (key.may_ask(each.provider.name) and key.may_use(_names(model, each)))
+        candidate.key
+        for candidate in candidates
+        if not (
+            key.allows_provider(candidate.provider.name) and key.allows_model(_model_names(model, candidate))
+        )
     }
     reservation.barred = barred
     if len(barred) == len(candidates):
@@ -435,6 +496,6 @@ def _check_access(
     reservation.defaults = key.defaults
 
 
-def _names(model: str, candidate: PolicyCandidate) -> tuple[str, ...]:
-    """What rules may call a model: as it was asked for, and as it is called where it is."""
+def _model_names(model: str, candidate: PolicyCandidate) -> tuple[str, ...]:
+    """The names that rules may use for a model: the client's, and those of the candidate."""
     return model, candidate.model, f"{candidate.provider.name}/{candidate.model}"

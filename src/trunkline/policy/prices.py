@@ -1,9 +1,9 @@
-"""What a request costs: rates by provider and model, from the best source there is.
+"""Prices: what a request costs, by provider and model, from the best source there is.
 
-In this order: what the upstream itself reports with the answer; the operator's own price; what the provider
-publishes in its list of models; the bundled table of PyPI's genai-prices; else unknown, which is never zero.
-Local models cost nothing. Amounts are whole millionths of a US dollar ("micros"), rounded half up once for
-each request.
+The sources are, in this order: what the upstream itself reports with the answer; the operator's own price;
+what the provider publishes in its list of models; and the bundled table of PyPI's genai-prices. Without any
+of them the price is unknown, which is never zero. Local models cost nothing. Amounts are whole millionths of
+a US dollar ("micros"), rounded half up once for each request.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import msgspec
 
 from trunkline.model import Usage
 
-_FINE: Final = 1_000_000
+_RATE_SCALE: Final = 1_000_000
 """Rates are whole millionths of a micro for each token, so that sums are exact."""
 _A_MILLION: Final = 1_000_000
-_MOST_KEPT: Final = 10_000
+_MAX_CACHED: Final = 10_000
 
 
-class Priced(Protocol):
+class PricedProvider(Protocol):
     """What prices need to know of a provider."""
 
     @property
@@ -33,6 +33,13 @@ class Priced(Protocol):
     def kind(self) -> str: ...
     @property
     def local(self) -> bool: ...
+
+
+class Versioned(Protocol):
+    """What prices need to know of the catalog."""
+
+    @property
+    def version(self) -> int: ...
 
 
 class PriceRule(Protocol):
@@ -53,10 +60,10 @@ class PriceRule(Protocol):
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """What tokens cost, in millionths of a micro each (dollars per million tokens, times a million)."""
+    """What each token costs, in millionths of a micro (dollars per million tokens, times a million)."""
 
     source: str
-    """Where they are from: ``local``, ``config``, ``provider`` or ``genai-prices``."""
+    """Where the rates are from: ``local``, ``config``, ``provider`` or ``genai-prices``."""
     input: int = 0
     output: int = 0
     cached: int = 0
@@ -65,42 +72,43 @@ class Rates(msgspec.Struct, frozen=True):
     request: int = 0
     """For each request."""
     above: tuple[int, Rates] | None = None
-    """Other rates, for requests whose prompt is longer than so many tokens; they may have others above."""
-    dearest_input: int = 0
-    """What a token of a prompt costs at most; worked out."""
-    dearest_output: int = 0
+    """A number of prompt tokens, and the rates for requests with more; these may have ``above`` as well."""
+    max_input: int = 0
+    """The maximum cost of a prompt token; computed from the other fields."""
+    max_output: int = 0
+    """The maximum cost of an answer's token; computed from the other fields."""
 
     def __post_init__(self) -> None:
-        dearest = max(self.input, self.cached, self.cache_write)
-        msgspec.structs.force_setattr(self, "dearest_input", dearest)
-        msgspec.structs.force_setattr(self, "dearest_output", max(self.output, self.reasoning))
+        max_input = max(self.input, self.cached, self.cache_write)
+        msgspec.structs.force_setattr(self, "max_input", max_input)
+        msgspec.structs.force_setattr(self, "max_output", max(self.output, self.reasoning))
 
     def cost(self, usage: Usage) -> int:
-        """The micros of one answer."""
+        """The cost of one answer in micros."""
         if self.above is not None and usage.prompt_tokens > self.above[0]:
             return self.above[1].cost(usage)
         if not (usage.cached_tokens or usage.cache_write_tokens or usage.reasoning_tokens):
             total = usage.prompt_tokens * self.input + usage.completion_tokens * self.output + self.request
-            return (total + _FINE // 2) // _FINE
+            return (total + _RATE_SCALE // 2) // _RATE_SCALE
         cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
-        thought = min(usage.reasoning_tokens or 0, usage.completion_tokens)
-        fresh = max(0, usage.prompt_tokens - cached - written)
+        reasoning = min(usage.reasoning_tokens or 0, usage.completion_tokens)
+        uncached = max(0, usage.prompt_tokens - cached - written)
         total = (
-            fresh * self.input
+            uncached * self.input
             + cached * self.cached
             + written * self.cache_write
-            + (usage.completion_tokens - thought) * self.output
-            + thought * self.reasoning
+            + (usage.completion_tokens - reasoning) * self.output
+            + reasoning * self.reasoning
             + self.request
         )
-        return (total + _FINE // 2) // _FINE
+        return (total + _RATE_SCALE // 2) // _RATE_SCALE
 
-    def most(self, prompt: int, completion: int) -> int:
-        """Micros that a request costs at most, with a prompt and an answer of so many tokens."""
+    def max_cost(self, prompt: int, completion: int) -> int:
+        """The maximum cost in micros of a request whose prompt and answer have so many tokens."""
         if self.above is not None and prompt > self.above[0]:
-            return self.above[1].most(prompt, completion)
-        total = prompt * self.dearest_input + completion * self.dearest_output + self.request
-        return -(-total // _FINE)
+            return self.above[1].max_cost(prompt, completion)
+        total = prompt * self.max_input + completion * self.max_output + self.request
+        return -(-total // _RATE_SCALE)
 
 
 FREE: Final = Rates("local")
@@ -111,102 +119,120 @@ _GENAI_IDS: Final = {
     "cerebras": "cerebras",
     "openrouter": "openrouter",
 }
-"""That library's names for our types of providers."""
+"""The vendors of the bundled table by our types of providers."""
 
 
-def reported(cost_usd: float) -> int:
-    """Micros of a cost that an upstream has reported in dollars."""
+def usd_to_micros(cost_usd: float) -> int:
+    """The micros of a cost that an upstream has reported in dollars; never below zero."""
     return max(0, int(cost_usd * _A_MILLION + 0.5))
 
 
 class PriceBook:
-    """Rates by provider and model. What was found is kept until ``forget``."""
+    """Rates by provider and model. Rates that were found are kept until what providers publish changes."""
 
     def __init__(
         self,
         overrides: Mapping[str, PriceRule],
         published: Callable[[str, str], Mapping[str, float] | None],
-        version: Callable[[], int] = lambda: 0,
+        publisher: Versioned | None = None,
     ) -> None:
-        """``overrides`` go by pattern of ``provider/model`` or ``model``; ``published`` tells what a provider
-        publishes of a model, in dollars per token; ``version`` changes when that does."""
-        self._overrides = [(pattern.lower(), _of_rule(rule)) for pattern, rule in overrides.items()]
+        """
+        Args:
+            overrides: the operator's prices, by patterns of ``provider/model`` or ``model``.
+            published: what a provider publishes of a model, in dollars per token.
+            publisher: its version changes when what is published does.
+        """
+        self._overrides = [(pattern.lower(), _rates_of_rule(rule)) for pattern, rule in overrides.items()]
         self._published = published
-        self._version = version
-        self._seen = -1
-        self._kept: dict[tuple[str, str], Rates | None] = {}
+        self._publisher = publisher
+        self._cached_version = -1
+        self._cache: dict[tuple[str, str], Rates | None] = {}
 
-    def rates(self, provider: Priced, model: str) -> Rates | None:
-        """The rates of a model at a provider; None if nobody knows."""
-        version = self._version()
-        if version != self._seen:
-            self._kept.clear()
-            self._seen = version
-        place = provider.name, model
+    def rates(self, provider: PricedProvider, model: str) -> Rates | None:
+        """The rates of a model at a provider; None if they are unknown."""
+        publisher = self._publisher
+        if publisher is not None and publisher.version != self._cached_version:
+            self._cache.clear()
+            self._cached_version = publisher.version
+        cache_key = provider.name, model
         try:
-            return self._kept[place]
+            return self._cache[cache_key]
         except KeyError:
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.clear()
-            found = self._kept[place] = self._find(provider, model)
+            if len(self._cache) > _MAX_CACHED:
+                self._cache.clear()
+            found = self._cache[cache_key] = self._find(provider, model)
             return found
 
-    def rates_of(self, provider: Priced, model: str, *, countable: bool) -> Rates | None:
-        """The same for a request; of what is not ``countable`` in tokens (pictures, sounds) nobody knows the
-        price, but where nothing costs anything."""
+    def request_rates(self, provider: PricedProvider, model: str, *, countable: bool) -> Rates | None:
+        """The rates for one request.
+
+        The price of what cannot be counted in tokens (images, sounds) is unknown, except at a provider where
+        everything is free.
+
+        Args:
+            provider: the provider that serves it.
+            model: the model's name there.
+            countable: whether the request's usage can be counted in tokens.
+        """
         rates = self.rates(provider, model)
         return rates if countable or rates is FREE else None
 
-    def _find(self, provider: Priced, model: str) -> Rates | None:
+    def _find(self, provider: PricedProvider, model: str) -> Rates | None:
         short, full = model.lower(), f"{provider.name}/{model}".lower()
         for pattern, rates in self._overrides:
             if fnmatchcase(full, pattern) or fnmatchcase(short, pattern):
                 return rates
         if provider.local:
             return FREE
-        return _of_listing(self._published(provider.name, model)) or _of_genai(provider.kind, model)
+        return _rates_of_listing(self._published(provider.name, model)) or _rates_of_table(
+            provider.kind, model
+        )
 
 
 def preload(kinds: Iterable[str]) -> None:
-    """Import the bundled table in the background, if it has prices of any of these types of providers: it
-    takes a fifth of a second and 20 MB."""
+    """Import the bundled table in the background, if it has prices for any of these types of providers.
+
+    The import takes a fifth of a second and 20 MB.
+    """
     if not _GENAI_IDS.keys().isdisjoint(kinds):
         threading.Thread(target=_genai, name="prices", daemon=True).start()
 
 
-def _fine(usd_per_million: float) -> int:
-    return round(usd_per_million * _FINE)
+def _scale(usd_per_million: float) -> int:
+    """A rate from dollars per million tokens."""
+    return round(usd_per_million * _RATE_SCALE)
 
 
-def _of_rule(rule: PriceRule) -> Rates:
+def _rates_of_rule(rule: PriceRule) -> Rates:
+    """The rates of an operator's price. What it leaves open costs what the rest of the tokens do."""
     base, out = rule.input, rule.output
     return Rates(
-        "config",
-        _fine(base),
-        _fine(out),
-        _fine(base if rule.cached_input is None else rule.cached_input),
-        _fine(base if rule.cache_write is None else rule.cache_write),
-        _fine(out if rule.reasoning is None else rule.reasoning),
-        _fine(rule.request * _A_MILLION),
+        source="config",
+        input=_scale(base),
+        output=_scale(out),
+        cached=_scale(base if rule.cached_input is None else rule.cached_input),
+        cache_write=_scale(base if rule.cache_write is None else rule.cache_write),
+        reasoning=_scale(out if rule.reasoning is None else rule.reasoning),
+        request=_scale(rule.request * _A_MILLION),
     )
 
 
-def _of_listing(prices: Mapping[str, float] | None) -> Rates | None:
-    """OpenRouter's words: dollars for each token."""
+def _rates_of_listing(prices: Mapping[str, float] | None) -> Rates | None:
+    """The rates of a published price, which is in OpenRouter's form: dollars for each token."""
     if not prices or "prompt" not in prices or "completion" not in prices:
         return None
 
-    def rate(name: str, otherwise: str) -> int:
-        return _fine(prices.get(name, prices[otherwise]) * _A_MILLION)
+    def rate(name: str, default: str) -> int:
+        return _scale(prices.get(name, prices[default]) * _A_MILLION)
 
     return Rates(
-        "provider",
-        rate("prompt", "prompt"),
-        rate("completion", "completion"),
-        rate("input_cache_read", "prompt"),
-        rate("input_cache_write", "prompt"),
-        rate("internal_reasoning", "completion") or rate("completion", "completion"),
-        _fine(prices.get("request", 0.0) * _A_MILLION),
+        source="provider",
+        input=rate("prompt", "prompt"),
+        output=rate("completion", "completion"),
+        cached=rate("input_cache_read", "prompt"),
+        cache_write=rate("input_cache_write", "prompt"),
+        reasoning=rate("internal_reasoning", "completion") or rate("completion", "completion"),
+        request=_scale(prices.get("request", 0.0) * _A_MILLION),
     )
 
 
@@ -216,7 +242,8 @@ def _genai() -> Any:
     return genai_prices.data_snapshot
 
 
-def _of_genai(kind: str, model: str) -> Rates | None:
+def _rates_of_table(kind: str, model: str) -> Rates | None:
+    """The rates of the bundled table for a model of a type of provider, with their steps."""
     vendor = _GENAI_IDS.get(kind)
     if vendor is None:
         return None
@@ -228,32 +255,34 @@ def _of_genai(kind: str, model: str) -> Rates | None:
     steps = {tier.start for price in vars(prices).values() for tier in getattr(price, "tiers", ())}
     above: tuple[int, Rates] | None = None
     for start in sorted(steps, reverse=True):
-        higher = _of_prices(prices, start + 1)
+        higher = _rates_of_prices(prices, start + 1)
         above = above if higher is None else (start, msgspec.structs.replace(higher, above=above))
-    rates = _of_prices(prices, 0)
+    rates = _rates_of_prices(prices, 0)
     return None if rates is None else msgspec.structs.replace(rates, above=above)
 
 
-def _of_prices(prices: Any, prompt: int) -> Rates | None:
-    def rate(name: str, otherwise: int | None) -> int | None:
+def _rates_of_prices(prices: Any, prompt: int) -> Rates | None:
+    """The table's rates for a prompt of so many tokens."""
+
+    def rate(name: str, default: int | None) -> int | None:
         price = getattr(prices, name, None)
         if price is None:
-            return otherwise
+            return default
         for tier in reversed(getattr(price, "tiers", ())):
             if prompt > tier.start:
-                return _fine(float(tier.price))
-        return _fine(float(getattr(price, "base", price)))
+                return _scale(float(tier.price))
+        return _scale(float(getattr(price, "base", price)))
 
     base = rate("input_mtok", None)
     if base is None:
         return None
     out = rate("output_mtok", 0) or 0
     return Rates(
-        GENAI,
-        base,
-        out,
-        rate("cache_read_mtok", base) or 0,
-        rate("cache_write_mtok", base) or 0,
-        out,
-        _fine(float(getattr(prices, "requests_kcount", None) or 0) / 1000 * _A_MILLION),
+        source=GENAI,
+        input=base,
+        output=out,
+        cached=rate("cache_read_mtok", base) or 0,
+        cache_write=rate("cache_write_mtok", base) or 0,
+        reasoning=out,
+        request=_scale(float(getattr(prices, "requests_kcount", None) or 0) / 1000 * _A_MILLION),
     )

@@ -1,4 +1,4 @@
-"""What one request is under, what it has taken, and what its caller is told of it: headers, refusals."""
+"""Reservations: what one request has taken of its counters, and what its caller is told of them."""
 
 from __future__ import annotations
 
@@ -14,47 +14,49 @@ from trunkline.errors import BUDGET_EXCEEDED, LIMITED, CallerError
 from trunkline.model import Usage
 from trunkline.policy.counters import Counter
 from trunkline.policy.prices import Rates
-from trunkline.policy.rules import MINUTE, CounterRule, What
+from trunkline.policy.rules import MINUTE, CounterRule, Quantity
 
 SLOTS, REQUESTS, TOKENS, MONEY, USED = range(5)
-CODES: Final[dict[What, int]] = {
+AMOUNT_INDEX: Final[dict[Quantity, int]] = {
     "slots": SLOTS,
     "requests": REQUESTS,
     "tokens": TOKENS,
     "usd": MONEY,
     "used": USED,
 }
-"""What is counted, as an index into a request's amounts."""
+"""The index of each quantity in a request's :data:`Amounts`."""
 
 
 Amounts: TypeAlias = tuple[int, int, int, int, int]
-"""What a request takes, or has used, of what each of :data:`CODES` counts."""
-Coded: TypeAlias = tuple[Counter, int]
-"""A meter, and what it counts."""
-NOBODY: Final[frozenset[str]] = frozenset()
+"""What a request takes or has used of each quantity, by :data:`AMOUNT_INDEX`."""
+IndexedCounter: TypeAlias = tuple[Counter, int]
+"""A counter, and the index of what it counts in :data:`Amounts`."""
+NONE_BARRED: Final[frozenset[str]] = frozenset()
 
 
-class Counters:
-    """What a plan's requests are taken from in the present periods."""
+class PlanCounters:
+    """The counters of a plan, for the present periods."""
 
-    __slots__ = ("every", "held", "rates", "shown")
+    __slots__ = ("all", "held", "in_headers", "token_rates")
 
-    def __init__(self, every: Sequence[Coded]) -> None:
-        self.every = every
-        self.held = [(counter, code) for counter, code in every if code not in (REQUESTS, TOKENS)]
-        """Places and budgets: of them a request holds something until it is settled."""
-        self.rates = [counter for counter, code in every if code == TOKENS]
-        """Rates of tokens, which are corrected when a request is settled. Requests count as they came."""
-        self.shown = [
-            (limit_lines(what, counter.limit), counter)
-            for what, code in ((b"requests", REQUESTS), (b"tokens", TOKENS))
-            if (counter := _narrowest(every, code)) is not None
+    def __init__(self, counters: Sequence[IndexedCounter]) -> None:
+        self.all = counters
+        self.held = [(counter, index) for counter, index in counters if index not in (REQUESTS, TOKENS)]
+        """Concurrency limits and budgets. A request holds a part of them until it is settled."""
+        self.token_rates = [counter for counter, index in counters if index == TOKENS]
+        """Rates of tokens, which are corrected when a request is settled. Rates of requests are not: requests
+        count as they came."""
+        self.in_headers = [
+            (limit_header_lines(name, counter.limit), counter)
+            for name, index in ((b"requests", REQUESTS), (b"tokens", TOKENS))
+            if (counter := _narrowest(counters, index)) is not None
         ]
-        """Limits that headers tell of: the lines but for what is left, and the meter that knows that."""
+        """The limits that response headers show: the header lines without what is left, and the counter that
+        knows what is left."""
 
 
 class CounterPlan:
-    """What one key's requests for one model are under, with the meters of the present periods."""
+    """The rules for one key's requests for one model, with the counters of the present periods."""
 
     __slots__ = ("bounded", "counters", "ends", "hard_money", "money", "rates", "rules")
 
@@ -62,117 +64,124 @@ class CounterPlan:
         budgets = [rule.budget for rule in rules if rule.budget is not None]
         self.rules = rules
         self.money = any(budget.unit == "usd" for budget in budgets)
-        """A budget of money is among them."""
+        """Whether a budget of money is among them."""
         self.rates: Sequence[Rates] = ()
-        """What the model costs at each of its places, where that counts and all of them have a price."""
+        """The rates of the model at each candidate, if there is a budget of money and all have a price."""
         self.hard_money = any(budget.unit == "usd" and budget.hard for budget in budgets)
+        """Whether a hard budget of money is among them."""
         self.bounded = any(budget.hard for budget in budgets)
-        """A hard budget is among them: an answer needs a bound."""
+        """Whether a hard budget is among them, so that an answer needs a bound."""
         self.ends = -math.inf
-        """When the first of the periods ends, and the meters must be looked up anew."""
-        self.counters = Counters(())
+        """When the first of the periods ends, and the counters must be looked up anew."""
+        self.counters = PlanCounters(())
 
 
 class Charge(NamedTuple):
-    """What an attempt used and cost."""
+    """What one attempt used and cost."""
 
     usage: Usage
     estimated: bool
-    """The upstream did not report its usage, so that it was estimated here."""
+    """Whether the usage was estimated here, because the upstream did not report it."""
     cost: int | None
-    """Millionths of a US dollar; None is unknown."""
+    """Micros (millionths of a US dollar); None if it is unknown."""
     source: str | None
     """Where the price is from: ``upstream``, or one of the sources that ``policy.prices`` names."""
     provider: str = ""
 
 
-NOTHING: Final = Charge(Usage(), False, 0, None)
+NO_CHARGE: Final = Charge(Usage(), estimated=False, cost=0, source=None)
+
+
+class ProviderTake(NamedTuple):
+    """What a request has taken of one budget of a provider."""
+
+    counter: Counter
+    amount_index: int
+    """The index of what it counts in :data:`Amounts`."""
+    amount: int
+    provider: str
 
 
 class Reservation(msgspec.Struct, eq=False):
     """What one request has taken, until it is settled."""
 
     countable: bool = True
-    """What it comes to can be told from tokens: it is no picture and no sound."""
-    prompt: int = 0
-    """Tokens that the prompt was estimated to have."""
-    completion: int = 0
-    """Tokens that the answer may have."""
-    counters: Counters | None = None
-    """What it is under."""
+    """Whether its usage can be counted in tokens; that of images and sounds cannot."""
+    prompt_tokens: int = 0
+    """The estimate of the prompt's tokens."""
+    completion_tokens: int = 0
+    """The maximum number of tokens of the answer."""
+    counters: PlanCounters | None = None
+    """The counters of its plan."""
     amounts: Amounts | None = None
-    """What it has taken of that; None before and after."""
-    turns: Sequence[int] = ()
-    """The turns of the rates of tokens among them."""
-    at_providers: list[tuple[Counter, int, int, str]] = []
-    """What it has taken of budgets of providers: from which, what it counts, how much, and whose it is."""
-    barred: Set[str] = NOBODY
-    """Candidates that must not be asked."""
+    """What it has taken of them; None before it has taken and after it is settled."""
+    take_numbers: Sequence[int] = ()
+    """The numbers of its takes from the token rates among them."""
+    at_providers: list[ProviderTake] = []
+    """What it has taken of budgets of providers."""
+    barred: Set[str] = NONE_BARRED
+    """The keys of candidates that must not be asked."""
     defaults: RequestDefaults = NO_DEFAULTS
     """What policy adds to the request."""
 
-    def lines(self) -> bytes:
-        """The ``x-ratelimit-*`` headers, as OpenAI has them."""
+    def header_lines(self) -> bytes:
+        """The ``x-ratelimit-*`` headers, in OpenAI's form."""
         found = b""
-        if self.counters is not None and self.counters.shown:
+        if self.counters is not None and self.counters.in_headers:
             now = time.time()
-            for lines, counter in self.counters.shown:
-                remaining, reset = counter.left(now)
-                found += lines % (remaining, duration(reset))
+            for lines, counter in self.counters.in_headers:
+                remaining, reset = counter.remaining(now)
+                found += lines % (remaining, format_duration(reset))
         return found
 
 
-def _narrowest(counters: Sequence[Coded], code: int) -> Counter | None:
-    """The one with the smallest limit."""
-    found = [counter for counter, what in counters if what == code]
+def _narrowest(counters: Sequence[IndexedCounter], index: int) -> Counter | None:
+    """The counter of a quantity with the smallest limit."""
+    found = [counter for counter, counter_index in counters if counter_index == index]
     return min(found, key=lambda counter: counter.limit, default=None)
 
 
-def limit_lines(what: bytes, limit: int) -> bytes:
-    """The header lines of a limit, but for what is left of it and when all of it will be there again."""
+def limit_header_lines(name: bytes, limit: int) -> bytes:
+    """The header lines of a limit, with placeholders for what is left and when all of it is there again."""
     return b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %%d\r\nx-ratelimit-reset-%b: %%b\r\n" % (
-        what,
+        name,
         limit,
-        what,
-        what,
+        name,
+        name,
     )
 
 
-class RefillNeededError(Exception):
-    """A meter must first learn something: await its ``refill``, and try again."""
+def limit_error(rule: CounterRule, wait: float) -> CallerError:
+    """The error for a request that a limit or budget refuses; it does not show the names of others.
 
-    def __init__(self, counter: Counter, amount: int) -> None:
-        super().__init__()
-        self.counter = counter
-        self.amount = amount
-
-
-def exhausted(rule: CounterRule, wait: float) -> CallerError:
-    """What a caller is told, without other people's names."""
+    Args:
+        rule: the rule that refuses it.
+        wait: the seconds after which to try again; infinity for never.
+    """
     counter_key, amount, budget = rule
-    whose = {"key": "this key", "team": "this key's team", "model": "this model"}.get(counter_key.scope)
-    whose = whose or (
+    owner = {"key": "this key", "team": "this key's team", "model": "this model"}.get(counter_key.scope)
+    owner = owner or (
         f"provider '{counter_key.subject}'" if counter_key.scope == "provider" else "the gateway"
     )
     if budget is None:
-        if counter_key.what == "slots":
-            text = f"Too many requests at once: {whose} may have {amount} under way"
+        if counter_key.quantity == "slots":
+            text = f"Too many requests at once: {owner} may have {amount} under way"
         else:
-            text = f"Rate limit of {whose}: {amount} {counter_key.what} per {counter_key.per}"
-        text += f". Try again in {duration(wait).decode()}."
+            text = f"Rate limit of {owner}: {amount} {counter_key.quantity} per {counter_key.per}"
+        text += f". Try again in {format_duration(wait).decode()}."
         return CallerError(text, LIMITED, retry_after=wait, advice="true" if wait <= MINUTE else "false")
     shown = f"{amount} tokens"
     if budget.unit == "usd":
         shown = f"${amount / 1_000_000:.6f}".rstrip("0").rstrip(".")
     period = "in all" if budget.per == "total" else f"a {budget.per}"
-    text = f"The budget of {whose} is used up: {shown} {period}"
-    soon = wait <= MINUTE
+    text = f"The budget of {owner} is used up: {shown} {period}"
     retry_after = None if math.isinf(wait) else wait
-    return CallerError(text, BUDGET_EXCEEDED, retry_after=retry_after, advice="true" if soon else "false")
+    advice = "true" if wait <= MINUTE else "false"
+    return CallerError(text, BUDGET_EXCEEDED, retry_after=retry_after, advice=advice)
 
 
-def duration(seconds: float) -> bytes:
-    """As OpenAI writes them: 0s, 20ms, 1.5s, 6m0s, 2h0m0s."""
+def format_duration(seconds: float) -> bytes:
+    """A duration in OpenAI's form: 0s, 20ms, 1.5s, 6m0s, 2h0m0s. It is rounded up."""
     thousandths = math.ceil(seconds * 1000 - 1e-6)
     if thousandths < 1000:
         return b"%dms" % thousandths if thousandths > 0 else b"0s"

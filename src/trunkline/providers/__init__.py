@@ -1,8 +1,8 @@
-"""Providers: who can answer, how they are reached, and what is peculiar to each.
+"""Providers: who answers requests, how they are reached, and what is particular to each.
 
-``base`` holds the Protocols; ``rows`` the providers that are only data; ``wire`` carries exchanges over the
-transport; ``ollama``, ``openrouter`` and ``custom`` have behaviour of their own; ``python`` lends a user's
-Python provider the same interface; ``build`` makes all of them from the settings. For Python programs,
+``base`` holds the Protocols; ``vendors`` the providers that are only data; ``http`` carries exchanges over
+the transport; ``ollama``, ``openrouter`` and ``custom`` have behaviour of their own; ``python`` lends a
+user's Python provider the same interface; ``build`` makes all of them from the settings. For Python programs,
 ``library`` gives every provider methods to call and ``schemas`` the objects that they take and return.
 ``images`` fetches images for upstreams that take no addresses.
 """

@@ -1,4 +1,4 @@
-"""What a provider is: to a Python program, to the gateway, and to the answer that it is giving.
+"""The interfaces of a provider: for a Python program, for the gateway, and for an answer that is under way.
 
 ``ChatProvider`` and its two companions are the public Protocols: a class of your own that satisfies them is
 a provider. ``Provider`` is what the gateway routes to. Nothing here does I/O.
@@ -26,7 +26,7 @@ from trunkline.providers.schemas import (
 
 @runtime_checkable
 class ChatProvider(Protocol):
-    """Anything that answers chat requests."""
+    """A provider that answers chat requests."""
 
     async def chat_completions(self, req: ChatCompletionRequest) -> ChatCompletionResponse:
         """Answer ``req`` whole.
@@ -49,7 +49,7 @@ class StreamingChatProvider(ChatProvider, Protocol):
 
 @runtime_checkable
 class EmbeddingProvider(Protocol):
-    """Anything that turns texts into vectors."""
+    """A provider that makes embeddings of texts."""
 
     async def embeddings(self, req: EmbeddingRequest) -> EmbeddingResponse:
         """One vector per input, in order."""
@@ -78,62 +78,70 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """One address of a provider."""
 
     name: str
-    """Shown in headers, logs and errors; never holds credentials."""
+    """Shown in headers, logs and errors. It never holds credentials."""
     url: str
     """Base address without a slash at its end; empty for a Python provider."""
 
     @property
     def origin(self) -> str:
-        """The name without the number of a key: upstreams that differ in their keys alone share it."""
+        """The name without the number of the key. Upstreams that differ only in their keys share it."""
         return self.name.partition("#")[0]
 
 
 class AnswerReceiver(Protocol):
-    """Where an opened exchange's bytes go. Exactly one of ``done`` and ``fail`` ends it, never before
-    :meth:`Provider.open` has returned."""
+    """Receives the bytes of an opened exchange. Exactly one of ``done`` and ``fail`` is called last, and
+    neither
+    before :meth:`Provider.open` has returned."""
 
     def emit(self, data: bytes) -> None:
-        """Bytes for the client, of an answer that goes on."""
+        """Take bytes for the client, of an answer that is not complete."""
 
     def done(self, data: bytes) -> None:
-        """The answer is whole; these are its last bytes."""
+        """The answer is complete. ``data`` are its last bytes."""
 
     def fail(self, error: GatewayError) -> None:
-        """The answer failed, or broke off after what was emitted."""
+        """The answer failed, or broke off after the bytes that were emitted."""
 
 
 class InFlight(Protocol):
-    """An exchange under way."""
+    """An opened exchange."""
 
     @property
     def sent(self) -> bool:
-        """The request has gone out: who sent it may be billed for it."""
+        """Whether the request was sent, so that the upstream may bill it."""
 
     def cancel(self) -> None:
-        """The client has gone: stop, and close the upstream connection."""
+        """Stop, and close the upstream connection: the client has disconnected."""
 
     def pause(self) -> None:
-        """The client reads slowly: stop reading from the upstream."""
+        """Stop reading from the upstream: the client reads too slowly."""
 
     def resume(self) -> None:
-        """Go on reading."""
+        """Read on."""
 
 
 class Provider(Protocol):
-    """What the gateway routes to."""
+    """A provider as the gateway uses it."""
 
     name: str
     kind: str
     """Its type: ``ollama``, ``openrouter``, ``openai-compatible``, ``python`` …"""
     local: bool
     local_only: bool
-    """Its requests never fall over to a provider that is not local."""
+    """Its requests never fall back to a provider that is not local."""
     loads_models: bool
-    """Whether its models are brought into memory by request; elsewhere they are there already."""
+    """Whether a request may have to wait until its model is loaded into memory."""
+    has_vendor_ids: bool
+    """Whether its models' ids are ``vendor/model``."""
+    answers_any_name: bool
+    """Whether it answers under any model name. It is asked for a model that it does not list only where it is
+    the preferred provider, and it is never chosen in its place."""
+    fetches_images: bool
+    """Whether a request may have to be prepared before it is sent; else ``preparation`` is not called."""
     max_concurrent: int | None
-    """Most requests at once to each of its upstreams."""
+    """The maximum number of requests at once to each of its upstreams."""
     max_retries: int
-    """How often a request is tried again there."""
+    """How often a failed request is tried again there."""
 
     @property
     def upstreams(self) -> Sequence[Upstream]:
@@ -143,8 +151,10 @@ class Provider(Protocol):
         """Whether it has an endpoint for the operation."""
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
-        """What must be fetched before the request can be put to it (images by URL): the body it then has,
-        or None, which is the rule.
+        """Fetch what the request refers to and the provider does not fetch itself (images by URL).
+
+        Returns:
+            An awaitable of the body to use instead, or None where nothing is to be fetched.
 
         Raises:
             CallerError: from the awaitable, when something cannot be had.
@@ -158,20 +168,26 @@ class Provider(Protocol):
         model: str,
         wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
-        """An exchange for a client's request, to be opened on one of the upstreams; ``wanted`` is what policy
-        adds to it.
+        """Make the exchange for a client's request, to be opened at one of the upstreams.
+
+        Args:
+            front: the operation of the client's dialect.
+            body: the client's body.
+            summary: what was read of the body.
+            model: the model's name at this provider.
+            wanted: what policy adds to the request.
 
         Raises:
-            CallerError: the request cannot be put to this provider.
+            CallerError: this provider cannot answer the request.
         """
 
     def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
         """Send the request; the answer flows into ``receiver``."""
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Whether the model is in memory at the upstream, as far as is known."""
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
         """Ask the upstream which models are in its memory."""
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:

@@ -1,4 +1,4 @@
-"""Providers from settings: one place that knows which class stands behind which type."""
+"""Makes providers from settings. Only this module knows which class belongs to which type."""
 
 from __future__ import annotations
 

@@ -30,6 +30,8 @@ ANSWER: Final = (
 class CustomProcessingProvider:
     """Answers every chat request with the same text, under the model name that was asked for."""
 
+    answers_any_name = True
+
     async def chat_completions(self, req: ChatCompletionRequest) -> ChatCompletionResponse:
         """The answer, whole. Usage is zero: no model ran."""
         return ChatCompletionResponse(

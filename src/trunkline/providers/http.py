@@ -1,8 +1,8 @@
-"""Providers that are reached over HTTP: exchanges carried by the transport.
+"""Providers that are reached over HTTP: the transport carries their exchanges.
 
-Owns where a provider is, how it is authenticated to and what settings fill in; what its bytes mean belongs
-to its back dialect. The same object serves the gateway (``exchange`` and ``open``) and, through
-``library``, a Python program.
+A provider knows its addresses, its keys and what settings fill into requests. Its back dialect knows what the
+bytes mean. The same object serves the gateway (``exchange`` and ``open``) and, through ``library``, a Python
+program.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ import msgspec
 from trunkline import transport
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.openai import OtherFront
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Ready, Relay, Translate
+from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.library import LibraryInterface
@@ -29,7 +28,7 @@ from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
 
 MAX_WHOLE_BODY: Final = 256 * 1024 * 1024
-"""Bytes of the largest answer that is held in memory whole (not streamed)."""
+"""The maximum number of bytes of an answer that is not streamed, and so held in memory."""
 MAX_RETRIES: Final = 2
 """How often a failed request is tried again at the same upstream, unless the settings say."""
 MAX_LISTING: Final = 32 * 1024 * 1024
@@ -38,7 +37,7 @@ _JSON: Final = (b"content-type", b"application/json")
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Fills for the models that match a pattern."""
+    """Request defaults for the models that match a pattern."""
 
     pattern: str
     defaults: RequestDefaults
@@ -57,6 +56,9 @@ class HttpProvider(LibraryInterface):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
     loads_models = False
+    fetches_images = False
+    has_vendor_ids = False
+    answers_any_name = False
 
     def __init__(
         self,
@@ -80,8 +82,8 @@ class HttpProvider(LibraryInterface):
         other_backs: Sequence[Back] = (),
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
-        one more upstream of every address. ``other_backs`` are dialects that the upstreams have besides
-        their own: what comes in one of them is passed through."""
+        one more upstream of every address. ``other_backs`` are dialects that the upstreams speak besides
+        their own: a request in one of them is passed through."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -97,7 +99,7 @@ class HttpProvider(LibraryInterface):
         self._id_prefix = id_prefix
         self._streaming = streaming
         self._rules = tuple(rules)
-        self._fills: dict[str, RequestDefaults] = {}
+        self._defaults_by_model: dict[str, RequestDefaults] = {}
         self._places: dict[str, _Place] = {}
         for number, own in enumerate([headers, *other_keys], start=1):
             for url in urls:
@@ -115,7 +117,7 @@ class HttpProvider(LibraryInterface):
         return dialect in self._backs
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
-        """Nothing to fetch: these providers take images by URL themselves."""
+        """Fetch nothing: these providers take images by URL themselves."""
         return None
 
     def exchange(
@@ -126,19 +128,21 @@ class HttpProvider(LibraryInterface):
         model: str,
         wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
-        """PassThrough where the client speaks this provider's dialect, else Translate; Ready where there is
-        nothing to ask."""
-        if isinstance(front, OtherFront):
+        """PassThrough where the client speaks this provider's dialect, else Translate; LocalAnswer where
+        no upstream needs to be asked."""
+        if front.is_relayed:
             return Relay(front, self.back, body, summary, model, self.name)
-        defaults = self.defaults_for(model)
+        defaults = self._defaults_by_model.get(model)
+        if defaults is None:
+            defaults = self.defaults_for(model)
         if wanted is not NO_DEFAULTS:
             defaults = _bounded(_merge([wanted, defaults]), wanted.max_tokens)
         back = self._backs.get(front.dialect)
         if back is not None and (self._streaming or not summary.stream):
             return PassThrough(front, back, body, summary, model, defaults, self.name)
         request = front.parse(body)
-        if not self.loads_models and (answer := front.loaded(request, model)) is not None:
-            return Ready(front, self.back, model, answer)
+        if not self.loads_models and (answer := front.answer_load_request(request, model)) is not None:
+            return LocalAnswer(front, self.back, model, answer)
         return Translate(
             front,
             self.back,
@@ -152,30 +156,30 @@ class HttpProvider(LibraryInterface):
         )
 
     def defaults_for(self, model: str) -> RequestDefaults:
-        """What the settings fill in or drop for ``model``: every rule that matches, later ones first."""
-        defaults = self._fills.get(model)
+        """The request defaults for ``model``: every rule that matches, later rules first."""
+        defaults = self._defaults_by_model.get(model)
         if defaults is None:
-            if len(self._fills) > 4096:
-                self._fills.clear()
+            if len(self._defaults_by_model) > 4096:
+                self._defaults_by_model.clear()
             matching = [rule.defaults for rule in self._rules if fnmatchcase(model.lower(), rule.pattern)]
-            defaults = self._fills[model] = _merge(matching) if matching else NO_DEFAULTS
+            defaults = self._defaults_by_model[model] = _merge(matching) if matching else NO_DEFAULTS
         return defaults
 
     def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
         """Send the request; the answer flows into ``receiver``."""
         if exchange.complete:
-            return _Landing(exchange, receiver)
+            return _AnsweredLocally(exchange, receiver)
         place = self._places[upstream.name]
         request = UpstreamRequest(
             place.origin,
             exchange.method,
-            place.path + exchange.target().encode(),
+            place.path + exchange.path.encode(),
             place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
-            exchange.request(),
-            self.timeouts_for(exchange, upstream),
+            exchange.body,
+            self.timeouts_for(exchange, upstream) if self.loads_models else self.timeouts,
             0 if exchange.streaming else MAX_WHOLE_BODY,
         )
-        sink = _Carrier(exchange, receiver, self)
+        sink = _ExchangeSink(exchange, receiver, self)
         in_flight = sink.in_flight = self.client.send(request, sink)
         return in_flight
 
@@ -183,8 +187,8 @@ class HttpProvider(LibraryInterface):
         """How long this exchange may take."""
         return self.timeouts
 
-    def worded(self, error: GatewayError) -> GatewayError:
-        """``error`` with this provider's name on it, in the words its users know."""
+    def attributed(self, error: GatewayError) -> GatewayError:
+        """``error`` with this provider's name in it, in the terms that its users know."""
         if error.provider is None:
             error.provider = self.name
             if isinstance(error, transport.TransportError):  # it knows addresses only
@@ -199,7 +203,8 @@ class HttpProvider(LibraryInterface):
         body: bytes | None = None,
         timeouts: Timeouts | None = None,
     ) -> UpstreamRequest:
-        """A request beside the data path: ``path`` lies below the provider's base address."""
+        """A request beside the data path, such as discovery. ``path`` lies below the provider's base
+        address."""
         place = self._places[upstream.name]
         return UpstreamRequest(
             place.origin,
@@ -230,23 +235,25 @@ class HttpProvider(LibraryInterface):
             problem = ProviderError(
                 f"{self.name} sent a malformed answer to {path}: {error}", UPSTREAM_PROTOCOL
             )
-            raise self.worded(problem) from None
+            raise self.attributed(problem) from None
         except GatewayError as error:
-            raise self.worded(error) from None
+            raise self.attributed(error) from None
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
-        """Always: there is nothing to load."""
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
+        """Always true: there is nothing to load."""
         return True
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
-        """There is nothing to look at."""
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
+        """Do nothing: no model has to be loaded."""
 
     async def ask_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         """Like :meth:`get_json` of the first upstream, for an answer that is an object."""
         encoded = None if body is None else msgspec.json.encode(body)
         answer = await self.get_json(self.upstreams[0], path, encoded)
         if not isinstance(answer, dict):
-            raise self.worded(ProviderError(f"{self.name} sent no JSON object to {path}", UPSTREAM_PROTOCOL))
+            raise self.attributed(
+                ProviderError(f"{self.name} sent no JSON object to {path}", UPSTREAM_PROTOCOL)
+            )
         return answer
 
     async def aclose(self) -> None:
@@ -256,7 +263,7 @@ class HttpProvider(LibraryInterface):
 
 
 class VendorProvider(HttpProvider):
-    """A provider that is a row of data."""
+    """A provider that a vendor spec describes."""
 
     def __init__(
         self,
@@ -268,7 +275,7 @@ class VendorProvider(HttpProvider):
         speaks: Sequence[str] | None = None,
         **more: Any,
     ) -> None:
-        """``speaks`` are the dialects that it has besides its own, where that is not what the row says."""
+        """``speaks`` are the dialects besides its own, where they differ from the vendor spec's."""
         rules = [
             *(Rule(pattern, RequestDefaults(drop=fields)) for pattern, fields in spec.drop.items()),
             *([Rule("*", RequestDefaults(drop=frozenset(drop)))] if drop else []),
@@ -279,12 +286,13 @@ class VendorProvider(HttpProvider):
         others = other_backs(
             who,
             spec.speaks if speaks is None else speaks,
-            routes=spec.quirks is not None and spec.quirks.routes,
+            takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
         )
         super().__init__(
             name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more
         )
         self.spec = spec
+        self.has_vendor_ids = spec.vendor_ids
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /models``, and the vendor's other lists, if it has some and they can be had."""
@@ -299,25 +307,27 @@ class VendorProvider(HttpProvider):
         items = listing.get("data") if isinstance(listing, dict) else listing
         if not isinstance(items, list):
             problem = ProviderError(f"{self.name} sent a list of models that is none", UPSTREAM_PROTOCOL)
-            raise self.worded(problem)
+            raise self.attributed(problem)
         return items
 
 
-class _Carrier:
-    """One exchange on the transport: a ``Sink`` on one side, an ``AnswerReceiver`` on the other."""
+class _ExchangeSink:
+    """Takes an upstream's answer from the transport, through an exchange, to an answer receiver."""
 
-    __slots__ = ("_exchange", "_outlet", "_provider", "in_flight", "progress")
+    __slots__ = ("_exchange", "_provider", "_receiver", "in_flight", "progress")
 
     in_flight: transport.InFlightRequest
 
     def __init__(self, exchange: Exchange, receiver: AnswerReceiver, provider: HttpProvider) -> None:
         self._exchange = exchange
-        self._outlet = receiver
+        self._receiver = receiver
         self._provider = provider
         self.progress = 0
 
     def on_head(self, status: int, headers: Headers) -> None:
-        self._exchange.head(status, headers)
+        exchange = self._exchange
+        if status >= 300 or exchange.needs_head:
+            exchange.head(status, headers)
 
     def on_data(self, data: bytes) -> None:
         exchange = self._exchange
@@ -326,30 +336,30 @@ class _Carrier:
         if exchange.error is not None:
             self.in_flight.cancel()
             if out:
-                self._outlet.emit(out)
-            self._outlet.fail(self._provider.worded(exchange.error))
+                self._receiver.emit(out)
+            self._receiver.fail(self._provider.attributed(exchange.error))
         elif exchange.complete:
             self.in_flight.release()
-            self._outlet.done(out)
+            self._receiver.done(out)
         elif out:
-            self._outlet.emit(out)
+            self._receiver.emit(out)
 
     def on_end(self) -> None:
         exchange = self._exchange
         out = exchange.finish()
         if exchange.error is None:
-            self._outlet.done(out)
+            self._receiver.done(out)
             return
         if out:
-            self._outlet.emit(out)
-        self._outlet.fail(self._provider.worded(exchange.error))
+            self._receiver.emit(out)
+        self._receiver.fail(self._provider.attributed(exchange.error))
 
     def on_failure(self, failure: GatewayError) -> None:
-        self._outlet.fail(self._provider.worded(failure))
+        self._receiver.fail(self._provider.attributed(failure))
 
 
-class _Landing:
-    """The flight of an exchange that is complete before it is opened."""
+class _AnsweredLocally:
+    """The in-flight request of an exchange that needs no upstream."""
 
     sent = False
 
@@ -372,7 +382,7 @@ def _overlaid(own: Headers, others: Headers) -> list[tuple[bytes, bytes]]:
 
 
 def _merge(defaults: Sequence[RequestDefaults]) -> RequestDefaults:
-    """All fills in one. Where two of them fill in the same thing, the later one wins."""
+    """All request defaults in one. Where two of them fill in the same field, the later one wins."""
     options: dict[str, Any] = {}
     fields: dict[str, Any] = {}
     temperature = max_tokens = None
@@ -396,7 +406,7 @@ def _merge(defaults: Sequence[RequestDefaults]) -> RequestDefaults:
 
 
 def _bounded(defaults: RequestDefaults, bound: int | None) -> RequestDefaults:
-    """No more tokens are filled in than were reserved."""
+    """``defaults`` with at most ``bound`` tokens: no more than were reserved."""
     if bound is None or defaults.max_tokens is None or defaults.max_tokens <= bound:
         return defaults
     return msgspec.structs.replace(defaults, max_tokens=bound)

@@ -63,7 +63,9 @@ class ImageFetcher:
         self._resolver = resolver
         self._allowed = allowed
         # No proxy: it would do the look-up itself, and the guard would check an address nobody dials.
-        self._client = Client(limits=Limits(per_origin=8), proxy=ProxyConfig(), dial=self._guarded_address)
+        self._client = Client(
+            limits=Limits(per_origin=8), proxy=ProxyConfig(), resolver=self._guarded_address
+        )
 
     async def inline(self, body: bytes) -> bytes:
         """A chat's body, in any dialect, with every http(s) image replaced by one by value.

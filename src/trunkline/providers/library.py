@@ -1,7 +1,7 @@
-"""The face that a provider shows to a Python program: ask, await the answer, or iterate over it.
+"""A provider's methods for a Python program: await an answer, or iterate over its chunks.
 
-It is the gateway's own path without a server: the request becomes bytes of OpenAI's dialect, an exchange
-carries it, and the bytes that come out are read back into Pydantic models.
+They take the gateway's own path without a server: the request becomes bytes of OpenAI's dialect, an exchange
+carries it, and the bytes that come out become Pydantic models.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Answer = TypeVar("_Answer", "ChatCompletionResponse", "EmbeddingResponse")
 
 
 class LibraryInterface:
-    """The public Protocols' methods, for anything that opens exchanges."""
+    """The methods of the public Protocols, for every provider that opens exchanges."""
 
     if TYPE_CHECKING:
         upstreams: Sequence[Upstream]
@@ -103,7 +103,7 @@ class LibraryInterface:
 
 
 class _Queue:
-    """An outlet that a coroutine reads from."""
+    """An answer receiver that a coroutine reads from."""
 
     def __init__(self) -> None:
         self._items: asyncio.Queue[bytes | GatewayError | None] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""OpenRouter's API for Python programs that want its own shapes."""
+"""OpenRouter's own API, for Python programs."""
 
 from __future__ import annotations
 

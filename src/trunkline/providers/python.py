@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_TIMEOUT, CallerError, GatewayError, ProviderError
-from trunkline.exchange import Exchange, PassThrough, Ready, Translate
+from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Translate
 from trunkline.framing import sse
 from trunkline.model import Operation
 from trunkline.providers.base import (
@@ -44,6 +44,8 @@ class PythonProvider:
 
     kind = "python"
     loads_models = False
+    fetches_images = False
+    has_vendor_ids = False
     max_retries = 0
     """Code that has failed fails again."""
 
@@ -59,6 +61,7 @@ class PythonProvider:
     ) -> None:
         self.name = name
         self.inner = inner
+        self.answers_any_name = bool(getattr(inner, "answers_any_name", False))
         self.local = local
         self.local_only = local_only
         self.max_concurrent = max_concurrent
@@ -69,7 +72,9 @@ class PythonProvider:
         if isinstance(inner, EmbeddingProvider):
             endpoints["embeddings"] = _EMBEDDINGS
         self._streams = isinstance(inner, StreamingChatProvider)
-        self._back = OpenAIBack(Quirks(who=f"Provider '{name}'", endpoints=endpoints, ask_usage=False))
+        self._back = OpenAIBack(
+            Quirks(name=f"Provider '{name}'", endpoints=endpoints, usage_on_request=False)
+        )
 
     def supports(self, operation: Operation) -> bool:
         """Chat always; embeddings where the provider has the method."""
@@ -91,8 +96,8 @@ class PythonProvider:
         if front.dialect == "openai" and not summary.stream:
             return PassThrough(front, self._back, body, summary, model, wanted, self.name)
         request = front.parse(body)
-        if (answer := front.loaded(request, model)) is not None:
-            return Ready(front, self._back, model, answer)
+        if (answer := front.answer_load_request(request, model)) is not None:
+            return LocalAnswer(front, self._back, model, answer)
         return Translate(
             front,
             self._back,
@@ -109,11 +114,11 @@ class PythonProvider:
         """Call the provider in a task of its own."""
         return _Run(self, exchange, receiver)
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Always: there is nothing to load."""
         return True
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
         """There is nothing to look at."""
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
@@ -135,7 +140,7 @@ class _Run:
     def __init__(self, provider: PythonProvider, exchange: Exchange, receiver: AnswerReceiver) -> None:
         self._provider = provider
         self._exchange = exchange
-        self._outlet = receiver
+        self._receiver = receiver
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self.sent = True
@@ -152,7 +157,7 @@ class _Run:
         self._may_go_on.set()
 
     async def _run(self) -> None:
-        await asyncio.sleep(0)  # an outlet hears nothing before ``open`` has returned
+        await asyncio.sleep(0)  # a receiver is not called before ``open`` has returned
         try:
             last = await self._answer()
         except GatewayError as error:
@@ -168,19 +173,19 @@ class _Run:
             log.exception("a Python provider failed", provider=self._provider.name)
             self._fail(failure)
         else:
-            self._outlet.done(last)
+            self._receiver.done(last)
 
     def _fail(self, error: GatewayError) -> None:
         error.provider = self._provider.name
-        self._outlet.fail(error)
+        self._receiver.fail(error)
 
     async def _answer(self) -> bytes:
         """Put the request to the provider and its answer through the exchange; returns the last bytes."""
-        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.request()
+        inner, exchange, body = self._provider.inner, self._exchange, self._exchange.body
         if exchange.complete:
             return exchange.finish()
         exchange.head(200, ())
-        if exchange.target() == _EMBEDDINGS:
+        if exchange.path == _EMBEDDINGS:
             assert isinstance(inner, EmbeddingProvider)
             return await self._whole(inner.embeddings(_validate(EmbeddingRequest, body)))
         request = _validate(ChatCompletionRequest, body)
@@ -219,7 +224,7 @@ class _Run:
     def _emit(self, out: bytes) -> None:
         """Pass on what is ready, then whatever went wrong after it."""
         if out:
-            self._outlet.emit(out)
+            self._receiver.emit(out)
         if self._exchange.error is not None:
             raise self._exchange.error
 

@@ -60,7 +60,7 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
         """The dialect that it is asked in; ``who`` is its name in error texts."""
         if self.quirks is None:
             return AnthropicBack(who)
-        return OpenAIBack(msgspec.structs.replace(self.quirks, who=who))
+        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who))
 
 
 def plain_model(item: Mapping[str, Any]) -> ModelInfo:
@@ -196,7 +196,10 @@ OPENAI: Final = VendorSpec(
     title="OpenAI",
     url="https://api.openai.com/v1",
     quirks=Quirks(
-        who="OpenAI", max_tokens="max_completion_tokens", knobs=frozenset(), profiles=OPENAI_REASONING
+        name="OpenAI",
+        max_tokens_field="max_completion_tokens",
+        extra_sampling=frozenset(),
+        profiles=OPENAI_REASONING,
     ),
     speaks=("responses",),
     drop={
@@ -212,12 +215,12 @@ OPENROUTER: Final = VendorSpec(
     title="OpenRouter",
     url="https://openrouter.ai/api/v1",
     quirks=Quirks(
-        who="OpenRouter",
+        name="OpenRouter",
         endpoints={each: path for each, path in ENDPOINTS.items() if each != "other"},
         reasoning="object",
-        history_reasoning="reasoning",
-        ask_usage=False,
-        routes=True,
+        history_reasoning_field="reasoning",
+        usage_on_request=False,
+        takes_routing=True,
     ),
     speaks=("anthropic", "responses"),
     headers={"X-Title": "Trunkline"},
@@ -231,12 +234,12 @@ CEREBRAS: Final = VendorSpec(
     title="Cerebras",
     url="https://api.cerebras.ai/v1",
     quirks=Quirks(
-        who="Cerebras",
+        name="Cerebras",
         endpoints={"chat": "/chat/completions", "completions": "/completions"},
-        max_tokens="max_completion_tokens",
-        knobs=frozenset(),
-        counts_calls=False,
-        ask_usage=False,
+        max_tokens_field="max_completion_tokens",
+        extra_sampling=frozenset(),
+        numbers_tool_calls=False,
+        usage_on_request=False,
     ),
     drop={
         "*": frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
@@ -272,8 +275,16 @@ VENDORS: Final[Mapping[str, VendorSpec]] = {
 """Every row by its type's name."""
 
 
-def other_backs(who: str, speaks: Iterable[str], base: str = "", *, routes: bool = False) -> list[Back]:
-    """A back for each dialect that ``speaks`` names, whose paths lie below ``base``. ``routes``: it takes
-    OpenRouter's ``provider`` object."""
+def other_backs(
+    name: str, speaks: Iterable[str], base: str = "", *, takes_routing: bool = False
+) -> list[Back]:
+    """Make a back for each dialect that a provider speaks besides its own.
+
+    Args:
+        name: the provider's, for error texts.
+        speaks: the dialects.
+        base: their paths lie below it.
+        takes_routing: the provider takes OpenRouter's ``provider`` object.
+    """
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
-    return [made[dialect](who, base, routes=routes) for dialect in speaks]
+    return [made[dialect](name, base, takes_routing=takes_routing) for dialect in speaks]

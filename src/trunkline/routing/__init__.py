@@ -1,8 +1,10 @@
-"""Routing: a model's name in, upstreams to ask out, in order.
+"""Routing: from a model's name to the upstreams that may serve it, in order.
 
-``names`` reads what a client wrote, ``catalog`` knows which provider has which models, and ``resolve`` says
-from both which providers may serve it. ``router`` makes a pool of their upstreams (``pools``), among which
-one of the ``strategies`` chooses by what ``state`` knows of each at that moment, ``prediction`` expects of
-Ollama's servers, and ``sessions`` sees in the request. ``queue`` holds requests while every upstream is full,
-``retries`` says how often one that failed is tried again, ``explain`` tells people all of that.
+``names`` reads the names that clients write, ``catalog`` knows which provider has which models, and
+``resolve`` says from both which providers may serve a name. The ``router`` builds a pool (``pools``) of their
+upstreams as ``candidates``. One of the ``strategies`` chooses among them by their ``upstream_state``, by the
+``latency_predictor`` of Ollama servers, and by the request's session (``sessions``). The ``queue`` holds
+requests while all their candidates are at their limits, ``retries`` says how often and how soon a failed
+request is retried, ``explain`` describes a routing decision to people, and ``provider_status`` the state of
+all providers.
 """

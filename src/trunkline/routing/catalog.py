@@ -1,7 +1,7 @@
-"""Which provider has which models: what discovery found, kept in memory and refreshed in the background.
+"""The catalog: which provider has which models, as discovery found it, refreshed in the background.
 
-A look-up touches dictionaries only. When a provider stops answering, what it last said is kept and marked
-stale; before it ever answered, its catalog is unknown, which is not the same as empty.
+A look-up touches dictionaries only. When a provider stops answering, its last listing is kept and marked
+stale. Before it has ever answered its listing is unknown, which is not the same as empty.
 """
 
 from __future__ import annotations
@@ -19,51 +19,52 @@ from trunkline.routing import names
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
-Allows = Callable[[str, str, str], bool]
-"""The models filter: short name, tagged name and full id → whether the model may be used."""
+AllowsModel = Callable[[str, str, str], bool]
+"""The models filter: whether the model with this short name, tagged name and full id may be used."""
 
 
-LOOK_AGAIN_S: Final = 5.0
-"""Seconds between two looks that unknown names may cause."""
+REDISCOVERY_INTERVAL_S: Final = 5.0
+"""The minimum time in seconds between two discoveries that unknown model names cause."""
 
 
-class Look(NamedTuple):
-    """When an upstream was last asked what it has, and what went wrong."""
+class Discovery(NamedTuple):
+    """The last time that an upstream was asked for its models."""
 
-    at: float
+    ended_at: float
     """Unix time."""
     error: str | None
+    """What went wrong, if it failed."""
 
 
 class ModelListing:
-    """One provider's models."""
+    """The models of one provider."""
 
     __slots__ = (
         "_by_short",
         "_by_spelling",
         "by_upstream",
+        "discoveries",
         "known",
-        "looks",
         "models",
         "stale",
     )
 
     def __init__(self) -> None:
         self.models: dict[str, ModelInfo] = {}
-        """By id, all upstreams together."""
+        """The models of all upstreams together, by id."""
         self.by_upstream: dict[str, frozenset[str]] = {}
-        """Ids in lower case by upstream, of those that answered."""
+        """The ids in lower case, by upstream, of those upstreams that answered."""
         self.known = False
-        """Discovery has answered at least once, or the settings list the models."""
+        """Whether discovery has succeeded at least once, or the settings list the models."""
         self.stale = False
-        """The last look failed; what is here is from an earlier one."""
-        self.looks: dict[str, Look] = {}
-        """The last look at each upstream, by its origin."""
+        """Whether the last discovery failed, so that the models are from an earlier one."""
+        self.discoveries: dict[str, Discovery] = {}
+        """The last discovery at each upstream, by its origin."""
         self._by_spelling: dict[str, ModelInfo] = {}
         self._by_short: dict[str, list[ModelInfo]] = {}
 
-    def fill(self, found: Mapping[str, Sequence[ModelInfo]]) -> None:
-        """Replace everything by what each upstream was found to have."""
+    def replace(self, found: Mapping[str, Sequence[ModelInfo]]) -> None:
+        """Replace all models by those that each upstream was found to have."""
         self.by_upstream = {
             upstream: frozenset(model.id.lower() for model in models) for upstream, models in found.items()
         }
@@ -80,19 +81,22 @@ class ModelListing:
         self.stale = False
 
     def find(self, name: str) -> ModelInfo | None:
-        """The model of that name: as it is, with or without ``:latest``, by its short name, or without what
-        Ollama takes for granted in a full one."""
+        """Find a model by its name.
+
+        The name may be the id, with or without ``:latest``; the short name; or an Ollama name with the
+        default registry and library written out.
+        """
         for spelling in names.spellings(name):
             model = self._by_spelling.get(spelling)
             if model is not None:
                 return model
         if "/" in name:
-            shown = names.shown(name)
+            shown = names.without_default_registry(name)
             return None if shown == name else self.find(shown)
-        namesakes = self.namesakes(name)
+        namesakes = self.find_by_short_name(name)
         return namesakes[0] if namesakes else None
 
-    def namesakes(self, name: str) -> list[ModelInfo]:
+    def find_by_short_name(self, name: str) -> list[ModelInfo]:
         """All models whose id ends in this short name, in the order of their ids."""
         for spelling in names.spellings(name):
             if spelling in self._by_short:
@@ -101,97 +105,116 @@ class ModelListing:
 
 
 class Catalog:
-    """Every provider's shelf."""
+    """The model listings of all providers."""
 
     def __init__(
         self,
         providers: Mapping[str, Provider],
         *,
         static: Mapping[str, Iterable[str]] | None = None,
-        allows: Allows | None = None,
+        allows: AllowsModel | None = None,
     ) -> None:
-        """``static`` are models that the settings list, by provider; ``allows`` is the models filter."""
+        """
+        Args:
+            providers: the providers by name.
+            static: the models that the settings list, by provider.
+            allows: the models filter; without one every model may be used.
+        """
         self._providers = providers
         self._allows = allows
         self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
         self.listings = {name: ModelListing() for name in providers}
         self.on_answer: Callable[[str, str], None] = _ignore
-        """Told the provider and the origin of each upstream that has answered."""
+        """Called with the provider's name and the origin of each upstream that has answered."""
         self.version = 0
-        """Raised whenever a shelf is filled or becomes stale."""
-        self._looked_at = -LOOK_AGAIN_S
-        self.settled = True
-        """The first look at all providers is over; before that, a name that nobody lists may yet be found."""
-        self._first_look: asyncio.Future[None] | None = None
+        """Raised whenever a listing is replaced or becomes stale."""
+        self._rediscovered_at = -REDISCOVERY_INTERVAL_S
+        self.discovered = True
+        """Whether the first discovery of all providers is over, or was waited for long enough. Before that, a
+        model that no provider lists may still be found."""
+        self._first_discovery: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         for name, ids in self._static.items():
-            upstreams = providers[name].upstreams
-            self._fill(name, {each.origin: [ModelInfo(id=each_id) for each_id in ids] for each in upstreams})
+            models = [ModelInfo(id=model_id) for model_id in ids]
+            self._replace(name, {upstream.origin: models for upstream in providers[name].upstreams})
 
     def inherit(self, before: Catalog) -> None:
-        """Take over what was found of providers that are the same."""
+        """Take over the listings of providers that are the same objects in an earlier catalog."""
         for name, provider in self._providers.items():
             if before._providers.get(name) is provider and name not in self._static:
                 self.listings[name] = before.listings[name]
 
-    def _fill(self, name: str, found: Mapping[str, Sequence[ModelInfo]]) -> None:
+    def _replace(self, name: str, found: Mapping[str, Sequence[ModelInfo]]) -> None:
         allowed = {
             upstream: [model for model in models if self.allows(model.id)]
             for upstream, models in found.items()
         }
-        self.listings[name].fill(allowed)
+        self.listings[name].replace(allowed)
         self.version += 1
 
     def allows(self, model: str) -> bool:
-        """Whether the models filter lets this id through."""
+        """Whether the models filter allows this model id."""
         if self._allows is None:
             return True
         short = names.short(model)
         return self._allows(names.bare(short), names.tagged(short), model)
 
     def start(self, interval: float, intervals: Mapping[str, float] | None = None) -> None:
-        """Refresh now, and then each provider every ``interval`` seconds, or at its own of ``intervals``."""
+        """Begin to refresh the listings, now and then again and again.
+
+        Args:
+            interval: the seconds between two refreshes of a provider.
+            intervals: the providers that have an interval of their own.
+        """
         loop = asyncio.get_running_loop()
-        self.settled = False
-        self._first_look = loop.create_future()
-        paces = {name: (intervals or {}).get(name, interval) for name in self._providers}
-        self._task = loop.create_task(self._keep_fresh(paces))
+        self.discovered = False
+        self._first_discovery = loop.create_future()
+        by_provider = {name: (intervals or {}).get(name, interval) for name in self._providers}
+        self._task = loop.create_task(self._keep_fresh(by_provider))
 
-    async def settle(self, patience: float) -> None:
-        """Wait for the first look at the providers, for at most ``patience`` seconds."""
-        if self._first_look is not None:
-            await asyncio.wait([self._first_look], timeout=patience)
-        self.settled = True
+    async def wait_until_discovered(self, max_wait: float) -> None:
+        """Wait for the first discovery, for at most ``max_wait`` seconds.
 
-    async def look_again(self) -> bool:
-        """Ask the local providers anew: a model may have been pulled since. False if that was just done."""
+        After that nobody waits for it again, whether it is over or not.
+        """
+        if self._first_discovery is not None:
+            await asyncio.wait([self._first_discovery], timeout=max_wait)
+        self.discovered = True
+
+    async def rediscover_local(self) -> bool:
+        """Ask the local providers again, because a model may have been pulled since.
+
+        Returns:
+            Whether any listing has changed; False also if they were asked just before.
+        """
         now = time.monotonic()
-        if now - self._looked_at < LOOK_AGAIN_S:
+        if now - self._rediscovered_at < REDISCOVERY_INTERVAL_S:
             return False
-        self._looked_at = now
+        self._rediscovered_at = now
         before = self.version
         local = [name for name, provider in self._providers.items() if provider.local]
-        await asyncio.wait([asyncio.ensure_future(self.refresh(local))], timeout=LOOK_AGAIN_S)
+        await asyncio.wait([asyncio.ensure_future(self.refresh(local))], timeout=REDISCOVERY_INTERVAL_S)
         return self.version != before
 
-    async def _keep_fresh(self, paces: Mapping[str, float]) -> None:
+    async def _keep_fresh(self, intervals: Mapping[str, float]) -> None:
         await self.refresh()
-        self.settled = True
-        if self._first_look is not None and not self._first_look.done():
-            self._first_look.set_result(None)
+        self.discovered = True
+        if self._first_discovery is not None and not self._first_discovery.done():
+            self._first_discovery.set_result(None)
         async with asyncio.TaskGroup() as group:
-            for pace in set(paces.values()):
-                group.create_task(self._keep(pace, [name for name in paces if paces[name] == pace]))
+            for interval in set(intervals.values()):
+                providers = [name for name in intervals if intervals[name] == interval]
+                group.create_task(self._refresh_repeatedly(interval, providers))
 
-    async def _keep(self, pace: float, wanted: Sequence[str]) -> None:
+    async def _refresh_repeatedly(self, interval: float, providers: Sequence[str]) -> None:
         while True:
-            await asyncio.sleep(pace)
-            await self.refresh(wanted)
+            await asyncio.sleep(interval)
+            await self.refresh(providers)
 
     async def refresh(self, only: Iterable[str] | None = None) -> None:
-        """Ask the providers (or ``only`` these) for their models, all at once; failures are logged."""
-        wanted = [name for name in (only or self._providers) if name not in self._static]
-        await asyncio.gather(*(self._refresh(name) for name in wanted))
+        """Ask the providers, or ``only`` these, for their models, all at once; failures are logged."""
+        to_ask = [name for name in (only or self._providers) if name not in self._static]
+        await asyncio.gather(*(self._refresh(name) for name in to_ask))
 
     async def _refresh(self, name: str) -> None:
         provider, listing = self._providers[name], self.listings[name]
@@ -203,15 +226,15 @@ class Catalog:
         for upstream, answer in zip(upstreams, answers, strict=True):
             if not isinstance(answer, BaseException):
                 found[upstream.origin] = answer
-                listing.looks[upstream.origin] = Look(time.time(), None)
+                listing.discoveries[upstream.origin] = Discovery(time.time(), None)
                 self.on_answer(name, upstream.origin)
                 continue
             reason = answer.message if isinstance(answer, GatewayError) else type(answer).__name__
-            listing.looks[upstream.origin] = Look(time.time(), reason)
+            listing.discoveries[upstream.origin] = Discovery(time.time(), reason)
             level = log.debug if listing.stale or not listing.known else log.warning
             level("discovery failed", provider=name, upstream=upstream.name, reason=reason)
         if found:
-            self._fill(name, found)
+            self._replace(name, found)
         elif not listing.stale:
             listing.stale = True
             self.version += 1
@@ -224,4 +247,4 @@ class Catalog:
 
 
 def _ignore(provider: str, origin: str) -> None:
-    """Nobody wants to know."""
+    """The default of :attr:`Catalog.on_answer`."""

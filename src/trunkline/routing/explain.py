@@ -1,16 +1,16 @@
-"""Why a request would go where it goes: a name's candidates in order, and what speaks for or against each.
+"""Explanations of routing: the candidates for a name in order, and what speaks for or against each.
 
-Reads the very pools that requests use, and changes nothing of what they remember.
+An explanation reads the pools that requests use, and changes nothing that their strategies remember.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from typing import Any
 
 from trunkline.model import Operation
-from trunkline.routing.candidates import Candidate, CandidatePool, Tier
+from trunkline.routing.candidates import Candidate
+from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.router import Router
 from trunkline.routing.strategies import SelectionContext
 
@@ -27,63 +27,50 @@ def explain(
     """What would be done with a request, as JSON values.
 
     Args:
-        router: the running gateway's, or one made for the question.
-        model: as a client would write it.
-        now: of the router's clock.
+        router: the running gateway's router, or one made for the question.
+        model: the name as a client would write it.
+        now: the time by the router's clock.
         operation: what is asked.
         only: the provider that the path names.
-        local_only: the key is limited to local providers.
+        local_only: whether the key is limited to local providers.
 
     Raises:
         CallerError: the name leads nowhere; the text says why.
     """
     pool = router.pool(model, operation, only, local_only)
-    order = _rehearsal(pool).order(SelectionContext(now))
-    places = {candidate.key: at for at, candidate in enumerate(order, start=1)}
-    told = [
-        _tell(candidate, places.get(candidate.key), tier, now)
+    order = pool.order(SelectionContext(now))
+    positions = {candidate.key: position for position, candidate in enumerate(order, start=1)}
+    candidates = [
+        _describe(candidate, positions.get(candidate.key), tier, now)
         for tier in pool.tiers
         for candidate in tier.candidates
     ]
-    for each in told:
+    for each in candidates:
         listing = router.catalog.listings[each["provider"]]
-        if (
-            listing.known and listing.find(each["model"]) is None
-        ):  # a slip in a route, or a model yet to be pulled
+        if listing.known and listing.find(each["model"]) is None:  # misspelt in a route, or not pulled yet
             each["reason"] += "; does not list the model"
-    told.sort(key=lambda each: each["order"] or math.inf)
+    candidates.sort(key=lambda each: each["order"] or math.inf)
     return {
         "model": model,
         "operation": operation,
-        "route": None if only or model is None else _route(router, model),
-        "strategy": [tier.name for tier in pool.tiers],
+        "route": None if only or model is None else _route_name(router, model),
+        "strategy": [tier.strategy_name for tier in pool.tiers],
         "fallback": pool.fallback,
-        "candidates": told,
-        "others": _others(router, model, operation, pool, only),
+        "candidates": candidates,
+        "others": _other_providers(router, model, operation, pool, only),
     }
 
 
-def _rehearsal(pool: CandidatePool) -> CandidatePool:
-    """The pool with copies of what its strategies remember."""
-    tiers = [tier._replace(memory=copy.copy(tier.memory)) for tier in pool.tiers]
-    for tier in tiers:
-        tier.memory.credit = dict(tier.memory.credit)
-        tier.memory.rng = copy.deepcopy(tier.memory.rng)
-    found = copy.copy(pool)
-    found.tiers = tuple(tiers)
-    return found
-
-
-def _tell(candidate: Candidate, order: int | None, tier: Tier, now: float) -> dict[str, Any]:
+def _describe(candidate: Candidate, order: int | None, tier: Tier, now: float) -> dict[str, Any]:
     state = candidate.state
-    wait = candidate.may_in(now)
-    if wait > 0 or not candidate.may(now):
+    wait = candidate.seconds_until_allowed(now)
+    if wait > 0 or not candidate.allows_request(now):
         last = state.last_failure
         reason = f"left alone for {wait:.0f} s" + ("" if last is None else f" after: {last.message}")
     elif not candidate.has_room:
         reason = f"full: {state.gate.in_flight} under way; requests wait for room"
     elif order == 1:
-        reason = f"first by {tier.name}" if len(tier.candidates) > 1 else "the only one of its tier"
+        reason = f"first by {tier.strategy_name}" if len(tier.candidates) > 1 else "the only one of its tier"
     else:
         reason = "asked if those before it fail"
     return {
@@ -98,22 +85,22 @@ def _tell(candidate: Candidate, order: int | None, tier: Tier, now: float) -> di
         "priority": candidate.priority,
         "price_per_million_tokens": candidate.price if math.isfinite(candidate.price) else None,
         "in_flight": state.gate.in_flight,
-        "loaded": candidate.resident if candidate.provider.loads_models else None,
-        "expected_s": round(candidate.expects(now), 2) if candidate.predictor is not None else None,
+        "loaded": candidate.is_loaded if candidate.provider.loads_models else None,
+        "expected_s": round(candidate.expected_latency(now), 2) if candidate.predictor is not None else None,
         "latency_s": round(state.latency.value, 3) or None,
     }
 
 
-def _route(router: Router, model: str) -> str | None:
+def _route_name(router: Router, model: str) -> str | None:
     resolver = router.resolver
     name = resolver.rules.aliases.get(model, model)
     return name if resolver.route(model) is not None else None
 
 
-def _others(
+def _other_providers(
     router: Router, model: str | None, operation: Operation, pool: CandidatePool, only: str | None
 ) -> list[dict[str, str]]:
-    """Providers that are not among the candidates, and why."""
+    """The providers that are not among the candidates, and why."""
     inside = {candidate.provider.name for candidate in pool}
     return [
         {"provider": name, "reason": _why_not(router, name, model, operation, only)}

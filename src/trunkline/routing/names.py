@@ -1,8 +1,9 @@
-"""Model names as clients write them: prefixes, tags, short names. Pure functions over text.
+"""Model names as clients write them: prefixes, tags and short names. These are pure functions over text.
 
-A name may begin with a provider (``ollama:llama2:7b``, ``openrouter/auto``), may have a tag
-(``llama2:7b``), may be a vendor's full id (``anthropic/claude-3.5-sonnet``) or only its last part, and is
-matched without case. Which reading is right depends on the catalog; here are only the readings.
+A name may begin with a provider (``ollama:llama2:7b``, ``openrouter/auto``). It may have a tag
+(``llama2:7b``). It may be a vendor's full id (``anthropic/claude-3.5-sonnet``) or only the last part of one.
+Names are matched without regard to case. Which reading is right depends on the catalog; this module only
+finds the possible readings.
 """
 
 from __future__ import annotations
@@ -24,31 +25,34 @@ class Prefixed(NamedTuple):
 
 
 def read_prefix(name: str, providers: Collection[str]) -> Prefixed | None:
-    """``name`` read with its first ``:`` or ``/`` as the end of a provider's name, if it can be.
+    """Read ``name`` with its first ``:`` or ``/`` as the end of a provider's name.
 
     Args:
-        name: as the client wrote it.
-        providers: names that count, in lower case.
+        name: the name as the client wrote it.
+        providers: the names of providers to recognise, in lower case.
+
+    Returns:
+        None if the name does not begin with one of these providers, or nothing follows the separator.
     """
-    at = min((i for i in (name.find(":"), name.find("/")) if i > 0), default=-1)
-    if at < 0 or at == len(name) - 1:
+    index = min((i for i in (name.find(":"), name.find("/")) if i > 0), default=-1)
+    if index < 0 or index == len(name) - 1:
         return None
-    provider = name[:at].lower()
-    return Prefixed(provider, name[at], name[at + 1 :]) if provider in providers else None
+    provider = name[:index].lower()
+    return Prefixed(provider, name[index], name[index + 1 :]) if provider in providers else None
 
 
 def tagged(name: str) -> str:
-    """The name with the default tag, if it has none."""
+    """The name with the default tag, if it has no tag."""
     return name if ":" in name.rpartition("/")[2] else name + DEFAULT_TAG
 
 
 def untagged(name: str) -> str:
-    """The name without the default tag, if that is what it has."""
+    """The name without the default tag, if that is the tag it has."""
     return name.removesuffix(DEFAULT_TAG)
 
 
-def as_asked(model: str, name: str) -> str:
-    """The model's id; without the default tag where the client did not write that either."""
+def with_client_tag(model: str, name: str) -> str:
+    """The model's id, without the default tag if the client's ``name`` has no tag either."""
     return model if ":" in name.rpartition("/")[2] else untagged(model)
 
 
@@ -62,9 +66,11 @@ def short(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def shown(name: str) -> str:
-    """As Ollama shows the name: without its own registry and that one's library, which a name that has no
-    host or no namespace means anyway."""
+def without_default_registry(name: str) -> str:
+    """The name as Ollama shows it: without its own registry and that registry's library.
+
+    A name that has no host or no namespace means these anyway.
+    """
     for default in _REGISTRY, _LIBRARY:
         if name.lower().startswith(default):
             name = name[len(default) :]
@@ -72,6 +78,6 @@ def shown(name: str) -> str:
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """How one model may stand in a catalog, best first, in lower case."""
+    """The ways in which a catalog may spell the name of one model, best first, in lower case."""
     lower = name.lower()
     return tuple(dict.fromkeys((lower, tagged(lower), untagged(lower))))

@@ -1,8 +1,9 @@
-"""Requests that wait for room: bounded, in classes, and fair between keys.
+"""The fair queue: requests that wait for room at an upstream, by priority and fair between keys.
 
-Where every upstream of a request is full, it waits here. When one gets room, the highest class goes first,
-and within it the key that had the least: start-time fair queueing, in which a key that floods only makes
-its own line longer. Who goes is given its room at once, so nobody slips in between.
+A request waits here while all its candidates are at their concurrency limits. When one gets room, the highest
+priority is served first, and within it the keys share by start-time fair queueing: a key that sends many
+requests makes only its own line longer. A request that is served gets its place at the upstream at once, so
+that no newer request can take it.
 """
 
 from __future__ import annotations
@@ -14,109 +15,128 @@ from typing import Final, TypeAlias
 from trunkline.immediate import ImmediateFuture
 from trunkline.routing.candidates import Candidate
 
-CLASSES: Final = ("high", "normal", "low")
-"""Priority classes, first served first."""
+PRIORITIES: Final = ("high", "normal", "low")
+"""The priorities of requests; the first is served first."""
 
-Enter: TypeAlias = Callable[[Candidate], None]
-"""Takes the room of a choice."""
+Acquire: TypeAlias = Callable[[Candidate], None]
+"""Takes a place at a candidate."""
 
 
 class Waiter:
-    """One request in the line. Await ``turn``: the choice that has room for it, or None: give up."""
+    """One request in the queue."""
 
-    __slots__ = ("_queue", "candidates", "key", "tag", "turn")
+    __slots__ = ("_queue", "candidate", "candidates", "key", "start_tag")
 
-    def __init__(self, queue: FairQueue, candidates: Sequence[Candidate], key: str, tag: float) -> None:
+    def __init__(self, queue: FairQueue, candidates: Sequence[Candidate], key: str, start_tag: float) -> None:
         self._queue = queue
         self.candidates = candidates
+        """The candidates that it waits for."""
         self.key = key
-        self.tag = tag
-        self.turn: ImmediateFuture[Candidate | None] = ImmediateFuture()
+        self.start_tag = start_tag
+        """The virtual time at which its turn comes."""
+        self.candidate: ImmediateFuture[Candidate | None] = ImmediateFuture()
+        """The candidate that has room for it; None if it has left the queue."""
 
     def give_up(self) -> None:
-        """Its client has gone."""
+        """Leave the queue: the client has disconnected."""
         self._queue.leave(self)
 
 
-class _Line:
-    """One class: a line for each key, and the virtual time that orders them."""
+class _PriorityClass:
+    """The waiters of one priority: a line for each key, and the virtual time that orders them."""
 
-    __slots__ = ("finished", "now", "of_key")
+    __slots__ = ("by_key", "finish_tags", "virtual_time")
 
     def __init__(self) -> None:
-        self.of_key: dict[str, deque[Waiter]] = {}
-        self.finished: dict[str, float] = {}
-        self.now = 0.0
+        self.by_key: dict[str, deque[Waiter]] = {}
+        self.finish_tags: dict[str, float] = {}
+        """The virtual time at which the last request of each key ends."""
+        self.virtual_time = 0.0
 
 
 class FairQueue:
     """All requests that wait for room."""
 
-    def __init__(self, enter: Enter, limit: int = 1000) -> None:
-        """``enter`` takes a candidate's room for a waiter; ``limit`` bounds how many may wait."""
-        self._enter = enter
+    def __init__(self, acquire: Acquire, limit: int = 1000) -> None:
+        """
+        Args:
+            acquire: takes a place at a candidate for a waiter.
+            limit: the maximum number of requests that may wait.
+        """
+        self._acquire = acquire
         self.limit = limit
-        self._lines = {name: _Line() for name in CLASSES}
+        self._classes = {name: _PriorityClass() for name in PRIORITIES}
         self.depth = 0
+        """The number of requests that wait."""
 
-    def join(self, candidates: Sequence[Candidate], key: str, klass: str = "normal") -> Waiter | None:
-        """Wait for any of ``candidates``; None if the line is full."""
+    def join(self, candidates: Sequence[Candidate], key: str, priority: str = "normal") -> Waiter | None:
+        """Add a request to the queue.
+
+        Args:
+            candidates: the candidates that it waits for; any of them will do.
+            key: the key that the request counts for.
+            priority: one of :data:`PRIORITIES`.
+
+        Returns:
+            None if the queue is full.
+        """
         if self.depth >= self.limit:
             return None
-        line = self._lines[klass]
-        tag = max(line.now, line.finished.get(key, 0.0))
-        line.finished[key] = tag + 1.0
-        waiter = Waiter(self, candidates, key, tag)
-        line.of_key.setdefault(key, deque()).append(waiter)
+        waiting = self._classes[priority]
+        start_tag = max(waiting.virtual_time, waiting.finish_tags.get(key, 0.0))
+        waiting.finish_tags[key] = start_tag + 1.0
+        waiter = Waiter(self, candidates, key, start_tag)
+        waiting.by_key.setdefault(key, deque()).append(waiter)
         self.depth += 1
         return waiter
 
     def leave(self, waiter: Waiter) -> None:
-        """It does not wait any more: its patience is over, or its client has gone."""
-        for line in self._lines.values():
-            own = line.of_key.get(waiter.key)
-            if own is not None and waiter in own:
-                own.remove(waiter)
-                self._removed(line, waiter.key)
-                waiter.turn.settle(None)
+        """Remove a waiter: its timeout is over, or its client has disconnected."""
+        for waiting in self._classes.values():
+            line = waiting.by_key.get(waiter.key)
+            if line is not None and waiter in line:
+                line.remove(waiter)
+                self._removed(waiting, waiter.key)
+                waiter.candidate.settle(None)
                 return
 
-    def freed(self, now: float) -> None:
-        """Somewhere there may be room now: let in whoever can go."""
+    def serve(self, now: float) -> None:
+        """Give every waiter that can be served its candidate. Call this when an upstream may have room."""
         while self.depth and (found := self._next(now)) is not None:
-            line, waiter, candidate = found
-            line.of_key[waiter.key].remove(waiter)
-            line.now = max(line.now, waiter.tag)
-            self._removed(line, waiter.key)
-            self._enter(candidate)
-            waiter.turn.settle(candidate)
+            waiting, waiter, candidate = found
+            waiting.by_key[waiter.key].remove(waiter)
+            waiting.virtual_time = max(waiting.virtual_time, waiter.start_tag)
+            self._removed(waiting, waiter.key)
+            self._acquire(candidate)
+            waiter.candidate.settle(candidate)
 
-    def _next(self, now: float) -> tuple[_Line, Waiter, Candidate] | None:
-        for line in self._lines.values():
+    def _next(self, now: float) -> tuple[_PriorityClass, Waiter, Candidate] | None:
+        """The waiter to serve next, and the candidate that has room for it."""
+        for waiting in self._classes.values():
             best: tuple[float, Waiter, Candidate] | None = None
-            for own in line.of_key.values():
-                for waiter in own:
-                    if best is not None and waiter.tag >= best[0]:
+            for line in waiting.by_key.values():
+                for waiter in line:
+                    if best is not None and waiter.start_tag >= best[0]:
                         break
-                    candidate = _room(waiter.candidates, now)
+                    candidate = _first_available(waiter.candidates, now)
                     if candidate is not None:
-                        best = (waiter.tag, waiter, candidate)
+                        best = (waiter.start_tag, waiter, candidate)
                         break
             if best is not None:
-                return line, best[1], best[2]
+                return waiting, best[1], best[2]
         return None
 
-    def _removed(self, line: _Line, key: str) -> None:
+    def _removed(self, waiting: _PriorityClass, key: str) -> None:
         self.depth -= 1
-        if not line.of_key[key]:
-            del line.of_key[key]
-        if not line.of_key:  # nobody waits: old debts mean nothing
-            line.finished.clear()
-            line.now = 0.0
+        if not waiting.by_key[key]:
+            del waiting.by_key[key]
+        if not waiting.by_key:  # nobody waits, so earlier requests of a key count no more
+            waiting.finish_tags.clear()
+            waiting.virtual_time = 0.0
 
 
-def _room(candidates: Sequence[Candidate], now: float) -> Candidate | None:
+def _first_available(candidates: Sequence[Candidate], now: float) -> Candidate | None:
     for candidate in candidates:
-        if candidate.has_room and candidate.may(now):
+        if candidate.has_room and candidate.allows_request(now):
             return candidate
     return None

@@ -1,8 +1,8 @@
-"""Name in, providers out: which of them may serve a request, and what each calls the model.
+"""Name resolution: which providers may serve a model name, and what each of them calls the model.
 
-The rules, in words: text before the first ``:`` or ``/`` pins a provider if it names one and the whole is
-not better explained otherwise; a bare name is looked up in the aliases and routes, then at the preferred
-provider, then wherever discovery found it; other providers that list the same model come after it, as
+Text before the first ``:`` or ``/`` pins a provider, if it is a provider's name and the whole name is not
+better explained otherwise. A bare name is looked up in the aliases and routes, then at the preferred
+provider, then wherever discovery found it. Other providers that list the same model come after it as
 fallbacks, unless the name was pinned.
 """
 
@@ -26,7 +26,8 @@ from trunkline.routing.catalog import Catalog
 from trunkline.settings import BUILT_IN_PROVIDERS
 
 MAX_COMPARED: Final = 100
-"""Names that are compared at most to suggest one: comparing is slow, and errors must not be."""
+"""The maximum number of names that are compared to suggest one: comparing is slow, and errors must be
+fast."""
 
 
 class Target(NamedTuple):
@@ -38,51 +39,64 @@ class Target(NamedTuple):
     priority: int = 0
 
 
-class RouteRule(NamedTuple):
-    """A name of our own and the targets that serve it."""
+class RouteTarget(NamedTuple):
+    """One target of a configured route; the provider is named, and may not be configured."""
 
-    targets: Sequence[tuple[str, str, float, int]]
-    """(provider, model, weight, priority)."""
+    provider: str
+    model: str
+    weight: float = 1.0
+    priority: int = 0
+
+
+class RouteRule(NamedTuple):
+    """A configured route: a model name of the gateway's own, and the targets that serve it."""
+
+    targets: Sequence[RouteTarget]
     strategy: str = "priority"
     local_only: bool = False
 
 
-class Rules(NamedTuple):
+class RoutingRules(NamedTuple):
     """What the settings say about routing."""
 
     preferred: str = "auto"
+    """The preferred provider; ``auto`` is the first that answers."""
     fallback: bool = True
+    """Whether other providers may be asked after a failure."""
     default_model: str = "llama2"
     """Serves a request that names no model, where Ollama is meant."""
     aliases: Mapping[str, str] = {}
     routes: Mapping[str, RouteRule] = {}
-    """By name."""
+    """The configured routes, by model name."""
     strategies: Mapping[str, str] = {}
-    """How one of a provider's own upstreams is chosen, by provider; ``auto`` where it is not said."""
+    """The strategy among a provider's own upstreams, by provider; ``auto`` where there is none."""
     model_limits: Mapping[str, int] = {}
-    """Most requests at once for each upstream and model, by ``provider/pattern``."""
+    """The maximum number of requests at once for each upstream and model, by ``provider/pattern``."""
 
 
 class Resolver:
-    """Resolves names over the providers and their catalog."""
+    """Resolves model names over the providers and their catalog."""
 
-    def __init__(self, providers: Mapping[str, Provider], catalog: Catalog, rules: Rules) -> None:
+    def __init__(self, providers: Mapping[str, Provider], catalog: Catalog, rules: RoutingRules) -> None:
         self.providers = providers
         self.catalog = catalog
         self.rules = rules
-        self._known = frozenset(providers) | frozenset(BUILT_IN_PROVIDERS)
+        self._provider_names = frozenset(providers) | frozenset(BUILT_IN_PROVIDERS)
         self._aliases = {name.lower(): target for name, target in rules.aliases.items()}
         self._routes = {name.lower(): route for name, route in rules.routes.items()}
 
     @property
     def preferred(self) -> str:
-        """The preferred provider; where that one is not configured, the first that is and answers."""
+        """The preferred provider's name.
+
+        If that one is not configured, it is the first provider that answers.
+        """
         if self.rules.preferred in self.providers:
             return self.rules.preferred
         listings = self.catalog.listings
         answering = (name for name, listing in listings.items() if listing.known and not listing.stale)
-        real = next((name for name in answering if name != "custom"), None)
-        return real or next(iter(self.providers))
+        first = next((name for name in answering if not self.providers[name].answers_any_name), None)
+        return first or next(iter(self.providers))
 
     def route(self, name: str) -> RouteRule | None:
         """The configured route that ``name``, or what it is an alias of, stands for."""
@@ -90,49 +104,57 @@ class Resolver:
         return self._routes.get(name.lower())
 
     def resolve(self, model: str | None, only: str | None = None) -> list[Target]:
-        """The providers to ask and what each calls the model; at least one.
+        """The providers to ask, and what each calls the model; at least one.
 
         Args:
-            model: as the client wrote it; None where it wrote none.
+            model: the name as the client wrote it; None where the client wrote none.
             only: the provider that the path of the request names.
 
         Raises:
-            CallerError: no model, an unknown provider, or a model that nobody has or that may not be used.
+            CallerError: there is no model, the provider is unknown, or nobody has the model or it may not be
+                used.
         """
         if only is not None:
-            return [self._at(self.provider(only), self._strip(model or self.default_model(only), only))]
+            return [
+                self._target_at(
+                    self.provider(only), self._strip_prefix(model or self.default_model(only), only)
+                )
+            ]
         name = model or self.default_model(None)
         route = self.route(name)
         if route is not None:
             return [
-                Target(self.provider(provider), target, weight, priority)
-                for provider, target, weight, priority in route.targets
+                Target(self.provider(target.provider), target.model, target.weight, target.priority)
+                for target in route.targets
             ]
         name = self._aliases.get(name.lower(), name)
         prefixed = self._pinned(name)
         if prefixed is not None:
             provider = self.provider(prefixed.provider)
-            rest = name if self._own_namespace(provider, name, prefixed) else prefixed.rest
-            return [self._at(provider, rest)]
-        return self._anywhere(name)
+            rest = name if self._is_own_id(provider, name, prefixed) else prefixed.rest
+            return [self._target_at(provider, rest)]
+        return self._targets_anywhere(name)
 
     def is_pinned(self, model: str) -> bool:
         """Whether the name says which provider is meant."""
         return self._pinned(self._aliases.get(model.lower(), model)) is not None
 
     def _pinned(self, name: str) -> names.Prefixed | None:
-        prefixed = names.read_prefix(name, self._known)
+        prefixed = names.read_prefix(name, self._provider_names)
         if prefixed is None or self._better_explained(name, prefixed):
             return None
         return prefixed
 
-    def default_model(self, meant: str | None) -> str:
-        """The model of a request that names none and is ``meant`` for a provider, or for none.
+    def default_model(self, provider: str | None) -> str:
+        """The model of a request that names none.
+
+        Args:
+            provider: the provider that the request is meant for, if it is meant for one.
 
         Raises:
-            CallerError: 400, where there is no default.
+            CallerError: 400, there is no default.
         """
-        if (meant or self.preferred) == "ollama":
+        if (provider or self.preferred) == "ollama":
             return self.rules.default_model
         raise CallerError("Missing required parameter: 'model'", INVALID_REQUEST, param="model")
 
@@ -140,31 +162,32 @@ class Resolver:
         """The provider of that name.
 
         Raises:
-            CallerError: 404, it is not configured; with what mends it.
+            CallerError: 404, it is not configured; the text says how to configure it.
         """
         provider = self.providers.get(name)
         if provider is None:
             raise CallerError(not_configured(name), PROVIDER_NOT_CONFIGURED, param="model", provider=name)
         return provider
 
-    def _strip(self, model: str, provider: str) -> str:
-        """The name without a prefix that repeats the path's provider."""
+    def _strip_prefix(self, model: str, provider: str) -> str:
+        """The name without a prefix that repeats the provider of the path."""
         prefixed = names.read_prefix(model, (provider,))
-        if prefixed is None or self._own_namespace(self.providers[provider], model, prefixed):
+        if prefixed is None or self._is_own_id(self.providers[provider], model, prefixed):
             return model
         return prefixed.rest
 
-    def _own_namespace(self, provider: Provider, name: str, prefixed: names.Prefixed) -> bool:
-        """``openrouter/auto`` is an id of OpenRouter's own, prefix and all; so is ``custom:latest``."""
+    def _is_own_id(self, provider: Provider, name: str, prefixed: names.Prefixed) -> bool:
+        """Whether the name with its prefix is one of the provider's own ids.
+
+        ``openrouter/auto`` is an id of OpenRouter, prefix included, and ``custom:latest`` one of custom.
+        """
         listing = self.catalog.listings[provider.name]
         if listing.known:
             return listing.find(name) is not None and listing.find(prefixed.rest) is None
-        row = getattr(provider, "row", None)
-        vendor_ids = row is not None and row.vendor_ids
-        return vendor_ids and prefixed.separator == "/" and "/" not in prefixed.rest
+        return provider.has_vendor_ids and prefixed.separator == "/" and "/" not in prefixed.rest
 
     def _better_explained(self, name: str, prefixed: names.Prefixed) -> bool:
-        """Some other provider lists the whole name, and the named one is not there or lacks the rest."""
+        """Whether another provider lists the whole name, and the named one is not there or lacks the rest."""
         provider = self.providers.get(prefixed.provider)
         if provider is not None:
             listing = self.catalog.listings[prefixed.provider]
@@ -175,50 +198,56 @@ class Resolver:
         others = (listing for other, listing in self.catalog.listings.items() if other != prefixed.provider)
         if any(listing.find(name) for listing in others):
             return True
-        return provider is None and prefixed.separator == "/" and self._takes_vendor_ids()
+        return provider is None and prefixed.separator == "/" and self._preferred_takes_vendor_ids()
 
-    def _takes_vendor_ids(self) -> bool:
-        """The preferred provider names models ``vendor/model``, and has not said yet which it has."""
-        row = getattr(self.providers[self.preferred], "row", None)
-        return row is not None and row.vendor_ids and not self.catalog.listings[self.preferred].known
+    def _preferred_takes_vendor_ids(self) -> bool:
+        """Whether the preferred provider names models ``vendor/model``, and its listing is not known yet."""
+        has_vendor_ids = self.providers[self.preferred].has_vendor_ids
+        return has_vendor_ids and not self.catalog.listings[self.preferred].known
 
-    def _at(self, provider: Provider, name: str) -> Target:
-        """The model at one provider. One that is not listed is asked for all the same: the provider was
-        named, may have got the model since, and says for itself if it has not."""
+    def _target_at(self, provider: Provider, name: str) -> Target:
+        """The model at one provider that was named.
+
+        A model that is not listed is asked for all the same: the provider may have got it since, and says for
+        itself if it has not.
+        """
         model = self.catalog.listings[provider.name].find(name)
         if model is not None:
-            return Target(provider, names.as_asked(model.id, name))
-        closed = provider.name == "custom" and self.rules.preferred != "custom"
+            return Target(provider, names.with_client_tag(model.id, name))
+        closed = provider.answers_any_name and self.rules.preferred != provider.name
         if closed or not self.catalog.allows(name):
             raise self._not_found(name, [provider.name])
         return Target(provider, name)
 
-    def _anywhere(self, name: str) -> list[Target]:
-        """Everyone who lists the model, the preferred provider first; if nobody does, that one on trust."""
+    def _targets_anywhere(self, name: str) -> list[Target]:
+        """All providers that list the model, the preferred one first.
+
+        If none lists it, it is the preferred provider alone, where that one may have it unlisted.
+        """
         first = self.preferred
         order = [first, *(other for other in self.providers if other != first)]
         targets = []
         for provider in order:
             model = self.catalog.listings[provider].find(name)
             if model is not None:
-                targets.append(Target(self.providers[provider], names.as_asked(model.id, name)))
+                targets.append(Target(self.providers[provider], names.with_client_tag(model.id, name)))
         if targets:
             return targets
-        if self._takes_anything(self.providers[first]) and self.catalog.allows(name):
+        if self._may_have_unlisted(self.providers[first]) and self.catalog.allows(name):
             return [Target(self.providers[first], name)]
         raise self._not_found(name, order)
 
-    def _takes_anything(self, provider: Provider) -> bool:
-        """Asked on trust: it has not said yet which models it has, or it answers any name."""
-        if provider.name == "custom":
-            return self.rules.preferred == "custom"
+    def _may_have_unlisted(self, provider: Provider) -> bool:
+        """Whether the provider's listing is not known yet, or the provider answers any name."""
+        if provider.answers_any_name:
+            return self.rules.preferred == provider.name
         return not self.catalog.listings[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
         beginning = names.short(name)[:3].lower()
-        listed = (known for each in searched for known in self.catalog.listings[each].models)
-        alike = [known for known in listed if names.short(known).lower().startswith(beginning)]
-        close = get_close_matches(name, alike[:MAX_COMPARED], n=3, cutoff=0.5)
+        listed = (model for provider in searched for model in self.catalog.listings[provider].models)
+        similar = [model for model in listed if names.short(model).lower().startswith(beginning)]
+        close = get_close_matches(name, similar[:MAX_COMPARED], n=3, cutoff=0.5)
         name = redact(name)  # it may be a key in the wrong place
         if list(searched) == ["ollama"]:
             text = f"Model '{name}' not found in Ollama. Pull the model with `ollama pull {name}`"
@@ -239,6 +268,6 @@ _HOW_TO_CONFIGURE = {
 
 
 def not_configured(name: str) -> str:
-    """That there is no provider of that name, and what would make one."""
-    mend = _HOW_TO_CONFIGURE.get(name, f"Configure it under 'providers' as '{name}'")
-    return f"Provider '{name}' not configured. {mend}"
+    """The text of an error that there is no provider of that name, and how to configure it."""
+    remedy = _HOW_TO_CONFIGURE.get(name, f"Configure it under 'providers' as '{name}'")
+    return f"Provider '{name}' not configured. {remedy}"

@@ -1,7 +1,8 @@
-"""What ties requests together, for upstreams that keep a conversation's prompt in their cache.
+"""Sessions: what ties requests of one conversation together, for upstreams that cache prompts.
 
-A client may name its session in a header. Else it is the beginning of the conversation, which is the same in
-every later turn: all messages up to the first of the user's, or the first part of a prompt.
+A client may name its session in a header. Otherwise a session is a digest of the conversation's beginning,
+which is the same in every later turn: all messages up to the first of the user's, or the first part of a
+prompt.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any, Final
 
 import msgspec
 
-HEADERS: Final = frozenset({b"x-session-id", b"x-trunkline-session"})
-"""Headers by which a client names its session."""
+SESSION_HEADERS: Final = frozenset({b"x-session-id", b"x-trunkline-session"})
+"""The headers in which a client may name its session."""
 
-_PROMPT: Final = 1024
-"""Bytes of a prompt that count as its beginning."""
+_PROMPT_BYTES: Final = 1024
+"""The bytes of a prompt that count as its beginning."""
 
 
 class _Message(msgspec.Struct):
@@ -26,6 +27,8 @@ class _Message(msgspec.Struct):
 
 
 class _Opening(msgspec.Struct):
+    """The fields that can hold a conversation's beginning, in any of the dialects."""
+
     model: str | None = None
     system: msgspec.Raw = msgspec.Raw(b"")
     instructions: msgspec.Raw = msgspec.Raw(b"")
@@ -38,30 +41,30 @@ _decode: Final = msgspec.json.Decoder(_Opening).decode
 _decode_items: Final = msgspec.json.Decoder(list[_Message]).decode
 
 
-def session_of(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes | None:
-    """The session of a request; None if nothing ties it to any other.
+def find_session(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes | None:
+    """The session of a request; None if nothing ties the request to any other.
 
     Args:
-        headers: the request's, with names in lower case.
-        body: the request's, in any of the dialects.
+        headers: the request's headers, with names in lower case.
+        body: the request's body, in any of the dialects.
     """
     for name, value in headers:
-        if name in HEADERS and value:
+        if name in SESSION_HEADERS and value:
             return value
     try:
         opening = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     parts = [bytes(opening.system), bytes(opening.instructions)]
-    messages, said = opening.messages or [], bytes(opening.input)
-    if said.startswith(b"[{"):  # the Responses API's items, of which messages are some
+    messages, input_text = opening.messages or [], bytes(opening.input)
+    if input_text.startswith(b"[{"):  # items of the Responses API, some of which are messages
         with suppress(msgspec.DecodeError):
-            messages, said = _decode_items(said), b""
+            messages, input_text = _decode_items(input_text), b""
     for message in messages:
         parts.append(bytes(message.content))
         if message.role == "user":
             break
-    parts += [bytes(text)[:_PROMPT] for text in (bytes(opening.prompt), said)]
+    parts += [bytes(text)[:_PROMPT_BYTES] for text in (bytes(opening.prompt), input_text)]
     return _digest([opening.model or "", parts]) if any(parts) else None
 
 

@@ -1,89 +1,106 @@
-"""Ways to choose one of several upstreams: each a small function over live state.
+"""Strategies: functions that choose one of several candidates by their live state.
 
-A strategy gets the choices that may be asked, at least two, and returns one. What it must remember between
-requests is in a :class:`StrategyMemory` of the pool, never in itself.
+A strategy gets at least two candidates that may be asked, and returns one of them. What it remembers between
+requests is in the :class:`StrategyMemory` of its tier, never in the strategy itself.
 """
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-if TYPE_CHECKING:
-    from trunkline.routing.candidates import Candidate
+from trunkline.routing.candidates import Candidate, hash64
 
 
 class SelectionContext(NamedTuple):
-    """What a strategy may look at besides the choices."""
+    """What a strategy may look at besides the candidates."""
 
     now: float
     """Seconds, monotonic."""
-    again: bool = False
-    """An earlier choice has failed for this request."""
+    after_failure: bool = False
+    """Whether an earlier candidate has failed for this request."""
     session: Callable[[], bytes | None] = lambda: None
-    """What ties requests together: a session's name, or the beginning of the conversation."""
+    """Returns the request's session: a name that the client gave, or a digest of the conversation's
+    beginning."""
 
 
 class StrategyMemory:
-    """What a pool's strategy remembers. Kept when the pool is made anew from a newer catalog."""
+    """What the strategy of one tier remembers between requests.
 
-    __slots__ = ("credit", "rng", "turn")
+    It is kept when the pool is rebuilt from a newer catalog.
+    """
+
+    __slots__ = ("current_weights", "cursor", "rng")
 
     def __init__(self, seed: int | None = None) -> None:
-        self.turn = 0
-        """Counts requests, where equals take turns."""
-        self.credit: dict[str, float] = {}
-        """The weighted strategy's current weight of each choice, by its key."""
+        self.cursor = 0
+        """The round-robin cursor: it counts requests, where equal candidates take turns."""
+        self.current_weights: dict[str, float] = {}
+        """The current weight of each candidate under the weighted strategy, by candidate key."""
         self.rng = random.Random(seed)
 
+    def copy(self) -> StrategyMemory:
+        """A copy that can be used without changing this memory."""
+        copy = StrategyMemory()
+        copy.cursor = self.cursor
+        copy.current_weights = dict(self.current_weights)
+        copy.rng.setstate(self.rng.getstate())
+        return copy
 
-Strategy: TypeAlias = "Callable[[Sequence[Candidate], StrategyMemory, SelectionContext], Candidate]"
+
+Strategy: TypeAlias = Callable[[Sequence[Candidate], StrategyMemory, SelectionContext], Candidate]
 
 
 def in_order(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
-    """The first that may be asked: the keys of one address, used up one after another."""
+    """Choose the first candidate that may be asked.
+
+    This is for several keys of one address, which are used up one after another.
+    """
     return candidates[0]
 
 
 def round_robin(
     candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
 ) -> Candidate:
-    """Each in turn."""
-    candidate = candidates[memory.turn % len(candidates)]
-    memory.turn += 1
+    """Choose each candidate in turn."""
+    candidate = candidates[memory.cursor % len(candidates)]
+    memory.cursor += 1
     return candidate
 
 
 def weighted(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
-    """Shares by weight, spread evenly (smooth weighted round-robin, as in nginx); after a failure, the lowest
-    priority."""
-    if context.again:
+    """Share requests by weight, evenly spread (nginx's smooth weighted round-robin).
+
+    After a failure it chooses the candidate with the lowest priority number.
+    """
+    if context.after_failure:
         return min(candidates, key=lambda candidate: candidate.priority)
-    credit, total, best = memory.credit, 0.0, candidates[0]
-    most = float("-inf")
+    weights, total, best = memory.current_weights, 0.0, candidates[0]
+    highest = float("-inf")
     for candidate in candidates:
-        have = credit.get(candidate.key, 0.0) + candidate.weight
-        credit[candidate.key] = have
+        weight = weights.get(candidate.key, 0.0) + candidate.weight
+        weights[candidate.key] = weight
         total += candidate.weight
-        if have > most:
-            best, most = candidate, have
-    credit[best.key] -= total
+        if weight > highest:
+            best, highest = candidate, weight
+    weights[best.key] -= total
     return best
 
 
-def uniform(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
-    """One at random."""
+def random_choice(
+    candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
+) -> Candidate:
+    """Choose one candidate at random."""
     return candidates[int(memory.rng.random() * len(candidates))]
 
 
 def least_busy(
     candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
 ) -> Candidate:
-    """The one with the least under way, for its weight; equals take turns."""
-    memory.turn += 1
-    start = memory.turn % len(candidates)
+    """Choose the candidate with the lowest load for its weight; equal candidates take turns."""
+    memory.cursor += 1
+    start = memory.cursor % len(candidates)
     return min(
         (*candidates[start:], *candidates[:start]),
         key=lambda candidate: candidate.state.load / candidate.weight,
@@ -93,8 +110,10 @@ def least_busy(
 def lowest_latency(
     candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
 ) -> Candidate:
-    """The faster of two that are drawn by lot, by peak latency and what is under way. One that was never
-    asked counts as fast: it will be known after it was."""
+    """Draw two candidates at random, and choose the one with the lower peak latency times load.
+
+    A candidate that was never asked counts as fast: once it was asked, its latency is known.
+    """
     first = int(memory.rng.random() * len(candidates))
     second = int(memory.rng.random() * (len(candidates) - 1))
     one, other = candidates[first], candidates[second + (second >= first)]
@@ -102,45 +121,49 @@ def lowest_latency(
 
 
 def cost(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
-    """The cheapest; an unknown price comes last; equals by what is under way."""
+    """Choose the cheapest candidate; of equal prices, the one with the lower load.
+
+    A candidate whose price is unknown comes last.
+    """
     return min(candidates, key=lambda candidate: (candidate.price, candidate.state.load))
 
 
 def sticky(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
-    """The same for the same session, so that its prompt is still in that server's cache; when one comes or
-    goes, only its own sessions move (rendezvous hashing)."""
+    """Choose the same candidate for the same session, so that its prompt is still in that server's cache.
+
+    By rendezvous hashing, only the sessions of a candidate that comes or goes move. Requests without a
+    session go to the least busy candidate.
+    """
     session = context.session()
     if session is None:
         return least_busy(candidates, memory, context)
     digest = hash64(session)
-    return max(candidates, key=lambda candidate: (digest ^ candidate.hash) * _MIX & _MASK)
+    return max(candidates, key=lambda candidate: (digest ^ candidate.hash) * _HASH_MULTIPLIER & _HASH_MASK)
 
 
-def hash64(text: bytes) -> int:
-    """64 bits that are the same in every process."""
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
-
-
-_MIX: Final = 0x9E3779B97F4A7C15
-"""2**64 divided by the golden ratio (Fibonacci hashing): times this, similar numbers become dissimilar."""
-_MASK: Final = (1 << 64) - 1
+_HASH_MULTIPLIER: Final = 0x9E3779B97F4A7C15
+"""2**64 divided by the golden ratio. Fibonacci hashing multiplies by it to spread similar numbers."""
+_HASH_MASK: Final = (1 << 64) - 1
 
 
 def predicted_wait(
     candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext
 ) -> Candidate:
-    """The one that is expected to have answered first: what it has to do, what it has to load, how long the
-    model takes there. Equals take turns."""
-    memory.turn += 1
-    start = memory.turn % len(candidates)
+    """Choose the candidate with the lowest expected latency; equal candidates take turns.
+
+    The prediction counts the requests that a server has to work on, the model that it has to load, and how
+    long requests for the model take there.
+    """
+    memory.cursor += 1
+    start = memory.cursor % len(candidates)
     ordered = (*candidates[start:], *candidates[:start])
-    return min(ordered, key=lambda candidate: candidate.expects(context.now))
+    return min(ordered, key=lambda candidate: candidate.expected_latency(context.now))
 
 
 STRATEGIES: Final[Mapping[str, Strategy]] = {
     "round_robin": round_robin,
     "weighted": weighted,
-    "random": uniform,
+    "random": random_choice,
     "least_busy": least_busy,
     "lowest_latency": lowest_latency,
     "cost": cost,
@@ -148,5 +171,7 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {
     "sticky": sticky,
     "predicted_wait": predicted_wait,
 }
-"""Strategies by the names that settings use. Under ``priority`` the router makes a tier of each priority;
-within a tier the choices take turns."""
+"""The strategies by the names that settings use.
+
+Under ``priority`` the router makes a tier of each priority; within a tier the candidates take turns.
+"""

@@ -1,18 +1,9 @@
-"""The server: two ends of one data plane, and the few pages beside it.
+"""The gateway as a server.
 
-What it is made of: ``gateway`` puts everything together from the settings; what a reload (``reloading``) can
-replace is in ``wiring``. ``run`` listens, in several processes by ``workers``.
+``app`` composes everything from the settings, runs it, and goes over to changed settings. ``endpoints``
+answers the requests that need no model. ``admin`` is the administration API. ``accounting`` records how
+requests ended. ``redis`` stores shared limits and cached answers. ``http`` speaks HTTP to clients: two ends,
+one of which is fast and one the reference, share a dispatcher, which finds the route of each request.
 
-How a request comes in: ``protocol`` with ``cycle`` (fast) and ``asgi`` (reference) are the two ends,
-``calls`` is what they share, ``routes`` says what stands at which path, ``admit`` checks who asks,
-``forwarded`` whom a trusted proxy speaks for.
-
-What there is to ask besides models' answers: ``pages`` and ``providers`` tell what the gateway knows itself,
-``handlers`` are what takes its time, ``ollama``, ``messages`` and ``responses`` (with the ``items`` that it
-keeps) are what clients of these dialects look for; ``app`` is FastAPI for ``admin`` and its pages, ``docs``.
-
-What a request leaves behind: ``records`` notes it, in the ledger's ``rows`` and in ``spans``.
-
-What other rooms need of settings, database and Redis: ``policing`` for rules and prices, ``sharing`` for
-shared limits, ``answers`` for the cache.
+Imports point down: ``app`` knows all the others, of which only ``http`` may be imported by the rest.
 """

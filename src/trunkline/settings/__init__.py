@@ -1,12 +1,16 @@
-"""The settings of a gateway: read once from all layers, validated, frozen, and passed to the code that needs
-them.
+"""Settings: they are read once from all layers, validated, frozen, and passed to the code that needs them.
 
-`model` and `sections` define the settings, and `values` parses single values. `load` reads the layers, and
-`problems` describes what is wrong with them. `resolve` completes the configured providers. `exposure` decides
-who may reach the gateway. `schema` makes the JSON Schema of the configuration file.
+- `values` parses single values: addresses, lists, levels, names.
+- `sections` defines the nested sections of ``trunkline.yaml``.
+- `model` defines the Settings object with every setting.
+- `load` reads the layers (command line, environment, ``.env``, file) and merges them.
+- `problems` turns validation errors into lines for a person.
+- `resolve` derives the complete list of providers from the settings.
+- `exposure` decides where the gateway listens and whether requests need a key.
+- `schema` generates the JSON Schema of ``trunkline.yaml``.
 """
 
-from trunkline.settings.exposure import Exposure, check_self_loop, resolve_exposure
+from trunkline.settings.exposure import Exposure, check_self_loop, exposure
 from trunkline.settings.load import load_settings
 from trunkline.settings.model import BUILT_IN_PROVIDERS, OllamaSettings, Settings
 from trunkline.settings.problems import SettingsError, SettingsWarning
@@ -28,17 +32,14 @@ __all__ = [
     "Timeouts",
     "Tls",
     "check_self_loop",
+    "exposure",
     "load_settings",
-    "resolve_exposure",
     "resolve_providers",
 ]
 
 
 def __getattr__(name: str) -> Settings:
-    """Load ``settings``, the process's own settings, when they are imported for the first time.
-
-    This is for programs that embed Trunkline.
-    """
+    """Load the process's own settings when a program first reads ``trunkline.settings.settings``."""
     if name != "settings":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     loaded = globals()["settings"] = load_settings()

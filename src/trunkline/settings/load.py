@@ -1,8 +1,8 @@
-"""Loads the settings from the command line, the environment, ``.env`` and ``trunkline.yaml``.
+"""Builds one Settings object from the command line, the environment, ``.env`` and ``trunkline.yaml``.
 
-This module defines the order of these layers, and reads each of them. Bad input raises one SettingsError with
-a line for each problem, which :mod:`trunkline.settings.problems` words. The lines never contain the values of
-secrets.
+This module reads each of these layers and defines their order. Invalid input raises one SettingsError with a
+line for each problem, which :mod:`trunkline.settings.problems` formulates. It never contains the value of a
+secret.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from pydantic_settings import PydanticBaseSettingsSource
 
 from trunkline.settings.model import FILE_ONLY, Settings
-from trunkline.settings.problems import SettingsError, SettingsWarning, describe_problems
+from trunkline.settings.problems import SettingsError, SettingsWarning, describe
 from trunkline.settings.values import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pydantic.fields import FieldInfo
 
@@ -37,42 +37,30 @@ def load_settings(
     env: Mapping[str, str] | None = None,
     env_file: str | Path | None = DEFAULT_ENV_FILE,
 ) -> Settings:
-    """Load the settings from all layers. Earlier layers win: overrides, environment, ``.env``, file,
-    defaults.
+    """Load the settings from all layers: overrides, environment, ``.env``, file, defaults. The first wins.
 
-    A :class:`SettingsWarning` is issued for each unknown name in the ``.env`` file.
+    It warns with a SettingsWarning of each unknown name in the ``.env`` file.
 
     Args:
-        config_file: The YAML file. None takes ``trunkline.yaml`` of the working directory, if it exists.
-        overrides: Values by attribute name, as from a command line. Values that are None are not given.
-        env: The environment. None takes the process's own.
-        env_file: The ``.env`` file. The default one may be missing. None reads none.
+        config_file: the YAML file. None takes ``trunkline.yaml`` of the working directory if it exists.
+        overrides: values by attribute name, as from a command line. A value that is None is not set.
+        env: the environment. None takes that of the process.
+        env_file: the ``.env`` file. The default one may be missing. None reads none.
 
     Raises:
-        SettingsError: The settings cannot be used. The error has one line for each problem.
+        SettingsError: the settings are invalid, or a file cannot be read; one line for each problem.
     """
-    return load_layers(config_file, overrides, env, env_file)[0]
-
-
-def load_layers(
-    config_file: str | Path | None = None,
-    overrides: Mapping[str, Any] | None = None,
-    env: Mapping[str, str] | None = None,
-    env_file: str | Path | None = DEFAULT_ENV_FILE,
-) -> tuple[Settings, dict[str, str]]:
-    """Do what :func:`load_settings` does, and also return the name of the layer that each setting came
-    from."""
     environment = os.environ if env is None else env
     dotenv = _read_dotenv(env_file)
-    referenced: set[str] = set()
+    used: set[str] = set()
 
     def lookup(name: str) -> str | None:
-        referenced.add(name)
+        used.add(name)
         return environment.get(name) or dotenv.get(name) or None
 
     path = _config_path(config_file)
     file_values = read_file(path, lookup) if path else {}
-    _warn_of_unknown_names(dotenv, referenced, env_file)
+    _warn_of_unknown_names(dotenv, used, env_file)
     layers = [
         Layer("the command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
         Layer("the environment", from_environment(environment)),
@@ -80,15 +68,15 @@ def load_layers(
         Layer(str(path), file_values),
     ]
     origins = {name: layer.origin for layer in reversed(layers) for name in layer.values}
-    build: Callable[..., Settings] = Settings  # type checkers know only the fields
+    build: Callable[..., Settings] = Settings  # to a type checker, it takes no _build_sources
     try:
-        return build(_build_sources=(tuple(layers), {})), origins
+        return build(_build_sources=(tuple(layers), {}))
     except ValidationError as error:
-        raise SettingsError(*describe_problems(error, origins)) from None
+        raise SettingsError(*describe(error, origins)) from None
 
 
 class Layer(PydanticBaseSettingsSource):
-    """One source of values. pydantic-settings merges several; earlier ones win."""
+    """One layer of values, as a source of pydantic-settings. The first source that has a value wins."""
 
     def __init__(self, origin: str, values: dict[str, Any]) -> None:
         super().__init__(Settings)
@@ -96,33 +84,33 @@ class Layer(PydanticBaseSettingsSource):
         self.values = values
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the value of one field, in the form that pydantic-settings asks for."""
+        """This layer's value of one field, in the form that pydantic-settings requires."""
         return self.values.get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Return all values by field name."""
+        """All values of this layer by field name."""
         return self.values
 
 
 def from_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings among ``variables`` by attribute name. Empty variables count as not set."""
-    values = (
+    """The settings among ``variables`` by attribute name. An empty variable counts as not set."""
+    settings = (
         (name, variables.get(name.upper(), "").strip())
         for name in Settings.model_fields
         if name not in FILE_ONLY
     )
-    return {name: value for name, value in values if value}
+    return {name: value for name, value in settings if value}
 
 
 def read_file(path: Path, lookup: Callable[[str], str | None]) -> dict[str, Any]:
-    """Read the values of a YAML file, and replace its ``${NAME}`` references.
+    """Read a YAML file and replace its ``${NAME}`` references.
 
     Args:
-        path: The file.
-        lookup: Returns a variable's value, or None if it is not set.
+        path: the file.
+        lookup: returns a variable's value, or None if it is not set.
 
     Raises:
-        SettingsError: The file cannot be read or is not a mapping, or a reference has no value.
+        SettingsError: the file cannot be read or is not a mapping, or a reference has no value.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -141,7 +129,7 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """A SafeLoader that refuses duplicate keys. Otherwise YAML would silently take the last value."""
+        """A SafeLoader that refuses duplicate keys. YAML would silently keep the last one."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             keys: set[str] = set()
@@ -169,35 +157,36 @@ def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
     return {str(name): value for name, value in content.items()}
 
 
-def _expand(value: Any, setting: str, lookup: Callable[[str], str | None], problems: list[str]) -> Any:
-    """Replace the references in all texts of a value, and add those that fail to ``problems``."""
+def _expand(value: Any, place: str, lookup: Callable[[str], str | None], problems: list[str]) -> Any:
+    """Replace the references in all texts of ``value``; add those that fail to ``problems``."""
     match value:
         case str() if "${" in value:
-            return _REFERENCE.sub(lambda match: _resolve_reference(match, setting, lookup, problems), value)
+            return _REFERENCE.sub(lambda match: _resolve(match, place, lookup, problems), value)
         case dict():
-            return {str(k): _expand(v, f"{setting}.{k}", lookup, problems) for k, v in value.items()}
+            return {str(k): _expand(v, f"{place}.{k}", lookup, problems) for k, v in value.items()}
         case list():
-            return [_expand(item, f"{setting}.{n}", lookup, problems) for n, item in enumerate(value)]
+            return [_expand(item, f"{place}.{n}", lookup, problems) for n, item in enumerate(value)]
         case _:
             return value
 
 
-def _resolve_reference(
-    match: re.Match[str], setting: str, lookup: Callable[[str], str | None], problems: list[str]
+def _resolve(
+    match: re.Match[str], place: str, lookup: Callable[[str], str | None], problems: list[str]
 ) -> str:
+    """The text that replaces one reference; add it to ``problems`` if it has none."""
     name, default = match["name"], match["default"]
     if match[0] == "$${":
         return "${"
     if name is None:
         problems.append(
-            f"{setting}: has a '${{' that names no variable; write ${{NAME}}, or $${{ for the characters"
+            f"{place}: has a '${{' that names no variable; write ${{NAME}}, or $${{ for the characters"
         )
         return ""
     value = lookup(name)
     if value is not None:
         return value
     if default is None:
-        problems.append(f"{setting}: {name} is not set; set it, or write ${{{name}:-default}}")
+        problems.append(f"{place}: {name} is not set; set it, or write ${{{name}:-default}}")
         return ""
     return default.removeprefix(":-")
 
@@ -223,20 +212,22 @@ def _read_dotenv(env_file: str | Path | None) -> dict[str, str]:
     from dotenv import dotenv_values
 
     try:
-        # Without interpolation, because a secret may contain "${".
+        # Not interpolated, because a secret may contain "${".
         return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(f"{path}: cannot be read: {reason}") from None
 
 
-def _warn_of_unknown_names(
-    dotenv: Mapping[str, str], referenced: set[str], env_file: str | Path | None
-) -> None:
+def _warn_of_unknown_names(dotenv: Mapping[str, str], used: set[str], env_file: str | Path | None) -> None:
+    for message in _unknown_names(dotenv, used):
+        warnings.warn(f"{env_file}: {message}", SettingsWarning, stacklevel=3)
+
+
+def _unknown_names(dotenv: Mapping[str, str], used: set[str]) -> Iterator[str]:
+    """A line for each name that is neither a setting nor ``used`` by a reference in the file."""
     known = {name.upper() for name in Settings.model_fields if name not in FILE_ONLY}
     for name in dotenv:
-        if name not in known and name not in referenced:
-            suggestion = suggest(name, known, "")
-            hint = f"; {suggestion}" if suggestion.startswith("did") else ""
-            message = f"{env_file}: {name} is no setting and was ignored{hint}"
-            warnings.warn(message, SettingsWarning, stacklevel=4)
+        if name not in known and name not in used:
+            hint = suggest(name, known, "")
+            yield f"{name} is no setting and was ignored" + (f"; {hint}" if hint.startswith("did") else "")

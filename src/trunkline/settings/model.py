@@ -1,8 +1,8 @@
 """Every setting of the gateway, in one frozen object.
 
-The object is built by :func:`trunkline.settings.load_settings`, or directly: ``Settings(port=0)`` reads no
-environment and no file. It is passed to the code that needs it, and is never cached. In the environment, the
-name of a setting is in upper case. The sections at the end can only be in ``trunkline.yaml``.
+:func:`trunkline.settings.load_settings` makes it. ``Settings(port=0)`` makes one directly and reads no
+environment and no file. It is passed to the code that needs it, and nothing is cached. In the environment a
+setting's name is upper-case. The sections at the end can be set in ``trunkline.yaml`` only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LIST = WithJsonSchema(
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}, mode="validation"
 )
 KeyList = Annotated[tuple[Key, ...], BeforeValidator(values.split_list), _LIST]
-"""Keys as a comma-separated list, the text of a JSON list, or a list."""
+"""Keys as CSV, as a JSON list in text, or as a list."""
 
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(values.origin)], ...], BeforeValidator(values.split_list), _LIST
@@ -52,10 +52,10 @@ RedisUrl = Annotated[
 ]
 
 BUILT_IN_PROVIDERS = ("openrouter", "cerebras", "openai", "anthropic", "ollama", "custom")
-"""The names of the providers that exist without any configuration."""
+"""Names of the providers that need no section in the file."""
 
 DEFAULT_OLLAMA_URL = f"http://localhost:{values.OLLAMA_PORT}"
-"""The address of Ollama if none is configured."""
+"""The address of Ollama if no setting names another."""
 
 FILE_ONLY = frozenset(
     {
@@ -72,22 +72,24 @@ FILE_ONLY = frozenset(
         "server",
     }
 )
-"""The settings that are sections of the file, and have no name in the environment."""
+"""Settings that are sections of the file and cannot be set in the environment."""
 
 
 class OllamaSettings(NamedTuple):
-    """All settings for Ollama, with the resolved addresses."""
+    """The settings of Ollama together, with its addresses resolved."""
 
     enabled: bool
     urls: tuple[str, ...]
-    """The addresses of the fleet; a single one unless a comma-separated list was configured."""
+    """The addresses of the fleet; one unless the setting is a comma list."""
     explicit: bool
-    """Whether the address was configured; otherwise it is the default one."""
+    """Whether a setting names the address. Otherwise it is the default one."""
     default_model: str
     timeout: float
-    """Seconds that Ollama may be silent. The next two are in seconds too."""
+    """The longest silence of the server, in seconds."""
     load_timeout: float
+    """Seconds to the first byte of a model that the server must load first."""
     health_check_interval: float
+    """Seconds between two health checks."""
     auto_health_check: bool
     max_retries: int
     temperature: float | None
@@ -96,7 +98,7 @@ class OllamaSettings(NamedTuple):
 
     @property
     def base_url(self) -> str:
-        """The first address of the fleet."""
+        """The first address."""
         return self.urls[0]
 
 
@@ -140,7 +142,7 @@ class Settings(BaseSettings):
     # Logs
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(values.log_level)
-    ] = Field(default="INFO", description="Lowest level to log.")
+    ] = Field(default="INFO", description="Least level to log.")
     log_format: Annotated[Literal["json", "console"], BeforeValidator(values.lowered)] = Field(
         default="json", description="json for machines, console for people."
     )
@@ -263,16 +265,13 @@ class Settings(BaseSettings):
         "closed refuses what is limited.",
     )
     redis_local_share: float = Field(
-        default=0.1,
-        gt=0,
-        le=1,
-        description="Share of every limit and budget that a node may use by itself without Redis.",
+        default=0.1, gt=0, le=1, description="That share, of what one node may let in by itself."
     )
     redis_prefix: str = Field(
         default="trunkline", min_length=1, description="Beginning of all names in Redis."
     )
 
-    # Usage and traces
+    # Usage, prompts and traces
     ledger_dir: Path = Field(
         default=Path("trunkline-ledger"),
         description="Folder where usage is kept until the database has it.",
@@ -284,7 +283,7 @@ class Settings(BaseSettings):
     budget_max_tokens: int = Field(
         default=4096,
         ge=1,
-        description="Limit on new tokens where a request sets none and a hard budget applies; sent upstream.",
+        description="Bound on the answer of a request without one, while a hard budget holds; sent upstream.",
     )
     otel_endpoint: BaseUrl | None = Field(
         default=None, description="OTLP/HTTP address for traces; needs trunkline[otel]."
@@ -297,8 +296,8 @@ class Settings(BaseSettings):
     models: dict[str, ModelDefaults] = Field(
         default={}, description="Defaults by model pattern, such as ollama/*."
     )
-    keys: dict[str, KeyPolicy] = Field(default={}, description="Policies of single keys, by name.")
-    limits: tuple[LimitRule, ...] = Field(default=(), description="How much may be requested in a period.")
+    keys: dict[str, KeyPolicy] = Field(default={}, description="What holds for single keys, by name.")
+    limits: tuple[LimitRule, ...] = Field(default=(), description="How much may be asked in a time.")
     budgets: tuple[BudgetRule, ...] = Field(default=(), description="How much may be spent in a period.")
     prices: dict[str, Price] = Field(
         default={}, description="Prices by model pattern; they win over published ones."
@@ -318,12 +317,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use only the values that the constructor is given."""
+        """Use only the constructor's arguments, so that ``Settings()`` reads no environment and no file."""
         return (init_settings,)
 
     @model_validator(mode="after")
-    def _check_settings(self) -> Self:
-        problems = [*self._find_unknown_providers(), *self._find_incomplete_providers()]
+    def _check_combinations(self) -> Self:
+        problems = [*self._unknown_providers(), *self._unreachable_providers()]
         if self.workers > 1 and self.redis_url is None:
             problems.append(
                 f"WORKERS: {self.workers} workers must share limits and budgets; set REDIS_URL, or WORKERS=1"
@@ -332,24 +331,25 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(problems))
         return self
 
-    def _find_unknown_providers(self) -> Iterator[str]:
-        """Find settings that name a provider which is neither built in nor in the file."""
+    def _unknown_providers(self) -> Iterator[str]:
+        """A line for each setting that names a provider which is neither built in nor in the file."""
         known = {*BUILT_IN_PROVIDERS, *self.providers}
-        named = [("PREFERRED_PROVIDER", self.preferred_provider)] if self.preferred_provider != "auto" else []
-        for name, route in self.routes.items():
-            named += [
-                (f"routes.{name}.targets.{n}.provider", target.provider)
-                for n, target in enumerate(route.targets)
+        references = (
+            [("PREFERRED_PROVIDER", self.preferred_provider)] if self.preferred_provider != "auto" else []
+        )
+        for route, rule in self.routes.items():
+            references += [
+                (f"routes.{route}.targets.{n}.provider", t.provider) for n, t in enumerate(rule.targets)
             ]
-        for path, name in named:
+        for place, name in references:
             if name not in known:
-                yield f"{path}: {name!r} is no provider; {values.suggest(name, known, 'known')}"
+                yield f"{place}: {name!r} is no provider; {values.suggest(name, known, 'known')}"
 
-    def _find_incomplete_providers(self) -> Iterator[str]:
-        """Find providers of the file that lack a type or an address, or have a bad address."""
+    def _unreachable_providers(self) -> Iterator[str]:
+        """A line for each provider of the file that lacks an address or a type."""
         for name, provider in self.providers.items():
             if (provider.type or name) == "ollama":
-                yield from _find_bad_ollama_addresses(name, provider)
+                yield from _invalid_ollama_addresses(name, provider)
             if name in BUILT_IN_PROVIDERS or provider.python:
                 continue
             if provider.type is None:
@@ -362,17 +362,17 @@ class Settings(BaseSettings):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports to listen on: PORT, and with AS_OLLAMA also Ollama's."""
+        """The ports to listen on: PORT, and Ollama's port if AS_OLLAMA is set."""
         return tuple(dict.fromkeys((self.port, values.OLLAMA_PORT) if self.as_ollama else (self.port,)))
 
     @property
     def api_keys(self) -> tuple[SecretStr, ...]:
-        """The keys of ALLOWED_API_KEYS and ALLOWED_API_KEYS_RAW, without duplicates."""
+        """The keys of ALLOWED_API_KEYS and ALLOWED_API_KEYS_RAW, each once."""
         return tuple(dict.fromkeys((*self.allowed_api_keys, *self.allowed_api_keys_raw)))
 
     @property
     def ollama_settings(self) -> OllamaSettings:
-        """All settings for Ollama."""
+        """The settings of Ollama together."""
         address = self.ollama_base_url or self.ollama_api_url or self.ollama_host
         return OllamaSettings(
             enabled=self.ollama_enabled,
@@ -390,7 +390,8 @@ class Settings(BaseSettings):
         )
 
 
-def _find_bad_ollama_addresses(name: str, provider: ProviderConfig) -> Iterator[str]:
+def _invalid_ollama_addresses(name: str, provider: ProviderConfig) -> Iterator[str]:
+    """A line for each address of a provider that cannot be an Ollama server's."""
     for address in provider.addresses:
         try:
             values.ollama_url(address)

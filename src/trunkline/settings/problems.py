@@ -1,8 +1,7 @@
-"""Describes what is wrong with the settings, in one line per problem: the setting, its value, and how to
-correct it.
+"""Error texts for invalid settings: one line for each problem, with the setting, its value and the remedy.
 
-The lines are made from pydantic's errors. A value is shown only if it is not a secret, and never with the
-credentials of a URL.
+:func:`describe` makes these lines from pydantic's validation errors. A line shows a value only if the setting
+is not a secret, and never the credentials in an address.
 """
 
 from __future__ import annotations
@@ -21,11 +20,7 @@ if TYPE_CHECKING:
 
 
 class SettingsError(ValueError):
-    """The settings cannot be used.
-
-    Args:
-        problems: One line for each problem, which also says how to correct it.
-    """
+    """The settings cannot be used. The text has one line for each problem, with its remedy."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -33,10 +28,10 @@ class SettingsError(ValueError):
 
 
 class SettingsWarning(UserWarning):
-    """Something in the settings looks wrong, but does not prevent their use."""
+    """Something in the settings looks wrong but is harmless."""
 
 
-_SECRET_SETTINGS: Final = frozenset(
+_SECRETS: Final = frozenset(
     {"api_key", "headers", "proxy", "allowed_api_keys", "allowed_api_keys_raw", "database_url", "redis_url"}
 )
 
@@ -64,6 +59,7 @@ _MESSAGES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "path_not_file": lambda _: "is no file",
     "value_error": lambda ctx: str(ctx["error"]),
 }
+"""The text for each of pydantic's error types, made from the error's context."""
 
 _SECTION_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     (): model.Settings,
@@ -81,58 +77,64 @@ _SECTION_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("server",): sections.Server,
     ("server", "tls"): sections.Tls,
 }
-"""The model of the section at each path. ``*`` stands for any name or index."""
+"""The pydantic model of each section, by its place in the settings. ``*`` is any name or number."""
 
 
-def describe_problems(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
-    """Describe the problems of a validation error, one line each.
+def describe(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    """Describe each problem of ``error`` in one line.
 
     Args:
-        error: The error.
-        origins: Where the value of each setting came from: "the environment", a file's name, ….
+        error: what pydantic found.
+        origins: where each setting's value came from: "the environment", a file's name, …. Its keys are
+            the names of top-level settings.
     """
     for problem in error.errors(include_url=False):
-        if problem["type"] != "default_factory_not_called":  # follows from another problem
-            yield from _describe(problem, origins)
+        if problem["type"] != "default_factory_not_called":  # a consequence of another problem
+            yield from _lines(problem, origins)
 
 
-def _describe(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:
-    path = tuple(str(part) for part in problem["loc"] if part != "[key]")
+def _lines(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:
+    place = tuple(str(part) for part in problem["loc"] if part != "[key]")
     context = problem.get("ctx", {})
-    if not path:  # a validator of several settings, whose text names them
+    if not place:  # a check of several settings together; its text names them
         yield from str(context["error"]).splitlines()
         return
-    origin = origins.get(path[0], "")
-    name = _setting_name(path, origin)
-    source = f" (from {origin})" if origin else ""
+    origin = origins.get(place[0], "")
+    name = _display_name(place, origin)
     if problem["type"] == "extra_forbidden":
-        yield f"{name}: is no setting{source}; {suggest(path[-1], _valid_names(path[:-1]))}"
+        yield f"{name}: is no setting{_from(origin)}; {suggest(place[-1], _valid_names(place[:-1]))}"
         return
-    format_message = _MESSAGES.get(problem["type"])
-    message = format_message(context) if format_message else problem["msg"]
-    value = "" if problem["type"] == "missing" else _format_value(path, problem["input"])
-    yield f"{name}: {value}{message}{source}"
+    make_message = _MESSAGES.get(problem["type"])
+    message = make_message(context) if make_message else problem["msg"]
+    value = "" if problem["type"] == "missing" else _printable(place, problem["input"])
+    yield f"{name}: {value}{message}{_from(origin)}"
 
 
-def _setting_name(path: tuple[str, ...], origin: str) -> str:
-    """Return the name of a setting as the user wrote it: in upper case unless it is in the YAML file."""
-    return path[0].upper() if len(path) <= 2 and not origin.endswith((".yaml", ".yml")) else ".".join(path)
+def _display_name(place: tuple[str, ...], origin: str) -> str:
+    """The name of a setting as its author wrote it: upper-case unless it came from the YAML file."""
+    return place[0].upper() if len(place) <= 2 and not origin.endswith((".yaml", ".yml")) else ".".join(place)
 
 
-def _format_value(path: tuple[str, ...], value: Any) -> str:
-    """Return a value, with a space after it, or nothing if it is a secret or not a plain value."""
-    is_secret = any(part in _SECRET_SETTINGS or part.endswith("api_key") for part in path)
-    if is_secret or not isinstance(value, str | int | float | bool):
+def _from(origin: str) -> str:
+    return f" (from {origin})" if origin else ""
+
+
+def _printable(place: tuple[str, ...], value: Any) -> str:
+    """The value with a space after it, or an empty text if it is secret or not a plain value."""
+    secret = any(part in _SECRETS or part.endswith("api_key") for part in place)
+    if secret or not isinstance(value, str | int | float | bool):
         return ""
     text = redact(str(value), limit=80)
-    if "@" in text:  # what is before it may be a password
+    if "@" in text:  # the part before it may be a password
         text = "***@" + text.rpartition("@")[2]
     return f"{text!r} " if isinstance(value, str) else f"{text} "
 
 
-def _valid_names(path: tuple[str, ...]) -> list[str]:
-    """Return the names of the settings in the section at a path."""
+def _valid_names(place: tuple[str, ...]) -> list[str]:
+    """The names of the settings that a section may have."""
     for pattern, section in _SECTION_MODELS.items():
-        if len(pattern) == len(path) and all(p in ("*", part) for p, part in zip(pattern, path, strict=True)):
+        if len(pattern) == len(place) and all(
+            p in ("*", part) for p, part in zip(pattern, place, strict=True)
+        ):
             return list(section.model_fields)
     return []

@@ -1,8 +1,7 @@
-"""Completes the configured providers: those of the file, those that the environment names, and the built-in
-ones.
+"""The providers that follow from the settings: those of the file, of the environment, and the built-in ones.
 
-These are pure functions from Settings to complete ProviderConfig objects, which have addresses, timeouts and
-whether they are local. The module does not know how a provider works.
+Pure functions: they take Settings and return complete ProviderConfig objects, with an address, timeouts and
+whether the provider is local. This module knows names and addresses, and not how a provider works.
 """
 
 from __future__ import annotations
@@ -19,31 +18,30 @@ from trunkline.settings.values import OLLAMA_PORT, is_loopback, ollama_url
 if TYPE_CHECKING:
     from trunkline.settings.model import Settings
 
-_CLOUD_PROVIDERS: Final = ("openrouter", "cerebras", "openai", "anthropic")
+_CLOUD: Final = ("openrouter", "cerebras", "openai", "anthropic")
 
 
 def resolve_providers(settings: Settings) -> dict[str, ProviderConfig]:
-    """Return all configured providers by name: those of the file in its order, then the others, ``custom``
-    last.
+    """All configured providers by name: those of the file in its order, then the others, ``custom`` last.
 
-    Settings of their own (OPENROUTER_API_KEY, OLLAMA_BASE_URL, …) win over the provider's section of the
-    file. Every provider has ``type``, ``local`` and all timeouts but ``total``. Its addresses are in
-    ``urls``.
+    A setting with a name of its own (OPENROUTER_API_KEY, OLLAMA_BASE_URL, …) wins over the same value in the
+    provider's section. In every result ``type``, ``local`` and all timeouts but ``total`` are filled in, and
+    its addresses are in ``urls``.
     """
     names = dict.fromkeys((*settings.providers, *BUILT_IN_PROVIDERS))
-    providers = {name: _resolve(name, settings) for name in names}
-    return {name: provider for name, provider in providers.items() if provider is not None}
+    resolved = {name: _resolve(name, settings) for name in names}
+    return {name: provider for name, provider in resolved.items() if provider is not None}
 
 
 def ollama_dropped(settings: Settings) -> bool:
-    """Whether Ollama is left out because the gateway itself listens at Ollama's default address."""
+    """Whether Ollama is left out because the gateway itself listens on Ollama's default port."""
     section = settings.providers.get("ollama")
     has_address = settings.ollama_settings.explicit or (section is not None and section.addresses)
     return settings.ollama_enabled and not has_address and OLLAMA_PORT in settings.ports
 
 
 def _resolve(name: str, settings: Settings) -> ProviderConfig | None:
-    """Complete one provider. None if it is not configured."""
+    """The complete configuration of one provider; None if it is not configured or is disabled."""
     section = settings.providers.get(name)
     config = section or ProviderConfig()
     kind = "python" if config.python else config.type or name
@@ -53,11 +51,11 @@ def _resolve(name: str, settings: Settings) -> ProviderConfig | None:
             return None
         ollama = settings.ollama_settings
         urls = ollama.urls if ollama.explicit or not urls else urls
-    elif name in _CLOUD_PROVIDERS:
+    elif name in _CLOUD:
         key: SecretStr | None = getattr(settings, f"{name}_api_key")
         address: str = getattr(settings, f"{name}_base_url")
-        has_own_address = address != type(settings).model_fields[f"{name}_base_url"].default
-        if section is None and key is None and not has_own_address:
+        has_other_address = address != type(settings).model_fields[f"{name}_base_url"].default
+        if section is None and key is None and not has_other_address:
             return None
         keys = keys if key is None else (key,)
         urls = (address,) if not urls or f"{name}_base_url" in settings.model_fields_set else urls
@@ -71,7 +69,7 @@ def _resolve(name: str, settings: Settings) -> ProviderConfig | None:
             "urls": urls,
             "api_key": keys,
             "local": _is_local(kind, urls) if config.local is None else config.local,
-            "timeouts": _fill_timeouts(config.timeouts, default_timeout),
+            "timeouts": _timeouts(config.timeouts, default_timeout),
         }
     )
 
@@ -82,10 +80,10 @@ def _is_local(kind: str, urls: tuple[str, ...]) -> bool:
     return bool(urls) and all(is_loopback(urlsplit(url).hostname or "") for url in urls)
 
 
-def _fill_timeouts(timeouts: Timeouts, default: float) -> Timeouts:
+def _timeouts(configured: Timeouts, default: float) -> Timeouts:
     return Timeouts(
-        connect=timeouts.connect or default,
-        first_byte=timeouts.first_byte or default,
-        idle=timeouts.idle or default,
-        total=timeouts.total,
+        connect=configured.connect or default,
+        first_byte=configured.first_byte or default,
+        idle=configured.idle or default,
+        total=configured.total,
     )

@@ -1,7 +1,8 @@
 """JSON Schema of ``trunkline.yaml``, for editors.
 
-The schema is generated from the models. It is looser in one way: where a number or a boolean is expected, it
-also allows a text with a ``${NAME}`` reference, which is replaced before the value is validated.
+It is generated from the pydantic models and loosened in one way. Where a setting is a number or a boolean,
+the schema also accepts a text with a ``${NAME}`` reference, because references are replaced before a value is
+validated.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ _REFERENCE: Final = {"type": "string", "pattern": r"\$\{"}
 
 
 def file_schema() -> dict[str, Any]:
-    """Return the schema as a JSON object."""
+    """The schema as JSON values."""
     schema: dict[str, Any] = _allow_references(Settings.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "trunkline.yaml"}
 
 
 def schema_text() -> str:
-    """Return the schema as the text of docs/trunkline.schema.json."""
+    """The schema as the text of docs/trunkline.schema.json."""
     return json.dumps(file_schema(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def _allow_references(node: Any) -> Any:
+    """A copy of a schema's node in which every number and boolean may also be a text with a reference."""
     if isinstance(node, list):
         return [_allow_references(item) for item in node]
     if not isinstance(node, dict):

@@ -1,8 +1,9 @@
 """The nested sections of ``trunkline.yaml``: providers, routes, defaults for models, the server.
 
-Sections are typed and frozen, and a key that is not defined here is an error. Secrets are SecretStr. Other
-code gives sections their meaning: :mod:`trunkline.settings.resolve` completes providers, and routing uses
-routes.
+The models are typed and frozen, and a key that they do not have is an error. Secrets are SecretStr. These
+models only validate: :mod:`trunkline.settings.resolve` completes providers, and routing uses routes.
+
+The docstrings of these classes are descriptions in docs/trunkline.schema.json.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A duration in seconds."""
 
 BaseUrl = Annotated[str, AfterValidator(values.base_url)]
-"""An http(s) address without credentials and without a final slash."""
+"""An http(s) address without credentials and without a trailing slash."""
 
 Key = Annotated[SecretStr, AfterValidator(lambda key: SecretStr(values.key_text(key.get_secret_value())))]
 """A secret that is sent in a header."""
@@ -43,7 +44,7 @@ ProviderName = Annotated[str, AfterValidator(values.provider_name)]
 
 
 class Section(BaseModel):
-    """The base of all sections: frozen, without unknown keys, and without values in error texts."""
+    """Base of all sections: frozen, without unknown keys, and without values in error texts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -56,7 +57,7 @@ class Timeouts(Section):
         default=None, description="From the request's end to the answer's first byte."
     )
     idle: Seconds | None = Field(default=None, description="Between two bytes of an answer.")
-    total: Seconds | None = Field(default=None, description="For a whole attempt. Default: no limit.")
+    total: Seconds | None = Field(default=None, description="For a whole attempt. Without it, none.")
 
 
 RouteStrategy = Literal[
@@ -127,15 +128,15 @@ class ProviderConfig(Section):
     drop: tuple[str, ...] = Field(default=(), description="Request fields never to send to it.")
     speaks: tuple[Literal["anthropic", "responses"], ...] | None = Field(
         default=None,
-        description="APIs that it has besides its own. Requests of these APIs are passed through: anthropic "
-        "(/v1/messages), responses. Default: those of its type.",
+        description="APIs that it has besides its own, and is asked in as requests come: anthropic "
+        "(/v1/messages), responses. Default: what is known of its type.",
     )
     models: tuple[str, ...] = Field(
         default=(), description="Its models, where it has no endpoint that lists them."
     )
 
     @model_validator(mode="after")
-    def _check_addressing(self) -> Self:
+    def _check_address(self) -> Self:
         if self.url and self.urls:
             raise ValueError("has both url and urls; keep one of them")
         if self.python and (self.url or self.urls or self.type):
@@ -159,9 +160,7 @@ class Target(Section):
     model: str = Field(min_length=1, description="The model's name there.")
     weight: int = Field(default=1, ge=1, description="Share of first choices under the weighted strategy.")
     priority: int = Field(
-        default=0,
-        ge=0,
-        description="Order of targets after a failure; tier of the priority strategy. Lower is first.",
+        default=0, ge=0, description="Order after a failure, and the tier under priority; lower first."
     )
 
 
@@ -177,7 +176,7 @@ class Route(Section):
 
 
 class ModelDefaults(Section):
-    """Defaults for the models that match a pattern, for clients that cannot set them."""
+    """What to fill in for the models that match a pattern, for clients that cannot say it."""
 
     options: dict[str, Any] = Field(default={}, description="Ollama options, such as num_ctx.")
     keep_alive: Annotated[Any, WithJsonSchema({"type": ["string", "number"]})] = Field(
@@ -195,7 +194,7 @@ class ModelDefaults(Section):
 
 
 class KeyPolicy(Section):
-    """The policy of one key, by its name."""
+    """What holds for one key, by its name."""
 
     local_only: bool = Field(default=False, description="Never use a provider that is not local.")
     priority: Literal["high", "normal", "low"] = Field(
@@ -210,7 +209,7 @@ class KeyPolicy(Section):
 
 
 class LimitRule(Section):
-    """How much one key, team or model may request in a period; without any of them, all together."""
+    """How much may be asked in a time, by one key, team or model; without any of them, by all together."""
 
     key: str | None = Field(default=None, description="Name or id of a key; * is every key by itself.")
     team: str | None = Field(default=None, description="Name or id of a team; * is every team by itself.")
@@ -224,7 +223,7 @@ class LimitRule(Section):
     concurrent: int | None = Field(default=None, ge=1, description="Requests under way at once.")
 
     @model_validator(mode="after")
-    def _check_rule(self) -> Self:
+    def _check_amounts(self) -> Self:
         if not any((self.requests_per_minute, self.requests_per_day, self.tokens_per_minute,
                     self.tokens_per_day, self.concurrent)):  # fmt: skip
             raise ValueError(
@@ -245,7 +244,7 @@ class BudgetRule(Section):
     usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None, description="Money, in US dollars."
     )
-    tokens: int | None = Field(default=None, ge=1, description="Tokens, in place of usd.")
+    tokens: int | None = Field(default=None, ge=1, description="Or tokens.")
     per: Literal["day", "week", "month", "total"] = Field(
         default="month", description="Period, in UTC; weeks begin on Monday."
     )
@@ -256,7 +255,7 @@ class BudgetRule(Section):
     webhook: BaseUrl | None = Field(default=None, description="Where warnings are posted to, as JSON.")
 
     @model_validator(mode="after")
-    def _check_rule(self) -> Self:
+    def _check_amount(self) -> Self:
         if (self.usd is None) == (self.tokens is None):
             raise ValueError("needs either usd or tokens")
         if sum(each is not None for each in (self.key, self.team, self.provider)) > 1:
@@ -265,7 +264,8 @@ class BudgetRule(Section):
 
 
 class Price(Section):
-    """What a model costs, in US dollars per million tokens. Other prices default to `input` or `output`."""
+    """What a model costs, in US dollars per million tokens. What is not said costs what `input` or `output`
+    do."""
 
     input: float = Field(ge=0, allow_inf_nan=False, description="Prompt tokens.")
     output: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Completion tokens.")
@@ -285,7 +285,7 @@ class CacheRule(Section):
     """The cache of answers: the same request again gets the same answer, from memory or Redis."""
 
     enabled: bool = Field(
-        default=False, description="Use it for every request; else only for those with x-trunkline-cache: on."
+        default=False, description="Use it without being asked; else for requests with x-trunkline-cache: on."
     )
     ttl_s: Seconds = Field(default=300, description="Seconds for which an answer is kept.")
     max_bytes: int = Field(

@@ -1,9 +1,9 @@
-"""Parses and validates single values: addresses, lists, levels, names.
+"""Parsers for single values of settings: addresses, lists, levels, names.
 
-These are pure functions from the text of an environment variable or a YAML file to a Python value. A bad
-value raises ValueError with the second half of a sentence, which is shown after the value ("… has no host;
-write http://host:port"). It never repeats the credentials of an address. No function knows which setting it
-is used for.
+These are pure functions from the text of an environment variable or a YAML file to a validated Python value.
+For an invalid value they raise ValueError. Its text is the rest of a sentence that begins with the value
+("… has no host; write http://host:port"), and it never contains the credentials of an address. The functions
+do not know which setting a value belongs to.
 """
 
 from __future__ import annotations
@@ -19,37 +19,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OLLAMA_PORT: Final = 11434
-"""The port on which an Ollama server listens by default."""
+"""The port that an Ollama server listens on by default."""
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
-"""Names that mean this machine without a DNS query."""
+"""Host names that mean this machine without a DNS lookup."""
 
 RESERVED_NAMES: Final = frozenset({"v1", "api", "admin", "key", "ui", "docs", "health", "healthz", "metrics"})
-"""The first path segments that the gateway uses itself. No provider may have such a name."""
+"""First path segments of the gateway's own routes. No provider may have one of these names."""
 
 _PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PYTHON_PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _HEADER_TEXT: Final = re.compile(r"[\x21-\x7e]+")
 
 
-def suggest(name: str, valid: Iterable[str], label: str = "valid") -> str:
-    """Return a hint for a name that is not valid.
+def suggest(name: str, valid: Iterable[str], what: str = "valid") -> str:
+    """The closest valid name, as the end of an error text, or all valid names if none is close.
 
     Args:
-        name: The name.
-        valid: The valid names.
-        label: The words before the list of valid names.
-
-    Returns:
-        The most similar valid name ("did you mean 'port'?"), or all valid names if none is similar.
+        name: the name that is not valid.
+        valid: the valid names.
+        what: the word before the list of all valid names.
     """
-    names = {spelling.lower(): spelling for spelling in sorted(valid)}
-    matches = get_close_matches(name.lower(), names, n=1)
-    return f"did you mean {names[matches[0]]!r}?" if matches else f"{label}: {', '.join(names.values())}"
+    names = {each.lower(): each for each in sorted(valid)}
+    close = get_close_matches(name.lower(), names, n=1)
+    return f"did you mean {names[close[0]]!r}?" if close else f"{what}: {', '.join(names.values())}"
 
 
 def unbracket(host: str) -> str:
-    """Return ``host`` in lower case, without the brackets of an IPv6 literal and without a trailing dot."""
+    """``host`` lower-cased, without the brackets of an IPv6 literal and without a trailing dot."""
     return host.strip("[]").rstrip(".").lower()
 
 
@@ -65,7 +62,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_wildcard(host: str) -> bool:
-    """Whether ``host`` means every address of this machine (0.0.0.0, ::)."""
+    """Whether ``host`` is the unspecified address (0.0.0.0, ::), which means all of this machine."""
     try:
         return ipaddress.ip_address(unbracket(host)).is_unspecified
     except ValueError:
@@ -73,13 +70,12 @@ def is_wildcard(host: str) -> bool:
 
 
 def port_of(url: SplitResult) -> int:
-    """Return the port of ``url``, or its scheme's default port if it has none."""
+    """The port of ``url``, or the default port of its scheme."""
     return url.port or (443 if url.scheme == "https" else 80)
 
 
 def base_url(text: str) -> str:
-    """Validate an upstream's address (http(s), a host, no credentials, query or fragment); strip a final
-    slash."""
+    """An upstream's address: http(s) and a host, without credentials, query, fragment and trailing slash."""
     text = text.strip()
     if re.search(r"[\s\x00-\x1f]", text):
         raise ValueError("has a space in it; write http://host:port")
@@ -102,36 +98,36 @@ def base_url(text: str) -> str:
 
 
 def ollama_url(text: str) -> str:
-    """Parse one Ollama server's address in any form that Ollama's own tools take.
+    """One Ollama server's address, from any form that Ollama's own tools accept.
 
-    As in Ollama, an address without a scheme is http, and one without a scheme and a port has port 11434. An
-    address with a scheme is an ordinary URL (``http://gpu1`` is port 80). A server listens at 0.0.0.0 but
-    cannot be reached there, so that address becomes 127.0.0.1.
+    As in Ollama, an address without a scheme is http, and one without a scheme and a port is port 11434. An
+    address with a scheme means what a URL means (``http://gpu1`` is port 80). A server can listen on 0.0.0.0
+    but a client cannot connect to it, so it becomes 127.0.0.1.
     """
     text = text.strip()
     if "://" not in text:
-        text = _add_scheme(text)
-    clean = base_url(text)
-    url = urlsplit(clean)
+        text = _with_scheme(text)
+    address = base_url(text)
+    url = urlsplit(address)
     if url.path.rstrip("/").endswith(("/v1", "/api")):
         raise ValueError("ends in /v1 or /api; give the server's address only, as in http://host:11434")
     if is_wildcard(url.hostname or ""):
         loopback = "[::1]" if ":" in (url.hostname or "") else "127.0.0.1"
         port = "" if url.port is None else f":{url.port}"
-        clean = url._replace(netloc=loopback + port).geturl()
-    return clean
+        address = url._replace(netloc=loopback + port).geturl()
+    return address
 
 
 def ollama_fleet(text: str) -> str:
-    """Parse one Ollama address or a comma-separated list, and return complete addresses as such a list."""
+    """One Ollama address or a comma list of them, each in the form of :func:`ollama_url`, as a comma list."""
     addresses = [ollama_url(item) for item in text.split(",") if item.strip()]
     if not addresses:
         raise ValueError("names no server; write http://host:11434")
     return ",".join(dict.fromkeys(addresses))
 
 
-def _add_scheme(text: str) -> str:
-    """Turn ``host``, ``host:port``, ``:port`` or ``::1``, each with an optional path, into an http URL."""
+def _with_scheme(text: str) -> str:
+    """An http URL from ``host``, ``host:port``, ``:port`` or ``::1``, each with an optional path."""
     authority, slash, path = text.partition("/")
     try:
         bare_ipv6 = ipaddress.ip_address(authority).version == 6
@@ -147,8 +143,7 @@ def _add_scheme(text: str) -> str:
 
 
 def split_list(value: Any) -> Any:
-    """Parse a comma-separated list or the text of a JSON list. Values that are not text are returned
-    unchanged."""
+    """A list from comma-separated text or a JSON list in text. A value that is not text is unchanged."""
     if value is None:
         return ()
     if not isinstance(value, str):
@@ -164,8 +159,7 @@ def split_list(value: Any) -> Any:
 
 
 def one_or_more(value: Any) -> Any:
-    """Return a tuple of one text or of a list of texts (``api_key: x`` or ``[x, y]``), without empty
-    texts."""
+    """A tuple from one text or a list of texts, without empty ones: ``api_key: x`` or ``[x, y]``."""
     if value is None:
         return ()
     items = (value,) if isinstance(value, str) else value
@@ -173,7 +167,7 @@ def one_or_more(value: Any) -> Any:
 
 
 def key_text(key: str) -> str:
-    """Validate a key that is sent in a header: visible ASCII characters without spaces."""
+    """A key that a header can carry: visible ASCII without spaces."""
     key = key.strip()
     if not _HEADER_TEXT.fullmatch(key):
         raise ValueError("holds a key that is empty or has characters which no header can carry")
@@ -181,7 +175,7 @@ def key_text(key: str) -> str:
 
 
 def origin(text: str) -> str:
-    """Validate an entry of CORS_ALLOWED_ORIGINS: ``*`` or ``scheme://host[:port]``."""
+    """One entry of CORS_ALLOWED_ORIGINS: ``*`` or ``scheme://host[:port]``."""
     if text == "*":
         return text
     url = urlsplit(text)
@@ -191,7 +185,7 @@ def origin(text: str) -> str:
 
 
 def log_level(value: Any) -> Any:
-    """Parse the name of a log level in any case. ``warn`` and ``fatal`` are accepted too."""
+    """A log level from its name in any case, or from ``warn`` and ``fatal``."""
     if not isinstance(value, str):
         return value
     name = value.strip().upper()
@@ -199,12 +193,12 @@ def log_level(value: Any) -> Any:
 
 
 def lowered(value: Any) -> Any:
-    """Strip a text and turn it into lower case. Values that are not text are returned unchanged."""
+    """A text in lower case, without spaces around it. A value that is not text is unchanged."""
     return value.strip().lower() if isinstance(value, str) else value
 
 
 def provider_name(name: str) -> str:
-    """Validate a provider's name. It is used in paths, and before ``:`` and ``/`` in model names."""
+    """A provider's name, which is used in paths, and before ``:`` and ``/`` in model names."""
     if not _PROVIDER_NAME.fullmatch(name):
         raise ValueError("cannot be a provider's name; use lower-case letters, digits, - and _")
     if name in RESERVED_NAMES:
@@ -213,14 +207,14 @@ def provider_name(name: str) -> str:
 
 
 def python_path(path: str) -> str:
-    """Validate the path of a Python provider's class: ``package.module:Name``."""
+    """The dotted path of a Python provider's class: ``package.module:Name``."""
     if not _PYTHON_PATH.fullmatch(path):
         raise ValueError("is not a dotted path; write package.module:ClassName")
     return path
 
 
 def network(text: str) -> str:
-    """Validate the address or network (CIDR) of a proxy whose forwarding headers are trusted, or ``*``."""
+    """The address or network (CIDR) of a proxy whose forwarding headers are trusted, or ``*``."""
     if text != "*":
         try:
             ipaddress.ip_network(text, strict=False)
@@ -230,14 +224,14 @@ def network(text: str) -> str:
 
 
 def database_url(text: str) -> str:
-    """Validate the URL of a store: SQLite or PostgreSQL."""
+    """The URL of a database that Trunkline supports: SQLite or PostgreSQL."""
     if not re.match(r"(sqlite|postgres(ql)?(\+\w+)?)://", text):
         raise ValueError("must begin with sqlite:/// or postgresql://")
     return text
 
 
 def redis_url(text: str) -> str:
-    """Validate the URL of a Redis or Valkey server."""
+    """The URL of a Redis or Valkey server."""
     if not re.match(r"(rediss?|unix|valkeys?)://.", text):
         raise ValueError("must begin with redis://, rediss:// or unix://")
     return text

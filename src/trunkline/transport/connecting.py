@@ -1,6 +1,6 @@
-"""Opens connections: TCP, a proxy's tunnel, TLS. What fails here is a ``TransportError``.
+"""Opens connections: TCP, a proxy's tunnel, TLS. All failures are ``TransportError``.
 
-The one place of the transport that awaits; it knows routes and sockets, and nothing of pools or flights.
+This module knows routes and sockets, and nothing of pools or requests.
 """
 
 from __future__ import annotations
@@ -18,42 +18,53 @@ from trunkline.transport.response import HEAD, ResponseReader
 from trunkline.transport.route import Route, encode_connect
 from trunkline.transport.tls import TlsContexts
 
-Dial = Callable[[str, int], Awaitable[str]]
-"""Host and port → the address to connect to. The name stays what it is for TLS and for ``Host``. May raise
-OSError, which becomes the ``__cause__`` of the failure."""
+Resolver = Callable[[str, int], Awaitable[str]]
+"""Host and port → the address to connect to. TLS and ``Host`` still use the name. May raise OSError, which
+becomes the ``__cause__`` of the failure."""
 
-_HANDSHAKE_SLACK: Final = 5.0
-"""Seconds by which TLS's own time limit lies after ours, so that ours speaks."""
+_HANDSHAKE_MARGIN: Final = 5.0
+"""Seconds by which TLS's own timeout is longer than the connect timeout, so that the latter is reported."""
 
 
 async def open_connection(
-    route: Route, protocol: asyncio.Protocol, tls: TlsContexts, connect_s: float, dial: Dial | None = None
+    route: Route,
+    protocol: asyncio.Protocol,
+    tls: TlsContexts,
+    connect_s: float,
+    resolver: Resolver | None = None,
 ) -> None:
     """Connect ``protocol`` along ``route``: ``connection_made`` has been called when this returns.
 
-    ``connect_s`` (seconds) is only TLS's; the caller cancels what takes too long. ``dial`` replaces the
-    look-up of the first hop's name. Raises TransportError.
+    Args:
+        route: The way to the origin.
+        protocol: The connection.
+        tls: The context for TLS, if the origin or its proxy needs one.
+        connect_s: Seconds after which the caller cancels this. Only TLS has a timeout here, a longer one.
+        resolver: Resolves the first hop's name instead of the event loop.
+
+    Raises:
+        TransportError: there is no connection.
     """
     hop, tunnel = route.first_hop, _Tunnel() if route.tunnel else None
     try:
-        transport = await _connect(hop, tunnel or protocol, tls, connect_s, dial)
+        transport = await _connect(hop, tunnel or protocol, tls, connect_s, resolver)
     except OSError as error:
         raise diagnose(error, route.first_hop_name) from error
     if tunnel is None:
         return
     try:
         transport.write(encode_connect(route))
-        refusal = await tunnel.answer
+        refusal = await tunnel.refusal
         if refusal:
             raise TransportError(failures.PROXY, route.address, f"{route.proxy} {refusal}")
-        secure = await asyncio.get_running_loop().start_tls(
+        tls_transport = await asyncio.get_running_loop().start_tls(
             transport,
             protocol,
             _context(tls, route.origin),
-            server_hostname=_certified(route.origin),
-            ssl_handshake_timeout=connect_s + _HANDSHAKE_SLACK,
+            server_hostname=_certificate_name(route.origin),
+            ssl_handshake_timeout=connect_s + _HANDSHAKE_MARGIN,
         )
-        if secure is None:
+        if tls_transport is None:
             raise TransportError(failures.RESET, route.address)
     except OSError as error:
         _abort(transport)
@@ -61,14 +72,14 @@ async def open_connection(
     except BaseException:
         _abort(transport)
         raise
-    protocol.connection_made(secure)
+    protocol.connection_made(tls_transport)
 
 
 async def _connect(
-    hop: Origin, protocol: asyncio.Protocol, tls: TlsContexts, connect_s: float, dial: Dial | None
+    hop: Origin, protocol: asyncio.Protocol, tls: TlsContexts, connect_s: float, resolver: Resolver | None
 ) -> asyncio.Transport:
     loop = asyncio.get_running_loop()
-    address = hop.host if dial is None else await dial(hop.host, hop.port)
+    address = hop.host if resolver is None else await resolver(hop.host, hop.port)
     if hop.scheme == "http":
         transport, _ = await loop.create_connection(lambda: protocol, address, hop.port)
     else:
@@ -77,14 +88,14 @@ async def _connect(
             address,
             hop.port,
             ssl=_context(tls, hop),
-            server_hostname=_certified(hop),
-            ssl_handshake_timeout=connect_s + _HANDSHAKE_SLACK,
+            server_hostname=_certificate_name(hop),
+            ssl_handshake_timeout=connect_s + _HANDSHAKE_MARGIN,
         )
     return transport
 
 
 def _abort(transport: asyncio.Transport) -> None:
-    with suppress(AttributeError):  # asyncio's TLS, before 3.11.4: it is closed, and has forgotten all else
+    with suppress(AttributeError):  # asyncio's TLS before 3.11.4, when it is closed already
         transport.abort()
 
 
@@ -95,18 +106,18 @@ def _context(tls: TlsContexts, origin: Origin) -> ssl.SSLContext:
         raise TransportError(failures.TLS, str(origin), "the CA file cannot be read") from error
 
 
-def _certified(origin: Origin) -> str:
-    """The name that a certificate has to hold, and that TLS names the server by: without the root's dot
-    (RFC 6066, 3)."""
+def _certificate_name(origin: Origin) -> str:
+    """The name that the certificate must have, and that is sent to the server: without the root's dot
+    (RFC 6066, section 3)."""
     return origin.host.removesuffix(".")
 
 
 class _Tunnel(asyncio.Protocol):
-    """Speaks to a proxy until it has agreed to a tunnel, or has not."""
+    """Reads a proxy's response to CONNECT."""
 
     def __init__(self) -> None:
-        self.answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Empty when the tunnel stands, else what the proxy did instead."""
+        self.refusal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Empty when the tunnel is established, else what the proxy did instead."""
         self._reader = ResponseReader()
         self._reader.begin(no_body=True)
 
@@ -116,15 +127,15 @@ class _Tunnel(asyncio.Protocol):
         if reader.state == HEAD:
             return
         if reader.fault is not None:
-            self._settle("does not answer in HTTP/1.1")
+            self._finish("does not answer in HTTP/1.1")
         elif reader.status >= 300:
-            self._settle(f"refused a tunnel with status {reader.status}")
+            self._finish(f"refused a tunnel with status {reader.status}")
         else:
-            self._settle("")
+            self._finish("")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._settle("closed the connection")
+        self._finish("closed the connection")
 
-    def _settle(self, refusal: str) -> None:
-        if not self.answer.done():
-            self.answer.set_result(refusal)
+    def _finish(self, refusal: str) -> None:
+        if not self.refusal.done():
+            self.refusal.set_result(refusal)

@@ -1,8 +1,8 @@
-"""Every way in which an upstream fails on the wire, in one table of sentences.
+"""All failures of the transport, in one table.
 
-A :class:`Fault` is a row: the error's kind, a short name for code to look at, and the sentence for people.
+A :class:`Fault` is a row: the error's kind, a short name for code to compare, and the sentence for people.
 :func:`diagnose` finds the row for an exception of the system. A sentence names ``scheme://host:port`` and
-never a header, a credential or a piece of an answer. Nothing here does I/O.
+never a header, a credential or a part of a response. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from trunkline.errors import (
 
 
 class Fault(NamedTuple):
-    """One kind of trouble; ``text`` has the places ``{address}`` and, in most, ``{detail}``."""
+    """One kind of failure. ``text`` has the placeholders ``{address}`` and, in most rows, ``{detail}``."""
 
     kind: Kind
     reason: str
@@ -39,8 +39,11 @@ class Fault(NamedTuple):
 
 
 class TransportError(ProviderError):
-    """A failure on the wire. ``reason`` is a row's name (``refused``, ``dns``, ``first_byte`` …), so that a
-    provider can word it better; ``address`` is ``scheme://host:port``."""
+    """A failure of the transport.
+
+    ``reason`` is a row's name (``refused``, ``dns``, ``first_byte`` …), so that a provider can word the
+    failure better. ``address`` is ``scheme://host:port``.
+    """
 
     def __init__(self, fault: Fault, address: str, detail: object = "") -> None:
         super().__init__(fault.text.format(address=address, detail=detail), fault.kind)
@@ -112,23 +115,24 @@ _ERRNOS: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 def diagnose(error: BaseException, address: str) -> TransportError:
-    """The failure that an exception of the system (or of our own code) amounts to, before any answer."""
+    """The failure for an exception of the system (or of our own code) before any response."""
     if isinstance(error, TransportError):
         return error
     if not isinstance(error, OSError):
         return TransportError(BUG, address, type(error).__name__)
-    error = _unfold(error)
+    error = _first_of_several(error)
     for cls, fault in _BY_CLASS:
         if isinstance(error, cls):
             return TransportError(fault, address, _detail(error))
     return TransportError(_BY_ERRNO.get(error.errno or 0, UNREACHABLE), address, _detail(error))
 
 
-def _unfold(error: OSError) -> OSError:
-    """Event loops fold the failures of several addresses of one host into an OSError without a number.
+def _first_of_several(error: OSError) -> OSError:
+    """The error that represents those of several addresses of one host.
 
-    ``localhost`` is the usual case: ``::1`` and ``127.0.0.1`` both refuse. A refusal anywhere says the most
-    (the host is there); otherwise the first failure stands for all.
+    Event loops merge these into an OSError without a number. ``localhost`` is the usual case: ``::1`` and
+    ``127.0.0.1`` both refuse. A refusal says the most (the host is up), so it is preferred; otherwise the
+    first error is taken.
     """
     if error.errno is not None or isinstance(error, (ConnectionError, TimeoutError)):
         return error
@@ -140,7 +144,7 @@ def _unfold(error: OSError) -> OSError:
 
 
 def _detail(error: OSError) -> str:
-    """What went wrong, in the system's words but without addresses."""
+    """The system's description of an error, without addresses."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, ssl.SSLError):
@@ -151,13 +155,15 @@ def _detail(error: OSError) -> str:
 
 
 def _strerror(number: int) -> str:
-    # The system's table, not the exception's own text: event loops write addresses into that.
+    # The system's table, not the exception's own text: event loops write addresses into the latter.
     return os.strerror(number)
 
 
-def cut_off(error: Exception, address: str, *, untouched: bool) -> TransportError:
-    """The failure when ``error`` ends a connection before its answer does; ``untouched``: before its first
-    byte."""
-    if untouched or not isinstance(error, OSError):
+def diagnose_loss(error: Exception, address: str, *, nothing_received: bool) -> TransportError:
+    """The failure for an exception that ends a connection before the end of a response.
+
+    ``nothing_received``: it came before the response's first byte.
+    """
+    if nothing_received or not isinstance(error, OSError):
         return diagnose(error, address)
     return TransportError(TRUNCATED, address)

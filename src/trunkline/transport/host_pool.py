@@ -1,8 +1,8 @@
-"""Who gets which connection: the decisions of the pool, for one origin, without any I/O.
+"""The connections to one origin: which request gets which of them. Decisions only, no I/O.
 
-A :class:`HostPool` keeps the idle connections to an origin (the last one in is the first one out, so that the
-rest may expire), counts the slots that are taken, and queues flights that have to wait for one. It decides;
-``client.py`` then opens, writes and closes.
+A :class:`HostPool` keeps the idle connections (the last one in is the first one out, so that the rest may
+expire), counts the slots that are taken, and queues the requests that have to wait for one. ``client.py``
+acts on what it decides: it opens, writes and closes.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from trunkline.transport.route import Route
 
-_MARGIN: Final = 1.0
-"""Seconds before the upstream's own expiry at which we stop using a connection; it closes while we write
-otherwise."""
+_EXPIRY_MARGIN: Final = 1.0
+"""Seconds before the upstream's own expiry at which a connection is not used any more. Without it the
+upstream would close connections while requests are written to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections, and for how long."""
+    """The limits of each host pool."""
 
     per_origin: int = 1000
-    """Connections to one origin, busy, idle and being opened."""
+    """The maximum number of connections to one origin: busy, idle and being opened."""
     idle_per_origin: int = 1000
-    """Of these, how many may be idle."""
+    """How many of these may be idle."""
     keep_alive: float = 60.0
     """Seconds for which an idle connection is kept; less if the upstream says less."""
 
@@ -35,34 +35,35 @@ class Limits:
             raise ValueError("per_origin must be at least 1")
 
 
-class Pooled(Protocol):
-    """What a lane needs to know of a connection."""
+class PooledConnection(Protocol):
+    """The part of a connection that a host pool uses."""
 
     expires_at: float
-    """Loop time from which on it must not be used; 0 when it is closed."""
+    """The loop time from which on it must not be used; 0 when it is closed."""
 
 
-C = TypeVar("C", bound=Pooled)
-F = TypeVar("F")
+C = TypeVar("C", bound=PooledConnection)
+R = TypeVar("R")
 
 
-class HostPool(Generic[C, F]):
-    """The connections to one origin."""
+class HostPool(Generic[C, R]):
+    """The connections to one origin, of the type ``C``, for requests of the type ``R``."""
 
-    __slots__ = ("_limits", "expired", "idle", "open", "route", "waiting")
+    __slots__ = ("_limits", "expired", "idle", "open_count", "route", "waiting")
 
     def __init__(self, route: Route, limits: Limits) -> None:
         self.route = route
         self._limits = limits
         self.idle: list[C] = []
         self.expired: list[C] = []
-        """Taken out of service, to be closed by whoever looks next."""
-        self.open = 0
-        """Slots taken: connections that stand or are being opened."""
-        self.waiting: deque[F] = deque()
+        """Connections that are not used any more and are still to be closed."""
+        self.open_count = 0
+        """Slots taken: connections that are established or being opened."""
+        self.waiting: deque[R] = deque()
+        """Requests that wait for a connection or a slot, the oldest first."""
 
-    def take(self, now: float) -> C | None:
-        """An idle connection that may be used, the most recent first."""
+    def take_idle(self, now: float) -> C | None:
+        """Take an idle connection that may be used, the most recent first."""
         idle = self.idle
         while idle:
             connection = idle.pop()
@@ -73,18 +74,26 @@ class HostPool(Generic[C, F]):
 
     def take_slot(self) -> bool:
         """Take a slot for a new connection, if one is free."""
-        if self.open >= self._limits.per_origin:
+        if self.open_count >= self._limits.per_origin:
             return False
-        self.open += 1
+        self.open_count += 1
         return True
 
-    def put(self, connection: C, now: float, keep_alive: float) -> F | None:
-        """A connection has become free. Either the longest waiting flight is returned and gets it, or it is
-        idle from now on, or (``expires_at`` is 0 then) it must be closed."""
+    def put(self, connection: C, now: float, keep_alive: float) -> R | None:
+        """Give back a connection that has become free.
+
+        Args:
+            now: The loop time.
+            keep_alive: Seconds for which the upstream says it keeps the connection.
+
+        Returns:
+            The request that has waited longest, which gets the connection. If none waits, the connection is
+            idle from now on, or has to be closed: then its ``expires_at`` is 0.
+        """
         if self.waiting:
             return self.waiting.popleft()
         limits = self._limits
-        seconds = min(limits.keep_alive, keep_alive - _MARGIN)
+        seconds = min(limits.keep_alive, keep_alive - _EXPIRY_MARGIN)
         if seconds <= 0 or len(self.idle) >= limits.idle_per_origin:
             connection.expires_at = 0.0
         else:
@@ -92,32 +101,36 @@ class HostPool(Generic[C, F]):
             self.idle.append(connection)
         return None
 
-    def free_slot(self) -> F | None:
-        """A connection is gone, or did not come to be. The flight that is returned inherits the slot."""
+    def free_slot(self) -> R | None:
+        """Give back the slot of a connection that is closed or could not be opened.
+
+        Returns:
+            The request that has waited longest, which gets the slot. None if the slot is free now.
+        """
         if self.waiting:
             return self.waiting.popleft()
-        self.open -= 1
+        self.open_count -= 1
         return None
 
-    def lose(self, connection: C) -> None:
-        """A connection has closed; it is not to be handed out any more."""
+    def discard(self, connection: C) -> None:
+        """Forget a connection that was closed by the upstream."""
         for connections in (self.idle, self.expired):
             if connection in connections:
                 connections.remove(connection)
 
-    def withdraw(self, in_flight: F) -> None:
-        """A waiting flight waits no longer."""
-        self.waiting.remove(in_flight)
+    def stop_waiting(self, request: R) -> None:
+        """Take a request out of the queue."""
+        self.waiting.remove(request)
 
-    def expire(self, now: float) -> list[C]:
-        """Everything that is to be closed by ``now``."""
-        late, self.expired = self.expired, []
+    def take_expired(self, now: float) -> list[C]:
+        """Take all connections that have to be closed by ``now``."""
+        expired, self.expired = self.expired, []
         if any(connection.expires_at <= now for connection in self.idle):
-            late += [connection for connection in self.idle if connection.expires_at <= now]
+            expired += [connection for connection in self.idle if connection.expires_at <= now]
             self.idle = [connection for connection in self.idle if connection.expires_at > now]
-        return late
+        return expired
 
-    def everything(self) -> Iterator[C]:
-        """All connections that no flight holds."""
+    def unused_connections(self) -> Iterator[C]:
+        """All connections that carry no request."""
         yield from self.idle
         yield from self.expired

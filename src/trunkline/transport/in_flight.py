@@ -1,72 +1,101 @@
-"""One request on its way: what its owner may do with it, and when it is late.
+"""One request on its way to an upstream: its states, what its caller may do with it, and its timeouts.
 
-The owner gives a :class:`Sink` and gets a :class:`InFlightRequest`. Which connection carries it, and what
-happens to that afterwards, is the client's affair (:class:`InFlightOwner`). Times are those of the event
-loop.
+``Client.send`` takes a :class:`Sink` and returns an :class:`InFlightRequest`. All changes of its state are
+made here, by the table in ``states.py``. Which connection carries the request, and what happens to that
+connection afterwards, is decided by the client (:class:`InFlightOwner`). Times are those of the event loop.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+import asyncio
+from collections.abc import AsyncIterable
+from typing import Any, ClassVar, Final, Protocol
 
 from trunkline.errors import ProviderError
 from trunkline.transport import failures
 from trunkline.transport.failures import Fault
+from trunkline.transport.host_pool import HostPool
 from trunkline.transport.request import UpstreamRequest
+from trunkline.transport.response import ResponseReader
+from trunkline.transport.states import (
+    ABORT,
+    CLOSED,
+    CONNECT,
+    CONNECTING,
+    DRAINING,
+    QUEUED,
+    RECEIVE_END,
+    RELEASE,
+    SEND_END,
+    SEND_HEAD,
+    SEND_REQUEST,
+    SENDING,
+    SENT,
+    TRANSITIONS,
+    State,
+)
 
-if TYPE_CHECKING:
-    import asyncio
+DRAIN_TIMEOUT: Final = 1.0
+"""Seconds that a released request has for the rest of its response."""
+JOIN_LIMIT: Final = 256 * 1024
+"""The largest body, in bytes, that is copied behind its head so that one write sends both."""
 
-    from trunkline.transport.connection import Connection
-    from trunkline.transport.host_pool import HostPool
-
-WAITING: Final = 0
-"""For a slot in the pool."""
-CONNECTING: Final = 1
-SENT: Final = 2
-RELEASED: Final = 3
-"""Nobody listens any more; the rest of the answer is read so that the connection can be kept."""
-OVER: Final = 4
-
-LINGER: Final = 1.0
-"""Seconds that a released flight has for the rest of its answer."""
+_ON_CONNECT: Final = TRANSITIONS[CONNECT]
+_ON_SEND_REQUEST: Final = TRANSITIONS[SEND_REQUEST]
+_ON_SEND_HEAD: Final = TRANSITIONS[SEND_HEAD]
+_ON_SEND_END: Final = TRANSITIONS[SEND_END]
+_ON_RELEASE: Final = TRANSITIONS[RELEASE]
+_ON_RECEIVE_END: Final = TRANSITIONS[RECEIVE_END]
+_ON_ABORT: Final = TRANSITIONS[ABORT]
 
 
 class Sink(Protocol):
-    """Whom an answer is delivered to, synchronously, on the loop.
+    """What a response is delivered to, by synchronous calls on the event loop.
 
-    After ``on_end`` or ``on_failure`` nothing more is called. Exactly one of the two is called, unless the
-    flight was cancelled or released. A method may cancel, pause, resume or release its flight; it must not
+    After ``on_end`` or ``on_failure`` no other method is called. Exactly one of the two is called, unless the
+    request was cancelled or released. A method may cancel, pause, resume or release its request; it must not
     raise.
     """
 
     progress: int
-    """Raised by the sink with every real record. The transport only reads it: until it has changed for the
+    """The sink raises it with every real record. The transport only reads it: until it has changed for the
     first time, the first byte is outstanding; each change starts the idle time anew."""
 
     def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """The head of the final answer; names are in lower case. Interim (1xx) answers are not shown."""
+        """The head of the final response; names are in lower case. Interim (1xx) responses are not shown."""
 
     def on_data(self, data: bytes) -> None:
         """The next bytes of the body, dechunked and decompressed; at most one call for each read."""
 
     def on_end(self) -> None:
-        """The answer is complete."""
+        """The response is complete."""
 
     def on_failure(self, failure: ProviderError) -> None:
-        """There will be no (further) answer. ``failure`` is a :class:`.failures.TransportError`."""
+        """There will be no (further) response. ``failure`` is a :class:`.failures.TransportError`."""
 
 
 class InFlightOwner(Protocol):
-    """The side of the client that flights need."""
+    """The part of the client that an in-flight request calls."""
 
-    def drop(self, in_flight: InFlightRequest) -> None: ...
+    def abort(self, in_flight: InFlightRequest) -> None:
+        """End the request without a call to its sink."""
 
     def time(self) -> float: ...
 
 
-class _Silence:
-    """The sink of a flight that nobody listens to."""
+class RequestConnection(Protocol):
+    """The part of a connection that an in-flight request uses. ``connection.py`` has the class."""
+
+    transport: asyncio.Transport
+    reader: ResponseReader
+    in_flight: InFlightRequest | None
+    writable: asyncio.Event | None
+
+    def abort(self) -> None: ...
+
+
+class _NullSink:
+    """Ignores the response. Takes the place of a sink that must not be called any more."""
 
     __slots__ = ("progress",)
 
@@ -82,63 +111,66 @@ class _Silence:
     def on_failure(self, failure: ProviderError) -> None: ...
 
 
-SILENCE: Final[Sink] = _Silence()
+_NULL_SINK: Final[Sink] = _NullSink()
 
 
 class InFlightRequest:
-    """A request that was sent, or is about to be. Made by ``Client.send``."""
+    """A request that was sent, or is about to be. ``Client.send`` creates it."""
 
     __slots__ = (
         "_owner",
+        "connect_task",
         "connection",
         "deadline",
         "first_byte_at",
+        "has_progressed",
         "head",
-        "opener",
+        "last_progress",
+        "last_unsent",
         "paused",
         "pool",
         "request",
         "reused",
-        "seen",
         "sent_at",
-        "since",
+        "silent_since",
         "sink",
-        "started",
         "state",
-        "unsent",
     )
 
+    retryable: ClassVar[bool] = True
+    """Whether it may be sent again if the kept connection that carries it turns out to be closed."""
+
     reused: bool
-    """Whether a kept connection carries it. Becomes False when that turns out to be dead and another is
+    """Whether a kept connection carries it. Becomes False when that turns out to be closed and a new one is
     opened."""
     sent_at: float
     """When the request was written; 0 before."""
     first_byte_at: float
-    """When the head of the answer was complete; 0 before."""
+    """When the head of the response was complete; 0 before."""
 
     def __init__(
         self,
-        keeper: InFlightOwner,
-        pool: HostPool[Connection, InFlightRequest],
+        owner: InFlightOwner,
+        pool: HostPool[Any, InFlightRequest],
         request: UpstreamRequest,
         head: bytes,
         sink: Sink,
         now: float,
     ) -> None:
-        self._owner = keeper
+        self._owner = owner
         self.pool = pool
         self.request = request
         self.head = head
         self.sink = sink
-        self.state = WAITING
-        self.since = now  # when the present silence began
+        self.state: State = QUEUED
+        self.silent_since = now  # when the present phase, or the present silence of the upstream, began
         total = request.timeouts.total
         self.deadline = None if total is None else now + total
-        self.seen = 0  # the sink's progress when last looked at
-        self.started = False  # whether that has ever changed
-        self.unsent = 0  # bytes of the request that waited for the upstream when last looked at
-        self.connection: Connection | None = None
-        self.opener: asyncio.Task[None] | None = None
+        self.last_progress = 0  # the sink's progress at the last check of the timeouts
+        self.has_progressed = False  # whether that has ever changed
+        self.last_unsent = 0  # bytes in the write buffer at the last check of the timeouts
+        self.connection: RequestConnection | None = None
+        self.connect_task: asyncio.Task[None] | None = None
         self.reused = False
         self.paused = False
         self.sent_at = 0.0
@@ -146,71 +178,221 @@ class InFlightRequest:
 
     @property
     def sent(self) -> bool:
-        """The request was written."""
+        """Whether the request was written."""
         return self.sent_at > 0.0
 
+    # What its caller does
+
     def cancel(self) -> None:
-        """Nobody wants the answer: closes its connection at once, unless the answer is already complete."""
-        if self.state != OVER:
-            self._owner.drop(self)
+        """Close the connection at once, unless the response is already complete. The sink is not called."""
+        if self.state is not CLOSED:
+            self._owner.abort(self)
 
     def pause(self) -> None:
-        """Stop reading. What has been read already may still be delivered."""
-        if self.state < RELEASED and not self.paused:
+        """Stop reading. Bytes that have been read already may still be delivered."""
+        if not self.paused and self.state is not CLOSED and self.state is not DRAINING:
             self.paused = True
             if self.connection is not None:
                 self.connection.transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on."""
+        """Continue to read."""
         if self.paused:
             self.paused = False
             if self.connection is not None:
                 self.connection.transport.resume_reading()
-                self.since = self._owner.time()
+                self.silent_since = self._owner.time()
 
     def release(self) -> None:
-        """The sink has what it needs and is not called any more. The connection is kept if the answer ends
-        within a second, else closed."""
-        if self.state < SENT:
-            self._owner.drop(self)
-        elif self.state == SENT:
+        """Stop calling the sink, which needs no more. The connection is kept if the response ends within a
+        second, else it is closed."""
+        if self.state is SENT:
             self.resume()
-            self.sink = SILENCE
-            self.state = RELEASED
-            self.since = self._owner.time()
+            self.sink = _NULL_SINK
+            self.state = _ON_RELEASE[self.state]
+            self.silent_since = self._owner.time()
+        elif self.state is not CLOSED and self.state is not DRAINING:
+            self._owner.abort(self)
+
+    # What the client does
+
+    def connect(self, task: asyncio.Task[None], now: float) -> None:
+        """``task`` has begun to open a connection for the request."""
+        self.state = _ON_CONNECT[self.state]
+        self.silent_since = now
+        self.connect_task = task
+
+    def send(self, connection: RequestConnection, now: float) -> None:
+        """Write the request to ``connection``, and have its response read there."""
+        self.state = _ON_SEND_REQUEST[self.state]
+        request = self.request
+        self.connection = connection
+        self.sent_at = self.silent_since = now
+        self.last_progress = self.sink.progress
+        connection.in_flight = self
+        connection.reader.begin(no_body=request.method == b"HEAD", max_body=request.max_body)
+        transport = connection.transport
+        if self.paused:
+            transport.pause_reading()
+        if len(request.body) > JOIN_LIMIT:
+            transport.write(self.head)
+            transport.write(request.body)
+        else:
+            transport.write(self.head + request.body)
+
+    def complete(self) -> Sink:
+        """The response has ended. See :meth:`abort` for the sink that is returned."""
+        self.state = _ON_RECEIVE_END[self.state]
+        sink, self.sink = self.sink, _NULL_SINK
+        return sink
+
+    def abort(self) -> Sink:
+        """The request was cancelled or has failed.
+
+        Returns:
+            The sink, for a last call. The request itself lets go of it: a sink refers to its request, and
+            such a reference cycle would be left to the garbage collector with every request.
+        """
+        self.state = _ON_ABORT[self.state]
+        sink, self.sink = self.sink, _NULL_SINK
+        return sink
 
 
-def overdue(in_flight: InFlightRequest, now: float) -> tuple[Fault, float] | None:
-    """The timeout that has passed, with its seconds, if one has; notes the progress made since last asked."""
+class InFlightUpload(InFlightRequest):
+    """A request whose body comes in pieces, which are written as fast as the upstream takes them.
+
+    It is never sent twice, because pieces that were written are not kept.
+    """
+
+    __slots__ = ("_chunked", "_writable")
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        owner: InFlightOwner,
+        pool: HostPool[Any, InFlightRequest],
+        request: UpstreamRequest,
+        head: bytes,
+        sink: Sink,
+        now: float,
+        *,
+        chunked: bool,
+    ) -> None:
+        """``chunked``: the head announces chunks instead of a length."""
+        super().__init__(owner, pool, request, head, sink, now)
+        self._chunked = chunked
+        self._writable = asyncio.Event()
+
+    async def send_body(self, pieces: AsyncIterable[bytes]) -> None:
+        """Write the body, after waiting for a connection. Returns early if the request is over before.
+
+        It is over when it has failed, or when the upstream has answered before all was sent.
+        """
+        await self._writable.wait()
+        iterator = aiter(pieces)
+        while self._is_sending():
+            piece = await anext(iterator, None)
+            if not self._is_sending():
+                break
+            if piece is None:
+                self._write_end()
+            elif piece:
+                self._write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
+                await self._writable.wait()
+
+    def _is_sending(self) -> bool:
+        return self.state is SENDING
+
+    def _write(self, data: bytes) -> None:
+        assert self.connection is not None
+        self.connection.transport.write(data)
+
+    def _write_end(self) -> None:
+        self.state = _ON_SEND_END[self.state]
+        self.silent_since = self._owner.time()
+        if self._chunked:
+            self._write(b"0\r\n\r\n")
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the upstream has to take some of what was written before more is."""
+        return not self._writable.is_set()
+
+    def send(self, connection: RequestConnection, now: float) -> None:
+        """Write the head to ``connection``, and have the response read there."""
+        self.state = _ON_SEND_HEAD[self.state]
+        self.connection = connection
+        self.sent_at = self.silent_since = now
+        self.last_progress = self.sink.progress
+        connection.in_flight = self
+        connection.reader.begin(max_body=self.request.max_body)
+        if self.paused:
+            connection.transport.pause_reading()
+        self._writable.set()
+        connection.writable = self._writable
+        connection.transport.write(self.head)
+
+    def complete(self) -> Sink:
+        self._stop_writing()
+        return super().complete()
+
+    def abort(self) -> Sink:
+        self._stop_writing()
+        return super().abort()
+
+    def _stop_writing(self) -> None:
+        if self.connection is not None:
+            self.connection.writable = None
+        self._writable.set()
+
+
+def expired_timeout(in_flight: InFlightRequest, now: float) -> tuple[Fault, float] | None:
+    """The timeout that has passed, with its seconds, if one has. Remembers the progress for the next
+    check."""
     timeouts = in_flight.request.timeouts
-    if in_flight.state == RELEASED:
-        return (failures.IDLE_TIMEOUT, LINGER) if now - in_flight.since >= LINGER else None
+    state = in_flight.state
+    if state is DRAINING:
+        expired = now - in_flight.silent_since >= DRAIN_TIMEOUT
+        return (failures.IDLE_TIMEOUT, DRAIN_TIMEOUT) if expired else None
     if in_flight.deadline is not None and now >= in_flight.deadline:
         return failures.TOTAL_TIMEOUT, timeouts.total or 0.0
-    if in_flight.state == SENT:
+    if state is SENT:
         progress = in_flight.sink.progress
-        if progress != in_flight.seen:
-            in_flight.seen = progress
-            in_flight.started = True
-            in_flight.since = now
+        if progress != in_flight.last_progress:
+            in_flight.last_progress = progress
+            in_flight.has_progressed = True
+            in_flight.silent_since = now
             return None
         if in_flight.paused:
-            in_flight.since = now
+            in_flight.silent_since = now
             return None
-        if not in_flight.started and in_flight.connection is not None:
-            unsent = in_flight.connection.transport.get_write_buffer_size()
-            if unsent != in_flight.unsent:  # a large request on its way is no silence
-                in_flight.unsent = unsent
-                in_flight.since = now
-                return None
+        if not in_flight.has_progressed and _takes_more(in_flight):
+            in_flight.silent_since = now
+            return None
         fault, limit = (
             (failures.IDLE_TIMEOUT, timeouts.idle)
-            if in_flight.started
+            if in_flight.has_progressed
             else (failures.FIRST_BYTE_TIMEOUT, timeouts.first_byte)
         )
-    elif in_flight.state == CONNECTING:
+    elif state is SENDING:
+        assert isinstance(in_flight, InFlightUpload)
+        if _takes_more(in_flight) or not in_flight.is_blocked:  # not blocked: the next piece is waited for
+            in_flight.silent_since = now
+            return None
+        fault, limit = failures.IDLE_TIMEOUT, timeouts.idle
+    elif state is CONNECTING:
         fault, limit = failures.CONNECT_TIMEOUT, timeouts.connect
     else:
         fault, limit = failures.BUSY, timeouts.connect
-    return (fault, limit) if now - in_flight.since >= limit else None
+    return (fault, limit) if now - in_flight.silent_since >= limit else None
+
+
+def _takes_more(in_flight: InFlightRequest) -> bool:
+    """Whether the upstream has taken bytes of the request since the last check: then it is not silent."""
+    if in_flight.connection is None:
+        return False
+    unsent = in_flight.connection.transport.get_write_buffer_size()
+    changed = unsent != in_flight.last_unsent
+    in_flight.last_unsent = unsent
+    return changed

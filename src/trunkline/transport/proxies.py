@@ -1,8 +1,8 @@
-"""Which proxy, if any, stands before an origin.
+"""The choice of a proxy for an origin.
 
-:class:`ProxyConfig` is read from the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``,
-``NO_PROXY``; lower case wins) or set for one provider, and answers one question: :meth:`ProxyConfig.choose`.
-It opens nothing. A proxy's credentials are kept out of every text and repr.
+A :class:`ProxyConfig` is read from the environment (``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``,
+``NO_PROXY``; lower case wins) or set for one provider. :meth:`ProxyConfig.proxy_for` chooses; nothing here
+does I/O. A proxy's credentials are kept out of every message and repr.
 """
 
 from __future__ import annotations
@@ -20,23 +20,28 @@ from trunkline.transport.request import Origin, parse_origin
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One HTTP proxy, reached by ``http`` or ``https``."""
+    """An HTTP proxy, with an ``http`` or ``https`` address."""
 
     origin: Origin
     authorization: bytes | None = field(default=None, repr=False)
-    """Value of ``Proxy-Authorization``, made of the user and password in the proxy's address."""
+    """The value of ``Proxy-Authorization``: the user and password of the proxy's address, encoded."""
 
     def __str__(self) -> str:
         return f"the proxy {self.origin}"
 
 
 def parse_proxy(url: str, name: str = "proxy") -> Proxy:
-    """The proxy at ``[http[s]://][user:password@]host[:port]``; ``name`` is the setting it came from.
+    """Parse ``[http[s]://][user:password@]host[:port]``.
 
-    Raises ValueError, without the address, since that may hold a password.
+    Args:
+        url: The proxy's address.
+        name: The setting that it came from, for messages.
+
+    Raises:
+        ValueError: it is no such address. The text does not repeat it, since it may hold a password.
     """
-    scheme, mark, rest = url.strip().partition("://")
-    if not mark:
+    scheme, separator, rest = url.strip().partition("://")
+    if not separator:
         scheme, rest = "http", scheme
     if scheme.lower() not in ("http", "https"):
         raise ValueError(f"{name}: only http:// and https:// proxies are known, not {scheme}://")
@@ -47,20 +52,21 @@ def parse_proxy(url: str, name: str = "proxy") -> Proxy:
         raise ValueError(f"{name}: not the address of a proxy (http://host:port)") from None
     if not user:
         return Proxy(origin)
-    name_, _, password = user.partition(":")
-    token = base64.b64encode(f"{unquote(name_)}:{unquote(password)}".encode())
+    user_name, _, password = user.partition(":")
+    token = base64.b64encode(f"{unquote(user_name)}:{unquote(password)}".encode())
     return Proxy(origin, b"Basic " + token)
 
 
 @dataclass(frozen=True, slots=True)
-class _Exception:
-    """One entry of ``NO_PROXY``: a name with everything below it, or a network; perhaps a single port."""
+class _NoProxyEntry:
+    """One entry of ``NO_PROXY``: a name with its subdomains, or a network; either may be limited to a
+    port."""
 
     name: str
     network: IPv4Network | IPv6Network | None
     port: int | None
 
-    def covers(self, origin: Origin, address: IPv4Address | IPv6Address | None) -> bool:
+    def matches(self, origin: Origin, address: IPv4Address | IPv6Address | None) -> bool:
         if self.port is not None and self.port != origin.port:
             return False
         if self.network is not None:
@@ -71,26 +77,35 @@ class _Exception:
 
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """Proxies by the target's scheme. ``ProxyConfig()`` means: none at all."""
+    """The proxies, by the scheme of the origin. ``ProxyConfig()`` has none."""
 
     http: Proxy | None = None
     https: Proxy | None = None
-    exceptions: tuple[_Exception, ...] = ()
-    loopback: bool = False
-    """Whether even this machine's own addresses are asked for through the proxy."""
+    no_proxy: tuple[_NoProxyEntry, ...] = ()
+    """Origins that are reached directly."""
+    includes_loopback: bool = False
+    """Whether the proxy is used even for this machine's own addresses."""
 
     @classmethod
     def explicit(cls, url: str) -> ProxyConfig:
-        """One proxy for everything, as a provider's setting has it. Raises ValueError."""
+        """One proxy for all origins, from a provider's setting.
+
+        Raises:
+            ValueError: it is not the address of a proxy.
+        """
         proxy = parse_proxy(url)
-        return cls(proxy, proxy, loopback=True)
+        return cls(proxy, proxy, includes_loopback=True)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> ProxyConfig:
-        """What the usual variables say. Raises ValueError, which names the variable."""
+        """The proxies of the environment.
+
+        Raises:
+            ValueError: a variable does not hold the address of a proxy. The text names the variable.
+        """
         env = os.environ if environ is None else environ
-        exceptions = _value(env, "no_proxy")[1]
-        if "*" in _entries(exceptions):
+        entries = _split(_value(env, "no_proxy")[1])
+        if "*" in entries:
             return cls()
         chosen: dict[str, Proxy | None] = {}
         for scheme in ("http", "https"):
@@ -98,17 +113,17 @@ class ProxyConfig:
             if not url:
                 name, url = _value(env, "all_proxy")
             chosen[scheme] = parse_proxy(url, name) if url else None
-        return cls(chosen["http"], chosen["https"], tuple(map(_exception, _entries(exceptions))))
+        return cls(chosen["http"], chosen["https"], tuple(map(_parse_entry, entries)))
 
-    def choose(self, origin: Origin) -> Proxy | None:
-        """The proxy through which ``origin`` is to be reached."""
+    def proxy_for(self, origin: Origin) -> Proxy | None:
+        """The proxy through which ``origin`` is reached. None: it is reached directly."""
         proxy = self.https if origin.scheme == "https" else self.http
         if proxy is None:
             return None
         address = _address(origin.host)
-        if not self.loopback and _is_here(origin.host, address):
+        if not self.includes_loopback and _is_loopback(origin.host, address):
             return None
-        if any(exception.covers(origin, address) for exception in self.exceptions):
+        if any(entry.matches(origin, address) for entry in self.no_proxy):
             return None
         return proxy
 
@@ -117,7 +132,7 @@ _LOCALHOST: Final = "localhost"
 
 
 def _value(env: Mapping[str, str], name: str) -> tuple[str, str]:
-    """The variable that counts, and what it says."""
+    """The variable that is used, and its value."""
     for spelling in (name, name.upper()):
         value = env.get(spelling, "").strip()
         if value:
@@ -125,17 +140,17 @@ def _value(env: Mapping[str, str], name: str) -> tuple[str, str]:
     return name, ""
 
 
-def _entries(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def _exception(entry: str) -> _Exception:
+def _parse_entry(entry: str) -> _NoProxyEntry:
     host, port = _split_port(entry)
     host = host.lower().lstrip("*").strip(".")
     try:
-        return _Exception("", ip_network(host, strict=False), port)
+        return _NoProxyEntry("", ip_network(host, strict=False), port)
     except ValueError:
-        return _Exception(host, None, port)
+        return _NoProxyEntry(host, None, port)
 
 
 def _split_port(entry: str) -> tuple[str, int | None]:
@@ -156,7 +171,7 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _is_here(host: str, address: IPv4Address | IPv6Address | None) -> bool:
+def _is_loopback(host: str, address: IPv4Address | IPv6Address | None) -> bool:
     if address is not None:
         return address.is_loopback or address.is_unspecified
     host = host.rstrip(".")

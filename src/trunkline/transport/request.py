@@ -1,6 +1,6 @@
-"""What is asked of an upstream: an origin, how long it may take, and one request.
+"""A request to an upstream: its origin, its timeouts, its head and body.
 
-Values only. Nothing here knows sockets, pools or proxies; how a request looks on the wire is ``route.py``'s.
+Values only. Nothing here knows sockets, pools or proxies; ``route.py`` encodes requests.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 PORTS: Final = {"http": 80, "https": 443}
-"""The schemes we speak and their default ports."""
+"""The schemes that the transport supports, and their default ports."""
 
-_FOREIGN: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
+_FORBIDDEN: Final = re.compile(r"[^\x21-\x7e]|[\\\"<>^`{|}]")
 _HOST: Final = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?")
 
 
 class Origin(NamedTuple):
-    """Where a server listens; the key under which connections are kept."""
+    """Scheme, host and port of a server. Each origin has its own host pool."""
 
     scheme: str
     """``http`` or ``https``."""
     host: str
-    """Lower-case name or address; an IPv6 address stands without its brackets."""
+    """The name or address in lower case; an IPv6 address without its brackets."""
     port: int
 
     @property
     def authority(self) -> str:
-        """``host:port`` with IPv6 brackets, as CONNECT wants it."""
+        """``host:port``, IPv6 addresses in brackets, as CONNECT has it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
@@ -39,10 +39,14 @@ class Origin(NamedTuple):
 
 
 def parse_origin(url: str) -> tuple[Origin, str]:
-    """The origin of a base address and the path below which its routes lie (``""`` or ``/v1``).
+    """Parse a base address.
 
-    Raises ValueError for anything but ``http(s)://host[:port][/path]``. No text repeats what may be a secret:
-    an address with a user, password, query or fragment in it.
+    Returns:
+        The origin, and the path that comes before those of all requests (``""`` or ``/v1``).
+
+    Raises:
+        ValueError: it is not of the form ``http(s)://host[:port][/path]``. The text does not repeat an
+            address with a user, password, query or fragment, which may be secrets.
     """
     if "@" in url:
         raise ValueError("An address must not hold a user name or password (there is an '@' in it)")
@@ -54,7 +58,7 @@ def parse_origin(url: str) -> tuple[Origin, str]:
     authority, slash, path = rest.partition("/")
     if not authority.isascii():
         url = f"{scheme}://{_to_ascii(authority, url)}{slash}{path}"
-    if _FOREIGN.search(url):
+    if _FORBIDDEN.search(url):
         raise ValueError(f"An address must not hold spaces or other characters foreign to it: {url!r}")
     try:
         parts = urlsplit(url)
@@ -64,14 +68,14 @@ def parse_origin(url: str) -> tuple[Origin, str]:
         elif not _HOST.fullmatch(host):
             raise ValueError("not a host name")
         if port == 0:
-            raise ValueError("nobody can connect to port 0")
+            raise ValueError("port 0 cannot be connected to")
     except ValueError as error:
         raise ValueError(f"Bad host or port in the address {url!r}") from error
     return Origin(parts.scheme, host, port or PORTS[parts.scheme]), parts.path.rstrip("/")
 
 
 def _to_ascii(authority: str, url: str) -> str:
-    """An international host name in the form that DNS knows."""
+    """An international host name in its ASCII form (IDNA), which DNS uses."""
     try:
         return authority.encode("idna").decode("ascii")
     except UnicodeError as error:
@@ -80,30 +84,34 @@ def _to_ascii(authority: str, url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long an upstream may be silent, in seconds; kept to within about a quarter of a second."""
+    """How long an upstream may be silent, in seconds. They are accurate to about a quarter of a second."""
 
     connect: float = 30.0
-    """For a connection to stand, TLS and proxies included; also the longest wait for a free one."""
+    """To establish a connection, TLS and proxies included; also the longest wait for a free one."""
     first_byte: float = 30.0
     """From the request to the first record that counts as one (see ``Sink.progress``). Does not run while the
-    upstream takes more and more of a large request."""
+    upstream continues to take a large request."""
     idle: float = 30.0
-    """Between two records. Does not run while the flight is paused."""
+    """Between two records; in an upload, while the upstream takes nothing of the body. Does not run while the
+    request is paused."""
     total: float | None = None
-    """From ``send`` to the end of the answer."""
+    """From ``send`` to the end of the response."""
 
 
 @dataclass(slots=True)
 class UpstreamRequest:
-    """One request. ``Host``, ``Content-Length`` and ``Accept-Encoding: identity`` are added when it is sent,
-    unless they are among its headers."""
+    """One request to an upstream.
+
+    ``Host``, ``Content-Length`` and ``Accept-Encoding: identity`` are added when it is sent, unless they are
+    among its headers.
+    """
 
     origin: Origin
     method: bytes
     target: bytes
-    """Path and query, as on the request line."""
+    """Path and query, as they are on the request line."""
     headers: Sequence[tuple[bytes, bytes]] = ()
     body: bytes = field(default=b"", repr=False)
     timeouts: Timeouts = Timeouts()
     max_body: int = 0
-    """Most bytes of answer, after decompression, that are taken; 0 for a stream, which has no limit."""
+    """The most bytes of the response's body, after decompression; 0 for a stream, which has no limit."""

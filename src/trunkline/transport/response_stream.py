@@ -1,55 +1,71 @@
-"""Answers for coroutines: read piece by piece, or whole.
+"""Responses for coroutines: read piece by piece, or as a whole.
 
-The data path is called back; what is not on it (model management, discovery, health) awaits.
+The data path is called back through a :class:`Sink`. What is not on it (model management, discovery, health
+checks) awaits.
 """
 
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 from trunkline.errors import ProviderError
 from trunkline.pipe import Pipe
 from trunkline.transport.in_flight import InFlightRequest
 
 
-class ResponseStream:
-    """One answer: the sink of a flight on one side, its ``body`` on the other. To be closed."""
+class Response(NamedTuple):
+    """A whole response."""
 
-    __slots__ = ("_flight", "_headed", "body", "headers", "progress", "status")
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class ResponseStream:
+    """One response: a ``Sink`` for the transport, and a body to iterate over for a coroutine. Must be
+    closed."""
+
+    __slots__ = ("_head_received", "_in_flight", "body", "headers", "progress", "status")
 
     def __init__(self) -> None:
         self.progress = 0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = Pipe(self._pause, self._resume)
-        """Iterating raises TransportError where the answer breaks off."""
-        self._flight: InFlightRequest | None = None
-        self._headed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Iterating raises TransportError where the response breaks off."""
+        self._in_flight: InFlightRequest | None = None
+        self._head_received: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def head(self, in_flight: InFlightRequest) -> None:
-        """Wait for the status and headers of ``in_flight``, whose sink this is. Raises TransportError."""
-        self._flight = in_flight
-        await self._headed
+    async def wait_head(self, in_flight: InFlightRequest) -> None:
+        """Wait for the status and headers of ``in_flight``, whose sink this is.
+
+        Raises:
+            TransportError: there is no response.
+        """
+        self._in_flight = in_flight
+        await self._head_received
 
     def close(self) -> None:
-        """No more is wanted; an answer that goes on is cancelled."""
-        if self._flight is not None:
-            self._flight.cancel()
+        """Cancel the request, unless the response is already complete."""
+        if self._in_flight is not None:
+            self._in_flight.cancel()
 
     def _pause(self) -> None:
-        if self._flight is not None:
-            self._flight.pause()
+        if self._in_flight is not None:
+            self._in_flight.pause()
 
     def _resume(self) -> None:
-        if self._flight is not None:
-            self._flight.resume()
+        if self._in_flight is not None:
+            self._in_flight.resume()
 
-    # A ``Sink``
+    # Sink
 
     def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         self.headers = headers
-        self._headed.set_result(None)
+        if not self._head_received.done():  # the coroutine that waits may be cancelled
+            self._head_received.set_result(None)
 
     def on_data(self, data: bytes) -> None:
         self.progress += 1
@@ -59,7 +75,42 @@ class ResponseStream:
         self.body.end()
 
     def on_failure(self, failure: ProviderError) -> None:
-        if self._headed.done():
+        if self._head_received.done():
             self.body.end(failure)
         else:
-            self._headed.set_exception(failure)
+            self._head_received.set_exception(failure)
+
+
+class BufferedResponse:
+    """One response, kept in memory as a whole: a ``Sink`` for the transport, a future for a coroutine.
+
+    The request limits the size (``UpstreamRequest.max_body``).
+    """
+
+    __slots__ = ("_headers", "_pieces", "_status", "progress", "result")
+
+    def __init__(self) -> None:
+        self.progress = 0
+        self._status = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self.result: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        """Raises TransportError if there is no complete response."""
+
+    # Sink
+
+    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._status = status
+        self._headers = headers
+
+    def on_data(self, data: bytes) -> None:
+        self.progress += 1
+        self._pieces.append(data)
+
+    def on_end(self) -> None:
+        if not self.result.done():  # the coroutine that waits may be cancelled
+            self.result.set_result(Response(self._status, self._headers, b"".join(self._pieces)))
+
+    def on_failure(self, failure: ProviderError) -> None:
+        if not self.result.done():
+            self.result.set_exception(failure)

@@ -1,7 +1,7 @@
-"""How one origin is reached and addressed: the first hop, and a request's head in bytes.
+"""The way to an origin, and the encoding of request heads.
 
-A :class:`Route` is computed once for an origin (and its proxy, if it has one) and holds what is the same in
-every request to it. It is a value; ``opening.py`` does the connecting.
+A :class:`Route` is computed once for an origin (and its proxy, if it has one). It holds everything that is
+the same in all requests to the origin. It is a value; ``connecting.py`` connects.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Final
 from trunkline.transport.proxies import Proxy
 from trunkline.transport.request import PORTS, Origin, UpstreamRequest
 
-_OURS: Final = frozenset({b"host", b"accept-encoding", b"content-length", b"transfer-encoding"})
-_MOST_KEPT: Final = 64
-_EXPECT_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+_MANAGED_HEADERS: Final = frozenset({b"host", b"accept-encoding", b"content-length", b"transfer-encoding"})
+"""Headers that the transport sends itself, or checks, if they are among a request's own."""
+_MAX_ENCODED_HEADS: Final = 64
+_METHODS_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +26,22 @@ class Route:
     origin: Origin
     proxy: Proxy | None
     address: str
-    """``scheme://host:port``, for texts."""
+    """``scheme://host:port``, for messages."""
     prefix: bytes
-    """What stands before a target: the origin, when a proxy must be told (RFC 9112, 3.2.2)."""
-    lines: tuple[tuple[bytes, bytes], ...] = field(repr=False)
-    """Names, in lower case, and lines of the headers that every request has."""
-    common: bytes = field(repr=False)
+    """Comes before each target: the origin, if a proxy gets the request (RFC 9112, section 3.2.2)."""
+    default_headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    """The headers that every request has: names in lower case, and encoded lines."""
+    default_end: bytes = field(repr=False)
     """All these lines and the empty one: the end of most heads."""
 
-    kept: dict[tuple[bytes, bytes], tuple[Sequence[tuple[bytes, bytes]], bytes]] = field(
+    encoded_heads: dict[tuple[bytes, bytes], tuple[Sequence[tuple[bytes, bytes]], bytes]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    """Encoded heads by method and target, with the headers they are made of; see :func:`encode_head`."""
+    """A cache: (method, target) → headers, and the encoded head; see :func:`encode_head`."""
 
     @property
     def tunnel(self) -> bool:
-        """Whether the proxy is asked for a tunnel (CONNECT) instead of being given the requests."""
+        """Whether the proxy is asked for a tunnel (CONNECT). Else it gets the requests themselves."""
         return self.proxy is not None and self.origin.scheme == "https"
 
     @property
@@ -50,7 +51,7 @@ class Route:
 
     @property
     def first_hop_name(self) -> str:
-        """The first hop, for texts."""
+        """The first hop, for messages."""
         return self.address if self.proxy is None else str(self.proxy)
 
 
@@ -78,80 +79,87 @@ def make_route(origin: Origin, proxy: Proxy | None) -> Route:
 def encode_head(route: Route, request: UpstreamRequest) -> bytes:
     """The request line and headers, up to and with the empty line.
 
-    A provider sends the same headers to the same few targets all day: what does not depend on the body is
-    encoded once and kept, for headers that come as one and the same tuple.
+    A provider sends the same headers to the same few targets all day. The part that does not depend on the
+    body is therefore kept in ``route.encoded_heads``, if the headers are a tuple. ``Client.send`` looks there
+    first, and compares the tuples by identity.
 
-    Raises ValueError when the caller made a request that would not be one request on the wire: line ends in
-    a header, blanks in the target, a length that is not the body's, an encoding of the transfer.
+    Raises:
+        ValueError: the request would not be one request on the wire. It has line ends in a header, blanks
+            in the target, a length that is not the body's, or a transfer encoding.
     """
     headers = request.headers
-    kept = route.kept.get((request.method, request.target))
-    if kept is not None and kept[0] is headers:
-        return b"%bContent-Length: %d\r\n%b" % (kept[1], len(request.body), route.common)
-    head, given = _encode(route, request)
-    if given:
-        return head + _others(route, request, given)
-    if isinstance(headers, tuple) and request.method in _EXPECT_BODY:
-        if len(route.kept) >= _MOST_KEPT:
-            route.kept.clear()
-        route.kept[request.method, request.target] = headers, head
-    return head + _length(request) + route.common
+    head, managed = _encode(route, request)
+    if managed:
+        return head + _remaining_lines(route, request, managed)
+    if isinstance(headers, tuple) and request.method in _METHODS_WITH_BODY:
+        if len(route.encoded_heads) >= _MAX_ENCODED_HEADS:
+            route.encoded_heads.clear()
+        route.encoded_heads[request.method, request.target] = headers, head
+    return head + _content_length(request) + route.default_end
 
 
-def encode_upload(route: Route, request: UpstreamRequest, size: int | None) -> bytes:
-    """The head of a request whose body follows in pieces: ``size`` bytes, or in chunks. Raises ValueError, as
-    above."""
-    head, given = _encode(route, request)
-    if given:
-        raise ValueError("An upload says itself where it goes and how long it is")
+def encode_upload_head(route: Route, request: UpstreamRequest, size: int | None) -> bytes:
+    """The request line and headers of a request whose body follows in pieces.
+
+    Args:
+        route: The way to the request's origin.
+        request: The request, without a body.
+        size: Bytes of the body. None: the body follows in chunks.
+
+    Raises:
+        ValueError: as :func:`encode_head`, or the request sets a header that the transport sends itself.
+    """
+    head, managed = _encode(route, request)
+    if managed:
+        raise ValueError("An upload's headers must not hold Host, Accept-Encoding or the length of its body")
     framing = b"Transfer-Encoding: chunked" if size is None else b"Content-Length: %d" % size
-    return b"%b%b\r\n%b" % (head, framing, route.common)
+    return b"%b%b\r\n%b" % (head, framing, route.default_end)
 
 
 def _encode(route: Route, request: UpstreamRequest) -> tuple[bytes, dict[bytes, bytes]]:
-    """The lines that the caller gave, and those of its headers that are ours to send otherwise."""
+    """The request line and the caller's headers; and those of these headers that the transport manages."""
     target = request.target
     if not target or b" " in target:
         raise ValueError("The target of a request is empty or holds a blank")
     parts = [request.method, b" ", route.prefix, target, b" HTTP/1.1\r\n"]
-    given: dict[bytes, bytes] = {}
+    managed: dict[bytes, bytes] = {}
     for name, value in request.headers:
         parts += (name, b": ", value, b"\r\n")
         lowered = name.lower()
-        if lowered in _OURS:
-            if lowered in given:
+        if lowered in _MANAGED_HEADERS:
+            if lowered in managed:
                 raise ValueError(f"A request has two headers {name!r}")
-            given[lowered] = value
+            managed[lowered] = value
     head = b"".join(parts)
-    # Line ends must be those that were put here. Counting them all is done in C; a look at each value is not.
+    # There must be no line ends but those added here. One count runs in C; a check of each value would not.
     if len(head) - len(head.translate(None, b"\r\n\0")) != 2 + 2 * len(request.headers):
         raise ValueError("A header, the method or the target of a request holds a line end")
-    return head, given
+    return head, managed
 
 
-def _length(request: UpstreamRequest) -> bytes:
+def _content_length(request: UpstreamRequest) -> bytes:
     size = len(request.body)
-    if size or request.method in _EXPECT_BODY:
+    if size or request.method in _METHODS_WITH_BODY:
         return b"Content-Length: %d\r\n" % size
     return b""
 
 
-def _others(route: Route, request: UpstreamRequest, given: dict[bytes, bytes]) -> bytes:
-    """What is still to be said when the caller has said a part of it."""
-    if b"transfer-encoding" in given:
+def _remaining_lines(route: Route, request: UpstreamRequest, managed: dict[bytes, bytes]) -> bytes:
+    """The headers that are still missing when the caller has set some that the transport manages."""
+    if b"transfer-encoding" in managed:
         raise ValueError("The transport frames the body; a request must not set Transfer-Encoding")
     size = b"%d" % len(request.body)
-    if given.get(b"content-length", size) != size:
+    if managed.get(b"content-length", size) != size:
         raise ValueError("A request's Content-Length is not the length of its body")
-    lines = b"" if b"content-length" in given else _length(request)
-    for name, line in route.lines:
-        if name not in given:
+    lines = b"" if b"content-length" in managed else _content_length(request)
+    for name, line in route.default_headers:
+        if name not in managed:
             lines += line
     return lines + b"\r\n"
 
 
 def encode_connect(route: Route) -> bytes:
-    """The request for a tunnel to the route's origin (RFC 9110, 9.3.6)."""
+    """The request for a tunnel to the route's origin (RFC 9110, section 9.3.6)."""
     authority = route.origin.authority.encode()
     return b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (authority, authority, _credentials(route.proxy))
 

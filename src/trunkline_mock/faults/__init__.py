@@ -1,8 +1,9 @@
-"""What each fault does to an answer.
+"""The implementation of the faults.
 
-Two tables, by what is broken: :data:`REWRITES` for what is said, :data:`PLANS` for how it is sent (the
-modules ``said`` and ``sent``; each fault is given a ``job``). A kind is in exactly one of them. Nothing here
-touches a socket: the outcome is the steps that a connection plays.
+Every kind of fault is in exactly one of two tables. :data:`CONTENT_FAULTS` (module ``content``) changes the
+response: its status, its headers or its records. :data:`WIRE_FAULTS` (module ``wire``) sends a correct
+response incorrectly. A fault gets a :class:`FaultContext` (module ``context``) and produces the steps that a
+connection executes. Nothing here uses a socket.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ from collections.abc import Iterator
 
 import msgspec
 
-from trunkline_mock.delivery import Step, deliver
-from trunkline_mock.faults.in_content import REWRITES
-from trunkline_mock.faults.job import Job, Voice
-from trunkline_mock.faults.on_the_wire import PLANS
+from trunkline_mock.faults.content import CONTENT_FAULTS
+from trunkline_mock.faults.context import ErrorFormat, FaultContext
+from trunkline_mock.faults.wire import WIRE_FAULTS
+from trunkline_mock.steps import Step, response_steps
 
-__all__ = ["PLANS", "REWRITES", "Job", "Voice", "spoil"]
+__all__ = ["CONTENT_FAULTS", "WIRE_FAULTS", "ErrorFormat", "FaultContext", "faulty_steps"]
 
 
-def spoil(job: Job) -> Iterator[Step]:
-    """The steps of an answer with a fault."""
-    rewrite = REWRITES.get(job.fault.kind)
-    if rewrite is not None:
-        reply = rewrite(job)
-        framing = job.framing
-        if not reply.streamed:
+def faulty_steps(context: FaultContext) -> Iterator[Step]:
+    """The steps of a response with a fault."""
+    change_response = CONTENT_FAULTS.get(context.fault.kind)
+    if change_response is not None:
+        response = change_response(context)
+        framing = context.framing
+        if not response.streamed:
             framing = msgspec.structs.replace(framing, chunked=False)
-        return deliver(reply, job.script, framing)
-    return PLANS[job.fault.kind](job)
+        return response_steps(response, context.script, framing)
+    return WIRE_FAULTS[context.fault.kind](context)

@@ -1,7 +1,8 @@
-"""What every shape offers to the mock server, and what it is given.
+"""What all shapes have in common: requests, routes, models, and the interface that the simulator uses.
 
-A shape is one vendor's API: its routes, its checks, its wire form, its words for errors. It gets a
-:class:`Call` and a script and returns a reply; it never sees a connection, and never misbehaves by itself.
+A shape is one vendor's API: its routes, its validation, its wire format and its errors. It gets a
+:class:`ParsedRequest` and a script and returns a response. It never uses a connection and never applies a
+fault.
 """
 
 from __future__ import annotations
@@ -11,29 +12,29 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
-from trunkline_mock.delivery import Frame, Reply
-from trunkline_mock.faults import Voice
-from trunkline_mock.magic import magic_names, magic_script
+from trunkline_mock.faults import ErrorFormat
+from trunkline_mock.response import Record, Response
 from trunkline_mock.script import MockModel, Script
+from trunkline_mock.scripted_names import example_names, script_for_name
 
-_ENCODE: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A request, read."""
+class ParsedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request whose route is known and whose body is decoded."""
 
     path: str
     query: str
     headers: Mapping[str, str]
     body: bytes
     data: dict[str, Any]
-    """The body's JSON object; empty where the route takes none."""
-    rest: str = ""
-    """What follows the route's prefix in the path (an id)."""
+    """The JSON object of the body; empty if the route takes none."""
+    resource_id: str = ""
+    """What follows the route's prefix in the path: a model's name or a blob's digest."""
 
 
-class RefusalError(Exception):
-    """The vendor would answer this request with an error."""
+class VendorError(Exception):
+    """The error with which the vendor would refuse this request."""
 
     def __init__(
         self, status: int, message: str, *, code: str | None = None, param: str | None = None
@@ -45,7 +46,7 @@ class RefusalError(Exception):
         self.param = param
 
 
-Handler: TypeAlias = Callable[[Call, Script], Reply]
+Handler: TypeAlias = Callable[[ParsedRequest, Script], Response]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -53,13 +54,13 @@ class Route(msgspec.Struct, frozen=True):
 
     handler: Handler
     inference: bool = False
-    """The mock's scripts apply to it."""
-    reads: bool = False
-    """It takes a JSON object."""
+    """Whether it asks a model. If so, all scripts apply, else only those of rules with a path."""
+    takes_json: bool = False
+    """Whether the request's body is a JSON object."""
 
 
-class Routes:
-    """Paths to routes: exact ones, and prefixes whose rest is an id (which may contain slashes)."""
+class RouteTable:
+    """The routes of a shape: exact paths, and prefixes that an id follows (which may contain slashes)."""
 
     def __init__(
         self,
@@ -70,114 +71,134 @@ class Routes:
         self._prefixes = prefixes or {}
 
     def find(self, method: str, path: str) -> tuple[Route, str]:
-        """The route, and the rest of the path after its prefix.
+        """The route of a request, and the id that follows its prefix in the path.
 
         Raises:
-            RefusalError: 404, or 405 where the path exists for another method.
+            VendorError: Status 404, or 405 if the path exists for another method.
         """
         methods = self._exact.get(path)
-        rest = ""
+        resource_id = ""
         if methods is None:
-            for prefix, candidates in self._prefixes.items():
+            for prefix, prefix_methods in self._prefixes.items():
                 if path.startswith(prefix) and len(path) > len(prefix):
-                    methods, rest = candidates, path[len(prefix) :]
+                    methods, resource_id = prefix_methods, path[len(prefix) :]
                     break
             else:
-                raise RefusalError(404, f"Unknown request URL: {method} {path}", code="unknown_url")
+                raise VendorError(404, f"Unknown request URL: {method} {path}", code="unknown_url")
         route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
         if route is None:
-            raise RefusalError(405, f"Method {method} is not allowed for {path}", code="method_not_allowed")
-        return route, rest
+            raise VendorError(405, f"Method {method} is not allowed for {path}", code="method_not_allowed")
+        return route, resource_id
 
 
 class Catalog:
-    """The models that a mock has. Magic names are always served, and listed if so wished."""
+    """The models that a mock has. Scripted model names are always served, but only listed on demand.
+
+    Args:
+        models: The models, in the order in which they are listed.
+        any_model: Whether names that are not listed are served.
+        list_scripted_names: Whether scripted model names are listed.
+        normalize: A function that maps all spellings of a name to the same key.
+    """
 
     def __init__(
         self,
         models: Sequence[MockModel],
         *,
         any_model: bool = False,
-        list_magic: bool = False,
-        key: Callable[[str], str] = str,
+        list_scripted_names: bool = False,
+        normalize: Callable[[str], str] = str,
     ) -> None:
-        self._key = key
-        self._any = any_model
-        self._models = {key(model.name): model for model in models}
-        if list_magic:
-            self._models |= {key(name): MockModel(name) for name in magic_names()}
+        self._normalize = normalize
+        self._any_model = any_model
+        self._models = {normalize(model.name): model for model in models}
+        if list_scripted_names:
+            self._models |= {normalize(name): MockModel(name) for name in example_names()}
 
     def all(self) -> list[MockModel]:
         """Every listed model, in order."""
         return list(self._models.values())
 
     def find(self, name: str) -> MockModel | None:
-        """The model of that name."""
-        model = self._models.get(self._key(name))
-        if model is None and (self._any or magic_script(name) is not None):
+        """The model of that name, or ``None`` if it is not served."""
+        model = self._models.get(self._normalize(name))
+        if model is None and (self._any_model or script_for_name(name) is not None):
             return MockModel(name)
         return model
 
     def add(self, model: MockModel) -> None:
         """Add or replace a model."""
-        self._models[self._key(model.name)] = model
+        self._models[self._normalize(model.name)] = model
 
     def remove(self, name: str) -> bool:
-        """Take a model away; whether it was there."""
-        return self._models.pop(self._key(name), None) is not None
+        """Remove a model; returns whether there was one of that name."""
+        return self._models.pop(self._normalize(name), None) is not None
 
 
-class Shape(Voice, Protocol):
+class Shape(ErrorFormat, Protocol):
     """One vendor's API."""
 
     @property
     def name(self) -> str:
-        """What users call it: ``ollama``, ``openai`` …"""
+        """The name of the shape for users: ``ollama``, ``openai`` …"""
 
     @property
     def base_path(self) -> str:
-        """The path of the address that clients are configured with (``/v1``, or nothing)."""
+        """The path of the address with which clients are configured (``/v1``, or empty)."""
 
     @property
     def catalog(self) -> Catalog:
-        """Its models."""
+        """The models that it has."""
 
     @property
     def key_header(self) -> str:
-        """The header that carries a key besides ``authorization``; empty if there is none."""
+        """The header that may carry the API key instead of ``authorization``; empty if there is none."""
 
     @property
-    def decisive_headers(self) -> tuple[bytes, ...]:
-        """Lower-case names of the headers that the answer to a request depends on."""
+    def vary_headers(self) -> tuple[bytes, ...]:
+        """The lower-case names of the request headers on which a response depends."""
 
-    def at(self, path: str) -> Shape:
-        """The shape that answers under ``path``: itself, or one that lives in a corner of it."""
+    def shape_for(self, path: str) -> Shape:
+        """The shape that serves ``path``: this one, or another one that is nested in it."""
 
-    def find(self, method: str, path: str) -> tuple[Route, str]:
-        """The route of a request; raises :class:`RefusalError`."""
+    def find_route(self, method: str, path: str) -> tuple[Route, str]:
+        """The route of a request, and the id that follows its prefix in the path.
 
-    def read(self, body: bytes) -> dict[str, Any]:
-        """The body's JSON object; raises :class:`RefusalError` in the vendor's words."""
+        Raises:
+            VendorError: There is no such path, or not with this method.
+        """
 
-    def refuse(self, refusal: RefusalError) -> Reply:
-        """The vendor's error answer for ``refusal``."""
+    def parse_body(self, body: bytes) -> dict[str, Any]:
+        """The JSON object of a request's body.
+
+        Raises:
+            VendorError: The body is no JSON object.
+        """
+
+    def vendor_error_response(self, error: VendorError) -> Response:
+        """The response that reports ``error``."""
 
 
-def json_reply(value: Any, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """A whole JSON answer that is not a model's."""
-    return Reply(frames=(Frame(_ENCODE(value)),), status=status, headers=headers)
+def json_response(value: Any, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """A JSON response that is not a model's answer."""
+    return Response(records=(Record(_encode(value)),), status=status, headers=headers)
 
 
-def encode(value: Any) -> bytes:
+def encode_json(value: Any) -> bytes:
     """``value`` as compact JSON."""
-    return _ENCODE(value)
+    return _encode(value)
 
 
-def sse(value: Any) -> bytes:
-    """``value`` as a server-sent event."""
-    return b"data: %b\n\n" % _ENCODE(value)
+def sse_event(value: Any) -> bytes:
+    """``value`` as a server-sent event without a name."""
+    return b"data: %b\n\n" % _encode(value)
 
 
-def line(value: Any) -> bytes:
+def named_sse_event(name: str, value: Any) -> bytes:
+    """``value`` as a server-sent event with a name."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), _encode(value))
+
+
+def ndjson_line(value: Any) -> bytes:
     """``value`` as a line of NDJSON."""
-    return _ENCODE(value) + b"\n"
+    return _encode(value) + b"\n"

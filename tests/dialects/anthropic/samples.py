@@ -1,4 +1,4 @@
-"""Bytes as Anthropic's API sends them, built from the few things that a case is about."""
+"""Bytes as Anthropic's API sends them, built from the few values that a case is about."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def stop(index: int) -> bytes:
 
 def text(*pieces: str, index: int = 0) -> bytes:
     """A whole block of text."""
-    said = b"".join(delta(index, "text_delta", text=piece) for piece in pieces)
-    return start(index, type="text", text="") + said + stop(index)
+    deltas = b"".join(delta(index, "text_delta", text=piece) for piece in pieces)
+    return start(index, type="text", text="") + deltas + stop(index)
 
 
 def tool(*pieces: str, index: int = 0, name: str = "f", id: str = "toolu_1") -> bytes:
     """A whole call."""
-    said = b"".join(delta(index, "input_json_delta", partial_json=piece) for piece in pieces)
-    return start(index, type="tool_use", id=id, name=name, input={}) + said + stop(index)
+    deltas = b"".join(delta(index, "input_json_delta", partial_json=piece) for piece in pieces)
+    return start(index, type="tool_use", id=id, name=name, input={}) + deltas + stop(index)
 
 
 def end(reason: str | None = "end_turn", sequence: str | None = None, **usage: int) -> bytes:
     """The event that says how the answer ended."""
-    said = {"stop_reason": reason, "stop_sequence": sequence}
-    return event("message_delta", delta=said, usage={"output_tokens": 7} | usage)
+    changes = {"stop_reason": reason, "stop_sequence": sequence}
+    return event("message_delta", delta=changes, usage={"output_tokens": 7} | usage)
 
 
 def message(content: list[Any] | None = None, reason: str | None = None, **more: Any) -> dict[str, Any]:

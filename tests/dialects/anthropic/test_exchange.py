@@ -1,4 +1,4 @@
-"""Anthropic's dialect in exchanges: past each other where both sides speak it, and translated elsewhere."""
+"""Anthropic's dialect in exchanges: passed through where both sides speak it, else translated."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ASK: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "use
 METERED = Usage(prompt_tokens=9, completion_tokens=7, cached_tokens=4, cache_write_tokens=2)
 
 
-def past(stream: bool = True) -> PassThrough:
+def pass_through(stream: bool = True) -> PassThrough:
     data = body(ASK | {"stream": stream})
     return PassThrough(MESSAGES, BACK, data, MESSAGES.summarize(data), "up", NO_DEFAULTS, "Acme")
 
 
-def translate(front: Front, back: Back, asked: dict[str, Any]) -> Translate:
-    request = front.parse(body(asked))
-    stream = front.summarize(body(asked)).stream
+def translate(front: Front, back: Back, fields: dict[str, Any]) -> Translate:
+    request = front.parse(body(fields))
+    stream = front.summarize(body(fields)).stream
     return Translate(
         front,
         back,
@@ -42,35 +42,40 @@ def translate(front: Front, back: Back, asked: dict[str, Any]) -> Translate:
     )
 
 
-def test_past_each_other() -> None:
+def test_pass_through() -> None:
     for pieces in ways(HELLO):
-        made = past()
-        assert made.target() == "/messages"
-        assert msgspec.json.decode(made.request()) == ASK | {"stream": True, "model": "up"}
-        made.head(200, [])
-        assert b"".join(made.feed(piece) for piece in pieces) + made.finish() == HELLO
-        assert (made.complete, made.error, made.usage, made.model) == (True, None, METERED, "up")
+        exchange = pass_through()
+        assert exchange.path == "/messages"
+        assert msgspec.json.decode(exchange.body) == ASK | {"stream": True, "model": "up"}
+        exchange.head(200, [])
+        assert b"".join(exchange.feed(piece) for piece in pieces) + exchange.finish() == HELLO
+        assert (exchange.complete, exchange.error, exchange.usage, exchange.model) == (
+            True,
+            None,
+            METERED,
+            "up",
+        )
 
 
 def test_a_cut_is_an_error() -> None:
-    made = past()
-    made.head(200, [])
-    assert made.feed(BEGIN) + made.finish() == BEGIN
-    assert made.error is not None
-    assert made.error.kind is UPSTREAM_TRUNCATED
+    exchange = pass_through()
+    exchange.head(200, [])
+    assert exchange.feed(BEGIN) + exchange.finish() == BEGIN
+    assert exchange.error is not None
+    assert exchange.error.kind is UPSTREAM_TRUNCATED
 
 
 def test_an_error_answer() -> None:
-    made = past()
-    made.head(529, [])
-    made.feed(body({"type": "error", "error": {"type": "overloaded_error", "message": "Oh"}}))
-    assert made.finish() == b""
-    assert made.error is not None
-    assert (made.error.kind, made.error.message) == (UPSTREAM_ERROR, "Acme answered 529: Oh")
+    exchange = pass_through()
+    exchange.head(529, [])
+    exchange.feed(body({"type": "error", "error": {"type": "overloaded_error", "message": "Oh"}}))
+    assert exchange.finish() == b""
+    assert exchange.error is not None
+    assert (exchange.error.kind, exchange.error.message) == (UPSTREAM_ERROR, "Acme answered 529: Oh")
 
 
 def test_an_openai_client_is_answered_by_anthropic() -> None:
-    asked = {
+    fields = {
         "model": "m",
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -78,19 +83,19 @@ def test_an_openai_client_is_answered_by_anthropic() -> None:
     }
     data = PING + BEGIN + text("Hel", "lo") + PING + tool("{}", index=1) + end("tool_use") + DONE
     for pieces in ways(data):
-        made = translate(openai.CHAT, BACK, asked)
-        assert msgspec.json.decode(made.request()) == {
+        exchange = translate(openai.CHAT, BACK, fields)
+        assert msgspec.json.decode(exchange.body) == {
             "model": "up",
             "max_tokens": 8192,
             "system": "S",
             "messages": [{"role": "user", "content": "Hi"}],
             "stream": True,
         }
-        made.head(200, [])
-        assert made.feed(PING) == b""
-        assert made.progress == 0, "a ping is not a first byte"
-        out = b"".join(made.feed(piece) for piece in pieces) + made.finish()
-        assert (made.complete, made.error, made.usage) == (True, None, METERED)
+        exchange.head(200, [])
+        assert exchange.feed(PING) == b""
+        assert exchange.progress == 0, "a ping is not a first byte"
+        out = b"".join(exchange.feed(piece) for piece in pieces) + exchange.finish()
+        assert (exchange.complete, exchange.error, exchange.usage) == (True, None, METERED)
         chunks = [msgspec.json.decode(line[6:]) for line in out.split(b"\n\n")[:-2]]
         deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
         assert "".join(delta.get("content") or "" for delta in deltas) == "Hello"
@@ -103,36 +108,36 @@ def test_an_openai_client_is_answered_by_anthropic() -> None:
 
 
 def test_an_ollama_client_is_answered_by_anthropic() -> None:
-    asked = {"model": "m", "stream": False, "messages": [{"role": "user", "content": "Hi"}]}
-    made = translate(ollama.CHAT, BACK, asked)
-    made.head(200, [])
-    made.feed(body(message([{"type": "text", "text": "Hello"}], "max_tokens")))
-    answer = msgspec.json.decode(made.finish())
+    fields = {"model": "m", "stream": False, "messages": [{"role": "user", "content": "Hi"}]}
+    exchange = translate(ollama.CHAT, BACK, fields)
+    exchange.head(200, [])
+    exchange.feed(body(message([{"type": "text", "text": "Hello"}], "max_tokens")))
+    answer = msgspec.json.decode(exchange.finish())
     assert (answer["message"]["content"], answer["done_reason"]) == ("Hello", "length")
     assert (answer["prompt_eval_count"], answer["eval_count"]) == (9, 1)
 
 
-WORDS = b'data: {"id":"x","model":"up","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
-OVER = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
-COUNTED = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\ndata: [DONE]\n\n'
-LINES = b'{"model":"up","message":{"role":"assistant","content":"Hi"},"done":false}\n'
-LAST = b'{"model":"up","done":true,"done_reason":"length","prompt_eval_count":3,"eval_count":2}\n'
+TEXT_CHUNK = b'data: {"id":"x","model":"up","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+END_CHUNK = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\n\n'
+USAGE_CHUNK = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\ndata: [DONE]\n\n'
+TEXT_LINE = b'{"model":"up","message":{"role":"assistant","content":"Hi"},"done":false}\n'
+END_LINE = b'{"model":"up","done":true,"done_reason":"length","prompt_eval_count":3,"eval_count":2}\n'
 
 
 @pytest.mark.parametrize(
     ("back", "data"),
     [
-        (openai.OpenAIBack(openai.Quirks()), WORDS + OVER + COUNTED),
-        (ollama.OllamaBack(), LINES + LAST),
+        (openai.OpenAIBack(openai.Quirks()), TEXT_CHUNK + END_CHUNK + USAGE_CHUNK),
+        (ollama.OllamaBack(), TEXT_LINE + END_LINE),
     ],
     ids=["openai", "ollama"],
 )
 def test_an_anthropic_client_is_answered_by_others(back: Back, data: bytes) -> None:
     for pieces in ways(data):
-        made = translate(MESSAGES, back, ASK | {"stream": True})
-        made.head(200, [])
-        out = b"".join(made.feed(piece) for piece in pieces) + made.finish()
-        assert (made.complete, made.error) == (True, None)
+        exchange = translate(MESSAGES, back, ASK | {"stream": True})
+        exchange.head(200, [])
+        out = b"".join(exchange.feed(piece) for piece in pieces) + exchange.finish()
+        assert (exchange.complete, exchange.error) == (True, None)
         names = [line[7:] for line in out.decode().split("\n") if line.startswith("event: ")]
         assert names == [
             "message_start",

@@ -78,9 +78,9 @@ def mutants(value: Any) -> Iterator[Any]:
                     else [*value[:key], mutant, *value[key + 1 :]]
                 )
         for odd in ODD:
-            kept = [(name, odd if name == key else old) for name, old in pairs]
-            kept = [(name, new) for name, new in kept if new is not ...]
-            yield dict(kept) if isinstance(value, dict) else [new for _, new in kept]
+            replaced = [(name, odd if name == key else old) for name, old in pairs]
+            replaced = [(name, new) for name, new in replaced if new is not ...]
+            yield dict(replaced) if isinstance(value, dict) else [new for _, new in replaced]
 
 
 def outcome(data: bytes) -> ChatRequest | CallerError:
@@ -122,13 +122,13 @@ WHOLE = message(
     ],
     "tool_use",
 )
-JOB = ChatRequest(model="m", messages=(), stream=True)
+REQUEST = ChatRequest(model="m", messages=(), stream=True)
 
 
 def ends(stream: bool, data: bytes) -> str:
-    """How a reader and a scanner take an answer: alike, and each with a clear end."""
+    """The code of the error in which a reader ends, or "whole". An inspector also comes to a clear end."""
     reader, inspector = (
-        BACK.reader(JOB, stream),
+        BACK.reader(REQUEST, stream),
         BACK.inspector("chat", RequestSummary(model="m", stream=stream)),
     )
     reader.feed(data)
@@ -140,13 +140,13 @@ def ends(stream: bool, data: bytes) -> str:
     return "whole" if reader.error is None else reader.error.code
 
 
-@pytest.mark.parametrize("at", range(RECORDS.count(b"\n\n")))
-def test_streams(at: int) -> None:
+@pytest.mark.parametrize("index", range(RECORDS.count(b"\n\n")))
+def test_streams(index: int) -> None:
     records = RECORDS.split(b"\n\n")[:-1]
-    said = msgspec.json.decode(records[at].partition(b"data: ")[2])
+    record = msgspec.json.decode(records[index].partition(b"data: ")[2])
     found = set()
-    for mutant in mutants(said):
-        records[at] = b"data: " + body(mutant)
+    for mutant in mutants(record):
+        records[index] = b"data: " + body(mutant)
         found.add(ends(True, b"\n\n".join(records) + b"\n\n"))
     assert found <= {"whole", UPSTREAM_PROTOCOL.code, "upstream_truncated", "upstream_error"}
     assert UPSTREAM_PROTOCOL.code in found

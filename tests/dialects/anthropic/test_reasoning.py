@@ -1,4 +1,4 @@
-"""How much to think, as each generation of models is told, and what must give way to it."""
+"""The fields for thinking that each generation of models gets, and what is left out beside them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_reasoning(
 
 
 @pytest.mark.parametrize("name", [CLAUDE, OLD])
-def test_thinking_takes_no_sampling_knobs(name: str) -> None:
+def test_thinking_takes_no_sampling_fields(name: str) -> None:
     sampling = Sampling(temperature=0.0, top_p=0.5, top_k=3, stop=("a",))
     body = render(chat(reasoning=Reasoning(effort="low"), sampling=sampling), name)
     assert body.keys() & {"temperature", "top_p", "top_k", "stop_sequences"} == {"stop_sequences"}

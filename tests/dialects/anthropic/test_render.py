@@ -47,17 +47,17 @@ HI = say("user", "Hi")
 
 
 def render(
-    canonical: CanonicalRequest,
+    request: CanonicalRequest,
     model: str = CLAUDE,
     stream: bool = False,
     defaults: RequestDefaults = NO_DEFAULTS,
 ) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.json.decode(BACK.render(canonical, model, stream, defaults))
+    found: dict[str, Any] = msgspec.json.decode(BACK.render(request, model, stream, defaults))
     return found
 
 
 def chat(*messages: Message, **more: Any) -> ChatRequest:
-    return ChatRequest(model="asked", messages=messages or (HI,), **more)
+    return ChatRequest(model="requested", messages=messages or (HI,), **more)
 
 
 PLAIN = {
@@ -141,7 +141,7 @@ def test_fields(canonical: ChatRequest, fields: dict[str, Any]) -> None:
     assert render(canonical) == PLAIN | fields
 
 
-def test_streams_are_asked_for() -> None:
+def test_a_stream_is_asked_for() -> None:
     assert render(chat(), stream=True) == PLAIN | {"stream": True}
 
 
@@ -153,8 +153,8 @@ def model(content: Any) -> dict[str, Any]:
     return {"role": "assistant", "content": content}
 
 
-def text(said: str) -> dict[str, Any]:
-    return {"type": "text", "text": said}
+def text(value: str) -> dict[str, Any]:
+    return {"type": "text", "text": value}
 
 
 def use(id: str, name: str, **given: Any) -> dict[str, Any]:
@@ -334,7 +334,7 @@ def test_an_empty_system_prompt_is_none() -> None:
     assert render(chat(say("system", " "), HI)) == PLAIN
 
 
-def test_fills() -> None:
+def test_defaults() -> None:
     defaults = RequestDefaults(
         temperature=0.2,
         max_tokens=77,
@@ -349,24 +349,20 @@ def test_fills() -> None:
 
 
 def test_a_templated_completion_is_a_chat() -> None:
-    canonical = CompletionRequest(model="m", prompts=("Hi",), templated=True, system="S")
-    assert BACK.target("completions", canonical) == "/messages"
-    assert render(canonical) == PLAIN | {"system": "S"}
+    request = CompletionRequest(model="m", prompts=("Hi",), templated=True, system="S")
+    assert BACK.target("completions", request) == "/messages"
+    assert render(request) == PLAIN | {"system": "S"}
 
 
 @pytest.mark.parametrize(
     "canonical", [CompletionRequest(model="m", prompts=("Hi",)), EmbeddingRequest(model="m", inputs=("a",))]
 )
-def test_nothing_but_chats(canonical: CanonicalRequest) -> None:
+def test_only_chats_are_rendered(canonical: CanonicalRequest) -> None:
     operation: Any = "embeddings" if isinstance(canonical, EmbeddingRequest) else "completions"
     assert BACK.target(operation, canonical) is None
     with pytest.raises(CallerError) as caught:
         render(canonical)
     assert caught.value.kind is UNSUPPORTED
-
-
-def test_where_chats_go() -> None:
-    assert BACK.target("chat", None) == BACK.target("chat", chat()) == "/messages"
 
 
 UNSENDABLE: list[tuple[ChatRequest, Kind, str]] = [
@@ -426,10 +422,10 @@ def test_what_cannot_be_sent_is_refused(canonical: ChatRequest, kind: Kind, para
         ("claude-fable-5-2", False),
     ],
 )
-def test_knobs_go_only_to_models_that_have_them(model: str, takes: bool) -> None:
-    canonical = chat(sampling=Sampling(temperature=0.2, top_p=0.9, top_k=3, stop=("a",)))
-    body = render(canonical, model)
+def test_sampling_fields_are_only_for_models_that_take_them(model: str, takes: bool) -> None:
+    request = chat(sampling=Sampling(temperature=0.2, top_p=0.9, top_k=3, stop=("a",)))
+    body = render(request, model)
     assert body["stop_sequences"] == ["a"]
-    knobs = {"temperature", "top_p", "top_k"}
-    assert body.keys() & knobs == (knobs if takes else set())
+    sampling_fields = {"temperature", "top_p", "top_k"}
+    assert body.keys() & sampling_fields == (sampling_fields if takes else set())
     assert ("temperature" in render(chat(), model, defaults=RequestDefaults(temperature=0.2))) is takes

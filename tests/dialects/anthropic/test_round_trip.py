@@ -1,4 +1,4 @@
-"""Whatever Anthropic's API can express survives the way out and back: requests, and answers as events."""
+"""Whatever Anthropic's API can express survives rendering and parsing, and writing and reading."""
 
 from __future__ import annotations
 
@@ -152,22 +152,22 @@ def test_reasoning_survives(effort: str, budget: int, hidden: bool | None) -> No
 def events(draw: st.DrawFn) -> list[StreamEvent]:
     """The events of an answer, its calls' deltas mixed as upstreams may send them."""
     word = st.text(max_size=5)
-    said: list[StreamEvent] = draw(
+    content: list[StreamEvent] = draw(
         st.lists(st.one_of(st.builds(TextDelta, text=word), st.builds(ThinkingDelta, text=word)), max_size=5)
     )
-    lanes: list[list[StreamEvent]] = []
+    sequences: list[list[StreamEvent]] = []
     for index in range(draw(st.integers(0, 3))):
         pieces = draw(st.sampled_from([["{}"], ['{"x"', ":", "1}"], ["", '{"x":[', "]}"]]))
         begin = ToolCallDelta(index, f"toolu_{index}", draw(names), draw(st.sampled_from(["", " "])))
-        lanes.append([begin, *(ToolCallDelta(index, arguments=piece) for piece in pieces)])
-    order = draw(st.permutations([lane for lane, held in enumerate(lanes) for _ in held]))
-    called = [lanes[lane].pop(0) for lane in order]
+        sequences.append([begin, *(ToolCallDelta(index, arguments=piece) for piece in pieces)])
+    order = draw(st.permutations([number for number, events in enumerate(sequences) for _ in events]))
+    called = [sequences[number].pop(0) for number in order]
     numbers: dict[int, int] = {}
     for at, event in enumerate(called):  # calls count in the order of their beginnings
         assert isinstance(event, ToolCallDelta)
         ours = numbers.setdefault(event.index, len(numbers))
         called[at] = ToolCallDelta(ours, event.id, event.name, event.arguments)
-    reasons: list[FinishReason] = ["tool_calls"] if lanes else ["stop", "length", "content_filter"]
+    reasons: list[FinishReason] = ["tool_calls"] if sequences else ["stop", "length", "content_filter"]
     reason = draw(st.sampled_from(reasons))
     sequence = draw(st.none() | some) if reason == "stop" else None
     read, written = draw(st.integers(0, 2**30)), draw(st.integers(0, 2**30))
@@ -179,7 +179,7 @@ def events(draw: st.DrawFn) -> list[StreamEvent]:
         reasoning_tokens=draw(st.none() | st.integers(0, 2**30)),
     )
     finished = Finished(reason, stop_sequence=sequence)
-    return [Started(draw(some), draw(some)), *said, *called, finished, Metered(usage)]
+    return [Started(draw(some), draw(some)), *content, *called, finished, Metered(usage)]
 
 
 def fold(found: list[StreamEvent]) -> object:
@@ -188,8 +188,8 @@ def fold(found: list[StreamEvent]) -> object:
     calls = [
         (number, call.id, call.name, call.arguments.strip()) for number, call in sorted(choice.calls.items())
     ]
-    said = ("".join(choice.text), "".join(choice.thinking), calls, choice.reason, choice.stop_sequence)
-    return answer.id, answer.model, said, answer.usage
+    parts = ("".join(choice.text), "".join(choice.thinking), calls, choice.reason, choice.stop_sequence)
+    return answer.id, answer.model, parts, answer.usage
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)

@@ -1,4 +1,4 @@
-"""Anthropic's own SDK against our bytes: what it sends is understood, and what it gets it can use."""
+"""Anthropic's own SDK against the dialect: its requests are understood, and it can use the answers."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from trunkline.model import (
 
 http: Any = import_module(
     anthropic.DefaultHttpxClient.__mro__[1].__module__.partition(".")[0]
-)  # SDKs differ in whose they use
+)  # SDK versions differ in the HTTP client that they use
 
 
 class Gateway:
-    """Answers every request with scripted events, and keeps what was asked."""
+    """Answers every request with scripted events, and stores the last request."""
 
     def __init__(self) -> None:
         self.events: list[StreamEvent] = []
@@ -61,11 +61,11 @@ class Gateway:
         self.request = MESSAGES.parse(body)
         writer = MESSAGES.writer(self.request, "llama", "x-")
         if self.error is not None and not self.events:
-            return http.Response(self.error.status, content=MESSAGES.error(self.error))
+            return http.Response(self.error.status, content=MESSAGES.error_body(self.error))
         content = PING + writer.feed(self.events)
         if writer.content_type == b"application/json":
             content = content.removeprefix(PING)
-        content += writer.error(self.error) if self.error is not None else writer.finish()
+        content += writer.fail(self.error) if self.error is not None else writer.finish()
         return http.Response(200, content=content, headers={"content-type": writer.content_type.decode()})
 
 
@@ -158,13 +158,13 @@ def test_what_the_sdk_sends_of_a_tool_turn(client: anthropic.Anthropic, gateway:
     assert gateway.request is not None
     assert gateway.request.tools == (Tool(name="f", description="F", parameters={"type": "object"}),)
     assert gateway.request.tool_choice == ToolChoice(mode="required")
-    system, _, said, answered = gateway.request.messages
+    system, _, assistant, results = gateway.request.messages
     assert system == Message(role="system", parts=(Text(text="Be brief"),))
-    assert said.parts[-2:] == (
+    assert assistant.parts[-2:] == (
         ToolCall(id="a", name="f", arguments='{"x":1}'),
         ToolCall(id="b", name="g", arguments="{}"),
     )
-    assert answered.parts == (ToolResult(id="a", parts=(Text(text="42"),), is_error=True),)
+    assert results.parts == (ToolResult(id="a", parts=(Text(text="42"),), is_error=True),)
 
 
 @pytest.mark.parametrize(
@@ -194,8 +194,8 @@ def test_errors(
 def test_an_error_in_the_middle_of_a_stream(client: anthropic.Anthropic, gateway: Gateway) -> None:
     gateway.events = [STARTED, TextDelta("Hel")]
     gateway.error = ProviderError("It was cut", UPSTREAM_TRUNCATED)
-    seen: list[str] = []
+    texts: list[str] = []
     with client.messages.stream(**ASK) as stream, pytest.raises(anthropic.APIStatusError) as caught:
-        seen.extend(stream.text_stream)
-    assert seen == ["Hel"]
+        texts.extend(stream.text_stream)
+    assert texts == ["Hel"]
     assert "It was cut" in str(caught.value)

@@ -3,51 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from trunkline.dialects.base import Front
 from trunkline.dialects.ollama import CHAT, EMBED, EMBEDDINGS, GENERATE
-from trunkline.dialects.ollama.write import EmbeddingWriter, LineWriter, WholeWriter
-from trunkline.errors import UPSTREAM_TIMEOUT, ProviderError
 from trunkline.events import Embedded
-
-FRONTS: dict[str, Front] = {"chat": CHAT, "generate": GENERATE, "embed": EMBED, "embeddings": EMBEDDINGS}
-
-CHAT_BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
-
-
-@pytest.mark.parametrize(
-    ("name", "operation", "dialect"),
-    [
-        ("chat", "chat", "ollama"),
-        ("generate", "completions", "ollama"),
-        ("embed", "embeddings", "ollama"),
-        ("embeddings", "embeddings", "ollama-legacy"),
-    ],
-)
-def test_fronts(name: str, operation: str, dialect: str) -> None:
-    front = FRONTS[name]
-    assert (front.operation, front.dialect) == (operation, dialect)
-    assert front.stream_type == b"application/x-ndjson"
-    error = ProviderError("too slow", UPSTREAM_TIMEOUT)
-    assert front.error(error) == b'{"error":"too slow"}'
-    assert front.stream_error(error) == b'{"error":"too slow"}\n'
-
-
-@pytest.mark.parametrize(
-    ("name", "body", "kind"),
-    [
-        ("chat", CHAT_BODY, LineWriter),
-        ("chat", CHAT_BODY[:-1] + b',"stream":false}', WholeWriter),
-        ("generate", b'{"model":"m","prompt":"a"}', LineWriter),
-        ("generate", b'{"model":"m","prompt":"a","stream":false}', WholeWriter),
-        ("embed", b'{"model":"m","input":"a"}', EmbeddingWriter),
-        ("embeddings", b'{"model":"m","prompt":"a"}', EmbeddingWriter),
-    ],
-)
-def test_each_request_has_its_writer(name: str, body: bytes, kind: type) -> None:
-    front = FRONTS[name]
-    assert front.summarize(body).model == "m"
-    request = front.parse(body)
-    assert isinstance(front.writer(request, "m", "chatcmpl-"), kind)
 
 
 def test_the_two_forms_of_embeddings() -> None:
@@ -73,10 +30,6 @@ def test_the_two_forms_of_embeddings() -> None:
 )
 def test_requests_that_only_load(front: object, body: bytes, field: str) -> None:
     assert isinstance(front, type(CHAT))
-    answer = front.loaded(front.parse(body), "m")
+    answer = front.answer_load_request(front.parse(body), "m")
     assert answer is not None
     assert field in answer.decode()
-
-
-def test_other_requests_do_not_load() -> None:
-    assert CHAT.loaded(CHAT.parse(CHAT_BODY), "m") is None

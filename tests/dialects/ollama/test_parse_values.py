@@ -11,7 +11,7 @@ from trunkline.model import Effort, Format, Image, Sampling
 
 
 @pytest.mark.parametrize(
-    ("value", "kept", "length"),
+    ("value", "parsed", "length"),
     [
         (300, 300, 300),
         (-1, -1, -1),
@@ -26,20 +26,20 @@ from trunkline.model import Effort, Format, Image, Sampling
         ("1.5", 1.5, 1.5),
     ],
 )
-def test_keep_alive(value: float | str, kept: float | str, length: float) -> None:
-    assert parse_values.keep_alive(value) == kept
-    assert parse_values.seconds(kept) == pytest.approx(length)
+def test_keep_alive(value: float | str, parsed: float | str, length: float) -> None:
+    assert parse_values.parse_keep_alive(value) == parsed
+    assert parse_values.keep_alive_seconds(parsed) == pytest.approx(length)
 
 
 @pytest.mark.parametrize("value", [None, ""])
 def test_keep_alive_left_open(value: str | None) -> None:
-    assert parse_values.keep_alive(value) is None
+    assert parse_values.parse_keep_alive(value) is None
 
 
 @pytest.mark.parametrize("value", ["5x", "m", "5m ", "for ever", "5m-3s"])
 def test_keep_alive_refused(value: str) -> None:
     with pytest.raises(CallerError) as caught:
-        parse_values.keep_alive(value)
+        parse_values.parse_keep_alive(value)
     assert caught.value.message == f'time: invalid duration "{value}"'
     assert caught.value.param == "keep_alive"
 
@@ -83,11 +83,11 @@ def test_keep_alive_refused(value: str) -> None:
     ],
 )
 def test_sampling(options: dict[str, Any] | None, sampling: Sampling, rest: dict[str, Any]) -> None:
-    assert parse_values.sampling(options) == (sampling, rest)
+    assert parse_values.parse_sampling(options) == (sampling, rest)
 
 
 def test_sampling_takes_more() -> None:
-    assert parse_values.sampling(None, logprobs=True)[0] == Sampling(logprobs=True)
+    assert parse_values.parse_sampling(None, logprobs=True)[0] == Sampling(logprobs=True)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_sampling_takes_more() -> None:
 )
 def test_a_known_option_of_the_wrong_type(name: str, value: Any, kind: str) -> None:
     with pytest.raises(CallerError) as caught:
-        parse_values.sampling({name: value})
+        parse_values.parse_sampling({name: value})
     assert caught.value.message == f'option "{name}" must be of type {kind}'
     assert caught.value.param == f"options.{name}"
 
@@ -122,13 +122,13 @@ def test_a_known_option_of_the_wrong_type(name: str, value: Any, kind: str) -> N
     ],
 )
 def test_think(value: Any, effort: Effort | None) -> None:
-    assert parse_values.think(value) == effort
+    assert parse_values.parse_think(value) == effort
 
 
 @pytest.mark.parametrize("value", ["much", 1, [], {}, "true"])
 def test_think_refused(value: Any) -> None:
     with pytest.raises(CallerError, match="invalid think value") as caught:
-        parse_values.think(value)
+        parse_values.parse_think(value)
     assert caught.value.param == "think"
 
 
@@ -142,13 +142,13 @@ def test_think_refused(value: Any) -> None:
     ],
 )
 def test_format(value: Any, form: Format | None) -> None:
-    assert parse_values.answer_format(value) == form
+    assert parse_values.parse_format(value) == form
 
 
 @pytest.mark.parametrize("value", ["xml", 1, ["json"], True])
 def test_format_refused(value: Any) -> None:
     with pytest.raises(CallerError, match="invalid format") as caught:
-        parse_values.answer_format(value)
+        parse_values.parse_format(value)
     assert caught.value.param == "format"
 
 
@@ -165,21 +165,23 @@ def test_format_refused(value: Any) -> None:
 @pytest.mark.parametrize("prefix", ["", "data:image/whatever;base64,"])
 def test_image(head: bytes, media_type: str, prefix: str) -> None:
     data = base64.b64encode(head + b"\x00" * 30).decode()
-    assert parse_values.image(prefix + data, "images[0]") == Image(data=data, media_type=media_type)
+    assert parse_values.parse_image(prefix + data, "images[0]") == Image(data=data, media_type=media_type)
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_an_image_in_lines(ends: str) -> None:
     lines = base64.encodebytes(b"GIF89a" + b"\x00" * 90).decode()
-    assert parse_values.image(lines.replace("\n", ends), "images[0]").data == lines.replace("\n", "")
+    assert parse_values.parse_image(lines.replace("\n", ends), "images[0]").data == lines.replace("\n", "")
 
 
 def test_a_very_small_image() -> None:
-    assert parse_values.image(base64.b64encode(b"GIF89a").decode(), "images[0]").media_type == "image/gif"
+    assert (
+        parse_values.parse_image(base64.b64encode(b"GIF89a").decode(), "images[0]").media_type == "image/gif"
+    )
 
 
 @pytest.mark.parametrize("value", ["", "é", "not base64!", "AAA", base64.b64encode(b"%PDF-1.7").decode()])
 def test_image_refused(value: str) -> None:
     with pytest.raises(CallerError) as caught:
-        parse_values.image(value, "images[3]")
+        parse_values.parse_image(value, "images[3]")
     assert caught.value.param == "images[3]"

@@ -31,11 +31,11 @@ from trunkline.model import (
 )
 
 
-def _said(role: Role, *parts: Part, name: str | None = None) -> Message:
+def _message(role: Role, *parts: Part, name: str | None = None) -> Message:
     return Message(role=role, parts=parts, name=name)
 
 
-HI = _said("user", Text(text="Hi"))
+HI = _message("user", Text(text="Hi"))
 NOTES = Document(data="SGk=", media_type="text/plain", name="A")
 WEATHER = Tool(name="weather", description="Tell it", parameters={"type": "object", "properties": {"at": {}}})
 CLOCK = Tool(name="clock", strict=True)
@@ -120,7 +120,7 @@ def test_the_smallest_chat() -> None:
             id="auto",
         ),
         pytest.param(
-            {"messages": (_said("user", NOTES, Text(text="What is it?")),)},
+            {"messages": (_message("user", NOTES, Text(text="What is it?")),)},
             {"messages": [{"role": "user", "content": "A\n\nHi\n\nWhat is it?"}]},
             id="a document of text",
         ),
@@ -156,7 +156,7 @@ def test_the_smallest_chat() -> None:
             id="a plain true",
         ),
         pytest.param({"reasoning": Reasoning(max_tokens=100)}, {}, id="no effort"),
-        pytest.param({"parallel_tool_calls": False, "user": "me"}, {}, id="knobs without a field"),
+        pytest.param({"parallel_tool_calls": False, "user": "me"}, {}, id="settings without a field"),
     ],
 )
 def test_chat_fields(fields: dict[str, Any], wire: dict[str, Any]) -> None:
@@ -183,15 +183,15 @@ def test_effort(effort: Effort, think: bool | str) -> None:
     ("message", "wire"),
     [
         (
-            _said("system", Text(text="Be "), Text(text="kind", cache=True)),
+            _message("system", Text(text="Be "), Text(text="kind", cache=True)),
             {"role": "system", "content": "Be kind"},
         ),
         (
-            _said("user", Text(text="Look"), Image(data="aGk=", media_type="image/png"), name="Ann"),
+            _message("user", Text(text="Look"), Image(data="aGk=", media_type="image/png"), name="Ann"),
             {"role": "user", "content": "Look", "images": ["aGk="]},
         ),
         (
-            _said(
+            _message(
                 "assistant",
                 Thinking(text="Hm", signature="s"),
                 Text(text="Let me see"),
@@ -208,7 +208,7 @@ def test_effort(effort: Effort, think: bool | str) -> None:
                 ],
             },
         ),
-        (_said("assistant"), {"role": "assistant", "content": ""}),
+        (_message("assistant"), {"role": "assistant", "content": ""}),
     ],
 )
 def test_messages(message: Message, wire: dict[str, Any]) -> None:
@@ -217,7 +217,7 @@ def test_messages(message: Message, wire: dict[str, Any]) -> None:
 
 def test_big_numbers_in_arguments_survive() -> None:
     call = ToolCall(id="c", name="f", arguments='{"n":123456789012345678901234567890.10}')
-    request = ChatRequest(model="m", messages=(_said("assistant", call),))
+    request = ChatRequest(model="m", messages=(_message("assistant", call),))
     assert call.arguments.encode() in render.chat(request, "m", False, NO_DEFAULTS)
 
 
@@ -233,19 +233,19 @@ def test_big_numbers_in_arguments_survive() -> None:
     ],
 )
 @pytest.mark.parametrize("together", [False, True])
-def test_tool_results_are_paired(results: tuple[ToolResult, ...], together: bool) -> None:
+def test_tool_results_are_matched(results: tuple[ToolResult, ...], together: bool) -> None:
     calls = [ToolCall(id=f"c{at}", name="weather", arguments="{}") for at in (1, 2)]
     turns = [results] if together else [(result,) for result in results]
-    messages = (_said("assistant", *calls), *(_said("tool", *turn) for turn in turns))
+    messages = (_message("assistant", *calls), *(_message("tool", *turn) for turn in turns))
     assert _chat(messages=messages)["messages"][1:] == [
         {"role": "tool", "content": "Rain", "tool_call_id": "c1", "tool_name": "weather"},
         {"role": "tool", "content": "Sun", "tool_call_id": "c2", "tool_name": "weather"},
     ]
 
 
-def test_a_tool_result_with_an_image_and_words_beside_it() -> None:
+def test_a_tool_result_with_an_image_and_text_beside_it() -> None:
     result = ToolResult(id="c9", parts=(Text(text="Look"), Image(data="aGk=")))
-    assert _chat(messages=(_said("user", result, Text(text="And?")),))["messages"] == [
+    assert _chat(messages=(_message("user", result, Text(text="And?")),))["messages"] == [
         {"role": "tool", "content": "Look", "tool_call_id": "c9", "images": ["aGk="]},
         {"role": "user", "content": "And?"},
     ]
@@ -253,7 +253,7 @@ def test_a_tool_result_with_an_image_and_words_beside_it() -> None:
 
 def test_a_tool_result_that_is_an_error() -> None:
     result = ToolResult(id="c9", name="f", parts=(Text(text="Too far"),), is_error=True)
-    assert _chat(messages=(_said("tool", result),))["messages"] == [
+    assert _chat(messages=(_message("tool", result),))["messages"] == [
         {"role": "tool", "content": "Error: Too far", "tool_call_id": "c9", "tool_name": "f"},
     ]
 
@@ -262,11 +262,11 @@ def test_a_tool_result_that_is_an_error() -> None:
     ("fields", "param"),
     [
         ({"sampling": Sampling(n=2)}, "n"),
-        ({"messages": (HI, _said("user", Image(url="http://x/y.png")))}, "messages[1].content"),
-        ({"messages": (_said("user", Audio(data="", format="wav")),)}, "messages[0].content"),
-        ({"messages": (_said("user", Document(data="")),)}, "messages[0].content"),
+        ({"messages": (HI, _message("user", Image(url="http://x/y.png")))}, "messages[1].content"),
+        ({"messages": (_message("user", Audio(data="", format="wav")),)}, "messages[0].content"),
+        ({"messages": (_message("user", Document(data="")),)}, "messages[0].content"),
         (
-            {"messages": (_said("tool", ToolResult(id="x", parts=(Image(url="http://x"),))),)},
+            {"messages": (_message("tool", ToolResult(id="x", parts=(Image(url="http://x"),))),)},
             "messages[0].content",
         ),
     ],
@@ -281,11 +281,11 @@ def test_what_ollama_has_no_field_for(fields: dict[str, Any], param: str) -> Non
 def test_arguments_that_are_no_object(arguments: str) -> None:
     call = ToolCall(id="c", name="f", arguments=arguments)
     with pytest.raises(CallerError) as caught:
-        _chat(messages=(HI, _said("assistant", ToolCall(id="b", name="g", arguments="{}"), call)))
+        _chat(messages=(HI, _message("assistant", ToolCall(id="b", name="g", arguments="{}"), call)))
     assert caught.value.param == "messages[1].tool_calls[1].function.arguments"
 
 
-def test_a_choice_of_no_tool_there_is() -> None:
+def test_a_choice_of_an_unknown_tool() -> None:
     with pytest.raises(CallerError) as caught:
         _chat(tools=(CLOCK,), tool_choice=ToolChoice(mode="tool", name="weather"))
     assert caught.value.param == "tool_choice"
@@ -328,7 +328,7 @@ def test_options_that_are_no_object() -> None:
         (RequestDefaults(drop=frozenset(("think", "tools"))), {"reasoning": Reasoning(effort="low")}, {}),
     ],
 )
-def test_fills(defaults: RequestDefaults, fields: dict[str, Any], wire: dict[str, Any]) -> None:
+def test_defaults(defaults: RequestDefaults, fields: dict[str, Any], wire: dict[str, Any]) -> None:
     assert _chat(defaults, **fields) == {**_chat(), **wire}
 
 
@@ -375,7 +375,7 @@ def test_generate_without_a_prompt() -> None:
         ({"echo": True, "sampling": Sampling(logprobs=True)}, "echo"),
     ],
 )
-def test_what_generate_cannot(fields: dict[str, Any], param: str) -> None:
+def test_what_generate_has_no_field_for(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(CallerError) as caught:
         _generate(**fields)
     assert (caught.value.kind, caught.value.param) == (UNSUPPORTED, param)

@@ -1,16 +1,17 @@
-"""Whatever can be said both in the canonical form and in Ollama's survives the way there and back."""
+"""Whatever Ollama's API can express survives rendering and parsing, and writing and reading."""
 
 from __future__ import annotations
 
 import base64
 import string
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.dialects.ollama.feeding import WAYS, Pieces
+from tests.feeding import bytewise, linewise
 from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.dialects.ollama import CHAT, OllamaBack
 from trunkline.events import (
@@ -41,6 +42,7 @@ from trunkline.model import (
 )
 
 BACK = OllamaBack()
+Split = Callable[[bytes], Sequence[bytes]]
 
 names = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8)
 texts = st.text(min_size=1, max_size=30)
@@ -54,28 +56,28 @@ maybe_count = st.none() | st.integers(1, 10_000)
 images = st.binary(max_size=20).map(
     lambda tail: Image(data=base64.b64encode(b"\xff\xd8\xff" + tail).decode(), media_type="image/jpeg")
 )
-said = texts.map(lambda text: (Text(text=text),))
+spoken = texts.map(lambda text: (Text(text=text),))
 
 
 @st.composite
 def user_turns(draw: st.DrawFn) -> Message:
-    parts: tuple[Part, ...] = (*draw(st.just(()) | said), *draw(st.lists(images, max_size=2)))
+    parts: tuple[Part, ...] = (*draw(st.just(()) | spoken), *draw(st.lists(images, max_size=2)))
     return Message(role=draw(st.sampled_from(["system", "user"])), parts=parts)
 
 
 @st.composite
 def tool_turns(draw: st.DrawFn) -> list[Message]:
     """An assistant's turn with calls, and its results in any order."""
-    wanted = draw(st.lists(st.tuples(names, objects), max_size=3))
+    calls_made = draw(st.lists(st.tuples(names, objects), max_size=3))
     seed = draw(st.uuids())
     calls = [
-        ToolCall(id=f"call_{seed}_{at}", name=name, arguments=msgspec.json.encode(arguments).decode())
-        for at, (name, arguments) in enumerate(wanted)
+        ToolCall(id=f"call_{seed}_{number}", name=name, arguments=msgspec.json.encode(arguments).decode())
+        for number, (name, arguments) in enumerate(calls_made)
     ]
     thinking = draw(st.just(()) | texts.map(lambda text: (Thinking(text=text),)))
-    parts: tuple[Part, ...] = (*thinking, *draw(st.just(()) | said), *calls)
+    parts: tuple[Part, ...] = (*thinking, *draw(st.just(()) | spoken), *calls)
     results = [
-        Message(role="tool", parts=(ToolResult(id=call.id, name=call.name, parts=draw(said)),))
+        Message(role="tool", parts=(ToolResult(id=call.id, name=call.name, parts=draw(spoken)),))
         for call in calls
     ]
     return [Message(role="assistant", parts=parts), *draw(st.permutations(results))]
@@ -125,6 +127,7 @@ def chats(draw: st.DrawFn) -> ChatRequest:
     )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(chats())
 def test_requests(request: ChatRequest) -> None:
     body = BACK.render(request, request.model, request.stream, NO_DEFAULTS)
@@ -135,8 +138,8 @@ def test_requests(request: ChatRequest) -> None:
         request.stream,
         request.sampling.max_tokens,
     )
-    assert BACK.rewrite(body, summary, request.model, NO_DEFAULTS) is body
-    assert CHAT.parse(BACK.rewrite(body, summary, "other", NO_DEFAULTS)) == msgspec.structs.replace(
+    assert BACK.patch(body, summary, request.model, NO_DEFAULTS) is body
+    assert CHAT.parse(BACK.patch(body, summary, "other", NO_DEFAULTS)) == msgspec.structs.replace(
         request, model="other"
     )
 
@@ -144,13 +147,13 @@ def test_requests(request: ChatRequest) -> None:
 deltas = st.one_of(texts.map(TextDelta), texts.map(ThinkingDelta))
 calls = st.lists(st.tuples(names, objects), max_size=3).map(
     lambda made: [
-        ToolCallDelta(at, f"call_{at}", name, msgspec.json.encode(arguments).decode())
-        for at, (name, arguments) in enumerate(made)
+        ToolCallDelta(number, f"call_{number}", name, msgspec.json.encode(arguments).decode())
+        for number, (name, arguments) in enumerate(made)
     ]
 )
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _summary(answer: Answer) -> dict[str, Any]:
     choice = answer.choices[0]
     return {
         "model": answer.model,
@@ -168,18 +171,18 @@ def _told(answer: Answer) -> dict[str, Any]:
 
 @given(
     stream=st.booleans(),
-    pieces=st.sampled_from(WAYS),
-    said=st.lists(deltas, max_size=5),
+    split=st.sampled_from([lambda data: [data], bytewise, linewise]),
+    content=st.lists(deltas, max_size=5),
     called=calls,
     length=st.booleans(),
 )
 def test_answers(
-    stream: bool, pieces: Pieces, said: list[StreamEvent], called: list[StreamEvent], length: bool
+    stream: bool, split: Split, content: list[StreamEvent], called: list[StreamEvent], length: bool
 ) -> None:
     request = ChatRequest(model="m", messages=(), stream=stream)
     reason = Finished("length" if length else "tool_calls" if called else "stop")
     usage = Metered(Usage(prompt_tokens=3, completion_tokens=4))
-    events: list[StreamEvent] = [Started(None, "m"), *said, *called, reason, usage, Timed(4, 1, 2, 3)]
+    events: list[StreamEvent] = [Started(None, "m"), *content, *called, reason, usage, Timed(4, 1, 2, 3)]
     writer, reader, inspector = (
         CHAT.writer(request, "m", ""),
         BACK.reader(request, stream),
@@ -188,10 +191,10 @@ def test_answers(
         ),
     )
     data = b"".join(writer.feed([event]) for event in events) + writer.finish()
-    read = [event for piece in pieces(data) for event in reader.feed(piece)] + list(reader.close())
+    read = [event for piece in split(data) for event in reader.feed(piece)] + list(reader.close())
     assert reader.complete
     assert reader.error is None
-    assert _told(Answer(read)) == _told(Answer(events))
-    assert b"".join(map(inspector.feed, pieces(data))) + inspector.close() == data
+    assert _summary(Answer(read)) == _summary(Answer(events))
+    assert b"".join(map(inspector.feed, split(data))) + inspector.close() == data
     assert inspector.complete
     assert inspector.usage == usage.usage

@@ -9,7 +9,7 @@ import pytest
 
 from trunkline.dialects.base import Writer
 from trunkline.dialects.ollama import write
-from trunkline.dialects.ollama.write import CHAT, GENERATE, Clocks, EmbeddingWriter, LineWriter, WholeWriter
+from trunkline.dialects.ollama.write import CHAT, GENERATE, Clocks, EmbeddingWriter, StreamWriter, WholeWriter
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TIMEOUT, ProviderError
 from trunkline.events import (
     Embedded,
@@ -148,13 +148,13 @@ CALLED = [
     ],
 )
 def test_a_chat_stream(events: list[StreamEvent], lines: list[Any], one_by_one: bool) -> None:
-    writer = LineWriter(CHAT, "llama3.2", _ticking())
+    writer = StreamWriter(CHAT, "llama3.2", _ticking())
     assert writer.content_type == b"application/x-ndjson"
     assert _lines(_write(writer, events, one_by_one)) == lines
 
 
 def test_a_generate_stream() -> None:
-    writer = LineWriter(GENERATE, "front", _ticking())
+    writer = StreamWriter(GENERATE, "front", _ticking())
     events: list[StreamEvent] = [
         STARTED,
         ThinkingDelta("Hm"),
@@ -171,15 +171,15 @@ def test_a_generate_stream() -> None:
     ]
 
 
-def test_the_upstreams_name_wins_where_it_gives_one() -> None:
-    writer = LineWriter(CHAT, "front", _ticking())
+def test_the_upstreams_name_of_the_model_comes_first() -> None:
+    writer = StreamWriter(CHAT, "front", _ticking())
     assert _lines(writer.feed([Started(), TextDelta("a")]))[0]["model"] == "front"
     assert _lines(writer.feed([STARTED, TextDelta("a")]))[0]["model"] == "llama3.2"
 
 
 def test_the_date_follows_the_clock() -> None:
     walls = iter([0, 999_999_999, 1_000_000_000, 86_400 * 10**9])
-    writer = LineWriter(CHAT, "m", Clocks(lambda: 0, lambda: next(walls)))
+    writer = StreamWriter(CHAT, "m", Clocks(lambda: 0, lambda: next(walls)))
     dates = [line["created_at"] for line in _lines(writer.feed([TextDelta("a")] * 4))]
     assert dates == [
         "1970-01-01T00:00:00.000000000Z",
@@ -190,7 +190,7 @@ def test_the_date_follows_the_clock() -> None:
 
 
 def test_the_clocks_of_this_machine() -> None:
-    writer = LineWriter(CHAT, "m", Clocks())
+    writer = StreamWriter(CHAT, "m", Clocks())
     end = _lines(_write(writer, [TextDelta("a")], False))[-1]
     assert datetime.fromisoformat(end["created_at"]).year >= 2025
     assert end["total_duration"] == end["prompt_eval_duration"] + end["eval_duration"] >= 0
@@ -198,7 +198,7 @@ def test_the_clocks_of_this_machine() -> None:
 
 @pytest.mark.parametrize("form", [CHAT, GENERATE])
 def test_the_error_that_ends_a_stream(form: write.Form) -> None:
-    assert LineWriter(form, "m", _ticking()).error(ERROR) == b'{"error":"too slow"}\n'
+    assert StreamWriter(form, "m", _ticking()).fail(ERROR) == b'{"error":"too slow"}\n'
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
@@ -246,10 +246,10 @@ def test_the_error_that_ends_a_stream(form: write.Form) -> None:
 def test_a_whole_answer(events: list[StreamEvent], answer: dict[str, Any], one_by_one: bool) -> None:
     writer = WholeWriter(CHAT, "llama3.2", _ticking())
     assert writer.content_type == b"application/json; charset=utf-8"
-    if answer["total_duration"] == 20:  # measured: one tick, none of it told apart
+    if answer["total_duration"] == 20:  # measured: one tick, not divided
         answer = {**answer, "total_duration": 10, "prompt_eval_duration": 0, "eval_duration": 10}
     assert msgspec.json.decode(_write(writer, events, one_by_one)) == answer
-    assert writer.error(ERROR) == b'{"error":"too slow"}'
+    assert writer.fail(ERROR) == b'{"error":"too slow"}'
 
 
 def test_a_whole_generate_answer() -> None:
@@ -260,7 +260,7 @@ def test_a_whole_generate_answer() -> None:
     assert "message" not in answer
 
 
-@pytest.mark.parametrize("make", [LineWriter, WholeWriter])
+@pytest.mark.parametrize("make", [StreamWriter, WholeWriter])
 @pytest.mark.parametrize("arguments", ["[1]", "{", '"x"'])
 def test_arguments_that_are_no_object(make: Callable[..., Writer], arguments: str) -> None:
     writer = make(CHAT, "m", _ticking())
@@ -270,7 +270,7 @@ def test_arguments_that_are_no_object(make: Callable[..., Writer], arguments: st
 
 
 def test_a_call_without_an_id_gets_one() -> None:
-    writer = LineWriter(CHAT, "m", _ticking())
+    writer = StreamWriter(CHAT, "m", _ticking())
     line = _lines(writer.feed([ToolCallDelta(0, None, "f"), Finished("tool_calls")]))[0]
     assert line["message"]["tool_calls"][0]["id"].startswith("call_")
 
@@ -308,7 +308,7 @@ def test_embeddings(events: list[StreamEvent], legacy: bool, answer: dict[str, A
     writer = EmbeddingWriter("m", _ticking(), legacy)
     assert writer.content_type == b"application/json; charset=utf-8"
     assert msgspec.json.decode(_write(writer, events, True)) == answer
-    assert writer.error(ERROR) == b'{"error":"too slow"}'
+    assert writer.fail(ERROR) == b'{"error":"too slow"}'
 
 
 @pytest.mark.parametrize("reason", ["load", "unload"])
@@ -332,7 +332,7 @@ def test_load_answer_of_embeddings() -> None:
 
 def test_all_events_are_known() -> None:
     kinds = {kind for kind in Event.__subclasses__() if kind.__module__ == Event.__module__}
-    writer = LineWriter(CHAT, "m", _ticking())
+    writer = StreamWriter(CHAT, "m", _ticking())
     made: list[Any] = [
         STARTED, TextDelta("a"), RefusalDelta("a"), ThinkingDelta("a"), ToolCallDelta(0, "c", "f"),
         Finished("stop"), METERED, Timed(), Embedded([]),

@@ -1,4 +1,4 @@
-"""Bytes as OpenAI-compatible servers send them, built from the few things that a case is about."""
+"""Bytes as OpenAI-compatible servers send them, built from the few values that a case is about."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def usage_chunk(usage: dict[str, Any] | None = None) -> bytes:
 
 def whole(message: dict[str, Any] | None = None, finish: str | None = "stop", **more: Any) -> bytes:
     """A whole chat answer with one choice."""
-    said = {"role": "assistant", "content": "Hi", "refusal": None} if message is None else message
-    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": finish}
+    whole_message = {"role": "assistant", "content": "Hi", "refusal": None} if message is None else message
+    choice = {"index": 0, "message": whole_message, "logprobs": None, "finish_reason": finish}
     choice |= {name[7:]: more.pop(name) for name in list(more) if name.startswith("choice_")}
     head = {"id": "chatcmpl-u", "object": "chat.completion", "created": 1700000000, "model": "up"}
     return body(head | {"choices": [choice], "usage": USAGE} | more)

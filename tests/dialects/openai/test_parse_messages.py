@@ -29,7 +29,7 @@ ROLES: dict[str, tuple[dict[str, Any], Message]] = {
         {"role": "user", "content": "Hi", "name": "ann"},
         Message(role="user", parts=(Text(text="Hi"),), name="ann"),
     ),
-    "nothing said": ({"role": "user", "content": ""}, Message(role="user", parts=())),
+    "no text": ({"role": "user", "content": ""}, Message(role="user", parts=())),
     "assistant": (
         {"role": "assistant", "content": "Hello", "refusal": None, "audio": None, "annotations": []},
         Message(role="assistant", parts=(Text(text="Hello"),)),
@@ -67,7 +67,7 @@ ROLES: dict[str, tuple[dict[str, Any], Message]] = {
             ),
         ),
     ),
-    "assistant thinks, and nobody signed it": (
+    "assistant thinks, without a signature": (
         {
             "role": "assistant",
             "reasoning": "Hm",

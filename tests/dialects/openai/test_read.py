@@ -1,41 +1,24 @@
 from __future__ import annotations
 
-import base64
-import struct
-
 import pytest
 
+from tests.dialects.contract import check_error
 from tests.dialects.openai import samples
-from tests.dialects.openai.samples import (
-    DONE,
-    HELLO,
-    STOP,
-    body,
-    calls,
-    chunk,
-    record,
-    text,
-    usage_chunk,
-)
+from tests.dialects.openai.cases import METERED
+from tests.dialects.openai.samples import DONE, STOP, calls, chunk, text, usage_chunk
 from tests.feeding import ways
-from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
+from trunkline.dialects.openai.read import StreamReader, WholeReader
+from trunkline.errors import UPSTREAM_TRUNCATED
 from trunkline.events import (
     Answer,
-    Embedded,
     Finished,
     Metered,
-    RefusalDelta,
-    Started,
     StreamEvent,
-    TextDelta,
     ThinkingDelta,
     ToolCallDelta,
 )
 from trunkline.model import Usage
 
-BEGIN = Started("chatcmpl-u", "up", 1700000000)
-METERED = Metered(Usage(prompt_tokens=3, completion_tokens=2))
-STOPPED = Finished("stop")
 F0 = {"name": "f", "arguments": ""}
 
 
@@ -51,89 +34,8 @@ def read(data: bytes) -> list[StreamEvent]:
     return found[0]
 
 
-STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
-    "plain": (HELLO, [BEGIN, TextDelta("Hel"), TextDelta("lo"), STOPPED]),
-    "crlf": (HELLO.replace(b"\n", b"\r\n"), [BEGIN, TextDelta("Hel"), TextDelta("lo"), STOPPED]),
-    "cr": (HELLO.replace(b"\n", b"\r"), [BEGIN, TextDelta("Hel"), TextDelta("lo"), STOPPED]),
-    "comments and a byte order mark": (
-        b"\xef\xbb\xbf: OPENROUTER PROCESSING\n\n" + text("Hi") + b": ping\n\n" + STOP + DONE,
-        [BEGIN, TextDelta("Hi"), STOPPED],
-    ),
-    "a record on two lines": (
-        text("Hi").replace(b',"model"', b',\ndata: "model"') + STOP + DONE,
-        [BEGIN, TextDelta("Hi"), STOPPED],
-    ),
-    "no last newline": (text("Hi") + STOP + b"data: [DONE]", [BEGIN, TextDelta("Hi"), STOPPED]),
-    "no terminal marker": (text("Hi") + STOP, [BEGIN, TextDelta("Hi"), STOPPED]),
-    "half a terminal marker": (text("Hi") + STOP + b"data: [DO", [BEGIN, TextDelta("Hi"), STOPPED]),
-    "usage at the end": (
-        text("Hi") + STOP + usage_chunk() + DONE,
-        [BEGIN, TextDelta("Hi"), STOPPED, METERED],
-    ),
-    "usage with the finish reason": (
-        text("Hi") + chunk(finish="stop", usage=samples.USAGE) + DONE,
-        [BEGIN, TextDelta("Hi"), STOPPED, METERED],
-    ),
-    "usage in every chunk": (
-        text("Hi", usage={"prompt_tokens": 3}) + chunk(finish="stop", usage=samples.USAGE) + DONE,
-        [BEGIN, TextDelta("Hi"), Metered(Usage(prompt_tokens=3)), STOPPED, METERED],
-    ),
-    "usage null": (
-        text("Hi", usage=None) + chunk(finish="stop", usage=None),
-        [BEGIN, TextDelta("Hi"), STOPPED],
-    ),
-    "Azure's first chunk names nothing": (
-        record({"id": "", "model": "", "choices": [], "prompt_filter_results": []})
-        + text("Hi")
-        + STOP
-        + DONE,
-        [BEGIN, TextDelta("Hi"), STOPPED],
-    ),
-    "nothing but a reason": (STOP + DONE, [BEGIN, STOPPED]),
-    "a reason twice": (STOP + STOP + DONE, [BEGIN, STOPPED]),
-    "two choices": (
-        text("a") + text("b", choice_index=1) + STOP + chunk(finish="length", choice_index=1) + DONE,
-        [BEGIN, TextDelta("a"), TextDelta("b", 1), STOPPED, Finished("length", 1)],
-    ),
-    "reasoning": (
-        chunk({"reasoning": "Hm"}) + chunk({"reasoning_content": "m"}) + text("Hi") + STOP + DONE,
-        [BEGIN, ThinkingDelta("Hm"), ThinkingDelta("m"), TextDelta("Hi"), STOPPED],
-    ),
-    "reasoning under both names is one": (
-        chunk({"reasoning": "Hm", "reasoning_content": "Hm", "content": None}) + STOP + DONE,
-        [BEGIN, ThinkingDelta("Hm"), STOPPED],
-    ),
-    "refusal": (chunk({"refusal": "No"}) + STOP + DONE, [BEGIN, RefusalDelta("No"), STOPPED]),
-    "log probabilities": (
-        text("Hi", choice_logprobs={"content": [{"token": "Hi"}]}) + STOP + DONE,
-        [BEGIN, TextDelta("Hi", 0, {"content": [{"token": "Hi"}]}), STOPPED],
-    ),
-    "text in parts": (
-        chunk({"content": [{"type": "text", "text": "H"}, {"type": "text", "text": "i"}]}) + STOP,
-        [BEGIN, TextDelta("Hi"), STOPPED],
-    ),
-    "legacy completion": (
-        record({"id": "cmpl-1", "model": "up", "created": 7.0, "choices": [{"index": 0, "text": "Hi"}]})
-        + record({"choices": [{"index": 0, "text": "", "finish_reason": "length"}]})
-        + DONE,
-        [Started("cmpl-1", "up", 7), TextDelta("Hi"), Finished("length")],
-    ),
-    "what follows the terminal marker is nobody's": (HELLO + text("more"), read(HELLO)),
-    "unknown fields": (
-        text("Hi", obfuscation="xx", choice_matched_stop=7, time_info={"queue_time": 0.1}) + STOP + DONE,
-        [BEGIN, TextDelta("Hi"), STOPPED],
-    ),
-}
-
-
-@pytest.mark.parametrize("case", STREAMS)
-def test_streams(case: str) -> None:
-    data, events = STREAMS[case]
-    assert read(data) == events
-
-
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("wire_reason", "reason"),
     [
         ("stop", "stop"),
         ("length", "length"),
@@ -143,8 +45,8 @@ def test_streams(case: str) -> None:
         ("eos", "stop"),
     ],
 )
-def test_finish_reasons(said: str, reason: str) -> None:
-    assert read(chunk(finish=said) + DONE)[-1] == Finished(reason)  # type: ignore[arg-type]
+def test_finish_reasons(wire_reason: str, reason: str) -> None:
+    assert read(chunk(finish=wire_reason) + DONE)[-1] == Finished(reason)  # type: ignore[arg-type]
 
 
 Folded = list[tuple[str | None, str, str]]
@@ -269,49 +171,19 @@ def test_usage(usage: dict[str, object], expected: Usage) -> None:
     assert read(STOP + usage_chunk(usage) + DONE)[-1] == (Metered(expected) if usage else METERED)
 
 
-def read_whole(data: bytes, kind: type[WholeReader] = WholeReader) -> list[StreamEvent]:
-    for pieces in ways(data):
-        reader = kind("Acme")
-        assert not any(reader.feed(piece) for piece in pieces)
-        events = reader.close()
-        assert (reader.complete, reader.error) == (True, None)
-    return events
-
-
-def test_a_whole_answer() -> None:
-    events = read_whole(samples.whole())
-    assert events == [BEGIN, TextDelta("Hi"), STOPPED, METERED]
-
-
-def test_a_whole_answer_without_a_reason_is_finished() -> None:
-    data = samples.whole(finish=None, usage=None)
-    assert read_whole(data) == [BEGIN, TextDelta("Hi"), STOPPED]
-
-
 def test_whole_tool_calls_are_calls_of_their_own() -> None:
     """Even where a server gives all of them one id, or one index."""
     call = {"id": "x", "index": 0, "type": "function", "function": {"name": "f", "arguments": "{}"}}
     message = {"role": "assistant", "content": None, "reasoning_content": "Hm", "tool_calls": [call, call]}
-    events = read_whole(samples.whole(message, "stop"))
+    reader = WholeReader("Acme")
+    reader.feed(samples.whole(message, "stop"))
+    events = reader.close()
     assert _folded(events) == [("x", "f", "{}"), ("x", "f", "{}")]
     assert ThinkingDelta("Hm") in events
     assert Finished("tool_calls") in events
 
 
-def test_a_whole_legacy_completion() -> None:
-    data = body({"id": "c", "choices": [{"text": "a", "index": 0}, {"text": "b", "index": 1}]})
-    assert read_whole(data) == [
-        Started("c"), TextDelta("a"), TextDelta("b", 1), STOPPED, Finished("stop", 1)
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("as_base64", [False, True])
-def test_embeddings_come_in_the_order_of_the_inputs(as_base64: bool) -> None:
-    vectors = [[0.5, -1.0], [2.0, 0.25]]
-    sent = [
-        base64.b64encode(struct.pack("<2f", *vector)).decode() if as_base64 else vector for vector in vectors
-    ]
-    data = [{"object": "embedding", "index": 1, "embedding": sent[1]}, {"index": 0, "embedding": sent[0]}]
-    events = read_whole(body({"data": data, "model": "e", "usage": {"prompt_tokens": 3}}), EmbeddingReader)
-    assert events == [Started(None, "e"), Embedded(vectors), Metered(Usage(prompt_tokens=3))]
-    assert read_whole(body({"data": data[1:]}), EmbeddingReader)[1:] == [Embedded(vectors[:1])]
+def test_an_answer_with_an_open_choice_is_cut() -> None:
+    reader = StreamReader("Acme")
+    reader.feed(text("a") + text("b", choice_index=1) + STOP + DONE)
+    check_error(reader.error, UPSTREAM_TRUNCATED, "Acme ended the stream")

@@ -6,7 +6,7 @@ import pytest
 
 from trunkline.dialects.openai.reasoning import SAMPLING, ReasoningProfile, adapt
 
-MINDS = (
+PROFILES = (
     ReasoningProfile(pattern="deep-chat*"),
     ReasoningProfile(pattern="deep-[12]*", efforts=("low", "high"), refuses=SAMPLING | {"stop"}),
     ReasoningProfile(pattern="deep-3*", efforts=("none", "low"), refuses_thinking=SAMPLING),
@@ -16,7 +16,7 @@ TOOLS: list[Any] = [{"type": "function"}]
 
 
 @pytest.mark.parametrize(
-    ("model", "asked", "sent"),
+    ("model", "fields", "sent"),
     [
         (
             "other",
@@ -43,6 +43,6 @@ TOOLS: list[Any] = [{"type": "function"}]
         ("deep-4", {}, {}),
     ],
 )
-def test_what_a_model_is_told(model: str, asked: dict[str, Any], sent: dict[str, Any]) -> None:
-    adapt(asked, model, MINDS)
-    assert asked == sent
+def test_a_body_is_adapted_to_its_model(model: str, fields: dict[str, Any], sent: dict[str, Any]) -> None:
+    adapt(fields, model, PROFILES)
+    assert fields == sent

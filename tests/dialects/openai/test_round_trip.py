@@ -1,4 +1,4 @@
-"""Whatever OpenAI's API can express survives the way out and back: requests, and answers as events."""
+"""Whatever OpenAI's API can express survives rendering and parsing, and writing and reading."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from trunkline.model import (
     Usage,
 )
 
-BACK = OpenAIBack(Quirks(history_reasoning="reasoning"))
+BACK = OpenAIBack(Quirks(history_reasoning_field="reasoning"))
 
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=8)
 some = st.text(min_size=1, max_size=12)
@@ -65,7 +65,7 @@ media: st.SearchStrategy[Part] = st.one_of(
 
 
 @st.composite
-def said(draw: st.DrawFn) -> Message:
+def prompts(draw: st.DrawFn) -> Message:
     role = draw(st.sampled_from(["system", "user"]))
     parts: list[Part] = draw(st.lists(texts, max_size=1))
     extra = draw(st.lists(media, max_size=3))
@@ -79,7 +79,7 @@ def turns(draw: st.DrawFn) -> list[Message]:
     """Messages of both sides; every tool call is answered at once."""
     messages: list[Message] = []
     for turn in range(draw(st.integers(1, 3))):
-        messages.append(draw(said()))
+        messages.append(draw(prompts()))
         thinking = draw(st.lists(st.builds(Thinking, text=some), max_size=1))
         spoken = draw(st.lists(texts, max_size=1))
         ids = [f"call_{turn}_{number}" for number in range(draw(st.integers(0, 2)))]
@@ -183,9 +183,9 @@ usages = st.builds(
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[StreamEvent]:
-    lanes = [draw(one_choice(choice)) for choice in range(draw(st.integers(1, 3)))]
-    order = draw(st.permutations([lane for lane, events in enumerate(lanes) for _ in events]))
-    mixed = [lanes[lane].pop(0) for lane in order]
+    sequences = [draw(one_choice(choice)) for choice in range(draw(st.integers(1, 3)))]
+    order = draw(st.permutations([number for number, events in enumerate(sequences) for _ in events]))
+    mixed = [sequences[number].pop(0) for number in order]
     return [Started(draw(some), draw(some), draw(st.integers(1, 2**40))), *mixed, Metered(draw(usages))]
 
 

@@ -1,53 +1,81 @@
-"""Jobs of Responses clients, and what a writer's bytes say, judged by the types of OpenAI's own SDK."""
+"""Bytes as upstreams of the Responses API send them, built from the few things that a case is about."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import Any
 
-from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import TypeAdapter
+import msgspec
 
-from trunkline.dialects.base import Writer
-from trunkline.dialects.responses import RESPONSES
-from trunkline.events import Started, StreamEvent
+from trunkline.model import Usage
 
-STARTED = Started("resp_1", "llama3.2", 1700000000)
-_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
-
-
-def writer(*, stream: bool = False, **fields: Any) -> Writer:
-    """A writer for the answer to a request with these fields."""
-    asked = {"model": "m", "input": "Hi", "stream": stream} | fields
-    return RESPONSES.writer(RESPONSES.parse(json.dumps(asked).encode()), "m", "chatcmpl-")
-
-
-def whole(events: Sequence[StreamEvent], **fields: Any) -> dict[str, Any]:
-    """The response object that these events become, valid in every field."""
-    made = writer(**fields)
-    assert not any(made.feed([event]) for event in events)
-    body = made.finish()
-    Response.model_validate_json(body, strict=True)
-    answer: dict[str, Any] = json.loads(body)
-    return answer
+USAGE = {
+    "input_tokens": 9,
+    "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2},
+    "output_tokens": 7,
+    "output_tokens_details": {"reasoning_tokens": 3},
+    "total_tokens": 16,
+}
+METERED = Usage(
+    prompt_tokens=9, completion_tokens=7, cached_tokens=4, cache_write_tokens=2, reasoning_tokens=3
+)
 
 
-def read(data: bytes) -> list[dict[str, Any]]:
-    """The events of a stream: each valid, named by its line, and numbered from 0 without a gap."""
-    assert data.endswith(b"\n\n")
-    found: list[dict[str, Any]] = []
-    for number, record in enumerate(data[:-2].split(b"\n\n")):
-        name, payload = record.split(b"\n")
-        event = json.loads(payload.removeprefix(b"data: "))
-        assert name.decode() == f"event: {event['type']}"
-        assert event["sequence_number"] == number
-        _EVENT.validate_python(event, strict=True)
-        found.append(event)
-    return found
+def body(value: object) -> bytes:
+    """``value`` as JSON."""
+    return msgspec.json.encode(value)
 
 
-def stream(events: Sequence[StreamEvent], **fields: Any) -> list[dict[str, Any]]:
-    """The events of the stream that these events become, fed one by one."""
-    made = writer(stream=True, **fields)
-    return read(b"".join(made.feed([event]) for event in events) + made.finish())
+def event(kind: str, **data: Any) -> bytes:
+    """One event, named twice as the API does."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), body({"type": kind, "sequence_number": 0} | data))
+
+
+def response(status: str = "completed", **more: Any) -> dict[str, Any]:
+    """A response object with an item of every kind."""
+    part = {"type": "output_text", "text": 'an "error"', "annotations": [], "logprobs": []}
+    output: list[dict[str, Any]] = [
+        {"id": "rs_u", "type": "reasoning", "summary": []},
+        {"id": "msg_u", "type": "message", "role": "assistant", "status": "completed", "content": [part]},
+        {"id": "fc_u", "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+    ]
+    head = {"id": "resp_u", "object": "response", "created_at": 1700000000, "model": "up"}
+    rest = {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "metadata": {}}
+    return head | {"status": status, "error": None, "output": output, "usage": USAGE} | rest | more
+
+
+PLACE = {"item_id": "msg_u", "output_index": 0}
+EMPTY = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+ITEM = {"id": "msg_u", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+BEGIN = b"".join(
+    event(f"response.{name}", response=response("in_progress", output=[], usage=None))
+    for name in ("created", "in_progress")
+)
+OPENED = event("response.output_item.added", output_index=0, item=ITEM) + event(
+    "response.content_part.added", content_index=0, part=EMPTY, **PLACE
+)
+
+
+def text(piece: str) -> bytes:
+    """A piece of the message."""
+    return event("response.output_text.delta", content_index=0, delta=piece, logprobs=[], **PLACE)
+
+
+CLOSED = event("response.output_text.done", content_index=0, text="Hello", logprobs=[], **PLACE)
+DONE = event("response.completed", response=response())
+CUT = event(
+    "response.incomplete", response=response("incomplete", incomplete_details={"reason": "max_output_tokens"})
+)
+HELLO = BEGIN + OPENED + text("Hel") + text("lo") + CLOSED + DONE
+CALLING = BEGIN + b"".join(
+    [
+        event("response.function_call_arguments.delta", delta='{"x"', **PLACE),
+        event("response.reasoning_summary_text.delta", summary_index=0, delta="Hm", **PLACE),
+        event("response.reasoning_text.delta", content_index=0, delta="Hm", **PLACE),
+        event("response.refusal.delta", content_index=0, delta="No", **PLACE),
+    ]
+)
+
+
+def error_detail(code: str | None, message: str = "Oh", **more: Any) -> dict[str, Any]:
+    """The inside of an error."""
+    return {"code": code, "message": message, "param": None} | more

@@ -1,4 +1,4 @@
-"""Any events at all: the stream is one that OpenAI's SDK accepts, and its end is the whole answer."""
+"""Arbitrary events: OpenAI's SDK accepts their stream, and its last event has the whole answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.dialects.responses.samples import STARTED, read, stream, whole, writer
+from tests.dialects.responses.writing import STARTED, read, stream, whole, writer
 from trunkline.errors import ProviderError
 from trunkline.events import (
     Finished,
@@ -62,7 +62,7 @@ anything: st.SearchStrategy[StreamEvent] = st.one_of(
     ),
 )
 streams = st.lists(anything, max_size=12).map(lambda events: [STARTED, *events])
-asks = st.fixed_dictionaries(
+request_fields = st.fixed_dictionaries(
     {},
     optional={
         "include": st.just(["message.output_text.logprobs"]),
@@ -115,39 +115,41 @@ def contents(item: dict[str, Any]) -> list[str]:
 
 
 @unhurried
-@given(events=streams, asked=asks)
-def test_the_stream_ends_in_the_whole_answer(events: list[StreamEvent], asked: dict[str, Any]) -> None:
-    told = stream(events, **asked)
-    assert told[-1]["response"] == whole(events, **asked)
-    items = gather(told)
-    assert [each["item"] for each in items.values()] == told[-1]["response"]["output"]
+@given(events=streams, fields=request_fields)
+def test_the_stream_ends_in_the_whole_answer(events: list[StreamEvent], fields: dict[str, Any]) -> None:
+    written = stream(events, **fields)
+    assert written[-1]["response"] == whole(events, **fields)
+    items = gather(written)
+    assert [each["item"] for each in items.values()] == written[-1]["response"]["output"]
     assert all(contents(each["item"]) == each["texts"] for each in items.values())
 
 
 @unhurried
-@given(events=streams, asked=asks, cut=st.integers(0, 12))
-def test_pieces_or_all_at_once(events: list[StreamEvent], asked: dict[str, Any], cut: int) -> None:
-    made = writer(stream=True, **asked)
-    assert read(made.feed(events[:cut]) + made.feed(events[cut:]) + made.finish()) == stream(events, **asked)
+@given(events=streams, fields=request_fields, cut=st.integers(0, 12))
+def test_pieces_or_all_at_once(events: list[StreamEvent], fields: dict[str, Any], cut: int) -> None:
+    stream_writer = writer(stream=True, **fields)
+    assert read(
+        stream_writer.feed(events[:cut]) + stream_writer.feed(events[cut:]) + stream_writer.finish()
+    ) == stream(events, **fields)
 
 
 @unhurried
-@given(events=streams, asked=asks)
-def test_a_stream_may_fail_anywhere(events: list[StreamEvent], asked: dict[str, Any]) -> None:
-    made = writer(stream=True, **asked)
-    told = read(made.feed(events) + made.error(ProviderError("Down")))
-    assert [event["type"] for event in told[-2:]] == ["error", "response.failed"]
-    assert told[-1]["response"]["id"] == "resp_1"
+@given(events=streams, fields=request_fields)
+def test_a_stream_may_fail_anywhere(events: list[StreamEvent], fields: dict[str, Any]) -> None:
+    stream_writer = writer(stream=True, **fields)
+    written = read(stream_writer.feed(events) + stream_writer.fail(ProviderError("Down")))
+    assert [event["type"] for event in written[-2:]] == ["error", "response.failed"]
+    assert written[-1]["response"]["id"] == "resp_1"
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[tuple[openai.OpenAI, list[bytes]]]:
-    """OpenAI's client, and the answer that it gets to whatever it asks."""
+    """OpenAI's client, and the answer that it gets to whatever it request_fields."""
     answer = [b""]
     transport = httpx.MockTransport(
         lambda _: httpx.Response(200, content=answer[0], headers={"content-type": "text/event-stream"})
     )
-    http: Any = httpx.Client(transport=transport)  # SDKs differ in whose client they name
+    http: Any = httpx.Client(transport=transport)  # SDK versions differ in the HTTP client that they name
     with openai.OpenAI(api_key="gw_x", base_url="http://gateway/v1", http_client=http) as client:
         yield client, answer
 
@@ -157,8 +159,8 @@ def gateway() -> Iterator[tuple[openai.OpenAI, list[bytes]]]:
 def test_the_sdk_can_follow(events: list[StreamEvent], gateway: tuple[openai.OpenAI, list[bytes]]) -> None:
     """Its helper puts the items together itself, and watches over their identities."""
     client, answer = gateway
-    made = writer(stream=True)
-    answer[0] = made.feed(events) + made.finish()
+    stream_writer = writer(stream=True)
+    answer[0] = stream_writer.feed(events) + stream_writer.finish()
     with client.responses.stream(model="m", input="Hi") as followed:
         names = [event.type for event in followed]
     assert names == [event["type"] for event in read(answer[0])]

@@ -1,4 +1,4 @@
-"""A request with anything at any place: it is read, or refused in words, and never more than that."""
+"""A request with an arbitrary value in any place is parsed, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ types = st.sampled_from(["message", "reasoning", "function_call", "input_image",
 
 
 def outcome(data: bytes) -> ResponsesRequest | CallerError:
-    """What a request comes to; nothing but a refusal may be raised."""
+    """The parsed request, or the error with which it is refused."""
     try:
         RESPONSES.summarize(data)
         return RESPONSES.parse(data)
@@ -89,18 +89,18 @@ def outcome(data: bytes) -> ResponsesRequest | CallerError:
         return error
 
 
-def test_the_undamaged_one_is_read() -> None:
+def test_the_undamaged_request_is_parsed() -> None:
     assert len(RESPONSES.parse(msgspec.json.encode(FULL)).messages) == 5
 
 
 @given(way=st.sampled_from(WAYS), value=values | types)
-def test_a_damaged_one_is_read_or_refused(way: tuple[Any, ...], value: Any) -> None:
-    asked = copy.deepcopy(FULL)
-    holder = asked
+def test_a_damaged_request_is_parsed_or_refused(way: tuple[Any, ...], value: Any) -> None:
+    fields = copy.deepcopy(FULL)
+    holder = fields
     for key in way[:-1]:
         holder = holder[key]
     holder[way[-1]] = value
-    found = outcome(msgspec.json.encode(asked))
+    found = outcome(msgspec.json.encode(fields))
     if isinstance(found, CallerError):
         assert found.status == 400
         assert found.param

@@ -1,4 +1,4 @@
-"""OpenAI's own SDK against our bytes: what it sends is understood, and what it gets it can use."""
+"""OpenAI's own SDK against the dialect: its requests are understood, and it can use the answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import httpx
 import openai
 import pytest
 
-from trunkline.dialects.base import Front
 from trunkline.dialects.responses import RESPONSES, ResponsesRequest
 from trunkline.errors import (
     INVALID_API_KEY,
@@ -31,11 +30,9 @@ from trunkline.events import (
 )
 from trunkline.model import Message, Text, ToolChoice, Usage
 
-FRONT: Front = RESPONSES
-
 
 class Gateway:
-    """Answers every request with scripted events, and keeps what was asked."""
+    """Answers every request with scripted events, and stores the last request."""
 
     def __init__(self) -> None:
         self.events: list[StreamEvent] = []
@@ -49,9 +46,9 @@ class Gateway:
         self.request = RESPONSES.parse(body)
         writer = RESPONSES.writer(self.request, "llama", "chatcmpl-")
         if self.error is not None and not self.events:
-            return httpx.Response(self.error.status, content=RESPONSES.error(self.error))
+            return httpx.Response(self.error.status, content=RESPONSES.error_body(self.error))
         content = writer.feed(self.events)
-        content += writer.error(self.error) if self.error is not None else writer.finish()
+        content += writer.fail(self.error) if self.error is not None else writer.finish()
         return httpx.Response(200, content=content, headers={"content-type": writer.content_type.decode()})
 
 
@@ -62,7 +59,9 @@ def gateway() -> Gateway:
 
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
-    http: Any = httpx.Client(transport=httpx.MockTransport(gateway))  # SDKs differ in whose client they name
+    http: Any = httpx.Client(
+        transport=httpx.MockTransport(gateway)
+    )  # SDK versions differ in the HTTP client that they name
     with openai.OpenAI(api_key="gw_x", base_url="http://gateway/v1", http_client=http, max_retries=0) as made:
         yield made
 
@@ -98,9 +97,9 @@ def test_a_whole_answer(client: openai.OpenAI, gateway: Gateway) -> None:
 def test_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
     gateway.events = [STARTED, TextDelta("Hel"), TextDelta("lo"), Finished("stop"), Metered(USAGE)]
     with client.responses.create(**ASK, stream=True) as events:
-        seen = list(events)
-    assert "".join(event.delta for event in seen if event.type == "response.output_text.delta") == "Hello"
-    last = seen[-1]
+        received = list(events)
+    assert "".join(event.delta for event in received if event.type == "response.output_text.delta") == "Hello"
+    last = received[-1]
     assert last.type == "response.completed"
     assert last.response.output_text == "Hello"
     assert gateway.request is not None
@@ -150,18 +149,8 @@ def test_errors(
 def test_an_error_in_the_middle_of_a_stream(client: openai.OpenAI, gateway: Gateway) -> None:
     gateway.events = [STARTED, TextDelta("Hel")]
     gateway.error = ProviderError("It was cut", UPSTREAM_TRUNCATED)
-    seen: list[str] = []
+    received: list[str] = []
     with client.responses.create(**ASK, stream=True) as events, pytest.raises(openai.APIError) as caught:
-        seen.extend(event.type for event in events)
+        received.extend(event.type for event in events)
     assert (caught.value.message, caught.value.code) == ("It was cut", "upstream_truncated")
-    assert seen[-1] == "response.output_text.delta"
-
-
-def test_what_a_front_says_of_itself() -> None:
-    request = FRONT.parse(b'{"input":"Hi"}')
-    assert (FRONT.dialect, FRONT.operation, FRONT.home) == ("responses", "chat", None)
-    assert FRONT.loaded(request, "m") is None
-    assert FRONT.writer(request, "m", "x").content_type == b"application/json"
-    assert (
-        FRONT.writer(FRONT.parse(b'{"input":"Hi","stream":true}'), "m", "x").content_type == FRONT.stream_type
-    )
+    assert received[-1] == "response.output_text.delta"

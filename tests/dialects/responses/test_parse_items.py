@@ -51,53 +51,53 @@ def result(id: str, output: Any = "1") -> dict[str, Any]:
     return {"type": "function_call_output", "call_id": id, "output": output}
 
 
-def _said(role: Role, *parts: Part) -> Message:
+def _message(role: Role, *parts: Part) -> Message:
     return Message(role=role, parts=parts)
 
 
 def _answered(id: str) -> Message:
-    return _said("tool", ToolResult(id=id, parts=(Text(text="1"),)))
+    return _message("tool", ToolResult(id=id, parts=(Text(text="1"),)))
 
 
 A, B = (ToolCall(id=name, name="f", arguments='{"x":1}') for name in "ab")
 HI, HM = Text(text="Hi"), Thinking(text="Hm")
 
 TURNS: dict[str, tuple[list[Any], list[Message]]] = {
-    "an easy message": ([{"role": "user", "content": "Hi"}], [_said("user", HI)]),
+    "an easy message": ([{"role": "user", "content": "Hi"}], [_message("user", HI)]),
     "roles": (
         [{"role": role, "content": "Hi"} for role in ("system", "developer", "user", "assistant")],
-        [_said("system", HI), _said("system", HI), _said("user", HI), _said("assistant", HI)],
+        [_message("system", HI), _message("system", HI), _message("user", HI), _message("assistant", HI)],
     ),
     "empty ones": (
         [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}, user()],
-        [_said("user"), _said("user")],
+        [_message("user"), _message("user")],
     ),
     "a turn of all kinds": (
         [reasoning("Hm"), assistant("Hi"), call("a"), call("b"), result("a"), result("b")],
-        [_said("assistant", HM, HI, A, B), _answered("a"), _answered("b")],
+        [_message("assistant", HM, HI, A, B), _answered("a"), _answered("b")],
     ),
     "calls one after the other": (
         [call("a"), result("a"), call("b"), result("b")],
-        [_said("assistant", A), _answered("a"), _said("assistant", B), _answered("b")],
+        [_message("assistant", A), _answered("a"), _message("assistant", B), _answered("b")],
     ),
     "words between a call and its result": (
         [call("a"), assistant("Hi"), assistant("Hi"), reasoning("Hm"), call("b"), result("a")],
-        [_said("assistant", A, HI, HI, HM, B), _answered("a")],
+        [_message("assistant", A, HI, HI, HM, B), _answered("a")],
     ),
-    "words after words": ([assistant("Hi"), assistant("Hi")], [_said("assistant", HI)] * 2),
+    "words after words": ([assistant("Hi"), assistant("Hi")], [_message("assistant", HI)] * 2),
     "thoughts after words": (
         [reasoning("Hm"), assistant("Hi"), reasoning("Hm"), assistant("Hi"), call("a")],
-        [_said("assistant", HM, HI), _said("assistant", HM, HI, A)],
+        [_message("assistant", HM, HI), _message("assistant", HM, HI, A)],
     ),
     "a turn ends with the next": (
         [assistant("Hi"), user({"type": "input_text", "text": "Hi"}), assistant("Hi")],
-        [_said("assistant", HI), _said("user", HI), _said("assistant", HI)],
+        [_message("assistant", HI), _message("user", HI), _message("assistant", HI)],
     ),
     "empty arguments": (
         [call("a") | {"arguments": ""}],
-        [_said("assistant", ToolCall(id="a", name="f", arguments="{}"))],
+        [_message("assistant", ToolCall(id="a", name="f", arguments="{}"))],
     ),
-    "an empty result": ([result("a", "")], [_said("tool", ToolResult(id="a", parts=()))]),
+    "an empty result": ([result("a", "")], [_message("tool", ToolResult(id="a", parts=()))]),
     "a result of parts": (
         [
             result(
@@ -108,7 +108,7 @@ TURNS: dict[str, tuple[list[Any], list[Message]]] = {
                 ],
             )
         ],
-        [_said("tool", ToolResult(id="a", parts=(HI, Image(url="https://example.com/a.png"))))],
+        [_message("tool", ToolResult(id="a", parts=(HI, Image(url="https://example.com/a.png"))))],
     ),
 }
 
@@ -136,7 +136,7 @@ THOUGHTS: dict[str, tuple[dict[str, Any], Thinking | None]] = {
 
 @pytest.mark.parametrize(("more", "expected"), THOUGHTS.values(), ids=THOUGHTS.keys())
 def test_thoughts(more: dict[str, Any], expected: Thinking | None) -> None:
-    assert read(reasoning("Hm", **more)) == (() if expected is None else (_said("assistant", expected),))
+    assert read(reasoning("Hm", **more)) == (() if expected is None else (_message("assistant", expected),))
 
 
 PARTS: dict[str, tuple[dict[str, Any], Part]] = {
@@ -145,7 +145,7 @@ PARTS: dict[str, tuple[dict[str, Any], Part]] = {
         {"type": "input_text", "text": "Hi", "prompt_cache_breakpoint": {"mode": "explicit"}},
         Text(text="Hi", cache=True),
     ),
-    "what was said": ({"type": "output_text", "text": "Hi", "annotations": []}, HI),
+    "text of an answer": ({"type": "output_text", "text": "Hi", "annotations": []}, HI),
     "a refusal": ({"type": "refusal", "refusal": "Hi"}, HI),
     "an image": (
         {"type": "input_image", "detail": "low", "image_url": "data:image/webp;base64,QUJD"},
@@ -174,7 +174,7 @@ PARTS: dict[str, tuple[dict[str, Any], Part]] = {
 
 @pytest.mark.parametrize(("part", "expected"), PARTS.values(), ids=PARTS.keys())
 def test_parts(part: dict[str, Any], expected: Part) -> None:
-    assert read(user(part)) == (_said("user", expected),)
+    assert read(user(part)) == (_message("user", expected),)
 
 
 WRONG: list[tuple[Any, str]] = [
@@ -233,7 +233,7 @@ def test_a_wrong_item_is_named(item: Any, param: str, kind: object) -> None:
     assert f"'{param}'" in caught.value.message
 
 
-def test_every_item_is_named_by_its_own_place() -> None:
+def test_an_item_is_named_by_its_own_index() -> None:
     with pytest.raises(CallerError) as caught:
         read(user(), call("a"), result("a", 1))
     assert caught.value.param == "input[2].output"

@@ -1,4 +1,4 @@
-"""A Responses client in front of upstreams of other dialects: what they are asked, and what it gets."""
+"""A Responses client in front of upstreams of other dialects: their requests, and its answers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.dialects.responses.samples import read
+from tests.dialects.responses.writing import read
 from trunkline.dialects.base import NO_DEFAULTS, Back
 from trunkline.dialects.ollama import OllamaBack
 from trunkline.dialects.openai import OpenAIBack, Quirks
 from trunkline.dialects.responses import RESPONSES
 from trunkline.exchange import Translate
 
-OPENAI, OLLAMA = OpenAIBack(Quirks(who="Acme", history_reasoning="reasoning")), OllamaBack()
+OPENAI, OLLAMA = OpenAIBack(Quirks(name="Acme", history_reasoning_field="reasoning")), OllamaBack()
 
 ASK: dict[str, Any] = {
     "model": "llama",
@@ -48,10 +48,10 @@ def translate(back: Back, stream: bool) -> Translate:
     )
 
 
-def test_what_an_openai_upstream_is_asked() -> None:
-    asked = json.loads(translate(OPENAI, stream=False).request())
+def test_a_request_to_an_openai_upstream() -> None:
+    body = json.loads(translate(OPENAI, stream=False).body)
     call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
-    assert asked == {
+    assert body == {
         "model": "up",
         "messages": [
             {"role": "system", "content": "Be brief"},
@@ -65,11 +65,11 @@ def test_what_an_openai_upstream_is_asked() -> None:
     }
 
 
-def test_what_ollama_is_asked() -> None:
-    asked = json.loads(translate(OLLAMA, stream=True).request())
-    assert [message["role"] for message in asked["messages"]] == ["system", "user", "assistant", "tool"]
-    assert asked["messages"][2]["thinking"] == "Hm"
-    assert (asked["stream"], asked["format"], asked["options"]) == (True, SCHEMA, {"num_predict": 9})
+def test_a_request_to_ollama() -> None:
+    body = json.loads(translate(OLLAMA, stream=True).body)
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "tool"]
+    assert body["messages"][2]["thinking"] == "Hm"
+    assert (body["stream"], body["format"], body["options"]) == (True, SCHEMA, {"num_predict": 9})
 
 
 def openai_stream() -> list[bytes]:
@@ -106,9 +106,9 @@ def ollama_stream() -> list[bytes]:
 def test_a_stream(back: Back, pieces: list[bytes]) -> None:
     exchange = translate(back, stream=True)
     assert exchange.content_type == RESPONSES.stream_type
-    told = [exchange.feed(piece) for piece in pieces]
-    assert told[0] == b""
-    events = read(b"".join(told) + exchange.finish())
+    written = [exchange.feed(piece) for piece in pieces]
+    assert written[0] == b""
+    events = read(b"".join(written) + exchange.finish())
     assert (exchange.error, exchange.complete) == (None, True)
     deltas = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
     response = events[-1]["response"]
@@ -116,7 +116,7 @@ def test_a_stream(back: Back, pieces: list[bytes]) -> None:
     assert (response["usage"]["input_tokens"], response["usage"]["output_tokens"]) == (3, 2)
 
 
-def test_an_upstream_that_fails_before_it_says_anything_is_no_first_byte() -> None:
+def test_an_upstream_that_fails_before_any_content_brings_no_first_byte() -> None:
     exchange = translate(OPENAI, stream=True)
     assert exchange.feed(openai_stream()[0]) == b""
     assert exchange.feed(b'data: {"error":{"message":"Overloaded","code":529}}\n\n') == b""

@@ -1,4 +1,4 @@
-"""Whole answers, with the types of OpenAI's own SDK as the judge of their form."""
+"""Whole answers, validated with the types of OpenAI's own SDK."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.dialects.responses.samples import STARTED, whole, writer
-from trunkline.dialects.responses import RESPONSES, error_body
-from trunkline.errors import UPSTREAM_TRUNCATED, GatewayError, ProviderError
+from tests.dialects.responses.writing import STARTED, whole
+from trunkline.dialects.responses import RESPONSES
 from trunkline.events import (
     Finished,
     FinishReason,
@@ -140,10 +139,12 @@ REPEATED: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("asked", "told"), REPEATED)
-def test_what_was_asked_is_repeated_as_it_is_in_force(asked: dict[str, Any], told: dict[str, Any]) -> None:
-    answer = whole(TEXT, **asked)
-    assert {name: answer[name] for name in told} == told
+@pytest.mark.parametrize(("fields", "repeated"), REPEATED)
+def test_request_fields_are_repeated_as_they_are_in_force(
+    fields: dict[str, Any], repeated: dict[str, Any]
+) -> None:
+    answer = whole(TEXT, **fields)
+    assert {name: answer[name] for name in repeated} == repeated
 
 
 STATUSES: list[tuple[FinishReason, str, str | None]] = [
@@ -162,7 +163,7 @@ def test_statuses(reason: FinishReason, status: str, why: str | None) -> None:
     assert [item["status"] for item in answer["output"]] == ["completed", status]
 
 
-def test_thoughts_words_and_calls_are_items_in_their_order() -> None:
+def test_thinking_text_and_calls_are_items_in_their_order() -> None:
     answer = whole(
         [
             STARTED,
@@ -198,13 +199,13 @@ def test_thoughts_words_and_calls_are_items_in_their_order() -> None:
     assert (fifth["call_id"], fifth["name"], fifth["arguments"]) == ("call_104", "g", '{"x":1}')
 
 
-def test_thoughts_as_a_summary_for_those_who_read_summaries() -> None:
+def test_thinking_as_a_summary_if_that_was_asked_for() -> None:
     answer = whole([STARTED, ThinkingDelta("Hm"), *TEXT[1:]], reasoning={"summary": "detailed"})
     assert answer["output"][0]["summary"] == [{"type": "summary_text", "text": "Hm"}]
     assert "content" not in answer["output"][0]
 
 
-def test_signatures_survive_the_way_out_and_back() -> None:
+def test_signatures_survive_writing_and_parsing() -> None:
     events: list[StreamEvent] = [
         STARTED,
         ThinkingDelta("Hm"),
@@ -222,8 +223,8 @@ def test_signatures_survive_the_way_out_and_back() -> None:
         "signature:v",
     ]
     again = RESPONSES.parse(json.dumps({"input": output[:2]}).encode())
-    said = [(part.text, part.signature) for part in again.messages[0].parts]  # type: ignore[union-attr]
-    assert said == [("Hm", "s"), ("So", "u")]
+    thinking = [(part.text, part.signature) for part in again.messages[0].parts]  # type: ignore[union-attr]
+    assert thinking == [("Hm", "s"), ("So", "u")]
 
 
 def test_a_refusal() -> None:
@@ -239,7 +240,7 @@ def test_one_answer_only() -> None:
 
 
 @pytest.mark.parametrize("events", [[], [STARTED], [STARTED, TextDelta(""), ThinkingDelta("")]])
-def test_an_answer_that_says_nothing_is_still_a_message(events: list[StreamEvent]) -> None:
+def test_an_answer_without_content_is_still_a_message(events: list[StreamEvent]) -> None:
     (item,) = whole(events)["output"]
     assert item["content"] == [HELLO | {"text": ""}]
 
@@ -261,7 +262,7 @@ def test_nothing_is_added_to_whole_arguments_once_something_else_has_begun() -> 
     assert [item["arguments"] for item in whole(events)["output"]] == ['{"x":"}"}', "{}"]
 
 
-def test_log_probabilities_for_those_who_ask() -> None:
+def test_log_probabilities_if_they_were_asked_for() -> None:
     top = {"token": "h", "logprob": -1.5, "bytes": None}
     token = {"token": "Hé", "logprob": -0.5, "bytes": None, "top_logprobs": [top]}
     piece = TextDelta("Hé", 0, {"content": [token], "refusal": None})
@@ -269,19 +270,19 @@ def test_log_probabilities_for_those_who_ask() -> None:
         TextDelta("", 0, shape)
         for shape in ({"tokens": ["x"]}, "x", {"content": [1]}, {"content": [{"token": 1}]})
     ]
-    asked = {"include": ["message.output_text.logprobs"]}
+    fields = {"include": ["message.output_text.logprobs"]}
     expected = {
         "token": "Hé",
         "bytes": [72, 195, 169],
         "logprob": -0.5,
         "top_logprobs": [{"token": "h", "bytes": [104], "logprob": -1.5}],
     }
-    found = whole([STARTED, piece, *odd, piece], **asked)["output"][0]["content"][0]
+    found = whole([STARTED, piece, *odd, piece], **fields)["output"][0]["content"][0]
     assert (found["text"], found["logprobs"]) == ("HéHé", [expected, expected])
     assert whole([STARTED, piece])["output"][0]["content"][0]["logprobs"] == []
 
 
-def test_what_the_upstream_does_not_name_is_ours() -> None:
+def test_what_the_upstream_does_not_name_is_made_here() -> None:
     before = int(time.time())
     for events in ([Started(), *TEXT[1:]], TEXT[1:], [Started("chatcmpl-1", "", 0), *TEXT[1:]]):
         answer = whole(events)
@@ -290,11 +291,3 @@ def test_what_the_upstream_does_not_name_is_ours() -> None:
         assert answer["model"] == "m"
         assert before <= answer["created_at"] <= time.time()
     assert whole(TEXT[1:])["id"] != whole(TEXT[1:])["id"]
-
-
-def test_errors_have_all_four_keys() -> None:
-    error = ProviderError("It was cut", UPSTREAM_TRUNCATED, param="n")
-    told = {"message": "It was cut", "type": "upstream_error", "param": "n", "code": "upstream_truncated"}
-    assert json.loads(error_body(error)) == {"error": told}
-    assert RESPONSES.error(error) == error_body(error) == writer().error(error)
-    assert json.loads(error_body(GatewayError("oops")))["error"]["param"] is None

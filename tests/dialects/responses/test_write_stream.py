@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.dialects.responses.samples import STARTED, read, stream, whole, writer
+from tests.dialects.responses.writing import STARTED, read, stream, whole, writer
 from trunkline.dialects.responses import RESPONSES
 from trunkline.errors import UPSTREAM_RATE_LIMIT, UPSTREAM_TRUNCATED, CallerError, GatewayError, ProviderError
 from trunkline.events import (
@@ -85,7 +85,7 @@ def test_calls() -> None:
     ]
 
 
-def test_thoughts() -> None:
+def test_thinking() -> None:
     item = {"id": "rs_100", "type": "reasoning", "summary": []}
     done = {"type": "reasoning_text", "text": "Hm"}
     events: list[StreamEvent] = [
@@ -112,7 +112,7 @@ def test_thoughts() -> None:
     assert found[6][1]["output_index"] == 1
 
 
-def test_thoughts_as_a_summary() -> None:
+def test_thinking_as_a_summary() -> None:
     place = {"item_id": "rs_100", "output_index": 0, "summary_index": 0}
     done = {"type": "summary_text", "text": "Hm"}
     found = _content(stream([STARTED, ThinkingDelta("Hm"), TextDelta("Hi")], reasoning={"summary": "auto"}))
@@ -125,7 +125,7 @@ def test_thoughts_as_a_summary() -> None:
     assert found[5][1]["item"]["summary"] == [done]
 
 
-def test_a_refusal_after_words_is_a_part_of_its_own() -> None:
+def test_a_refusal_after_text_is_a_part_of_its_own() -> None:
     found = _content(stream([STARTED, TextDelta("Hi"), RefusalDelta("N"), RefusalDelta("o")]))
     second = _place("msg_100", 0, 1)
     assert [name for name, _ in found[:5]] == [
@@ -145,7 +145,7 @@ def test_a_refusal_after_words_is_a_part_of_its_own() -> None:
     assert [part["type"] for part in found[-1][1]["item"]["content"]] == ["output_text", "refusal"]
 
 
-def test_an_answer_that_says_nothing() -> None:
+def test_an_answer_without_content() -> None:
     names = [name for name, _ in _content(stream([STARTED, TextDelta(""), Finished("stop")]))]
     assert names == [
         "output_item.added",
@@ -166,14 +166,16 @@ def test_an_answer_that_is_cut_short() -> None:
 
 def test_one_item_is_open_at_a_time_however_the_pieces_come() -> None:
     """A later call's pieces wait until the one before it is whole."""
-    made = writer(stream=True)
-    told = made.feed([STARTED, ToolCallDelta(0, "a", "f", '{"x"'), ToolCallDelta(1, "b", "g", '{"y"')])
-    told += made.feed([ToolCallDelta(1, arguments=":2}"), TextDelta("Hi")])
-    assert b"fc_101" not in told
-    then = made.feed([ToolCallDelta(0, arguments=":1}")])
+    stream_writer = writer(stream=True)
+    written = stream_writer.feed(
+        [STARTED, ToolCallDelta(0, "a", "f", '{"x"'), ToolCallDelta(1, "b", "g", '{"y"')]
+    )
+    written += stream_writer.feed([ToolCallDelta(1, arguments=":2}"), TextDelta("Hi")])
+    assert b"fc_101" not in written
+    then = stream_writer.feed([ToolCallDelta(0, arguments=":1}")])
     assert b'"delta":"{\\"y\\":2}"' in then
     assert b'"delta":"Hi"' in then
-    events = read(told + then + made.finish())
+    events = read(written + then + stream_writer.finish())
     places = [event["output_index"] for event in events if "output_index" in event]
     assert places == sorted(places)
     assert [item["type"] for item in events[-1]["response"]["output"]] == [
@@ -183,28 +185,22 @@ def test_one_item_is_open_at_a_time_however_the_pieces_come() -> None:
     ]
 
 
-def test_nothing_is_said_before_there_is_some_output() -> None:
+def test_nothing_is_written_before_there_is_some_output() -> None:
     """So that another upstream can still be asked."""
-    made = writer(stream=True)
-    assert made.content_type == RESPONSES.stream_type == b"text/event-stream; charset=utf-8"
-    assert made.feed([STARTED, TextDelta(""), ThinkingDelta(""), Metered(Usage())]) == b""
-    assert made.feed([TextDelta("Hi")]).startswith(b"event: response.created\ndata: {")
-
-
-@pytest.mark.parametrize("events", [TEXT, CALLS], ids=["text", "calls"])
-def test_many_events_at_once_are_the_same_bytes(events: list[StreamEvent]) -> None:
-    one, many = (writer(stream=True) for _ in range(2))
-    assert many.feed(events) + many.finish() == b"".join(one.feed([each]) for each in events) + one.finish()
+    stream_writer = writer(stream=True)
+    assert stream_writer.content_type == RESPONSES.stream_type == b"text/event-stream; charset=utf-8"
+    assert stream_writer.feed([STARTED, TextDelta(""), ThinkingDelta(""), Metered(Usage())]) == b""
+    assert stream_writer.feed([TextDelta("Hi")]).startswith(b"event: response.created\ndata: {")
 
 
 def test_the_last_event_is_the_whole_answer() -> None:
     usage = Metered(Usage(prompt_tokens=3, completion_tokens=2, reasoning_tokens=1))
-    asked: dict[str, Any] = {"instructions": "Be brief", "temperature": 0.5, "metadata": {"a": "b"}}
+    fields: dict[str, Any] = {"instructions": "Be brief", "temperature": 0.5, "metadata": {"a": "b"}}
     events = [STARTED, ThinkingDelta("Hm"), *TEXT[1:3], *CALLS[1:], usage]
-    assert stream(events, **asked)[-1]["response"] == whole(events, **asked)
+    assert stream(events, **fields)[-1]["response"] == whole(events, **fields)
 
 
-def test_log_probabilities_stand_in_deltas_too() -> None:
+def test_log_probabilities_are_in_deltas_too() -> None:
     token = {"token": "H", "logprob": -0.5, "bytes": [72], "top_logprobs": []}
     events: list[StreamEvent] = [STARTED, TextDelta("H", 0, {"content": [token]}), TextDelta("i")]
     found = dict(_content(stream(events, include=["message.output_text.logprobs"])))
@@ -228,11 +224,16 @@ ERRORS: list[tuple[GatewayError, str]] = [
 
 @pytest.mark.parametrize(("error", "code"), ERRORS)
 def test_an_error_in_mid_stream(error: GatewayError, code: str) -> None:
-    made = writer(stream=True)
-    *_, told, last = read(made.feed([STARTED, ThinkingDelta("Hm"), TextDelta("Hel")]) + made.error(error))
+    stream_writer = writer(stream=True)
+    *_, error_event, last = read(
+        stream_writer.feed([STARTED, ThinkingDelta("Hm"), TextDelta("Hel")]) + stream_writer.fail(error)
+    )
     detail = {"message": error.message, "type": error.kind.type, "param": error.param, "code": error.code}
     flat = {"code": error.code, "message": error.message, "param": error.param}
-    assert told == {"type": "error", "sequence_number": told["sequence_number"], "error": detail} | flat
+    assert (
+        error_event
+        == {"type": "error", "sequence_number": error_event["sequence_number"], "error": detail} | flat
+    )
     response = last["response"]
     assert (last["type"], response["status"]) == ("response.failed", "failed")
     assert response["error"] == {"code": code, "message": error.message}
@@ -242,9 +243,9 @@ def test_an_error_in_mid_stream(error: GatewayError, code: str) -> None:
 
 
 def test_an_error_before_any_output() -> None:
-    made = writer(stream=True)
-    assert made.feed([STARTED, Metered(Usage(prompt_tokens=3))]) == b""
-    events = read(made.error(ProviderError("Down")))
+    stream_writer = writer(stream=True)
+    assert stream_writer.feed([STARTED, Metered(Usage(prompt_tokens=3))]) == b""
+    events = read(stream_writer.fail(ProviderError("Down")))
     assert [event["type"] for event in events] == [
         "response.created",
         "response.in_progress",
@@ -254,6 +255,6 @@ def test_an_error_before_any_output() -> None:
     assert (events[-1]["response"]["output"], events[-1]["response"]["usage"]["input_tokens"]) == ([], 3)
 
 
-def test_the_error_event_of_one_who_does_not_have_the_writer() -> None:
+def test_the_error_event_without_a_writer() -> None:
     (event,) = read(RESPONSES.stream_error(ProviderError("Down")))
     assert (event["type"], event["message"], event["error"]["message"]) == ("error", "Down", "Down")

@@ -221,7 +221,7 @@ async def test_an_answer_from_the_cache_has_no_attempt() -> None:
                 await running.ask(post(chat("gpt-4o"), BEARER))
     asked, kept = collector.spans("SERVER")
     assert [each.parent for each in collector.spans("CLIENT")] == [asked.span_id]
-    assert [each.attributes["trunkline.pipeline.cache"] for each in (asked, kept)] == ["miss", "hit"]
+    assert [each.attributes["trunkline.cache"] for each in (asked, kept)] == ["miss", "hit"]
     assert kept.attributes["trunkline.provider"] == "vllm"
     assert kept.attributes["trunkline.cost_micros"] == 0
     assert "gen_ai.usage.input_tokens" not in kept.attributes

@@ -7,21 +7,23 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.pipeline.requests import make_active
 from tests.pipeline.test_pipeline import Client, Table, attempt_of, make_table
 from tests.policy.guarding import KEY
 from trunkline import immediate
 from trunkline.dialects import openai
 from trunkline.dialects.base import RequestSummary
 from trunkline.errors import UPSTREAM_ERROR, CallerError, ProviderError
+from trunkline.ledger.recording import Recording
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import sum_usage
+from trunkline.ledger.usage import sums
 from trunkline.ledger.usage_rows import RowIds, UsageRow
-from trunkline.ledger.usage_store import UsageStore
 from trunkline.model import Usage
-from trunkline.pipeline.call import Call, Outcome
+from trunkline.pipeline.active import ActiveRequest, Outcome
+from trunkline.pipeline.request import end_user_of
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import PriceBook
-from trunkline.server.accounting.usage_records import end_user, rows_of
+from trunkline.server.accounting.usage_records import rows_of
 from trunkline.settings.sections import Price
 
 OFFSET = 1_700_000_000.0
@@ -39,24 +41,25 @@ async def make_priced(*names: str) -> Table:
     return table
 
 
-def make_call(model: str | None = "m", headers: Any = (), user: str | None = None, key: Any = None) -> Call:
-    call = Call(Client(), openai.CHAT, "/v1/chat/completions", "req_1", key, None, None, headers)
-    call.end_user = end_user(dict(headers))
-    call.summary = RequestSummary(model=model, stream=False, user=user)
-    return call
+def make_ended(
+    model: str | None = "m", headers: Any = (), user: str | None = None, key: Any = None
+) -> ActiveRequest:
+    summary = RequestSummary(model=model, stream=False, user=user)
+    end_user = end_user_of(dict(headers))
+    return make_active(Client(), headers=headers, key=key, end_user=end_user, summary=summary)
 
 
-def only_row(call: Call, status: int = 200) -> UsageRow:
-    (row,) = rows(Outcome(call, status, call.began + 1))
+def only_row(active: ActiveRequest, status: int = 200) -> UsageRow:
+    (row,) = rows(Outcome(active, status, active.request.received_at + 1))
     return row
 
 
 async def test_an_answer_is_one_row() -> None:
     table = await make_priced("first")
     client = Client()
-    call = Call(client, openai.CHAT, "/v1/chat/completions", "req_7", KEY, None, None)
     body = {"model": "m", "stream": True, "user": "u-1", "messages": [{"role": "user", "content": "x"}]}
-    immediate.run(table.pipeline.serve(call, msgspec.json.encode(body)))
+    active = make_active(client, msgspec.json.encode(body), request_id="req_7", key=KEY)
+    immediate.run(table.pipeline.serve(active))
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = Usage(
         prompt_tokens=30, completion_tokens=5, cached_tokens=10, reasoning_tokens=2
@@ -64,10 +67,10 @@ async def test_an_answer_is_one_row() -> None:
     attempt.receiver.emit(b"a")
     attempt.receiver.done(b"b")
     (outcome,) = table.outcomes
-    call.waited = 0.25
+    active.queued_s = 0.25
     (row,) = rows(outcome)
     assert row.id == row.at // 10 << 25 | (row.id & (1 << 25) - 1)
-    assert row.at == int((outcome.ended + OFFSET) * 1000)
+    assert row.at == int((outcome.ended_at + OFFSET) * 1000)
     assert (row.request_id, row.attempt, row.last, row.retries) == ("req_7", 1, True, 0)
     assert (row.key_id, row.team_id, row.end_user) == ("1", "t", "u-1")
     assert (row.route, row.provider, row.upstream) == ("", "first", "first-0")
@@ -149,8 +152,9 @@ async def test_what_has_no_tokens_costs_nothing_where_all_is_free(
     name: str, cost: int | None, source: str
 ) -> None:
     table = await make_priced(name)
-    call = Call(Client(), openai.OtherFront("/audio/speech"), "/v1/audio/speech", "req_1", None, None, None)
-    immediate.run(table.pipeline.serve(call, b'{"model": "m", "input": "x"}'))
+    front = openai.RelayFront("/audio/speech")
+    active = make_active(Client(), b'{"model": "m", "input": "x"}', front=front, path="/v1/audio/speech")
+    immediate.run(table.pipeline.serve(active))
     attempt_of(table.upstreams[0]).receiver.done(b"RIFF")
     (row,) = rows(table.outcomes[0])
     assert (row.operation, row.cost_micros, row.cost_source) == ("other", cost, source)
@@ -175,7 +179,7 @@ async def test_what_was_told_as_an_answer_began_is_not_all_of_it() -> None:
     attempt.exchange.usage = Usage(prompt_tokens=25, completion_tokens=1)
     attempt.exchange.pieces = 50
     attempt.receiver.emit(b"a")
-    asked.call.disconnected()
+    asked.active.disconnected()
     await asked.end()
     (row,) = rows(table.outcomes[0])
     assert (row.prompt_tokens, row.completion_tokens, row.estimated) == (25, 50, True)
@@ -195,8 +199,8 @@ async def test_who_leaves_before_the_answer_pays_for_the_prompt_once_it_was_sent
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = None
     attempt.sent = sent
-    asked.call.disconnected()
-    asked.call.disconnected()  # it may be said twice
+    asked.active.disconnected()
+    asked.active.disconnected()  # it may be said twice
     await asked.end()
     (row,) = rows(table.outcomes[0])
     assert (row.attempt, row.status, row.error, row.ttft_ms) == (1, 499, "client_closed_request", None)
@@ -212,7 +216,7 @@ async def test_who_leaves_after_a_failure_does_not_pay_for_it() -> None:
     attempt = attempt_of(table.upstreams[0])
     attempt.exchange.usage = None
     attempt.receiver.fail(ProviderError("broken", UPSTREAM_ERROR))
-    asked.call.disconnected()  # while it waits to be tried again
+    asked.active.disconnected()  # while it waits to be tried again
     await asked.end()
     (row,) = rows(table.outcomes[0])
     assert (row.attempt, row.status, row.error) == (1, 499, "client_closed_request")
@@ -252,16 +256,16 @@ async def test_a_request_that_nobody_understood() -> None:
     ],
 )
 def test_names_of_models_fit_their_column(said: str, kept: str) -> None:
-    assert only_row(make_call(said)).asked == kept
+    assert only_row(make_ended(said)).asked == kept
 
 
 SECRET = "sk-proj-0123456789abcdef"
 
 
 def test_a_secret_where_a_model_should_be_is_not_kept() -> None:
-    call = make_call(SECRET)
-    call.error = CallerError("no such model")
-    assert only_row(call, 404).asked == "***"
+    active = make_ended(SECRET)
+    active.response.error = CallerError("no such model")
+    assert only_row(active, 404).asked == "***"
 
 
 @pytest.mark.parametrize(
@@ -285,21 +289,22 @@ def test_a_secret_where_a_model_should_be_is_not_kept() -> None:
     ],
 )
 def test_whose_request_it_is(user: str | None, headers: Any, kept: str) -> None:
-    assert only_row(make_call(headers=headers, user=user)).end_user == kept
+    assert only_row(make_ended(headers=headers, user=user)).end_user == kept
 
 
 @pytest.mark.parametrize(("team", "kept"), [(None, ""), ("t", "t")])
 def test_whose_key_it_is(team: str | None, kept: str) -> None:
-    row = only_row(make_call(key=msgspec.structs.replace(KEY, team_id=team)))
+    row = only_row(make_ended(key=msgspec.structs.replace(KEY, team_id=team)))
     assert (row.key_id, row.team_id) == ("1", kept)
-    nobody = only_row(make_call())
+    nobody = only_row(make_ended())
     assert (nobody.key_id, nobody.team_id) == ("", "")
 
 
 async def test_a_stored_prompt_is_the_requests() -> None:
     table = await make_table("first", "second")
     asked = await table.ask()
-    asked.call.prompt = '{"model":"m","key":"' + SECRET + '"}'
+    prompt = '{"model":"m","key":"' + SECRET + '"}'
+    asked.active.request = msgspec.structs.replace(asked.active.request, stored_prompt=prompt)
     attempt_of(table.upstreams[0]).receiver.fail(ProviderError("broken", UPSTREAM_ERROR))
     attempt_of(table.upstreams[1]).receiver.done(b"{}")
     await asked.end()
@@ -310,20 +315,21 @@ async def test_nothing_that_anybody_says_keeps_the_ledger_from_taking_it(databas
     odd = "x\0" * 500
     table = await make_table("first", "second")
     asked = await table.ask(model="m")
-    asked.call.summary = RequestSummary(model=odd, stream=False, user=odd)
+    summary = RequestSummary(model=odd, stream=False, user=odd)
+    asked.active.request = msgspec.structs.replace(asked.active.request, summary=summary)
     for upstream in table.upstreams:
         attempt = attempt_of(upstream)
         attempt.exchange.upstream_model = odd
         attempt.receiver.fail(ProviderError(odd, UPSTREAM_ERROR, code=odd))
     await asked.end()
     (outcome,) = table.outcomes
-    outcome.call.past[0].candidate.model = odd
-    usage_store = UsageStore(database)
-    usage_store.insert([rows(outcome)])
-    usage_store.close()
+    outcome.active.attempts[0].candidate.model = odd
+    recording = Recording(database)
+    recording.write([rows(outcome)])
+    recording.close()
     store = Store(database)
     try:
-        (found,) = sum_usage(store)
+        (found,) = sums(store)
         assert (found["requests"], found["attempts"]) == (1, 2)
     finally:
         store.close()

@@ -18,8 +18,8 @@ from trunkline.ledger.writer import Ledger
 ROLES: tuple[Role, ...] = ("admin", "member", "read-only")
 
 
-class House(NamedTuple):
-    """A running gateway, a client for each role, and where its database is."""
+class AdminApi(NamedTuple):
+    """A running gateway, a client for each role, and the URL of its database."""
 
     running: Running
     admin: httpx.AsyncClient
@@ -29,7 +29,7 @@ class House(NamedTuple):
 
 
 @pytest.fixture
-async def house(database: str, tmp_path: Path) -> AsyncIterator[House]:
+async def api(database: str, tmp_path: Path) -> AsyncIterator[AdminApi]:
     with KeyStore(database) as store:
         keys = [store.create(role, role)[1] for role in ROLES]
     reader = open_reader(database)
@@ -40,6 +40,6 @@ async def house(database: str, tmp_path: Path) -> AsyncIterator[House]:
             httpx.AsyncClient(base_url=running.url, headers={"x-api-key": key}, timeout=30) for key in keys
         ]
         admin, member, only_reads = clients
-        yield House(running, admin, member, only_reads, database)
+        yield AdminApi(running, admin, member, only_reads, database)
         for client in clients:
             await client.aclose()

@@ -1,4 +1,4 @@
-"""The admin API's pages: whole, and from nowhere else."""
+"""The admin API's pages are complete, and load nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.gateways import Running, get
 
 
-async def test_all_of_the_page_is_from_here(running: Running) -> None:
+async def test_the_page_loads_nothing_from_elsewhere(running: Running) -> None:
     page = await running.ask(get("/docs"))
     text = page.body.decode()
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -32,7 +32,7 @@ async def test_the_page_asks_for_a_key(running: Running) -> None:
 @pytest.mark.parametrize(
     ("path", "status"), [("LICENSE", 200), ("none", 404), ("../docs.py", 404), ("", 404)]
 )
-async def test_nothing_but_its_files(running: Running, path: str, status: int) -> None:
+async def test_only_files_of_the_page_are_served(running: Running, path: str, status: int) -> None:
     answer = await running.ask(get(f"/docs/{path}"))
     assert answer.status == status
     assert status == 200 or answer.error["code"] == "not_found"

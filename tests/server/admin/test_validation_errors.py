@@ -1,4 +1,4 @@
-"""A request that is wrong is told where."""
+"""Errors of requests that are not valid name the fields."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.admin.conftest import House
+from tests.server.admin.conftest import AdminApi
 
 KEY_FIELDS = (
     "data_collection, expires_at, local_only, models, name, owner, priority, providers, role, tags, team, zdr"
@@ -33,21 +33,21 @@ KEY_FIELDS = (
     ],
 )
 async def test_the_message_names_the_field(
-    house: House, method: str, path: str, body: Any, param: str | None, message: str
+    api: AdminApi, method: str, path: str, body: Any, param: str | None, message: str
 ) -> None:
     given = {} if body is None else {"json": body}
-    answer = await house.admin.request(method, f"/admin/v1/{path}", **given)
+    answer = await api.admin.request(method, f"/admin/v1/{path}", **given)
     assert answer.status_code == 422
     error = answer.json()["error"]
     assert error["message"].startswith(message)
     assert (error["param"], error["code"]) == (param, "unprocessable")
 
 
-async def test_a_body_that_is_no_json_and_one_with_much_wrong(house: House) -> None:
+async def test_a_body_that_is_no_json_and_one_with_many_errors(api: AdminApi) -> None:
     headers = {"content-type": "application/json"}
-    answer = await house.admin.post("/admin/v1/keys", content=b"{nope", headers=headers)
+    answer = await api.admin.post("/admin/v1/keys", content=b"{nope", headers=headers)
     error = answer.json()["error"]
     assert (answer.status_code, error["param"]) == (422, None)
     assert error["message"].startswith("The body is not valid JSON: ")
-    answer = await house.admin.post("/admin/v1/keys", json={"tags": list(range(9))})
+    answer = await api.admin.post("/admin/v1/keys", json={"tags": list(range(9))})
     assert answer.json()["error"]["message"].endswith("; and 5 more")

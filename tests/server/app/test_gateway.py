@@ -1,4 +1,4 @@
-"""The whole that is made from settings, and its life."""
+"""The gateway that is made from settings: its start, its keys, its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.gateways import BEARER, KEY, chat, make_gateway, make_settings, post, serving, until, upstream
 from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies, StoredKey
-from trunkline.server.app import gateway as gateway_module
+from trunkline.server.app import policy_watcher
 from trunkline.settings import SettingsError
 from trunkline_mock import MockUpstream, Script
 
@@ -19,7 +19,7 @@ NEW = "gw_" + "n" * 43
 
 
 class Store:
-    """A key store that a test writes to."""
+    """A key store that a test changes."""
 
     def __init__(self, *, blocking: bool) -> None:
         self.blocking = blocking
@@ -33,7 +33,7 @@ class Store:
         self._seen = self.keys
         return Policies(keys=tuple(self.keys))
 
-    def has_changed(self) -> bool:
+    def changed(self) -> bool:
         self.looks += 1
         if self.fails:
             raise StoreError("away")
@@ -44,8 +44,10 @@ class Store:
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-async def test_keys_come_and_go_while_it_runs(monkeypatch: pytest.MonkeyPatch, blocking: bool) -> None:
-    monkeypatch.setattr(gateway_module, "KEY_REFRESH_S", 0.001)
+async def test_keys_are_added_and_removed_while_it_runs(
+    monkeypatch: pytest.MonkeyPatch, blocking: bool
+) -> None:
+    monkeypatch.setattr(policy_watcher, "INTERVAL_S", 0.001)
     store = Store(blocking=blocking)
     async with serving(make_settings(), keys=store) as running:
         find = running.gateway.key_ring.find
@@ -56,7 +58,7 @@ async def test_keys_come_and_go_while_it_runs(monkeypatch: pytest.MonkeyPatch, b
         store.fails = True
         looks = store.looks
         await until(lambda: store.looks > looks + 2)
-        assert find(NEW.encode()) is not None  # what was read last still holds
+        assert find(NEW.encode()) is not None  # the keys that were read last still apply
         store.fails = False
         store.keys = []
         await until(lambda: find(NEW.encode()) is None)
@@ -64,7 +66,7 @@ async def test_keys_come_and_go_while_it_runs(monkeypatch: pytest.MonkeyPatch, b
     assert store.closed
 
 
-async def test_the_end_stops_what_is_under_way() -> None:
+async def test_closing_stops_the_requests_under_way() -> None:
     async with MockUpstream("openai", Script(fault=None, delay_first_s=60)) as mock:
         gateway = make_gateway(make_settings(providers={"vllm": upstream(mock)}))
         await gateway.start()

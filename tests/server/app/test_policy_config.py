@@ -1,4 +1,4 @@
-"""Rules and prices as settings and store say them, what was spent before, warnings, refusals on the wire."""
+"""Rules and prices from settings and store, spending before the start, warnings, refusals on the wire."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from tests.server.conftest import Serve
 from tests.services import Redis
 from trunkline.errors import LIMITS_AWAY, GatewayError
 from trunkline.ledger.policies import Policies, StoredBudget, StoredLimit
+from trunkline.ledger.recording import Recording
 from trunkline.ledger.usage_rows import RowIds, UsageRow
-from trunkline.ledger.usage_store import UsageStore
 from trunkline.policy.auth import KeyRing, configured_id
 from trunkline.policy.guard import Spending
 from trunkline.policy.leases import LeasedCounters
 from trunkline.policy.prices import FREE
-from trunkline.policy.rules import BudgetRule, Caller, CounterKey, CounterRule, Rulebook
+from trunkline.policy.rules import Budget, Caller, CounterKey, CounterRule, Rulebook
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.server.app.policy_config import Charge, Warnings, period, price_book, rulebook
+from trunkline.server.app.policy_config import BudgetWarnings, SpendingReader, period, price_book, rulebook
 from trunkline.server.redis.limits import RedisLeases
 from trunkline.settings import sections
 from trunkline_mock import MockUpstream, Script
@@ -40,10 +40,10 @@ ANNA = Caller("1", "anna", "t", "team")
 
 
 def amounts(book: Rulebook, caller: Caller = ANNA, model: str = "m") -> dict[str, int]:
-    return {marked.counter_key.text: marked.amount for marked in book.of(caller, [model])}
+    return {marked.counter_key.text: marked.amount for marked in book.rules_for(caller, [model])}
 
 
-# What settings and the store say
+# Rules and prices from settings and store
 
 
 @pytest.mark.parametrize(
@@ -86,19 +86,19 @@ def test_rules_of_a_configured_key_are_kept_under_its_own_id(named: str) -> None
     )
     key = KeyRing(settings.api_keys).find(SECRET.encode())
     assert key is not None
-    found = rulebook(settings, Policies()).of(Caller(key.id, key.name), [])
+    found = rulebook(settings, Policies()).rules_for(Caller(key.id, key.name), [])
     assert {marked.counter_key.text: marked.amount for marked in found} == {
         f"key:{configured_id(SECRET)}:requests:day": 4,
         f"key:{configured_id(SECRET)}:used:day": 5,
     }
 
 
-def test_all_of_a_budget_is_taken_over() -> None:
+def test_every_field_of_a_budget_is_taken_over() -> None:
     budget = sections.BudgetRule(
         provider="up", usd=2, per="day", hard=False, warn_at=0.5, webhook="http://127.0.0.1/x"
     )
-    (marked,) = rulebook(make_settings(budgets=(budget,)), Policies()).of_provider("up")
-    rule = BudgetRule("provider", "up", "usd", 2_000_000, "day", False, 0.5, "http://127.0.0.1/x")
+    (marked,) = rulebook(make_settings(budgets=(budget,)), Policies()).rules_for_provider("up")
+    rule = Budget("provider", "up", "usd", 2_000_000, "day", False, 0.5, "http://127.0.0.1/x")
     assert marked.budget == rule
 
 
@@ -120,14 +120,14 @@ def test_the_store_wins_over_the_file() -> None:
     )
     book = rulebook(make_settings(limits=limits, budgets=budgets), stored)
     assert amounts(book) == {
-        "key:1:slots": 1,  # of which the store says nothing
+        "key:1:slots": 1,  # which the store does not limit
         "key:1:requests:minute": 2,
         "key:1:requests:day": 3,
         "key:1:tokens:minute": 4,
         "key:1:tokens:day": 5,
         "key:1:usd:day": 9,
     }
-    assert [marked.amount for marked in book.of_provider("up")] == [8]
+    assert [marked.amount for marked in book.rules_for_provider("up")] == [8]
 
 
 class Shop(Fake):
@@ -146,7 +146,7 @@ async def test_prices_come_from_the_file_and_the_catalog() -> None:
     wiring: Any = SimpleNamespace(catalog=catalog, settings=settings)
     book = price_book(wiring)
     assert book.rates(shop, "m") is None
-    await catalog.refresh()  # whoever looked before sees the news
+    await catalog.refresh()  # the price book that was made before has the new prices
     listed, configured = book.rates(shop, "m"), book.rates(shop, "n")
     assert listed is not None
     assert configured is not None
@@ -173,11 +173,11 @@ def test_periods(per: str, begin: int, end: float) -> None:
         assert period(per, end)[0] == end
 
 
-# What was spent before
+# Spending before the start
 
 
 def ready() -> Any:
-    """A ledger that has nothing left to bring in."""
+    """A ledger without usage that a killed process left behind."""
     event = threading.Event()
     event.set()
     return SimpleNamespace(ready=event)
@@ -194,12 +194,12 @@ def row(ids: RowIds, at: int, key: str, cost: int, tokens: int) -> UsageRow:
 
 async def test_what_was_spent_is_read_from_the_ledger(database: str) -> None:
     begin, _ = period("day", 1_718_450_000)
-    usage_store, ids = UsageStore(database), RowIds()
-    usage_store.insert(
+    recording, ids = Recording(database), RowIds()
+    recording.write(
         [[row(ids, begin - 5, "1", 100, 1), row(ids, begin + 5, "1", 20, 2), row(ids, begin + 6, "2", 3, 4)]]
     )
-    usage_store.close()
-    spent = Charge(database, ready())
+    recording.close()
+    spent = SpendingReader(database, ready())
     try:
         assert await spent(CounterKey("key", "1", "usd", "day"), begin) == 20
         assert await spent(CounterKey("key", "1", "used", "day"), begin) == 2
@@ -211,8 +211,8 @@ async def test_what_was_spent_is_read_from_the_ledger(database: str) -> None:
         spent.close()
 
 
-async def test_a_database_that_is_away_leaves_budgets_unchecked_and_says_so(tmp_path: Path) -> None:
-    spent = Charge(f"sqlite:///{tmp_path}/none/trunkline.db", ready())
+async def test_without_the_database_budgets_cannot_be_checked(tmp_path: Path) -> None:
+    spent = SpendingReader(f"sqlite:///{tmp_path}/none/trunkline.db", ready())
     (tmp_path / "none").write_text("a file where a folder is needed")
     with capture_logs() as logs, pytest.raises(GatewayError, match="Budgets cannot be checked") as caught:
         await spent(CounterKey("key", "1", "usd", "day"), 0)
@@ -229,7 +229,7 @@ Posted = list[tuple[str, dict[str, Any]]]
 
 @asynccontextmanager
 async def hook(status: int = 200) -> AsyncIterator[tuple[str, Posted]]:
-    """Somebody who takes posts; what came, with its path."""
+    """A server that takes posts; yields its URL, and the posts with their paths."""
     posted: Posted = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -246,16 +246,16 @@ async def hook(status: int = 200) -> AsyncIterator[tuple[str, Posted]]:
 
 
 def spending(spent: int, unit: Any = "usd", webhook: str | None = None) -> Spending:
-    what: Any = "usd" if unit == "usd" else "used"
-    rule = BudgetRule("team", "*", unit, 2_000_000, "month", False, 0.8, webhook)
-    return Spending(CounterKey("team", "t", what, "month"), rule, spent, 5)
+    quantity: Any = "usd" if unit == "usd" else "used"
+    rule = Budget("team", "*", unit, 2_000_000, "month", False, 0.8, webhook)
+    return Spending(CounterKey("team", "t", quantity, "month"), rule, spent, 5)
 
 
 async def nothing_spent(marked: CounterRule, since: int) -> int:
     return 0
 
 
-async def end(warnings: Warnings) -> None:
+async def end(warnings: BudgetWarnings) -> None:
     async with asyncio.timeout(GUARD):
         await warnings.aclose()
 
@@ -272,12 +272,12 @@ async def end(warnings: Warnings) -> None:
 async def test_a_warning_is_logged_and_posted(
     unit: str, spent: int, event: str, shown: tuple[float, float]
 ) -> None:
-    warnings = Warnings()
+    warnings = BudgetWarnings()
     async with hook() as (url, posted):
         with capture_logs() as logs:
             warnings(spending(spent, unit, url))
             await end(warnings)
-    told = {
+    details = {
         "event": event,
         "scope": "team",
         "subject": "t",
@@ -287,36 +287,36 @@ async def test_a_warning_is_logged_and_posted(
         "limit": shown[1],
         "hard": False,
     }
-    assert posted == [("post /hook http/1.1", told)]
-    assert logs == [{"log_level": "warning", **told}]
+    assert posted == [("post /hook http/1.1", details)]
+    assert logs == [{"log_level": "warning", **details}]
 
 
 async def test_without_a_webhook_there_is_only_a_log_line() -> None:
-    warnings = Warnings()
+    warnings = BudgetWarnings()
     with capture_logs() as logs:
         warnings(spending(2_000_000))
         await end(warnings)
     assert [log["event"] for log in logs] == ["budget_used_up"]
 
 
-async def test_a_webhook_that_fails_hurts_nobody() -> None:
-    warnings = Warnings()
+async def test_a_webhook_that_fails_is_only_logged() -> None:
+    warnings = BudgetWarnings()
     async with hook(500) as (url, posted):
         with capture_logs() as logs:
             warnings(spending(2_000_000, webhook=url))
             await end(warnings)
         assert len(posted) == 1
-    with capture_logs() as more:  # nobody listens there any more
+    with capture_logs() as more:  # the server has stopped
         warnings(spending(2_000_000, webhook=url))
         await end(warnings)
     reasons = [log["reason"] for log in logs + more if log["event"] == "a budget's webhook failed"]
     assert reasons == ["HTTPStatusError", "ConnectError"]
 
 
-async def test_of_several_nodes_one_warns_once_of_each_mark(redis: Redis) -> None:
+async def test_of_several_nodes_one_warns_once_at_each_threshold(redis: Redis) -> None:
     cluster = Cluster(redis.url)
     nodes = [
-        Warnings(LeasedCounters(cluster.store(), period, nothing_spent).is_first) for _ in range(3)
+        BudgetWarnings(LeasedCounters(cluster.store(), period, nothing_spent).is_first) for _ in range(3)
     ]  # the last as good as one that was started again
     with capture_logs() as logs:
         for spent in (1_600_000, 1_700_000, 2_000_000, 2_100_000):
@@ -324,7 +324,7 @@ async def test_of_several_nodes_one_warns_once_of_each_mark(redis: Redis) -> Non
                 warnings(spending(spent))
         for warnings in nodes:
             warnings(spending(1_600_000)._replace(ends=5e9))  # the next period's
-            warnings(spending(1_600_000)._replace(rule=spending(0).rule._replace(amount=1_000_000)))
+            warnings(spending(1_600_000)._replace(budget=spending(0).budget._replace(amount=1_000_000)))
         for warnings in nodes:
             await end(warnings)
     await cluster.aclose()
@@ -336,9 +336,9 @@ async def test_of_several_nodes_one_warns_once_of_each_mark(redis: Redis) -> Non
     ]
 
 
-async def test_who_cannot_ask_the_others_warns() -> None:
+async def test_a_node_that_cannot_reach_redis_warns() -> None:
     store = RedisLeases("redis://127.0.0.1:1/0", "nobody")
-    warnings = Warnings(LeasedCounters(store, period, nothing_spent).is_first)
+    warnings = BudgetWarnings(LeasedCounters(store, period, nothing_spent).is_first)
     with capture_logs() as logs:
         warnings(spending(2_000_000))
         await end(warnings)
@@ -349,7 +349,7 @@ async def test_who_cannot_ask_the_others_warns() -> None:
 # Refusals on the wire
 
 
-async def test_a_refusal_tells_what_is_left_of_limits(serve: Serve) -> None:
+async def test_a_refusal_has_the_headers_of_limits(serve: Serve) -> None:
     limits = (
         sections.LimitRule(key="*", requests_per_day=2),
         sections.LimitRule(tokens_per_day=1_000_000),
@@ -374,7 +374,7 @@ async def test_a_refusal_tells_what_is_left_of_limits(serve: Serve) -> None:
     assert refused.headers["x-should-retry"] == "false"
 
 
-async def test_a_stream_that_is_refused_tells_the_same(serve: Serve) -> None:
+async def test_a_refused_stream_has_the_same_headers(serve: Serve) -> None:
     limits = (sections.LimitRule(concurrent=1), sections.LimitRule(requests_per_day=100))
     async with MockUpstream("openai", Script(delay_first_s=60)) as mock:
         running = await serve(make_settings(providers={"up": upstream(mock)}, limits=limits))
@@ -389,7 +389,7 @@ async def test_a_stream_that_is_refused_tells_the_same(serve: Serve) -> None:
     assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("1", "true")
 
 
-async def test_a_budget_that_is_used_up_tells_what_is_left_of_limits_too(serve: Serve) -> None:
+async def test_a_refusal_by_a_budget_has_the_headers_of_limits_too(serve: Serve) -> None:
     limits = (sections.LimitRule(requests_per_day=100),)
     budgets = (sections.BudgetRule(tokens=1, per="total"),)
     async with MockUpstream() as mock:

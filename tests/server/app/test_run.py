@@ -1,4 +1,4 @@
-"""What a gateway asks of the machine before it listens."""
+"""The limit on open files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def limits() -> Iterator[tuple[int, int]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_open_files_as_far_as_they_are_allowed(limits: tuple[int, int]) -> None:
+def test_the_limit_on_open_files_is_raised_as_far_as_the_machine_permits(limits: tuple[int, int]) -> None:
     _, most = limits
     resource.setrlimit(resource.RLIMIT_NOFILE, (900, most))
     allow_files(1000)

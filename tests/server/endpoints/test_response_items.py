@@ -1,15 +1,22 @@
+"""Items of stored responses: their list, its pages, references to items."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
 
-from trunkline.server.endpoints.response_items import items_of, listed, page, reference
-from trunkline.server.endpoints.response_items import response_of as whose
+from trunkline.server.endpoints.response_items import (
+    input_items_of,
+    list_input,
+    paginate,
+    referenced_id,
+    response_id_of,
+)
 
 
 @pytest.mark.parametrize(
-    ("item", "shown"),
+    ("item", "listed"),
     [
         (
             {"role": "assistant", "content": "Hi"},
@@ -30,12 +37,12 @@ from trunkline.server.endpoints.response_items import response_of as whose
         ),
     ],
 )
-def test_an_item_as_the_list_shows_it(item: dict[str, Any], shown: dict[str, Any]) -> None:
-    assert listed([item], "resp_7") == [shown | {"status": "completed"}]
+def test_an_item_as_the_list_shows_it(item: dict[str, Any], listed: dict[str, Any]) -> None:
+    assert list_input([item], "resp_7") == [listed | {"status": "completed"}]
 
 
 def test_an_empty_page() -> None:
-    assert page(listed(items_of(None), "resp_7"), {}) == {
+    assert paginate(list_input(input_items_of(None), "resp_7"), {}) == {
         "object": "list",
         "data": [],
         "first_id": None,
@@ -45,7 +52,7 @@ def test_an_empty_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "number"),
+    ("item", "item_id"),
     [
         ({"type": "item_reference", "id": "msg_7f00"}, "msg_7f00"),
         ({"id": "msg_7f00"}, "msg_7f00"),
@@ -55,12 +62,12 @@ def test_an_empty_page() -> None:
         ("msg_7f00", None),
     ],
 )
-def test_what_is_a_reference(item: Any, number: str | None) -> None:
-    assert reference(item) == number
+def test_a_reference_names_an_item(item: Any, item_id: str | None) -> None:
+    assert referenced_id(item) == item_id
 
 
 @pytest.mark.parametrize(
-    ("number", "response"), [("msg_7f00", "resp_7f"), ("rs_a_b01", "resp_a_b"), ("x", "resp_")]
+    ("item_id", "response_id"), [("msg_7f00", "resp_7f"), ("rs_a_b01", "resp_a_b"), ("x", "resp_")]
 )
-def test_whose_item_it_is(number: str, response: str) -> None:
-    assert whose(number) == response
+def test_the_response_of_an_item(item_id: str, response_id: str) -> None:
+    assert response_id_of(item_id) == response_id

@@ -1,4 +1,4 @@
-"""The door by itself."""
+"""The check of keys, lengths and origins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 from tests.gateways import KEY, make_settings
 from trunkline.errors import CallerError
 from trunkline.policy.auth import KeyRing, configured_id
-from trunkline.server.http.admission import Admission, RequestIds
+from trunkline.server.http.admission import Admission
+from trunkline.server.http.dispatcher import RequestIds
 
 
 def admission(*origins: str, required: bool = True) -> Admission:

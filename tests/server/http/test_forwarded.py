@@ -1,4 +1,4 @@
-"""Whom a request is from, behind proxies."""
+"""The client's address behind proxies."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from trunkline.server.http.forwarded import Proxies
 NEAR = ("10.0.0.0/8", "127.0.0.1")
 
 WAYS = {
-    "nobody says anything": (NEAR, "10.0.0.1", [], "10.0.0.1"),
+    "no header": (NEAR, "10.0.0.1", [], "10.0.0.1"),
     "the peer is no proxy of ours": (NEAR, "9.9.9.9", ["1.2.3.4"], "9.9.9.9"),
-    "nobody is": ((), "127.0.0.1", ["1.2.3.4"], "127.0.0.1"),
+    "no proxy is trusted": ((), "127.0.0.1", ["1.2.3.4"], "127.0.0.1"),
     "one proxy": (NEAR, "127.0.0.1", ["1.2.3.4"], "1.2.3.4"),
-    "what a client made up stands before its address": (
+    "a forged address before the client's own": (
         NEAR,
         "127.0.0.1",
         ["6.6.6.6, 1.2.3.4"],
@@ -33,9 +33,9 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize(("trusted", "peer", "said", "client"), WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(("trusted", "peer", "forwarded_for", "client"), WAYS.values(), ids=WAYS)
 def test_the_client_is_whom_trusted_proxies_name(
-    trusted: tuple[str, ...], peer: str, said: list[str], client: str
+    trusted: tuple[str, ...], peer: str, forwarded_for: list[str], client: str
 ) -> None:
-    headers = [(b"host", b"h"), *((b"x-forwarded-for", each.encode()) for each in said)]
+    headers = [(b"host", b"h"), *((b"x-forwarded-for", each.encode()) for each in forwarded_for)]
     assert Proxies(trusted).client(peer, headers) == client

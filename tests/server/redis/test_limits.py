@@ -1,4 +1,4 @@
-"""Redis as the store of leases: its scripts, nodes that live and die, and its own loss."""
+"""Redis as the store of leases: its scripts, nodes that start and die, and the loss of Redis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.gateways import until
 from tests.policy.nodes import Cluster, Node, budget, rate, slots, take, take_all
 from tests.services import Redis, free_port, redis_server
 from trunkline.policy.counters import GRANTED
-from trunkline.policy.leases import AwayError, Balance
+from trunkline.policy.leases import BudgetLease, StoreUnavailableError
 from trunkline.server.redis import limits as module
 from trunkline.server.redis.limits import ALIVE_S, RedisLeases
 
@@ -27,10 +27,10 @@ async def cluster(redis: Redis) -> AsyncIterator[Cluster]:
     await made.aclose()
 
 
-async def grow_old(store: RedisLeases, who: RedisLeases, seconds: float) -> None:
-    """Make it so long since a node was heard of."""
-    at = (time.time() - seconds) * 1000
-    await store._redis.zadd(f"{store._prefix}:nodes", {who.node: at})
+async def age_heartbeat(store: RedisLeases, of: RedisLeases, seconds: float) -> None:
+    """Make a node's last heartbeat so many seconds old."""
+    sent_at = (time.time() - seconds) * 1000
+    await store._redis.zadd(f"{store._prefix}:nodes", {of.node: sent_at})
 
 
 # The scripts
@@ -58,34 +58,34 @@ async def test_a_rate_that_has_too_little(cluster: Cluster) -> None:
 async def test_a_rate_forgets_what_is_over(cluster: Cluster) -> None:
     store = cluster.store()
     await store.take_rate("r", 10, 100.0, 5, 5)
-    kept = await store._redis.pttl(f"{cluster.prefix}:r")
-    assert 45_000 < kept <= 51_000
-    await store.give_rate("r", 10, 100.0, 2)
-    kept = await store._redis.pttl(f"{cluster.prefix}:r")
-    assert 25_000 < kept <= 31_000
-    await store.give_rate("r", 10, 100.0, 100)
+    ttl_ms = await store._redis.pttl(f"{cluster.prefix}:r")
+    assert 45_000 < ttl_ms <= 51_000
+    await store.return_rate("r", 10, 100.0, 2)
+    ttl_ms = await store._redis.pttl(f"{cluster.prefix}:r")
+    assert 25_000 < ttl_ms <= 31_000
+    await store.return_rate("r", 10, 100.0, 100)
     assert not await store._redis.exists(f"{cluster.prefix}:r")
-    await store.give_rate("r", 10, 100.0, -3)  # used beyond what was leased
+    await store.return_rate("r", 10, 100.0, -3)  # used beyond what was leased
     assert (await store.take_rate("r", 10, 100.0, 8, 8)).left == 7
 
 
-async def test_a_purse_that_nobody_has_seeded(cluster: Cluster) -> None:
+async def test_a_budget_that_nobody_has_seeded(cluster: Cluster) -> None:
     store = cluster.store()
-    assert await store.take_purse("p", 10, 1, 1, seeded=False) is None
-    assert await store.settle_purse("p", 5, 5) is None
-    assert await store.take_purse("p", 10, 1, 4, seeded=True) == Balance(4, 0, 4)
+    assert await store.take_budget("p", 10, 1, 1, seeded=False) is None
+    assert await store.settle_budget("p", 5, 5) is None
+    assert await store.take_budget("p", 10, 1, 4, seeded=True) == BudgetLease(4, 0, 4)
 
 
-async def test_a_purse_is_seeded_with_the_larger_sum_and_kept_past_its_period(cluster: Cluster) -> None:
+async def test_a_budget_is_seeded_with_the_larger_sum_and_kept_past_its_period(cluster: Cluster) -> None:
     one, other = cluster.store(), cluster.store()
     ends = time.time() + 1000
-    await one.seed_purse("p", 9, ends)
-    await one.seed_purse("p", 30, ends)
-    await other.seed_purse("p", 10, ends)
-    assert await other.take_purse("p", 100, 1, 5, seeded=False) == Balance(5, 30, 5)
-    kept = await one._redis.ttl(f"{cluster.prefix}:p")
-    assert 86_400 < kept <= 86_400 + 1001
-    await one.seed_purse("for good", 1, math.inf)
+    await one.seed_budget("p", 9, ends)
+    await one.seed_budget("p", 30, ends)
+    await other.seed_budget("p", 10, ends)
+    assert await other.take_budget("p", 100, 1, 5, seeded=False) == BudgetLease(5, 30, 5)
+    ttl = await one._redis.ttl(f"{cluster.prefix}:p")
+    assert 86_400 < ttl <= 86_400 + 1001
+    await one.seed_budget("for good", 1, math.inf)
     assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
 
 
@@ -99,21 +99,21 @@ async def test_a_claim_is_the_first_ones_past_its_period(cluster: Cluster) -> No
     assert await one._redis.ttl(f"{cluster.prefix}:for good") == -1
 
 
-async def test_what_a_purse_grants_and_takes_back(cluster: Cluster) -> None:
+async def test_what_a_budget_grants_and_takes_back(cluster: Cluster) -> None:
     one, other = cluster.store(), cluster.store()
-    await one.seed_purse("p", 0, math.inf)
-    assert await one.take_purse("p", 100, 10, 60, seeded=False) == Balance(60, 0, 60)
-    assert await other.take_purse("p", 100, 41, 50, seeded=False) == Balance(0, 0, 60)
-    assert await other.take_purse("p", 100, 40, 50, seeded=False) == Balance(40, 0, 100)
-    balance = await one.settle_purse("p", 25, 60)
+    await one.seed_budget("p", 0, math.inf)
+    assert await one.take_budget("p", 100, 10, 60, seeded=False) == BudgetLease(60, 0, 60)
+    assert await other.take_budget("p", 100, 41, 50, seeded=False) == BudgetLease(0, 0, 60)
+    assert await other.take_budget("p", 100, 40, 50, seeded=False) == BudgetLease(40, 0, 100)
+    balance = await one.settle_budget("p", 25, 60)
     assert balance is not None
     assert balance.spent == 25
-    assert await other.take_purse("p", 100, 1, 100, seeded=False) == Balance(35, 25, 75)
-    await one.settle_purse("p", 0, 500)  # nobody can give back more than they hold
-    assert await other.take_purse("p", 100, 1, 1, seeded=False) == Balance(0, 25, 75)
+    assert await other.take_budget("p", 100, 1, 100, seeded=False) == BudgetLease(35, 25, 75)
+    await one.settle_budget("p", 0, 500)  # nobody can give back more than they hold
+    assert await other.take_budget("p", 100, 1, 1, seeded=False) == BudgetLease(0, 25, 75)
 
 
-async def test_prefixes_know_nothing_of_each_other(cluster: Cluster, redis: Redis) -> None:
+async def test_prefixes_are_separate(cluster: Cluster, redis: Redis) -> None:
     elsewhere = Cluster(redis.url)
     try:
         for marked in (rate(5), slots(5), budget(5)):
@@ -127,76 +127,74 @@ async def test_prefixes_know_nothing_of_each_other(cluster: Cluster, redis: Redi
 
 
 @pytest.mark.parametrize("kind", [slots, budget])
-async def test_what_a_dead_node_held_comes_back(cluster: Cluster, kind: Any) -> None:
-    dies, states = cluster.node(), cluster.node()
-    assert await take(dies.make(kind(100)), 60) == GRANTED
-    mine = states.make(kind(100))
-    assert await take_all(mine, 20) == 2
+async def test_the_leases_of_a_dead_node_are_free(cluster: Cluster, kind: Any) -> None:
+    dying, living = cluster.node(), cluster.node()
+    assert await take(dying.make(kind(100)), 60) == GRANTED
+    held = living.make(kind(100))
+    assert await take_all(held, 20) == 2
     dead, alive = cluster.stores
-    await grow_old(alive, dead, ALIVE_S - 2)
-    fresh = states.make(kind(100))
+    await age_heartbeat(alive, dead, ALIVE_S - 2)
+    fresh = living.make(kind(100))
     assert await take(fresh, 20) > 0
-    await grow_old(alive, dead, ALIVE_S + 2)
-    fresh = states.make(kind(100))
+    await age_heartbeat(alive, dead, ALIVE_S + 2)
+    fresh = living.make(kind(100))
     assert await take_all(fresh, 20) == 3
 
 
-async def test_who_says_so_is_alive(cluster: Cluster) -> None:
+async def test_a_heartbeat_keeps_a_node_alive(cluster: Cluster) -> None:
     one, other = cluster.node(), cluster.node()
     assert await take_all(one.make(slots(3))) == 3
-    quiet, asks = cluster.stores
-    await grow_old(asks, quiet, ALIVE_S * 10)
-    await quiet.beat()
+    silent, asking = cluster.stores
+    await age_heartbeat(asking, silent, ALIVE_S * 10)
+    await silent.send_heartbeat()
     assert await take(other.make(slots(3))) > 0
 
 
 async def test_a_node_that_ends_leaves_nothing_behind(cluster: Cluster) -> None:
-    ends, stays = cluster.node(), cluster.node()
-    meter = ends.make(budget(1000))
-    assert await take(meter) == GRANTED
-    meter.settle(1, 1, 0.0)
-    assert ends.sharing is not None
+    ending, staying = cluster.node(), cluster.node()
+    counter = ending.make(budget(1000))
+    assert await take(counter) == GRANTED
+    counter.settle(1, 1, 0.0)
+    assert ending.sharing is not None
     store = cluster.stores[0]
-    store.start(ends.sharing)
-    await store.aclose(ends.sharing)
+    store.start(ending.sharing)
+    await store.aclose(ending.sharing)
     names = await cluster.stores[1]._redis.zrange(f"{cluster.prefix}:nodes", 0, -1)
     assert names == []
-    assert await take_all(stays.make(budget(1000))) == 999
+    assert await take_all(staying.make(budget(1000))) == 999
 
 
-async def test_the_keeper_reports_and_beats_by_itself(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "TIDY_S", 0.001)
+async def test_a_started_store_reports_by_itself(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REPORT_S", 0.001)
     node, other = cluster.node(), cluster.node()
-    meter: Any = node.make(budget(100))
+    counter: Any = node.make(budget(100))
     assert node.sharing is not None
     store = cluster.stores[0]
     store.start(node.sharing)
     try:
-        assert await take(meter, 50) == GRANTED
-        meter.settle(50, 20, 0.0)
-        await until(lambda: (meter._to_report, meter._to_release) == (0, 0))
+        assert await take(counter, 50) == GRANTED
+        counter.settle(50, 20, 0.0)
+        await until(lambda: (counter._to_report, counter._to_release) == (0, 0))
     finally:
         await store.aclose(node.sharing)
-    theirs: Any = other.make(budget(100))
-    assert await take_all(theirs) == 80
-    assert theirs.spent == 20
+    others: Any = other.make(budget(100))
+    assert await take_all(others) == 80
+    assert others.spent == 20
 
 
-async def test_a_bug_does_not_end_the_keeper(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TIDY_S", 0.001)
+async def test_a_bug_does_not_end_the_reports(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REPORT_S", 0.001)
     node = cluster.node()
     sharing, turns = node.sharing, 0
     assert sharing is not None
 
-    async def tidy(*, all_of_it: bool = False) -> None:
+    async def sync(*, return_all: bool = False) -> None:
         nonlocal turns
         turns += 1
         if turns == 1:
             raise ValueError("a bug")
 
-    monkeypatch.setattr(sharing, "tidy", tidy)
+    monkeypatch.setattr(sharing, "sync", sync)
     with capture_logs() as logs:
         cluster.stores[0].start(sharing)
         await until(lambda: turns > 3)
@@ -207,11 +205,15 @@ async def test_a_bug_does_not_end_the_keeper(cluster: Cluster, monkeypatch: pyte
 # Redis lost
 
 
-async def test_nobody_there_is_said_without_secrets() -> None:
+async def test_the_error_without_redis_holds_no_secrets() -> None:
     store = RedisLeases(f"redis://:top-secret@127.0.0.1:{free_port()}/0", "t")
-    for asking in (store.beat(), store.take_rate("r", 1, 1.0, 1, 1), store.settle_purse("p", 1, 1)):
-        with pytest.raises(AwayError) as caught:
-            await asking
+    for command in (
+        store.send_heartbeat(),
+        store.take_rate("r", 1, 1.0, 1, 1),
+        store.settle_budget("p", 1, 1),
+    ):
+        with pytest.raises(StoreUnavailableError) as caught:
+            await command
         assert "top-secret" not in str(caught.value)
         assert "Error" in str(caught.value)
     await store._redis.aclose()
@@ -221,34 +223,34 @@ async def test_nobody_there_is_said_without_secrets() -> None:
 async def test_redis_goes_and_comes_back_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
 ) -> None:
-    """What was spent is known again from the ledger, and what is held is held again."""
-    monkeypatch.setattr(module, "TIDY_S", 0.001)
-    monkeypatch.setattr(module, "BACK_S", 0.001)
-    with redis_server(tmp_path) as own:
-        store = RedisLeases(own.url, "t")
-        node = Node(store, closed=closed, local_share=0.5)
+    """What was spent is read from the ledger again, and the leases of this node count again."""
+    monkeypatch.setattr(module, "REPORT_S", 0.001)
+    monkeypatch.setattr(module, "RETRY_S", 0.001)
+    with redis_server(tmp_path) as server:
+        store = RedisLeases(server.url, "t")
+        node = Node(store, fail_closed=closed, local_share=0.5)
         sharing = node.sharing
         assert sharing is not None
-        meter: Any = node.make(budget(100))
+        counter: Any = node.make(budget(100))
         with capture_logs() as logs:
             store.start(sharing)
             try:
-                assert await take(meter, 40) == GRANTED
-                meter.settle(40, 40, 0.0)
-                await until(lambda: meter._to_report == 0)
-                own.stop()
-                await until(lambda: sharing.away)
+                assert await take(counter, 40) == GRANTED
+                counter.settle(40, 40, 0.0)
+                await until(lambda: counter._to_report == 0)
+                server.stop()
+                await until(lambda: sharing.store_unavailable)
                 if closed:
                     with pytest.raises(Exception, match="Redis is away"):
-                        await take(meter, 10)
+                        await take(counter, 10)
                 else:
-                    assert await take_all(meter, 10) == 3
+                    assert await take_all(counter, 10) == 3
                     for _ in range(3):
-                        meter.settle(10, 0, 0.0)
-                own.start()
-                node.before = 40
-                await until(lambda: not sharing.away)
-                assert await take_all(meter, 20) == 3
+                        counter.settle(10, 0, 0.0)
+                server.start()
+                node.spent_before = 40
+                await until(lambda: not sharing.store_unavailable)
+                assert await take_all(counter, 20) == 3
             finally:
                 await store.aclose(sharing)
     events = [(log["log_level"], log["event"]) for log in logs]
@@ -256,8 +258,8 @@ async def test_redis_goes_and_comes_back_empty(
 
 
 async def test_an_end_without_redis_is_only_a_warning(tmp_path: Path) -> None:
-    with redis_server(tmp_path) as own:
-        store = RedisLeases(own.url, "t")
+    with redis_server(tmp_path) as server:
+        store = RedisLeases(server.url, "t")
         node = Node(store)
         assert await take(node.make(budget(100))) == GRANTED
     assert node.sharing is not None

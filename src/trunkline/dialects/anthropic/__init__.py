@@ -1,10 +1,17 @@
-"""Anthropic's Messages API, as clients speak it to us and as we speak it to upstreams.
+"""Anthropic's Messages API, as clients speak it to the gateway and as upstreams do.
 
-``incoming`` and ``blocks`` parse what clients ask (with the structs of ``wire``), ``answers`` writes what
-they get, ``front`` puts these together. ``render`` writes what we ask, ``reader`` reads what upstreams answer
-and ``inspector`` watches what passes through unchanged (with the structs of ``replies``); ``back`` puts these
-together. ``faults`` knows errors and ``thinking`` knows budgets and efforts, both ways. Facts: Anthropic's
-published API reference and the types of its Python SDK.
+- ``front``: the one operation, ``POST /v1/messages``.
+- ``back``: the API as upstreams speak it.
+- ``parse``: requests; ``parse_content``: the blocks of their messages.
+- ``render``: requests to upstreams.
+- ``read``: upstreams' answers.
+- ``write``: answers to clients.
+- ``inspect``: what passes through.
+- ``errors``: the envelope for clients, and errors of upstreams.
+- ``request_schema``, ``answer_schema``: the structs and names of requests and answers.
+- ``reasoning``: budgets and efforts of thinking, in both directions.
+
+Sources: Anthropic's published API reference and the types of its Python SDK.
 """
 
 from trunkline.dialects.anthropic.back import AnthropicBack

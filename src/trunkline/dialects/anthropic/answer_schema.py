@@ -1,7 +1,7 @@
 """The structs that answers of the Messages API are decoded with.
 
-Everything may be missing, because compatible servers differ in what they leave out; what is there has
-Anthropic's type. One struct holds any event of a stream. Only types stand here, no meaning.
+Every field may be missing, because compatible servers differ in what they leave out. A field that is there
+has Anthropic's type. One struct holds any event of a stream. The module holds types and no behaviour.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ import msgspec
 from trunkline.model import Usage
 
 
-class Reply(msgspec.Struct):
-    """Base of what upstreams send."""
-
-
-class OutputDetails(Reply):
+class OutputDetails(msgspec.Struct):
     thinking_tokens: int | None = None
 
 
-class UsageIn(Reply):
-    """A usage object; in a stream, a later one overwrites what it names of an earlier one."""
+class UsageIn(msgspec.Struct):
+    """A usage object. In a stream, a later one replaces the fields that it has of an earlier one."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -31,14 +27,14 @@ class UsageIn(Reply):
     output_tokens_details: OutputDetails | None = None
 
     def over(self, before: UsageIn | None) -> UsageIn:
-        """The same, with what it leaves out taken from the one before it."""
+        """Return the same, with the fields that it leaves out taken from the one before it."""
         if before is None:
             return self
-        mine, old = msgspec.structs.asdict(self), msgspec.structs.asdict(before)
-        return UsageIn(**{name: old[name] if value is None else value for name, value in mine.items()})
+        new, old = msgspec.structs.asdict(self), msgspec.structs.asdict(before)
+        return UsageIn(**{name: old[name] if value is None else value for name, value in new.items()})
 
     def canonical(self) -> Usage:
-        """The same as canonical usage, whose prompt includes what a cache was used for."""
+        """Return the same as canonical usage, whose prompt includes the tokens that a cache was used for."""
         read, written = self.cache_read_input_tokens, self.cache_creation_input_tokens
         details = self.output_tokens_details
         return Usage(
@@ -50,7 +46,7 @@ class UsageIn(Reply):
         )
 
 
-class BlockIn(Reply):
+class BlockIn(msgspec.Struct):
     """A content block, whole or as it begins."""
 
     type: str = ""
@@ -62,8 +58,8 @@ class BlockIn(Reply):
     input: msgspec.Raw = msgspec.Raw(b"")
 
 
-class DeltaIn(Reply):
-    """What an event adds to a block, or to the message."""
+class DeltaIn(msgspec.Struct):
+    """The addition of one event to a block, or to the message."""
 
     type: str | None = None
     text: str | None = None
@@ -74,7 +70,7 @@ class DeltaIn(Reply):
     stop_sequence: str | None = None
 
 
-class MessageIn(Reply):
+class MessageIn(msgspec.Struct):
     """A whole answer, or its head in ``message_start``."""
 
     type: str | None = None
@@ -87,7 +83,7 @@ class MessageIn(Reply):
     error: Any = None
 
 
-class Record(Reply):
+class Record(msgspec.Struct):
     """Any event of a stream."""
 
     type: str | None = None

@@ -1,4 +1,4 @@
-"""Errors in Anthropic's dialect, both ways: the envelope for clients, and upstreams' envelopes as values."""
+"""Errors in Anthropic's dialect: written for clients, and read from upstreams wherever they stand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Headers
-from trunkline.dialects.error_envelope import unwrapped
+from trunkline.dialects.error_envelope import unwrap
 from trunkline.dialects.status import error_for_status
 from trunkline.errors import UPSTREAM_CREDIT, GatewayError, Kind
 
@@ -24,7 +24,7 @@ TYPES: Final[Mapping[int, str]] = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-"""Status → the vendor's error type; of others, 4xx are the caller's and 5xx are ours."""
+"""Status → the vendor's error type. Any other 4xx is the caller's fault and any other 5xx the gateway's."""
 
 _STATUSES: Final[Mapping[str, int]] = {
     "invalid_request_error": 400,
@@ -38,21 +38,21 @@ _STATUSES: Final[Mapping[str, int]] = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""The same the other way: what an error in mid-stream would have been as an answer."""
+"""Type → status: the status that an error in the middle of a stream would have had as an answer."""
 
 _NO_CREDIT: Final = "credit balance is too low"
-"""By these words, at status 400, Anthropic says that our account is empty."""
+"""With these words, at status 400, Anthropic reports that our account is empty."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def error_type(status: int) -> str:
-    """The ``type`` that Anthropic gives errors of ``status``."""
+    """Return the ``type`` that Anthropic gives errors of ``status``."""
     return TYPES.get(status) or ("invalid_request_error" if 400 <= status < 500 else "api_error")
 
 
 def error_body(error: GatewayError, request_id: str | None = None) -> bytes:
-    """Anthropic's error envelope; ``request_id`` stands in it if there is one to give."""
+    """Return Anthropic's error envelope, with ``request_id`` beside the error if there is one."""
     detail = {"type": error_type(error.status), "message": error.message}
     body: dict[str, Any] = {"type": "error", "error": detail}
     if request_id is not None:
@@ -61,25 +61,26 @@ def error_body(error: GatewayError, request_id: str | None = None) -> bytes:
 
 
 def stream_error(error: GatewayError) -> bytes:
-    """The event that Anthropic's SDKs raise on; they know it by its name. An upstream's words are kept."""
-    said = error.body if error.body and b"\n" not in error.body else error_body(error)
-    return b"event: error\ndata: " + said + b"\n\n"
+    """Return the event that Anthropic's SDKs raise on; they recognize it by its name. An upstream's own error
+    body is passed on as it came."""
+    body = error.body if error.body and b"\n" not in error.body else error_body(error)
+    return b"event: error\ndata: " + body + b"\n\n"
 
 
-def said_error(detail: Any, who: str) -> GatewayError:
-    """The error in the middle of a stream, or inside a 200, as a value."""
+def read_error_field(detail: Any, upstream_name: str) -> GatewayError:
+    """Return the error in the ``error`` field of a stream's event, or of an answer of status 200."""
     kind = detail.get("type") if isinstance(detail, dict) else None
     status = _STATUSES.get(kind, 500) if isinstance(kind, str) else 500
-    return _value(status, (), detail, who)
+    return _to_error(status, (), detail, upstream_name)
 
 
-def read_error(status: int, headers: Headers, body: bytes, who: str) -> GatewayError:
-    """An error answer as a value: Anthropic's envelope, or whatever stands before it in plain text."""
-    return _value(status, headers, unwrapped(body), who)
+def read_error(status: int, headers: Headers, body: bytes, upstream_name: str) -> GatewayError:
+    """Return an error answer as a value: Anthropic's envelope, or the plain text of a server before it."""
+    return _to_error(status, headers, unwrap(body), upstream_name)
 
 
-def _value(status: int, headers: Headers, detail: Any, who: str) -> GatewayError:
-    said = detail.get("message") if isinstance(detail, dict) else detail
-    message = said if isinstance(said, str) else ""
-    kind: Kind | None = UPSTREAM_CREDIT if status == 400 and _NO_CREDIT in message.lower() else None
-    return error_for_status(status, message, headers, who=who, kind=kind)
+def _to_error(status: int, headers: Headers, detail: Any, upstream_name: str) -> GatewayError:
+    message = detail.get("message") if isinstance(detail, dict) else detail
+    text = message if isinstance(message, str) else ""
+    kind: Kind | None = UPSTREAM_CREDIT if status == 400 and _NO_CREDIT in text.lower() else None
+    return error_for_status(status, text, headers, upstream_name=upstream_name, kind=kind)

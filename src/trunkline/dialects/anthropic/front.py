@@ -4,56 +4,55 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.anthropic import parse
-from trunkline.dialects.anthropic.errors import error_body, stream_error
-from trunkline.dialects.anthropic.request_schema import DIALECT, SSE_TYPE
-from trunkline.dialects.anthropic.write import PING, Stream, Whole
-from trunkline.dialects.base import ClientConventions, RequestSummary, Writer
+from trunkline.dialects.anthropic import errors, parse
+from trunkline.dialects.anthropic.request_schema import DIALECT
+from trunkline.dialects.anthropic.write import PING, StreamWriter, WholeWriter
+from trunkline.dialects.base import ClientConventions, FrontDefaults, RequestSummary, Writer
+from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import INTERNAL, GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, Operation
 
 
-class AnthropicFront:
+class AnthropicFront(FrontDefaults):
     """``POST /v1/messages``; satisfies ``dialects.base.Front``."""
 
     dialect = DIALECT
     operation: Operation = "chat"
-    home: str | None = None
     stream_type = SSE_TYPE
     conventions = ClientConventions(
         id_header=b"request-id",
-        passes=frozenset({b"anthropic-version", b"anthropic-beta"}),
-        parameters=frozenset({b"beta"}),
-        keeps_errors=True,
+        forwarded_headers=frozenset({b"anthropic-version", b"anthropic-beta"}),
+        forwarded_parameters=frozenset({b"beta"}),
+        forwards_errors=True,
         ping=PING,
     )
 
     def summarize(self, body: bytes) -> RequestSummary:
-        """What routing needs of a request."""
+        """Return what routing needs of a request."""
         return parse.summarize(body)
 
     def parse(self, body: bytes) -> ChatRequest:
-        """A request in canonical form."""
+        """Return a request in canonical form."""
         return parse.parse(body)
 
     def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
-        """A writer for one answer to ``request``. Ids that we make have Anthropic's own prefix, whatever the
-        provider's row says."""
+        """Make a writer for one answer to ``request``. Ids that the gateway makes have Anthropic's own
+        prefix, whatever ``id_prefix`` says.
+
+        Raises:
+            GatewayError: The request is no chat.
+        """
         if not isinstance(request, ChatRequest):
             raise GatewayError("Anthropic's dialect answers chats only", INTERNAL)
-        return Stream(request, model) if request.stream else Whole(request, model)
+        return StreamWriter(request, model) if request.stream else WholeWriter(request, model)
 
-    def loaded(self, request: CanonicalRequest, model: str) -> bytes | None:
-        """Anthropic's API knows no loading."""
-        return None
-
-    def error(self, error: GatewayError) -> bytes:
-        """Anthropic's error envelope."""
-        return error_body(error)
+    def error_body(self, error: GatewayError) -> bytes:
+        """Return Anthropic's error envelope."""
+        return errors.error_body(error)
 
     def stream_error(self, error: GatewayError) -> bytes:
-        """The event that ends a stream that went wrong."""
-        return stream_error(error)
+        """Return the event that ends a failed stream."""
+        return errors.stream_error(error)
 
 
 MESSAGES: Final = AnthropicFront()

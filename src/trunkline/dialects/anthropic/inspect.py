@@ -1,7 +1,7 @@
-"""What passes through unchanged in Anthropic's dialect, watched.
+"""Inspects what passes through unchanged in Anthropic's dialect.
 
-Almost every event of a stream is a block's, of which only its form is looked at: what a client asks of the
-vendor directly, and the vendor answers, may be of kinds that nobody here knows.
+Almost every event of a stream belongs to a block, and only its form is checked: what a client asks of the
+vendor directly, and the vendor answers, may be of types that the gateway does not know.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from trunkline.dialects.anthropic.answer_schema import MessageIn, Record, UsageIn, decode_record
-from trunkline.dialects.anthropic.errors import said_error
+from trunkline.dialects.anthropic.errors import read_error_field
 from trunkline.dialects.error_envelope import malformed
 from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.errors import redact_body
@@ -25,14 +25,14 @@ class _Ordinary(msgspec.Struct, gc=False):
 
 
 class _Typed(msgspec.Struct):
-    """Any event, as far as one may know it."""
+    """Any event, as far as every event has the same fields."""
 
     type: str | None = None
     error: Any = None
 
 
 class _Whole(msgspec.Struct):
-    """A whole message, or an error in its place; what it says goes by unread."""
+    """A whole message, or an error in its place. The content itself is not decoded."""
 
     type: str | None = None
     model: str | None = None
@@ -41,8 +41,8 @@ class _Whole(msgspec.Struct):
     error: Any = None
 
 
-_TELLING: Final = frozenset({"message_start", "message_delta", "message_stop"})
-"""Events that tell something of the answer as a whole."""
+_MESSAGE_EVENTS: Final = frozenset({"message_start", "message_delta", "message_stop"})
+"""Events that are about the answer as a whole."""
 
 _decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
 _decode_typed: Final = msgspec.json.Decoder(_Typed).decode
@@ -50,51 +50,50 @@ _decode_whole: Final = msgspec.json.Decoder(_Whole).decode
 
 
 class StreamInspector(EventInspector):
-    """A stream; pings pass only behind something that was said."""
+    """Inspects a stream. A ping passes only after an event of another type."""
 
-    def __init__(self, who: str) -> None:
-        super().__init__(who, _decode_ordinary)
-        self._said: UsageIn | None = None
+    def __init__(self, upstream_name: str) -> None:
+        super().__init__(upstream_name, _decode_ordinary)
+        self._usage: UsageIn | None = None
 
-    def _note(self, said: bytes) -> bool:
-        typed = self._read(_decode_typed, said)
+    def _inspect(self, payload: bytes) -> bool:
+        typed = self._decode(_decode_typed, payload)
         if typed is None:
             return False
         if typed.error is not None or typed.type == "error":
-            self.error = said_error(typed.error, self._who)
-            self.error.body = redact_body(said)
+            self.error = read_error_field(typed.error, self._upstream_name)
+            self.error.body = redact_body(payload)
             return False
         if typed.type == "ping":
             return self.records > 0
-        if typed.type in _TELLING:
-            record = self._read(decode_record, said)
+        if typed.type in _MESSAGE_EVENTS:
+            record = self._decode(decode_record, payload)
             if record is None:
                 return False
-            self._tell(record)
+            self._inspect_record(record)
         self.records += 1
         return True
 
-    def _tell(self, record: Record) -> None:
+    def _inspect_record(self, record: Record) -> None:
         usage = record.usage
         if isinstance(record.message, MessageIn):
             self.model = self.model or record.message.model
             usage = usage or record.message.usage
         if usage is not None:
-            self._said = usage.over(self._said)
-            self.usage = self._said.canonical()
+            self._usage = usage.over(self._usage)
+            self.usage = self._usage.canonical()
         self.complete = record.type == "message_stop"
 
 
 class WholeInspector(BodyInspector):
-    """A whole message."""
+    """Inspects a whole message."""
 
-    def _note(self, body: bytes) -> None:
-        message = self._read(_decode_whole, body)
-        if message is None:
-            return
-        if message.error is not None or message.type == "error":
-            self.error = said_error(message.error, self._who)
-        elif message.content is None:
-            self.error = malformed(self._who, "it has no content")
-        self.model = message.model
-        self.usage = None if message.usage is None else message.usage.canonical()
+    decode_answer = staticmethod(_decode_whole)
+
+    def _inspect(self, answer: _Whole, body: bytes) -> None:
+        if answer.error is not None or answer.type == "error":
+            self.error = read_error_field(answer.error, self._upstream_name)
+        elif answer.content is None:
+            self.error = malformed(self._upstream_name, "it has no content")
+        self.model = answer.model
+        self.usage = None if answer.usage is None else answer.usage.canonical()

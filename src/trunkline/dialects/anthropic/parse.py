@@ -1,129 +1,104 @@
 """Requests of Anthropic clients: bytes → what routing needs, and bytes → canonical.
 
-The structs of ``wire`` do the checking: an unknown field is no error, and a wrong one is named by its path.
-What a field means is said once, in :func:`parse` and in ``blocks`` and ``thinking``.
+The structs of ``request_schema`` do the checking: an unknown field is no error, and a wrong one is reported
+with its path. What a field means is decided in :func:`parse`, in ``parse_content`` and in ``reasoning`` only.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
-from trunkline.dialects.anthropic.parse_content import FOREIGN, read_message, read_system, unsupported
-from trunkline.dialects.anthropic.reasoning import read_reasoning
+from trunkline.dialects.anthropic.parse_content import SERVER_BLOCKS, parse_message, parse_system
+from trunkline.dialects.anthropic.reasoning import parse_reasoning
 from trunkline.dialects.base import RequestSummary
-from trunkline.errors import INVALID_JSON, CallerError
+from trunkline.dialects.request_errors import decode, missing, unsupported
+from trunkline.errors import CallerError
 from trunkline.model import ChatRequest, Format, Sampling, Tool, ToolChoice
 
-_T = TypeVar("_T")
+_SUMMARY: Final = msgspec.json.Decoder(schema.Summary)
+_MESSAGES: Final = msgspec.json.Decoder(schema.Messages)
 
-_peek: Final = msgspec.json.Decoder(schema.Peeked)
-_messages: Final = msgspec.json.Decoder(schema.Messages)
-
-_WHERE: Final = re.compile(r" - at `\$\.?(.*?)`$")
-_MISSING: Final = re.compile(r"missing required field `(.*?)`")
-_VALUE: Final = re.compile(r"^Invalid value '(.*?)'")
-
-
-def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
-    try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
-    except (ValueError, RecursionError) as error:
-        what = f"is not JSON: {error}" if body.strip() else "is empty"
-        raise CallerError(f"The request body {what}", INVALID_JSON) from None
-
-
-def _invalid(text: str) -> CallerError:
-    """msgspec's complaint as an error whose ``param`` is the path of the field."""
-    where = _WHERE.search(text)
-    path = where.group(1) if where else ""
-    lacking = _MISSING.search(text)
-    if lacking:
-        return _missing(f"{path}.{lacking.group(1)}".lstrip("."))
-    problem = _WHERE.sub("", text)
-    value = _VALUE.search(problem)
-    if value and value.group(1) in FOREIGN:
-        return unsupported(f"A block of type '{value.group(1)}'", path)
-    if not path:
-        return CallerError(f"The request body is not a JSON object of the right form: {problem}")
-    return CallerError(f"Invalid '{path}': {problem}", param=path)
-
-
-def _missing(at: str) -> CallerError:
-    return CallerError(f"Missing required parameter: '{at}'", param=at)
+_INVALID_VALUE: Final = re.compile(r"^Invalid '.*?': Invalid value '(.*?)'")
 
 
 def summarize(body: bytes) -> RequestSummary:
-    """What routing needs of a request.
+    """Return what routing needs of a request.
 
     Raises:
-        CallerError: not JSON, or a top-level field is missing or of the wrong type.
+        CallerError: The body is not JSON, or a top-level field is missing or has the wrong type.
     """
-    return _seen(_decode(_peek, body))
-
-
-def _seen(seen: schema.Common) -> RequestSummary:
+    fields = decode(_SUMMARY, body)
     return RequestSummary(
-        model=seen.model or None,
-        stream=seen.stream is True,
-        max_tokens=seen.max_tokens,
-        user=_user(seen),
+        model=fields.model or None,
+        stream=fields.stream is True,
+        max_tokens=fields.max_tokens,
+        user=_user(fields),
     )
 
 
-def _user(seen: schema.Common) -> str | None:
-    return seen.metadata.user_id if seen.metadata is not None else None
+def _user(fields: schema.Common) -> str | None:
+    return fields.metadata.user_id if fields.metadata is not None else None
 
 
 def parse(body: bytes) -> ChatRequest:
-    """A request in canonical form.
+    """Return a request in canonical form.
 
     Raises:
-        CallerError: with ``param`` naming the field that is missing, wrong, or not to be carried elsewhere.
+        CallerError: A field is missing or wrong, or cannot be carried to other dialects; ``param`` names it.
     """
-    seen = _decode(_messages, body)
-    if seen.mcp_servers:
+    try:
+        fields = decode(_MESSAGES, body)
+    except CallerError as error:
+        raise _for_server_block(error) from None
+    if fields.mcp_servers:
         raise unsupported("A list of MCP servers", "mcp_servers")
-    turns = [turn for i, said in enumerate(seen.messages) for turn in read_message(said, f"messages[{i}]")]
-    stream = seen.stream is True
+    turns = [turn for i, each in enumerate(fields.messages) for turn in parse_message(each, f"messages[{i}]")]
+    stream = fields.stream is True
     return ChatRequest(
-        model=seen.model or "",
-        messages=(*read_system(seen.system), *turns),
+        model=fields.model or "",
+        messages=(*parse_system(fields.system), *turns),
         sampling=Sampling(
-            temperature=seen.temperature,
-            top_p=seen.top_p,
-            top_k=seen.top_k,
-            max_tokens=seen.max_tokens,
-            stop=tuple(seen.stop_sequences or ()),
+            temperature=fields.temperature,
+            top_p=fields.top_p,
+            top_k=fields.top_k,
+            max_tokens=fields.max_tokens,
+            stop=tuple(fields.stop_sequences or ()),
         ),
-        tools=tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(seen.tools or ())),
-        tool_choice=_tool_choice(seen),
-        parallel_tool_calls=_parallel(seen),
-        format=_format(seen),
-        reasoning=read_reasoning(seen.thinking, seen.output_config),
+        tools=tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(fields.tools or ())),
+        tool_choice=_tool_choice(fields),
+        parallel_tool_calls=_parallel(fields),
+        format=_format(fields),
+        reasoning=parse_reasoning(fields.thinking, fields.output_config),
         stream=stream,
         include_usage=stream,
-        user=_user(seen),
+        user=_user(fields),
     )
 
 
-def _tool(tool: schema.ToolIn, at: str) -> Tool:
+def _for_server_block(error: CallerError) -> CallerError:
+    """The error for a block that is only valid on Anthropic's own servers; other errors as they are."""
+    value = _INVALID_VALUE.search(error.message)
+    if value is None or value.group(1) not in SERVER_BLOCKS:
+        return error
+    return unsupported(f"A block of type '{value.group(1)}'", error.param or "")
+
+
+def _tool(tool: schema.ToolIn, path: str) -> Tool:
     if tool.type not in (None, "custom"):
-        raise unsupported(f"A tool of type '{tool.type}'", f"{at}.type")
+        raise unsupported(f"A tool of type '{tool.type}'", f"{path}.type")
     if tool.input_schema is None:
-        raise _missing(f"{at}.input_schema")
+        raise missing(f"{path}.input_schema")
     return Tool(
         name=tool.name, description=tool.description, parameters=tool.input_schema, strict=tool.strict
     )
 
 
-def _tool_choice(seen: schema.Messages) -> ToolChoice | None:
-    match seen.tool_choice:
+def _tool_choice(fields: schema.Messages) -> ToolChoice | None:
+    match fields.tool_choice:
         case None:
             return None
         case schema.AutoChoice():
@@ -136,16 +111,16 @@ def _tool_choice(seen: schema.Messages) -> ToolChoice | None:
             return ToolChoice(mode="tool", name=name)
 
 
-def _parallel(seen: schema.Messages) -> bool | None:
-    """False where several calls at once are forbidden; that they are allowed goes without saying."""
-    choice = seen.tool_choice
+def _parallel(fields: schema.Messages) -> bool | None:
+    """False where several calls at once are forbidden, else None: that they are allowed is the default."""
+    choice = fields.tool_choice
     if choice is None or isinstance(choice, schema.NoChoice):
         return None
     return False if choice.disable_parallel_tool_use else None
 
 
-def _format(seen: schema.Messages) -> Format | None:
-    """The answer's schema; ``output_format`` is its name in the beta."""
-    config = seen.output_config
-    asked = seen.output_format if config is None or config.format is None else config.format
-    return None if asked is None else Format(schema=asked.schema)
+def _format(fields: schema.Messages) -> Format | None:
+    """The answer's schema. ``output_format`` is the field's name in the beta."""
+    config = fields.output_config
+    wanted = fields.output_format if config is None or config.format is None else config.format
+    return None if wanted is None else Format(schema=wanted.schema)

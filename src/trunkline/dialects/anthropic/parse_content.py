@@ -1,9 +1,9 @@
 """Content of Anthropic clients: the decoded blocks → canonical messages.
 
-What a translated request cannot carry is refused here by its path (``messages[1].content[0]``), never
-dropped: an upstream that silently sees less than it was told is worse than an error. Two things are no
-content and may go: cache breakpoints on what is not text, and redacted thinking, which nobody but the vendor
-who encrypted it can read.
+What a translated request cannot carry is refused with its path (``messages[1].content[0]``) and never
+dropped: an upstream that gets less than the client sent, without the client's knowing, is worse than an
+error. Two things are no content and may be dropped: cache breakpoints on what is not text, and redacted
+thinking, which only the vendor that encrypted it can read.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
-from trunkline.errors import UNSUPPORTED, CallerError
+from trunkline.dialects.request_errors import invalid, unsupported
 from trunkline.model import Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
-FOREIGN: Final = frozenset(
+SERVER_BLOCKS: Final = frozenset(
     {
         "search_result",
         "server_tool_use",
@@ -38,13 +38,13 @@ FOREIGN: Final = frozenset(
 )
 """Types of blocks that only Anthropic's own servers know."""
 
-_USERS: Final = (
+_USER_BLOCKS: Final = (
     schema.TextBlock,
     schema.ImageBlock,
     schema.DocumentBlock,
     schema.ToolResultBlock,
 )
-_MODELS: Final = (
+_ASSISTANT_BLOCKS: Final = (
     schema.TextBlock,
     schema.ThinkingBlock,
     schema.RedactedBlock,
@@ -52,100 +52,101 @@ _MODELS: Final = (
 )
 
 
-def unsupported(what: str, at: str) -> CallerError:
-    """A field asks for something that no other dialect can express."""
-    return CallerError(f"{what} cannot be sent to this model's provider ('{at}')", UNSUPPORTED, param=at)
-
-
-def read_system(system: str | Sequence[schema.TextBlock] | None) -> tuple[Message, ...]:
-    """The system prompt as a message, or as none."""
+def parse_system(system: str | Sequence[schema.TextBlock] | None) -> tuple[Message, ...]:
+    """Return the system prompt as a message, or no message if it is empty."""
     if isinstance(system, str):
         system = [schema.TextBlock(text=system)] if system else []
     parts = tuple(_text(block) for block in system or ())
     return (Message(role="system", parts=parts),) if parts else ()
 
 
-def read_message(seen: schema.MessageIn, at: str) -> list[Message]:
-    """One turn, which stands at the path ``at``. A user's tool results become messages of their own, before
-    what the user said beside them.
+def parse_message(message: schema.MessageIn, path: str) -> list[Message]:
+    """Return the turn that stands at ``path`` in canonical form. A user's tool results become messages of
+    their own, before the rest of the user's content.
 
     Raises:
-        CallerError: with ``param`` naming what is misplaced or cannot be carried.
+        CallerError: A block is misplaced or cannot be carried; ``param`` names it.
     """
-    if isinstance(seen.content, str):
-        parts: tuple[Part, ...] = (Text(text=seen.content),) if seen.content else ()
-        return [Message(role=seen.role, parts=parts)]
-    results: list[Message] = []
-    said: list[Part] = []
-    fitting = _MODELS if seen.role == "assistant" else _USERS if seen.role == "user" else (schema.TextBlock,)
-    for i, block in enumerate(seen.content):
-        here = f"{at}.content[{i}]"
-        if not isinstance(block, fitting):
+    if isinstance(message.content, str):
+        text: tuple[Part, ...] = (Text(text=message.content),) if message.content else ()
+        return [Message(role=message.role, parts=text)]
+    messages: list[Message] = []
+    parts: list[Part] = []
+    allowed = (
+        _ASSISTANT_BLOCKS
+        if message.role == "assistant"
+        else _USER_BLOCKS
+        if message.role == "user"
+        else (schema.TextBlock,)
+    )
+    for i, block in enumerate(message.content):
+        block_path = f"{path}.content[{i}]"
+        if not isinstance(block, allowed):
             kind = block.__struct_config__.tag
-            problem = f"a block of type '{kind}' has no place in a message of role '{seen.role}'"
-            raise CallerError(f"Invalid '{here}.type': {problem}", param=f"{here}.type")
+            problem = f"a block of type '{kind}' has no place in a message of role '{message.role}'"
+            raise invalid(f"{block_path}.type", problem)
         match block:
             case schema.ToolResultBlock():
-                results.append(Message(role="tool", parts=(_result(block, here),)))
+                messages.append(Message(role="tool", parts=(_result(block, block_path),)))
             case schema.ThinkingBlock():
-                said.append(Thinking(text=block.thinking, signature=block.signature or None))
+                parts.append(Thinking(text=block.thinking, signature=block.signature or None))
             case schema.RedactedBlock():
                 pass
             case schema.ToolUseBlock():
                 arguments = msgspec.json.encode(block.input).decode()
-                said.append(ToolCall(id=block.id, name=block.name, arguments=arguments))
+                parts.append(ToolCall(id=block.id, name=block.name, arguments=arguments))
             case _:
-                said.append(_content(block, here))
-    if said or not results:
-        results.append(Message(role=seen.role, parts=tuple(said)))
-    return results
+                parts.append(_content(block, block_path))
+    if parts or not messages:
+        messages.append(Message(role=message.role, parts=tuple(parts)))
+    return messages
 
 
-def _result(block: schema.ToolResultBlock, at: str) -> ToolResult:
+def _result(block: schema.ToolResultBlock, path: str) -> ToolResult:
     content = block.content
     if isinstance(content, str):
         content = [schema.TextBlock(text=content)] if content else []
     parts: list[Text | Image] = []
     for i, piece in enumerate(content or ()):
-        part = _content(piece, f"{at}.content[{i}]")
+        part = _content(piece, f"{path}.content[{i}]")
         if isinstance(part, Document):
             text = part.text
             if text is None:
-                raise unsupported("A document as a tool's result, unless it is text,", f"{at}.content[{i}]")
+                raise unsupported("A document as a tool's result, unless it is text,", f"{path}.content[{i}]")
             part = Text(text=f"{text}\n\n")
         parts.append(part)
     return ToolResult(id=block.tool_use_id, parts=tuple(parts), is_error=block.is_error is True)
 
 
 def _content(
-    block: schema.TextBlock | schema.ImageBlock | schema.DocumentBlock, at: str
+    block: schema.TextBlock | schema.ImageBlock | schema.DocumentBlock, path: str
 ) -> Text | Image | Document:
     match block:
         case schema.TextBlock():
             return _text(block)
         case schema.ImageBlock():
-            return _image(block, at)
+            return _image(block, path)
         case schema.DocumentBlock():
-            return _document(block, at)
+            return _document(block, path)
 
 
 def _text(block: schema.TextBlock) -> Text:
     return Text(text=block.text, cache=block.cache_control is not None)
 
 
-def _image(block: schema.ImageBlock, at: str) -> Image:
+def _image(block: schema.ImageBlock, path: str) -> Image:
     match block.source:
         case schema.Base64Source(media_type=media_type, data=data):
             return Image(data=data, media_type=media_type)
         case schema.UrlSource(url=url):
-            return Image(url=_address(url, f"{at}.source.url"))
+            return Image(url=_address(url, f"{path}.source.url"))
         case schema.FileSource():
-            raise unsupported("An uploaded file", f"{at}.source")
+            raise unsupported("An uploaded file", f"{path}.source")
 
 
-def _document(block: schema.DocumentBlock, at: str) -> Document:
+def _document(block: schema.DocumentBlock, path: str) -> Document:
     if block.context:
-        raise unsupported("A document's context", f"{at}.context")
+        raise unsupported("A document's context", f"{path}.context")
     match block.source:
         case schema.Base64Source(media_type=media_type, data=data):
             return Document(data=data, media_type=media_type, name=block.title)
@@ -153,14 +154,14 @@ def _document(block: schema.DocumentBlock, at: str) -> Document:
             data = base64.b64encode(text.encode()).decode()
             return Document(data=data, media_type="text/plain", name=block.title)
         case schema.UrlSource(url=url):
-            return Document(url=_address(url, f"{at}.source.url"), name=block.title)
+            return Document(url=_address(url, f"{path}.source.url"), name=block.title)
         case schema.FileSource():
-            raise unsupported("An uploaded file", f"{at}.source")
+            raise unsupported("An uploaded file", f"{path}.source")
         case schema.ContentSource():
-            raise unsupported("A document made of blocks", f"{at}.source")
+            raise unsupported("A document made of blocks", f"{path}.source")
 
 
-def _address(url: str, at: str) -> str:
+def _address(url: str, path: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise CallerError(f"Invalid '{at}': it is not an http(s) URL", param=at)
+        raise invalid(path, "it is not an http(s) URL")
     return url

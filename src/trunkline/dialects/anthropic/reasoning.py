@@ -1,10 +1,10 @@
-"""How much a model should think: Anthropic's ways of saying it, and the canonical one.
+"""How much a model should think: Anthropic's fields for it, and the canonical one.
 
-Anthropic has three. Its older models take a budget of tokens, its newer ones an effort beside "adaptive",
-and its oldest do not think at all. Other vendors know efforts only, so that a budget is given with the effort
-that it comes nearest to. The newest, which think as they see fit, take no sampling knobs either. Which models
-are old is data; every other Claude is taken for a newer one, and another vendor's model behind the same API
-for one that takes a budget and knobs.
+Anthropic's older models take a budget of tokens, its newer ones an effort beside "adaptive", and its oldest
+do not think at all. Other vendors know efforts only, so that the canonical form of a budget also has the
+nearest effort. The newest models, which think as much as they see fit, take no sampling fields either. Which
+models are old is data. Every other Claude counts as a newer one, and another vendor's model behind the same
+API as one that takes a budget and sampling fields.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BUDGETED: Final = (
 """Beginnings of the names of models that take a budget and know no efforts."""
 
 SAMPLED: Final = (*UNTHINKING, *BUDGETED, "claude-opus-4-6", "claude-sonnet-4-6")
-"""Beginnings of the names of models that take sampling knobs; the newer ones refuse them all with a 400."""
+"""Beginnings of the names of models that take sampling fields; newer ones refuse them all with a 400."""
 
 LEAST_BUDGET: Final = 1024
 """Tokens below which the API refuses a budget."""
@@ -52,16 +52,16 @@ BUDGETS: Final[Mapping[Effort, int]] = {
     "xhigh": 32768,
     "max": 32768,
 }
-"""Tokens to think with, by effort, where a model takes only a budget."""
+"""Effort → the budget of tokens for models that take only a budget."""
 
 _ADAPTIVE: Final[Mapping[Effort, str]] = {"minimal": "low"}
-"""Efforts that Anthropic calls by another name."""
+"""Efforts for which Anthropic has another name."""
 
 
-def read_reasoning(
+def parse_reasoning(
     thinking: schema.ThinkingIn | None, config: schema.OutputConfig | None
 ) -> Reasoning | None:
-    """What a client said of thinking. Who did not ask to see any is not shown any (``exclude``)."""
+    """Return the canonical form. A client that did not ask to see thinking is not shown any (``exclude``)."""
     effort: Effort | None = config.effort if config is not None else None
     match thinking:
         case None:
@@ -76,20 +76,28 @@ def read_reasoning(
 
 
 def shows_thinking(reasoning: Reasoning | None) -> bool:
-    """Whether a client that asked so is to be shown what the model thinks."""
+    """Return whether a client with this ``reasoning`` in its request is to be shown what the model thinks."""
     return reasoning is not None and reasoning.effort != "none" and not reasoning.exclude
 
 
 def nearest_effort(budget: int) -> Effort:
-    """The effort that a budget stands for."""
+    """Return the effort that is nearest to a budget."""
     return "low" if budget < 4096 else "medium" if budget < 16384 else "high"
 
 
 def render_reasoning(reasoning: Reasoning | None, model: str, bound: int | None) -> dict[str, Any]:
-    """The fields ``thinking`` and ``output_config`` for ``model``; empty where nothing was said, or where the
-    model, or the ``bound`` on its answer, leaves no room to think.
+    """Return the fields ``thinking`` and ``output_config`` for ``model``.
+
+    Args:
+        reasoning: What the request asks for.
+        model: The model's name at the upstream.
+        bound: The bound on the answer's tokens.
+
+    Returns:
+        The fields; none where the request leaves thinking open, or where the model, or the bound on its
+        answer, leaves no room to think.
     """
-    name = _short(model)
+    name = _short_name(model)
     if reasoning is None or name.startswith(UNTHINKING):
         return {}
     effort = reasoning.effort
@@ -116,17 +124,17 @@ def render_reasoning(reasoning: Reasoning | None, model: str, bound: int | None)
 
 
 def takes_sampling(model: str) -> bool:
-    """Whether ``model`` may be told how to sample."""
-    name = _short(model)
+    """Return whether ``model`` takes sampling fields."""
+    name = _short_name(model)
     return name.startswith(SAMPLED) or not name.startswith("claude")
 
 
-def _short(model: str) -> str:
+def _short_name(model: str) -> str:
     return model.rpartition("/")[2].replace(".", "-")
 
 
-def room(reasoning: Reasoning | None) -> int:
-    """Tokens to leave for thinking on top of an answer's, where a request leaves the bound open."""
+def thinking_tokens(reasoning: Reasoning | None) -> int:
+    """Return the tokens to add for thinking to an answer's bound, where a request leaves the bound open."""
     if reasoning is None or reasoning.effort == "none":
         return 0
     if reasoning.max_tokens is not None:

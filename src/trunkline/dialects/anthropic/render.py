@@ -1,10 +1,10 @@
 """Canonical requests → bodies for Anthropic's Messages API.
 
-Content that the API has no field for is a clear 400; knobs that it lacks (seed, penalties, log probabilities,
-``strict`` tools) are left out. What it would refuse though the meaning is plain is put into the form that it
-takes: sampling knobs of models that have none, temperatures above 1, empty texts, ids with other characters,
-stop sequences of blanks, sampling knobs beside thinking, thinking beside a forced tool, users by their e-mail
-addresses.
+Content that the API has no field for is refused with a clear 400. Settings that it lacks (seed, penalties,
+log probabilities, ``strict`` tools) are left out. What it would refuse although the meaning is plain is
+changed into a form that it takes: sampling fields for models that take none, temperatures above 1, empty
+texts, ids with other characters, stop sequences of blanks, sampling fields together with thinking, thinking
+together with a forced tool, users named by their e-mail addresses.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.reasoning import render_reasoning, room, takes_sampling
+from trunkline.dialects.anthropic.reasoning import render_reasoning, takes_sampling, thinking_tokens
 from trunkline.dialects.base import RequestDefaults
-from trunkline.dialects.tool_matching import pair_tools
+from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.tool_matching import match_tool_calls
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -39,24 +40,29 @@ from trunkline.model import (
 Body = dict[str, Any]
 
 DEFAULT_MAX_TOKENS: Final = 8192
-"""Bound on an answer where neither the request nor a setting gives one: the API insists on a bound, and every
-model that it serves today allows this one. Room to think comes on top."""
+"""The bound on an answer where neither the request nor a setting has one: the API insists on a bound, and
+every model that it serves today allows this one. The tokens for thinking are added to it."""
 
-_PLAIN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
-_OPAQUE: Final = re.compile(r"(?=.*[A-Za-z])[\w.:|-]{1,256}", re.ASCII)
-_SIGNS: Final = {"/9j/": "image/jpeg", "iVBOR": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
-"""Beginnings of images in base64: the API refuses one that is not of the type which it is said to be."""
+_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_OPAQUE_NAME: Final = re.compile(r"(?=.*[A-Za-z])[\w.:|-]{1,256}", re.ASCII)
+_IMAGE_TYPES: Final = {
+    "/9j/": "image/jpeg",
+    "iVBOR": "image/png",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+}
+"""Beginning of an image in base64 → its type: the API refuses an image that is of another type than named."""
 
 encode: Final = msgspec.json.Encoder().encode
 
 
 def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
-    """The body that asks ``model`` for ``request``.
+    """Return the body that asks ``model`` for ``request``.
 
     Raises:
-        CallerError: several answers, a JSON mode without a schema, audio, a file by id, an image in a system
-            prompt, tool arguments that are no JSON object, or nothing said besides the system prompt.
-    """
+        CallerError: The request asks for several answers or for a JSON mode without a schema; or it holds
+            audio, a file by id, an image in a system prompt, tool arguments that are no JSON object, or
+            nothing besides the system prompt."""
     if request.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
     bound = request.sampling.max_tokens if request.sampling.max_tokens is not None else defaults.max_tokens
@@ -64,11 +70,11 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     thinking = render_reasoning(request.reasoning, model, bound)
     kind = thinking.get("thinking", {}).get("type")
     forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "tool")
-    thinks = kind == "adaptive" or (kind == "enabled" and _thought(turns))
-    if (forced or not thinks) and kind != "disabled":  # it cannot think and be forced
+    thinks = kind == "adaptive" or (kind == "enabled" and _began_with_thinking(turns))
+    if (forced or not thinks) and kind != "disabled":  # the API takes no thinking with a forced tool
         thinking, thinks = {}, False
     if bound is None:
-        bound = DEFAULT_MAX_TOKENS + room(request.reasoning if thinks else None)
+        bound = DEFAULT_MAX_TOKENS + thinking_tokens(request.reasoning if thinks else None)
     body: Body = {"model": model, "max_tokens": bound}
     system = _system(request.messages)
     if system:
@@ -99,22 +105,23 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
 
 
 def _opaque(user: str) -> str:
-    """A user as the API takes them: by a name that tells nothing, and so not by an address or a number."""
-    if _OPAQUE.fullmatch(user):
+    """A user as the API takes them: by a name that does not identify a person, as an address or a number
+    does."""
+    if _OPAQUE_NAME.fullmatch(user):
         return user
     return hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
 
 
-def _thought(turns: list[Body]) -> bool:
-    """Whether the turn that tool results go on with began with thinking: where a budget is given, the API
-    insists that it did, and other dialects' clients do not send it back."""
-    if not turns or not _answers_tools(turns[-1]):
+def _began_with_thinking(turns: list[Body]) -> bool:
+    """Whether the assistant's turn that tool results continue began with thinking. Where a budget is given,
+    the API insists on that, and other dialects' clients do not send thinking back."""
+    if not turns or not _has_tool_results(turns[-1]):
         return True
     before = next((turn["content"] for turn in reversed(turns) if turn["role"] == "assistant"), None)
     return before is None or isinstance(before, str) or before[0]["type"] == "thinking"
 
 
-def _answers_tools(turn: Body) -> bool:
+def _has_tool_results(turn: Body) -> bool:
     content = turn["content"]
     return not isinstance(content, str) and content[0]["type"] == "tool_result"
 
@@ -127,7 +134,7 @@ def _sampling(sampling: Sampling, defaults: RequestDefaults, thinks: bool) -> Bo
     neutral = sampling.top_p == 1 and "temperature" in body  # newer models refuse the two together
     if sampling.top_p is not None and not neutral and (not thinks or sampling.top_p >= 0.95):
         body["top_p"] = sampling.top_p
-    if sampling.top_k is not None and sampling.top_k >= 0 and not thinks:  # below 0 is "all", elsewhere
+    if sampling.top_k is not None and sampling.top_k >= 0 and not thinks:  # elsewhere, below 0 means all
         body["top_k"] = sampling.top_k
     return body
 
@@ -137,14 +144,14 @@ def _tools(request: ChatRequest) -> Body:
         return {}
     body: Body = {"tools": [_tool(tool) for tool in request.tools]}
     choice = request.tool_choice
-    alone = request.parallel_tool_calls is False
-    if choice is None and not alone:
+    one_at_a_time = request.parallel_tool_calls is False
+    if choice is None and not one_at_a_time:
         return body
     mode = "auto" if choice is None else choice.mode
     wire: Body = {"type": {"required": "any"}.get(mode, mode)}
     if choice is not None and mode == "tool":
         wire["name"] = choice.name
-    if alone and mode != "none":
+    if one_at_a_time and mode != "none":
         wire["disable_parallel_tool_use"] = True
     return body | {"tool_choice": wire}
 
@@ -168,14 +175,14 @@ def _format(format: Format) -> Body:
 
 
 def _system(messages: tuple[Message, ...]) -> str | list[Body]:
-    """All system messages, wherever they stand; plain text where it is one piece of it."""
+    """All system messages, wherever they stand; as plain text where it is one piece."""
     parts: list[Text] = []
-    for at, message in enumerate(messages):
+    for index, message in enumerate(messages):
         if message.role != "system":
             continue
         for part in message.parts:
             if not isinstance(part, Text):
-                raise _misplaced(part, "a system prompt", at)
+                raise _misplaced(part, "a system prompt", index)
             if part.text.strip():
                 parts.append(part)
     if len(parts) == 1 and not parts[0].cache:
@@ -184,13 +191,13 @@ def _system(messages: tuple[Message, ...]) -> str | list[Body]:
 
 
 def _turns(messages: tuple[Message, ...]) -> list[Body]:
-    """The conversation with turns of one role in a row made one, a user's tool results before all else."""
+    """The conversation. Successive turns of one role become one, with a user's tool results first."""
     turns: list[Body] = []
-    for at, message in enumerate(pair_tools(messages)):
+    for index, message in enumerate(match_tool_calls(messages)):
         if message.role == "system":
             continue
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = [block for part in message.parts if (block := _block(part, role, at)) is not None]
+        blocks = [block for part in message.parts if (block := _block(part, role, index)) is not None]
         if not blocks:
             continue
         if turns and turns[-1]["role"] == role:
@@ -201,21 +208,21 @@ def _turns(messages: tuple[Message, ...]) -> list[Body]:
         content: list[Body] = turn["content"]
         content.sort(key=lambda block: block["type"] != "tool_result")
         if turn is turns[-1] and turn["role"] == "assistant" and content[-1]["type"] == "text":
-            content[-1]["text"] = content[-1]["text"].rstrip()  # blanks at its end are refused
+            content[-1]["text"] = content[-1]["text"].rstrip()  # the API refuses blanks at the end
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
             turn["content"] = content[0]["text"]
     return turns
 
 
-def _block(part: Part, role: str, at: int) -> Body | None:
-    """One part as a block; None for what is empty, and for thinking that the vendor has not signed."""
+def _block(part: Part, role: str, index: int) -> Body | None:
+    """One part as a block; None for empty text, and for thinking that the vendor has not signed."""
     match part:
         case Text():
             return _text(part) if part.text.strip() else None
         case Image() if role == "user":
             return _image(part)
         case Document() if role == "user":
-            return _document(part, at)
+            return _document(part, index)
         case ToolResult() if role == "user":
             return _result(part)
         case Thinking() if role == "assistant":
@@ -223,15 +230,15 @@ def _block(part: Part, role: str, at: int) -> Body | None:
                 return None
             return {"type": "thinking", "thinking": part.text, "signature": part.signature}
         case ToolCall() if role == "assistant":
-            return _call(part, at)
+            return _call(part, index)
         case _:
-            raise _misplaced(part, f"a message of role '{role}'", at)
+            raise _misplaced(part, f"a message of role '{role}'", index)
 
 
-def _misplaced(part: Part, where: str, at: int) -> CallerError:
+def _misplaced(part: Part, where: str, index: int) -> CallerError:
     kind = "Audio" if isinstance(part, Audio) else type(part).__name__
     return CallerError(
-        f"{kind} cannot stand in {where} of Anthropic's API", UNSUPPORTED, param=f"messages[{at}].content"
+        f"{kind} cannot stand in {where} of Anthropic's API", UNSUPPORTED, param=f"messages[{index}].content"
     )
 
 
@@ -244,13 +251,13 @@ def _image(image: Image) -> Body:
     if image.url is not None:
         return {"type": "image", "source": {"type": "url", "url": image.url}}
     data = image.data or ""
-    told = image.media_type or "image/png"
-    kind = next((kind for sign, kind in _SIGNS.items() if data.startswith(sign)), told)
+    named = image.media_type or "image/png"
+    kind = next((kind for beginning, kind in _IMAGE_TYPES.items() if data.startswith(beginning)), named)
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
 
 
-def _document(document: Document, at: int) -> Body:
-    wire: Body = {"type": "document", "source": _source(document, f"messages[{at}].content")}
+def _document(document: Document, index: int) -> Body:
+    wire: Body = {"type": "document", "source": _source(document, f"messages[{index}].content")}
     return wire | ({"title": document.name} if document.name else {})
 
 
@@ -277,23 +284,19 @@ def _source(document: Document, param: str) -> Body:
     return {"type": "text", "media_type": "text/plain", "data": text}
 
 
-def _call(call: ToolCall, at: int) -> Body:
+def _call(call: ToolCall, index: int) -> Body:
     arguments = call.arguments.strip() or "{}"
-    try:
-        fits = isinstance(msgspec.json.decode(arguments), dict)
-    except (ValueError, RecursionError):
-        fits = False
-    if not fits:
+    if not is_object(arguments):
         raise CallerError(
             f"The arguments of the call of {call.name!r} are not a JSON object",
-            param=f"messages[{at}].tool_calls",
+            param=f"messages[{index}].tool_calls",
         )
     value = msgspec.Raw(arguments.encode())
-    return {"type": "tool_use", "id": _plain_id(call.id), "name": call.name, "input": value}
+    return {"type": "tool_use", "id": _valid_id(call.id), "name": call.name, "input": value}
 
 
 def _result(result: ToolResult) -> Body:
-    wire: Body = {"type": "tool_result", "tool_use_id": _plain_id(result.id)}
+    wire: Body = {"type": "tool_result", "tool_use_id": _valid_id(result.id)}
     parts = [part for part in result.parts if not isinstance(part, Text) or part.text.strip()]
     if parts and all(isinstance(part, Text) and not part.cache for part in parts):
         wire["content"] = "".join(part.text for part in parts if isinstance(part, Text))
@@ -302,6 +305,6 @@ def _result(result: ToolResult) -> Body:
     return wire | ({"is_error": True} if result.is_error else {})
 
 
-def _plain_id(id: str | None) -> str:
-    """A call's id in the only characters that the API takes."""
-    return _PLAIN_ID.sub("_", id or "")
+def _valid_id(id: str | None) -> str:
+    """A call's id, with only the characters that the API takes."""
+    return _NOT_IN_IDS.sub("_", id or "")

@@ -1,7 +1,7 @@
 """The structs that Messages requests are decoded with: names and types of Anthropic's published schema.
 
-Only types stand here, no meaning. Fields that no translation uses are left out: an unknown field is never
-an error, and what passes through keeps it.
+The module holds types and no behaviour. Fields that no translation uses are left out: an unknown field is
+never an error, and what passes through keeps it.
 """
 
 from __future__ import annotations
@@ -12,64 +12,59 @@ import msgspec
 
 DIALECT: Final = "anthropic"
 PATH: Final = "/messages"
-JSON_TYPE: Final = b"application/json"
-SSE_TYPE: Final = b"text/event-stream; charset=utf-8"
+COUNT_TOKENS_PATH: Final = "/messages/count_tokens"
 
 AtLeastOne = msgspec.Meta(ge=1)
 NotNegative = msgspec.Meta(ge=0)
 NotEmpty = msgspec.Meta(min_length=1)
 
 
-class Incoming(msgspec.Struct):
-    """Base of what comes in."""
-
-
-class Base64Source(Incoming, tag_field="type", tag="base64"):
+class Base64Source(msgspec.Struct, tag_field="type", tag="base64"):
     media_type: str
     data: str
 
 
-class UrlSource(Incoming, tag_field="type", tag="url"):
+class UrlSource(msgspec.Struct, tag_field="type", tag="url"):
     url: str
 
 
-class FileSource(Incoming, tag_field="type", tag="file"):
+class FileSource(msgspec.Struct, tag_field="type", tag="file"):
     file_id: str
 
 
-class PlainSource(Incoming, tag_field="type", tag="text"):
+class PlainSource(msgspec.Struct, tag_field="type", tag="text"):
     data: str
 
 
-class ContentSource(Incoming, tag_field="type", tag="content"):
+class ContentSource(msgspec.Struct, tag_field="type", tag="content"):
     content: Any = None
 
 
-class TextBlock(Incoming, tag_field="type", tag="text"):
+class TextBlock(msgspec.Struct, tag_field="type", tag="text"):
     text: str
     cache_control: dict[str, Any] | None = None
 
 
-class ImageBlock(Incoming, tag_field="type", tag="image"):
+class ImageBlock(msgspec.Struct, tag_field="type", tag="image"):
     source: Base64Source | UrlSource | FileSource
 
 
-class DocumentBlock(Incoming, tag_field="type", tag="document"):
+class DocumentBlock(msgspec.Struct, tag_field="type", tag="document"):
     source: Base64Source | UrlSource | FileSource | PlainSource | ContentSource
     title: str | None = None
     context: str | None = None
 
 
-class ThinkingBlock(Incoming, tag_field="type", tag="thinking"):
+class ThinkingBlock(msgspec.Struct, tag_field="type", tag="thinking"):
     thinking: str
     signature: str | None = None
 
 
-class RedactedBlock(Incoming, tag_field="type", tag="redacted_thinking"):
+class RedactedBlock(msgspec.Struct, tag_field="type", tag="redacted_thinking"):
     data: str
 
 
-class ToolUseBlock(Incoming, tag_field="type", tag="tool_use"):
+class ToolUseBlock(msgspec.Struct, tag_field="type", tag="tool_use"):
     id: str
     name: str
     input: dict[str, msgspec.Raw]
@@ -78,7 +73,7 @@ class ToolUseBlock(Incoming, tag_field="type", tag="tool_use"):
 ResultContent = list[TextBlock | ImageBlock | DocumentBlock]
 
 
-class ToolResultBlock(Incoming, tag_field="type", tag="tool_result"):
+class ToolResultBlock(msgspec.Struct, tag_field="type", tag="tool_result"):
     tool_use_id: str
     content: str | ResultContent | None = None
     is_error: bool | None = None
@@ -89,12 +84,12 @@ Block = (
 )
 
 
-class MessageIn(Incoming):
+class MessageIn(msgspec.Struct):
     role: Literal["user", "assistant", "system"]
     content: str | list[Block]
 
 
-class ToolIn(Incoming):
+class ToolIn(msgspec.Struct):
     name: str
     type: str | None = None
     description: str | None = None
@@ -102,62 +97,62 @@ class ToolIn(Incoming):
     strict: bool | None = None
 
 
-class AutoChoice(Incoming, tag_field="type", tag="auto"):
+class AutoChoice(msgspec.Struct, tag_field="type", tag="auto"):
     disable_parallel_tool_use: bool | None = None
 
 
-class AnyChoice(Incoming, tag_field="type", tag="any"):
+class AnyChoice(msgspec.Struct, tag_field="type", tag="any"):
     disable_parallel_tool_use: bool | None = None
 
 
-class NamedChoice(Incoming, tag_field="type", tag="tool"):
+class NamedChoice(msgspec.Struct, tag_field="type", tag="tool"):
     name: str
     disable_parallel_tool_use: bool | None = None
 
 
-class NoChoice(Incoming, tag_field="type", tag="none"):
+class NoChoice(msgspec.Struct, tag_field="type", tag="none"):
     pass
 
 
 Display = Literal["summarized", "omitted"]
 
 
-class EnabledThinking(Incoming, tag_field="type", tag="enabled"):
+class EnabledThinking(msgspec.Struct, tag_field="type", tag="enabled"):
     budget_tokens: Annotated[int, AtLeastOne]
     display: Display | None = None
 
 
-class AdaptiveThinking(Incoming, tag_field="type", tag="adaptive"):
+class AdaptiveThinking(msgspec.Struct, tag_field="type", tag="adaptive"):
     display: Display | None = None
 
 
-class BetweenToolsThinking(Incoming, tag_field="type", tag="between_tools"):
+class BetweenToolsThinking(msgspec.Struct, tag_field="type", tag="between_tools"):
     display: Display | None = None
 
 
-class DisabledThinking(Incoming, tag_field="type", tag="disabled"):
+class DisabledThinking(msgspec.Struct, tag_field="type", tag="disabled"):
     pass
 
 
 ThinkingIn = EnabledThinking | AdaptiveThinking | BetweenToolsThinking | DisabledThinking
 
 
-class FormatIn(Incoming):
+class FormatIn(msgspec.Struct):
     type: Literal["json_schema"]
     schema: dict[str, Any]
 
 
-class OutputConfig(Incoming):
+class OutputConfig(msgspec.Struct):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     format: FormatIn | None = None
 
 
-class Metadata(Incoming):
+class Metadata(msgspec.Struct):
     user_id: str | None = None
 
 
-class Common(Incoming, kw_only=True):
-    """The fields that routing needs as much as translating does."""
+class Common(msgspec.Struct, kw_only=True):
+    """The fields that both routing and translating need."""
 
     model: str | None = None
     max_tokens: Annotated[int, NotNegative]
@@ -165,7 +160,7 @@ class Common(Incoming, kw_only=True):
     metadata: Metadata | None = None
 
 
-class Peeked(Common, kw_only=True):
+class Summary(Common, kw_only=True):
     messages: Annotated[list[msgspec.Raw], NotEmpty]
 
 

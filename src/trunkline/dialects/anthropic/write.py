@@ -1,9 +1,9 @@
 """Answers to Anthropic clients: canonical events → bytes.
 
-A stream is blocks, one open at a time and each whole before the next. Other vendors' events keep no such
-order, so that a tool call which begins while another is unfinished waits for its turn. Thinking is shown to
-those who asked for it; others get a ``ping`` in its place, which keeps their connection awake. An answer that
-is not streamed is the fold of the same events. Facts: Anthropic's schemas Message and RawMessageStreamEvent.
+A stream consists of blocks, one open at a time and each whole before the next. Other vendors' events keep no
+such order, so that a tool call which begins while another is unfinished waits for its turn. Thinking is
+written for clients that asked for it; others get a ``ping`` in its place, which keeps their connection open.
+Sources: Anthropic's schemas Message and RawMessageStreamEvent.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from trunkline.dialects import write
 from trunkline.dialects.anthropic.errors import error_body, stream_error
 from trunkline.dialects.anthropic.reasoning import shows_thinking
-from trunkline.dialects.anthropic.request_schema import JSON_TYPE, SSE_TYPE
+from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.events import (
     Answer,
@@ -47,29 +49,29 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def usage_object(usage: Usage | None) -> dict[str, Any]:
-    """Anthropic's usage object, whose ``input_tokens`` are those that no cache was used for."""
+    """Return Anthropic's usage object, whose ``input_tokens`` are those that no cache was used for."""
     usage = usage or Usage()
     read, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
-    seen: dict[str, Any] = {
+    wire: dict[str, Any] = {
         "input_tokens": max(usage.prompt_tokens - read - written, 0),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": read,
         "output_tokens": usage.completion_tokens,
     }
     if usage.reasoning_tokens is not None:
-        seen["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
-    return seen
+        wire["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    return wire
 
 
 def stop_reason(reason: FinishReason | None, stop_sequence: str | None, refused: bool = False) -> str:
-    """Anthropic's word for how an answer ended; a model that was seen to refuse did not end its turn."""
+    """Return Anthropic's name for how an answer ended. If the model refused, its turn did not just end."""
     if reason in (None, "stop"):
         return "refusal" if refused else "stop_sequence" if stop_sequence is not None else "end_turn"
     return STOP_REASONS[reason]
 
 
 def new_call_id() -> str:
-    """An id for a tool call, in the form that Anthropic gives its own."""
+    """Return an id for a tool call, in the form of Anthropic's own ids."""
     return f"toolu_{uuid.uuid4().hex[:24]}"
 
 
@@ -90,11 +92,11 @@ def _event(name: bytes, data: bytes) -> bytes:
     return b"event: " + name + b'\ndata: {"type":"' + name + b'",' + data + b"}\n\n"
 
 
-Kind = Literal["text", "thinking", "tool_use"]
+BlockType = Literal["text", "thinking", "tool_use"]
 
 
-class Stream:
-    """A streamed answer: ``message_start``, the blocks, ``message_delta``, ``message_stop``."""
+class StreamWriter:
+    """Writes a streamed answer: ``message_start``, the blocks, ``message_delta``, ``message_stop``."""
 
     content_type = SSE_TYPE
 
@@ -104,23 +106,29 @@ class Stream:
         self._id: str | None = None
         self._usage: Usage | None = None
         self._begun = False
-        self._open: Kind | None = None
+        self._open: BlockType | None = None
+        """Type of the open block."""
         self._index = -1
+        """Index of the latest block."""
         self._head = b""
+        """The open block's delta event up to its delta."""
         self._call = -1
+        """Index of the call that the open block is for."""
         self._arguments = ""
+        """The arguments of that call so far."""
         self._waiting: dict[int, Call] = {}
-        self._seen: set[int] = set()
+        """Calls that wait for the open block to end."""
+        self._known_calls: set[int] = set()
         self._end: Finished | None = None
         self._refused = False
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Bytes of the events that these become.
+        """Return the wire events that these events become.
 
         Raises:
-            ProviderError: a tool call goes on after its end.
+            ProviderError: A tool call goes on after its end.
         """
-        out, silent = b"", False
+        out, is_progress = b"", False
         for event in events:
             match event:
                 case TextDelta(choice=0) | RefusalDelta(choice=0):
@@ -128,11 +136,11 @@ class Stream:
                     if event.text:
                         out += self._text(event.text)
                 case ThinkingDelta(choice=0):
-                    silent = True
+                    is_progress = True
                     if self._shows_thinking:
-                        out += self._think(event)
+                        out += self._thinking(event)
                 case ToolCallDelta(choice=0):
-                    silent = True
+                    is_progress = True
                     out += self._tool(event)
                 case Finished(choice=0):
                     self._end = event
@@ -144,26 +152,27 @@ class Stream:
                     self._usage = event.usage
                 case _:
                     pass
-        return out if out or not silent else self._begin() + PING
+        return out if out or not is_progress else self._begin() + PING
 
     def finish(self) -> bytes:
-        """What waited, how the answer ended, what it used, and the terminal event."""
+        """Return the calls that waited, how the answer ended, its usage, and the terminal event."""
         out = self._begin() + self._flush()
         end = self._end or Finished("stop")
         sequence = end.stop_sequence
         reason = stop_reason(end.reason, sequence, self._refused)
         delta = {"stop_reason": reason, "stop_sequence": sequence if reason == "stop_sequence" else None}
-        said = b'"delta":' + _encode(delta) + b',"usage":' + _encode(usage_object(self._usage))
+        data = b'"delta":' + _encode(delta) + b',"usage":' + _encode(usage_object(self._usage))
         return (
-            out + _event(b"message_delta", said) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+            out + _event(b"message_delta", data) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
         )
 
-    def error(self, error: GatewayError) -> bytes:
-        """The event that ends a stream that went wrong."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the event that ends a failed stream."""
         return stream_error(error)
 
     def _begin(self) -> bytes:
-        """The first event; it waits for something to say, for until then another upstream may be asked."""
+        """The first event, if it was not sent. It is sent with the first content: until then another upstream
+        may be asked."""
         if self._begun:
             return b""
         self._begun = True
@@ -171,57 +180,57 @@ class Stream:
         return _event(b"message_start", b'"message":' + _encode(message))
 
     def _text(self, text: str) -> bytes:
-        opening = b"" if self._open == "text" else self._turn("text", b'{"type":"text","text":""}')
+        opening = b"" if self._open == "text" else self._begin_block("text", b'{"type":"text","text":""}')
         return opening + self._head + b'{"type":"text_delta","text":' + _encode(text) + b"}}\n\n"
 
-    def _think(self, event: ThinkingDelta) -> bytes:
+    def _thinking(self, event: ThinkingDelta) -> bytes:
         if not (event.text or event.signature):
             return b""
         block = b'{"type":"thinking","thinking":"","signature":""}'
-        out = b"" if self._open == "thinking" else self._turn("thinking", block)
+        out = b"" if self._open == "thinking" else self._begin_block("thinking", block)
         if event.text:
             out += self._head + b'{"type":"thinking_delta","thinking":' + _encode(event.text) + b"}}\n\n"
         if event.signature:
             out += (
                 self._head + b'{"type":"signature_delta","signature":' + _encode(event.signature) + b"}}\n\n"
             )
-            out += self._close()  # a signature is the last that a block says
+            out += self._close()  # a signature ends a block
         return out
 
     def _tool(self, event: ToolCallDelta) -> bytes:
         index = event.index
         if self._open == "tool_use" and index == self._call:
-            return self._add(event.arguments)
+            return self._add_arguments(event.arguments)
         waiting = self._waiting.get(index)
         if waiting is not None:
             waiting.arguments += event.arguments
             return b""
-        if index in self._seen:
+        if index in self._known_calls:
             if event.arguments.strip():
                 raise ProviderError("The upstream went on with a tool call that had ended", UPSTREAM_PROTOCOL)
             return b""
-        self._seen.add(index)
+        self._known_calls.add(index)
         call = Call(event.id, event.name or "")
         call.arguments = event.arguments
-        if self._open == "tool_use" and (self._waiting or not _is_object(self._arguments)):
+        if self._open == "tool_use" and (self._waiting or not is_object(self._arguments)):
             self._waiting[index] = call
             return b""
         return self._start_call(index, call)
 
     def _start_call(self, index: int, call: Call) -> bytes:
         block = {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": {}}
-        out = self._turn("tool_use", _encode(block))
+        out = self._begin_block("tool_use", _encode(block))
         self._call, self._arguments = index, ""
-        return out + self._add(call.arguments)
+        return out + self._add_arguments(call.arguments)
 
-    def _add(self, arguments: str) -> bytes:
+    def _add_arguments(self, arguments: str) -> bytes:
         if not arguments:
             return b""
         self._arguments += arguments
         return self._head + b'{"type":"input_json_delta","partial_json":' + _encode(arguments) + b"}}\n\n"
 
-    def _turn(self, kind: Kind, block: bytes) -> bytes:
-        """End the open block, and whatever waited for its end; begin another."""
+    def _begin_block(self, kind: BlockType, block: bytes) -> bytes:
+        """End the open block and write what waited for its end; begin another block."""
         out = self._begin() + (self._close() if kind == "tool_use" else self._flush())
         self._open = kind
         self._index += 1
@@ -231,7 +240,7 @@ class Stream:
         return out + _event(b"content_block_start", b'"index":' + index + b',"content_block":' + block)
 
     def _flush(self) -> bytes:
-        """End the open block, and send the calls that waited for it."""
+        """End the open block, and write the calls that waited for its end."""
         out = self._close()
         waiting, self._waiting = self._waiting, {}
         for index, call in waiting.items():
@@ -245,34 +254,27 @@ class Stream:
         return _event(b"content_block_stop", b'"index":%d' % self._index)
 
 
-class Whole:
-    """An answer that is not streamed: gathers the events and writes one JSON body."""
-
-    content_type = JSON_TYPE
+class WholeWriter(write.WholeWriter[Answer]):
+    """Writes an answer that is not streamed."""
 
     def __init__(self, request: ChatRequest, model: str) -> None:
+        super().__init__(Answer())
         self._shows_thinking = shows_thinking(request.reasoning)
         self._model = model
-        self._answer = Answer()
-
-    def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Gathers; writes nothing yet."""
-        for event in events:
-            self._answer.add(event)
-        return b""
 
     def finish(self) -> bytes:
-        """The whole body.
+        """Return the whole body.
 
         Raises:
-            ProviderError: the model called a tool with arguments that are no JSON object.
+            ProviderError: The model called a tool with arguments that are no JSON object.
         """
         answer = self._answer
         choice = answer.choices.get(0) or Choice()
         content: list[dict[str, Any]] = []
         if self._shows_thinking:
             content += (
-                {"type": "thinking", "thinking": said, "signature": by} for said, by in choice.thoughts()
+                {"type": "thinking", "thinking": thinking, "signature": signature}
+                for thinking, signature in choice.thinking_pieces()
             )
         text = "".join(choice.text) + "".join(choice.refusal)
         if text:
@@ -285,17 +287,18 @@ class Whole:
         body["stop_sequence"] = sequence if reason == "stop_sequence" else None
         return _encode(body)
 
-    def error(self, error: GatewayError) -> bytes:
-        """The error envelope; nothing else was sent before it."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the error envelope."""
         return error_body(error)
 
 
 def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
-    """Gathered calls as blocks; one that the answer's length cut short is left out: the reason says so."""
+    """Gathered calls as blocks. A call that the bound on the answer cut short is left out: the stop reason
+    says so."""
     blocks: list[dict[str, Any]] = []
     for _, call in sorted(choice.calls.items()):
         arguments = call.arguments.strip() or "{}"
-        if _is_object(arguments):
+        if is_object(arguments):
             value = msgspec.Raw(arguments.encode())
             blocks.append(
                 {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": value}
@@ -305,10 +308,3 @@ def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
                 f"The model called {call.name!r} with arguments that are not a JSON object", UPSTREAM_PROTOCOL
             )
     return blocks
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(text), dict)
-    except (ValueError, RecursionError):
-        return False

@@ -1,15 +1,22 @@
-"""The Ollama API, both ways: ``OllamaBack`` asks Ollama servers; the fronts serve Ollama's clients.
+"""Ollama's API, as clients speak it to the gateway and as Ollama servers do.
 
-``incoming`` parses what clients ask (single values of it in ``values``), ``answers`` writes what they get,
-``front`` puts these together. ``render`` writes what we ask, ``reader`` reads what servers answer and
-``inspector`` watches what passes through unchanged; ``back`` puts these together. Names and structs of both
-sides are in ``wire``, ``logprobs`` has its forms of log probabilities.
+- ``front``: the four operations that clients may ask for.
+- ``back``: the native API of Ollama servers.
+- ``parse``: requests; ``parse_values``: the single values in them.
+- ``render``: requests to servers.
+- ``read``: servers' answers.
+- ``write``: answers to clients.
+- ``inspect``: what passes through.
+- ``errors``: the error object for clients, and errors of servers.
+- ``request_schema``, ``answer_schema``: the structs and names of requests and answers.
+
+Two modules hold values that requests and answers share: ``logprobs`` the forms of log probabilities,
+``tool_calls`` ids and arguments of tool calls. Source: ollama/ollama, ``api/types.go``.
 """
 
 from trunkline.dialects.ollama.back import OllamaBack
+from trunkline.dialects.ollama.errors import error_body, error_text, stream_error
 from trunkline.dialects.ollama.front import CHAT, EMBED, EMBEDDINGS, GENERATE, OllamaFront
-from trunkline.dialects.ollama.schema import error_text
-from trunkline.dialects.ollama.write import error_body, error_line
 
 __all__ = [
     "CHAT",
@@ -19,6 +26,6 @@ __all__ = [
     "OllamaBack",
     "OllamaFront",
     "error_body",
-    "error_line",
     "error_text",
+    "stream_error",
 ]

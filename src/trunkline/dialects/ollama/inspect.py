@@ -1,8 +1,7 @@
-"""Answers that pass from an Ollama server to an Ollama client as they came, watched for what must be known.
+"""Inspects answers that pass from an Ollama server to an Ollama client as they came.
 
-A scanner forwards bytes and reads only what it must: the model once, usage and the terminal marker at the
-end, errors. It forwards whole lines, never a blank one, and never an error line: what the client is told of
-an error is for whoever reads ``error`` to say, and before the first byte that may be nothing at all.
+Of a stream only what must be known is decoded: the model once, usage and the terminal record at the end, and
+errors. Whole lines go on, and never a blank one: Ollama's own clients fail on one.
 """
 
 from __future__ import annotations
@@ -12,14 +11,16 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.ollama.read import BadRecordError, Body, bad_record, said_error, truncated
-from trunkline.errors import UPSTREAM_TOO_LARGE, GatewayError, ProviderError
+from trunkline.dialects.inspect import BodyInspector, InspectorBase
+from trunkline.dialects.ollama.errors import OllamaErrors, read_error_field
+from trunkline.dialects.ollama.read import MAX_ANSWER
+from trunkline.errors import UPSTREAM_TOO_LARGE, ProviderError
 from trunkline.framing import MAX_RECORD
 from trunkline.model import Usage
 
 
-class _Mark(msgspec.Struct, gc=False):
-    """The fields of a record that a scanner wants to know."""
+class _Record(msgspec.Struct, gc=False):
+    """The fields of a record that an inspector needs."""
 
     model: str | None = None
     done: bool = False
@@ -29,16 +30,16 @@ class _Mark(msgspec.Struct, gc=False):
 
 
 class _Ordinary(msgspec.Struct, gc=False):
-    """Of an ordinary record only its form is looked at."""
+    """Of an ordinary record only the form is checked."""
 
     done: bool
 
 
-_decode: Final = msgspec.json.Decoder(_Mark).decode
+_decode: Final = msgspec.json.Decoder(_Record).decode
 _decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
 
 
-def _can_be_read(lines: bytes) -> bool:
+def _are_readable(lines: bytes) -> bool:
     """Whether every line is a record that a client can read."""
     try:
         if not lines.isascii():
@@ -50,132 +51,95 @@ def _can_be_read(lines: bytes) -> bool:
     return True
 
 
-class _Inspector:
-    __slots__ = ("complete", "error", "model", "records", "usage")
-
-    def __init__(self) -> None:
-        self.error: GatewayError | None = None
-        self.complete = False
-        self.records = 0
-        self.usage: Usage | None = None
-        self.model: str | None = None
-
-    def _note(self, record: bytes) -> _Mark | None:
-        """Look at one record; None, with ``error`` set, if it may not go on."""
-        try:
-            mark = _decode(record)
-            if not record.isascii():
-                record.decode()
-            if mark.error is not None:
-                raise said_error(mark.error)
-        except UNREADABLE as error:
-            self.error = bad_record(error)
-            return None
-        except ProviderError as error:
-            self.error = error
-            return None
+class _RecordInspector(OllamaErrors, InspectorBase):
+    def _inspect_record(self, record: _Record) -> bool:
+        """Inspect one record. Returns False, with ``error`` set, if it may not go on."""
+        if record.error is not None:
+            self.error = read_error_field(record.error)
+            return False
         self.records += 1
-        self.model = mark.model or self.model
-        return mark
+        self.model = record.model or self.model
+        return True
 
-    def _finish(self, mark: _Mark) -> None:
+    def _finish(self, record: _Record) -> None:
         self.complete = True
-        self.usage = Usage(prompt_tokens=mark.prompt_eval_count or 0, completion_tokens=mark.eval_count or 0)
+        self.usage = Usage(
+            prompt_tokens=record.prompt_eval_count or 0, completion_tokens=record.eval_count or 0
+        )
 
 
-class WholeInspector(_Inspector):
-    """A whole answer: held back until it has proved to be one, so that a broken one reaches nobody."""
+class WholeInspector(_RecordInspector, BodyInspector):
+    """Inspects a whole answer. Only the whole of it counts as progress."""
 
-    __slots__ = ("_body",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._body = Body()
-
-    def feed(self, data: bytes) -> bytes:
-        """Keep ``data``; nothing goes on yet."""
-        if self.error is None:
-            try:
-                self._body.add(data)
-            except ProviderError as error:
-                self.error = error
-        return b""
-
-    def close(self) -> bytes:
-        """The answer as it came, or nothing and ``error``."""
-        if self.error is not None:
-            return b""
-        body = self._body.join()
-        mark = self._note(body)
-        if mark is None:
-            return b""
-        self._finish(mark)
-        return body
-
-
-class LineScanner(_Inspector):
-    """A streamed answer, line by line."""
-
-    __slots__ = ("_held", "_size")
+    max_size = MAX_ANSWER
+    counts_pieces = False
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("Ollama")
+
+    decode_answer = staticmethod(_decode)
+
+    def _inspect(self, answer: _Record, body: bytes) -> None:
+        if self._inspect_record(answer):
+            self._finish(answer)
+
+
+class StreamInspector(_RecordInspector):
+    """Inspects a streamed answer, line by line."""
+
+    def __init__(self) -> None:
+        super().__init__("Ollama")
         self._held: list[bytes] = []
         self._size = 0
 
     def feed(self, data: bytes) -> bytes:
-        """The lines that ``data`` completes."""
+        """Return the lines that ``data`` completes."""
         if self.error is not None or self.complete:
             return b""
-        cut = data.rfind(b"\n") + 1
-        if not cut:
+        end = data.rfind(b"\n") + 1
+        if not end:
             self._hold(data)
             return b""
-        if cut == len(data) and not self._held:
+        if end == len(data) and not self._held:
             lines = data
         else:
-            lines = b"".join(self._held) + data[:cut]
+            lines = b"".join(self._held) + data[:end]
             self._held.clear()
             self._size = 0
-            self._hold(data[cut:])
+            self._hold(data[end:])
         count = lines.count(b"\n")
         # Ollama marks every ordinary line "done":false. Where there are as many marks as lines, and no other
         # "done", no line can end the answer: quotes inside a text are escaped.
         ordinary = lines.count(b'"done":false') == count == lines.count(b'"done"')
-        if ordinary and self.records and b'"error"' not in lines and _can_be_read(lines):
+        if ordinary and self.records and b'"error"' not in lines and _are_readable(lines):
             self.records += count
             return lines
-        return self._look(lines)
+        return self._inspect_lines(lines)
 
     def close(self) -> bytes:
-        """A last line that lacks its newline, if it is a record."""
+        """Return a last line that lacks its newline, if it is a record."""
         if self.error is not None or self.complete:
             return b""
         rest = b"".join(self._held)
         self._held.clear()
-        out = self._look(rest)
-        self._check_end()
+        out = self._inspect_lines(rest)
+        self._end()
         return out
 
-    def _check_end(self) -> None:
-        cut = isinstance(self.error, BadRecordError)  # explains a bad last line
-        if not self.complete and (self.error is None or cut):
-            self.error = truncated()
-
-    def _look(self, lines: bytes) -> bytes:
-        """Decode each line; those that may go on."""
-        going = []
+    def _inspect_lines(self, lines: bytes) -> bytes:
+        """Inspect line by line, and return those that may go on."""
+        passed = []
         for line in lines.split(b"\n"):
             if not line or line.isspace():
                 continue
-            mark = self._note(line)
-            if mark is None:
+            record = self._decode(_decode, line)
+            if record is None or not self._inspect_record(record):
                 break
-            going.append(line)
-            if mark.done:
-                self._finish(mark)
+            passed.append(line)
+            if record.done:
+                self._finish(record)
                 break
-        return b"\n".join(going) + b"\n" if going else b""
+        return b"\n".join(passed) + b"\n" if passed else b""
 
     def _hold(self, piece: bytes) -> None:
         if piece:

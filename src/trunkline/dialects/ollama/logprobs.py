@@ -1,7 +1,7 @@
-"""Log probabilities, between Ollama's list and the two shapes that OpenAI has for them.
+"""Log probabilities: Ollama's list, and the two forms that OpenAI has for them.
 
-Chat answers carry OpenAI's ``{"content": [...]}``, legacy completions its parallel lists; the canonical
-events hold whichever belongs to the request, so both fronts and both backs agree on it.
+Chat answers carry OpenAI's ``{"content": [...]}``, legacy completions its parallel lists. The canonical
+events hold the form that belongs to the request, so that the fronts and backs of both dialects agree on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 
 class TopLogprob(msgspec.Struct):
-    """One token that could have stood there."""
+    """One token that the model could have chosen."""
 
     token: str
     logprob: float
@@ -21,32 +21,32 @@ class TopLogprob(msgspec.Struct):
 
 
 class Logprob(TopLogprob):
-    """The token that does, and the likeliest others."""
+    """The token that it chose, and the likeliest others."""
 
     top_logprobs: list[TopLogprob] = []
 
 
 def to_chat(logprobs: Sequence[Logprob]) -> dict[str, Any]:
-    """OpenAI's chat shape."""
+    """Return OpenAI's form for chat answers."""
     return {"content": msgspec.to_builtins(logprobs), "refusal": None}
 
 
 def to_completion(logprobs: Sequence[Logprob], offset: int) -> dict[str, Any]:
-    """OpenAI's legacy shape; ``offset`` is where the first token starts in the whole text, in characters."""
+    """Return OpenAI's legacy form. The first token starts ``offset`` characters into the whole text."""
     offsets = []
-    for one in logprobs:
+    for each in logprobs:
         offsets.append(offset)
-        offset += len(one.token)
+        offset += len(each.token)
     return {
-        "tokens": [one.token for one in logprobs],
-        "token_logprobs": [one.logprob for one in logprobs],
-        "top_logprobs": [{top.token: top.logprob for top in one.top_logprobs} for one in logprobs],
+        "tokens": [each.token for each in logprobs],
+        "token_logprobs": [each.logprob for each in logprobs],
+        "top_logprobs": [{top.token: top.logprob for top in each.top_logprobs} for each in logprobs],
         "text_offset": offsets,
     }
 
 
 def from_openai(logprobs: Any) -> list[dict[str, Any]]:
-    """Ollama's list, from either of OpenAI's shapes; empty where an upstream gave neither."""
+    """Return Ollama's list from either of OpenAI's forms; empty where an upstream gave neither."""
     if not isinstance(logprobs, dict):
         return []
     if isinstance(content := logprobs.get("content"), list):

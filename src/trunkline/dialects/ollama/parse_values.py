@@ -1,7 +1,7 @@
-"""Single values of Ollama's requests: what each may be, and what it means.
+"""Single values of Ollama's requests: decoded → canonical.
 
-Pure functions from a decoded value to a canonical one. A wrong value raises a CallerError in the words that
-Ollama uses, with ``param`` naming the field. ``null`` and ``""`` leave a field open: clients send both.
+The functions are pure. A wrong value raises a CallerError with the text that Ollama uses, and ``param`` names
+the field. ``null`` and ``""`` leave a field open: clients send both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.ollama.schema import SAMPLING
+from trunkline.dialects.ollama.request_schema import SAMPLING
 from trunkline.errors import CallerError
 from trunkline.model import Effort, Format, Image, Sampling
 
@@ -30,7 +30,7 @@ _FLOATS: Final = frozenset(
     ("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repeat_penalty")
 )
 
-_MAGIC: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
+_SIGNATURES: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
     (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
     (re.compile(rb"GIF8[79]a"), "image/gif"),
@@ -38,11 +38,11 @@ _MAGIC: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
 )
 
 
-def keep_alive(value: float | str | None) -> float | str | None:
-    """``keep_alive`` as Ollama takes it: seconds, or the text of a Go duration; None if it is open.
+def parse_keep_alive(value: float | str | None) -> float | str | None:
+    """Return ``keep_alive`` as Ollama takes it: seconds, or the text of a Go duration; None if it is open.
 
     Raises:
-        CallerError: the text is neither a duration nor a number.
+        CallerError: The text is neither a duration nor a number.
     """
     if not isinstance(value, str):
         return value
@@ -53,21 +53,25 @@ def keep_alive(value: float | str | None) -> float | str | None:
     return value or None
 
 
-def seconds(value: float | str) -> float:
-    """The length of a checked ``keep_alive``; negative means for ever."""
+def keep_alive_seconds(value: float | str) -> float:
+    """Return the seconds of a parsed ``keep_alive``; a negative number means for ever."""
     if not isinstance(value, str):
         return value
     total = sum(float(number) * _UNITS[unit] for number, unit in _TERMS.findall(value))
     return -total if value.startswith("-") else total
 
 
-def sampling(options: dict[str, Any] | None, **more: Any) -> tuple[Sampling, dict[str, Any]]:
-    """The options that the field knows as ``Sampling``, and those that are Ollama's alone.
+def parse_sampling(options: dict[str, Any] | None, **more: Any) -> tuple[Sampling, dict[str, Any]]:
+    """Return the options that ``Sampling`` has fields for, and those that only Ollama has.
 
-    A ``num_predict`` of zero or less and a negative ``seed`` say "as you like" and stay open.
+    A ``num_predict`` of zero or less and a negative ``seed`` leave their fields open.
+
+    Args:
+        options: The request's options.
+        more: Further fields of the ``Sampling``.
 
     Raises:
-        CallerError: a known option has the wrong type.
+        CallerError: A known option has the wrong type.
     """
     known: dict[str, Any] = dict(more)
     rest: dict[str, Any] = {}
@@ -95,11 +99,11 @@ def _option(name: str, value: Any) -> float | tuple[str, ...]:
     return float(value) if name in _FLOATS else int(value)
 
 
-def think(value: Any) -> Effort | None:
-    """``think`` as an effort. A plain true is "medium" for those who count efforts; None if it is open.
+def parse_think(value: Any) -> Effort | None:
+    """Return ``think`` as an effort; None if it is open. A plain true is "medium" for other dialects.
 
     Raises:
-        CallerError: it is no boolean and no level.
+        CallerError: The value is neither a boolean nor a level.
     """
     if value is None or value == "":
         return None
@@ -114,11 +118,11 @@ def think(value: Any) -> Effort | None:
     )
 
 
-def answer_format(value: Any) -> Format | None:
-    """``format``: "json" or a JSON Schema; None if it is open.
+def parse_format(value: Any) -> Format | None:
+    """Return ``format``, which is "json" or a JSON Schema; None if it is open.
 
     Raises:
-        CallerError: it is something else.
+        CallerError: The value is something else.
     """
     if value is None or value == "":
         return None
@@ -132,14 +136,17 @@ def answer_format(value: Any) -> Format | None:
     )
 
 
-def image(value: str, param: str) -> Image:
-    """An image by value: base64, with its type read from its first bytes.
+def parse_image(value: str, param: str) -> Image:
+    """Return an image by value: base64, with its type read from its first bytes.
 
-    A ``data:`` prefix is taken off, and so are the ends of lines: Ollama's decoder passes over them, and no
-    other does.
+    A ``data:`` prefix is taken off, and so are line ends: Ollama's decoder skips them, and no other does.
+
+    Args:
+        value: The image as the client sent it.
+        param: The path of the field.
 
     Raises:
-        CallerError: it is no base64, or no PNG, JPEG, GIF or WebP.
+        CallerError: The value is not base64, or no PNG, JPEG, GIF or WebP.
     """
     data = value.partition(",")[2] if value.startswith("data:") else value
     data = data.replace("\n", "").replace("\r", "")
@@ -147,7 +154,7 @@ def image(value: str, param: str) -> Image:
         head = binascii.a2b_base64(data[:24].encode("ascii"), strict_mode=True)
     except ValueError:
         raise CallerError("illegal base64 data in an image", param=param) from None
-    for magic, media_type in _MAGIC:
-        if magic.match(head):
+    for signature, media_type in _SIGNATURES:
+        if signature.match(head):
             return Image(data=data, media_type=media_type)
     raise CallerError("invalid image: it is no PNG, JPEG, GIF or WebP", param=param)

@@ -1,8 +1,4 @@
-"""Answers of Ollama servers → canonical events: NDJSON streams, whole answers, embeddings.
-
-Each reader owns the bytes of one answer until they make a record. It judges nothing but the wire format: a
-bad line, an error line and a missing end become values in ``error``, and the events before them still count.
-"""
+"""Answers of Ollama servers: NDJSON streams, whole answers and embeddings → canonical events."""
 
 from __future__ import annotations
 
@@ -10,20 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-
-from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects import read
+from trunkline.dialects.ollama.answer_schema import Chunk, WireCall, decode_chunk, decode_embeddings
+from trunkline.dialects.ollama.errors import OllamaErrors, read_error_field
 from trunkline.dialects.ollama.logprobs import Logprob, to_chat, to_completion
-from trunkline.dialects.ollama.schema import Chunk, Embeddings, WireCall, error_text, new_call_id
-from trunkline.errors import (
-    UPSTREAM_ERROR,
-    UPSTREAM_PROTOCOL,
-    UPSTREAM_TOO_LARGE,
-    UPSTREAM_TRUNCATED,
-    GatewayError,
-    ProviderError,
-    redact,
-)
+from trunkline.dialects.ollama.tool_calls import argument_text, new_call_id
+from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
     Embedded,
     Finished,
@@ -40,106 +28,48 @@ from trunkline.framing import NDJSONSplitter
 from trunkline.model import Usage
 
 REASONS: Final[dict[str, FinishReason]] = {"length": "length"}
-"""``done_reason`` → canonical; ``stop``, ``load``, ``unload`` and whatever comes new are a plain stop."""
+"""``done_reason`` → canonical. ``stop``, ``load``, ``unload`` and any new reason are a plain stop."""
 
 MAX_ANSWER: Final = 128 * 1024 * 1024
-"""Bytes of a whole answer: a batch of embeddings is much longer than any line of a stream."""
-
-_decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
-_decode_embeddings: Final = msgspec.json.Decoder(Embeddings).decode
+"""Bytes of the longest whole answer that is taken: a batch of embeddings is much longer than any line."""
 
 
-class AnswerReader:
-    """A chat or generate answer, streamed (one object a line) or whole (one object).
+class _ChunkReader(OllamaErrors):
+    """Turns the chunks of a chat or generate answer into events. A whole answer is one chunk."""
 
-    Args:
-        stream: the answer was asked for as a stream.
-        legacy: it answers a completion, whose logprobs have OpenAI's older shape.
-        echo: text to put before the answer's own (OpenAI's ``echo`` on completions).
-    """
+    complete: bool
 
-    __slots__ = (
-        "_calls",
-        "_echo",
-        "_ids",
-        "_legacy",
-        "_offset",
-        "_splitter",
-        "_started",
-        "_whole",
-        "complete",
-        "error",
-    )
-
-    def __init__(self, stream: bool, *, legacy: bool = False, echo: str = "") -> None:
-        self.error: GatewayError | None = None
-        self.complete = False
-        self._splitter = NDJSONSplitter()
-        self._whole = None if stream else Body()
+    def _prepare(self, *, is_whole: bool, is_legacy: bool, echo: str) -> None:
+        self._is_whole = is_whole
         self._started = False
-        self._legacy = legacy
+        self._is_legacy = is_legacy
         self._echo = echo
         self._offset = 0
+        """Characters of text before the next piece, for the legacy logprobs."""
         self._calls = 0
-        self._ids: set[str] = set()
+        self._call_ids: set[str] = set()
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Events of the lines that ``data`` completes; none of a whole answer before its end."""
-        if self.error is not None or self.complete:
-            return []
-        try:
-            if self._whole is not None:
-                self._whole.add(data)
-                return []
-            lines = self._splitter.feed(data)
-        except ProviderError as error:
-            self.error = error
-            return []
-        return self._read(lines)
-
-    def close(self) -> list[StreamEvent]:
-        """Events of what the body's end completes: a last line without its newline, or the whole answer."""
-        if self.error is not None or self.complete:
-            return []
-        events = self._read(self._splitter.close() if self._whole is None else [self._whole.join()])
-        self._check_end()
-        return events
-
-    def _check_end(self) -> None:
-        cut = isinstance(self.error, BadRecordError) and self._whole is None  # explains a bad last line
-        if not self.complete and (self.error is None or cut):
-            self.error = truncated()
-
-    def _read(self, lines: Sequence[bytes]) -> list[StreamEvent]:
-        events: list[StreamEvent] = []
-        for line in lines:
-            try:
-                chunk = _decode_chunk(line)
-                if chunk.error is not None:
-                    raise said_error(chunk.error)
-                if not self._started:
-                    self._start(chunk, events)
-                message = chunk.message
-                if message is None:
-                    text, thinking = chunk.response, chunk.thinking
-                else:
-                    text, thinking = message.content, message.thinking
-                if thinking:
-                    events.append(ThinkingDelta(thinking))
-                if text:
-                    events.append(TextDelta(text, 0, self._logprobs(chunk.logprobs, text)))
-                if message is not None and message.tool_calls:
-                    events += [self._call(call) for call in message.tool_calls]
-                if chunk.done or self._whole is not None:
-                    self._end(chunk, events)
-                    break
-            except UNREADABLE as error:
-                self.error = bad_record(error)
-                break
-            except ProviderError as error:
-                self.error = error
-                break
-        return events
+    def _read_chunks(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
+        for record in records:
+            chunk = decode_chunk(record)
+            if chunk.error is not None:
+                raise read_error_field(chunk.error)
+            if not self._started:
+                self._start(chunk, events)
+            message = chunk.message
+            if message is None:
+                text, thinking = chunk.response, chunk.thinking
+            else:
+                text, thinking = message.content, message.thinking
+            if thinking:
+                events.append(ThinkingDelta(thinking))
+            if text:
+                events.append(TextDelta(text, 0, self._logprobs(chunk.logprobs, text)))
+            if message is not None and message.tool_calls:
+                events += [self._call(call) for call in message.tool_calls]
+            if chunk.done or self._is_whole:
+                self._finish(chunk, events)
+                return
 
     def _start(self, chunk: Chunk, events: list[StreamEvent]) -> None:
         self._started = True
@@ -150,7 +80,7 @@ class AnswerReader:
     def _logprobs(self, logprobs: list[Logprob] | None, text: str) -> Any:
         if not logprobs:
             return None
-        if not self._legacy:
+        if not self._is_legacy:
             return to_chat(logprobs)
         offset = self._offset
         self._offset += len(text)
@@ -160,14 +90,15 @@ class AnswerReader:
         index = self._calls
         self._calls += 1
         call_id = call.id
-        while not call_id or call_id in self._ids:
+        while not call_id or call_id in self._call_ids:
             call_id = new_call_id()
-        self._ids.add(call_id)
+        self._call_ids.add(call_id)
         return ToolCallDelta(index, call_id, call.function.name, argument_text(call.function.arguments))
 
-    def _end(self, chunk: Chunk, events: list[StreamEvent]) -> None:
-        if self._whole is not None and chunk.message is None and chunk.response is None:
-            raise BadRecordError("The upstream sent an answer without a message or a response")
+    def _finish(self, chunk: Chunk, events: list[StreamEvent]) -> None:
+        if self._is_whole and chunk.message is None and chunk.response is None:
+            text = "The upstream sent an answer without a message or a response"
+            raise ProviderError(text, UPSTREAM_PROTOCOL)
         self.complete = True
         reason = REASONS.get(chunk.done_reason or "", "stop")
         if reason == "stop" and self._calls:
@@ -188,49 +119,57 @@ class AnswerReader:
         )
 
 
-class EmbeddingReader:
-    """An answer of /api/embed.
+class StreamReader(_ChunkReader, read.StreamReader):
+    """Reads a streamed chat or generate answer: one object per line.
 
     Args:
-        inputs: how many vectors were asked for.
+        is_legacy: It answers a completion, whose logprobs have OpenAI's older form.
+        echo: Text to put before the answer's own (OpenAI's ``echo`` on completions).
     """
 
-    __slots__ = ("_body", "_inputs", "complete", "error")
+    def __init__(self, *, is_legacy: bool = False, echo: str = "") -> None:
+        super().__init__("Ollama", NDJSONSplitter())
+        self._prepare(is_whole=False, is_legacy=is_legacy, echo=echo)
+
+    _read = _ChunkReader._read_chunks
+
+
+class WholeReader(_ChunkReader, read.WholeReader):
+    """Reads a chat or generate answer that came as one object; see :class:`StreamReader`."""
+
+    max_size = MAX_ANSWER
+
+    def __init__(self, *, is_legacy: bool = False, echo: str = "") -> None:
+        super().__init__("Ollama")
+        self._prepare(is_whole=True, is_legacy=is_legacy, echo=echo)
+
+    def _read(self, body: bytes, events: list[StreamEvent]) -> None:
+        self._read_chunks((body,), events)
+
+
+class EmbeddingReader(OllamaErrors, read.WholeReader):
+    """Reads an answer of /api/embed.
+
+    Args:
+        inputs: The number of vectors that were asked for.
+    """
+
+    max_size = MAX_ANSWER
 
     def __init__(self, inputs: int) -> None:
-        self.error: GatewayError | None = None
-        self.complete = False
-        self._body = Body()
+        super().__init__("Ollama")
         self._inputs = inputs
 
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        """Keep ``data``: an embedding answer comes whole."""
-        if self.error is None:
-            try:
-                self._body.add(data)
-            except ProviderError as error:
-                self.error = error
-        return []
-
-    def close(self) -> list[StreamEvent]:
-        """The events of the answer."""
-        if self.error is not None:
-            return []
-        try:
-            answer = _decode_embeddings(self._body.join())
-            if answer.error is not None:
-                raise said_error(answer.error)
-            if answer.embeddings is None or len(answer.embeddings) != self._inputs:
-                count = len(answer.embeddings or ())
-                raise BadRecordError(f"The upstream sent {count} embeddings for {self._inputs} inputs")
-        except UNREADABLE as error:
-            self.error = bad_record(error)
-            return []
-        except ProviderError as error:
-            self.error = error
-            return []
-        self.complete = True
-        return [
+    def _read(self, body: bytes, events: list[StreamEvent]) -> None:
+        answer = decode_embeddings(body)
+        if answer.error is not None:
+            raise read_error_field(answer.error)
+        if answer.embeddings is None or len(answer.embeddings) != self._inputs:
+            count = len(answer.embeddings or ())
+            raise ProviderError(
+                f"The upstream sent {count} embeddings for {self._inputs} inputs", UPSTREAM_PROTOCOL
+            )
+        events += [
             Started(None, answer.model),
             Embedded(answer.embeddings),
             Metered(Usage(prompt_tokens=answer.prompt_eval_count or 0)),
@@ -238,73 +177,8 @@ class EmbeddingReader:
         ]
 
 
-class Body:
-    """The bytes of an answer that is read only when it is whole, within a limit."""
-
-    __slots__ = ("_pieces", "_size")
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def add(self, data: bytes) -> None:
-        """Keep more of it.
-
-        Raises:
-            ProviderError: it grew over the limit.
-        """
-        self._size += len(data)
-        if self._size > MAX_ANSWER:
-            raise ProviderError(
-                f"The upstream sent an answer of more than {MAX_ANSWER} bytes", UPSTREAM_TOO_LARGE
-            )
-        self._pieces.append(data)
-
-    def join(self) -> bytes:
-        """All of it."""
-        return b"".join(self._pieces)
-
-
-class BadRecordError(ProviderError):
-    """A record that is not what the protocol says it should be."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, UPSTREAM_PROTOCOL)
-
-
-def bad_record(error: Exception) -> BadRecordError:
-    """The error value for a record that could not be decoded; quotes the decoder, never the record."""
-    return BadRecordError(f"The upstream sent a record that is not valid: {error}")
-
-
-def said_error(error: object) -> ProviderError:
-    """The error value for an ``error`` field inside an answer of status 200."""
-    return ProviderError(f"Ollama: {redact(error_text(error))}", UPSTREAM_ERROR)
-
-
-def truncated() -> ProviderError:
-    """The error value for a stream without its ``done: true``."""
-    return ProviderError("The upstream ended its answer before it was complete", UPSTREAM_TRUNCATED)
-
-
-def argument_text(raw: msgspec.Raw) -> str:
-    """A call's ``arguments`` as the JSON text of an object: Ollama sends the object, look-alikes the text.
-
-    Raises:
-        ProviderError: it is neither.
-    """
-    data = bytes(raw)
-    if data.startswith(b"{"):
-        return data.decode()
-    if data.startswith(b'"'):
-        return msgspec.json.decode(data, type=str) or "{}"
-    if data in (b"", b"null"):
-        return "{}"
-    raise BadRecordError("The upstream sent tool arguments that are not an object")
-
-
 def unix_time(text: str | None) -> int | None:
-    """Seconds of an RFC 3339 time; None where there is none to be trusted (Go's zero time included)."""
+    """Return the seconds of an RFC 3339 time; None where it is missing or wrong (Go's zero time included)."""
     try:
         seconds = int(datetime.fromisoformat(text or "").timestamp())
     except (ValueError, OverflowError):

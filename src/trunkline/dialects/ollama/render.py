@@ -1,9 +1,9 @@
 """Canonical requests → bodies for Ollama's /api/chat, /api/generate and /api/embed.
 
-Content that Ollama has no field for is a clear 400; knobs that it lacks (``parallel_tool_calls``, ``user``,
-tool names on messages) are left out. A forced tool choice is approximated: ``none`` offers no tools, a named
-tool is the only one offered, and ``required`` is sent as ``auto``, for Ollama cannot force a call. A tool's
-result that is an error begins with that word.
+Content that Ollama has no field for is refused with a clear 400. Settings that it lacks
+(``parallel_tool_calls``, ``user``, names on messages) are left out. A forced tool choice is approximated:
+``none`` offers no tools, a named tool is the only one offered, and ``required`` is sent as ``auto``, because
+Ollama cannot force a call. The text of a tool result that is an error begins with that word.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from trunkline.dialects.base import RequestDefaults
-from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.ollama.schema import EXTRAS, SAMPLING, THINK
-from trunkline.dialects.tool_matching import pair_tools
+from trunkline.dialects.ollama.request_schema import EXTRAS, SAMPLING, THINK
+from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.tool_matching import match_tool_calls
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -44,28 +44,29 @@ encode = msgspec.json.Encoder().encode
 
 
 def chat(request: ChatRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
-    """The body of /api/chat.
+    """Return the body of /api/chat.
 
     Raises:
-        CallerError: several answers, an image by URL, audio, a document, or tool arguments that are no JSON.
+        CallerError: The request asks for several answers, or holds an image by URL, audio, a document that is
+            not text, or tool arguments that are not a JSON object.
     """
-    messages = pair_tools(request.messages)
+    messages = match_tool_calls(request.messages)
     body: Body = {
         "model": model,
-        "messages": [wire for at, message in enumerate(messages) for wire in _message(at, message)],
+        "messages": [wire for index, message in enumerate(messages) for wire in _message(message, index)],
         "stream": stream,
     }
     if tools := _offered(request.tools, request.tool_choice):
         body["tools"] = [_tool(tool) for tool in tools]
-    _answer_form(body, request.format, request.reasoning, request.sampling, request.extras)
+    _put_answer_fields(body, request.format, request.reasoning, request.sampling, request.extras)
     return _finish("chat", body, request.sampling, request.extras, defaults)
 
 
 def generate(request: CompletionRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
-    """The body of /api/generate.
+    """Return the body of /api/generate.
 
     Raises:
-        CallerError: several prompts or answers, an image by URL, or ``echo`` together with logprobs.
+        CallerError: The request has several prompts or answers, an image by URL, or ``echo`` with logprobs.
     """
     if len(request.prompts) > 1:
         raise CallerError("Ollama takes one prompt a request", UNSUPPORTED, param="prompt")
@@ -80,12 +81,12 @@ def generate(request: CompletionRequest, model: str, stream: bool, defaults: Req
         body["system"] = request.system
     if request.images:
         body["images"] = [_image(image, "images") for image in request.images]
-    _answer_form(body, request.format, request.reasoning, request.sampling, request.extras)
+    _put_answer_fields(body, request.format, request.reasoning, request.sampling, request.extras)
     return _finish("completions", body, request.sampling, request.extras, defaults)
 
 
 def embed(request: EmbeddingRequest, model: str, defaults: RequestDefaults) -> bytes:
-    """The body of /api/embed."""
+    """Return the body of /api/embed."""
     body: Body = {"model": model, "input": request.inputs}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
@@ -93,7 +94,7 @@ def embed(request: EmbeddingRequest, model: str, defaults: RequestDefaults) -> b
 
 
 def default_options(defaults: RequestDefaults) -> dict[str, Any]:
-    """The options that go where a request leaves them open; ``defaults.options`` are the more specific."""
+    """Return the options that are used where a request leaves them open; ``defaults.options`` come first."""
     named = {"temperature": defaults.temperature, "num_predict": defaults.max_tokens}
     return {key: value for key, value in named.items() if value is not None} | dict(defaults.options)
 
@@ -124,7 +125,7 @@ def _finish(
 
 
 def _own_options(extras: dict[str, Any]) -> dict[str, Any]:
-    """Options of the request that only Ollama knows, less a ``num_predict`` that leaves the length open."""
+    """Options of the request that only Ollama has, without a ``num_predict`` that leaves the length open."""
     options = extras.get("options") or {}
     if not isinstance(options, dict):
         raise CallerError("options must be an object", param="options")
@@ -132,11 +133,11 @@ def _own_options(extras: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_bound(num_predict: Any) -> bool:
-    """Whether ``num_predict`` limits an answer: zero and below mean "as long as it takes"."""
+    """Return whether ``num_predict`` limits an answer: zero and negative numbers do not."""
     return isinstance(num_predict, int | float) and num_predict > 0
 
 
-def _answer_form(
+def _put_answer_fields(
     body: Body,
     format: Format | None,
     reasoning: Reasoning | None,
@@ -147,7 +148,7 @@ def _answer_form(
         raise CallerError("Ollama gives one answer a request: n must be 1", UNSUPPORTED, param="n")
     if format is not None:
         body["format"] = "json" if format.schema is None else format.schema
-    if "think" in extras:  # a plain true, which no effort says
+    if "think" in extras:  # a plain true, for which there is no effort
         body["think"] = extras["think"]
     elif reasoning is not None and reasoning.effort is not None:
         body["think"] = THINK[reasoning.effort]
@@ -157,11 +158,11 @@ def _answer_form(
             body["top_logprobs"] = sampling.top_logprobs
 
 
-def _message(at: int, message: Message) -> Iterator[Body]:
-    """One canonical turn as Ollama's messages: each tool result is one of its own."""
+def _message(message: Message, index: int) -> Iterator[Body]:
+    """One canonical turn as Ollama's messages: each tool result is a message of its own."""
     results = [part for part in message.parts if isinstance(part, ToolResult)]
     for result in results:
-        yield _result(at, result)
+        yield _result(result, index)
     if results and len(results) == len(message.parts):
         return
     text: list[str] = []
@@ -175,14 +176,14 @@ def _message(at: int, message: Message) -> Iterator[Body]:
             case Thinking():
                 thinking.append(part.text)
             case Image():
-                images.append(_image(part, f"messages[{at}].content"))
+                images.append(_image(part, f"messages[{index}].content"))
             case ToolCall():
-                calls.append(_call(at, len(calls), part))
-            case Document(text=str(told)):
-                text.append(f"{told}\n\n")
+                calls.append(_call(part, len(calls), index))
+            case Document(text=str(document)):
+                text.append(f"{document}\n\n")
             case Audio() | Document():
                 kind = "audio" if isinstance(part, Audio) else "documents that are not text"
-                raise CallerError(f"Ollama takes no {kind}", UNSUPPORTED, param=f"messages[{at}].content")
+                raise CallerError(f"Ollama takes no {kind}", UNSUPPORTED, param=f"messages[{index}].content")
             case ToolResult():
                 pass
     body: Body = {"role": message.role, "content": "".join(text)}
@@ -195,8 +196,8 @@ def _message(at: int, message: Message) -> Iterator[Body]:
     yield body
 
 
-def _result(at: int, result: ToolResult) -> Body:
-    images = [_image(part, f"messages[{at}].content") for part in result.parts if isinstance(part, Image)]
+def _result(result: ToolResult, index: int) -> Body:
+    images = [_image(part, f"messages[{index}].content") for part in result.parts if isinstance(part, Image)]
     body: Body = {"role": "tool", "content": result.text, "tool_call_id": result.id}
     if result.name:
         body["tool_name"] = result.name
@@ -205,18 +206,14 @@ def _result(at: int, result: ToolResult) -> Body:
     return body
 
 
-def _call(at: int, index: int, call: ToolCall) -> Body:
+def _call(call: ToolCall, number: int, index: int) -> Body:
     arguments = call.arguments.strip() or "{}"
-    try:
-        fits = isinstance(msgspec.json.decode(arguments), dict)
-    except UNREADABLE:
-        fits = False
-    if not fits:
+    if not is_object(arguments):
         raise CallerError(
             f"The arguments of the call of {call.name!r} are not a JSON object",
-            param=f"messages[{at}].tool_calls[{index}].function.arguments",
+            param=f"messages[{index}].tool_calls[{number}].function.arguments",
         )
-    function = {"index": index, "name": call.name, "arguments": msgspec.Raw(arguments.encode())}
+    function = {"index": number, "name": call.name, "arguments": msgspec.Raw(arguments.encode())}
     return {"id": call.id, "function": function}
 
 

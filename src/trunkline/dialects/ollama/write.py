@@ -1,8 +1,8 @@
-"""Answers to Ollama clients: canonical events → NDJSON lines, whole answers, embeddings, errors.
+"""Answers to Ollama clients: canonical events → NDJSON lines, whole answers and embeddings.
 
-Every write is whole lines, and no line is blank: Ollama's own clients fail on one. Durations are measured
-here, by the clocks that are passed in, unless the upstream measured its own. A tool call's arguments come in
-pieces and go out as one object, when the choice is complete.
+Only whole lines are written, and no blank one: Ollama's own clients fail on it. Durations are measured here,
+by the clocks that are passed in, unless the upstream measured its own. A tool call's arguments come in pieces
+and are written as one object, when the choice is complete.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects import write
+from trunkline.dialects.ollama.errors import error_body, stream_error
 from trunkline.dialects.ollama.logprobs import from_openai
-from trunkline.dialects.ollama.parse import loading
-from trunkline.dialects.ollama.schema import JSON_TYPE, NDJSON_TYPE, new_call_id
+from trunkline.dialects.ollama.parse import load_reason
+from trunkline.dialects.ollama.tool_calls import new_call_id
+from trunkline.dialects.tool_arguments import is_object
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.events import (
     Answer,
@@ -37,25 +39,28 @@ from trunkline.model import CanonicalRequest, Usage
 
 _encode: Final = msgspec.json.Encoder().encode
 
+JSON_TYPE: Final = b"application/json; charset=utf-8"
+NDJSON_TYPE: Final = b"application/x-ndjson"
+
 DONE_REASONS: Final[dict[FinishReason | None, str]] = {"length": "length"}
-"""Canonical → ``done_reason``; everything else is Ollama's "stop"."""
+"""Canonical → ``done_reason``; every other reason is Ollama's "stop"."""
 
 
 class Clocks(NamedTuple):
-    """Where times come from, in nanoseconds."""
+    """The clocks that times are read from, in nanoseconds."""
 
     monotonic: Callable[[], int] = time.monotonic_ns
     wall: Callable[[], int] = time.time_ns
 
 
 class Form(NamedTuple):
-    """How chat and generate wrap the same content."""
+    """How an answer of chat or of generate wraps the same content."""
 
     opening: bytes
     closing: bytes
 
     def wrap(self, text: bytes, thinking: str = "", calls: Sequence[object] = ()) -> bytes:
-        """The content's fields; ``text`` is JSON already."""
+        """Return the content's fields. ``text`` is JSON already."""
         out = self.opening + text
         if thinking:
             out += b',"thinking":' + _encode(thinking)
@@ -69,7 +74,7 @@ GENERATE: Final = Form(b'"response":', b"")
 
 
 class _Heading:
-    """The beginning of each object: the model's name and the time."""
+    """The beginning of each object: the model's name, and the time with nanoseconds."""
 
     __slots__ = ("_date", "_model", "_second", "_wall")
 
@@ -77,9 +82,9 @@ class _Heading:
         self._wall = wall
         self._second = -1
         self._date = b""
-        self.name(model)
+        self.set_model(model)
 
-    def name(self, model: str) -> None:
+    def set_model(self, model: str) -> None:
         self._model = b'{"model":' + _encode(model) + b',"created_at":"'
 
     def now(self) -> bytes:
@@ -90,8 +95,8 @@ class _Heading:
         return b'%b%b.%09dZ",' % (self._model, self._date, rest)
 
 
-class LineWriter:
-    """A streamed chat or generate answer: a line for each delta, then the one that says ``done``."""
+class StreamWriter:
+    """Writes a streamed chat or generate answer: a line for each delta, then the one with ``done``."""
 
     content_type = NDJSON_TYPE
 
@@ -107,24 +112,24 @@ class LineWriter:
         self._timed: Timed | None = None
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """The lines that these events become.
+        """Return the lines that these events become.
 
         Raises:
-            ProviderError: the model called a tool with arguments that are no JSON object.
+            ProviderError: The model called a tool with arguments that are no JSON object.
         """
         return b"".join([self._line(event) for event in events])
 
     def finish(self) -> bytes:
-        """The last line, and calls that no ``Finished`` has sent yet."""
+        """Return the last line, after calls for which no ``Finished`` came."""
         end = self._clock()
         first = self._first or end
         timed = self._timed or Timed(end - self._start, 0, first - self._start, end - first)
         closing = self._form.wrap(b'""') + b"," + _ending(self._reason, self._usage, timed)
         return self._flush_calls() + self._heading.now() + closing + b"}\n"
 
-    def error(self, error: GatewayError) -> bytes:
-        """The line that ends a stream in mid-air."""
-        return error_line(error)
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the line that ends a failed stream."""
+        return stream_error(error)
 
     def _line(self, event: StreamEvent) -> bytes:
         match event:
@@ -153,7 +158,7 @@ class LineWriter:
                 return self._flush_calls()
             case Started():
                 if event.model:
-                    self._heading.name(event.model)
+                    self._heading.set_model(event.model)
             case Metered():
                 self._usage = event.usage
             case Timed():
@@ -163,7 +168,7 @@ class LineWriter:
         return b""
 
     def _flush_calls(self) -> bytes:
-        calls = tool_calls(self._calls, self._reason)
+        calls = build_tool_calls(self._calls, self._reason)
         self._calls = {}
         return self._piece(self._form.wrap(b'""', calls=calls)) if calls else b""
 
@@ -171,75 +176,63 @@ class LineWriter:
         return self._heading.now() + content + b',"done":false}\n'
 
 
-class WholeWriter:
-    """A chat or generate answer in one object."""
+class WholeWriter(write.WholeWriter[Answer]):
+    """Writes a chat or generate answer as one object."""
 
     content_type = JSON_TYPE
 
     def __init__(self, form: Form, model: str, clocks: Clocks) -> None:
+        super().__init__(Answer())
         self._form = form
         self._heading = _Heading(model, clocks.wall)
         self._clock = clocks.monotonic
         self._start = clocks.monotonic()
-        self._answer = Answer()
-
-    def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Keep the events; the answer comes from :meth:`finish`."""
-        for event in events:
-            self._answer.add(event)
-        return b""
 
     def finish(self) -> bytes:
-        """The answer.
+        """Return the answer.
 
         Raises:
-            ProviderError: the model called a tool with arguments that are no JSON object.
+            ProviderError: The model called a tool with arguments that are no JSON object.
         """
         answer = self._answer
         choice = answer.choices.get(0) or Choice()
         if answer.model:
-            self._heading.name(answer.model)
+            self._heading.set_model(answer.model)
         # An upstream that answers at once does not show where its prompt ended: all of it counts as eval.
-        took = self._clock() - self._start
-        timed = answer.timed if answer.timed and answer.timed.total else Timed(took, 0, 0, took)
+        elapsed = self._clock() - self._start
+        timed = answer.timed if answer.timed and answer.timed.total else Timed(elapsed, 0, 0, elapsed)
         content = self._form.wrap(
             _encode("".join(choice.text) + "".join(choice.refusal)),
             "".join(choice.thinking),
-            tool_calls(choice.calls, choice.reason),
+            build_tool_calls(choice.calls, choice.reason),
         )
         if choice.logprobs:
-            logprobs = [one for piece in choice.logprobs for one in from_openai(piece)]
+            logprobs = [each for piece in choice.logprobs for each in from_openai(piece)]
             content += b',"logprobs":' + _encode(logprobs)
         ending = _ending(choice.reason, answer.usage or Usage(), timed)
         return self._heading.now() + content + b"," + ending + b"}"
 
-    def error(self, error: GatewayError) -> bytes:
-        """The body of an error answer."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the body of an error answer."""
         return error_body(error)
 
 
-class EmbeddingWriter:
-    """Vectors: all of them, or the one of the legacy endpoint."""
+class EmbeddingWriter(write.WholeWriter[Answer]):
+    """Writes vectors: all of them, or the one of the legacy endpoint."""
 
     content_type = JSON_TYPE
 
-    def __init__(self, model: str, clocks: Clocks, legacy: bool) -> None:
+    def __init__(self, model: str, clocks: Clocks, is_legacy: bool) -> None:
+        super().__init__(Answer())
         self._model = model
         self._clock = clocks.monotonic
         self._start = clocks.monotonic()
-        self._legacy = legacy
-        self._answer = Answer()
-
-    def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Keep the events; the answer comes from :meth:`finish`."""
-        for event in events:
-            self._answer.add(event)
-        return b""
+        self._is_legacy = is_legacy
 
     def finish(self) -> bytes:
-        """The answer."""
+        """Return the answer."""
         answer = self._answer
-        if self._legacy:
+        if self._is_legacy:
             return _encode({"embedding": answer.vectors[0] if answer.vectors else []})
         timed = answer.timed if answer.timed and answer.timed.total else Timed(self._clock() - self._start)
         return _encode(
@@ -252,52 +245,41 @@ class EmbeddingWriter:
             }
         )
 
-    def error(self, error: GatewayError) -> bytes:
-        """The body of an error answer."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the body of an error answer."""
         return error_body(error)
-
-
-def error_body(error: GatewayError) -> bytes:
-    """Ollama's error object: the text alone."""
-    return _encode({"error": error.message})
-
-
-def error_line(error: GatewayError) -> bytes:
-    """The same as the last line of a stream."""
-    return error_body(error) + b"\n"
 
 
 def load_answer(
     request: CanonicalRequest, model: str, form: Form | None, wall: Callable[[], int] = time.time_ns
 ) -> bytes:
-    """The answer to a request that only loads or unloads its model (see ``incoming.loading``).
+    """Return the answer to a request that only loads or unloads its model (see :func:`.parse.load_reason`).
 
     Args:
-        form: of the endpoint; None for embeddings.
+        request: The request.
+        model: The model's name in the answer.
+        form: The form of the endpoint's answers; None for embeddings.
+        wall: The clock for the answer's time, in nanoseconds.
     """
     if form is None:
         return _encode({"model": model, "embeddings": []})
-    reason = (loading(request) or "load").encode()
+    reason = (load_reason(request) or "load").encode()
     head = _Heading(model, wall).now()
     return head + form.wrap(b'""') + b',"done":true,"done_reason":"' + reason + b'"}'
 
 
-def tool_calls(calls: dict[int, Call], reason: FinishReason | None) -> list[dict[str, Any]]:
-    """Gathered calls as Ollama's, each with its arguments as an object.
+def build_tool_calls(calls: dict[int, Call], reason: FinishReason | None) -> list[dict[str, Any]]:
+    """Return gathered calls in Ollama's form, each with its arguments as an object.
 
-    A call that the answer's length cut short is left out: ``done_reason`` says why.
+    A call that the bound on the answer cut short is left out: ``done_reason`` then says ``length``.
 
     Raises:
-        ProviderError: arguments are no JSON object though the answer is complete.
+        ProviderError: Arguments are no JSON object though the answer is complete.
     """
     out: list[dict[str, Any]] = []
     for _, call in sorted(calls.items()):
         arguments = call.arguments.strip() or "{}"
-        try:
-            fits = isinstance(msgspec.json.decode(arguments), dict)
-        except UNREADABLE:
-            fits = False
-        if fits:
+        if is_object(arguments):
             function = {"index": len(out), "name": call.name, "arguments": msgspec.Raw(arguments.encode())}
             out.append({"id": call.id or new_call_id(), "function": function})
         elif reason != "length":

@@ -1,33 +1,40 @@
-"""OpenAI's chat, completions and embeddings API, as clients speak it to us and as we speak it to upstreams.
+"""OpenAI's chat, completions and embeddings API, as clients speak it to the gateway and as upstreams do.
 
-``requests`` and ``messages`` parse what clients ask (with the structs of ``wire``), ``answers`` writes what
-they get, ``front`` puts these together. ``upstream`` renders what we ask, ``thinking`` knows what OpenAI's
-thinking models refuse of it, ``reading`` reads what upstreams answer, ``scanning`` watches what passes
-through unchanged (``counting`` also numbers its tool calls, for vendors who do not), ``faults`` knows their
-errors; these share the structs of ``replies``. ``others`` relays the paths that nobody translates.
-Facts: OpenAI's published OpenAPI document and SDKs, and OpenRouter's, Cerebras's and vLLM's documentation for
-what differs.
+- ``front``: the three operations; ``front_relay``: the paths that are relayed and never translated.
+- ``back``: the API as upstreams speak it; ``quirks``: how vendors differ, as data.
+- ``parse``: requests; ``parse_messages``: their messages; ``parse_form``: the model that a form names.
+- ``render``: requests to upstreams.
+- ``read``: upstreams' answers.
+- ``write``: answers to clients.
+- ``inspect``: what passes through; ``inspect_tool_calls``: the same for vendors who do not number tool calls.
+- ``errors``: the envelope for clients, and errors inside upstreams' answers.
+- ``request_schema``, ``answer_schema``: the structs of requests and answers.
+- ``reasoning``: what OpenAI's thinking models refuse of a request.
+
+Sources: OpenAI's published OpenAPI document and SDKs, and OpenRouter's, Cerebras's and vLLM's documentation
+for what differs.
 """
 
 from trunkline.dialects.openai.back import ENDPOINTS, OpenAIBack, Quirks
-from trunkline.dialects.openai.front import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIFront, error_body
+from trunkline.dialects.openai.errors import error_body
+from trunkline.dialects.openai.front import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIFront
+from trunkline.dialects.openai.front_relay import FILE_METHODS, FILE_PATH, RELAYED_PATHS, RelayFront
 from trunkline.dialects.openai.reasoning import PENALTIES, SAMPLING, ReasoningProfile
-from trunkline.dialects.openai.relay import FILE, FILE_METHODS, OTHERS, OtherFront
 
 __all__ = [
     "CHAT",
     "COMPLETIONS",
     "EMBEDDINGS",
     "ENDPOINTS",
-    "FILE",
     "FILE_METHODS",
-    "OTHERS",
+    "FILE_PATH",
     "PENALTIES",
+    "RELAYED_PATHS",
     "SAMPLING",
     "OpenAIBack",
     "OpenAIFront",
-    "OtherFront",
     "Quirks",
     "ReasoningProfile",
+    "RelayFront",
     "error_body",
 ]

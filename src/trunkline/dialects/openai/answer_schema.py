@@ -1,7 +1,7 @@
 """The structs that OpenAI-compatible upstreams' answers are decoded with.
 
-Everything may be missing, because servers differ in what they leave out; what is there has OpenAI's type, or
-one of the few other types that servers are known to send. Only types stand here, no meaning.
+Every field may be missing, because servers differ in what they leave out. A field that is there has OpenAI's
+type, or one of the few other types that servers are known to send. The module holds types and no behaviour.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ import msgspec
 from trunkline.model import Usage
 
 
-class Reply(msgspec.Struct):
-    """Base of what upstreams send."""
-
-
-class FunctionPiece(Reply):
+class FunctionPiece(msgspec.Struct):
     name: str | None = None
     arguments: str | dict[str, Any] | None = None
 
 
-class CallPiece(Reply):
+class CallPiece(msgspec.Struct):
     """A tool call, or what one chunk adds to it."""
 
     index: int | None = None
@@ -30,11 +26,11 @@ class CallPiece(Reply):
     function: FunctionPiece | None = None
 
 
-class TextPiece(Reply):
+class TextPiece(msgspec.Struct):
     text: str = ""
 
 
-class Delta(Reply):
+class Delta(msgspec.Struct):
     """A ``delta`` of a stream, or the ``message`` of a whole answer."""
 
     content: str | list[TextPiece] | None = None
@@ -45,7 +41,7 @@ class Delta(Reply):
     function_call: FunctionPiece | None = None
 
 
-class ChoicePiece(Reply):
+class ChoicePiece(msgspec.Struct):
     index: int = 0
     delta: Delta | None = None
     message: Delta | None = None
@@ -55,12 +51,12 @@ class ChoicePiece(Reply):
     error: Any = None
 
 
-class PromptDetails(Reply):
+class PromptDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
-class CompletionDetails(Reply):
+class CompletionDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
@@ -68,7 +64,7 @@ _NO_PROMPT_DETAILS: Final = PromptDetails()
 _NO_COMPLETION_DETAILS: Final = CompletionDetails()
 
 
-class UsageIn(Reply):
+class UsageIn(msgspec.Struct):
     """The usage object, as OpenAI, OpenRouter (``cost``) and others send it."""
 
     prompt_tokens: int | None = None
@@ -78,7 +74,7 @@ class UsageIn(Reply):
     cost: float | None = None
 
     def canonical(self) -> Usage:
-        """The same as canonical usage."""
+        """Return the same as canonical usage."""
         prompt = self.prompt_tokens_details or _NO_PROMPT_DETAILS
         completion = self.completion_tokens_details or _NO_COMPLETION_DETAILS
         return Usage(
@@ -91,7 +87,7 @@ class UsageIn(Reply):
         )
 
 
-class Chunk(Reply):
+class Chunk(msgspec.Struct):
     """A stream's chunk, or a whole answer."""
 
     id: str | None = None
@@ -108,12 +104,12 @@ class Chunk(Reply):
     param: Any = None
 
 
-class Vector(Reply):
+class Vector(msgspec.Struct):
     embedding: list[float] | str
     index: int = 0
 
 
-class Vectors(Reply):
+class Vectors(msgspec.Struct):
     """An embedding answer."""
 
     data: list[Vector] | None = None

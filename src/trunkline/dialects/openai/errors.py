@@ -1,14 +1,24 @@
-"""Errors inside the 200 answers and streams of OpenAI-compatible upstreams → values, wherever they stand."""
+"""Errors in OpenAI's dialect: written for clients, and read from inside upstreams' answers.
+
+How an error answer is read is the same for several dialects: see ``dialects.error_envelope``.
+"""
 
 from __future__ import annotations
 
-from trunkline.dialects.error_envelope import Detail
+from trunkline.dialects.error_envelope import Detail, error_body, read_error
 from trunkline.dialects.openai.answer_schema import Chunk
 from trunkline.errors import UPSTREAM_ERROR, GatewayError, ProviderError
 
+__all__ = ["error_body", "find_error", "read_error", "stream_error"]
 
-def find_error(chunk: Chunk, who: str) -> GatewayError | None:
-    """The error that a 200 answer or a stream's chunk holds, if it holds one."""
+
+def stream_error(error: GatewayError) -> bytes:
+    """Return the event that OpenAI's SDKs raise on: a ``data`` line whose object has an ``error``."""
+    return b"data: " + error_body(error) + b"\n\n"
+
+
+def find_error(chunk: Chunk, upstream_name: str) -> GatewayError | None:
+    """Return the error that a 200 answer or a stream's chunk holds, if it holds one."""
     detail, choices = chunk.error, chunk.choices
     ended_badly = False
     if choices:
@@ -20,7 +30,8 @@ def find_error(chunk: Chunk, who: str) -> GatewayError | None:
     if detail:
         error = Detail.of(detail)
         status = chunk.status_code or error.status or 500
-        return error.value(status if 400 <= status < 600 else 500, (), who)
+        return error.to_error(status if 400 <= status < 600 else 500, (), upstream_name)
     if ended_badly:
-        return ProviderError(f"{who} ended its answer with an error that it did not name", UPSTREAM_ERROR)
+        text = f"{upstream_name} ended its answer with an error that it did not name"
+        return ProviderError(text, UPSTREAM_ERROR)
     return None

@@ -1,7 +1,7 @@
-"""What passes through unchanged in OpenAI's dialect, watched.
+"""Inspects what passes through unchanged in OpenAI's dialect.
 
-Almost every event of a stream is an ordinary one, and what makes it so is said by a type: only it fits
-:class:`_Ordinary`. Decoding into that skips all the rest and costs no more than searching the bytes would.
+Almost every event of a stream is an ordinary one. A type says what that is: only ordinary events fit
+:class:`_Ordinary`. Decoding into it skips all other fields and costs no more than searching the bytes would.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import msgspec
 from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.dialects.openai.answer_schema import Chunk, UsageIn, decode_chunk
 from trunkline.dialects.openai.errors import find_error
+from trunkline.errors import GatewayError
+from trunkline.model import Usage
 
 
 class _OrdinaryChoice(msgspec.Struct, gc=False):
@@ -33,20 +35,26 @@ _decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
 
 
 class StreamInspector(EventInspector):
-    """A stream of chat or completion chunks; it may end without its marker, but not without a reason."""
+    """Inspects a stream of chat or completion chunks. It may end without its terminal marker, but not without
+    a finish reason.
 
-    def __init__(self, who: str, drop_usage: bool) -> None:
-        super().__init__(who, _decode_ordinary)
+    Args:
+        upstream_name: The upstream's name in error texts.
+        drop_usage: The client did not ask for the usage chunk.
+    """
+
+    def __init__(self, upstream_name: str, drop_usage: bool) -> None:
+        super().__init__(upstream_name, _decode_ordinary)
         self._drop_usage = drop_usage
 
-    def _note(self, said: bytes) -> bool:
-        if said.startswith(b"[DONE]"):
+    def _inspect(self, payload: bytes) -> bool:
+        if payload.startswith(b"[DONE]"):
             self._end()
             return self.error is None
-        chunk = self._read(_decode, said)
+        chunk = self._decode(_decode_chunk, payload)
         if chunk is None:
             return False
-        self.error = find_error(chunk, self._who)
+        self.error = find_error(chunk, self._upstream_name)
         if chunk.usage is not None:
             self.usage = chunk.usage.canonical()
         if self.error is not None:
@@ -58,14 +66,15 @@ class StreamInspector(EventInspector):
         return bool(choices) or chunk.usage is None or not self._drop_usage
 
 
-def _decode(said: bytes) -> Chunk:
-    """A chunk; also one that ends in half of a surrogate pair, which is JSON by RFC 8259 if no text."""
+def _decode_chunk(payload: bytes) -> Chunk:
+    """Decode a chunk, also one that ends in half of a surrogate pair: that is JSON by RFC 8259, but msgspec
+    refuses it."""
     try:
-        return decode_chunk(said)
+        return decode_chunk(payload)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        return msgspec.convert(json.loads(said), Chunk)
+        return msgspec.convert(json.loads(payload), Chunk)
 
 
 class _Whole(msgspec.Struct):
@@ -73,19 +82,38 @@ class _Whole(msgspec.Struct):
     usage: UsageIn | None = None
 
 
-_decode_whole: Final = msgspec.json.Decoder(_Whole).decode
-
-
 class WholeInspector(BodyInspector):
-    """A whole answer, of which little is read where no error can hide in it."""
+    """Inspects a whole answer, of which little is decoded where no error can hide in it."""
 
-    def _note(self, body: bytes) -> None:
-        seen = self._read(_decode_whole, body)
-        if seen is not None and (b'"error"' in body or b'"choices"' not in body):
-            chunk = self._read(decode_chunk, body)
+    decode_answer = staticmethod(msgspec.json.Decoder(_Whole).decode)
+
+    def _inspect(self, answer: _Whole, body: bytes) -> None:
+        if b'"error"' in body or b'"choices"' not in body:
+            chunk = self._decode(decode_chunk, body)
             if chunk is not None:
-                self.error = find_error(chunk, self._who)
-        if seen is None or self.error is not None:
-            return
-        self.model = seen.model
-        self.usage = None if seen.usage is None else seen.usage.canonical()
+                self.error = find_error(chunk, self._upstream_name)
+        if self.error is None:
+            self.model = answer.model
+            self.usage = None if answer.usage is None else answer.usage.canonical()
+
+
+class RelayInspector:
+    """Inspects nothing: an answer that is relayed may be of any type. It is whole when its body ends
+    cleanly."""
+
+    def __init__(self) -> None:
+        self.error: GatewayError | None = None
+        self.complete = False
+        self.records = 0
+        self.usage: Usage | None = None
+        self.model: str | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return all of ``data``."""
+        self.records += 1
+        return data
+
+    def close(self) -> bytes:
+        """Return nothing more."""
+        self.complete = True
+        return b""

@@ -1,7 +1,8 @@
 """Requests of OpenAI clients: bytes → canonical.
 
-The structs of ``wire`` do the checking: every field of the current schema is accepted, an unknown one is no
-error, and a wrong one is named by its path. What a field means is said once, in the ``parse`` functions.
+The structs of ``request_schema`` do the checking: every field of the current schema is accepted, an unknown
+one is no error, and a wrong one is reported with its path. What a field means is decided in the ``parse``
+functions only.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import RequestSummary
+from trunkline.dialects.openai import parse_form
 from trunkline.dialects.openai import request_schema as schema
-from trunkline.dialects.openai.parse_messages import read_message, unsupported
-from trunkline.dialects.request_errors import decode, missing
-from trunkline.errors import UNSUPPORTED, CallerError
+from trunkline.dialects.openai.parse_messages import parse_message
+from trunkline.dialects.request_errors import decode, missing, unsupported
+from trunkline.errors import INVALID_JSON, UNSUPPORTED, CallerError
 from trunkline.model import (
     ChatRequest,
     CompletionRequest,
@@ -26,132 +28,157 @@ from trunkline.model import (
     ToolChoice,
 )
 
-_CHAT_PEEK: Final = msgspec.json.Decoder(schema.ChatPeek)
-_COMPLETION_PEEK: Final = msgspec.json.Decoder(schema.CompletionPeek)
-_EMBEDDING_PEEK: Final = msgspec.json.Decoder(schema.EmbeddingPeek)
+_CHAT_SUMMARY: Final = msgspec.json.Decoder(schema.ChatSummary)
+_COMPLETION_SUMMARY: Final = msgspec.json.Decoder(schema.CompletionSummary)
+_EMBEDDING_SUMMARY: Final = msgspec.json.Decoder(schema.EmbeddingSummary)
+_RELAYED_SUMMARY: Final = msgspec.json.Decoder(schema.RelayedSummary)
 _CHAT: Final = msgspec.json.Decoder(schema.Chat)
 _COMPLETION: Final = msgspec.json.Decoder(schema.Completion)
 _EMBEDDING: Final = msgspec.json.Decoder(schema.Embedding)
 
 
-def peek_chat(body: bytes) -> RequestSummary:
-    """What routing needs of a chat request.
+def summarize_chat(body: bytes) -> RequestSummary:
+    """Return what routing needs of a chat request. Of two bounds on the answer, the larger one is taken:
+    which of them holds is the upstream's choice.
 
     Raises:
-        CallerError: not JSON, or a top-level field of the wrong type.
+        CallerError: The body is not JSON, or a top-level field has the wrong type.
     """
-    seen = decode(_CHAT_PEEK, body)
-    bounds = [each for each in (seen.max_tokens, seen.max_completion_tokens) if each is not None]
-    return _peek(
-        seen, None if not bounds or min(bounds) < 0 else max(bounds)
-    )  # which holds is the upstream's
+    try:
+        fields = _CHAT_SUMMARY.decode(body)
+    except (ValueError, RecursionError):
+        fields = decode(_CHAT_SUMMARY, body)  # raises the error, with the field's path
+    bound, other = fields.max_tokens, fields.max_completion_tokens
+    if bound is None or other is None:
+        bound = other if bound is None else bound
+    else:
+        bound = max(bound, other) if min(bound, other) >= 0 else None
+    return _summary(fields, bound)
 
 
-def peek_completion(body: bytes) -> RequestSummary:
-    """What routing needs of a legacy completion request."""
-    seen = decode(_COMPLETION_PEEK, body)
-    summary = _peek(seen, seen.max_tokens)
-    answers = _prompts(seen.prompt) * max(summary.n, seen.best_of or 1)
+def summarize_completion(body: bytes) -> RequestSummary:
+    """Return what routing needs of a legacy completion request."""
+    fields = decode(_COMPLETION_SUMMARY, body)
+    summary = _summary(fields, fields.max_tokens)
+    answers = _count_prompts(fields.prompt) * max(summary.n, fields.best_of or 1)
     return summary if answers == summary.n else msgspec.structs.replace(summary, n=answers)
 
 
-def _prompts(prompt: msgspec.Raw) -> int:
-    """How many prompts there are, each of which gets its own answers; a list of numbers is one, in tokens."""
+def _count_prompts(prompt: msgspec.Raw) -> int:
+    """The number of prompts, each of which gets its own answers. A list of numbers is one prompt, in
+    tokens."""
     if not bytes(prompt).startswith(b"["):
         return 1
     prompts = msgspec.json.decode(prompt, type=list[msgspec.Raw])
     return len(prompts) if prompts and bytes(prompts[0]).startswith((b'"', b"[")) else 1
 
 
-def peek_embedding(body: bytes) -> RequestSummary:
-    """What routing needs of an embedding request."""
-    seen = decode(_EMBEDDING_PEEK, body)
-    return RequestSummary(model=seen.model, stream=False, user=seen.user)
+def summarize_embedding(body: bytes) -> RequestSummary:
+    """Return what routing needs of an embedding request."""
+    fields = decode(_EMBEDDING_SUMMARY, body)
+    return RequestSummary(model=fields.model, stream=False, user=fields.user)
 
 
-def _chat_bound(seen: schema.ChatPeek | schema.Chat) -> int | None:
-    return seen.max_tokens if seen.max_completion_tokens is None else seen.max_completion_tokens
+def summarize_relayed(body: bytes) -> RequestSummary:
+    """Return what routing needs of a request that is relayed: JSON, a form, or nothing at all.
+
+    Raises:
+        CallerError: The body is none of these, or names its model by something that is no text.
+    """
+    if parse_form.is_form(body):
+        return RequestSummary(model=parse_form.read_model(body), stream=False)
+    if not body.strip():
+        return RequestSummary(model=None, stream=False)
+    try:
+        fields = _RELAYED_SUMMARY.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise CallerError(f"The request body is not a JSON object: {error}", INVALID_JSON) from None
+    return RequestSummary(model=fields.model, stream=False, user=fields.user)
 
 
-def _peek(seen: schema.Common, max_tokens: int | None) -> RequestSummary:
-    """The common fields; a negative bound is llama.cpp's and LM Studio's word for none."""
-    options = seen.stream_options
+def _chat_bound(fields: schema.Chat) -> int | None:
+    return fields.max_tokens if fields.max_completion_tokens is None else fields.max_completion_tokens
+
+
+def _summary(fields: schema.Common, max_tokens: int | None) -> RequestSummary:
+    """The common fields. llama.cpp's and LM Studio's clients write a negative bound where they want none."""
+    options = fields.stream_options
     return RequestSummary(
-        model=seen.model,
-        stream=seen.stream is True,
+        model=fields.model,
+        stream=fields.stream is True,
         include_usage=options is not None and options.include_usage is True,
         max_tokens=None if max_tokens is None or max_tokens < 0 else max_tokens,
-        n=seen.n or 1,
-        user=seen.user,
+        n=fields.n or 1,
+        user=fields.user,
     )
 
 
-def _sampling(seen: schema.Common, summary: RequestSummary, **more: Any) -> Sampling:
-    stop = seen.stop
+def _sampling(fields: schema.Common, summary: RequestSummary, **more: Any) -> Sampling:
+    stop = fields.stop
     return Sampling(
-        temperature=seen.temperature,
-        top_p=seen.top_p,
-        top_k=seen.top_k,
-        min_p=seen.min_p,
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        top_k=fields.top_k,
+        min_p=fields.min_p,
         max_tokens=summary.max_tokens,
         stop=() if stop is None else (stop,) if isinstance(stop, str) else tuple(stop),
-        seed=seen.seed,
-        presence_penalty=seen.presence_penalty,
-        frequency_penalty=seen.frequency_penalty,
-        repetition_penalty=seen.repetition_penalty,
+        seed=fields.seed,
+        presence_penalty=fields.presence_penalty,
+        frequency_penalty=fields.frequency_penalty,
+        repetition_penalty=fields.repetition_penalty,
         n=summary.n,
         **more,
     )
 
 
 def parse_chat(body: bytes) -> ChatRequest:
-    """A chat request in canonical form.
+    """Return a chat request in canonical form.
 
     Raises:
-        CallerError: with ``param`` naming the missing or wrong field.
+        CallerError: A field is missing or wrong; ``param`` names it.
     """
-    seen = decode(_CHAT, body)
-    if "audio" in (seen.modalities or ()):
+    fields = decode(_CHAT, body)
+    if "audio" in (fields.modalities or ()):
         raise unsupported("A wish for a spoken answer", "modalities")
-    summary = _peek(seen, _chat_bound(seen))
+    summary = _summary(fields, _chat_bound(fields))
     return ChatRequest(
-        model=seen.model or "",
-        messages=tuple(read_message(message, f"messages[{i}]") for i, message in enumerate(seen.messages)),
-        sampling=_sampling(seen, summary, logprobs=seen.logprobs, top_logprobs=seen.top_logprobs),
-        tools=_tools(seen),
-        tool_choice=_tool_choice(seen),
-        parallel_tool_calls=seen.parallel_tool_calls,
-        format=_format(seen.response_format),
-        reasoning=_reasoning(seen),
+        model=fields.model or "",
+        messages=tuple(parse_message(each, f"messages[{i}]") for i, each in enumerate(fields.messages)),
+        sampling=_sampling(fields, summary, logprobs=fields.logprobs, top_logprobs=fields.top_logprobs),
+        tools=_tools(fields),
+        tool_choice=_tool_choice(fields),
+        parallel_tool_calls=fields.parallel_tool_calls,
+        format=_format(fields.response_format),
+        reasoning=_reasoning(fields),
         stream=summary.stream,
         include_usage=summary.include_usage,
-        user=seen.user,
+        user=fields.user,
     )
 
 
-def _tools(seen: schema.Chat) -> tuple[Tool, ...]:
-    """The functions that the model may call; of those, the ones that ``tool_choice`` allows."""
-    specs = [_function(tool, f"tools[{i}]") for i, tool in enumerate(seen.tools or ())]
-    choice = seen.tool_choice
+def _tools(fields: schema.Chat) -> tuple[Tool, ...]:
+    """The functions that the model may call; only those that ``tool_choice`` allows, if it names some."""
+    specs = [_function(tool, f"tools[{i}]") for i, tool in enumerate(fields.tools or ())]
+    choice = fields.tool_choice
     if isinstance(choice, schema.Choice) and choice.allowed_tools is not None:
         allowed = {tool.function.name for tool in choice.allowed_tools.tools if tool.function is not None}
         specs = [spec for spec in specs if spec.name in allowed]
     return tuple(
         Tool(name=spec.name, description=spec.description, parameters=spec.parameters, strict=spec.strict)
-        for spec in specs or seen.functions or ()
+        for spec in specs or fields.functions or ()
     )
 
 
-def _function(tool: schema.ToolIn, at: str) -> schema.FunctionSpec:
+def _function(tool: schema.ToolIn, path: str) -> schema.FunctionSpec:
     if tool.type != "function":
-        raise unsupported(f"A tool of type '{tool.type}'", f"{at}.type")
+        raise unsupported(f"A tool of type '{tool.type}'", f"{path}.type")
     if tool.function is None:
-        raise missing(f"{at}.function")
+        raise missing(f"{path}.function")
     return tool.function
 
 
-def _tool_choice(seen: schema.Chat) -> ToolChoice | None:
-    match seen.tool_choice or seen.function_call:
+def _tool_choice(fields: schema.Chat) -> ToolChoice | None:
+    match fields.tool_choice or fields.function_call:
         case None:
             return None
         case schema.Choice(function=schema.NamedFunction(name=name)) | schema.NamedFunction(name=name):
@@ -166,77 +193,76 @@ def _tool_choice(seen: schema.Chat) -> ToolChoice | None:
             return ToolChoice(mode=word)
 
 
-def _format(seen: schema.ResponseFormat | None) -> Format | None:
-    if seen is None or seen.type == "text":
+def _format(format: schema.ResponseFormat | None) -> Format | None:
+    if format is None or format.type == "text":
         return None
-    if seen.type == "json_object":
+    if format.type == "json_object":
         return Format()
-    if seen.json_schema is None or seen.json_schema.schema is None:
+    if format.json_schema is None or format.json_schema.schema is None:
         raise missing("response_format.json_schema.schema")
-    spec = seen.json_schema
+    spec = format.json_schema
     return Format(schema=spec.schema, name=spec.name, strict=spec.strict, description=spec.description)
 
 
-def _reasoning(seen: schema.Chat) -> Reasoning | None:
-    asked = seen.reasoning
-    if asked is not None:
-        effort = asked.effort or ("none" if asked.enabled is False else None)
-        if effort is None and asked.max_tokens is None and asked.enabled:
+def _reasoning(fields: schema.Chat) -> Reasoning | None:
+    reasoning = fields.reasoning
+    if reasoning is not None:
+        effort = reasoning.effort or ("none" if reasoning.enabled is False else None)
+        if effort is None and reasoning.max_tokens is None and reasoning.enabled:
             effort = "medium"
-        return Reasoning(effort=effort, max_tokens=asked.max_tokens, exclude=asked.exclude)
-    return None if seen.reasoning_effort is None else Reasoning(effort=seen.reasoning_effort)
+        return Reasoning(effort=effort, max_tokens=reasoning.max_tokens, exclude=reasoning.exclude)
+    return None if fields.reasoning_effort is None else Reasoning(effort=fields.reasoning_effort)
 
 
 def parse_completion(body: bytes) -> CompletionRequest:
-    """A legacy completion request in canonical form.
+    """Return a legacy completion request in canonical form.
 
     Raises:
-        CallerError: with ``param`` naming the missing or wrong field; token-id prompts are refused, because
-            their meaning is one tokenizer's.
-    """
-    seen = decode(_COMPLETION, body)
-    summary = _peek(seen, seen.max_tokens)
+        CallerError: A field is missing or wrong; ``param`` names it. Prompts of token ids are refused,
+            because they mean something to one tokenizer only."""
+    fields = decode(_COMPLETION, body)
+    summary = _summary(fields, fields.max_tokens)
     return CompletionRequest(
-        model=seen.model or "",
-        prompts=_texts(seen.prompt or "", "prompt"),
-        suffix=seen.suffix,
-        echo=seen.echo is True,
+        model=fields.model or "",
+        prompts=_texts(fields.prompt or "", "prompt"),
+        suffix=fields.suffix,
+        echo=fields.echo is True,
         sampling=_sampling(
-            seen,
+            fields,
             summary,
-            logprobs=None if seen.logprobs is None else True,
-            top_logprobs=seen.logprobs,
+            logprobs=None if fields.logprobs is None else True,
+            top_logprobs=fields.logprobs,
         ),
         stream=summary.stream,
         include_usage=summary.include_usage,
-        user=seen.user,
+        user=fields.user,
     )
 
 
 def parse_embedding(body: bytes) -> EmbeddingRequest:
-    """An embedding request in canonical form.
+    """Return an embedding request in canonical form.
 
     Raises:
-        CallerError: with ``param`` naming the missing or wrong field.
+        CallerError: A field is missing or wrong; ``param`` names it.
     """
-    seen = decode(_EMBEDDING, body)
+    fields = decode(_EMBEDDING, body)
     return EmbeddingRequest(
-        model=seen.model or "",
-        inputs=_texts(seen.input, "input"),
-        dimensions=seen.dimensions,
-        base64=seen.encoding_format == "base64",
-        user=seen.user,
+        model=fields.model or "",
+        inputs=_texts(fields.input, "input"),
+        dimensions=fields.dimensions,
+        base64=fields.encoding_format == "base64",
+        user=fields.user,
     )
 
 
-def _texts(value: str | list[str | int | list[int]], at: str) -> tuple[str, ...]:
+def _texts(value: str | list[str | int | list[int]], path: str) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     texts = tuple(item for item in value if isinstance(item, str))
     if len(texts) != len(value):
         raise CallerError(
-            f"Invalid '{at}': token ids mean nothing to this model's provider; send text",
+            f"Invalid '{path}': token ids mean nothing to this model's provider; send text",
             UNSUPPORTED,
-            param=at,
+            param=path,
         )
     return texts

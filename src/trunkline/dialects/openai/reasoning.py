@@ -1,8 +1,8 @@
 """What OpenAI's thinking models take of a request, and what they refuse with a 400.
 
-Clients of other dialects send sampling knobs as a matter of course and know nothing of this. What is
-translated for such a model is mended here; what passes through is its client's own affair. Which model is of
-which mind is data of the provider's row.
+Clients of other dialects send sampling fields as a matter of course and know nothing of these rules. A
+request that is translated for such a model is adapted here; one that passes through is not changed, since its
+client speaks the dialect. Which model has which profile is data of the vendor spec.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import msgspec
 from trunkline.model import Effort
 
 SAMPLING: Final = frozenset({"temperature", "top_p", "logprobs", "top_logprobs"})
-"""What chooses among tokens. A model that thinks refuses it."""
+"""Fields that steer the choice of tokens. A model that thinks refuses them."""
 PENALTIES: Final = frozenset({"presence_penalty", "frequency_penalty", "logit_bias"})
 
 _EFFORTS: Final[tuple[Effort, ...]] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class ReasoningProfile(msgspec.Struct, frozen=True, kw_only=True):
-    """How the models of one kind think."""
+    """What a family of thinking models takes and refuses."""
 
     pattern: str
-    """Which models these are (``*`` and ``?`` match)."""
+    """The names of the models (``*`` and ``?`` match)."""
     efforts: tuple[Effort, ...] = ()
-    """The efforts that they take; without any, they are not told how much to think."""
+    """The efforts that they take. If there are none, they are not told how much to think."""
     refuses: frozenset[str] = frozenset()
     """Fields that they refuse."""
     refuses_thinking: frozenset[str] = frozenset()
@@ -38,8 +38,8 @@ class ReasoningProfile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def adapt(body: dict[str, Any], model: str, profiles: Iterable[ReasoningProfile]) -> None:
-    """Make ``body`` one that ``model`` takes, by the first of ``profiles`` that is its own: the effort
-    becomes the nearest that there is, and what is refused is left out."""
+    """Change ``body`` into one that ``model`` takes, by the first of ``profiles`` whose pattern matches: the
+    effort becomes the nearest that the model knows, and fields that it refuses are left out."""
     name = model.lower().removeprefix("ft:")
     profile = next((each for each in profiles if fnmatchcase(name, each.pattern)), None)
     if profile is None:
@@ -55,6 +55,7 @@ def adapt(body: dict[str, Any], model: str, profiles: Iterable[ReasoningProfile]
 
 
 def _nearest(effort: Effort, known: Iterable[Effort]) -> Effort:
-    """Of two that are equally near, the greater one: who asked for a little thinking gets some."""
-    asked = _EFFORTS.index(effort)
-    return min(known, key=lambda each: (abs(_EFFORTS.index(each) - asked), -_EFFORTS.index(each)))
+    """The nearest effort. Of two that are equally near it is the greater one: a request for a little thinking
+    gets some."""
+    wanted = _EFFORTS.index(effort)
+    return min(known, key=lambda each: (abs(_EFFORTS.index(each) - wanted), -_EFFORTS.index(each)))

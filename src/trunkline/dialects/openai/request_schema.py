@@ -1,31 +1,29 @@
 """The structs that OpenAI's requests are decoded with: names and types of its published schema.
 
-Only types stand here, no meaning. Fields that no translation uses are left out: an unknown field is never
-an error, and what passes through keeps it. ``top_k``, ``min_p``, ``reasoning`` and ``reasoning_details`` are
-OpenRouter's and vLLM's additions.
+The module holds types and no behaviour. Fields that no translation uses are left out: an unknown field is
+never an error, and what passes through keeps it. ``top_k``, ``min_p``, ``reasoning`` and
+``reasoning_details`` are OpenRouter's and vLLM's additions.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from trunkline.model import Effort
 
+DIALECT: Final = "openai"
+
 AtLeastOne = msgspec.Meta(ge=1)
 NotEmpty = msgspec.Meta(min_length=1)
 
 
-class Incoming(msgspec.Struct):
-    """Base of what comes in."""
-
-
-class StreamOptions(Incoming):
+class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class Common(Incoming, kw_only=True):
+class Common(msgspec.Struct, kw_only=True):
     """Fields of chat and legacy completions alike, with the types that OpenAI's schema gives them."""
 
     model: str | None = None
@@ -45,18 +43,25 @@ class Common(Incoming, kw_only=True):
     user: str | None = None
 
 
-class ChatPeek(Common, kw_only=True):
+class ChatSummary(Common, kw_only=True):
     messages: Annotated[list[msgspec.Raw], NotEmpty]
     max_completion_tokens: int | None = None
     tools: list[msgspec.Raw] | None = None
 
 
-class CompletionPeek(Common, kw_only=True):
+class CompletionSummary(Common, kw_only=True):
     prompt: msgspec.Raw
     best_of: int | None = None
 
 
-class EmbeddingPeek(Incoming, kw_only=True):
+class RelayedSummary(msgspec.Struct):
+    """The fields that are read of a request on a relayed path."""
+
+    model: str | None = None
+    user: str | None = None
+
+
+class EmbeddingSummary(msgspec.Struct, kw_only=True):
     model: str | None = None
     input: msgspec.Raw
     encoding_format: Literal["float", "base64"] | None = None
@@ -64,64 +69,64 @@ class EmbeddingPeek(Incoming, kw_only=True):
     user: str | None = None
 
 
-class TextPart(Incoming, tag_field="type", tag="text"):
+class TextPart(msgspec.Struct, tag_field="type", tag="text"):
     text: str
     cache_control: dict[str, Any] | None = None
 
 
-class ImageAddress(Incoming):
+class ImageAddress(msgspec.Struct):
     url: str
     detail: str | None = None
 
 
-class ImagePart(Incoming, tag_field="type", tag="image_url"):
+class ImagePart(msgspec.Struct, tag_field="type", tag="image_url"):
     image_url: ImageAddress | str
 
 
-class AudioData(Incoming):
+class AudioData(msgspec.Struct):
     data: str
     format: str
 
 
-class AudioPart(Incoming, tag_field="type", tag="input_audio"):
+class AudioPart(msgspec.Struct, tag_field="type", tag="input_audio"):
     input_audio: AudioData
 
 
-class FileData(Incoming):
+class FileData(msgspec.Struct):
     file_data: str | None = None
     file_id: str | None = None
     filename: str | None = None
 
 
-class FilePart(Incoming, tag_field="type", tag="file"):
+class FilePart(msgspec.Struct, tag_field="type", tag="file"):
     file: FileData
 
 
-class RefusalPart(Incoming, tag_field="type", tag="refusal"):
+class RefusalPart(msgspec.Struct, tag_field="type", tag="refusal"):
     refusal: str
 
 
 PartsIn = list[TextPart | ImagePart | AudioPart | FilePart | RefusalPart]
 
 
-class Function(Incoming):
+class Function(msgspec.Struct):
     name: str
     arguments: str | dict[str, Any] = ""
 
 
-class ToolCallIn(Incoming):
+class ToolCallIn(msgspec.Struct):
     function: Function | None = None
     id: str | None = None
     type: str = "function"
 
 
-class ReasoningDetail(Incoming):
+class ReasoningDetail(msgspec.Struct):
     type: str = ""
     text: str | None = None
     signature: str | None = None
 
 
-class MessageIn(Incoming):
+class MessageIn(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | PartsIn | None = None
     name: str | None = None
@@ -135,33 +140,33 @@ class MessageIn(Incoming):
     reasoning_details: list[ReasoningDetail] | None = None
 
 
-class FunctionSpec(Incoming):
+class FunctionSpec(msgspec.Struct):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class ToolIn(Incoming):
+class ToolIn(msgspec.Struct):
     function: FunctionSpec | None = None
     type: str = "function"
 
 
-class NamedFunction(Incoming):
+class NamedFunction(msgspec.Struct):
     name: str
 
 
-class AllowedTool(Incoming):
+class AllowedTool(msgspec.Struct):
     function: NamedFunction | None = None
     type: str = "function"
 
 
-class AllowedTools(Incoming):
+class AllowedTools(msgspec.Struct):
     mode: Literal["auto", "required"]
     tools: list[AllowedTool]
 
 
-class Choice(Incoming):
+class Choice(msgspec.Struct):
     """A ``tool_choice`` that is more than a word."""
 
     function: NamedFunction | None = None
@@ -169,19 +174,19 @@ class Choice(Incoming):
     type: str = "function"
 
 
-class JsonSchema(Incoming):
+class JsonSchema(msgspec.Struct):
     schema: dict[str, Any] | None = None
     name: str | None = None
     strict: bool | None = None
     description: str | None = None
 
 
-class ResponseFormat(Incoming):
+class ResponseFormat(msgspec.Struct):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
 
-class ReasoningIn(Incoming):
+class ReasoningIn(msgspec.Struct):
     effort: Effort | None = None
     max_tokens: int | None = None
     exclude: bool | None = None
@@ -212,7 +217,7 @@ class Completion(Common, kw_only=True):
     logprobs: int | None = None
 
 
-class Embedding(Incoming, kw_only=True):
+class Embedding(msgspec.Struct, kw_only=True):
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = None

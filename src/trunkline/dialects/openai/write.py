@@ -1,9 +1,8 @@
 """Answers to OpenAI clients: canonical events → bytes.
 
-A stream's chunk is put together from byte templates made once per answer, because a text delta is what a
-gateway writes most. An answer that is not streamed is the fold of the same events. Facts: OpenAI's schemas
-CreateChatCompletionStreamResponse, CreateChatCompletionResponse, CreateCompletionResponse and
-CreateEmbeddingResponse.
+A stream's chunk is put together from byte templates that are made once per answer, because text deltas are
+what a gateway writes most. Sources: OpenAI's schemas CreateChatCompletionStreamResponse,
+CreateChatCompletionResponse, CreateCompletionResponse and CreateEmbeddingResponse.
 """
 
 from __future__ import annotations
@@ -17,6 +16,9 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects import write
+from trunkline.dialects.openai.errors import error_body, stream_error
+from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import GatewayError
 from trunkline.events import (
     Answer,
@@ -32,33 +34,15 @@ from trunkline.events import (
 )
 from trunkline.model import ChatRequest, CompletionRequest, EmbeddingRequest, Usage
 
-JSON_TYPE: Final = b"application/json"
-SSE_TYPE: Final = b"text/event-stream; charset=utf-8"
 DONE: Final = b"data: [DONE]\n\n"
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def error_body(error: GatewayError) -> bytes:
-    """OpenAI's error envelope, all four keys present."""
-    detail = {
-        "message": error.message,
-        "type": error.kind.type,
-        "param": error.param,
-        "code": error.code,
-    }
-    return _encode({"error": detail})
-
-
-def stream_error(error: GatewayError) -> bytes:
-    """The event that OpenAI's SDKs raise on: a ``data`` line whose object has an ``error``."""
-    return b"data: " + error_body(error) + b"\n\n"
-
-
 def usage_object(usage: Usage | None) -> dict[str, Any]:
-    """OpenAI's usage object; zeros where the upstream told nothing."""
+    """Return OpenAI's usage object, with zeros where the upstream reported nothing."""
     usage = usage or Usage()
-    seen: dict[str, Any] = {
+    wire: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
@@ -66,58 +50,61 @@ def usage_object(usage: Usage | None) -> dict[str, Any]:
     prompt = {"cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens}
     known = {name: count for name, count in prompt.items() if count is not None}
     if known:
-        seen["prompt_tokens_details"] = known
+        wire["prompt_tokens_details"] = known
     if usage.reasoning_tokens is not None:
-        seen["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+        wire["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     if usage.cost is not None:
-        seen["cost"] = usage.cost
-    return seen
+        wire["cost"] = usage.cost
+    return wire
 
 
 def reasoning_detail(text: str, signature: str, index: int) -> dict[str, Any]:
-    """Signed reasoning, in the form that OpenRouter has for it: it goes back as it came."""
+    """Return signed reasoning in OpenRouter's form, which clients send back unchanged."""
     detail = {"type": "reasoning.text", "text": text, "signature": signature}
     return detail | {"format": "anthropic-claude-v1", "index": index}
 
 
-class _Named:
-    """What all of one answer's objects share: id, time and model, ours unless the upstream named them."""
+class _Identified:
+    """What all objects of one answer share: id, time and model, ours unless the upstream named them."""
 
-    def __init__(self, model: str, id_prefix: str) -> None:
-        self.id = ""
-        self.id_prefix = id_prefix
-        self.model = model
-        self.created = 0
+    _id = ""
+    _created = 0
+    _id_prefix: str
+    _model: str
 
-    def name(self, started: Started | None) -> None:
+    def _identify(self, started: Started | None) -> None:
+        """Take over what the upstream named, and choose the rest."""
         known = started or Started()
-        self.id = known.id or f"{self.id_prefix}{uuid.uuid4()}"
-        self.model = known.model or self.model
-        self.created = known.created or int(time.time())
+        self._id = known.id or f"{self._id_prefix}{uuid.uuid4()}"
+        self._model = known.model or self._model
+        self._created = known.created or int(time.time())
 
-    def head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+    def _head(self, kind: str) -> dict[str, Any]:
+        """The first fields of an object of this kind."""
+        return {"id": self._id, "object": kind, "created": self._created, "model": self._model}
 
 
-class ChatStream(_Named):
-    """A streamed chat answer: one chunk per delta, the usage chunk if it was asked for, ``[DONE]``."""
+class ChatStreamWriter(_Identified):
+    """Writes a streamed chat answer: one chunk per delta, the usage chunk if it was asked for, ``[DONE]``."""
 
     content_type = SSE_TYPE
 
     def __init__(self, request: ChatRequest, model: str, id_prefix: str) -> None:
-        super().__init__(model, id_prefix)
+        self._model = model
+        self._id_prefix = id_prefix
         self._include_usage = request.include_usage
         self._usage: Usage | None = None
         self._opened: set[int] = set()
-        self._thoughts: dict[int, list[str]] = {}
-        """Of each choice, what is not signed yet."""
-        self._signed: dict[int, int] = {}
-        """Of each choice, how many signatures came."""
+        """The choices whose role was sent."""
+        self._unsigned: dict[int, list[str]] = {}
+        """By choice: the thinking that has no signature yet."""
+        self._signatures: dict[int, int] = {}
+        """By choice: how many signatures came."""
         self._prefix = b""
         self._tail = b',"usage":null}\n\n' if request.include_usage else b"}\n\n"
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Bytes of the chunks that these events become."""
+        """Return the chunks that these events become."""
         out = [self._chunk(event) for event in events]
         return out[0] if len(out) == 1 else b"".join(out)
 
@@ -127,7 +114,7 @@ class ChatStream(_Named):
                 delta = b'{"content":' + _encode(event.text) + b"}"
                 return self._delta(event.choice, delta, event.logprobs)
             case ThinkingDelta():
-                return self._think(event)
+                return self._thinking(event)
             case ToolCallDelta():
                 return self._delta(event.choice, _encode({"tool_calls": [_call_delta(event)]}))
             case RefusalDelta():
@@ -137,7 +124,7 @@ class ChatStream(_Named):
                 finish = b',"delta":{},"logprobs":null,"finish_reason":"' + event.reason.encode() + b'"}]'
                 return opening + self._prefix + b"%d" % event.choice + finish + self._tail
             case Started():
-                self._name(event)
+                self._start(event)
                 return b""
             case Metered():
                 self._usage = event.usage
@@ -145,26 +132,26 @@ class ChatStream(_Named):
             case _:
                 return b""
 
-    def _think(self, event: ThinkingDelta) -> bytes:
-        """More reasoning; its signature comes with all of what it signs."""
-        thought = self._thoughts.setdefault(event.choice, [])
+    def _thinking(self, event: ThinkingDelta) -> bytes:
+        """More thinking. A signature is sent with all the thinking that it signs."""
+        unsigned = self._unsigned.setdefault(event.choice, [])
         out = b""
         if event.text:
-            thought.append(event.text)
+            unsigned.append(event.text)
             text = _encode(event.text)
             out = self._delta(event.choice, b'{"reasoning":' + text + b',"reasoning_content":' + text + b"}")
         if event.signature:
-            number = self._signed.get(event.choice, 0)
-            detail = reasoning_detail("".join(thought), event.signature, number)
+            number = self._signatures.get(event.choice, 0)
+            detail = reasoning_detail("".join(unsigned), event.signature, number)
             out += self._delta(event.choice, _encode({"reasoning_details": [detail]}))
-            self._signed[event.choice] = number + 1
-            thought.clear()
+            self._signatures[event.choice] = number + 1
+            unsigned.clear()
         return out
 
-    def _name(self, started: Started | None) -> None:
-        self.name(started)
-        head = _encode(self.head("chat.completion.chunk"))
-        self._prefix = b"data: " + head[:-1] + b',"choices":[{"index":'
+    def _start(self, started: Started | None) -> None:
+        self._identify(started)
+        fields = _encode(self._head("chat.completion.chunk"))
+        self._prefix = b"data: " + fields[:-1] + b',"choices":[{"index":'
 
     def _delta(self, choice: int, delta: bytes, logprobs: Any = None) -> bytes:
         opening = b"" if choice in self._opened else self._open(choice)
@@ -184,25 +171,26 @@ class ChatStream(_Named):
         )
 
     def _open(self, choice: int) -> bytes:
-        """The chunk that gives the role; clients of OpenAI expect it first."""
+        """The chunk with the role, which OpenAI's clients expect first."""
         if not self._prefix:
-            self._name(None)
+            self._start(None)
         if choice in self._opened:
             return b""
         self._opened.add(choice)
         return self._delta(choice, b'{"role":"assistant","content":""}')
 
     def finish(self) -> bytes:
-        """The usage chunk, if it was asked for, and the terminal marker."""
+        """Return the usage chunk, if it was asked for, and the terminal marker."""
         if not self._prefix:
-            self._name(None)
+            self._start(None)
         if not self._include_usage:
             return DONE
-        chunk = self.head("chat.completion.chunk") | {"choices": [], "usage": usage_object(self._usage)}
+        chunk = self._head("chat.completion.chunk")
+        chunk |= {"choices": [], "usage": usage_object(self._usage)}
         return b"data: " + _encode(chunk) + b"\n\n" + DONE
 
-    def error(self, error: GatewayError) -> bytes:
-        """The event that ends a stream that went wrong."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the event that ends a failed stream."""
         return stream_error(error)
 
 
@@ -218,19 +206,21 @@ def _call_delta(event: ToolCallDelta) -> dict[str, Any]:
     }
 
 
-class CompletionStream(_Named):
-    """A streamed legacy completion."""
+class CompletionStreamWriter(_Identified):
+    """Writes a streamed legacy completion."""
 
     content_type = SSE_TYPE
 
     def __init__(self, request: CompletionRequest, model: str, id_prefix: str) -> None:
-        super().__init__(model, id_prefix)
+        self._model = model
+        self._id_prefix = id_prefix
         self._request = request
         self._usage: Usage | None = None
         self._opened: set[int] = set()
+        """The choices whose echoed prompt was sent."""
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Bytes of the chunks that these events become."""
+        """Return the chunks that these events become."""
         return b"".join(self._chunk(event) for event in events)
 
     def _chunk(self, event: StreamEvent) -> bytes:
@@ -240,7 +230,7 @@ class CompletionStream(_Named):
             case Finished():
                 return self._text(event.choice, "", None, event.reason)
             case Started():
-                self.name(event)
+                self._identify(event)
             case Metered():
                 self._usage = event.usage
             case _:
@@ -248,28 +238,29 @@ class CompletionStream(_Named):
         return b""
 
     def _text(self, choice: int, text: str, logprobs: Any, reason: str | None) -> bytes:
-        if not self.id:
-            self.name(None)
+        if not self._id:
+            self._identify(None)
         if choice not in self._opened:
             self._opened.add(choice)
             text = _echo(self._request, choice) + text
         piece = {"text": text, "index": choice, "logprobs": logprobs, "finish_reason": reason}
-        chunk = self.head("text_completion") | {"choices": [piece]}
+        chunk = self._head("text_completion") | {"choices": [piece]}
         if self._request.include_usage:
             chunk["usage"] = None
         return b"data: " + _encode(chunk) + b"\n\n"
 
     def finish(self) -> bytes:
-        """The usage chunk, if it was asked for, and the terminal marker."""
-        if not self.id:
-            self.name(None)
+        """Return the usage chunk, if it was asked for, and the terminal marker."""
+        if not self._id:
+            self._identify(None)
         if not self._request.include_usage:
             return DONE
-        chunk = self.head("text_completion") | {"choices": [], "usage": usage_object(self._usage)}
+        chunk = self._head("text_completion")
+        chunk |= {"choices": [], "usage": usage_object(self._usage)}
         return b"data: " + _encode(chunk) + b"\n\n" + DONE
 
-    def error(self, error: GatewayError) -> bytes:
-        """The event that ends a stream that went wrong."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the event that ends a failed stream."""
         return stream_error(error)
 
 
@@ -279,32 +270,25 @@ def _echo(request: CompletionRequest, choice: int) -> str:
     return request.prompts[min(choice // request.sampling.n, len(request.prompts) - 1)]
 
 
-class Whole(_Named):
-    """Any answer that is not streamed: gathers the events and writes one JSON body."""
-
-    content_type = JSON_TYPE
+class WholeWriter(_Identified, write.WholeWriter[Answer]):
+    """Writes any answer that is not streamed."""
 
     def __init__(
         self, request: ChatRequest | CompletionRequest | EmbeddingRequest, model: str, id_prefix: str
     ) -> None:
-        super().__init__(model, id_prefix)
+        super().__init__(Answer())
+        self._model = model
+        self._id_prefix = id_prefix
         self._request = request
-        self._answer = Answer()
-
-    def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Gathers; writes nothing yet."""
-        for event in events:
-            self._answer.add(event)
-        return b""
 
     def finish(self) -> bytes:
-        """The whole body."""
+        """Return the whole body."""
         answer = self._answer
-        self.name(Started(answer.id, answer.model, answer.created))
+        self._identify(Started(answer.id, answer.model, answer.created))
         if isinstance(self._request, EmbeddingRequest):
-            return _encode(_embeddings(answer, self.model, self._request.base64))
-        chat = isinstance(self._request, ChatRequest)
-        body = self.head("chat.completion" if chat else "text_completion")
+            return _encode(_embeddings(answer, self._model, self._request.base64))
+        is_chat = isinstance(self._request, ChatRequest)
+        body = self._head("chat.completion" if is_chat else "text_completion")
         choices = sorted(answer.choices.items())
         if isinstance(self._request, CompletionRequest):
             body["choices"] = [_completion_choice(self._request, *pair) for pair in choices]
@@ -313,8 +297,8 @@ class Whole(_Named):
         body["usage"] = usage_object(answer.usage)
         return _encode(body)
 
-    def error(self, error: GatewayError) -> bytes:
-        """The error envelope; nothing else was sent before it."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the error envelope."""
         return error_body(error)
 
 
@@ -336,9 +320,10 @@ def _chat_choice(index: int, choice: Choice) -> dict[str, Any]:
     }
     if choice.thinking:
         message["reasoning"] = message["reasoning_content"] = "".join(choice.thinking)
-    if choice.signed:
+    if choice.signed_thinking:
         message["reasoning_details"] = [
-            reasoning_detail(text, signature, at) for at, (text, signature) in enumerate(choice.signed)
+            reasoning_detail(text, signature, number)
+            for number, (text, signature) in enumerate(choice.signed_thinking)
         ]
     if calls:
         message["tool_calls"] = calls
@@ -360,15 +345,15 @@ def _completion_choice(request: CompletionRequest, index: int, choice: Choice) -
 
 
 def _join_logprobs(pieces: list[Any]) -> Any:
-    """OpenAI-shaped logprobs of the pieces as those of the whole: its lists, joined."""
+    """The OpenAI-shaped logprobs of the whole text: the lists of its pieces, joined."""
     if not pieces:
         return None
     joined: dict[str, Any] = {}
     for piece in pieces:
         for key, value in piece.items():
-            held = joined.get(key)
+            before = joined.get(key)
             joined[key] = (
-                [*held, *value] if isinstance(held, list) and isinstance(value, list) else held or value
+                [*before, *value] if isinstance(before, list) and isinstance(value, list) else before or value
             )
     return joined
 
@@ -391,5 +376,5 @@ def _embeddings(answer: Answer, model: str, as_base64: bool) -> dict[str, Any]:
 
 
 def _base64_floats(vector: list[float]) -> str:
-    """Little-endian 32-bit floats in base64: what OpenAI's SDK asks for when left to itself."""
+    """Little-endian 32-bit floats in base64, which OpenAI's SDK asks for by default."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

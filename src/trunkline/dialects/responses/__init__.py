@@ -1,15 +1,21 @@
-"""OpenAI's Responses API (``POST /v1/responses``), as clients speak it to us, and past us to upstreams.
+"""OpenAI's Responses API (``POST /v1/responses``), as clients speak it to the gateway, and for pass-through.
 
-``requests``, ``items`` and ``tools`` parse what clients ask (with the structs of ``wire``), ``refusals`` what
-they cannot have, ``output`` folds events into the answer's items, ``answers`` writes them as a whole response
-and ``streaming`` as a stream; ``front`` puts these together. Nothing is translated into this dialect:
-``back`` is for what passes through, ``inspector`` watches that (with the structs of ``replies``) and
-``faults`` knows upstreams' errors. Facts: OpenAI's published OpenAPI document and SDK.
+- ``front``: the one operation.
+- ``back``: the API as upstreams speak it, for what passes through.
+- ``parse``: requests; ``parse_items``: their input; ``parse_tools``: their tools.
+- ``render`` and ``read`` do not exist: no request is translated into this dialect. Every upstream that has
+  the API has another dialect besides, in which the clients of other dialects are served.
+- ``write``: whole answers to clients; ``write_items``: their output, item by item; ``write_stream``: streams.
+- ``inspect``: what passes through.
+- ``errors``: the envelope for clients, what they ask in vain, and errors of upstreams.
+- ``request_schema``, ``answer_schema``: the structs and names of requests and answers.
+
+Sources: OpenAI's published OpenAPI document and SDK.
 """
 
 from trunkline.dialects.responses.back import ResponsesBack
+from trunkline.dialects.responses.errors import error_body
 from trunkline.dialects.responses.front import RESPONSES, ResponsesFront
 from trunkline.dialects.responses.parse import ResponsesRequest
-from trunkline.dialects.responses.write import error_body
 
 __all__ = ["RESPONSES", "ResponsesBack", "ResponsesFront", "ResponsesRequest", "error_body"]

@@ -1,7 +1,7 @@
 """The structs that upstreams' responses and their streams' events are decoded with.
 
-Only what must be known of an answer that passes through: everything may be missing, and whatever else there
-is goes by unread. Only types stand here, no meaning.
+They hold only what must be known of an answer that passes through. Every field may be missing, and all other
+fields are skipped. The module holds types and no behaviour.
 """
 
 from __future__ import annotations
@@ -13,20 +13,16 @@ import msgspec
 from trunkline.model import Usage
 
 
-class Reply(msgspec.Struct):
-    """Base of what upstreams send."""
-
-
-class InputDetails(Reply):
+class InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
-class OutputDetails(Reply):
+class OutputDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class UsageIn(Reply):
+class UsageIn(msgspec.Struct):
     """The usage object; ``cost`` is OpenRouter's."""
 
     input_tokens: int | None = None
@@ -36,7 +32,7 @@ class UsageIn(Reply):
     cost: float | None = None
 
     def canonical(self) -> Usage:
-        """The same as canonical usage."""
+        """Return the same as canonical usage."""
         prompt = self.input_tokens_details or InputDetails()
         answer = self.output_tokens_details or OutputDetails()
         return Usage(
@@ -49,7 +45,7 @@ class UsageIn(Reply):
         )
 
 
-class ResponseIn(Reply):
+class ResponseIn(msgspec.Struct):
     """A response object: whole, or as the events of a stream carry it."""
 
     model: str | None = None
@@ -59,7 +55,7 @@ class ResponseIn(Reply):
     error: Any = None
 
 
-class Record(Reply):
+class Record(msgspec.Struct):
     """An event of a stream."""
 
     type: str | None = None
@@ -71,7 +67,7 @@ class Record(Reply):
     param: Any = None
 
 
-class Ordinary(Reply, gc=False):
+class Ordinary(msgspec.Struct, gc=False):
     """An event that brings content and nothing else that must be known."""
 
     type: Literal[

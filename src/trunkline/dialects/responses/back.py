@@ -1,77 +1,75 @@
-"""The Responses API as upstreams speak it, for clients who speak it too: the way past us.
-
-Nobody else is answered through it: every upstream that has it has another dialect besides, in which the
-clients of other dialects are served.
-"""
+"""The Responses API as upstreams speak it, for the requests of its own clients, which pass through."""
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
-from trunkline.dialects.body_patch import rewritten
+from trunkline.dialects.body_patch import patch_body
 from trunkline.dialects.responses.errors import read_error
 from trunkline.dialects.responses.inspect import StreamInspector, WholeInspector
+from trunkline.dialects.responses.request_schema import DIALECT, PATH
 from trunkline.errors import INTERNAL, GatewayError
 from trunkline.model import CanonicalRequest, Operation
-
-_PATH: Final = "/responses"
 
 
 class ResponsesBack:
     """The Responses dialect as one upstream speaks it; satisfies ``dialects.base.Back``.
 
     Args:
-        who: the upstream's name in error texts.
-        base: what stands before the path below the provider's base address.
-        routes: it takes OpenRouter's ``provider`` object.
+        name: The upstream's name in error texts.
+        base: The path between the provider's base address and the API's own path.
+        takes_routing: The upstream takes OpenRouter's ``provider`` object.
     """
 
-    dialect = "responses"
-    opening = 4
+    dialect = DIALECT
+    opening_records = 4
     """``response.created`` and ``.in_progress``, the first item and its first part."""
+    count_tokens_path: str | None = None
 
-    def __init__(self, who: str = "The upstream", base: str = "", *, routes: bool = False) -> None:
-        self.who = who
-        self.base = base
-        self.routes = routes
+    def __init__(self, name: str = "The upstream", base: str = "", *, takes_routing: bool = False) -> None:
+        self.name = name
+        self.takes_routing = takes_routing
+        self._path = base + PATH
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
-        """The path below the base address: chats have one, nothing else does."""
-        return self.base + _PATH if operation == "chat" else None
+        """Return the path below the base address for chats; None for all else."""
+        return self._path if operation == "chat" else None
 
     def render(self, request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
-        """Nothing is rendered in this dialect.
+        """Refuse: no request is translated into this dialect.
 
         Raises:
-            GatewayError: always; whoever asks has chosen the wrong dialect.
+            GatewayError: Always; the caller has chosen the wrong dialect.
         """
         self._refuse()
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
-        """Nothing is read in this dialect.
+        """Refuse: no answer is translated from this dialect.
 
         Raises:
-            GatewayError: always; whoever asks has chosen the wrong dialect.
+            GatewayError: Always; the caller has chosen the wrong dialect.
         """
         self._refuse()
 
     def _refuse(self) -> NoReturn:
-        text = f"{self.who} is asked in the Responses dialect by clients of that dialect only"
+        text = f"{self.name} is asked in the Responses dialect by clients of that dialect only"
         raise GatewayError(text, INTERNAL)
 
-    def rewrite(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
-        """The client's own bytes, changed only in the model and in what a setting fills in or drops.
+    def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
+        """Return the client's own body, changed in its model and in what settings fill in or drop.
 
         Raises:
-            CallerError: the body is not a JSON object.
+            CallerError: The body is not a JSON object.
         """
-        return rewritten(body, summary, model, defaults, bound="max_output_tokens", routes=self.routes)
+        return patch_body(
+            body, summary, model, defaults, bound="max_output_tokens", takes_routing=self.takes_routing
+        )
 
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
-        """A scanner for an answer that passes through."""
-        return StreamInspector(self.who) if summary.stream else WholeInspector(self.who)
+        """Make an inspector for an answer that passes through."""
+        return StreamInspector(self.name) if summary.stream else WholeInspector(self.name)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """The vendor's error answer as a value."""
-        return read_error(status, headers, body, self.who)
+        """Return the vendor's error answer as a value."""
+        return read_error(status, headers, body, self.name)

@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import ClassVar, Final
 
-from msgspec.structs import replace
+import msgspec
 
-from trunkline.dialects.base import PLAIN, ClientConventions, RequestSummary, Writer
-from trunkline.dialects.responses import parse, write_stream
+from trunkline.dialects.base import FrontDefaults, RequestSummary, Writer
+from trunkline.dialects.responses import errors, parse
 from trunkline.dialects.responses.parse import ResponsesRequest
-from trunkline.dialects.responses.write import Whole, error_body
+from trunkline.dialects.responses.request_schema import DIALECT
+from trunkline.dialects.responses.write import WholeWriter
+from trunkline.dialects.responses.write_stream import StreamWriter
+from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import GatewayError
 from trunkline.model import CanonicalRequest, Operation
 
 
-class ResponsesFront(NamedTuple):
+class ResponsesFront(FrontDefaults, msgspec.Struct, frozen=True):
     """The dialect's one operation; satisfies ``dialects.base.Front``."""
 
     stored: bool = False
     """Whoever calls ``parse`` can look up a ``previous_response_id``."""
-    previous: str | None = None
-    """The kept response that a request goes on from, if what went before it stands in its input already."""
-    thoughts: tuple[tuple[int, bytes], ...] = ()
-    """Items that stand in its input as well, at these places, for ``parse`` only: what an upstream that is
-    asked in this dialect does not take."""
-    operation: Operation = "chat"
-    dialect: str = "responses"
-    stream_type: bytes = write_stream.SSE_TYPE
-    home: str | None = None
-    conventions: ClientConventions = PLAIN
+    previous_response_id: str | None = None
+    """The id of the stored response that a request continues, if the items before it are already in the
+    request's input."""
+    reasoning_items: tuple[tuple[int, bytes], ...] = ()
+    """Further items of the input, with their positions, for ``parse`` only: an upstream that is asked in this
+    dialect does not take them."""
+
+    dialect: ClassVar[str] = DIALECT
+    operation: ClassVar[Operation] = "chat"
+    stream_type: ClassVar[bytes] = SSE_TYPE
 
     def summarize(self, body: bytes) -> RequestSummary:
-        """What routing needs."""
+        """Return what routing needs of a request."""
         return parse.summarize(body)
 
     def parse(self, body: bytes) -> ResponsesRequest:
-        """All of a request in canonical form."""
-        request = parse.parse(body, self.stored, self.thoughts)
-        return request if self.previous is None else replace(request, previous_response_id=self.previous)
+        """Return a request in canonical form."""
+        request = parse.parse(body, self.stored, self.reasoning_items)
+        if self.previous_response_id is None:
+            return request
+        return msgspec.structs.replace(request, previous_response_id=self.previous_response_id)
 
     def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
-        """A writer for one answer to a job of ``parse``; a response's id has a prefix of its own."""
+        """Make a writer for one answer to a request of ``parse``. A response's id has a prefix of its own,
+        whatever ``id_prefix`` says."""
         assert isinstance(request, ResponsesRequest)
-        return write_stream.Stream(request, model) if request.stream else Whole(request, model)
+        return StreamWriter(request, model) if request.stream else WholeWriter(request, model)
 
-    def loaded(self, request: CanonicalRequest, model: str) -> bytes | None:
-        """OpenAI's API knows no loading."""
-        return None
-
-    def error(self, error: GatewayError) -> bytes:
-        """OpenAI's error envelope."""
-        return error_body(error)
+    def error_body(self, error: GatewayError) -> bytes:
+        """Return OpenAI's error envelope."""
+        return errors.error_body(error)
 
     def stream_error(self, error: GatewayError) -> bytes:
-        """The event that says what went wrong, for who does not have the writer: only that knows the event's
-        number and the response."""
-        return write_stream.error_event(error, 0)
+        """Return the event that says what went wrong, with the number 0: only a writer knows the number that
+        the event has in its stream, and the response so far."""
+        return errors.stream_error(error, 0)
 
 
 RESPONSES: Final = ResponsesFront()

@@ -1,7 +1,7 @@
-"""What passes through unchanged in the Responses dialect, watched.
+"""Inspects what passes through unchanged in the Responses dialect.
 
-Almost every event of a stream is a delta, of which only its form is looked at. The event of a response that
-failed goes no further than any other error does.
+Almost every event of a stream is a delta, and only its form is checked. The event of a response that failed
+is not passed on, like any other error.
 """
 
 from __future__ import annotations
@@ -10,24 +10,29 @@ from typing import Final
 
 from trunkline.dialects.error_envelope import malformed, truncated
 from trunkline.dialects.inspect import BodyInspector, EventInspector
-from trunkline.dialects.responses.answer_schema import decode_ordinary, decode_record, decode_response
-from trunkline.dialects.responses.errors import event_error, response_error
+from trunkline.dialects.responses.answer_schema import (
+    ResponseIn,
+    decode_ordinary,
+    decode_record,
+    decode_response,
+)
+from trunkline.dialects.responses.errors import find_event_error, find_response_error
 
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
-"""Events after which nothing comes; a failure, which is the third, ends the stream as an error."""
+"""Events after which nothing comes. The third one, of a failure, ends the stream as an error."""
 
 
 class StreamInspector(EventInspector):
-    """A stream; its events are named, and so hold two lines."""
+    """Inspects a stream. Its events are named, and so have two lines."""
 
-    def __init__(self, who: str) -> None:
-        super().__init__(who, decode_ordinary)
+    def __init__(self, upstream_name: str) -> None:
+        super().__init__(upstream_name, decode_ordinary)
 
-    def _note(self, said: bytes) -> bool:
-        if said.startswith(b"[DONE]"):  # some servers say it, and only behind the terminal event
-            self.error = truncated(self._who)
+    def _inspect(self, payload: bytes) -> bool:
+        if payload.startswith(b"[DONE]"):  # some servers send it, but only after the terminal event
+            self.error = truncated(self._upstream_name)
             return False
-        record = self._read(decode_record, said)
+        record = self._decode(decode_record, payload)
         if record is None:
             return False
         response = record.response
@@ -35,7 +40,7 @@ class StreamInspector(EventInspector):
             self.model = self.model or response.model
             if response.usage is not None:
                 self.usage = response.usage.canonical()
-        self.error = event_error(record, self._who)
+        self.error = find_event_error(record, self._upstream_name)
         if self.error is not None:
             return False
         self.records += 1
@@ -44,14 +49,13 @@ class StreamInspector(EventInspector):
 
 
 class WholeInspector(BodyInspector):
-    """A whole response; one that failed is an error."""
+    """Inspects a whole response. One that failed is an error."""
 
-    def _note(self, body: bytes) -> None:
-        response = self._read(decode_response, body)
-        if response is None:
-            return
-        self.model = response.model
-        self.usage = None if response.usage is None else response.usage.canonical()
-        self.error = response_error(response, self._who)
-        if self.error is None and response.output is None:
-            self.error = malformed(self._who, "a response without output")
+    decode_answer = staticmethod(decode_response)
+
+    def _inspect(self, answer: ResponseIn, body: bytes) -> None:
+        self.model = answer.model
+        self.usage = None if answer.usage is None else answer.usage.canonical()
+        self.error = find_response_error(answer, self._upstream_name)
+        if self.error is None and answer.output is None:
+            self.error = malformed(self._upstream_name, "a response without output")

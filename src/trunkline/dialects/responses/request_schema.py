@@ -1,7 +1,7 @@
 """The structs that Responses requests are decoded with: names and types of OpenAI's published schema.
 
-Only types stand here, no meaning. Fields that no translation uses are left out: an unknown field is never
-an error. Items and tools are decoded in two steps, because their other fields depend on their ``type``.
+The module holds types and no behaviour. Fields that no translation uses are left out: an unknown field is
+never an error. Items and tools are decoded in two steps, because their other fields depend on their ``type``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import msgspec
 
 from trunkline.model import Effort
 
+DIALECT: Final = "responses"
+PATH: Final = "/responses"
+
 AtLeastOne = msgspec.Meta(ge=1)
 NotEmpty = msgspec.Meta(min_length=1)
 UpTo20 = msgspec.Meta(ge=0, le=20)
@@ -19,19 +22,15 @@ UpTo20 = msgspec.Meta(ge=0, le=20)
 LOGPROBS: Final = "message.output_text.logprobs"
 """The one ``include`` that changes what a model is asked for."""
 SIGNED: Final = "signature:"
-"""Before a thinking signature where it travels as a reasoning item's ``encrypted_content``: what begins
+"""Put before a thinking signature that travels as a reasoning item's ``encrypted_content``. What begins
 otherwise is another server's secret and no signature."""
 
 Verbosity = Literal["low", "medium", "high"]
-Summary = Literal["auto", "concise", "detailed"]
+SummaryDetail = Literal["auto", "concise", "detailed"]
 
 
-class Incoming(msgspec.Struct):
-    """Base of what comes in."""
-
-
-class Common(Incoming, kw_only=True):
-    """What is read of a request before it is routed."""
+class Summary(msgspec.Struct, kw_only=True):
+    """The fields that are decoded of a request before it is routed."""
 
     model: str | None = None
     input: str | Annotated[list[msgspec.Raw], NotEmpty] | None = None
@@ -48,12 +47,12 @@ class Common(Incoming, kw_only=True):
     prompt: Any = None
 
 
-class NamedTool(Incoming):
+class NamedTool(msgspec.Struct):
     type: str
     name: str | None = None
 
 
-class Choice(Incoming):
+class Choice(msgspec.Struct):
     """A ``tool_choice`` that is more than a word."""
 
     type: str
@@ -62,14 +61,14 @@ class Choice(Incoming):
     tools: list[NamedTool] | None = None
 
 
-class ReasoningIn(Incoming):
+class ReasoningIn(msgspec.Struct):
     effort: Effort | None = None
-    summary: Summary | None = None
-    generate_summary: Summary | None = None
+    summary: SummaryDetail | None = None
+    generate_summary: SummaryDetail | None = None
     """The older name of ``summary``."""
 
 
-class FormatIn(Incoming):
+class FormatIn(msgspec.Struct):
     type: Literal["text", "json_object", "json_schema"]
     name: str | None = None
     schema: dict[str, Any] | None = None
@@ -77,13 +76,13 @@ class FormatIn(Incoming):
     description: str | None = None
 
 
-class TextIn(Incoming):
+class TextIn(msgspec.Struct):
     format: FormatIn | None = None
     verbosity: Verbosity | None = None
 
 
-class Asked(Common, kw_only=True):
-    """All of a request."""
+class Request(Summary, kw_only=True):
+    """All fields of a request that are used."""
 
     instructions: str | None = None
     tool_choice: Literal["auto", "none", "required"] | Choice | None = None
@@ -100,86 +99,86 @@ class Asked(Common, kw_only=True):
     safety_identifier: str | None = None
 
 
-class Typed(Incoming):
-    """An input item, or a tool, as far as it says what it is."""
+class Typed(msgspec.Struct):
+    """The fields of an input item, or of a tool, that tell its type."""
 
     type: str | None = None
     role: str | None = None
     id: str | None = None
 
 
-class TextPart(Incoming, tag_field="type", tag="input_text"):
+class TextPart(msgspec.Struct, tag_field="type", tag="input_text"):
     text: str
     prompt_cache_breakpoint: dict[str, Any] | None = None
 
 
-class SaidPart(Incoming, tag_field="type", tag="output_text"):
+class OutputTextPart(msgspec.Struct, tag_field="type", tag="output_text"):
     text: str
 
 
-class RefusalPart(Incoming, tag_field="type", tag="refusal"):
+class RefusalPart(msgspec.Struct, tag_field="type", tag="refusal"):
     refusal: str
 
 
-class ImagePart(Incoming, tag_field="type", tag="input_image"):
+class ImagePart(msgspec.Struct, tag_field="type", tag="input_image"):
     image_url: str | None = None
     file_id: str | None = None
     detail: str | None = None
 
 
-class FilePart(Incoming, tag_field="type", tag="input_file"):
+class FilePart(msgspec.Struct, tag_field="type", tag="input_file"):
     file_data: str | None = None
     file_id: str | None = None
     file_url: str | None = None
     filename: str | None = None
 
 
-class AudioData(Incoming):
+class AudioData(msgspec.Struct):
     data: str
     format: str
 
 
-class AudioPart(Incoming, tag_field="type", tag="input_audio"):
+class AudioPart(msgspec.Struct, tag_field="type", tag="input_audio"):
     input_audio: AudioData
 
 
-PartIn = TextPart | SaidPart | RefusalPart | ImagePart | FilePart | AudioPart
+PartIn = TextPart | OutputTextPart | RefusalPart | ImagePart | FilePart | AudioPart
 
 
-class MessageItem(Incoming):
+class MessageItem(msgspec.Struct):
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[PartIn]
 
 
-class CallItem(Incoming):
+class CallItem(msgspec.Struct):
     call_id: Annotated[str, NotEmpty]
     name: str
     arguments: str
     namespace: str | None = None
 
 
-class ResultItem(Incoming):
+class ResultItem(msgspec.Struct):
     call_id: Annotated[str, NotEmpty]
     output: str | list[TextPart | ImagePart | FilePart]
 
 
-class ReasonedPart(Incoming):
+class ReasoningPart(msgspec.Struct):
     text: str
 
 
-class ReasoningItem(Incoming):
-    summary: list[ReasonedPart] | None = None
-    content: list[ReasonedPart] | None = None
+class ReasoningItem(msgspec.Struct):
+    summary: list[ReasoningPart] | None = None
+    content: list[ReasoningPart] | None = None
     encrypted_content: str | None = None
 
 
-class FunctionTool(Incoming):
+class FunctionTool(msgspec.Struct):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class NamespaceTool(Incoming):
+class NamespaceTool(msgspec.Struct):
     name: Annotated[str, NotEmpty]
     tools: list[msgspec.Raw]

@@ -1,57 +1,42 @@
-"""The response object: what a Responses client gets whole, and at the beginning and end of its stream.
+"""The response object, which a Responses client gets as a whole answer and at both ends of its stream.
 
-Ids are ours (``resp_…``), even where the upstream named its answer: a chat completion's id names no response.
-An item's id is the response's and its place, so that a stream and a whole answer give it the same. What was
-asked is repeated as it is in force: nothing is stored or cut short here, whatever was asked.
+Ids are made here (``resp_…``), even where the upstream named its answer: the id of a chat completion names no
+response. An item's id consists of the response's and the item's position, so that it is the same in a stream
+and in a whole answer. Fields of the request are repeated with the values that are in force: ``truncation`` is
+always disabled, and ``store`` says whether the gateway stores the response.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
-from trunkline.dialects.responses.output_items import SUMMARY, THOUGHT, Item, Output, Part
+from trunkline.dialects import write
+from trunkline.dialects.responses.errors import error_body
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import LOGPROBS, SIGNED
+from trunkline.dialects.responses.write_items import REASONING, SUMMARY, Item, Output, Part
 from trunkline.errors import CallerError, GatewayError
-from trunkline.events import Started, StreamEvent
+from trunkline.events import Started
 from trunkline.model import Format, Tool, ToolChoice, Usage
-
-JSON_TYPE: Final = b"application/json"
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 encode: Final = msgspec.json.Encoder().encode
 
 _PREFIXES: Final = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
-_CUT: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
-
-
-def error_body(error: GatewayError) -> bytes:
-    """OpenAI's error envelope, all four keys present."""
-    return encode({"error": error_detail(error)})
-
-
-def error_detail(error: GatewayError) -> dict[str, Any]:
-    """The inside of the envelope."""
-    return {
-        "message": error.message,
-        "type": error.kind.type,
-        "param": error.param,
-        "code": error.code,
-    }
+_CUT_REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
 class Response:
-    """One response, while its output grows."""
+    """One response, as far as its output has come."""
 
     def __init__(self, request: ResponsesRequest, model: str) -> None:
         self.output = Output(
-            thought=THOUGHT if request.summary is None else SUMMARY, logprobs=LOGPROBS in request.include
+            reasoning=REASONING if request.summary is None else SUMMARY, logprobs=LOGPROBS in request.include
         )
         self._request = request
         self._model = model
@@ -60,72 +45,73 @@ class Response:
 
     @property
     def id(self) -> str:
-        """``resp_`` and what all of its items' ids share."""
+        """``resp_`` and the part that the ids of all items share."""
         return f"resp_{self._root}"
 
-    def name(self) -> None:
-        """Give it its id, time and model: ours, unless the upstream named them."""
+    def identify(self) -> None:
+        """Set the id, time and model: those that the upstream named, else our own."""
         known = self.output.started or Started()
-        theirs = known.id or ""
-        self._root = theirs.removeprefix("resp_") if theirs.startswith("resp_") else uuid.uuid4().hex
+        upstream_id = known.id or ""
+        is_response = upstream_id.startswith("resp_")
+        self._root = upstream_id.removeprefix("resp_") if is_response else uuid.uuid4().hex
         self._model = known.model or self._model
         self._created = known.created or int(time.time())
 
     def item_id(self, index: int) -> str:
-        """The id of the item at ``index`` of the output."""
+        """Return the id of the item at ``index`` of the output."""
         return f"{_PREFIXES[self.output.items[index].type]}_{self._root}{index:02x}"
 
     def item(self, index: int, status: Status) -> dict[str, Any]:
-        """The item at ``index`` as it is now; one ``in_progress`` has no content yet."""
+        """Return the item at ``index`` as far as it has come. An item ``in_progress`` has no content yet."""
         item = self.output.items[index]
         parts = (
-            [] if status == "in_progress" else [render_part(part) for part in item.parts if part.kind.type]
+            [] if status == "in_progress" else [part_object(part) for part in item.parts if part.kind.type]
         )
         wire: dict[str, Any] = {"id": self.item_id(index), "type": item.type, "status": status}
         match item.type:
             case "message":
                 return wire | {"role": "assistant", "content": parts}
             case "reasoning":
-                return wire | _thoughts(item, parts)
+                return wire | _reasoning(item, parts)
             case "function_call":
                 return wire | {
                     "call_id": item.call_id or f"call_{self._root}{index:02x}",
-                    **self.called(item),
+                    **self.function_name(item),
                     "arguments": "" if status == "in_progress" else item.parts[0].text,
                 }
 
-    def called(self, item: Item) -> dict[str, str]:
-        """The name of the function that a call is for, and its namespace if it has one."""
-        place = self._request.spaces.get(item.name)
-        return {"name": item.name} if place is None else place._asdict()
+    def function_name(self, item: Item) -> dict[str, str]:
+        """Return the name of the function that a call is for, and its namespace if it has one."""
+        qualified = self._request.qualified_names.get(item.name)
+        return {"name": item.name} if qualified is None else qualified._asdict()
 
-    def ending(self, index: int) -> Status:
-        """The status of the item at ``index`` once the answer is there: what was cut short is the last."""
-        last = index == len(self.output.items) - 1
-        return "incomplete" if last and self.output.cut else "completed"
+    def final_status(self, index: int) -> Status:
+        """Return the status of the item at ``index`` at the end: of a cut answer the last is incomplete."""
+        is_last = index == len(self.output.items) - 1
+        return "incomplete" if is_last and self.output.is_cut else "completed"
 
     def opening(self) -> dict[str, Any]:
-        """The response object before there is any output."""
+        """Return the response object before there is any output."""
         return self._object("in_progress", [], None)
 
     def whole(self) -> dict[str, Any]:
-        """The response object at the end of the answer."""
-        cut = self.output.cut
-        items = [self.item(index, self.ending(index)) for index in range(len(self.output.items))]
-        wire = self._object("incomplete" if cut else "completed", items, _usage(self.output.usage))
-        if cut:
-            wire["incomplete_details"] = {"reason": _CUT[self.output.reason]}
+        """Return the response object at the end of the answer."""
+        is_cut = self.output.is_cut
+        items = [self.item(index, self.final_status(index)) for index in range(len(self.output.items))]
+        wire = self._object("incomplete" if is_cut else "completed", items, _usage(self.output.usage))
+        if is_cut:
+            wire["incomplete_details"] = {"reason": _CUT_REASONS[self.output.reason]}
         return wire
 
     def failed(self, error: GatewayError) -> dict[str, Any]:
-        """The response object of an answer that broke off: what there was of it, and why."""
+        """Return the response object of an answer that broke off: its output so far, and the error."""
         items = [
-            self.item(index, "completed" if item.sealed else "incomplete")
+            self.item(index, "completed" if item.closed else "incomplete")
             for index, item in enumerate(self.output.items)
         ]
         usage = self.output.usage
         wire = self._object("failed", items, None if usage is None else _usage(usage))
-        wire["error"] = {"code": _failure(error), "message": error.message}
+        wire["error"] = {"code": _failure_code(error), "message": error.message}
         return wire
 
     def _object(
@@ -157,7 +143,7 @@ class Response:
                 "summary": request.summary,
             },
             "safety_identifier": request.safety_identifier,
-            "store": request.kept,
+            "store": request.is_stored,
             "temperature": sampling.temperature,
             "text": text,
             "tool_choice": _tool_choice(request.tool_choice),
@@ -171,51 +157,44 @@ class Response:
         }
 
 
-class Whole:
-    """A response that is not streamed: gathers the events and writes one JSON body."""
-
-    content_type = JSON_TYPE
+class WholeWriter(write.WholeWriter[Output]):
+    """Writes a response that is not streamed."""
 
     def __init__(self, request: ResponsesRequest, model: str) -> None:
         self._response = Response(request, model)
-
-    def feed(self, events: Sequence[StreamEvent]) -> bytes:
-        """Gathers; writes nothing yet."""
-        for event in events:
-            self._response.output.add(event)
-        return b""
+        super().__init__(self._response.output)
 
     def finish(self) -> bytes:
-        """The whole body."""
-        self._response.output.end()
-        self._response.name()
+        """Return the whole body."""
+        self._answer.end()
+        self._response.identify()
         return encode(self._response.whole())
 
-    def error(self, error: GatewayError) -> bytes:
-        """The error envelope; nothing else was sent before it."""
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the error envelope."""
         return error_body(error)
 
 
-def render_part(part: Part) -> dict[str, Any]:
-    """A part of an item, as far as it has come."""
+def part_object(part: Part) -> dict[str, Any]:
+    """Return the object of a part, as far as it has come."""
     wire: dict[str, Any] = {"type": part.kind.type, part.kind.key: part.text}
     if part.kind.type == "output_text":
         wire |= {"annotations": [], "logprobs": [each for piece in part.logprobs for each in piece]}
     return wire
 
 
-def _thoughts(item: Item, parts: list[dict[str, Any]]) -> dict[str, Any]:
+def _reasoning(item: Item, parts: list[dict[str, Any]]) -> dict[str, Any]:
     wire: dict[str, Any] = {"summary": [part for part in parts if part["type"] == SUMMARY.type]}
-    raw = [part for part in parts if part["type"] == THOUGHT.type]
-    if raw:
-        wire["content"] = raw
+    content = [part for part in parts if part["type"] == REASONING.type]
+    if content:
+        wire["content"] = content
     if item.signature is not None:
         wire["encrypted_content"] = SIGNED + item.signature
     return wire
 
 
 def _usage(usage: Usage | None) -> dict[str, Any]:
-    """The usage object; zeros where the upstream told nothing."""
+    """The usage object, with zeros where the upstream reported nothing."""
     usage = usage or Usage()
     wire: dict[str, Any] = {
         "input_tokens": usage.prompt_tokens,
@@ -232,8 +211,8 @@ def _usage(usage: Usage | None) -> dict[str, Any]:
     return wire
 
 
-def _failure(error: GatewayError) -> str:
-    """The code of a failed response, of which OpenAI has a closed list."""
+def _failure_code(error: GatewayError) -> str:
+    """The code of a failed response, which must be one of OpenAI's list."""
     if isinstance(error, CallerError):
         return "invalid_prompt"
     return "rate_limit_exceeded" if error.status == 429 else "server_error"

@@ -1,4 +1,4 @@
-"""Ollama's native API for Python programs that want its own shapes."""
+"""Ollama's native API, for Python programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an Ollama server says of its models: entries of /api/tags and answers of /api/show, read.
+"""Discovery of an Ollama server's models: reads entries of /api/tags and answers of /api/show.
 
 Pure functions over JSON. Older servers leave capabilities and context lengths out of ``tags``; ``show`` has
 them. Source: ollama/ollama, ``api/types.go``.
@@ -15,7 +15,7 @@ import msgspec
 from trunkline.providers.base import ModelInfo
 
 
-class Card(msgspec.Struct, frozen=True):
+class ModelDetails(msgspec.Struct, frozen=True):
     """What ``show`` adds to ``tags``."""
 
     capabilities: tuple[str, ...] = ()
@@ -40,25 +40,25 @@ def entries(answer: Any) -> list[dict[str, Any]] | None:
     return [item for item in items if isinstance(item, dict) and name_of(item)]
 
 
-def lacks(item: Mapping[str, Any]) -> bool:
-    """Whether ``show`` would tell what this entry of ``tags`` leaves out."""
+def is_incomplete(item: Mapping[str, Any]) -> bool:
+    """Whether this entry of ``tags`` leaves out what ``show`` has."""
     return not item.get("capabilities") or _length(item) is None
 
 
-def card(shown: Mapping[str, Any]) -> Card:
-    """The few things of a ``show`` answer that routing and listings need."""
+def read_details(shown: Mapping[str, Any]) -> ModelDetails:
+    """The fields of a ``show`` answer that routing and listings need."""
     info, capabilities = shown.get("model_info"), shown.get("capabilities")
     length = None
     if isinstance(info, dict):
         length = info.get(f"{info.get('general.architecture')}.context_length")
-    return Card(
+    return ModelDetails(
         tuple(capabilities) if isinstance(capabilities, list) else (),
         length if isinstance(length, int) else None,
     )
 
 
-def model_info(item: Mapping[str, Any], known: Card) -> ModelInfo:
-    """An entry of ``tags`` with what ``show`` said."""
+def model_info(item: Mapping[str, Any], known: ModelDetails) -> ModelInfo:
+    """An entry of ``tags``, with what ``show`` adds."""
     capabilities = item.get("capabilities")
     return ModelInfo(
         id=name_of(item),

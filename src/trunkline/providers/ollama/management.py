@@ -1,4 +1,5 @@
-"""One server of a fleet, as those who manage models see it: what it runs, what it does and how far it is.
+"""One server of a fleet, for the management of its models: what is loaded, and pulls, pushes and their
+progress.
 
 Nothing here is on the data path. Pulls and uploads take as long as they take: a server at work may be silent
 for ten minutes (it checks the digest of a large file), and a dead one is found by its connection.
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from trunkline.providers.ollama.provider import OllamaProvider
 
 PATIENCE_S: Final = 600.0
-"""Seconds for which a server at work may say nothing."""
+"""Seconds for which a server at work may be silent."""
 _LARGEST: Final = 64 * 1024 * 1024
 """Bytes of an answer that is read whole: ``show`` with all of a model's vocabulary."""
 
@@ -47,18 +48,19 @@ class OllamaServer:
         return entries(await self.provider.get_json(self.upstream, "/api/ps")) or []
 
     async def command(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
-        """The answer's bytes, of a request that is answered at once."""
+        """Send a command that is answered at once; returns the bytes of the answer."""
         encoded = None if body is None else msgspec.json.encode(body)
         request = self.provider.request_to(self.upstream, method, path, encoded, self._patient())
         try:
             answer = await self.provider.client.fetch(replace(request, max_body=_LARGEST))
             self._check(answer.status, answer.headers, answer.body)
         except GatewayError as error:
-            raise self.provider.worded(error) from None
+            raise self.provider.attributed(error) from None
         return answer.body
 
     async def progress(self, path: str, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """The lines of a job (pull, push, create), the last of which says ``success``."""
+        """Start a pull, a push or a create, and yield the lines of its progress. The last one says
+        ``success``."""
         encoded = msgspec.json.encode(body | {"stream": True})
         request = self.provider.request_to(self.upstream, "POST", path, encoded, self._patient())
         splitter, status = NDJSONSplitter(), None
@@ -81,7 +83,7 @@ class OllamaServer:
             if status != "success":
                 raise ProviderError("The answer broke off before the work was done", UPSTREAM_TRUNCATED)
         except GatewayError as error:
-            raise self.provider.worded(error) from None
+            raise self.provider.attributed(error) from None
 
     async def has_blob(self, digest: str) -> bool:
         """Whether it holds the file with this digest (``sha256:…``)."""
@@ -89,18 +91,18 @@ class OllamaServer:
         try:
             answer = await self.provider.client.fetch(request)
         except GatewayError as error:
-            raise self.provider.worded(error) from None
+            raise self.provider.attributed(error) from None
         return answer.status == 200
 
     async def upload(self, digest: str, size: int | None, pieces: AsyncIterable[bytes]) -> int:
-        """Give it the file with this digest; the status of its answer (201, or 200 if it had it)."""
+        """Upload the file with this digest; returns the status (201, or 200 if the server had it)."""
         path = f"/api/blobs/{digest}"
         request = self.provider.request_to(self.upstream, "POST", path, None, self._patient())
         try:
             answer = await self.provider.client.upload(request, size, pieces)
             self._check(answer.status, answer.headers, answer.body)
         except GatewayError as error:
-            raise self.provider.worded(error) from None
+            raise self.provider.attributed(error) from None
         return answer.status
 
     def _patient(self) -> Timeouts:

@@ -1,7 +1,7 @@
 """Ollama servers, over their native API (not their /v1, which loses mid-stream errors).
 
-Adds to a provider over HTTP what only Ollama has: models that must be loaded before they answer, a fleet of
-equal servers, images that must be fetched for it, and its own words for what went wrong.
+It adds to a provider over HTTP what only Ollama has: models that must be loaded before they answer, a fleet
+of equal servers, images that must be fetched for it, and error texts that its users know.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.providers.http import HttpProvider, Rule
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
-from trunkline.providers.ollama.discovery import Card, tagged
+from trunkline.providers.ollama.discovery import ModelDetails, tagged
 from trunkline.providers.vendors import other_backs
 from trunkline.transport import Client, Timeouts
 
 DEFAULT_URL: Final = "http://127.0.0.1:11434"
-_CARDS_AT_ONCE: Final = 8
-_CARDS_PATIENCE_S: Final = 2.0
-"""Seconds that one look at a server waits for what only ``/api/show`` tells."""
+_MAX_SHOW_REQUESTS: Final = 8
+_SHOW_TIMEOUT_S: Final = 2.0
+"""Seconds that discovery of one server waits for answers of ``/api/show``."""
 
 
 class OllamaProvider(HttpProvider):
@@ -80,12 +80,13 @@ class OllamaProvider(HttpProvider):
             **more,
         )
         self._images = images
+        self.fetches_images = images is not None
         self._load_timeout = load_timeout
         self._resident: dict[str, set[str]] = {}
-        """Loaded models by upstream, as far as the last look at ``/api/ps`` and later answers tell."""
-        self._errands: set[asyncio.Task[None]] = set()
-        self._cards: dict[tuple[str, str], Card] = {}
-        """What ``/api/show`` told, by name and digest."""
+        """Loaded models by upstream, according to the last ``/api/ps`` and later answers."""
+        self._unload_tasks: set[asyncio.Task[None]] = set()
+        self._details: dict[tuple[str, str], ModelDetails] = {}
+        """Answers of ``/api/show``, by name and digest."""
 
     def exchange(
         self,
@@ -95,13 +96,13 @@ class OllamaProvider(HttpProvider):
         model: str,
         wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
-        """As everywhere; and a model that is to be let go is let go wherever it is loaded."""
+        """As for other providers. A request that unloads a model unloads it at every server that has it."""
         if summary.load == "unload":
             self._unload(model)
         return super().exchange(front, body, summary, model, wanted)
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
-        """Ollama takes images by value only: those by URL are fetched, if that is allowed."""
+        """Fetch images by URL, if that is allowed: Ollama takes them by value only."""
         if self._images is None or front.operation != "chat" or not mentions_image_url(body):
             return None
         return self._images.inline(body)
@@ -112,36 +113,39 @@ class OllamaProvider(HttpProvider):
         model = tagged(exchange.upstream_model).lower()
         if loaded is None or model in loaded:
             return self.timeouts
-        loaded.add(model)  # it is being loaded now; the next look at /api/ps says whether it stayed
+        loaded.add(model)  # it is being loaded now; the next answer of /api/ps says whether it stayed
         patience = max(self._load_timeout, self.timeouts.first_byte)
         return Timeouts(self.timeouts.connect, patience, self.timeouts.idle, self.timeouts.total)
 
-    def worded(self, error: GatewayError) -> GatewayError:
-        """In the words that Ollama's users know, with what mends it."""
+    def attributed(self, error: GatewayError) -> GatewayError:
+        """The error in the terms that Ollama's users know, with the command that helps."""
         if error.kind is UPSTREAM_UNREACHABLE and error.message.startswith("Connection refused to "):
             where = error.message.removeprefix("Connection refused to ")
             error.message = f"Connection refused to Ollama server {where}. Start it with `ollama serve`"
             error.provider = self.name
-        return super().worded(error)
+        return super().attributed(error)
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /api/tags``, ``/api/ps`` for what is loaded, and ``/api/show`` of models not seen before."""
         items = discovery.entries(await self.get_json(upstream, "/api/tags"))
         if items is None:
             problem = ProviderError("Ollama sent a list of models that is none", UPSTREAM_PROTOCOL)
-            raise self.worded(problem)
-        await self.look_at_residents(upstream)
-        await self._read_cards(upstream, items)
-        return [discovery.model_info(item, self._cards.get(_card_key(item), Card())) for item in items]
+            raise self.attributed(problem)
+        await self.refresh_loaded_models(upstream)
+        await self._read_details(upstream, items)
+        return [
+            discovery.model_info(item, self._details.get(_details_key(item), ModelDetails()))
+            for item in items
+        ]
 
     def _unload(self, model: str) -> None:
-        """Tell every server that holds the model, in the background: the answer is another one's to give."""
+        """Unload the model in the background at every server that holds it. The client is answered by one."""
         body = msgspec.json.encode({"model": model, "keep_alive": 0})
         for upstream in self.upstreams:
-            if self.resident(upstream, model):
+            if self.is_loaded(upstream, model):
                 task = asyncio.ensure_future(self._try_json(upstream, "/api/generate", body))
-                self._errands.add(task)
-                task.add_done_callback(self._errands.discard)
+                self._unload_tasks.add(task)
+                task.add_done_callback(self._unload_tasks.discard)
 
     async def _try_json(self, upstream: Upstream, path: str, body: bytes) -> None:
         with suppress(GatewayError):
@@ -149,11 +153,11 @@ class OllamaProvider(HttpProvider):
 
     async def aclose(self) -> None:
         """Close what is open."""
-        for task in self._errands:
+        for task in self._unload_tasks:
             task.cancel()
         await super().aclose()
 
-    async def look_at_residents(self, upstream: Upstream) -> None:
+    async def refresh_loaded_models(self, upstream: Upstream) -> None:
         """``GET /api/ps``: which models are loaded there now."""
         try:
             running = discovery.entries(await self.get_json(upstream, "/api/ps"))
@@ -164,32 +168,35 @@ class OllamaProvider(HttpProvider):
         else:
             self._resident[upstream.name] = {discovery.name_of(item).lower() for item in running}
 
-    def resident(self, upstream: Upstream, model: str) -> bool:
+    def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Whether the model is loaded at the upstream, as far as is known."""
         return tagged(model).lower() in self._resident.get(upstream.name, ())
 
-    async def _read_cards(self, upstream: Upstream, items: Sequence[dict[str, Any]]) -> None:
-        """Ask for what ``tags`` leaves out, once for each model and version of it. What is not answered
-        soon is asked again with the next look."""
-        missing = [item for item in items if discovery.lacks(item) and _card_key(item) not in self._cards]
+    async def _read_details(self, upstream: Upstream, items: Sequence[dict[str, Any]]) -> None:
+        """Ask ``/api/show`` for what ``/api/tags`` leaves out, once for each model and version of it. What is
+        not answered soon is asked again at the next discovery."""
+        incomplete = (item for item in items if discovery.is_incomplete(item))
+        missing = [item for item in incomplete if _details_key(item) not in self._details]
         if not missing:
             return
-        turns = asyncio.Semaphore(_CARDS_AT_ONCE)
+        turns = asyncio.Semaphore(_MAX_SHOW_REQUESTS)
 
         async def read(item: dict[str, Any]) -> None:
             async with turns:
                 asked = msgspec.json.encode({"model": discovery.name_of(item)})
                 shown = await self.get_json(upstream, "/api/show", asked)
-            self._cards[_card_key(item)] = discovery.card(shown if isinstance(shown, dict) else {})
+            self._details[_details_key(item)] = discovery.read_details(
+                shown if isinstance(shown, dict) else {}
+            )
 
         tasks = [asyncio.ensure_future(read(item)) for item in missing]
         try:
-            await asyncio.wait(tasks, timeout=_CARDS_PATIENCE_S)
+            await asyncio.wait(tasks, timeout=_SHOW_TIMEOUT_S)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _card_key(item: dict[str, Any]) -> tuple[str, str]:
+def _details_key(item: dict[str, Any]) -> tuple[str, str]:
     return discovery.name_of(item), str(item.get("digest"))

@@ -1,4 +1,4 @@
-"""What every call came to, written down: one log line, the counters, the ledger's rows, and spans."""
+"""Records how every request ended: a line of the log, the metrics, rows of the ledger, and spans."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog, RequestLine
 from trunkline.observe.metrics import Metrics
 from trunkline.observe.traces import Tracer
-from trunkline.pipeline.call import Call, Outcome
+from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.server.accounting.spans import spans_of
 from trunkline.server.accounting.usage_records import rows_of
 
 if TYPE_CHECKING:
-    from trunkline.server.http.dispatcher import RequestHead
+    from trunkline.server.http.request_head import RequestHead
 
 DELAY_S: Final = 0.03
-"""Seconds for which a call may wait to be noted."""
+"""Seconds for which an outcome may wait to be recorded."""
 
 MOST_PENDING: Final = 64
-"""Calls that may wait to be noted: each of them still holds its request in memory."""
+"""The number of outcomes that may wait: each of them still holds its request in memory."""
 
 _QUIET: Final = ("/health", "/metrics")
-"""Beginnings of paths that machines ask every few seconds: only their failures are worth a line."""
+"""Beginnings of paths that machines poll: only their failures are logged."""
 
 
 class Recorder:
-    """The pipeline's observer. A call that ends only puts itself into a list; the list is worked off a few
-    times a second, or when it has grown, so that the work of many calls is done in one go."""
+    """The pipeline's observer. The outcome of a request is only put into a list; the list is processed a few
+    times a second, or when it has grown, so that many outcomes are recorded in one go."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class Recorder:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Work the list off by timers of ``loop`` from now on; until then each call is noted at once."""
+        """Process the list by timers of ``loop`` from now on; until then each outcome is recorded at once."""
         self._loop = loop
 
     def observe(self, outcome: Outcome) -> None:
-        """Note one call."""
+        """Record one outcome, soon."""
         self._pending.append(outcome)
         if self._loop is None or len(self._pending) >= MOST_PENDING:
             self.flush()
@@ -62,60 +62,69 @@ class Recorder:
             self._timer = self._loop.call_later(DELAY_S, self.flush)
 
     def flush(self) -> None:
-        """Count and log what is pending."""
+        """Record the outcomes that wait."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         pending, self._pending = self._pending, []
         offset = time.time() - time.perf_counter()
         for outcome in pending:
-            self._note(outcome, offset)
+            self._record(outcome, offset)
         if self._ledger is not None and pending:
             self._ledger.put(rows_of(pending, offset, self._ids))
         if self._tracer is not None:
             self._tracer.put(span for each in pending for span in spans_of(each, offset))
 
     def close(self) -> None:
-        """Note the rest, and every later call at once."""
+        """Record what waits, and every later outcome at once."""
         self._loop = None
         self.flush()
 
-    def _note(self, outcome: Outcome, offset: float) -> None:
-        """One call. No prompt, no answer and no key stands in what is noted."""
-        call, status, ended = outcome
-        candidate, usage, summary, error = call.candidate, call.usage, call.summary, call.error
-        seconds, first_byte = outcome.seconds, outcome.first_byte
-        provider = None if candidate is None else candidate.provider.name
-        if call.waited:
-            self._metrics.queue_waits.add(call.waited)
-        self._metrics.count(
-            operation=call.front.operation,
-            provider=provider,
-            status=status,
-            duration_s=seconds,
-            first_byte_s=first_byte,
-            usage=usage,
-            cost_micros=call.spent.cost,
-            overhead_s=_overhead(call, ended),
-            retries=max(0, call.attempts - 1),
+    def _record(self, outcome: Outcome, offset: float) -> None:
+        """Count and log one request. No prompt, no answer and no key stands in what is recorded."""
+        active, status, ended_at = outcome
+        request, response, attempts, attempt = (
+            active.request,
+            active.response,
+            active.attempts,
+            active.current,
         )
-        if not self._log.is_logged(status):
+        summary, error, queued_s = request.summary, response.error, active.queued_s
+        seconds, first_byte_at = ended_at - request.received_at, response.first_byte_at
+        first_byte_s = None if first_byte_at is None else first_byte_at - request.received_at
+        candidate = attempts[-1].candidate if attempts else None
+        provider = None if candidate is None else candidate.provider.name
+        usage = None if attempt is None else attempt.exchange.usage
+        if queued_s:
+            self._metrics.queue_waits.add(queued_s)
+        self._metrics.count(
+            request.front.operation,
+            provider,
+            status,
+            seconds,
+            first_byte_s,
+            usage,
+            0 if attempt is None else attempt.charge.cost,
+            None if attempt is None or attempt.sent_at is None else _overhead(active, ended_at),
+            len(attempts) - 1 if attempts else 0,
+        )
+        if status < self._log.least_status:
             return
-        model = call.model
+        model = active.model
         asked = None if summary is None else summary.model
-        if error is not None:  # a name that nobody knows may be a key in the wrong place
+        if error is not None:  # a name that no provider knows may be a key in the wrong place
             model = model and redact(model)
             asked = asked and redact(asked)
         self._log.emit(
             RequestLine(
-                timestamp=ended + offset,
+                timestamp=ended_at + offset,
                 method="POST",
-                path=call.path,
-                request_id=call.request_id,
-                dialect=call.front.dialect,
-                operation=call.front.operation,
-                key=None if call.key is None else call.key.id,
-                client=call.client,
+                path=request.path,
+                request_id=request.request_id,
+                dialect=request.front.dialect,
+                operation=request.front.operation,
+                key=None if request.key is None else request.key.id,
+                client=request.client,
                 provider=provider,
                 upstream=None if candidate is None else candidate.upstream.name,
                 asked=asked,
@@ -125,9 +134,9 @@ class Recorder:
                 prompt_tokens=None if usage is None else usage.prompt_tokens,
                 completion_tokens=None if usage is None else usage.completion_tokens,
                 latency_ms=round(seconds * 1000, 3),
-                ttft_ms=None if first_byte is None else round(first_byte * 1000, 3),
-                queued_ms=round(call.waited * 1000, 3) if call.waited else None,
-                attempts=call.attempts,
+                ttft_ms=None if first_byte_s is None else round(first_byte_s * 1000, 3),
+                queued_ms=round(queued_s * 1000, 3) if queued_s else None,
+                attempts=len(attempts),
                 streamed=summary is not None and summary.stream,
             )
         )
@@ -135,7 +144,7 @@ class Recorder:
     def observe_page(
         self, head: RequestHead, status: int, error: GatewayError | None, seconds: float = 0.0
     ) -> None:
-        """Note one request that reached no model: a page, an errand, or a refusal at the door."""
+        """Record a request that reached no model: a page, an async route, or a refusal by admission."""
         if status < 400 and head.path.startswith(_QUIET):
             return
         self._log.emit(
@@ -151,13 +160,10 @@ class Recorder:
         )
 
 
-def _overhead(call: Call, ended: float) -> float | None:
-    """Seconds that the request spent in the gateway itself, if an upstream was asked."""
-    if call.sent_at is None:
-        return None
-    own = ended - call.began - call.waited
-    if call.past:
-        own -= sum(past.ended - past.began for past in call.past)
-    if call.exchange is not None:
-        own -= (call.landed_at or ended) - call.sent_at
+def _overhead(active: ActiveRequest, ended_at: float) -> float:
+    """Seconds that the request spent in the gateway itself."""
+    own = ended_at - active.request.received_at - active.queued_s
+    for attempt in active.attempts:
+        if attempt.sent_at is not None:
+            own -= (attempt.ended_at or ended_at) - attempt.sent_at
     return max(0.0, own)

@@ -1,4 +1,4 @@
-"""What a call came to, as spans of a trace: the request's, and below it one for each attempt.
+"""The spans of a trace that show how a request ended: its own, and below it one for each attempt.
 
 Names are those of OpenTelemetry's GenAI conventions where these have one, else ``trunkline.…``. No prompt, no
 answer, no key and no text of an error stands in a span.
@@ -6,16 +6,14 @@ answer, no key and no text of an error stands in a span.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from trunkline.errors import CLIENT_GONE, GatewayError, redact
 from trunkline.observe.traces import Span, Trace, Value
-from trunkline.pipeline.call import Call, Outcome
-from trunkline.policy.reservations import NOTHING, Charge
+from trunkline.pipeline.active import ActiveRequest, Attempt, Outcome
+from trunkline.policy.reservations import NO_CHARGE, Charge
 from trunkline.providers.base import Provider, Upstream
-from trunkline.routing.candidates import Candidate
 
 _LONGEST: Final = 200
 _OPERATIONS: Final = {"completions": "text_completion"}
@@ -25,30 +23,25 @@ _ANYBODY: Final = frozenset({"openai-compatible", "python", "custom"})
 configured."""
 
 _Attributes: TypeAlias = dict[str, Value]
-_Tried: TypeAlias = tuple[Candidate, Charge, float, float, GatewayError | None]
-"""An attempt: what it used, when it began and ended, and how it failed."""
 
 
 def spans_of(outcome: Outcome, offset: float) -> list[Span]:
-    """The spans of one call, if it is traced; ``offset`` makes Unix time of the pipeline's clock."""
-    call, status, ended = outcome
-    trace = call.trace
+    """The spans of one request, if it is traced; ``offset`` turns the pipeline's clock into Unix time."""
+    active, status, ended_at = outcome
+    request, response, trace = active.request, active.response, active.trace
     if not isinstance(trace, Trace):
         return []
-    operation = (
-        call.front.operation if call.summary is None else call.summary.operation or call.front.operation
-    )
-    doing = _OPERATIONS.get(operation, operation)
+    operation = _OPERATIONS.get(request.operation, request.operation)
     attributes: _Attributes = {
-        "gen_ai.operation.name": doing,
+        "gen_ai.operation.name": operation,
         "http.request.method": "POST",
         "http.response.status_code": status,
-        "url.path": call.path,
-        "trunkline.request_id": call.request_id,
-        "trunkline.dialect": call.front.dialect,
-        "trunkline.retries": max(0, call.attempts - 1),
-        **_asked(call),
-        **_answered(call, outcome),
+        "url.path": request.path,
+        "trunkline.request_id": request.request_id,
+        "trunkline.dialect": request.front.dialect,
+        "trunkline.retries": max(0, len(active.attempts) - 1),
+        **_asked(active),
+        **_answered(active),
     }
     spans = [
         Span(
@@ -56,53 +49,47 @@ def spans_of(outcome: Outcome, offset: float) -> list[Span]:
             trace.trace_id,
             trace.span_id,
             trace.parent,
-            call.began + offset,
-            ended + offset,
+            request.received_at + offset,
+            ended_at + offset,
             attributes,
-            call.error is not None and call.error.status >= 500,
+            response.error is not None and response.error.status >= 500,
         )
     ]
-    for number, (span_id, tried) in enumerate(zip(trace.attempts, _tried(call, trace, ended), strict=False)):
-        spans.append(_span_of_attempt(trace, span_id, tried, number + 1, doing, offset))
+    for number, attempt in enumerate(active.attempts, start=1):
+        if attempt.sent_at is not None:
+            failure = attempt.failure
+            if failure is None and attempt is active.current:  # it was not sent, or could not be rendered
+                failure = response.error
+            spans.append(_span_of_attempt(trace, attempt, failure, number, operation, offset))
     return spans
 
 
 def _span_of_attempt(
-    trace: Trace, span_id: int, tried: _Tried, number: int, doing: str, offset: float
+    trace: Trace, attempt: Attempt, failure: GatewayError | None, number: int, operation: str, offset: float
 ) -> Span:
-    candidate, spent, began, ended, failure = tried
+    candidate = attempt.candidate
+    sent_at = attempt.sent_at or 0.0
     attributes: _Attributes = {
-        "gen_ai.operation.name": doing,
+        "gen_ai.operation.name": operation,
         "gen_ai.request.model": candidate.model[:_LONGEST],
         "trunkline.attempt": number,
-        **_whom(candidate.provider, candidate.upstream),
-        **_place(candidate.upstream),
-        **_used(spent),
+        **_served_by(candidate.provider, candidate.upstream),
+        **_address(candidate.upstream),
+        **_used(attempt.charge),
     }
     if failure is not None:
         attributes["error.type"] = failure.kind.code
     return Span(
         _name(attributes),
         trace.trace_id,
-        span_id,
+        attempt.span_id or 0,
         trace.span_id,
-        began + offset,
-        ended + offset,
+        sent_at + offset,
+        (attempt.ended_at or sent_at) + offset,
         attributes,
         failure is not None and failure.kind is not CLIENT_GONE,
-        is_client=True,
+        inside=True,
     )
-
-
-def _tried(call: Call, trace: Trace, ended: float) -> Iterator[_Tried]:
-    """Every attempt that was sent, in order."""
-    for past in call.past:
-        yield past.candidate, past.spent, past.began, past.ended, past.failure
-    if call.candidate is not None and call.sent_at is not None:
-        if trace.ended is None:  # it was stopped
-            yield call.candidate, call.spent, call.sent_at, ended, call.error
-        else:
-            yield call.candidate, call.spent, call.sent_at, trace.ended, trace.failure
 
 
 def _name(attributes: _Attributes) -> str:
@@ -111,13 +98,13 @@ def _name(attributes: _Attributes) -> str:
     return doing if model is None else f"{doing} {model}"
 
 
-def _asked(call: Call) -> _Attributes:
-    """What was asked, and by whom."""
+def _asked(active: ActiveRequest) -> _Attributes:
+    """What was asked, and with which key."""
     found: _Attributes = {}
-    summary, key = call.summary, call.key
+    summary, key, error = active.request.summary, active.request.key, active.response.error
     if summary is not None:
-        if summary.model:  # a name that nobody knows may be a key in the wrong place
-            model = summary.model if call.error is None else redact(summary.model)
+        if summary.model:  # a name that no provider knows may be a key in the wrong place
+            model = summary.model if error is None else redact(summary.model)
             found["gen_ai.request.model"] = model[:_LONGEST]
         found["gen_ai.request.stream"] = summary.stream
         if summary.max_tokens is not None:
@@ -126,31 +113,33 @@ def _asked(call: Call) -> _Attributes:
         found["trunkline.key.id"] = key.id
         if key.team_id:
             found["trunkline.team.id"] = key.team_id
-    if call.route is not None:
-        found["trunkline.route"] = call.route
+    if active.route is not None:
+        found["trunkline.route"] = active.route
     return found
 
 
-def _answered(call: Call, outcome: Outcome) -> _Attributes:
-    """Who answered, and what it came to."""
+def _answered(active: ActiveRequest) -> _Attributes:
+    """Who answered, what was used, and what it cost."""
     found: _Attributes = {}
-    if call.candidate is not None:
-        found |= _whom(call.candidate.provider, call.candidate.upstream)
-    if call.exchange is not None and call.exchange.model:
-        found["gen_ai.response.model"] = call.exchange.model[:_LONGEST]
-    if call.cache:
-        found["trunkline.pipeline.cache"] = call.cache
-    if call.kept is not None:
-        found["trunkline.provider"] = call.kept.provider
-        found["gen_ai.response.model"] = call.kept.model[:_LONGEST]
-    if call.error is not None:
-        found["error.type"] = call.error.kind.code
-    if outcome.first_byte is not None and call.summary is not None and call.summary.stream:
-        found["gen_ai.response.time_to_first_chunk"] = outcome.first_byte
-    if call.waited:
-        found["trunkline.queued_ms"] = call.waited * 1000
-    found |= _used(call.spent)
-    costs = [call.spent.cost, *(past.spent.cost for past in call.past)]
+    request, response, attempt = active.request, active.response, active.current
+    if active.attempts:
+        candidate = active.attempts[-1].candidate
+        found |= _served_by(candidate.provider, candidate.upstream)
+    if attempt is not None and attempt.exchange.model:
+        found["gen_ai.response.model"] = attempt.exchange.model[:_LONGEST]
+    if response.cache_status:
+        found["trunkline.cache"] = response.cache_status
+    if response.cached is not None:
+        found["trunkline.provider"] = response.cached.provider
+        found["gen_ai.response.model"] = response.cached.model[:_LONGEST]
+    if response.error is not None:
+        found["error.type"] = response.error.kind.code
+    if response.first_byte_at is not None and request.summary is not None and request.summary.stream:
+        found["gen_ai.response.time_to_first_chunk"] = response.first_byte_at - request.received_at
+    if active.queued_s:
+        found["trunkline.queued_ms"] = active.queued_s * 1000
+    found |= _used(NO_CHARGE if attempt is None else attempt.charge)
+    costs = [each.charge.cost for each in active.attempts]
     if None in costs:
         found.pop("trunkline.cost_micros", None)
     else:
@@ -158,7 +147,7 @@ def _answered(call: Call, outcome: Outcome) -> _Attributes:
     return found
 
 
-def _whom(provider: Provider, upstream: Upstream) -> _Attributes:
+def _served_by(provider: Provider, upstream: Upstream) -> _Attributes:
     return {
         "gen_ai.provider.name": provider.name if provider.kind in _ANYBODY else provider.kind,
         "trunkline.provider": provider.name,
@@ -166,7 +155,7 @@ def _whom(provider: Provider, upstream: Upstream) -> _Attributes:
     }
 
 
-def _place(upstream: Upstream) -> _Attributes:
+def _address(upstream: Upstream) -> _Attributes:
     """Where an upstream is; a Python provider is nowhere."""
     parts = urlsplit(upstream.url)
     if parts.hostname is None:
@@ -179,7 +168,7 @@ def _place(upstream: Upstream) -> _Attributes:
 
 def _used(spent: Charge) -> _Attributes:
     """Tokens and cost of one attempt."""
-    if spent is NOTHING:
+    if spent is NO_CHARGE:
         return {}
     usage = spent.usage
     found: _Attributes = {

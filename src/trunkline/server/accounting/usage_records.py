@@ -2,135 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from trunkline.errors import redact
 from trunkline.ledger.usage_rows import RowIds, UsageRow
-from trunkline.pipeline.call import Attempt, Outcome
+from trunkline.pipeline.active import ActiveRequest, Outcome
+from trunkline.pipeline.request import MAX_STORED_PROMPT
+from trunkline.policy.reservations import NO_CHARGE
 
-MOST_PROMPT: Final = 256 * 1024
-"""Bytes of a request's body that are stored, where prompts are."""
-_USERS: Final = (b"x-openwebui-user-email", b"x-openwebui-user-id", b"x-openwebui-user-name")
-"""Headers in which Open WebUI names its user, the best first."""
-_USER_HEADERS: Final = frozenset(_USERS)
 _LONGEST: Final = 200
 _LONGEST_CODE: Final = 64
 
 
-def end_user(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """Open WebUI's user, where it names one."""
-    if _USER_HEADERS.isdisjoint(headers):
-        return None
-    for name in _USERS:
-        if user := headers.get(name):
-            return user
-    return None
-
-
 def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[UsageRow]:
-    """The rows of calls; ``offset`` makes Unix time of the pipeline's clock."""
+    """The usage rows of requests; ``offset`` turns the pipeline's clock into Unix time."""
     rows: list[UsageRow] = []
-    for call, status, ended in outcomes:
-        summary, key, exchange, candidate = call.summary, call.key, call.exchange, call.candidate
+    for active, status, ended_at in outcomes:
+        request, response, attempts = active.request, active.response, active.attempts
+        summary, key, error, cached = request.summary, request.key, response.error, response.cached
+        attempt = active.current
+        retries = len(attempts) - 1
         asked, user, streamed = "", None, 0
         if summary is not None:
-            asked, user = _fit(summary.model or ""), summary.user
+            asked, user = summary.model or "", summary.user
+            if len(asked) > _LONGEST or "\0" in asked:
+                asked = _fit(asked)
             if summary.stream:
                 streamed = 1
-        if call.error is not None or call.past:  # what nobody knows may be anything
+        if error is not None or retries > 0:  # a name that no provider knows may be anything
             asked = redact(asked)
-        if not user and call.end_user:
-            user = call.end_user.decode("latin-1")
-        user = _clean(user) if user else ""
-        whose = ("", "") if key is None else (key.id, key.team_id or "")
+        if not user and request.end_user:
+            user = request.end_user.decode("latin-1")
         provider = upstream = model = ""
-        busy = 0.0
-        if candidate is not None:
+        upstream_s = 0.0
+        charge = NO_CHARGE
+        if attempts:
+            candidate = attempts[-1].candidate
             provider, upstream, model = candidate.provider.name, candidate.upstream.name, candidate.model
-        if exchange is not None:
-            model = exchange.upstream_model or model
-            if call.sent_at is not None:
-                busy = (call.landed_at or ended) - call.sent_at
-        if call.kept is not None:
-            provider, model = call.kept.provider, call.kept.model
-        at = int((ended + offset) * 1000)
-        began, first_byte, attempts = call.began, call.first_byte_at, call.attempts
-        usage, estimated, cost, source, _ = call.spent
+        if attempt is not None:
+            charge = attempt.charge
+            model = attempt.exchange.upstream_model or model
+            if attempt.sent_at is not None:
+                upstream_s = (attempt.ended_at or ended_at) - attempt.sent_at
+        if cached is not None:
+            provider, model = cached.provider, cached.model
+        if len(model) > _LONGEST or "\0" in model:
+            model = _fit(model)
+        at = int((ended_at + offset) * 1000)
+        first_byte_at = response.first_byte_at
+        usage = charge.usage
         own = UsageRow(
+            id=0,
             at=at,
-            request_id=call.request_id,
-            attempt=0 if exchange is None else attempts,
-            key_id=whose[0],
-            team_id=whose[1],
+            request_id=request.request_id,
+            attempt=0 if attempt is None else retries + 1,
+            last=1,
+            key_id="" if key is None else key.id,
+            team_id="" if key is None else key.team_id or "",
+            end_user=_clean(user) if user else "",
+            route=active.route or "",
             provider=provider,
-            model=_fit(model),
-            dialect=call.front.dialect,
-            operation=call.front.operation,
+            upstream=upstream,
+            asked=asked,
+            model=model,
+            dialect=request.front.dialect,
+            operation=request.front.operation,
+            streamed=streamed,
             status=status,
+            error="" if error is None else _fit(error.code, _LONGEST_CODE),
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            duration_ms=(ended - began) * 1000,
-            upstream_ms=busy * 1000,
-            cached=0 if call.kept is None else 1,
+            cached_tokens=usage.cached_tokens or 0,
+            reasoning_tokens=usage.reasoning_tokens or 0,
+            estimated=1 if charge.estimated else 0,
+            cost_micros=charge.cost,
+            cost_source=charge.source or "",
+            ttft_ms=None if first_byte_at is None else (first_byte_at - request.received_at) * 1000,
+            duration_ms=(ended_at - request.received_at) * 1000,
+            upstream_ms=upstream_s * 1000,
+            queued_ms=active.queued_s * 1000,
+            retries=max(0, retries),
+            cached=0 if cached is None else 1,
+            prompt=None
+            if request.stored_prompt is None
+            else redact(request.stored_prompt, MAX_STORED_PROMPT),
         )
-        own.end_user = user
-        own.route = call.route or ""
-        own.upstream = upstream
-        own.asked = asked
-        own.streamed = streamed
-        if call.error is not None:
-            own.error = _fit(call.error.code, _LONGEST_CODE)
-        if usage.cached_tokens:
-            own.cached_tokens = usage.cached_tokens
-        if usage.reasoning_tokens:
-            own.reasoning_tokens = usage.reasoning_tokens
-        if estimated:
-            own.estimated = 1
-        own.cost_micros = cost
-        own.cost_source = source or ""
-        if first_byte is not None:
-            own.ttft_ms = (first_byte - began) * 1000
-        if call.waited:
-            own.queued_ms = call.waited * 1000
-        if attempts:
-            own.retries = attempts - 1
-        if call.prompt is not None:
-            own.prompt = redact(call.prompt, MOST_PROMPT)
-        if call.past:
-            rows += _rows_of_attempts(own, call.past, offset, ids)
+        if retries > 0 or attempt is None:
+            rows += _rows_of_failed(own, active, offset, ids)
         own.id = ids.next(at)
         rows.append(own)
     return rows
 
 
-def _rows_of_attempts(
-    own: UsageRow, past: Iterable[Attempt], offset: float, ids: RowIds
-) -> Iterator[UsageRow]:
-    """The attempts before a call's last, which failed: the call's own row, but for what is theirs."""
-    for number, (candidate, spent, began, ended, failure) in enumerate(past, start=1):
-        at = int((ended + offset) * 1000)
-        milliseconds = (ended - began) * 1000
+def _rows_of_failed(own: UsageRow, active: ActiveRequest, offset: float, ids: RowIds) -> Iterator[UsageRow]:
+    """The attempts that another one followed: the request's own row, but for what is theirs."""
+    for number, attempt in enumerate(active.attempts, start=1):
+        failure, charge = attempt.failure, attempt.charge
+        if attempt is active.current or failure is None or attempt.ended_at is None:
+            continue
+        at = int((attempt.ended_at + offset) * 1000)
+        milliseconds = (attempt.ended_at - (attempt.sent_at or attempt.ended_at)) * 1000
         yield msgspec.structs.replace(
             own,
             id=ids.next(at),
             at=at,
             attempt=number,
             last=0,
-            provider=candidate.provider.name,
-            upstream=candidate.upstream.name,
-            model=_fit(candidate.model),
+            provider=attempt.candidate.provider.name,
+            upstream=attempt.candidate.upstream.name,
+            model=_fit(attempt.candidate.model),
             status=failure.status,
             error=_fit(failure.code, _LONGEST_CODE),
-            prompt_tokens=spent.usage.prompt_tokens,
-            completion_tokens=spent.usage.completion_tokens,
-            cached_tokens=spent.usage.cached_tokens or 0,
-            reasoning_tokens=spent.usage.reasoning_tokens or 0,
-            estimated=1 if spent.estimated else 0,
-            cost_micros=spent.cost,
-            cost_source=spent.source or "",
+            prompt_tokens=charge.usage.prompt_tokens,
+            completion_tokens=charge.usage.completion_tokens,
+            cached_tokens=charge.usage.cached_tokens or 0,
+            reasoning_tokens=charge.usage.reasoning_tokens or 0,
+            estimated=1 if charge.estimated else 0,
+            cost_micros=charge.cost,
+            cost_source=charge.source or "",
             ttft_ms=None,
             duration_ms=milliseconds,
             upstream_ms=milliseconds,

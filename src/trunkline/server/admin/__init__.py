@@ -1,6 +1,7 @@
 """The admin API under ``/admin/v1``: FastAPI routes over the store, and over the running gateway.
 
-``people`` (keys and teams), ``rules`` (limits and budgets) and ``watching`` (usage, changes, what runs) are
-the routes; ``shapes`` what they take and give, ``access`` who may use them, ``complaints`` what they say of
-a request that is wrong.
+``keys_and_teams``, ``rules`` (limits and budgets) and ``reports`` (usage, changes, what runs) are the routes.
+``schemas`` are the bodies of their requests and responses, ``access`` checks the key, ``validation_errors``
+makes the errors of requests that are not valid. ``app`` makes the application of all these, ``docs`` its
+pages.
 """

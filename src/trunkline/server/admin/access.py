@@ -1,24 +1,56 @@
-"""Who may come in, the store that the routes work on, and errors in the one shape that all of them have."""
+"""The check for an admin's key, the store that the routes work on, and the one shape of all errors."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 from trunkline.errors import CONFLICT, INVALID_REQUEST, NOT_FOUND, STORE_AWAY, CallerError, GatewayError
-from trunkline.ledger.locate import StoreError, StoreErrorReason
+from trunkline.ledger.locate import StoreError, Why
 
 if TYPE_CHECKING:
     from trunkline.errors import Kind
     from trunkline.ledger.store import Store
-    from trunkline.server.app.gateway import Gateway
+    from trunkline.policy.guard import Guard
+    from trunkline.routing.router import Router
+    from trunkline.server.http.admission import Admission
+    from trunkline.server.http.routes import Routes
+    from trunkline.settings import Settings
 
 T = TypeVar("T")
+
+
+class KeyCheck(Protocol):
+    """What the check of a key needs of the gateway."""
+
+    admission: Admission
+
+
+class ConfigReloader(Protocol):
+    """Takes over a changed configuration."""
+
+    async def reload(self) -> tuple[list[str], list[str]]:
+        """Take it over; returns the settings that have changed, and those that change at the next start."""
+
+
+class AdminServices(KeyCheck, Protocol):
+    """What the admin API needs of the gateway."""
+
+    version: str
+    settings: Settings
+    router: Router
+    routes: Routes
+    guard: Guard
+
+    @property
+    def reloader(self) -> ConfigReloader | None: ...
+    def store(self) -> Store: ...
+    async def refresh_policies(self) -> None: ...
 
 
 class ErrorText(BaseModel):
@@ -50,19 +82,19 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 }
 """Responses that every route may give."""
 
-_KINDS: Final[dict[StoreErrorReason, Kind]] = {
-    "unavailable": STORE_AWAY,
-    "not_found": NOT_FOUND,
-    "conflict": CONFLICT,
-    "invalid": INVALID_REQUEST,
+_KINDS: Final[dict[Why, Kind]] = {
+    "away": STORE_AWAY,
+    "missing": NOT_FOUND,
+    "taken": CONFLICT,
+    "wrong": INVALID_REQUEST,
 }
 
 
 class Admin:
-    """One admin's request: the gateway, the store, and who asks."""
+    """What the routes are given of an admin's request."""
 
-    def __init__(self, gateway: Gateway, actor: str) -> None:
-        self.gateway = gateway
+    def __init__(self, services: AdminServices, actor: str) -> None:
+        self.services = services
         self.actor = actor
         """For the audit log."""
 
@@ -70,24 +102,24 @@ class Admin:
         """The result of ``work`` on the store, in a thread.
 
         Raises:
-            GatewayError: the store says no.
+            GatewayError: the store refuses, or is away.
         """
         try:
-            return await asyncio.to_thread(lambda: work(self.gateway.store()))
+            return await asyncio.to_thread(lambda: work(self.services.store()))
         except StoreError as error:
-            kind = _KINDS[error.reason]
+            kind = _KINDS[error.why]
             make = GatewayError if kind is STORE_AWAY else CallerError
             raise make(str(error), kind) from None
 
     async def change(self, work: Callable[[Store], T]) -> T:
-        """Like :meth:`read`, for work that changes policies: this gateway knows of them at once."""
+        """Like :meth:`read`, for work that changes policies: this gateway applies them at once."""
         result = await self.read(work)
-        await self.gateway.look_at_policies()
+        await self.services.refresh_policies()
         return result
 
 
 _BEARER: Final = HTTPBearer(auto_error=False, scheme_name="key", description="A key of role admin.")
-"""Tells the API's description that a key is needed, so that its pages ask for one; it checks nothing."""
+"""Puts into the OpenAPI document that a key is needed, so that its pages ask for one. It checks nothing."""
 
 
 async def admin(request: Request, _: Annotated[object, Depends(_BEARER)]) -> Admin:
@@ -96,10 +128,10 @@ async def admin(request: Request, _: Annotated[object, Depends(_BEARER)]) -> Adm
     Raises:
         CallerError: 401 or 403.
     """
-    gateway: Gateway = request.app.state.gateway
-    key = gateway.admission.check_key(request.scope["headers"])
-    gateway.admission.check_admin(key)
-    return Admin(gateway, "this machine" if key is None else key.id)
+    services: AdminServices = request.app.state.gateway
+    key = services.admission.check_key(request.scope["headers"])
+    services.admission.check_admin(key)
+    return Admin(services, "this machine" if key is None else key.id)
 
 
 AsAdmin = Annotated[Admin, Depends(admin)]

@@ -1,7 +1,7 @@
 """FastAPI beside the data plane: the admin API and its documentation.
 
-Imported when it is first asked for something: the data plane must be ready before a second has passed, and
-FastAPI's import alone takes half of one.
+It is imported when it is first asked for something: the data plane must be ready within a second, and the
+import of FastAPI alone takes half of one.
 """
 
 from __future__ import annotations
@@ -22,71 +22,71 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.pipeline.call import error_lines
+from trunkline.pipeline.responder import error_lines
 from trunkline.policy.auth import ApiKey, redact_path
 from trunkline.server.admin import keys_and_teams, reports, rules
 from trunkline.server.admin.docs import add_docs
-from trunkline.server.admin.validation_errors import complaint
+from trunkline.server.admin.validation_errors import validation_error
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from trunkline.server.app.gateway import Gateway
+    from trunkline.server.admin.access import AdminServices, KeyCheck
 
-MOST_BODY: Final = 1024 * 1024
-"""Bytes of the largest body taken here. FastAPI reads all of it before it asks who sends it."""
+MAX_BODY: Final = 1024 * 1024
+"""Bytes of the largest body that is accepted here. FastAPI reads a body before it checks the key."""
 
 
-def make_fastapi(gateway: Gateway) -> FastAPI:
+def make_fastapi(services: AdminServices) -> FastAPI:
     """The application for everything that is not on the data plane."""
     app = FastAPI(
         title="Trunkline",
-        version=gateway.version,
+        version=services.version,
         summary="One port in front of every model you have.",
         docs_url=None,
         redoc_url=None,
     )
-    app.state.gateway = gateway
+    app.state.gateway = services
     for router in (keys_and_teams.router, rules.router, reports.router):
         app.include_router(router)
     add_docs(app)
-    app.add_middleware(_Bounded)
+    app.add_middleware(_BodyLimit)
     app.add_exception_handler(GatewayError, _gateway_error)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _validation_error)  # type: ignore[arg-type]
-    app.add_exception_handler(Exception, _bug)
+    app.add_exception_handler(Exception, _unexpected_error)
     return app
 
 
-class _Bounded:
-    """Refuses bodies that are larger than any that this application is asked with."""
+class _BodyLimit:
+    """Refuses bodies that are larger than any request to this application needs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on; more of its body than is allowed ends the reading of it."""
-        came = 0
+        """Pass one request on. Reading stops where its body exceeds the limit."""
+        size = 0
 
-        async def bounded() -> Message:
-            nonlocal came
+        async def limited_receive() -> Message:
+            nonlocal size
             message = await receive()
-            came += len(message.get("body", b""))
-            if came > MOST_BODY:
+            size += len(message.get("body", b""))
+            if size > MAX_BODY:
                 raise HTTPException(413)
             return message
 
-        await self._app(scope, bounded, send)
+        await self._app(scope, limited_receive, send)
 
 
 async def auth_bearer(request: Request) -> ApiKey | None:
-    """FastAPI dependency: the key that the request brings, by the very check of the data plane.
+    """FastAPI dependency: the key of the request, after the same check as on the data plane.
 
     Raises:
         CallerError: 401, rendered by this application's handler with ``WWW-Authenticate: Bearer``.
     """
-    gateway: Gateway = request.app.state.gateway
-    return gateway.admission.check_key(request.scope["headers"])
+    services: KeyCheck = request.app.state.gateway
+    return services.admission.check_key(request.scope["headers"])
 
 
 async def _gateway_error(request: Request, error: GatewayError) -> Response:
@@ -97,10 +97,10 @@ async def _gateway_error(request: Request, error: GatewayError) -> Response:
 
 
 async def _validation_error(request: Request, error: RequestValidationError) -> Response:
-    return await _gateway_error(request, complaint(request, error))
+    return await _gateway_error(request, validation_error(request, error))
 
 
-async def _bug(request: Request, error: Exception) -> Response:
+async def _unexpected_error(request: Request, error: Exception) -> Response:
     return await _gateway_error(request, GatewayError("The gateway failed; its log says more"))
 
 
@@ -108,15 +108,15 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
     path = redact_path(request.url.path)
     match error.status_code:
         case 404:
-            gateway: Gateway = request.app.state.gateway
-            problem = gateway.routes.nothing_at(request.url.path)
-            if request.url.path.startswith("/key/") and not gateway.settings.allow_key_in_path:
+            services: AdminServices = request.app.state.gateway
+            problem = services.routes.nothing_at(request.url.path)
+            if request.url.path.startswith("/key/") and not services.settings.allow_key_in_path:
                 text = f"There is nothing at {path}: keys in the path need ALLOW_KEY_IN_PATH=true"
                 problem = CallerError(text, NOT_FOUND)
         case 405:
             problem = CallerError(f"{request.method} is not allowed at {path}", METHOD_NOT_ALLOWED)
         case 413:
-            problem = CallerError(f"The request body is larger than {MOST_BODY} bytes", TOO_LARGE)
+            problem = CallerError(f"The request body is larger than {MAX_BODY} bytes", TOO_LARGE)
         case status:
             problem = CallerError(str(error.detail), INVALID_REQUEST, status=status)
     body = openai.error_body(problem)

@@ -1,5 +1,6 @@
-"""The admin API's pages at ``/docs``: Swagger UI, served from here, so that they work without the internet
-and no stranger's script comes near a page into which keys are typed.
+"""The admin API's pages at ``/docs``: Swagger UI, served by the gateway itself.
+
+So the pages work without the internet, and no script of a third party runs where keys are typed.
 
 The files in ``swagger_ui`` are from the npm package ``swagger-ui-dist`` 5.35.0, unchanged, with its licence.
 """
@@ -19,11 +20,11 @@ _POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'none'"
 )
-"""What the page may load: its own origin's files, and the few lines that stand in it."""
+"""What the page may load: files of its own origin, and the inline script and styles of the page."""
 
 
 def add_docs(app: FastAPI) -> None:
-    """Serve the pages. Addresses are relative, for proxies that put the gateway under a path."""
+    """Serve the pages. Their addresses are relative, for proxies that put the gateway under a path."""
     page = get_swagger_ui_html(
         openapi_url="openapi.json",
         title=f"{app.title} admin API",

@@ -87,7 +87,7 @@ async def list_teams(admin: AsAdmin) -> list[TeamOut]:
 @router.post("/teams", tags=["teams"], status_code=201)
 async def make_team(admin: AsAdmin, body: NewTeam) -> TeamOut:
     """Make a team."""
-    fields = _lists(body.model_dump(exclude={"name"}))
+    fields = _as_tuples(body.model_dump(exclude={"name"}))
     return _team(await admin.change(lambda store: TeamStore(store, admin.actor).create(body.name, **fields)))
 
 
@@ -100,8 +100,8 @@ async def show_team(admin: AsAdmin, which: Which) -> TeamOut:
 @router.patch("/teams/{which}", tags=["teams"])
 async def change_team(admin: AsAdmin, which: Which, body: TeamChange) -> TeamOut:
     """Change a team."""
-    said = body.model_dump(exclude_unset=True)
-    fields = _lists({k: v for k, v in said.items() if v is not None or k in ("models", "providers")})
+    changes = body.model_dump(exclude_unset=True)
+    fields = _as_tuples({k: v for k, v in changes.items() if v is not None or k in ("models", "providers")})
     return _team(await admin.change(lambda store: TeamStore(store, admin.actor).change(which, **fields)))
 
 
@@ -117,19 +117,26 @@ _NEVER_NULL = ("name", "role", "local_only", "priority", "tags")
 def _fields(
     store: Store, body: KeyFields, *, only_set: bool = False, exclude: set[str] | None = None
 ) -> dict[str, Any]:
-    """A key's fields as the store has them."""
-    said = body.model_dump(exclude_unset=only_set, exclude=exclude)
-    fields = {k: v for k, v in said.items() if v is not None or (only_set and k not in _NEVER_NULL)}
+    """A key's fields as the store has them.
+
+    Args:
+        store: has the teams.
+        body: the fields as the request has them.
+        only_set: leave out fields that the request leaves out; null then clears a field.
+        exclude: fields that are left out too.
+    """
+    given = body.model_dump(exclude_unset=only_set, exclude=exclude)
+    fields = {k: v for k, v in given.items() if v is not None or (only_set and k not in _NEVER_NULL)}
     if "team" in fields:
         team = fields.pop("team")
         fields["team_id"] = None if team is None else TeamStore(store).find(team).id
-    ends = fields.get("expires_at")
-    if ends is not None:
-        fields["expires_at"] = ends if ends.tzinfo else ends.replace(tzinfo=UTC)
-    return _lists(fields)
+    expires_at = fields.get("expires_at")
+    if expires_at is not None:
+        fields["expires_at"] = expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC)
+    return _as_tuples(fields)
 
 
-def _lists(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _as_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 

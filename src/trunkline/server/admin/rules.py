@@ -1,4 +1,4 @@
-"""Limits and budgets, and what is spent of them."""
+"""Limits and budgets, and what was spent of the budgets."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def set_budget(admin: AsAdmin, body: NewBudget) -> BudgetOut:
 
     def work(store: Store) -> StoredBudget:
         if (body.usd is None) == (body.tokens is None):
-            raise StoreError("a budget needs either usd or tokens", "invalid")
+            raise StoreError("a budget needs either usd or tokens", "wrong")
         subject = _subject(store, body.scope, body.subject)
         unit = "tokens" if body.usd is None else "usd"
         amount = body.tokens if body.usd is None else max(1, round(body.usd * MICROS))
@@ -84,11 +84,11 @@ async def remove_budget(admin: AsAdmin, number: Number) -> None:
 async def spending(admin: AsAdmin) -> list[SpendingOut]:
     """Every budget that was drawn on since the start, the file's among them: what is spent and reserved."""
     found = []
-    for mark, rule, spent, reserved, _ in admin.gateway.guard.spendings():
+    for counter_key, rule, spent, reserved, _ in admin.services.guard.spendings():
         unit = MICROS if rule.unit == "usd" else 1
         fields: dict[str, Any] = {
-            "scope": mark.scope,
-            "subject": mark.subject,
+            "scope": counter_key.scope,
+            "subject": counter_key.subject,
             "unit": rule.unit,
             "per": rule.per,
         }
@@ -98,15 +98,15 @@ async def spending(admin: AsAdmin) -> list[SpendingOut]:
     return found
 
 
-def _subject(store: Store, scope: str, named: str | None) -> str:
-    """The id of what is named."""
+def _subject(store: Store, scope: str, name: str | None) -> str:
+    """The subject of a rule as the store has it: the id of a key or team, else what the request says."""
     if scope == "all":
         return ""
-    if named is None:
-        raise StoreError(f"a rule for a {scope} needs its subject", "invalid")
-    if named == "*" or scope in ("model", "provider"):
-        return named
-    return KeyStore(store).find(named).id if scope == "key" else TeamStore(store).find(named).id
+    if name is None:
+        raise StoreError(f"a rule for a {scope} needs its subject", "wrong")
+    if name == "*" or scope in ("model", "provider"):
+        return name
+    return KeyStore(store).find(name).id if scope == "key" else TeamStore(store).find(name).id
 
 
 def _limit(limit: StoredLimit) -> LimitOut:

@@ -1,4 +1,7 @@
-"""What the admin API takes and gives, as Pydantic models; FastAPI makes the documentation of them."""
+"""The bodies of the admin API's requests and responses, as Pydantic models.
+
+FastAPI makes the OpenAPI document from them: their names and docstrings are part of that document.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-MOST = 2**53 - 1
+MAX_INTEGER = 2**53 - 1
 """The largest whole number that every JSON reader keeps."""
 
 
@@ -21,28 +24,28 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterVali
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
 ]
-Amount = Annotated[int, Field(ge=1, le=MOST)]
+Amount = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Role = Literal["admin", "member", "read-only"]
 Period = Literal["day", "week", "month", "total"]
-Some = Annotated[list[Text], Field(min_length=1)]
+NonEmptyList = Annotated[list[Text], Field(min_length=1)]
 """A list that allows something; null allows all."""
 
 
-class Closed(BaseModel):
+class StrictBody(BaseModel):
     """A body without fields that nobody knows."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class KeyFields(Closed):
+class KeyFields(StrictBody):
     """What may be said of a key."""
 
     owner: Text | None = Field(default=None, description="Whose it is.")
     team: Text | None = Field(default=None, description="Id or name of its team.")
     tags: list[Text] = Field(default=[], max_length=50)
     expires_at: datetime | None = Field(default=None, description="When it ends; UTC where no zone is said.")
-    models: Some | None = Field(default=None, description="Patterns of the models it may use.")
-    providers: Some | None = Field(default=None, description="Providers it may use.")
+    models: NonEmptyList | None = Field(default=None, description="Patterns of the models it may use.")
+    providers: NonEmptyList | None = Field(default=None, description="Providers it may use.")
     local_only: bool = Field(default=False, description="Never use a provider that is not local.")
     priority: Literal["high", "normal", "low"] = "normal"
     data_collection: Literal["allow", "deny"] | None = Field(default=None, description="OpenRouter's.")
@@ -63,7 +66,7 @@ class KeyChange(KeyFields):
     role: Role | None = None
 
 
-class Rotation(Closed):
+class Rotation(StrictBody):
     """How a key is rotated."""
 
     grace_s: int = Field(
@@ -100,21 +103,21 @@ class MadeKey(KeyOut):
     key: str = Field(description="Its text, which is shown this once.")
 
 
-class NewTeam(Closed):
+class NewTeam(StrictBody):
     """A team to be made."""
 
     name: Name
-    models: Some | None = Field(default=None, description="Patterns of the models its keys may use.")
-    providers: Some | None = Field(default=None, description="Providers its keys may use.")
+    models: NonEmptyList | None = Field(default=None, description="Patterns of the models its keys may use.")
+    providers: NonEmptyList | None = Field(default=None, description="Providers its keys may use.")
     local_only: bool = False
 
 
-class TeamChange(Closed):
+class TeamChange(StrictBody):
     """Fields to change; those that are left out stay."""
 
     name: Name | None = None
-    models: Some | None = None
-    providers: Some | None = None
+    models: NonEmptyList | None = None
+    providers: NonEmptyList | None = None
     local_only: bool | None = None
 
 
@@ -129,7 +132,7 @@ class TeamOut(BaseModel):
     local_only: bool
 
 
-class NewLimit(Closed):
+class NewLimit(StrictBody):
     """The limit of one subject."""
 
     scope: Literal["key", "team", "model", "all"]
@@ -156,7 +159,7 @@ class LimitOut(BaseModel):
     concurrent: int | None
 
 
-class NewBudget(Closed):
+class NewBudget(StrictBody):
     """A budget of one subject: either ``usd`` or ``tokens``."""
 
     scope: Literal["key", "team", "provider", "all"]

@@ -1,4 +1,4 @@
-"""What is wrong with a request to the admin API, in words that name the fields."""
+"""The error for a request to the admin API that is not valid; its text names the fields."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from fastapi import Request
     from fastapi.exceptions import RequestValidationError
 
-_MOST: Final = 5
-"""Fields that are complained of at once."""
-_LONGEST: Final = 80
-"""Characters of a field's name that are repeated."""
+_MAX_FIELDS: Final = 5
+"""Fields that one error names."""
+_MAX_NAME: Final = 80
+"""Characters of a field's name that an error repeats."""
 
 
-def complaint(request: Request, error: RequestValidationError) -> CallerError:
-    """The error to answer with: a part for each field that is missing or wrong, or that nobody knows."""
+def validation_error(request: Request, error: RequestValidationError) -> CallerError:
+    """The error to answer with: a part for each field that is missing, wrong or unknown."""
     problems = error.errors()
     valid = _fields(request)
     parts = list(dict.fromkeys(_part(problem, valid) for problem in problems))
-    if len(parts) > _MOST:
-        parts[_MOST:] = [f"and {len(parts) - _MOST} more"]
+    if len(parts) > _MAX_FIELDS:
+        parts[_MAX_FIELDS:] = [f"and {len(parts) - _MAX_FIELDS} more"]
     return CallerError("; ".join(parts), UNPROCESSABLE, param=_name(problems[0]) or None)
 
 
 def _part(problem: Mapping[str, Any], valid: list[str]) -> str:
     name = _name(problem)
-    words = str(problem["msg"]).removeprefix("Value error, ")
+    reason = str(problem["msg"]).removeprefix("Value error, ")
     match problem["type"]:
         case "json_invalid":
             return f"The body is not valid JSON: {problem['ctx']['error']}"
@@ -46,13 +46,13 @@ def _part(problem: Mapping[str, Any], valid: list[str]) -> str:
             return f"{name} is no field here; {suggest(name, valid, 'there are')}"
         case _ if not name:
             return "The body must be a JSON object, with content-type: application/json"
-    return f"{name}: {words[:1].lower()}{words[1:]}"
+    return f"{name}: {reason[:1].lower()}{reason[1:]}"
 
 
 def _name(problem: Mapping[str, Any]) -> str:
-    """Where in the body or the query; nothing for the whole of it."""
+    """The field in the body or the query; empty for the whole of it."""
     steps = () if problem["type"] == "json_invalid" else problem["loc"][1:]
-    return redact(".".join(map(str, steps)), _LONGEST)  # it may be a key in the wrong place
+    return redact(".".join(map(str, steps)), _MAX_NAME)  # it may be a key in the wrong place
 
 
 def _fields(request: Request) -> list[str]:

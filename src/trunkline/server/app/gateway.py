@@ -1,6 +1,7 @@
 """The composition root: everything that a running gateway is made of, put together from the settings once.
 
-Nothing is looked up globally; whoever needs a part is handed it. ``start`` and ``aclose`` bracket a life.
+Nothing is looked up globally: each part is handed what it needs. ``start`` begins a gateway's work,
+``aclose`` ends it.
 """
 
 from __future__ import annotations
@@ -10,34 +11,31 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from trunkline import __version__
-from trunkline.errors import MODEL_NOT_FOUND, CallerError
-from trunkline.ledger.policies import MICROS, Policies
+from trunkline.ledger.policies import Policies
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog
-from trunkline.observe.metrics import BudgetState, Gauges, LedgerState, Metrics, UpstreamGauge
+from trunkline.observe.metrics import Metrics
 from trunkline.observe.traces import Tracer
-from trunkline.pipeline.cache import AnswerCache, AnswerStore, MemoryStore
+from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
-from trunkline.policy.guard import Guard, Spending
-from trunkline.policy.leases import LeasedCounters
+from trunkline.policy.guard import Guard
 from trunkline.policy.prices import preload
-from trunkline.policy.rules import CounterRule
-from trunkline.routing.candidates import Candidate
 from trunkline.server.accounting.recorder import Recorder
-from trunkline.server.app.policy_config import Charge, Warnings, period, price_book, rulebook
+from trunkline.server.app.gauges import read_gauges
+from trunkline.server.app.policy_config import BudgetWarnings, SpendingReader, period, price_book, rulebook
+from trunkline.server.app.policy_watcher import PolicyWatcher
 from trunkline.server.app.reload import Reloader
+from trunkline.server.app.shared_state import SharedCounters, make_answer_store
 from trunkline.server.app.wiring import Registry, Wiring
-from trunkline.server.endpoints.stored_responses import Responses
-from trunkline.server.http.admission import Admission, RequestIds
+from trunkline.server.endpoints.route_table import EndpointServices
+from trunkline.server.endpoints.stored_responses import ResponseStore
+from trunkline.server.http.admission import Admission
 from trunkline.server.http.async_handler import AsyncHandler
-from trunkline.server.http.dispatcher import Cancellable, Dispatcher
-from trunkline.server.redis.cache import RedisAnswers, cache_rule
-from trunkline.server.redis.limits import RedisLeases
+from trunkline.server.http.dispatcher import Cancellable, Dispatcher, RequestIds
+from trunkline.server.redis.cache import RedisAnswers, cache_policy
 from trunkline.settings import Exposure, Settings
 from trunkline.transport import Client
 
@@ -47,13 +45,8 @@ if TYPE_CHECKING:
 RETIRE_S: Final = 0.5
 """Seconds between two looks whether the requests of an old configuration have ended."""
 
-BEAT_S: Final = 10.0
-"""Seconds of silence in a stream after which clients that may give up hear a word."""
-
-KEY_REFRESH_S: Final = 1.0
-"""Seconds between two looks at the key store: a revoked key is dead within two of them."""
-
-log: Final = structlog.stdlib.get_logger(__name__)
+PING_S: Final = 10.0
+"""Seconds between two looks for silent streams, whose clients may give up: these are sent a ping."""
 
 
 class Gateway:
@@ -62,28 +55,36 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
-        where: Exposure,
-        keys: PolicyReader | None = None,
+        exposure: Exposure,
+        policy_reader: PolicyReader | None = None,
         registry: Registry | None = None,
         ledger: Ledger | None = None,
     ) -> None:
-        """``keys`` reads the store's keys, teams, limits and budgets; without it only the settings' count.
-        ``registry`` holds providers that a program has made. Without a ``ledger`` usage is not written down.
+        """Put a gateway together.
+
+        Args:
+            settings: all of them.
+            exposure: where it listens, and whether keys are required.
+            policy_reader: reads the store's keys, teams, limits and budgets; without it only those of the
+                settings count.
+            registry: providers that a program has made.
+            ledger: where usage is written down, if it is.
 
         Raises:
             SettingsError: a provider cannot be made, the models filter cannot be read, or what traces need
                 is not installed.
         """
-        self.where = where
+        self.exposure = exposure
         self.version = __version__
         self.started_at = time.time()
         self.stopping = False
         self._client = Client()
-        self._key_source = keys
-        self.policies = Policies() if keys is None else keys.load()
-        self.key_ring = KeyRing(settings.api_keys, self.policies.keys, settings.keys, self.policies.teams)
+        self._registry = registry
+        self._policy_watcher = None if policy_reader is None else PolicyWatcher(policy_reader, self._apply)
+        self._policies = Policies() if policy_reader is None else policy_reader.load()
+        self.key_ring = KeyRing(settings.api_keys, self._policies.keys, settings.keys, self._policies.teams)
         self.ledger = ledger
-        self.metrics = Metrics(self._present)
+        self.metrics = Metrics(lambda: read_gauges(self))
         self.access_log = AccessLog(level=settings.log_level, log_format=settings.log_format)
         self.tracer = None
         if settings.otel_endpoint is not None:
@@ -91,35 +92,39 @@ class Gateway:
         self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
         self.request_ids = RequestIds()
         self.handlers: set[AsyncHandler] = set()
-        self._registry = registry
         self.wiring = Wiring(settings, self._client, registry=registry)
-        self._spent = None
+        self._spending = None
         if ledger is not None:
-            self._spent = Charge(settings.database_url.get_secret_value(), ledger)
+            self._spending = SpendingReader(settings.database_url.get_secret_value(), ledger)
         self._store: Store | None = None
-        self._sharing, self._leases = _share(settings, self._spent)
-        self._warnings = Warnings(None if self._sharing is None else self._sharing.is_first)
+        self._shared: SharedCounters | None = None
+        if settings.redis_url is not None:
+            self._shared = SharedCounters(settings.redis_url.get_secret_value(), settings, self._spending)
+        self._warnings = BudgetWarnings(None if self._shared is None else self._shared.counters.is_first)
         self.guard = Guard(
             price_book(self.wiring),
-            make=None if self._sharing is None else self._sharing.make,
-            spent=self._spent,
-            period=period,
-            warn=self._warnings,
+            make_counter=None if self._shared is None else self._shared.counters.make_counter,
+            read_spent=self._spending,
+            find_period=period,
+            on_warning=self._warnings,
         )
-        self.cache = AnswerCache(_answers(settings), time.time)
+        self.cache = AnswerCache(make_answer_store(settings), time.time)
         self.pipeline = Pipeline(
-            self.wiring.router, [self.recorder.observe], self.wiring.patience, self.guard, self.cache
+            self.wiring.router, [self.recorder.observe], self.wiring.pipeline_settings, self.guard, self.cache
         )
-        self.responses = Responses(_answers(settings), self.pipeline, settings.responses)
-        self.dispatcher = Dispatcher(self)
-        self._take(self.wiring)
+        self.responses = ResponseStore(make_answer_store(settings), self.pipeline, settings.responses)
+        self._use(self.wiring)
+        endpoint_services: EndpointServices = self
+        self.dispatcher = Dispatcher(self, endpoint_services)
+        self.dispatcher.reconfigure()
         self.reloader: Reloader | None = None
-        """Takes over changed settings, where whoever started the gateway has said how to read them."""
-        self._keepers: list[asyncio.Task[None]] = []
+        """Takes over changed settings. None where the gateway was started without a way to read them
+        again."""
+        self._pinger: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
 
-    def _take(self, wiring: Wiring) -> None:
-        """From the next request on, this configuration."""
+    def _use(self, wiring: Wiring) -> None:
+        """Use this configuration from the next request on."""
         self.wiring = wiring
         self.settings = wiring.settings
         self.providers = wiring.providers
@@ -129,90 +134,30 @@ class Gateway:
         self.admission = Admission(
             wiring.settings,
             self.key_ring,
-            required=self.where.auth_required,
-            open_network=self.where.open_network,
+            required=self.exposure.auth_required,
+            open_network=self.exposure.open_network,
         )
         self.guard.reconfigure(
-            rulebook(wiring.settings, self.policies), price_book(wiring), wiring.settings.budget_max_tokens
+            rulebook(wiring.settings, self._policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
-        self.cache.reconfigure(cache_rule(wiring.settings))
+        self.cache.reconfigure(cache_policy(wiring.settings))
         self.responses.reconfigure(wiring.settings.responses)
-        self.pipeline.reconfigure(wiring.router, wiring.patience)
-        self.dispatcher.reconfigure()
+        self.pipeline.reconfigure(wiring.router, wiring.pipeline_settings)
 
-    async def start(self) -> None:
-        """Begin discovery and the watch over the key store."""
-        if self.tracer is not None:
-            self.tracer.start()
-        self.recorder.start(asyncio.get_running_loop())
-        self.access_log.start(asyncio.get_running_loop())
-        self.wiring.start()
-        preload(provider.kind for provider in self.providers.values())
-        if self.ledger is not None:
-            self.ledger.start()
-        if self._leases is not None and self._sharing is not None:
-            self._leases.start(self._sharing)
-        if self.reloader is not None:
-            self.reloader.start()
-        loop = asyncio.get_running_loop()
-        self._keepers.append(loop.create_task(self._keep_awake()))
-        if self._key_source is not None:
-            self._keepers.append(loop.create_task(self._keep_keys(self._key_source)))
+    def _apply(self, policies: Policies) -> None:
+        """Use these keys, teams, limits and budgets of the store from the next request on."""
+        self._policies = policies
+        self.key_ring.replace(policies.keys, policies.teams)
+        settings = self.settings
+        self.guard.reconfigure(rulebook(settings, policies), self.guard.prices, settings.budget_max_tokens)
 
-    async def reconfigure(self, settings: Settings) -> None:
-        """Take over other settings, without a moment in which a request would find neither the old nor the
-        new.
-
-        Raises:
-            SettingsError: they cannot be served; nothing has changed.
-        """
-        before = self.wiring
-        wiring = Wiring(settings, self._client, before, self._registry)
-        wiring.start()
-        await wiring.catalog.settle(FIRST_LOOK_S)
-        if self._key_source is not None:
-            self.policies = await _load(self._key_source)
-        stored = self.policies
-        self.key_ring.reconfigure(settings.api_keys, stored.keys, settings.keys, stored.teams)
-        self._take(wiring)
-        await before.catalog.aclose()
-        task = asyncio.get_running_loop().create_task(self._retire(before))
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
-
-    async def _retire(self, before: Wiring) -> None:
-        """Close the providers that are in use no more, once the requests that began with them have ended."""
-        kept = {id(provider) for provider in self.providers.values()}
-        leaving = [each for each in before.providers.values() if id(each) not in kept]
-        under_way: set[Cancellable] = {*self.pipeline.active, *self.handlers}
-        while not under_way.isdisjoint({*self.pipeline.active, *self.handlers}):  # noqa: ASYNC110
-            await asyncio.sleep(RETIRE_S)
-        for provider in leaving:
-            await provider.aclose()
-
-    async def _keep_keys(self, source: PolicyReader) -> None:
-        while True:
-            await asyncio.sleep(KEY_REFRESH_S)
-            try:
-                found = await asyncio.to_thread(_look, source) if source.blocking else _look(source)
-                if found is not None:
-                    self.take_policies(found)
-            except Exception as error:  # the store is away: what was read last still holds
-                log.error("the key store cannot be read", reason=type(error).__name__)
-
-    async def _keep_awake(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_S)
-            for call in list(self.pipeline.active):
-                call.beat()
-
-    async def look_at_policies(self) -> None:
-        """Read the store's policies now: somebody has changed them here."""
-        if self._key_source is not None:
-            self.take_policies(await _load(self._key_source))
+    async def refresh_policies(self) -> None:
+        """Read the store's policies now, after a change through this gateway."""
+        if self._policy_watcher is not None:
+            await self._policy_watcher.refresh()
 
     def store(self) -> Store:
-        """The database, opened when it is first asked for. Slow: for threads.
+        """The database, opened at the first call. Slow: to be called in a thread.
 
         Raises:
             StoreError: it cannot be opened.
@@ -223,67 +168,83 @@ class Gateway:
             self._store = Store(self.settings.database_url.get_secret_value())
         return self._store
 
-    def take_policies(self, found: Policies) -> None:
-        """From the next request on, these keys, teams, limits and budgets of the store."""
-        self.policies = found
-        self.key_ring.replace(found.keys, found.teams)
-        settings = self.settings
-        self.guard.reconfigure(rulebook(settings, found), self.guard.prices, settings.budget_max_tokens)
+    async def start(self) -> None:
+        """Begin discovery, the watch over the key store, and what else runs beside requests."""
+        loop = asyncio.get_running_loop()
+        if self.tracer is not None:
+            self.tracer.start()
+        self.recorder.start(loop)
+        self.access_log.start(loop)
+        self.wiring.start()
+        preload(provider.kind for provider in self.providers.values())
+        if self.ledger is not None:
+            self.ledger.start()
+        if self._shared is not None:
+            self._shared.start()
+        if self.reloader is not None:
+            self.reloader.start()
+        self._pinger = loop.create_task(self._ping_silent_streams())
+        if self._policy_watcher is not None:
+            self._policy_watcher.start()
 
-    def _present(self) -> Gauges:
-        now = time.perf_counter()
-        return Gauges(
-            self.pipeline.queue.depth,
-            [
-                UpstreamGauge(name, upstream.name, state.breaker.state(now), state.gate.in_flight)
-                for name, provider in self.providers.items()
-                for upstream, state in self.router.states(provider)
-            ],
-            [_budget_state(each) for each in self.guard.spendings()],
-            LedgerState()
-            if self.ledger is None
-            else LedgerState(self.ledger.waiting_bytes, self.ledger.lost, self.ledger.away),
-        )
+    async def _ping_silent_streams(self) -> None:
+        while True:
+            await asyncio.sleep(PING_S)
+            for active in list(self.pipeline.active):
+                active.keep_alive()
 
-    async def find(self, model: str, only: str | None = None) -> list[Candidate]:
-        """Where ``model`` is, in the order in which it would be asked for.
+    # Another configuration
+
+    async def reconfigure(self, settings: Settings) -> None:
+        """Go over to other settings. Every request finds either all of the old ones or all of the new ones.
 
         Raises:
-            CallerError: nobody has it, or it may not be used.
+            SettingsError: they cannot be served; nothing has changed.
         """
-        await self.settle()
-        try:
-            return list(self.router.pool(model, None, only))
-        except CallerError as error:
-            if error.kind is not MODEL_NOT_FOUND or not await self.catalog.look_again():
-                raise
-            return list(self.router.pool(model, None, only))
+        before = self.wiring
+        wiring = Wiring(settings, self._client, before, self._registry)
+        wiring.start()
+        await wiring.catalog.wait_until_discovered(FIRST_LOOK_S)
+        if self._policy_watcher is not None:
+            self._policies = await self._policy_watcher.load()
+        stored = self._policies
+        self.key_ring.reconfigure(settings.api_keys, stored.keys, settings.keys, stored.teams)
+        self._use(wiring)
+        self.dispatcher.reconfigure()
+        await before.catalog.aclose()
+        task = asyncio.get_running_loop().create_task(self._retire(before))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
-    async def settle(self) -> None:
-        """Wait a moment for the first look at the providers, if that is not over yet."""
-        if not self.catalog.settled:
-            await self.catalog.settle(FIRST_LOOK_S)
+    async def _retire(self, before: Wiring) -> None:
+        """Close the providers no longer in use, once the requests that began with them have ended."""
+        in_use = {id(provider) for provider in self.providers.values()}
+        unused = [provider for provider in before.providers.values() if id(provider) not in in_use]
+        under_way = self._under_way()
+        while not under_way.isdisjoint(self._under_way()):  # noqa: ASYNC110
+            await asyncio.sleep(RETIRE_S)
+        for provider in unused:
+            await provider.aclose()
 
-    def host_of(self, provider: str) -> str:
-        """Where a provider's models are, for clients to show: its address, or its type where it has none."""
-        first = self.providers[provider]
-        url = first.upstreams[0].url
-        return url or f"{first.kind}:{provider}"
+    def _under_way(self) -> set[Cancellable]:
+        return {*self.pipeline.active, *self.handlers}
+
+    # The end
 
     async def aclose(self) -> None:
         """End what is running and close what is open."""
         self.stopping = True
-        await _end(self._keepers)
-        if self._key_source is not None:
-            self._key_source.close()
+        if self._pinger is not None:
+            await _cancel([self._pinger])
+        if self._policy_watcher is not None:
+            await self._policy_watcher.aclose()
         if self.reloader is not None:
             await self.reloader.aclose()
-        await _end(self._retiring)
+        await _cancel(self._retiring)
         await self.catalog.aclose()
         self.pipeline.close()
-        under_way: list[Cancellable] = [*self.pipeline.active, *self.handlers]
-        for each in under_way:
-            each.disconnected()
+        for request in self._under_way():
+            request.disconnected()
         for provider in self.providers.values():
             await provider.aclose()
         await self._client.aclose()
@@ -293,60 +254,24 @@ class Gateway:
         self.access_log.close()
 
     async def _close_stores(self) -> None:
-        """Send or write what is still to be kept, and close whatever keeps it."""
+        """Send or write what still waits, and close where it goes."""
         if self.tracer is not None:
             await asyncio.to_thread(self.tracer.close)
         if self.ledger is not None:
             await asyncio.to_thread(self.ledger.close)
-        if self._leases is not None and self._sharing is not None:
-            await self._leases.aclose(self._sharing)
-        if self._spent is not None:
-            self._spent.close()
+        if self._shared is not None:
+            await self._shared.aclose()
+        if self._spending is not None:
+            self._spending.close()
         if self._store is not None:
             self._store.close()
-        for answers in (self.cache.answers, self.responses.answers):
+        for answers in (self.cache.store, self.responses.store):
             if isinstance(answers, RedisAnswers):
                 await answers.aclose()
 
 
-async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
     """Cancel tasks, and wait until they are over."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _budget_state(spending: Spending) -> BudgetState:
-    mark, rule, spent, *_ = spending
-    unit = MICROS if rule.unit == "usd" else 1
-    return BudgetState(mark.scope, mark.subject, rule.unit, rule.per, rule.amount / unit, spent / unit)
-
-
-def _share(settings: Settings, spent: Charge | None) -> tuple[LeasedCounters | None, RedisLeases | None]:
-    """What shares limits and budgets with other nodes, where Redis is configured."""
-    if settings.redis_url is None:
-        return None, None
-
-    async def before(marked: CounterRule, since: int) -> int:
-        return 0 if spent is None else await spent(marked.counter_key, since)
-
-    leases = RedisLeases(settings.redis_url.get_secret_value(), settings.redis_prefix)
-    closed, share = settings.redis_loss == "closed", settings.redis_local_share
-    return LeasedCounters(leases, period, before, closed=closed, local_share=share), leases
-
-
-def _answers(settings: Settings) -> AnswerStore:
-    """Where answers are kept: all nodes share them, where Redis is configured."""
-    if settings.redis_url is None:
-        return MemoryStore(settings.cache.max_bytes)
-    return RedisAnswers(settings.redis_url.get_secret_value(), settings.redis_prefix)
-
-
-def _look(source: PolicyReader) -> Policies | None:
-    """The store's policies, if they have changed."""
-    return source.load() if source.has_changed() else None
-
-
-async def _load(source: PolicyReader) -> Policies:
-    """The store's policies, without holding up the loop where that takes time."""
-    return await asyncio.to_thread(source.load) if source.blocking else source.load()

@@ -1,4 +1,6 @@
-"""The guard's rules and prices, put together from the settings and the store; what becomes of warnings."""
+"""The guard's rules and prices, put together from the settings and the store; what was spent before this
+process began to count; and the warnings of budgets that are nearly used up.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,19 @@ from trunkline.ledger.usage import period_end, period_start
 from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import PriceBook
-from trunkline.policy.rules import BudgetRule, CounterKey, LimitRule, Rulebook
+from trunkline.policy.rules import Budget, CounterKey, Limit, Rulebook
+from trunkline.server.app.webhook import WebhookError, post_json
 
 if TYPE_CHECKING:
-    from trunkline.ledger.policies import Period, StoredLimit
+    from trunkline.ledger.policies import Period, Scope, StoredBudget, StoredLimit, Unit
     from trunkline.ledger.store import Store
     from trunkline.ledger.writer import Ledger
     from trunkline.server.app.wiring import Wiring
     from trunkline.settings import Settings
-    from trunkline.settings.sections import LimitRule as ConfiguredLimit
+    from trunkline.settings.sections import BudgetRule, LimitRule
 
-WEBHOOK_TIMEOUT_S: Final = 10.0
 REPLAY_S: Final = 10.0
-"""Seconds that a first look at a budget waits for usage that was left behind."""
+"""Seconds that a first look at a budget waits for usage that a killed process left in its journal."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -39,29 +41,41 @@ def rulebook(settings: Settings, stored: Policies) -> Rulebook:
     for rule in settings.limits:
         key = ids.get(rule.key or "", rule.key)
         scope, subject = _subject({"key": key, "team": rule.team, "model": rule.model})
-        limits.append(LimitRule(scope, subject, *_amounts(rule)))
-    limits += [LimitRule(each.scope, each.subject, *_amounts(each)) for each in stored.limits]
+        limits.append(_limit(scope, subject, rule))
+    limits += [_limit(each.scope, each.subject, each) for each in stored.limits]
     budgets = []
     for budget in settings.budgets:
         key = ids.get(budget.key or "", budget.key)
         scope, subject = _subject({"key": key, "team": budget.team, "provider": budget.provider})
-        unit: Any = "tokens" if budget.usd is None else "usd"
         amount = budget.tokens if budget.usd is None else round(budget.usd * MICROS)
-        how = (budget.hard, budget.warn_at, budget.webhook)
-        budgets.append(BudgetRule(scope, subject, unit, amount or 1, budget.per, *how))
-    for kept in stored.budgets:
-        how = (kept.hard, kept.warn_at, kept.webhook)
-        budgets.append(BudgetRule(kept.scope, kept.subject, kept.unit, kept.amount, kept.per, *how))
+        unit: Any = "tokens" if budget.usd is None else "usd"
+        budgets.append(_budget(scope, subject, unit, amount or 1, budget))
+    budgets += [_budget(each.scope, each.subject, each.unit, each.amount, each) for each in stored.budgets]
     return Rulebook(limits, budgets)
 
 
-def _amounts(rule: ConfiguredLimit | StoredLimit) -> tuple[int | None, ...]:
-    return (
-        rule.requests_per_minute,
-        rule.requests_per_day,
-        rule.tokens_per_minute,
-        rule.tokens_per_day,
-        rule.concurrent,
+def _limit(scope: Scope, subject: str, rule: LimitRule | StoredLimit) -> Limit:
+    return Limit(
+        scope=scope,
+        subject=subject,
+        requests_per_minute=rule.requests_per_minute,
+        requests_per_day=rule.requests_per_day,
+        tokens_per_minute=rule.tokens_per_minute,
+        tokens_per_day=rule.tokens_per_day,
+        concurrent=rule.concurrent,
+    )
+
+
+def _budget(scope: Scope, subject: str, unit: Unit, amount: int, rule: BudgetRule | StoredBudget) -> Budget:
+    return Budget(
+        scope=scope,
+        subject=subject,
+        unit=unit,
+        amount=amount,
+        per=rule.per,
+        hard=rule.hard,
+        warn_at=rule.warn_at,
+        webhook=rule.webhook,
     )
 
 
@@ -81,7 +95,7 @@ def price_book(wiring: Wiring) -> PriceBook:
         found = None if listing is None else listing.find(model)
         return None if found is None else found.prices
 
-    return PriceBook(wiring.settings.prices, published, lambda: catalog.version)
+    return PriceBook(wiring.settings.prices, published, catalog)
 
 
 def period(per: str, now: float) -> tuple[int, float]:
@@ -90,36 +104,49 @@ def period(per: str, now: float) -> tuple[int, float]:
     return period_start(known, now), period_end(known, now)
 
 
-class Charge:
-    """What was spent before this process began to count, read from the ledger."""
+class SpendingReader:
+    """Asks the ledger what a budget's subject has spent before this process began to count."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
+        """Read a ledger.
+
+        Args:
+            url: of its database.
+            ledger: brings in what a killed process left behind.
+        """
         self._url = url
         self._ledger = ledger
         self._store: Store | None = None
 
-    async def __call__(self, mark: CounterKey, since: int) -> int:
-        """What the subject of a mark has spent since ``since``: micros or tokens.
+    async def __call__(self, counter_key: CounterKey, since: int) -> int:
+        """What the subject of a counter has spent.
+
+        Args:
+            counter_key: names the counter.
+            since: Unix time.
+
+        Returns:
+            Micros or tokens.
 
         Raises:
             GatewayError: 503, the database cannot be read.
         """
         try:
-            return await asyncio.to_thread(self._read, mark, since)
+            return await asyncio.to_thread(self._read, counter_key, since)
         except StoreError as error:
             log.error("what was spent cannot be read", reason=str(error))
             text = "Budgets cannot be checked now: the database is away"
             raise GatewayError(text, LIMITS_AWAY, retry_after=1.0, advice="true") from None
 
-    def _read(self, mark: CounterKey, since: int) -> int:
+    def _read(self, counter_key: CounterKey, since: int) -> int:
         from trunkline.ledger.store import Store
-        from trunkline.ledger.usage import read_spending
+        from trunkline.ledger.usage import spent
 
         self._ledger.ready.wait(REPLAY_S)  # what a killed process left behind counts too
         if self._store is None:
             self._store = Store(self._url)
-        micros, tokens = read_spending(self._store, mark.scope, mark.subject, since)
-        return micros if mark.what == "usd" else tokens
+        micros, tokens = spent(self._store, counter_key.scope, counter_key.subject, since)
+        return micros if counter_key.quantity == "usd" else tokens
 
     def close(self) -> None:
         """Close the database."""
@@ -127,11 +154,12 @@ class Charge:
             self._store.close()
 
 
-class Warnings:
-    """Budgets that come to their end: a log line, and a POST where a webhook is named."""
+class BudgetWarnings:
+    """Warns of budgets that are nearly used up: a log line, and a POST where a webhook is named."""
 
     def __init__(self, is_first: Callable[[str, float], Awaitable[bool]] | None = None) -> None:
-        """``is_first`` says whether no other node has warned of this, by a name, until a time."""
+        """``is_first`` is called with a warning's name and the time when the budget's period ends, and tells
+        whether no other node has given that warning. Without it every warning is given."""
         self._is_first = is_first
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -140,47 +168,46 @@ class Warnings:
         if self._is_first is None:
             self._warn(spending)
         else:
-            self._begin(self._ask(spending, self._is_first))
+            self._begin(self._warn_if_first(spending, self._is_first))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _ask(self, spending: Spending, is_first: Callable[[str, float], Awaitable[bool]]) -> None:
-        mark, rule, spent, _, ends = spending
+    async def _warn_if_first(
+        self, spending: Spending, is_first: Callable[[str, float], Awaitable[bool]]
+    ) -> None:
+        counter_key, rule, spent, _, ends = spending
         reached = rule.amount if spent >= rule.amount else round(rule.amount * rule.warn_at)
-        if await is_first(f"told:{mark.text}:{ends:.0f}:{reached}", ends):
+        if await is_first(f"told:{counter_key.text}:{ends:.0f}:{reached}", ends):
             self._warn(spending)
 
     def _warn(self, spending: Spending) -> None:
-        mark, rule, spent, *_ = spending
-        unit = MICROS if mark.what == "usd" else 1
+        counter_key, rule, spent, *_ = spending
+        unit = MICROS if counter_key.quantity == "usd" else 1
         event = "budget_used_up" if spent >= rule.amount else "budget_warning"
-        told: dict[str, Any] = {
-            "scope": mark.scope,
-            "subject": mark.subject,
+        details: dict[str, Any] = {
+            "scope": counter_key.scope,
+            "subject": counter_key.subject,
             "unit": rule.unit,
             "per": rule.per,
             "spent": spent / unit,
             "limit": rule.amount / unit,
             "hard": rule.hard,
         }
-        log.warning(event, **told)
+        log.warning(event, **details)
         if rule.webhook is not None:
-            self._begin(_post(rule.webhook, {"event": event, **told}))
+            self._begin(_post(rule.webhook, {"event": event, **details}))
 
     async def aclose(self) -> None:
-        """Let what is under way end."""
+        """Wait until warnings that are under way were given."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _post(url: str, told: dict[str, Any]) -> None:
-    import httpx  # a tenth of a second, which no start waits for
-
+async def _post(url: str, payload: dict[str, Any]) -> None:
     try:
-        async with httpx.AsyncClient(timeout=WEBHOOK_TIMEOUT_S) as client:
-            (await client.post(url, json=told)).raise_for_status()
-    except httpx.HTTPError as error:
-        log.error("a budget's webhook failed", reason=type(error).__name__)
+        await post_json(url, payload)
+    except WebhookError as error:
+        log.error("a budget's webhook failed", reason=error.reason)

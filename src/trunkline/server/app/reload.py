@@ -1,7 +1,7 @@
 """A changed configuration, taken over by the running gateway: on a signal, a change of the file, on request.
 
-What runs goes on as it began; the next request finds the new configuration. One that cannot be read, or does
-not fit together, changes nothing.
+Requests that are under way go on with the configuration that they began with; the next request finds the new
+one. A configuration that cannot be read, or whose parts do not fit together, changes nothing.
 """
 
 from __future__ import annotations
@@ -9,52 +9,69 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import structlog
 
 from trunkline.server.app.wiring import FIXED, differences
 from trunkline.settings import Settings, SettingsError
 
-if TYPE_CHECKING:
-    from trunkline.server.app.gateway import Gateway
-
-LOOK_EVERY_S: Final = 1.0
+INTERVAL_S: Final = 1.0
 """Seconds between two looks at the files."""
+
+FileState: TypeAlias = tuple[int, int] | None
+"""When a file was written (nanoseconds), and its size in bytes; None if it is not there."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
+class Reconfigurable(Protocol):
+    """What can go over to other settings: the gateway."""
+
+    settings: Settings
+
+    async def reconfigure(self, settings: Settings) -> None:
+        """Go over to these settings."""
+
+
 class Reloaded(NamedTuple):
-    """What a reload came to."""
+    """The result of a reload."""
 
     changed: list[str]
     """Settings that are in force now."""
     at_next_start: list[str]
-    """Settings that changed and cannot be, before the gateway starts anew."""
+    """Settings that have changed and take effect only when the gateway starts again."""
 
 
 class Reloader:
     """Takes over changed settings, one change after another."""
 
-    def __init__(self, gateway: Gateway, load: Callable[[], Settings], files: Sequence[Path] = ()) -> None:
-        """``load`` reads all settings anew; ``files`` are watched."""
+    def __init__(
+        self, gateway: Reconfigurable, load: Callable[[], Settings], files: Sequence[Path] = ()
+    ) -> None:
+        """Reload on request; once :meth:`start` is called, also when a file changes.
+
+        Args:
+            gateway: takes the settings over.
+            load: reads all settings again.
+            files: are watched.
+        """
         self._gateway = gateway
         self._load = load
         self._files = files
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
-        self._asked: set[asyncio.Task[None]] = set()
+        self._requested: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Watch the files."""
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
-    def ask(self) -> None:
-        """Reload soon: for signal handlers. The log says what it came to."""
-        task = asyncio.get_running_loop().create_task(self._try())
-        self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+    def request(self) -> None:
+        """Reload soon: for signal handlers. The result goes to the log."""
+        task = asyncio.get_running_loop().create_task(self._try_reload())
+        self._requested.add(task)
+        task.add_done_callback(self._requested.discard)
 
     async def reload(self) -> Reloaded:
         """Read the settings and take them over.
@@ -62,7 +79,7 @@ class Reloader:
         Raises:
             SettingsError: they are wrong; nothing has changed.
         """
-        async with self._turn:
+        async with self._lock:
             settings = await asyncio.to_thread(self._load)
             changed = differences(self._gateway.settings, settings)
             fixed = [name.upper() for name in changed if name in FIXED]
@@ -74,13 +91,13 @@ class Reloader:
         return Reloaded(free, fixed)
 
     async def aclose(self) -> None:
-        """Watch no more."""
-        tasks = [task for task in (self._watcher, *self._asked) if task is not None]
+        """Stop watching."""
+        tasks = [task for task in (self._watcher, *self._requested) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _try(self) -> None:
+    async def _try_reload(self) -> None:
         try:
             await self.reload()
         except SettingsError as error:
@@ -89,25 +106,24 @@ class Reloader:
             log.exception("the configuration could not be taken over; the old one stays")
 
     async def _watch(self) -> None:
-        seen = self._state()
+        before = self._file_states()
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            now = self._state()
-            if now != seen:
-                seen = now
-                await self._try()
+            await asyncio.sleep(INTERVAL_S)
+            now = self._file_states()
+            if now != before:
+                before = now
+                await self._try_reload()
 
-    def _state(self) -> list[tuple[int, int] | None]:
-        """When each file was written, and its size."""
-        found: list[tuple[int, int] | None] = []
-        for path in self._watched():
+    def _file_states(self) -> list[FileState]:
+        states: list[FileState] = []
+        for path in self._watched_files():
             try:
                 stat = path.stat()
-                found.append((stat.st_mtime_ns, stat.st_size))
+                states.append((stat.st_mtime_ns, stat.st_size))
             except OSError:
-                found.append(None)
-        return found
+                states.append(None)
+        return states
 
-    def _watched(self) -> list[Path]:
-        rules = self._gateway.settings.models_filter
-        return [*self._files, *([] if rules is None else [rules])]
+    def _watched_files(self) -> list[Path]:
+        models_filter = self._gateway.settings.models_filter
+        return [*self._files, *([] if models_filter is None else [models_filter])]

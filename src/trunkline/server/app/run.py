@@ -1,4 +1,4 @@
-"""Listening: uvicorn around the gateway, until a signal ends it."""
+"""Listening: uvicorn serves the gateway until a signal ends it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import uvicorn
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.server.app import workers
+from trunkline.server.app.asgi import make_asgi_app
 from trunkline.server.app.gateway import Gateway
 from trunkline.server.app.reload import Reloader
-from trunkline.server.http.asgi import GatewayApp
 from trunkline.server.http.protocol import TESTED, bind, is_tested
 from trunkline.settings import Exposure, Settings
 
@@ -38,7 +38,7 @@ and 10)."""
 def run(
     settings: Settings,
     exposure: Exposure,
-    key_source: PolicyReader | None = None,
+    policy_reader: PolicyReader | None = None,
     ledger: Ledger | None = None,
     *,
     on_ready: Callable[[list[str]], None] | None = None,
@@ -49,26 +49,26 @@ def run(
 
     Args:
         settings: all of them.
-        exposure: where to listen and whom to let in.
-        key_source: reads the store's keys, teams, limits and budgets.
+        exposure: where to listen, and whether keys are required.
+        policy_reader: reads the store's keys, teams, limits and budgets.
         ledger: where usage is written down.
         on_ready: called with the URLs once every socket listens.
-        load: reads the settings anew, for a reload.
-        files: they are read anew when one of these changes.
+        load: reads the settings again, for a reload.
+        files: the settings are read again when one of these changes.
 
     Raises:
         SettingsError: the settings cannot be served.
         OSError: an address cannot be bound.
     """
-    gateway = Gateway(settings, exposure, key_source, ledger=ledger)
-    sockets = workers.inherited() if workers.is_worker() else listen(exposure)
+    gateway = Gateway(settings, exposure, policy_reader, ledger=ledger)
+    sockets = workers.inherited_sockets() if workers.is_worker() else listen(exposure)
     if load is not None:
         gateway.reloader = Reloader(gateway, load, files)
     server = _Server(make_config(gateway, settings), gateway.reloader, on_ready, _urls(settings, sockets))
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(server.serve(sockets))
-    finally:  # uvicorn raises the signal that ended it again
+    finally:  # uvicorn raises once more the signal that ended it
         if server.started:
             log.info("stopped")
     return 0 if server.started else 1
@@ -80,7 +80,13 @@ def run_workers(
     command: Sequence[str],
     on_ready: Callable[[list[str]], None] | None = None,
 ) -> int:
-    """Like :func:`run`, with several processes, each of which ``command`` starts.
+    """Like :func:`run`, with several processes.
+
+    Args:
+        settings: say how many.
+        exposure: where to listen.
+        command: starts one of them.
+        on_ready: called with the URLs once all of them listen.
 
     Raises:
         OSError: an address cannot be bound.
@@ -101,8 +107,8 @@ def run_workers(
 
 
 def allow_files(wanted: int = OPEN_FILES) -> None:
-    """Let this process and its workers have so many open files, as far as the machine lets them: each
-    request under way takes two, and the usual limit of 1,024 is for programs that do not know better."""
+    """Allow this process and its workers so many open files, as far as the machine permits it: each request
+    that is under way takes two, and the usual limit is 1,024."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -124,7 +130,7 @@ def listen(exposure: Exposure) -> list[socket.socket]:
 
 
 def make_config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
-    """How uvicorn is to serve the gateway: at the fast end, where that may be used."""
+    """uvicorn's configuration. The fast end is used where the settings and uvicorn's version permit it."""
     fast = settings.fast_http and is_tested(uvicorn.__version__)
     if settings.fast_http and not fast:
         tested = "-".join(".".join(map(str, bound)) for bound in TESTED)
@@ -132,7 +138,7 @@ def make_config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
     tls = settings.server.tls
     proxies = settings.server.trusted_proxies
     return uvicorn.Config(
-        GatewayApp(gateway),
+        make_asgi_app(gateway),
         http=bind(gateway) if fast else "httptools",
         ws="none",
         lifespan="on",
@@ -184,7 +190,7 @@ def _urls(settings: Settings, sockets: list[socket.socket]) -> list[str]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says when it listens."""
+    """uvicorn's server, which reports when it listens."""
 
     def __init__(
         self,
@@ -201,9 +207,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         if self.started:
-            _settle_the_collector()
+            _tune_garbage_collector()
             if self._reloader is not None and hasattr(signal, "SIGHUP"):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reloader.ask)
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reloader.request)
             if workers.is_worker():
                 workers.report_ready(asyncio.get_running_loop())
             else:
@@ -212,9 +218,9 @@ class _Server(uvicorn.Server):
                 self._on_ready(self._urls)
 
 
-def _settle_the_collector() -> None:
-    """What a start has made stays until the end: the collector need not look at it again. A request leaves
-    no reference cycles behind, so it need not look often either."""
+def _tune_garbage_collector() -> None:
+    """Have the collector run seldom, and without the objects of the start, which stay until the end. It need
+    not run often, because a request leaves no reference cycles behind."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR)

@@ -1,7 +1,8 @@
-"""Everything of a gateway that the configuration decides, put together: what a reload replaces as a whole.
+"""Everything of a gateway that the configuration decides. A reload replaces it as a whole.
 
 A provider whose configuration is the same as before is kept, with its connections, its catalog and all that
-was learned of its upstreams; the rest is made anew beside the old, which goes on until its requests end.
+was learned of its upstreams. All others are made again, beside the old ones, which go on until their requests
+end.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
 from trunkline.routing.catalog import Catalog
-from trunkline.routing.resolve import RouteRule, Rules
+from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
 from trunkline.routing.router import Router
 from trunkline.routing.upstream_state import CircuitBreaker
-from trunkline.server.endpoints.routes import Routes
+from trunkline.server.endpoints.route_table import make_route_table
+from trunkline.server.http.routes import Routes
 from trunkline.settings import ProviderConfig, Settings, resolve_providers
 from trunkline.transport import Client
 
@@ -44,10 +46,10 @@ FIXED: Final = (
     "log_format",
     "shutdown_timeout_s",
 )
-"""Settings that are read at the start only: a reload says of these that they need another one."""
+"""Settings that are read at the start only: a reload reports that a change of these needs another start."""
 
 _IN_PROVIDERS: Final = ("models", "ollama_settings", "max_retries", "fetch_image_urls", "image_max_bytes")
-"""Settings that providers are made with, besides their own section."""
+"""Settings that go into every provider, besides its own section."""
 
 
 class Registry(Protocol):
@@ -69,19 +71,24 @@ class Wiring:
         before: Wiring | None = None,
         registry: Registry | None = None,
     ) -> None:
-        """``client`` is the one that providers share; ``before`` is what this is to replace; ``registry``
-        holds providers that a program has made.
+        """Put everything together.
+
+        Args:
+            settings: the configuration.
+            client: the HTTP client that providers share.
+            before: what this is to replace.
+            registry: providers that a program has made.
 
         Raises:
             SettingsError: a provider cannot be made, or the models filter cannot be read.
         """
         self.settings = settings
         self.configured: Mapping[str, ProviderConfig] = resolve_providers(settings)
-        kept = {} if before is None else _unchanged(self, before)
-        built = build_providers(settings, client, kept)
-        made = {} if registry is None else dict(registry.registered)
+        unchanged = {} if before is None else _unchanged_providers(self, before)
+        configured = build_providers(settings, client, unchanged)
+        registered = {} if registry is None else dict(registry.registered)
         # A program's own providers come first in order, and win over configured ones of the same name.
-        self.providers: dict[str, Provider] = {**made, **built, **made}
+        self.providers: dict[str, Provider] = {**registered, **configured, **registered}
         self.filter = None if settings.models_filter is None else ModelFilter.load(settings.models_filter)
         self.catalog = Catalog(
             self.providers,
@@ -92,12 +99,11 @@ class Wiring:
         self.router = Router(
             self.providers, self.catalog, _rules(settings, self.configured, registry), breaker
         )
-        self.routes = Routes(
-            self.providers,
-            metrics_public=settings.metrics_public,
-            keeps_responses=settings.responses.store,
+        table = make_route_table(
+            metrics_public=settings.metrics_public, stores_responses=settings.responses.store
         )
-        self.patience = PipelineSettings(
+        self.routes = Routes(self.providers, table)
+        self.pipeline_settings = PipelineSettings(
             settings.retry_deadline_s, settings.queue_limit, settings.queue_timeout_s
         )
         if before is not None:
@@ -106,14 +112,14 @@ class Wiring:
                 self.catalog.inherit(before.catalog)
 
     def start(self) -> None:
-        """Begin discovery. Ollama's servers are looked at as often as their health is to be checked: their
-        list of models is the check."""
+        """Begin discovery. Ollama's servers are asked for their models as often as their health is to be
+        checked: that request is the check."""
         settings = self.settings
-        paces = {}
+        intervals = {}
         if settings.ollama_auto_health_check:
-            loading = (name for name, provider in self.providers.items() if provider.loads_models)
-            paces = dict.fromkeys(loading, settings.ollama_health_check_interval)
-        self.catalog.start(settings.model_refresh_interval_s, paces)
+            ollama = (name for name, provider in self.providers.items() if provider.loads_models)
+            intervals = dict.fromkeys(ollama, settings.ollama_health_check_interval)
+        self.catalog.start(settings.model_refresh_interval_s, intervals)
 
 
 def differences(before: Settings, after: Settings) -> list[str]:
@@ -121,7 +127,7 @@ def differences(before: Settings, after: Settings) -> list[str]:
     return [name for name in type(after).model_fields if getattr(before, name) != getattr(after, name)]
 
 
-def _unchanged(new: Wiring, before: Wiring) -> dict[str, Provider]:
+def _unchanged_providers(new: Wiring, before: Wiring) -> dict[str, Provider]:
     """The providers that can be kept."""
     if any(getattr(new.settings, name) != getattr(before.settings, name) for name in _IN_PROVIDERS):
         return {}
@@ -132,15 +138,20 @@ def _unchanged(new: Wiring, before: Wiring) -> dict[str, Provider]:
     }
 
 
-def _rules(settings: Settings, providers: Mapping[str, ProviderConfig], registry: Registry | None) -> Rules:
-    return Rules(
+def _rules(
+    settings: Settings, providers: Mapping[str, ProviderConfig], registry: Registry | None
+) -> RoutingRules:
+    return RoutingRules(
         preferred=(registry and registry.default) or settings.preferred_provider,
         fallback=settings.enable_fallback,
         default_model=settings.ollama_default_model,
         aliases=settings.aliases,
         routes={
             name: RouteRule(
-                [(each.provider, each.model, each.weight, each.priority) for each in route.targets],
+                [
+                    RouteTarget(each.provider, each.model, each.weight, each.priority)
+                    for each in route.targets
+                ],
                 route.strategy,
                 route.local_only,
             )

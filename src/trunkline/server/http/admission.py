@@ -5,37 +5,17 @@ The data plane's two ends and FastAPI's dependency call the same function.
 
 from __future__ import annotations
 
-import itertools
-import re
-import secrets
-from collections.abc import Sequence
 from typing import Final
 
 from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
-from trunkline.pipeline.call import Lines
+from trunkline.pipeline.responder import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
+from trunkline.server.http.page import Headers
 from trunkline.settings import Settings
 
-Headers = Sequence[tuple[bytes, bytes]]
-
-_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _PREFLIGHT: Final = (
     b"access-control-allow-methods: GET, HEAD, POST, DELETE, OPTIONS\r\naccess-control-max-age: 600\r\n"
 )
-
-
-class RequestIds:
-    """Gives every request an id: unlike any other's in the world, and in this process in order."""
-
-    def __init__(self) -> None:
-        self._prefix = f"req_{secrets.token_hex(8)}"
-        self._count = itertools.count(1)
-
-    def get(self, sent: bytes | None) -> str:
-        """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
-        if sent is not None and _REQUEST_ID.fullmatch(sent):
-            return sent.decode("ascii")
-        return f"{self._prefix}{next(self._count):08x}"
 
 
 class Admission:
@@ -45,9 +25,9 @@ class Admission:
         self, settings: Settings, keys: KeyRing, *, required: bool, open_network: bool = False
     ) -> None:
         """``open_network``: requests without a key may come from other machines."""
-        self._keys = keys
+        self.keys = keys
         self._open_network = open_network
-        self._required = required
+        self.required = required
         self._origins = frozenset(settings.cors_allowed_origins)
         self.max_body = settings.max_body_bytes
 
@@ -57,7 +37,7 @@ class Admission:
         Raises:
             CallerError: 401, when a key is needed and what came is none.
         """
-        return authenticate(headers, self._keys, self._required, path_key)
+        return authenticate(headers, self.keys, self.required, path_key)
 
     def check_admin(self, key: ApiKey | None) -> None:
         """Refuse what only an admin may do. Where no key is asked for at all, whoever is on this machine may.

@@ -1,215 +1,239 @@
-"""From a request's head to a running call: the part that both ends of the server share.
+"""From a request's head to a request under way: the part that both HTTP ends share.
 
-:class:`Dispatcher` looks the path up and checks the key before a body is read (``open``), and puts the whole
-request on its way once the body is there (``enter``). What an entry tells by itself is answered at once.
+:class:`Dispatcher` looks the path up and checks the key before a body is read (``read_head``), and starts
+whoever answers the request once its body is there (``dispatch``).
 """
 
 from __future__ import annotations
 
+import itertools
+import re
+import secrets
+import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from trunkline import immediate
-from trunkline.dialects import openai
 from trunkline.errors import GatewayError
-from trunkline.observe.traces import TRACEPARENT, parse_traceparent
+from trunkline.observe.traces import HEADER as TRACE
+from trunkline.observe.traces import trace_of
+from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.cache import HEADER as CACHE
-from trunkline.pipeline.call import Call, Lines, Responder, error_lines
-from trunkline.policy.auth import redact_path, split_key_path
-from trunkline.server.accounting.usage_records import MOST_PROMPT, end_user
-from trunkline.server.endpoints.pages import TEXT, Page
-from trunkline.server.endpoints.routes import AsyncRoute, ErrorRoute, ModelRoute, Route, SyncRoute
-from trunkline.server.endpoints.stored_responses import DIALECT
-from trunkline.server.http.admission import Headers
+from trunkline.pipeline.request import END_USER_HEADERS, Request, end_user_of, stored_prompt
+from trunkline.pipeline.responder import Responder, error_lines
+from trunkline.policy.auth import authenticate, redact_path, split_key_path
 from trunkline.server.http.async_handler import AsyncHandler, RequestContext
 from trunkline.server.http.forwarded import Proxies
+from trunkline.server.http.page import TEXT, Headers, Page
+from trunkline.server.http.request_head import PageObserver, RequestHead
+from trunkline.server.http.routes import AsyncRoute, ErrorRoute, Route, Routes, SyncRoute
 
 if TYPE_CHECKING:
+    from trunkline.observe.traces import Tracer
     from trunkline.pipe import Pipe
-    from trunkline.server.app.gateway import Gateway
+    from trunkline.server.http.admission import Admission
+    from trunkline.settings import Settings
 
 SMALL_BODY: Final = 64 * 1024
 """Bytes of a body that is read even when the request is refused, so that the connection can be kept."""
+_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class RequestIds:
+    """Gives every request an id, which no other process gives. Ids of one process are in order."""
+
+    def __init__(self) -> None:
+        self._prefix = f"req_{secrets.token_hex(8)}"
+        self._count = itertools.count(1)
+
+    def get(self, sent: bytes | None) -> str:
+        """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
+        if sent is not None and _REQUEST_ID.fullmatch(sent):
+            return sent.decode("ascii")
+        return f"{self._prefix}{next(self._count):08x}"
 
 
 class Cancellable(Protocol):
-    """A request under way, as the server's end holds it: a ``Call`` or an ``AsyncHandler``."""
+    """A request under way, as an HTTP end holds it: an ``ActiveRequest`` or an ``AsyncHandler``."""
 
     def disconnected(self) -> None:
-        """The client has gone."""
+        """Stop: the client has disconnected."""
 
     def pause(self) -> None:
-        """The client reads slowly."""
+        """Send nothing for now: the client reads too slowly."""
 
     def resume(self) -> None:
-        """The client has caught up."""
+        """Go on: the client has caught up."""
 
 
-class RequestHead(msgspec.Struct, eq=False):
-    """A request whose head was read and whose key was checked."""
+class RequestServer(Protocol):
+    """Answers model requests: the pipeline, or the stored responses in front of it."""
 
-    route: Route | None
-    """None where FastAPI answers."""
-    method: str
-    path: str
-    """With keys redacted."""
-    request_headers: Headers
-    request_id: str
-    key: Any
-    error: GatewayError | None
-    """Why it is refused without a look at its body."""
-    cors: Lines
-    awaits_body: bool
-    """A large body, or one of unknown length, is announced: too much to read only to refuse it."""
-    expects_continue: bool = False
-    """The client waits for a word before it sends its body (RFC 9110, 10.1.1)."""
-    query: bytes = b""
-    length: int | None = None
-    """Bytes of the body, if the client has said how many."""
-    cache: bytes | None = None
-    """Value of the header ``x-trunkline-cache``, if it was sent."""
-    end_user: bytes | None = None
-    """Whom Open WebUI asks for, where a header says it."""
-    traceparent: bytes | None = None
-    """Where the client's request stands in a trace (W3C Trace Context)."""
+    async def serve(self, active: ActiveRequest) -> None:
+        """Answer one request."""
+
+
+class DispatcherServices(Protocol):
+    """What the dispatcher needs of the gateway."""
+
+    tracer: Tracer | None
+    settings: Settings
+    routes: Routes
+    admission: Admission
+    request_ids: RequestIds
+    handlers: set[AsyncHandler]
 
     @property
-    def streams(self) -> bool:
-        """The body is handed on as it comes, however large."""
-        return _streams(self.route)
-
-    def lines(self, content_type: bytes) -> Lines:
-        """Headers of an answer that the gateway gives by itself."""
-        lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, self.request_id.encode())
-        if isinstance(self.route, ModelRoute) and self.route.front.conventions.id_header is not None:
-            lines += b"%b: %b\r\n" % (self.route.front.conventions.id_header, self.request_id.encode())
-        if isinstance(self.route, ErrorRoute) and self.route.allow:
-            lines += b"allow: %b\r\n" % self.route.allow
-        return lines
-
-    def render(self, error: GatewayError) -> bytes:
-        """An error in the shape of the surface that the request came to."""
-        return openai.error_body(error) if self.route is None else self.route.render(error)
+    def pipeline(self) -> RequestServer: ...
+    @property
+    def responses(self) -> RequestServer: ...
+    @property
+    def recorder(self) -> PageObserver: ...
 
 
-def _streams(route: Route | None) -> bool:
-    return isinstance(route, AsyncRoute) and route.streams
+class HttpServices(Protocol):
+    """What either HTTP end needs of the gateway."""
+
+    admission: Admission
+    dispatcher: Dispatcher
 
 
 class Dispatcher:
-    """The way in."""
+    """Finds the route of each request and starts whoever answers it."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: DispatcherServices, services: Any) -> None:
+        """``services`` is what sync and async endpoints are called with."""
         self._gateway = gateway
+        self._services = services
         self._traces = gateway.tracer is not None
 
     def reconfigure(self) -> None:
-        """The gateway's configuration has changed."""
-        self._find = self._gateway.routes.find
+        """Read the gateway's settings again: they have changed."""
+        routes = self._gateway.routes
+        self._exact, self._find = routes.exact, routes.find
         self._key_in_path = self._gateway.settings.allow_key_in_path
         trusted = self._gateway.settings.server.trusted_proxies
         self._proxies = Proxies(trusted) if trusted else None
         self._store_prompts = self._gateway.settings.store_prompts
-        self._keeps_responses = self._gateway.settings.responses.store
 
-    def open(self, method: str, path: str, headers: Headers, query: bytes = b"") -> RequestHead | None:
-        """What stands at the path, and whether this request may have it; None leaves it to FastAPI."""
-        admission = self._gateway.admission
-        said = dict(headers)
-        path_key, shown = None, path
+    def read_head(self, method: str, path: str, headers: Headers, query: bytes = b"") -> RequestHead | None:
+        """Find the route of a request and check whether the request may have it, before its body is read.
+
+        Args:
+            method: in capitals.
+            path: decoded, without the query.
+            headers: with names in lower case.
+            query: as it was sent.
+
+        Returns:
+            None for a path that FastAPI serves.
+        """
+        gateway = self._gateway
+        admission, fields = gateway.admission, dict(headers)
+        path_key, shown_path = None, path
         if self._key_in_path:
             path_key, path = split_key_path(path)
-        cors = admission.cors(said.get(b"origin"))
-        route: Route | None
-        if method == "OPTIONS" and cors:
-            cors = admission.preflight(cors, said.get(b"access-control-request-headers", b"*"))
-            route = _PREFLIGHT
-        else:
-            route = self._find(method, path)
+        cors = b""
+        route: Route | None = None
+        if b"origin" in fields:
+            cors = admission.cors(fields[b"origin"])
+            if cors and method == "OPTIONS":
+                cors = admission.preflight(cors, fields.get(b"access-control-request-headers", b"*"))
+                route = _PREFLIGHT
         if route is None:
-            return None
-        asks = isinstance(route, ModelRoute)
-        if path_key is not None or not asks:
-            shown = redact_path(shown)
-        length = None if b"transfer-encoding" in said else int(said.get(b"content-length", 0))
-        error: GatewayError | None = None
-        key = None
+            route = self._exact.get((method, path)) or self._find(method, path)
+            if route is None:
+                return None
+        if path_key is not None or not route.asks_model:
+            shown_path = redact_path(shown_path)
+        length = None if b"transfer-encoding" in fields else int(fields.get(b"content-length", 0))
+        error, key = route.error, None
         try:
-            if not (isinstance(route, SyncRoute) and route.open):
-                key = admission.check_key(headers, path_key)
-            if asks:
-                admission.check_may_ask(key)
-            if isinstance(route, (ModelRoute, AsyncRoute)) and route.admin:
+            if route.requires_key:
+                key = authenticate(headers, admission.keys, admission.required, path_key)
+                if route.asks_model and key is not None and key.role == "read-only":
+                    admission.check_may_ask(key)
+            if route.requires_admin:
                 admission.check_admin(key)
-            if length is not None and not _streams(route):
+            if length is not None and length > admission.max_body and not route.streams_body:
                 admission.check_length(length)
-            if isinstance(route, ErrorRoute):
-                error = route.error
-        except GatewayError as refused:
-            error = refused
-        request_id = self._gateway.request_ids.get(said.get(b"x-request-id"))
+        except GatewayError as refusal:
+            error = refusal
         return RequestHead(
-            route,
-            method,
-            shown,
-            headers,
-            request_id,
-            key,
-            error,
-            cors,
-            length is None or length > SMALL_BODY,
-            b"expect" in said,
-            query,
-            length,
-            said.get(CACHE),
-            end_user(said),
-            said.get(TRACEPARENT),
+            route=route,
+            method=method,
+            path=shown_path,
+            request_headers=headers,
+            request_id=gateway.request_ids.get(fields.get(b"x-request-id")),
+            key=key,
+            error=error,
+            cors=cors,
+            awaits_body=length is None or length > SMALL_BODY,
+            streams=route.streams_body,
+            expects_continue=b"expect" in fields,
+            query=query,
+            length=length,
+            cache_directive=fields.get(CACHE),
+            end_user=None if END_USER_HEADERS.isdisjoint(fields) else end_user_of(fields),
+            traceparent=fields.get(TRACE),
         )
 
-    def enter(
+    def dispatch(
         self, head: RequestHead, responder: Responder, body: bytes, client: tuple[str, int] | None
     ) -> Cancellable | None:
-        """Put a whole request on its way; a call is returned even if it has ended already."""
+        """Start whoever answers a request whose body is complete.
+
+        Returns:
+            The request under way, which may have ended already. None if it was answered at once.
+        """
         route = head.route
-        if not isinstance(route, ModelRoute):
-            if isinstance(route, AsyncRoute):
-                return self._do(route, head, responder, body)
-            self._tell(head, responder)
+        assert route is not None
+        if not route.asks_model:
+            if route.is_async:
+                return self._start_handler(route, head, responder, body)
+            self._answer_at_once(head, responder)
             return None
         peer = None if client is None else client[0]
         if self._proxies is not None and peer is not None:
             peer = self._proxies.client(peer, head.request_headers)
-        call = Call(
-            responder,
-            route.front,
-            head.path,
-            head.request_id,
-            head.key,
-            route.only,
-            peer,
-            head.request_headers,
-            head.query,
+        front, problem = route.front, None
+        try:
+            summary = front.summarize(body)
+        except GatewayError as error:
+            summary, problem = None, error
+        request = Request(
+            front=front,
+            path=head.path,
+            request_id=head.request_id,
+            body=body,
+            received_at=time.perf_counter(),
+            headers=head.request_headers,
+            query=head.query,
+            key=head.key,
+            provider=route.only,
+            client=peer,
+            summary=summary,
+            problem=problem,
+            cache_directive=head.cache_directive,
+            end_user=head.end_user,
+            stored_prompt=stored_prompt(body) if self._store_prompts else None,
         )
-        call.cache_wish = head.cache
-        call.end_user = head.end_user
+        trace = None
         if self._traces or head.traceparent is not None:
-            call.trace = parse_traceparent(head.traceparent, self._traces)
-        if self._store_prompts:
-            call.prompt = body[:MOST_PROMPT].decode("utf-8", "replace").replace("\0", "")
-        serve = self._gateway.pipeline.serve
-        if self._keeps_responses and route.front.dialect == DIALECT:
-            serve = self._gateway.responses.serve
-        immediate.run(serve(call, body))
-        return call
+            trace = trace_of(head.traceparent, self._traces)
+        active = ActiveRequest(request, Response(request, responder), trace)
+        gateway = self._gateway
+        server = gateway.responses if route.stores_response else gateway.pipeline
+        immediate.run(server.serve(active))
+        return active
 
     def dispatch_upload(self, head: RequestHead, responder: Responder, pieces: Pipe) -> Cancellable:
-        """Put a request on its way whose body is still coming."""
-        assert isinstance(head.route, AsyncRoute)
-        return self._do(head.route, head, responder, b"", pieces)
+        """Start the handler of a request whose body is still coming."""
+        assert head.route is not None
+        assert head.route.is_async
+        return self._start_handler(head.route, head, responder, b"", pieces)
 
-    def _do(
+    def _start_handler(
         self,
         route: AsyncRoute,
         head: RequestHead,
@@ -219,35 +243,41 @@ class Dispatcher:
     ) -> Cancellable:
         query = dict(parse_qsl(head.query.decode("latin-1")))
         context = RequestContext(
-            self._gateway, head.key, query, body, pieces, head.length, head.request_headers
+            services=self._services,
+            key=head.key,
+            query=query,
+            body=body,
+            pieces=pieces,
+            length=head.length,
+            headers=head.request_headers,
         )
-        return AsyncHandler(context, head, responder, route.run, route.arguments)
+        gateway = self._gateway
+        return AsyncHandler(route, context, head, responder, gateway.recorder, gateway.handlers)
 
     def unreadable_head(self, error: GatewayError) -> RequestHead:
-        """What stands for a request whose head could not be read."""
+        """The head to use for a request whose own head could not be read."""
         request_id = self._gateway.request_ids.get(None)
-        return RequestHead(ErrorRoute(error), "", "", (), request_id, None, error, b"", awaits_body=True)
+        return RequestHead(route=ErrorRoute(error), request_id=request_id, error=error, awaits_body=True)
 
     def fastapi_head(self, method: str, path: str, headers: Headers) -> RequestHead:
-        """A request that FastAPI answers, for its log line and its id."""
+        """The head of a request that FastAPI answers, for its log line and its id."""
         sent = next((value for name, value in headers if name == b"x-request-id"), None)
         request_id = self._gateway.request_ids.get(sent)
-        return RequestHead(
-            None, method, redact_path(path), headers, request_id, None, None, b"", awaits_body=False
-        )
+        shown_path = redact_path(path)
+        return RequestHead(method=method, path=shown_path, request_headers=headers, request_id=request_id)
 
     def refuse(self, head: RequestHead, responder: Responder, error: GatewayError) -> None:
-        """Answer a request that may not come in, or whose body is too large."""
+        """Answer a request that is refused by admission, or whose body is too large."""
         lines = head.lines(b"application/json") + error_lines(error)
         responder.send(error.status, lines, head.render(error))
         self._gateway.recorder.observe_page(head, error.status, error)
 
-    def _tell(self, head: RequestHead, responder: Responder) -> None:
+    def _answer_at_once(self, head: RequestHead, responder: Responder) -> None:
         route = head.route
         assert isinstance(route, SyncRoute)
         try:
-            whose = {"key": head.key} if route.personal else {}
-            page = route.answer(self._gateway, head.request_headers, **route.arguments, **whose)
+            key = {"key": head.key} if route.takes_key else {}
+            page = route.answer(self._services, head.request_headers, **route.arguments, **key)
         except GatewayError as error:
             self.refuse(head, responder, error)
         else:
@@ -255,8 +285,8 @@ class Dispatcher:
             self._gateway.recorder.observe_page(head, page.status, None)
 
 
-def _nothing(gateway: Gateway, headers: Headers) -> Page:
+def _empty_page(services: object, headers: Headers) -> Page:
     return Page(b"", TEXT)
 
 
-_PREFLIGHT: Final = SyncRoute(_nothing, open=True)
+_PREFLIGHT: Final = SyncRoute(_empty_page, requires_key=False)

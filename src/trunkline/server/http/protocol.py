@@ -1,18 +1,21 @@
 """The fast end of the data plane: a subclass of uvicorn's httptools protocol.
 
-It takes the data plane's routes itself, below ASGI: no scope, no task, no awaited send. Every other request,
-and all connection handling (keep-alive, pipelining, flow control, limits, shutdown), stays uvicorn's. What
-it leans on is private to uvicorn, so it is used with the versions it was tested with only (see
-:data:`TESTED`); with others the ASGI end serves, and a log line says so.
+It takes the data plane's routes itself, below ASGI: there is no scope, no task and no awaited send. Every
+other request, and all connection handling (keep-alive, pipelining, flow control, limits, shutdown), stays
+uvicorn's. What it depends on is private to uvicorn, so it is used only with the versions that it was tested
+with (see :data:`TESTED`); with others the ASGI end serves, and a log line says so.
+
+:class:`FastProtocol` is one connection, :class:`RequestCycle` one request of it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from trunkline.errors import (
     HEAD_TOO_LARGE,
@@ -21,33 +24,269 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.server.http.cycle import FastCycle
+from trunkline.pipe import Pipe
+from trunkline.pipeline.responder import Lines
+from trunkline.server.http.dispatcher import Cancellable
+from trunkline.server.http.request_head import RequestHead
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from trunkline.server.app.gateway import Gateway
+    from trunkline.server.http.dispatcher import HttpServices
 
 TESTED: Final = ((0, 45), (0, 55))
 """uvicorn versions from (included) and to (excluded) which this was tested."""
 
 HEAD_LIMIT: Final = 64 * 1024
-"""Most bytes of a request's target and headers, and of what else brings no body (trailers, chunk lines)."""
+"""The maximum number of bytes of a request's target and headers, and of anything else that brings no body
+(trailers, chunk lines)."""
 SEND_TIMEOUT_S: Final = 60.0
-"""Seconds in which a client must have read something of what waits for it, once it is much."""
+"""Seconds in which a client must read a part of what waits for it, once that is much."""
+LINGER_S: Final = 5.0
+"""Seconds that a client has to finish a body that is not wanted, before the connection is closed. If it were
+closed at once, the client could lose the answer that says why."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class _Stop(Exception):  # noqa: N818 - a signal to httptools, not an error
+class _StopParsing(Exception):  # noqa: N818 - a signal to httptools, not an error
     """Raised in a callback to stop the parser."""
+
+
+class _NoEvent:
+    """Stands in for the event that the tasks of uvicorn's cycles wait for."""
+
+    def set(self) -> None:
+        """Do nothing: no task waits."""
+
+
+_NO_EVENT: Final = _NoEvent()
+
+
+class RequestCycle:
+    """One request of a connection: to uvicorn one of its cycles, to the pipeline a ``Responder``.
+
+    It gathers the body, or hands it on as it comes, has the request answered when it is its turn, and writes
+    the answer: the head together with the first piece, each piece in one write.
+    """
+
+    __slots__ = (
+        "_answering",
+        "_body",
+        "_chunked",
+        "_handle",
+        "_head_only",
+        "_http11",
+        "_pending_head",
+        "_pipe",
+        "_protocol",
+        "_read_all",
+        "_request",
+        "_size",
+        "_write",
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "on_response",
+        "response_complete",
+    )
+
+    def __init__(self, protocol: FastProtocol, head: RequestHead, http11: bool, keep_alive: bool) -> None:
+        self._protocol = protocol
+        self._write = protocol.transport.write
+        self._request = head
+        self._handle: Cancellable | None = None
+        """The request under way, once it was dispatched."""
+        self._pipe: Pipe | None = None
+        """Takes the body as it comes, for a route that streams it."""
+        self._head_only = head.method == "HEAD"
+        self._http11 = http11
+        self._pending_head: bytes | None = None
+        """The head of a streamed answer, until its first piece comes."""
+        self._chunked = False
+        self._body: list[bytes] = []
+        self._size = 0
+        self._read_all = False
+        self._answering = False
+        # What uvicorn's protocol looks at:
+        self.keep_alive = keep_alive
+        self.disconnected = False
+        self.response_complete = False
+        self.message_event = _NO_EVENT
+        self.on_response = protocol.on_response_complete
+
+    # The request
+
+    def begin(self) -> None:
+        """Take its turn: refuse the request, ask for its body, or dispatch it if all of it has come."""
+        if self._protocol.transport.is_closing():
+            return
+        self._answering = True
+        self._protocol.answering = self
+        head = self._request
+        wants_continue = head.expects_continue and self._http11 and not (self._body or self._read_all)
+        if head.error is not None:
+            if self._read_all or head.awaits_body or wants_continue:
+                self.refuse(head.error)
+            return
+        if wants_continue:
+            self._write(_CONTINUE)
+        if head.streams:
+            self._dispatch_upload()
+        elif self._read_all:
+            self._dispatch()
+
+    @property
+    def is_reading(self) -> bool:
+        """It is its turn, and more of its body is to come."""
+        return self._answering and not self._read_all and not self.response_complete
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self.response_complete or self._request.error is not None:
+            return
+        if self._pipe is not None:
+            self._pipe.feed(data)
+            return
+        self._size += len(data)
+        if self._size > self._protocol.gateway.admission.max_body:
+            self._body.clear()
+            try:
+                self._protocol.gateway.admission.check_length(self._size)
+            except CallerError as error:
+                self._request.error = error
+            if self._answering and self._request.error is not None:
+                self.refuse(self._request.error)
+            return
+        self._body.append(data)
+
+    def on_complete(self) -> None:
+        """The request is complete."""
+        self._read_all = True
+        if not self._answering:
+            return
+        if self.response_complete:
+            if not self.keep_alive:
+                self._protocol.transport.close()
+        elif self._request.error is not None:
+            self.refuse(self._request.error)
+        elif self._pipe is not None:
+            self._pipe.end()
+        else:
+            self._dispatch()
+
+    def _dispatch(self) -> None:
+        pieces = self._body
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        protocol = self._protocol
+        handle = protocol.gateway.dispatcher.dispatch(self._request, self, body, protocol.client)
+        if not self.response_complete:
+            self._handle = handle
+
+    def _dispatch_upload(self) -> None:
+        flow = self._protocol.flow
+        self._pipe = Pipe(flow.pause_reading, flow.resume_reading)
+        for piece in self._body:
+            self._pipe.feed(piece)
+        self._body.clear()
+        if self._read_all:
+            self._pipe.end()
+        self._handle = self._protocol.gateway.dispatcher.dispatch_upload(self._request, self, self._pipe)
+
+    def refuse(self, error: GatewayError) -> None:
+        """Answer before the body was read; a body that still comes is read and discarded."""
+        self._protocol.gateway.dispatcher.refuse(self._request, self, error)
+
+    def _discard_body(self) -> None:
+        """The answer comes before the whole request has come: discard what still comes, for a while."""
+        self.keep_alive = False
+        self._protocol.flow.resume_reading()
+        self._protocol.loop.call_later(LINGER_S, self._protocol.transport.close)
+
+    # The answer: a ``Responder``
+
+    def send(self, status: int, lines: Lines, body: bytes) -> None:
+        """Send a whole answer, in one write."""
+        if self.disconnected:
+            return
+        self._chunked = False
+        if not self._read_all:
+            self._discard_body()
+        head = self._encode_head(status, b"%bcontent-length: %d\r\n" % (lines, len(body)))
+        self._write(head if self._head_only else head + body)
+        self._complete()
+
+    def start(self, status: int, lines: Lines) -> None:
+        """Keep the head until the first piece comes: both go in one write."""
+        self._chunked = self._http11
+        if self._chunked:
+            lines += b"transfer-encoding: chunked\r\n"
+        else:
+            self.keep_alive = False
+        self._pending_head = self._encode_head(status, lines)
+
+    def write(self, data: bytes) -> None:
+        """Send a piece."""
+        if self.disconnected or not data:
+            return
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if self._pending_head is not None:
+            data = self._pending_head + data
+            self._pending_head = None
+        self._write(data)
+
+    def finish(self) -> None:
+        """End the answer."""
+        if self.disconnected or self.response_complete:
+            return
+        last = b"0\r\n\r\n" if self._chunked else b""
+        if self._pending_head is not None:
+            last = self._pending_head + last
+            self._pending_head = None
+        if last:
+            self._write(last)
+        self._complete()
+
+    def _encode_head(self, status: int, lines: Lines) -> bytes:
+        parts = [STATUS_LINE[status]]
+        for name, value in self._protocol.server_state.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts += (lines, self._request.cors, b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        return b"".join(parts)
+
+    def _complete(self) -> None:
+        self.response_complete = True
+        self._handle = None  # it refers to this cycle: a circle that only the garbage collector would free
+        if not self.keep_alive and self._read_all:
+            self._protocol.transport.close()
+        self.on_response()
+
+    # The connection
+
+    def on_connection_lost(self) -> None:
+        """The connection is closed."""
+        self.disconnected = True
+        if self._handle is not None:
+            self._handle.disconnected()
+
+    def pause(self) -> None:
+        """The client reads more slowly than the answer comes."""
+        if self._handle is not None:
+            self._handle.pause()
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self._handle is not None:
+            self._handle.resume()
 
 
 class FastProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    gateway: Gateway
+    gateway: HttpServices
     """Set by :func:`bind`, which makes a subclass per gateway."""
     cycle: Any
-    """uvicorn's cycle or ours: the two are told apart by type."""
+    """uvicorn's own cycle or a :class:`RequestCycle`; the type tells which."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # The parser takes its callbacks from attributes, once: a header field costs no frame of ours.
@@ -55,59 +294,59 @@ class FastProtocol(HttpToolsProtocol):
         keep = fields.append
         self._fields = fields
         self.on_header = lambda name, value: keep((name.lower(), value))  # type: ignore[method-assign]
-        self._dry = 0
-        """Bytes that came since the last complete head or piece of body; bounded by :data:`HEAD_LIMIT`."""
+        self._bodyless_bytes = 0
+        """Bytes received since the last complete head or piece of body, at most :data:`HEAD_LIMIT`."""
         self._idle_since = 0.0
-        """Loop time since which no request is under way; 0 while one is. The head of a request has as long
-        to come as the connection may be idle."""
-        self._heard = False
-        """Whether something came since the last look."""
-        self._held = False
+        """Loop time since which no request is under way; 0 while one is. The head of a request may take as
+        long to come as the connection may be idle."""
+        self._received = False
+        """Whether anything was received since the last idle check."""
+        self._turn_deferred = False
         """The next request waits until the client has read enough of the answers before it."""
-        self._deaf = False
-        """The connection is about to be closed, and whatever the client still sends is ignored."""
+        self._ignores_input = False
+        """The connection is about to be closed; what the client still sends is ignored."""
         self._read_timer: asyncio.TimerHandle | None = None
-        """Runs while the client does not read: no upstream is held for one who is not there."""
-        self.answering: FastCycle | None = None
+        """Runs while the client does not read, so that no upstream is held for a client that has left."""
+        self.answering: RequestCycle | None = None
         """The request that is being answered. With pipelining, ``cycle`` (the last one that came) may be
         another."""
         super().__init__(*args, **kwargs)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there."""
+        """A client has connected."""
         super().connection_made(transport)
         self._idle_since = self.loop.time()
-        self._look_in(self.timeout_keep_alive)
+        self._schedule_idle_check(self.timeout_keep_alive)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of requests."""
-        if self._deaf:
+        """Parse bytes of requests."""
+        if self._ignores_input:
             return
-        self._dry += len(data)
-        self._heard = True
+        self._bodyless_bytes += len(data)
+        self._received = True
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._stay(data[upgrade.args[0] :])
+            self._reject_upgrade(data[upgrade.args[0] :])
         except HttpParserError:
-            if not self._deaf:
-                self._give_up(CallerError("This is not a request in HTTP/1.1", INVALID_REQUEST))
-        if self._dry > HEAD_LIMIT and not self._deaf:
+            if not self._ignores_input:
+                self._answer_unreadable(CallerError("This is not a request in HTTP/1.1", INVALID_REQUEST))
+        if self._bodyless_bytes > HEAD_LIMIT and not self._ignores_input:
             self._refuse_head()
 
     def on_message_begin(self) -> None:
-        """A request begins. uvicorn's scope is made only if the request turns out to be uvicorn's."""
+        """A request begins. The ASGI scope is made only for a request that uvicorn serves."""
         self.url = b""
         self.expect_100_continue = False
         self._fields.clear()
 
     def on_headers_complete(self) -> None:
-        """Take the request if its path is the data plane's."""
+        """Take the request if its path is a route of the data plane."""
         parser = self.parser
-        dry, self._dry = self._dry, 0
-        if dry > HEAD_LIMIT and len(self.url) + _size(self._fields) > HEAD_LIMIT:
+        size, self._bodyless_bytes = self._bodyless_bytes, 0
+        if size > HEAD_LIMIT and len(self.url) + _size(self._fields) > HEAD_LIMIT:
             self._refuse_head()
-            raise _Stop
+            raise _StopParsing
         if parser.should_upgrade():
             return
         self._idle_since = 0.0
@@ -116,23 +355,23 @@ class FastProtocol(HttpToolsProtocol):
         path = target.decode("latin-1")
         if "%" in path:
             path = unquote(path)
-        head = self.gateway.dispatcher.open(parser.get_method().decode("ascii"), path, headers, query)
+        head = self.gateway.dispatcher.read_head(parser.get_method().decode("ascii"), path, headers, query)
         if head is None:
-            self._leave_to_uvicorn(headers)
+            self._pass_to_uvicorn(headers)
             return
         http11 = parser.get_http_version() == "1.1"
         busy = self.cycle is not None and not self.cycle.response_complete
-        cycle = FastCycle(self, head, http11, http11 and parser.should_keep_alive())
+        cycle = RequestCycle(self, head, http11, http11 and parser.should_keep_alive())
         self.cycle = cycle
-        held = not busy and self.flow.write_paused
-        if busy or held:  # its turn comes when the answer before it is complete, and most of it read
-            self._held |= held
+        deferred = not busy and self.flow.write_paused
+        if busy or deferred:  # its turn comes when the answer before it is complete, and most of it read
+            self._turn_deferred |= deferred
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
         else:
             cycle.begin()
 
-    def _leave_to_uvicorn(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def _pass_to_uvicorn(self, headers: list[tuple[bytes, bytes]]) -> None:
         url = self.url
         super().on_message_begin()
         self.url = url
@@ -142,14 +381,14 @@ class FastProtocol(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         text = f"The head of the request is larger than {HEAD_LIMIT} bytes"
-        self._give_up(CallerError(text, HEAD_TOO_LARGE))
+        self._answer_unreadable(CallerError(text, HEAD_TOO_LARGE))
 
-    def _stay(self, rest: bytes) -> None:
-        """A client offers to change to another protocol, as some do with each first request: read that
-        request again without the offer, since the parser takes no body with it. ``rest`` follows its head."""
+    def _reject_upgrade(self, rest: bytes) -> None:
+        """Parse a request again without its offer to change to another protocol, which the parser answers by
+        taking no body. Some clients make that offer with each first request. ``rest`` follows the head."""
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         if method == b"CONNECT":
-            self._give_up(CallerError("This gateway is no proxy", METHOD_NOT_ALLOWED))
+            self._answer_unreadable(CallerError("This gateway is no proxy", METHOD_NOT_ALLOWED))
             return
         lines = [b"%b: %b\r\n" % field for field in self._fields if field[0] != b"upgrade"]
         head = b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines))
@@ -157,105 +396,106 @@ class FastProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.data_received(head + rest)
 
-    def _give_up(self, error: GatewayError) -> None:
-        """Answer what came, if nothing else is being answered, and hear no more."""
-        self._deaf = True
+    def _answer_unreadable(self, error: GatewayError) -> None:
+        """Answer input that cannot be read, if no other request is being answered, and read no more."""
+        self._ignores_input = True
         cycle = self.cycle
         if cycle is not None and cycle.response_complete and not cycle.keep_alive:
-            return  # the last word was said
+            return  # the last answer was sent
         if cycle is None or cycle.response_complete:
-            self.cycle = FastCycle(
+            self.cycle = RequestCycle(
                 self, self.gateway.dispatcher.unreadable_head(error), http11=True, keep_alive=False
             )
             self.cycle.begin()
-        elif isinstance(cycle, FastCycle) and cycle.is_listening:
+        elif isinstance(cycle, RequestCycle) and cycle.is_reading:
             cycle.refuse(error)
         else:
             self.transport.abort()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        if isinstance(cycle, FastCycle):
-            # In a turn of its own: a long row of pipelined requests must not become a deep stack.
+        if isinstance(cycle, RequestCycle):
+            # From the event loop: a long row of pipelined requests must not become a deep stack.
             self.loop.call_soon(cycle.begin)
         else:
             super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the request's body."""
-        self._dry = 0
+        """Take a piece of the request's body."""
+        self._bodyless_bytes = 0
         cycle = self.cycle
-        if isinstance(cycle, FastCycle):
-            cycle.take(body)
+        if isinstance(cycle, RequestCycle):
+            cycle.on_body(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is complete."""
         cycle = self.cycle
         if self.parser.should_upgrade():
             return
-        if isinstance(cycle, FastCycle):
-            cycle.whole()
+        if isinstance(cycle, RequestCycle):
+            cycle.on_complete()
         else:
             super().on_message_complete()
 
-    # uvicorn makes and cancels a timer for every request; here one a connection looks after all of them.
+    # uvicorn makes and cancels a timer for every request; here one timer a connection serves all of them.
 
     def _unset_keepalive_if_required(self) -> None:
         self._idle_since = 0.0
 
     def on_response_complete(self) -> None:
-        """An answer is complete: the next request's turn, or the connection is idle."""
+        """An answer is complete: start the next request, or let the connection be idle."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         if self.pipeline:
-            self._held = self.flow.write_paused
-            if not self._held:
-                self._go_on()
+            self._turn_deferred = self.flow.write_paused
+            if not self._turn_deferred:
+                self._start_next()
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self._look_in(self.timeout_keep_alive)
+            self._schedule_idle_check(self.timeout_keep_alive)
 
-    def _go_on(self) -> None:
+    def _start_next(self) -> None:
         self.flow.resume_reading()
         self._start_asgi_task(*self.pipeline.pop())
 
-    def _look_in(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._look_if_idle)
+    def _schedule_idle_check(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._check_idle)
 
-    def _look_if_idle(self) -> None:
+    def _check_idle(self) -> None:
         self.timeout_keep_alive_task = None
-        heard, self._heard = self._heard, False
+        received, self._received = self._received, False
         if self._idle_since:
             left = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        elif isinstance(self.cycle, FastCycle) and self.cycle.is_listening:
-            left = self.timeout_keep_alive if heard or self.flow.read_paused else 0
+        elif isinstance(self.cycle, RequestCycle) and self.cycle.is_reading:
+            left = self.timeout_keep_alive if received or self.flow.read_paused else 0
         else:
-            return  # the end of the request that is under way has another look taken
+            return  # the end of the request that is under way schedules the next check
         if left > 0:
-            self._look_in(left)
+            self._schedule_idle_check(left)
         else:
             self.timeout_keep_alive_handler()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone, or everything was said."""
+        """The connection is closed, by either side."""
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
         if self._read_timer is not None:
             self._read_timer.cancel()
         if self.answering is not None:
-            self.answering.lost()
+            self.answering.on_connection_lost()
 
     def pause_writing(self) -> None:
-        """The client reads slowly."""
+        """The client reads more slowly than the answer comes."""
         super().pause_writing()
-        self._wait_for_reader(None)
+        self._schedule_read_check(None)
         if self.answering is not None:
-            self.answering.slow(True)
+            self.answering.pause()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
@@ -263,26 +503,26 @@ class FastProtocol(HttpToolsProtocol):
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None
-        if self._held:
-            self._held = False
+        if self._turn_deferred:
+            self._turn_deferred = False
             if not self.transport.is_closing():
-                self._go_on()
+                self._start_next()
         elif self.answering is not None:
-            self.answering.slow(False)
+            self.answering.resume()
 
-    def _wait_for_reader(self, unread: int | None) -> None:
-        """Look again later; ``unread`` bytes were waiting at the last look."""
-        self._read_timer = self.loop.call_later(SEND_TIMEOUT_S, self._look_if_read, unread)
+    def _schedule_read_check(self, unread: int | None) -> None:
+        """Check again later; ``unread`` bytes waited for the client at the last check."""
+        self._read_timer = self.loop.call_later(SEND_TIMEOUT_S, self._check_read, unread)
 
-    def _look_if_read(self, before: int | None) -> None:
+    def _check_read(self, before: int | None) -> None:
         unread = self.transport.get_write_buffer_size()
         if before is not None and unread >= before:
             self.transport.abort()
         else:
-            self._wait_for_reader(unread)
+            self._schedule_read_check(unread)
 
 
-def bind(gateway: Gateway) -> type[FastProtocol]:
+def bind(gateway: HttpServices) -> type[FastProtocol]:
     """The protocol class for one gateway, to be given to uvicorn as ``http``."""
     return type("BoundFastProtocol", (FastProtocol,), {"gateway": gateway})
 

@@ -1,4 +1,4 @@
-"""Answers that all nodes share, in Redis; and what the settings say of the cache."""
+"""The answer cache's store in Redis, which all nodes share, and its policy as the settings have it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import structlog
 
 from trunkline.errors import redact
 from trunkline.pipeline.cache import CachePolicy
-from trunkline.pipeline.call import CachedAnswer
+from trunkline.pipeline.responder import CachedAnswer
 from trunkline.settings import Settings
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 TIMEOUT_S: Final = 0.5
-"""Seconds that Redis gets: a cache that is away must not hold up what it is to speed up."""
-REST_S: Final = 5.0
+"""Seconds in which Redis must answer: a cache that is away must not slow down the requests that it is to
+speed up."""
+AWAY_S: Final = 5.0
 """Seconds for which Redis is not asked again after it has failed."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
 
-def cache_rule(settings: Settings) -> CachePolicy:
-    """The cache's part of the settings."""
+def cache_policy(settings: Settings) -> CachePolicy:
+    """When answers are cached, as the settings have it."""
     rule = settings.cache
     routes = {name: route.cache for name, route in settings.routes.items() if route.cache is not None}
     return CachePolicy(
@@ -39,11 +40,16 @@ def cache_rule(settings: Settings) -> CachePolicy:
 
 
 class RedisAnswers:
-    """Answers in Redis, for all nodes; satisfies ``cache.AnswerStore``. While Redis is away the cache is
-    empty."""
+    """Answers in Redis, for all nodes. Satisfies ``pipeline.cache.AnswerStore``. While Redis is away the
+    cache is empty."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        """``prefix`` begins all names in Redis."""
+        """Use a Redis.
+
+        Args:
+            url: where it is.
+            prefix: begins all names in it.
+        """
         import redis.asyncio as client
 
         self._redis: Redis = client.Redis.from_url(
@@ -51,7 +57,7 @@ class RedisAnswers:
         )
         self._prefix = prefix
         self._away_until = 0.0
-        self._keeping: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[None]] = set()
         self._decode = msgspec.msgpack.Decoder(CachedAnswer).decode
         self._encode = msgspec.msgpack.Encoder().encode
 
@@ -69,19 +75,19 @@ class RedisAnswers:
             return None
 
     def keep(self, name: str, kept: CachedAnswer, ttl_s: float, now: float) -> None:
-        """See the Protocol. The answer is on its way to Redis when this returns."""
+        """See the Protocol. The answer is written to Redis after this has returned."""
         if now < self._away_until:
             return
-        task = asyncio.get_running_loop().create_task(self._keep(name, kept, ttl_s, now))
-        self._keeping.add(task)
-        task.add_done_callback(self._keeping.discard)
+        task = asyncio.get_running_loop().create_task(self._write(name, kept, ttl_s, now))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
 
-    async def _keep(self, name: str, kept: CachedAnswer, ttl_s: float, now: float) -> None:
+    async def _write(self, name: str, answer: CachedAnswer, ttl_s: float, now: float) -> None:
         from redis.exceptions import RedisError
 
         try:
             milliseconds = max(1, int(ttl_s * 1000))
-            await self._redis.set(f"{self._prefix}:answer:{name}", self._encode(kept), px=milliseconds)
+            await self._redis.set(f"{self._prefix}:answer:{name}", self._encode(answer), px=milliseconds)
         except (RedisError, OSError) as error:
             self._failed(error, now)
 
@@ -95,18 +101,18 @@ class RedisAnswers:
             self._failed(error, time.time())
 
     def resize(self, most_bytes: int) -> None:
-        """Redis's own settings bound its memory."""
+        """See the Protocol. Redis's own settings bound its memory."""
 
     def _failed(self, error: Exception, now: float) -> None:
-        self._away_until = now + REST_S
+        self._away_until = now + AWAY_S
         reason = redact(f"{type(error).__name__}: {error}")
         log.warning("the cache of answers is away", reason=reason)
 
     async def settled(self) -> None:
-        """Let what is on its way arrive."""
-        await asyncio.gather(*self._keeping, return_exceptions=True)
+        """Wait until all answers are written."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
 
     async def aclose(self) -> None:
-        """Let what is on its way arrive, and close the connections."""
+        """Wait until all answers are written, and close the connections."""
         await self.settled()
         await self._redis.aclose()

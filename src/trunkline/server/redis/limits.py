@@ -1,7 +1,7 @@
 """Redis (or Valkey) as the store of leases: every step is one script, which Redis runs without interruption.
 
-Times are Redis's own. A node is alive while it says so every few seconds; what a dead one held counts no
-more. Satisfies ``policy.leases.LeaseStore``.
+Times are Redis's own. A node is alive while it sends a heartbeat every few seconds; the leases of a dead node
+no longer count. The class satisfies ``policy.leases.LeaseStore``.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from trunkline.errors import redact
-from trunkline.policy.leases import AwayError, Balance, Lease, LeasedCounters
+from trunkline.policy.leases import BudgetLease, LeasedCounters, RateLease, StoreUnavailableError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 ALIVE_S: Final = 8.0
-"""Seconds after which a node that has said nothing is dead."""
-BEAT_S: Final = 2.0
-TIDY_S: Final = 0.05
+"""Seconds without a heartbeat after which a node is dead."""
+HEARTBEAT_S: Final = 2.0
+"""Seconds between two heartbeats of a node."""
+REPORT_S: Final = 0.05
 """Seconds between two reports of what was spent."""
-BACK_S: Final = 0.5
-"""Seconds between two looks whether Redis is back."""
+RETRY_S: Final = 0.5
+"""Seconds between two attempts to reach Redis while it is away."""
 TIMEOUT_S: Final = 1.0
-"""Seconds that Redis gets to answer."""
+"""Seconds in which Redis must answer."""
 _CONNECTIONS: Final = 8
-_KEPT_S: Final = 86400
+_KEEP_S: Final = 86400
 """Seconds for which a budget is kept after its period."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
@@ -43,7 +44,7 @@ local function keep(full)
   redis.call('SET', KEYS[1], string.format('%.3f', full), 'PX', string.format('%.0f', ms))
 end
 """
-"""Writes a rate down until it is whole again; Redis takes neither Lua's 1e+15 nor a time that has no date."""
+"""Stores a rate until it is full again. Redis accepts neither Lua's 1e+15 nor a time beyond all dates."""
 
 _TAKE_RATE: Final = (
     _NOW
@@ -66,7 +67,7 @@ return {0, free, math.ceil((math.min(need, limit) - free) * interval)}
 """
 )
 
-_GIVE_RATE: Final = (
+_RETURN_RATE: Final = (
     _NOW
     + _KEEP
     + """
@@ -80,7 +81,7 @@ return 0
 """
 )
 
-_TAKE_PURSE: Final = (
+_TAKE_BUDGET: Final = (
     _NOW
     + """
 local node, limit, need, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -94,9 +95,9 @@ local held = 0
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   if string.sub(fields[i], 1, 2) == 'n:' then
-    local who = string.sub(fields[i], 3)
-    local seen = redis.call('ZSCORE', KEYS[2], who)
-    if who ~= node and (not seen or tonumber(seen) < now - tonumber(ARGV[6])) then
+    local holder = string.sub(fields[i], 3)
+    local heartbeat = redis.call('ZSCORE', KEYS[2], holder)
+    if holder ~= node and (not heartbeat or tonumber(heartbeat) < now - tonumber(ARGV[6])) then
       redis.call('HDEL', KEYS[1], fields[i])
     else
       held = held + tonumber(fields[i + 1])
@@ -113,14 +114,14 @@ return {granted, tonumber(spent), held + granted}
 """
 )
 
-_SEED_PURSE: Final = """
+_SEED_BUDGET: Final = """
 local spent = redis.call('HGET', KEYS[1], 's')
 if not spent or tonumber(spent) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 's', ARGV[1]) end
 if ARGV[2] ~= '0' then redis.call('EXPIREAT', KEYS[1], ARGV[2]) end
 return 0
 """
 
-_SETTLE_PURSE: Final = """
+_SETTLE_BUDGET: Final = """
 if redis.call('HEXISTS', KEYS[1], 's') == 0 then
   if ARGV[4] == '0' then return {-1, 0} end
   redis.call('HSET', KEYS[1], 's', 0)
@@ -133,10 +134,16 @@ return {spent, held}
 
 
 class RedisLeases:
-    """The leases of all nodes, kept in Redis. ``start`` begins this node's heartbeat, ``aclose`` ends it."""
+    """The leases of all nodes, stored in Redis. ``start`` begins this node's heartbeat, ``aclose`` ends
+    it."""
 
     def __init__(self, url: str, prefix: str) -> None:
-        """``prefix`` begins all names in Redis."""
+        """Use a Redis.
+
+        Args:
+            url: where it is.
+            prefix: begins all names in it.
+        """
         import redis.asyncio as client
 
         pool = client.BlockingConnectionPool.from_url(
@@ -149,53 +156,53 @@ class RedisLeases:
         self._redis: Redis = client.Redis.from_pool(pool)
         self._prefix = prefix
         self.node = secrets.token_hex(6)
-        names = {
+        scripts = {
             "take_rate": _TAKE_RATE,
-            "give_rate": _GIVE_RATE,
-            "take_purse": _TAKE_PURSE,
-            "seed_purse": _SEED_PURSE,
-            "settle_purse": _SETTLE_PURSE,
+            "return_rate": _RETURN_RATE,
+            "take_budget": _TAKE_BUDGET,
+            "seed_budget": _SEED_BUDGET,
+            "settle_budget": _SETTLE_BUDGET,
         }
-        self._scripts = {name: self._redis.register_script(text) for name, text in names.items()}
-        self._keeper: asyncio.Task[None] | None = None
+        self._scripts = {name: self._redis.register_script(text) for name, text in scripts.items()}
+        self._task: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> Lease:
+    async def take_rate(self, name: str, limit: int, per_s: float, need: int, want: int) -> RateLease:
         """See the Protocol."""
-        granted, left, wait = await self._run("take_rate", [name], limit, per_s * 1000, need, want)
-        return Lease(granted, left, wait / 1000)
+        granted, left, wait_ms = await self._run("take_rate", [name], limit, per_s * 1000, need, want)
+        return RateLease(granted, left, wait_ms / 1000)
 
-    async def give_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
+    async def return_rate(self, name: str, limit: int, per_s: float, amount: int) -> None:
         """See the Protocol."""
-        await self._run("give_rate", [name], limit, per_s * 1000, amount)
+        await self._run("return_rate", [name], limit, per_s * 1000, amount)
 
-    async def take_purse(
+    async def take_budget(
         self, name: str, limit: int, need: int, want: int, *, seeded: bool
-    ) -> Balance | None:
+    ) -> BudgetLease | None:
         """See the Protocol."""
         granted, spent, held = await self._run(
-            "take_purse", [name, "nodes"], self.node, limit, need, want, int(seeded), ALIVE_S * 1000
+            "take_budget", [name, "nodes"], self.node, limit, need, want, int(seeded), ALIVE_S * 1000
         )
-        return None if granted < 0 else Balance(granted, spent, held)
+        return None if granted < 0 else BudgetLease(granted, spent, held)
 
-    async def seed_purse(self, name: str, spent: int, ends: float) -> None:
+    async def seed_budget(self, name: str, spent: int, ends: float) -> None:
         """See the Protocol."""
-        await self._run("seed_purse", [name], spent, 0 if ends == float("inf") else int(ends) + _KEPT_S)
+        await self._run("seed_budget", [name], spent, 0 if ends == float("inf") else int(ends) + _KEEP_S)
 
-    async def settle_purse(self, name: str, spent: int, released: int) -> Balance | None:
+    async def settle_budget(self, name: str, spent: int, released: int) -> BudgetLease | None:
         """See the Protocol."""
-        places = int(":slots:" in f"{name}:")
-        total, held = await self._run("settle_purse", [name], self.node, spent, -released, places)
-        return None if total < 0 else Balance(0, total, held)
+        counts_slots = int(":slots:" in f"{name}:")
+        total, held = await self._run("settle_budget", [name], self.node, spent, -released, counts_slots)
+        return None if total < 0 else BudgetLease(0, total, held)
 
     async def claim(self, name: str, ends: float) -> bool:
         """See the Protocol."""
-        until = None if ends == float("inf") else int(ends) + _KEPT_S
-        asking = self._redis.set(f"{self._prefix}:{name}", self.node, nx=True, exat=until)
-        return await self._guarded(asking) is not None
+        until = None if ends == float("inf") else int(ends) + _KEEP_S
+        command = self._redis.set(f"{self._prefix}:{name}", self.node, nx=True, exat=until)
+        return await self._guarded(command) is not None
 
-    async def beat(self) -> None:
-        """Say that this node is alive."""
+    async def send_heartbeat(self) -> None:
+        """Store that this node is alive."""
         seconds, micros = await self._guarded(self._redis.time())
         now = seconds * 1000 + micros // 1000
         await self._guarded(self._redis.zadd(f"{self._prefix}:nodes", {self.node: now}))
@@ -204,49 +211,52 @@ class RedisLeases:
         keys = [f"{self._prefix}:{name}" for name in names]
         return await self._guarded(self._scripts[script](keys=keys, args=arguments))
 
-    async def _guarded(self, asking: Awaitable[T]) -> T:
+    async def _guarded(self, command: Awaitable[T]) -> T:
+        """The result of a command; an error of Redis becomes StoreUnavailableError."""
         from redis.exceptions import RedisError
 
         try:
-            return await asking
+            return await command
         except (RedisError, OSError) as error:
-            raise AwayError(redact(f"{type(error).__name__}: {error}")) from None
+            raise StoreUnavailableError(redact(f"{type(error).__name__}: {error}")) from None
 
-    def start(self, sharing: LeasedCounters) -> None:
-        """Say again and again that this node is alive, and tidy up what it shares."""
-        self._keeper = asyncio.get_running_loop().create_task(self._keep(sharing))
+    def start(self, counters: LeasedCounters) -> None:
+        """Begin to send heartbeats, and to report what this node's counters have spent."""
+        self._task = asyncio.get_running_loop().create_task(self._report(counters))
 
-    async def _keep(self, sharing: LeasedCounters) -> None:
+    async def _report(self, counters: LeasedCounters) -> None:
         loop = asyncio.get_running_loop()
-        beaten, lost = -BEAT_S, False
+        last_heartbeat, away = -HEARTBEAT_S, False
         while not self._closing:
             try:
-                if sharing.away:  # connections from before are dead, and must not be found so one by one
+                if (
+                    counters.store_unavailable
+                ):  # All connections are dead: drop them at once, not one by one as they fail.
                     await self._redis.connection_pool.disconnect(inuse_connections=False)
-                if loop.time() - beaten >= BEAT_S or sharing.away:
-                    await self.beat()
-                    beaten = loop.time()
-                await sharing.tidy()
-                if lost:
+                if loop.time() - last_heartbeat >= HEARTBEAT_S or counters.store_unavailable:
+                    await self.send_heartbeat()
+                    last_heartbeat = loop.time()
+                await counters.sync()
+                if away:
                     log.info("Redis answers again")
-                lost = sharing.away = False
-            except AwayError as error:
-                if not lost:
-                    log.error("Redis is away", reason=str(error), closed=sharing.closed)
-                lost = sharing.away = True
+                away = counters.store_unavailable = False
+            except StoreUnavailableError as error:
+                if not away:
+                    log.error("Redis is away", reason=str(error), closed=counters.fail_closed)
+                away = counters.store_unavailable = True
             except Exception:
                 log.exception("limits could not be shared")
-            await asyncio.sleep(TIDY_S if not lost else BACK_S)
+            await asyncio.sleep(RETRY_S if away else REPORT_S)
 
-    async def aclose(self, sharing: LeasedCounters) -> None:
-        """Report the rest and stop; what this node held is free at once."""
+    async def aclose(self, counters: LeasedCounters) -> None:
+        """Report the rest and stop. What this node had leased is free at once."""
         self._closing = True  # Redis's client may swallow the cancellation
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         try:
-            await sharing.tidy(all_of_it=True)
+            await counters.sync(return_all=True)
             await self._guarded(self._redis.zrem(f"{self._prefix}:nodes", self.node))
-        except AwayError as error:
+        except StoreUnavailableError as error:
             log.warning("Redis was not told that this node ends", reason=str(error))
         await self._redis.aclose()

@@ -1,4 +1,4 @@
-"""Models of a fleet, managed: which servers are meant, and what clients are told."""
+"""Management of a fleet's models: which servers a request goes to, and how it is answered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from tests.gateways import GUARD, Running, make_settings, serving, until
+from tests.gateways import GUARD, KEY, Running, make_settings, serving, until
 from trunkline.ledger.policies import Policies, StoredKey
 from trunkline.settings import ProviderConfig
 from trunkline_mock import Fault, MockUpstream, Script
@@ -35,14 +35,14 @@ class Keys:
         digest = hashlib.sha256(ADMIN.encode()).hexdigest()
         return Policies(keys=(StoredKey(id="1", name="boss", role="admin", prefix="gw_", hash=digest),))
 
-    def has_changed(self) -> bool:
+    def changed(self) -> bool:
         return False
 
     def close(self) -> None:
         pass
 
 
-class House(NamedTuple):
+class ManagedFleet(NamedTuple):
     """A gateway, its three servers, and an admin."""
 
     running: Running
@@ -51,13 +51,13 @@ class House(NamedTuple):
 
     async def has(self, model: str) -> str:
         """The servers that have the model, by their letters."""
-        found = ""
+        letters = ""
         for letter, mock in self.mocks.items():
             async with httpx.AsyncClient() as client:
                 tags = (await client.get(f"{mock.base_url}/api/tags")).json()["models"]
             if f"{model}:latest" in {tag["model"] for tag in tags}:
-                found += letter
-        return found
+                letters += letter
+        return letters
 
     def name(self, letter: str) -> str:
         """A server's name at the gateway."""
@@ -66,20 +66,20 @@ class House(NamedTuple):
 
 @pytest.fixture
 async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as found:
-        yield found
+    async with AsyncExitStack() as entered:
+        yield entered
 
 
-async def house(stack: AsyncExitStack, fast: bool = True, **changes: Any) -> House:
+async def start_fleet(stack: AsyncExitStack, fast: bool = True, **changes: Any) -> ManagedFleet:
     """Servers a, b and c: ``both`` is on a and b, ``one`` on a alone; c is the emptiest."""
-    have = {
+    models_of = {
         "a": [MockModel("both:latest", size=30), MockModel("one:latest", size=30)],
         "b": [MockModel("both:latest", size=30)],
         "c": [MockModel("little:latest", size=1)],
     }
     mocks = {
         letter: await stack.enter_async_context(MockUpstream("ollama", models=models))
-        for letter, models in have.items()
+        for letter, models in models_of.items()
     }
     cloud = await stack.enter_async_context(MockUpstream("openrouter"))
     providers = {
@@ -90,11 +90,11 @@ async def house(stack: AsyncExitStack, fast: bool = True, **changes: Any) -> Hou
     }
     settings = make_settings(ollama_enabled=True, providers=providers, **changes)
     running = await stack.enter_async_context(serving(settings, fast=fast, keys=Keys()))
-    await running.gateway.settle()
+    await running.gateway.catalog.wait_until_discovered(GUARD)
     client = await stack.enter_async_context(
         httpx.AsyncClient(base_url=running.url, headers={"x-api-key": ADMIN}, timeout=GUARD)
     )
-    return House(running, mocks, client)
+    return ManagedFleet(running, mocks, client)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def house(stack: AsyncExitStack, fast: bool = True, **changes: Any) -> Hou
         ("all", "", "push", {"model": "both"}, "both", "ab", "ab"),
     ],
 )
-async def test_which_servers_are_meant(
+async def test_which_servers_a_request_goes_to(
     stack: AsyncExitStack,
     setting: str,
     query: str,
@@ -128,14 +128,14 @@ async def test_which_servers_are_meant(
     before: str,
     after: str,
 ) -> None:
-    found = await house(stack, ollama_manage=setting)
-    if verb == "create":  # every server has what it is made of, unless the test says otherwise
+    fleet = await start_fleet(stack, ollama_manage=setting)
+    if verb == "create":  # pull what it is made of to every server, unless only some are to have it
         for letter in "bc" if setting == "all" and not query else "":
-            await found.client.post(f"/api/pull?upstream={found.name(letter)}", json={"model": body["from"]})
-    assert await found.has(model) == before
-    upstream = found.name(query) if query in found.mocks else query
+            await fleet.client.post(f"/api/pull?upstream={fleet.name(letter)}", json={"model": body["from"]})
+    assert await fleet.has(model) == before
+    upstream = fleet.name(query) if query in fleet.mocks else query
     method = "DELETE" if verb == "delete" else "POST"
-    answer = await found.client.request(
+    answer = await fleet.client.request(
         method, f"/api/{verb}", json=body, params={"upstream": upstream} if upstream else {}
     )
     assert answer.status_code == 200, answer.text
@@ -144,13 +144,13 @@ async def test_which_servers_are_meant(
         assert lines[-1] == {"status": "success"}
     else:
         assert answer.content == b""
-    assert await found.has(model) == after
-    listed = (await found.client.get("/api/tags")).json()["models"]
+    assert await fleet.has(model) == after
+    listed = (await fleet.client.get("/api/tags")).json()["models"]
     assert (f"{model}:latest" in {tag["model"] for tag in listed}) == bool(after)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "said"),
+    ("method", "path", "body", "status", "text"),
     [
         ("POST", "/api/pull", b"", 400, "missing request body"),
         ("POST", "/api/pull", b"{", 400, "invalid JSON"),
@@ -171,82 +171,82 @@ async def test_which_servers_are_meant(
         ("POST", "/api/show", b'{"model":"openrouter/nope"}', 404, "not found"),
     ],
 )
-async def test_what_is_refused(
-    stack: AsyncExitStack, method: str, path: str, body: bytes, status: int, said: str
+async def test_refusals(
+    stack: AsyncExitStack, method: str, path: str, body: bytes, status: int, text: str
 ) -> None:
-    found = await house(stack)
-    answer = await found.client.request(method, path, content=body)
+    fleet = await start_fleet(stack)
+    answer = await fleet.client.request(method, path, content=body)
     assert answer.status_code == status
     assert list(answer.json()) == ["error"]
-    assert said in answer.json()["error"]
+    assert text in answer.json()["error"]
 
 
-async def test_the_filter_holds(stack: AsyncExitStack, tmp_path: Path) -> None:
+async def test_the_models_filter_applies(stack: AsyncExitStack, tmp_path: Path) -> None:
     rules = tmp_path / "rules.txt"
     rules.write_text("!both\n")
-    found = await house(stack, models_filter=rules)
+    fleet = await start_fleet(stack, models_filter=rules)
     for path, body in (("pull", {"model": "both"}), ("copy", {"source": "one", "destination": "both"})):
-        answer = await found.client.post(f"/api/{path}", json=body)
+        answer = await fleet.client.post(f"/api/{path}", json=body)
         assert (answer.status_code, "MODELS_FILTER" in answer.text) == (403, True)
 
 
 async def test_a_server_that_is_away_is_passed_over(stack: AsyncExitStack) -> None:
-    found = await house(stack)
-    away = found.name("c")
-    await found.mocks.pop("c").stop()
-    answer = await found.client.post("/api/pull", json={"model": "new"})
+    fleet = await start_fleet(stack)
+    away = fleet.name("c")
+    await fleet.mocks.pop("c").stop()
+    answer = await fleet.client.post("/api/pull", json={"model": "new"})
     lines = [msgspec.json.decode(line) for line in answer.text.splitlines()]
     assert lines[0] == {"status": f"passing over {away}, which does not answer"}
     assert lines[-1] == {"status": "success"}
-    assert await found.has("new") == "ab"
-    running = await found.client.get("/api/ps")
+    assert await fleet.has("new") == "ab"
+    running = await fleet.client.get("/api/ps")
     assert running.json() == {"models": []}
-    named = await found.client.post(f"/api/pull?upstream={away}", json={"model": "new"})
+    named = await fleet.client.post(f"/api/pull?upstream={away}", json={"model": "new"})
     assert (named.status_code, "Connection refused" in named.json()["error"]) == (502, True)
-    for letter in list(found.mocks):
-        await found.mocks.pop(letter).stop()
-    assert (await found.client.get("/api/ps")).status_code == 502
-    assert (await found.client.post("/api/show", json={"model": "both"})).status_code == 502
+    for letter in list(fleet.mocks):
+        await fleet.mocks.pop(letter).stop()
+    assert (await fleet.client.get("/api/ps")).status_code == 502
+    assert (await fleet.client.post("/api/show", json={"model": "both"})).status_code == 502
 
 
 @pytest.mark.parametrize(
     ("setting", "noticed", "has"),
     [("all", True, "ab"), ("all", False, "ab"), ("room", True, "b")],
-    ids=["all", "all, gone a moment ago", "room"],
+    ids=["all", "all, stopped a moment ago", "room"],
 )
 async def test_a_model_is_made_while_a_server_is_away(
     stack: AsyncExitStack, setting: str, noticed: bool, has: str
 ) -> None:
-    found = await house(stack, ollama_manage=setting)
-    away, path = found.name("c"), f"/api/blobs/{DIGEST}"
-    await found.mocks.pop("c").stop()
+    fleet = await start_fleet(stack, ollama_manage=setting)
+    away, path = fleet.name("c"), f"/api/blobs/{DIGEST}"
+    await fleet.mocks.pop("c").stop()
     if noticed:
-        await found.running.gateway.catalog.refresh({"ollama"})
-    assert (await found.client.head(path)).status_code == 404
-    assert (await found.client.post(path, content=FILE)).status_code == 201
-    assert (await found.client.head(path)).status_code == 200
-    made = await found.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
+        await fleet.running.gateway.catalog.refresh({"ollama"})
+    assert (await fleet.client.head(path)).status_code == 404
+    assert (await fleet.client.post(path, content=FILE)).status_code == 201
+    assert (await fleet.client.head(path)).status_code == 200
+    made = await fleet.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
     lines = [msgspec.json.decode(line) for line in made.text.splitlines()]
     assert lines[0] == {"status": f"passing over {away}, which does not answer"}
     assert lines[-1] == {"status": "success"}
-    assert await found.has("new") == has
-    assert (await found.client.head(f"{path}?upstream={away}")).status_code == 502
-    for letter in list(found.mocks):
-        await found.mocks.pop(letter).stop()
-    assert (await found.client.head(path)).status_code == 502
+    assert await fleet.has("new") == has
+    assert (await fleet.client.head(f"{path}?upstream={away}")).status_code == 502
+    for letter in list(fleet.mocks):
+        await fleet.mocks.pop(letter).stop()
+    assert (await fleet.client.head(path)).status_code == 502
 
 
 async def test_a_model_by_its_name_in_full(stack: AsyncExitStack) -> None:
-    found = await house(stack)
+    fleet = await start_fleet(stack)
     for verb, body in (
         ("pull", {"model": "registry.ollama.ai/library/new"}),
         ("copy", {"source": "library/new", "destination": "library/newer"}),
         ("show", {"model": "library/newer"}),
     ):
-        assert (await found.client.post(f"/api/{verb}", json=body)).status_code == 200
-    gone = await found.client.request("DELETE", "/api/delete", json={"model": "library/new"})
-    assert gone.status_code == 200
-    assert (await found.has("new"), await found.has("newer")) == ("", "abc")
+        assert (await fleet.client.post(f"/api/{verb}", json=body)).status_code == 200
+    deleted = await fleet.client.request("DELETE", "/api/delete", json={"model": "library/new"})
+    assert deleted.status_code == 200
+    assert (await fleet.has("new"), await fleet.has("newer")) == ("", "abc")
 
 
 async def test_without_any_server(stack: AsyncExitStack) -> None:
@@ -268,71 +268,71 @@ async def _pieces(data: bytes) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize("chunked", [False, True], ids=["sized", "chunked"])
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
 async def test_a_file_goes_to_all_that_lack_it(stack: AsyncExitStack, fast: bool, chunked: bool) -> None:
-    found = await house(stack, fast, max_body_bytes=10_000)
+    fleet = await start_fleet(stack, fast, max_body_bytes=10_000)
     path = f"/api/blobs/{DIGEST}"
-    assert (await found.client.head(path)).status_code == 404
+    assert (await fleet.client.head(path)).status_code == 404
     async with httpx.AsyncClient() as direct:
-        await direct.post(f"{found.mocks['a'].base_url}{path}", content=FILE)
+        await direct.post(f"{fleet.mocks['a'].base_url}{path}", content=FILE)
     content: Any = _pieces(FILE) if chunked else FILE
-    answer = await found.client.post(path, content=content)
+    answer = await fleet.client.post(path, content=content)
     assert (answer.status_code, answer.content) == (201, b"")
     async with httpx.AsyncClient() as direct:
-        for mock in found.mocks.values():
+        for mock in fleet.mocks.values():
             assert (await direct.head(f"{mock.base_url}{path}")).status_code == 200
-    assert (await found.client.head(path)).status_code == 200
-    assert (await found.client.post(path, content=_pieces(FILE))).status_code == 200
-    lines = await found.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
+    assert (await fleet.client.head(path)).status_code == 200
+    assert (await fleet.client.post(path, content=_pieces(FILE))).status_code == 200
+    lines = await fleet.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
     assert lines.text.splitlines()[-1] == '{"status":"success"}'
 
 
 async def test_a_file_goes_where_there_is_room(stack: AsyncExitStack) -> None:
-    found = await house(stack, ollama_manage="room")
-    assert (await found.client.post(f"/api/blobs/{DIGEST}", content=FILE)).status_code == 201
-    answer = await found.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
+    fleet = await start_fleet(stack, ollama_manage="room")
+    assert (await fleet.client.post(f"/api/blobs/{DIGEST}", content=FILE)).status_code == 201
+    answer = await fleet.client.post("/api/create", json={"model": "new", "files": {"m.gguf": DIGEST}})
     assert answer.status_code == 200
-    assert await found.has("new") == "c"
+    assert await fleet.has("new") == "c"
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
-async def test_a_file_that_is_not_what_it_is_said_to_be(stack: AsyncExitStack, fast: bool) -> None:
-    found = await house(stack, fast)
+async def test_a_file_with_another_digest(stack: AsyncExitStack, fast: bool) -> None:
+    fleet = await start_fleet(stack, fast)
     wrong = "sha256:" + "0" * 64
-    answer = await found.client.post(f"/api/blobs/{wrong}", content=_pieces(FILE))
+    answer = await fleet.client.post(f"/api/blobs/{wrong}", content=_pieces(FILE))
     assert (answer.status_code, answer.json()) == (400, {"error": "digest mismatch"})
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
-async def test_a_client_that_goes_in_the_middle_of_a_file(stack: AsyncExitStack, fast: bool) -> None:
-    found = await house(stack, fast)
-    wire = await found.running.connect()
+async def test_a_client_that_disconnects_in_the_middle_of_a_file(stack: AsyncExitStack, fast: bool) -> None:
+    fleet = await start_fleet(stack, fast)
+    wire = await fleet.running.connect()
     head = f"POST /api/blobs/{DIGEST} HTTP/1.1\r\nHost: t\r\nX-Api-Key: {ADMIN}\r\n"
     head += "Content-Length: 9000000\r\n\r\n"
     wire.send(head.encode() + b"x" * 300_000)
-    await until(lambda: len(found.running.gateway.handlers) == 1)
+    await until(lambda: len(fleet.running.gateway.handlers) == 1)
     await wire.close()
-    await until(lambda: not found.running.gateway.handlers)
+    await until(lambda: not fleet.running.gateway.handlers)
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "asgi"])
-async def test_a_client_that_goes_in_the_middle_of_a_pull(stack: AsyncExitStack, fast: bool) -> None:
-    found = await house(stack, fast)
-    for mock in found.mocks.values():
+async def test_a_client_that_disconnects_in_the_middle_of_a_pull(stack: AsyncExitStack, fast: bool) -> None:
+    fleet = await start_fleet(stack, fast)
+    for mock in fleet.mocks.values():
         mock.script = Script(fault=Fault("stall_after", after=1))
-    wire = await found.running.connect()
+    wire = await fleet.running.connect()
     body = b'{"model":"new"}'
     head = f"POST /api/pull HTTP/1.1\r\nHost: t\r\nX-Api-Key: {ADMIN}\r\nContent-Length: {len(body)}\r\n\r\n"
     wire.send(head.encode() + body)
-    await until(lambda: len(found.running.gateway.handlers) == 1)
+    await until(lambda: len(fleet.running.gateway.handlers) == 1)
     await wire.close()
-    await until(lambda: not found.running.gateway.handlers)
+    await until(lambda: not fleet.running.gateway.handlers)
 
 
-async def test_a_member_may_not_and_whoever_sits_here_may(stack: AsyncExitStack) -> None:
-    found = await house(stack)
-    from tests.gateways import KEY
-
+async def test_a_member_may_not_manage_models_and_a_local_client_without_keys_may(
+    stack: AsyncExitStack,
+) -> None:
+    fleet = await start_fleet(stack)
     for method, path in (("POST", "pull"), ("DELETE", "delete"), ("HEAD", f"blobs/{DIGEST}")):
-        answer = await found.client.request(method, f"/api/{path}", headers={"x-api-key": KEY})
+        answer = await fleet.client.request(method, f"/api/{path}", headers={"x-api-key": KEY})
         assert answer.status_code == 403
     here = make_settings(allowed_api_keys=(), development_mode=True)
     running = await stack.enter_async_context(serving(here))
@@ -346,29 +346,30 @@ async def test_a_member_may_not_and_whoever_sits_here_may(stack: AsyncExitStack)
     running = await stack.enter_async_context(serving(network))
     async with httpx.AsyncClient(base_url=running.url) as client:
         status = (await client.post("/api/pull", json={"model": "m"})).status_code
-        assert status == (403 if running.gateway.where.open_network else 400)
+        assert status == (403 if running.gateway.exposure.open_network else 400)
 
 
 async def test_loading_reaches_the_server_that_holds_the_model(stack: AsyncExitStack) -> None:
-    found = await house(stack)
-    letters = {found.name(letter): letter for letter in found.mocks}
+    fleet = await start_fleet(stack)
+    letters = {fleet.name(letter): letter for letter in fleet.mocks}
     body = {"model": "both", "keep_alive": "5m"}
     async with httpx.AsyncClient() as direct:
-        await direct.post(f"{found.mocks['b'].base_url}/api/generate", json=body)
+        await direct.post(f"{fleet.mocks['b'].base_url}/api/generate", json=body)
     for _ in range(3):
-        answer = await found.client.post("/api/generate", json=body)
+        answer = await fleet.client.post("/api/generate", json=body)
         assert (letters[answer.headers["x-trunkline-upstream"]], answer.json()["done_reason"]) == (
             "b",
             "load",
         )
-    (loaded,) = (await found.client.get("/api/ps")).json()["models"]
+    (loaded,) = (await fleet.client.get("/api/ps")).json()["models"]
     assert (loaded["model"], letters[loaded["upstream"]]) == ("both:latest", "b")
     async with httpx.AsyncClient() as direct:
-        await direct.post(f"{found.mocks['a'].base_url}/api/generate", json=body)
-    assert len((await found.client.get("/api/ps")).json()["models"]) == 2
-    answer = await found.client.post("/api/chat", json={"model": "both", "keep_alive": 0})
+        await direct.post(f"{fleet.mocks['a'].base_url}/api/generate", json=body)
+    assert len((await fleet.client.get("/api/ps")).json()["models"]) == 2
+    answer = await fleet.client.post("/api/chat", json={"model": "both", "keep_alive": 0})
     assert answer.json()["done_reason"] == "unload"
     deadline = time.monotonic() + GUARD
-    while (await found.client.get("/api/ps")).json()["models"]:  # the other server is told beside it
+    # The other server unloads it at the same time.
+    while (await fleet.client.get("/api/ps")).json()["models"]:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""What Ollama's clients ask beside their questions to models."""
+"""Ollama's API besides its requests to models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from tests.gateways import BEARER, make_settings, post, serving
 
 
-async def test_nobody_signs_out() -> None:
+async def test_signing_out_is_refused() -> None:
     async with serving(make_settings()) as node:
         me = await node.ask(post({}, BEARER, path="/api/me"))
         out = await node.ask(post({}, BEARER, path="/api/signout"))

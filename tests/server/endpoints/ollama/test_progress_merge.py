@@ -1,4 +1,4 @@
-"""Several servers' progress as one."""
+"""The progress of several servers as one stream."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import CallerError, ProviderError
-from trunkline.server.endpoints.ollama.progress_merge import Line, Merged, merge
+from trunkline.server.endpoints.ollama.progress_merge import Line, ProgressMerge, merge
 
 LAYERS = {"sha256:a": 100, "sha256:b": 7}
 
 
-def story(steps: int) -> list[Line]:
-    """What one server says of a pull."""
+def pull_lines(steps: int) -> list[Line]:
+    """The lines of one server's pull."""
     lines: list[Line] = [{"status": "pulling manifest"}]
     for digest, total in LAYERS.items():
         lines += [
@@ -25,28 +25,28 @@ def story(steps: int) -> list[Line]:
                 "status": f"pulling {digest}",
                 "digest": digest,
                 "total": total,
-                "completed": total * at // steps,
+                "completed": total * step // steps,
             }
-            for at in range(steps + 1)
+            for step in range(steps + 1)
         ]
     return [*lines, {"status": "verifying sha256 digest"}, {"status": "success"}]
 
 
 @given(st.lists(st.integers(0, 2), max_size=120), st.lists(st.integers(1, 6), min_size=1, max_size=3))
-def test_bars_only_grow_and_are_full_when_everybody_is_done(order: list[int], steps: list[int]) -> None:
-    servers = [f"s{at}" for at in range(len(steps))]
-    stories = {name: story(count) for name, count in zip(servers, steps, strict=True)}
-    merged, sent = Merged(servers), []
-    rest = [at for at, lines in enumerate(stories.values()) for _ in lines]
-    for which in [*(at % len(servers) for at in order), *rest]:
+def test_bars_only_grow_and_are_full_when_all_servers_are_done(order: list[int], steps: list[int]) -> None:
+    servers = [f"s{number}" for number in range(len(steps))]
+    progress = {name: pull_lines(count) for name, count in zip(servers, steps, strict=True)}
+    merged, sent = ProgressMerge(servers), []
+    rest = [index for index, lines in enumerate(progress.values()) for _ in lines]
+    for which in [*(number % len(servers) for number in order), *rest]:
         name = servers[which]
-        if not stories[name]:
+        if not progress[name]:
             continue
-        line = merged.note(name, stories[name].pop(0))
+        line = merged.add(name, progress[name].pop(0))
         if line is not None:
             sent.append(line)
-        if not stories[name]:
-            merged.end(name, well=True)
+        if not progress[name]:
+            merged.end(name, succeeded=True)
     statuses = [line["status"] for line in sent if "digest" not in line]
     assert sorted(statuses) == ["pulling manifest", "verifying sha256 digest"]
     for digest, total in LAYERS.items():
@@ -56,7 +56,7 @@ def test_bars_only_grow_and_are_full_when_everybody_is_done(order: list[int], st
         assert all(line["total"] == total for line in sent if line.get("digest") == digest)
 
 
-async def tell(lines: list[Line], failure: Exception | None = None) -> AsyncGenerator[Line, None]:
+async def send(lines: list[Line], failure: Exception | None = None) -> AsyncGenerator[Line, None]:
     for line in lines:
         await asyncio.sleep(0)
         yield line
@@ -64,11 +64,11 @@ async def tell(lines: list[Line], failure: Exception | None = None) -> AsyncGene
         raise failure
 
 
-async def gather(stories: dict[str, Any]) -> tuple[list[Line], Exception | None]:
+async def gather(progress: dict[str, Any]) -> tuple[list[Line], Exception | None]:
     """All lines, and what was raised after them."""
     lines: list[Line] = []
     try:
-        async for line in merge(list(stories), lambda name: tell(*stories[name])):
+        async for line in merge(list(progress), lambda name: send(*progress[name])):
             lines.append(line)  # noqa: PERF401 - what came before a failure counts
     except (ProviderError, CallerError) as error:
         return lines, error
@@ -76,30 +76,32 @@ async def gather(stories: dict[str, Any]) -> tuple[list[Line], Exception | None]
 
 
 async def test_one_server_is_passed_on_as_it_is() -> None:
-    told = [*story(2)[:-1], {"status": "twice"}, {"status": "twice"}]
-    assert await gather({"a": (told,)}) == (told, None)
+    lines = [*pull_lines(2)[:-1], {"status": "twice"}, {"status": "twice"}]
+    assert await gather({"a": (lines,)}) == (lines, None)
     failure = ProviderError("no")
-    assert await gather({"a": (told, failure)}) == (told, failure)
+    assert await gather({"a": (lines, failure)}) == (lines, failure)
 
 
 async def test_success_is_left_to_the_caller() -> None:
-    lines, failure = await gather({"a": (story(2),), "b": (story(3),)})
+    lines, failure = await gather({"a": (pull_lines(2),), "b": (pull_lines(3),)})
     assert failure is None
     assert "success" not in [line["status"] for line in lines]
 
 
-async def test_who_failed_and_who_did_not() -> None:
-    lines, failure = await gather({"a": (story(2),), "b": (story(1)[:2], ProviderError("disk full"))})
+async def test_the_error_names_the_servers_that_failed_and_those_that_succeeded() -> None:
+    lines, failure = await gather(
+        {"a": (pull_lines(2),), "b": (pull_lines(1)[:2], ProviderError("disk full"))}
+    )
     assert str(failure) == "b: disk full. Done at a"
     assert lines[-1]["status"] == "verifying sha256 digest"
 
 
-async def test_the_same_failure_everywhere_is_told_once() -> None:
-    wrong = ProviderError("file does not exist")
-    assert (await gather({"a": ([], wrong), "b": ([], ProviderError("file does not exist"))}))[1] is wrong
+async def test_the_same_failure_of_all_servers_is_reported_once() -> None:
+    failure = ProviderError("file does not exist")
+    assert (await gather({"a": ([], failure), "b": ([], ProviderError("file does not exist"))}))[1] is failure
 
 
-async def test_leaving_early_ends_the_work() -> None:
+async def test_closing_the_stream_early_ends_the_work() -> None:
     ended: list[str] = []
 
     async def work(name: str) -> AsyncGenerator[Line, None]:
@@ -117,6 +119,6 @@ async def test_leaving_early_ends_the_work() -> None:
 
 
 @pytest.mark.parametrize("total", [None, "many", 0])
-def test_a_total_that_is_none(total: Any) -> None:
-    line = Merged(["a", "b"]).note("a", {"status": "s", "digest": "d", "total": total})
+def test_a_total_that_is_no_number_or_zero(total: Any) -> None:
+    line = ProgressMerge(["a", "b"]).add("a", {"status": "s", "digest": "d", "total": total})
     assert line == {"status": "s", "digest": "d"}

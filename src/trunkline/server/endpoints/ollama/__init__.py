@@ -1,5 +1,6 @@
-"""Ollama's API beside its questions to models: what there is, what runs, and the models' management.
+"""Ollama's API besides its requests to models.
 
-``cards`` words what the catalog knows as Ollama does; ``pages`` tells it; ``fleet`` finds the servers that a
-request speaks of; ``manage`` has them work, and ``merging`` makes one progress of several.
+``pages`` shows versions and models, in the form that ``model_info`` gives them. ``fleet`` finds the servers
+that a request is for; ``management`` has them work, and ``progress_merge`` makes one stream of their
+progress.
 """

@@ -1,89 +1,109 @@
-"""Which servers a request about models speaks of: the fleet, and who of it has a model.
+"""The servers that a request about models is for: which belong to the fleet, and which of them have a model.
 
-A name may be pinned to a provider, as everywhere; else it means every Ollama server there is. What a request
-wants done goes to the server it names (``?upstream=``), to all, or to the one with room.
+A model's name may be pinned to a provider, as everywhere; else it stands for that model on every Ollama
+server. Of these servers the request goes to the one that it names (``?upstream=``), to all, or to the one
+with the most room.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from trunkline.errors import FORBIDDEN, INVALID_REQUEST, MODEL_NOT_FOUND, CallerError, redact
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.routing import names
 
 if TYPE_CHECKING:
-    from trunkline.server.app.gateway import Gateway
+    from trunkline.providers.base import Provider
+    from trunkline.routing.catalog import Catalog
+    from trunkline.settings import Settings
 
 ALL: Final = "all"
-ROOM: Final = "room"
+"""Value of OLLAMA_MANAGE and of ``?upstream=``: all servers."""
+EMPTIEST: Final = "room"
+"""Another such value: the server with the most room."""
+NAMED: Final = "named"
+"""Says of a selection that the request named the server."""
 
 
-class Meant(NamedTuple):
-    """A model that a request speaks of, and the servers that it may be on."""
+class Fleet(Protocol):
+    """What endpoints need that ask the Ollama servers."""
+
+    providers: dict[str, Provider]
+    catalog: Catalog
+
+
+class ManagedFleet(Fleet, Protocol):
+    """What endpoints need that manage the models of the Ollama servers."""
+
+    settings: Settings
+
+
+class FleetModel(NamedTuple):
+    """A model that a request names, and the servers that it may be on."""
 
     servers: list[OllamaServer]
     model: str
     """Its name there."""
 
 
-def servers_of(gateway: Gateway, only: str | None = None) -> list[OllamaServer]:
+def servers_of(fleet: Fleet, only: str | None = None) -> list[OllamaServer]:
     """Every Ollama server, or those of one provider."""
     return [
         OllamaServer(provider, upstream)
-        for name, provider in gateway.providers.items()
+        for name, provider in fleet.providers.items()
         if isinstance(provider, OllamaProvider) and only in (None, name)
         for upstream in provider.upstreams
         if upstream.name == upstream.origin
     ]
 
 
-def meant(gateway: Gateway, name: str, only: str | None, verb: str) -> Meant:
-    """The servers and the model that ``name`` speaks of.
+def resolve_model(fleet: Fleet, name: str, only: str | None, verb: str) -> FleetModel:
+    """The servers and the model that a name stands for.
 
     Args:
-        gateway: whose fleet.
+        fleet: all servers.
         name: as the client wrote it.
         only: the provider that the path names.
-        verb: what is to be done, for texts.
+        verb: what is to be done, for error texts.
 
     Raises:
-        CallerError: the name is pinned to a provider that is no Ollama fleet, is one of a cloud's models
-            only, or may not be used; or there is no Ollama server.
+        CallerError: the name is pinned to a provider that is no Ollama fleet, belongs only to a model that is
+            not on an Ollama server, or may not be used; or there is no Ollama server.
     """
     pinned = only
-    if only is None and (prefixed := names.read_prefix(name, gateway.providers.keys())) is not None:
+    if only is None and (prefixed := names.read_prefix(name, fleet.providers.keys())) is not None:
         pinned, name = prefixed.provider, prefixed.rest
     elif only is not None and (prefixed := names.read_prefix(name, (only,))) is not None:
         name = prefixed.rest
-    name = names.shown(name)
-    if pinned is not None and not isinstance(gateway.providers[pinned], OllamaProvider):
-        raise _no_fleet(name, pinned, verb)
-    servers = servers_of(gateway, pinned)
+    name = names.without_default_registry(name)
+    if pinned is not None and not isinstance(fleet.providers[pinned], OllamaProvider):
+        raise _not_on_ollama(name, pinned, verb)
+    servers = servers_of(fleet, pinned)
     if not servers:
         text = f"There is no Ollama server to {verb} models on. Check OLLAMA_ENABLED and OLLAMA_BASE_URL"
         raise CallerError(text, INVALID_REQUEST, param="model")
-    if pinned is None and not any(listing_of(gateway, server).holds(name) for server in servers):
-        for other, listing in gateway.catalog.listings.items():
+    if pinned is None and not any(listing_of(fleet, server).holds(name) for server in servers):
+        for other, listing in fleet.catalog.listings.items():
             listed = listing.models.get(names.untagged(name)) or listing.models.get(name)
             if listed is not None and ("/" in listed.id or verb != "pull"):
-                raise _no_fleet(name, other, verb)
-    if not gateway.catalog.allows(name):
+                raise _not_on_ollama(name, other, verb)
+    if not fleet.catalog.allows(name):
         text = f"Model '{redact(name)}' is not among those that MODELS_FILTER allows"
         raise CallerError(text, FORBIDDEN, param="model")
-    return Meant(servers, name)
+    return FleetModel(servers, name)
 
 
-def _no_fleet(name: str, provider: str, verb: str) -> CallerError:
+def _not_on_ollama(name: str, provider: str, verb: str) -> CallerError:
     text = (
         f"Cannot {verb} '{redact(name)}': it is a model of provider '{provider}', which is no Ollama server"
     )
     return CallerError(text, INVALID_REQUEST, param="model", provider=provider)
 
 
-class Listing(NamedTuple):
-    """What one server was last seen to have."""
+class ServerListing(NamedTuple):
+    """The models that one server was last seen to have."""
 
     answered: bool
     ids: frozenset[str]
@@ -95,55 +115,64 @@ class Listing(NamedTuple):
         return not self.ids.isdisjoint(names.spellings(model))
 
 
-def listing_of(gateway: Gateway, server: OllamaServer) -> Listing:
+def listing_of(fleet: Fleet, server: OllamaServer) -> ServerListing:
     """What the catalog knows of a server."""
-    listing = gateway.catalog.listings[server.provider.name]
+    listing = fleet.catalog.listings[server.provider.name]
     ids = listing.by_upstream.get(server.upstream.origin)
     if ids is None:
-        return Listing(not listing.known, frozenset(), 0)
-    here = (model for model in listing.models.values() if model.id.lower() in ids)
-    return Listing(True, ids, sum(_size(model.listing) for model in here))
+        return ServerListing(not listing.known, frozenset(), 0)
+    models = (model for model in listing.models.values() if model.id.lower() in ids)
+    return ServerListing(True, ids, sum(_size(model.listing) for model in models))
 
 
-def _size(route: Mapping[str, object] | None) -> int:
-    size = (route or {}).get("size")
+def _size(entry: Mapping[str, object] | None) -> int:
+    size = (entry or {}).get("size")
     return size if isinstance(size, int) else 0
 
 
-async def look(gateway: Gateway, servers: Sequence[OllamaServer]) -> None:
-    """Ask these servers' providers anew what they have."""
-    await gateway.catalog.refresh({server.provider.name for server in servers})
+async def refresh(fleet: Fleet, servers: Sequence[OllamaServer]) -> None:
+    """Ask the providers of these servers for their models again."""
+    await fleet.catalog.refresh({server.provider.name for server in servers})
 
 
-def chosen(
-    gateway: Gateway, servers: Sequence[OllamaServer], target: str | None
+def select_servers(
+    fleet: ManagedFleet, servers: Sequence[OllamaServer], target: str | None
 ) -> tuple[list[OllamaServer], str]:
-    """The servers that ``target`` (or the setting) leaves, and what it says: ``all``, ``room``, ``named``.
+    """The servers that a request is for.
+
+    Args:
+        fleet: its setting counts where the request says nothing.
+        servers: those that the model may be on.
+        target: a server's name, or one of the values of the setting; None where the request says nothing.
+
+    Returns:
+        The servers, and how they were selected: ``ALL``, ``EMPTIEST`` (all of them are returned, one is to be
+        selected yet) or ``NAMED``.
 
     Raises:
         CallerError: no server has that name.
     """
-    target = target or gateway.settings.ollama_manage
-    if target in (ALL, ROOM):
+    target = target or fleet.settings.ollama_manage
+    if target in (ALL, EMPTIEST):
         return list(servers), target
     found = [server for server in servers if server.name == target]
     if not found:
         known = ", ".join(sorted(server.name for server in servers))
         text = f"No Ollama server is named '{redact(target)}'. There are {known}; or write all, or room"
         raise CallerError(text, INVALID_REQUEST, param="upstream")
-    return found, "named"
+    return found, NAMED
 
 
-def awake(gateway: Gateway, servers: Sequence[OllamaServer]) -> list[OllamaServer]:
-    """Those that answered when they were last asked; all, if none did."""
-    return [server for server in servers if listing_of(gateway, server).answered] or list(servers)
+def answering(fleet: Fleet, servers: Sequence[OllamaServer]) -> list[OllamaServer]:
+    """The servers that answered the last request for their models; all, if none did."""
+    return [server for server in servers if listing_of(fleet, server).answered] or list(servers)
 
 
-def roomiest(gateway: Gateway, servers: Sequence[OllamaServer]) -> list[OllamaServer]:
+def emptiest(fleet: Fleet, servers: Sequence[OllamaServer]) -> list[OllamaServer]:
     """The one server whose models take the fewest bytes: Ollama does not tell how much disk is left."""
-    return [min(servers, key=lambda server: listing_of(gateway, server).size)]
+    return [min(servers, key=lambda server: listing_of(fleet, server).size)]
 
 
 def not_found(model: str) -> CallerError:
-    """No server has the model, in Ollama's words."""
+    """The error for a model that no server has, in Ollama's wording."""
     return CallerError(f"model '{redact(model)}' not found", MODEL_NOT_FOUND, param="model")

@@ -1,6 +1,6 @@
-"""Models in Ollama's words: entries of /api/tags and answers of /api/show. Pure functions.
+"""Models as Ollama describes them: entries of /api/tags and answers of /api/show. Pure functions.
 
-A model of an Ollama server is told as that server tells it. One of another provider is marked by
+The entry of an Ollama server's model is that server's own. A model of another provider is marked by
 ``remote_model`` and ``remote_host``, as Ollama marks its own cloud's: clients then show no size and do not
 try to load it. Source: ollama/ollama, ``api/types.go``.
 """
@@ -28,7 +28,7 @@ def tag_entry(public: str, provider: str, host: str, model: ModelInfo, started: 
     Args:
         public: a name that leads to the model.
         provider: the provider's name.
-        host: where it is; goes into ``remote_host``.
+        host: the value of ``remote_host``.
         model: what discovery knows.
         started: Unix time that stands for an unknown one.
     """
@@ -49,35 +49,42 @@ def tag_entry(public: str, provider: str, host: str, model: ModelInfo, started: 
 
 
 def show_answer(provider: str, host: str, model: ModelInfo, started: float) -> dict[str, Any]:
-    """The answer of ``/api/show`` for a model that is on no Ollama server."""
+    """The answer of ``/api/show`` for a model that is on no Ollama server.
+
+    Args:
+        provider: the provider's name.
+        host: the value of ``remote_host``.
+        model: what discovery knows.
+        started: Unix time that stands for an unknown one.
+    """
     architecture = family(model.id)
     info: dict[str, Any] = {"general.architecture": architecture, "general.basename": names.short(model.id)}
     if model.context_length is not None:
         info[f"{architecture}.context_length"] = model.context_length
-    can = capabilities(model)
+    can_do = capabilities(model)
     return {
         "license": "",
         "modelfile": f"# {model.id} at {provider}\nFROM {model.id}\n",
         "parameters": "" if model.max_output is None else f"num_predict {model.max_output}",
-        "template": _INSERT if "insert" in can else _PLAIN,
+        "template": _INSERT if "insert" in can_do else _PLAIN,
         "details": details(model),
         "remote_model": model.id,
         "remote_host": host,
         "model_info": info,
-        "capabilities": list(can),
+        "capabilities": list(can_do),
         "modified_at": moment(model.created or started),
     }
 
 
 def capabilities(model: ModelInfo) -> tuple[str, ...]:
-    """What the model can do: what its provider says, else what its name gives away."""
+    """What the model can do: as its provider says, else as its name suggests."""
     if model.capabilities:
         return model.capabilities
     return ("embedding",) if "embed" in model.id.lower() else _UNKNOWN
 
 
 def details(model: ModelInfo) -> dict[str, Any]:
-    """``details``, as far as a provider that is no Ollama server tells them."""
+    """The field ``details``, as far as it is known of a provider that is no Ollama server."""
     found: dict[str, Any] = {
         "parent_model": "",
         "format": "",
@@ -99,7 +106,7 @@ def family(model: str) -> str:
 
 
 def digest(provider: str, model: str) -> str:
-    """64 hex digits that are the same in every process."""
+    """64 hex digits for a model, the same in every process."""
     return hashlib.sha256(f"{provider}/{model}".encode()).hexdigest()
 
 
@@ -113,8 +120,8 @@ def newest_first(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(entries, key=_modified, reverse=True)
 
 
-def _modified(route: Mapping[str, Any]) -> float:
+def _modified(entry: Mapping[str, Any]) -> float:
     try:
-        return datetime.fromisoformat(str(route.get("modified_at"))).timestamp()
+        return datetime.fromisoformat(str(entry.get("modified_at"))).timestamp()
     except ValueError:
         return 0.0

@@ -1,8 +1,9 @@
-"""One progress of several servers' work, such as clients draw: a bar a file, and one end.
+"""The progress of one operation on several servers, as one stream.
 
-A file's ``completed`` is the mean over the servers, so that its bar shows the true size and is full when the
-last server has it. Every other status is told once, when the first server comes to it; ``success`` when all
-have ended well.
+Clients draw such a stream as a bar for each file. A file's ``completed`` is the mean over the servers, so
+that its bar shows the true size and is full when the last server has it. Every other status is sent once,
+when the first server reaches it; ``success`` is left to the caller, who sends it when all servers have
+succeeded.
 """
 
 from __future__ import annotations
@@ -14,61 +15,65 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from trunkline.errors import GatewayError, ProviderError
 
-Line = dict[str, Any]
+Line: TypeAlias = dict[str, Any]
 Work: TypeAlias = Callable[[str], AsyncGenerator[Line, None]]
-"""A server's name → the lines of its work."""
+"""Takes a server's name, and gives the lines of its progress."""
 
-_MOST_WAITING: Final = 64
+_MAX_WAITING: Final = 64
 """Lines that may wait for the reader."""
 
 
 class Failure(NamedTuple):
-    """A server that did not end well."""
+    """A server that failed."""
 
     server: str
     error: GatewayError
 
 
-class Merged:
-    """What is known of several servers' progress. Pure: lines in, lines out."""
+class ProgressMerge:
+    """What is known of the progress of several servers. Lines in, lines out; it does no I/O."""
 
     def __init__(self, servers: Sequence[str]) -> None:
         self._working = set(servers)
-        self._ended: set[str] = set()
-        self._layers: dict[str, dict[str, int]] = {}
+        """Servers that have not failed."""
+        self._succeeded: set[str] = set()
+        self._completed: dict[str, dict[str, int]] = {}
+        """Bytes that each server has of a file, by the file's digest."""
         self._totals: dict[str, int] = {}
-        self._told: dict[str, int] = {}
-        self._said: set[str] = set()
+        """Bytes of each file."""
+        self._sent_completed: dict[str, int] = {}
+        """The last ``completed`` that was sent of each file."""
+        self._sent_statuses: set[str] = set()
 
-    def note(self, server: str, line: Line) -> Line | None:
-        """The line to send, now that ``server`` has said this one; None if it changes nothing."""
+    def add(self, server: str, line: Line) -> Line | None:
+        """Take a line of one server; returns the line to send, or None if there is nothing new."""
         digest, status = line.get("digest"), str(line.get("status"))
         if status == "success":
             return None
         if not digest:
-            if status in self._said:
+            if status in self._sent_statuses:
                 return None
-            self._said.add(status)
+            self._sent_statuses.add(status)
             return line
         total, completed = _count(line.get("total")), _count(line.get("completed"))
         self._totals[digest] = total = max(total, self._totals.get(digest, 0))
-        self._layers.setdefault(digest, {})[server] = completed
+        self._completed.setdefault(digest, {})[server] = completed
         return self._progress(digest, status, total)
 
-    def end(self, server: str, well: bool) -> None:
-        """``server`` has ended its work; if not ``well`` it does not count any more."""
-        if well:
-            self._ended.add(server)
+    def end(self, server: str, *, succeeded: bool) -> None:
+        """A server has ended its work. One that has failed does not count any more."""
+        if succeeded:
+            self._succeeded.add(server)
         else:
             self._working.discard(server)
 
     def _progress(self, digest: str, status: str, total: int) -> Line | None:
-        layers = self._layers[digest]
-        counts = [total if each in self._ended else layers.get(each, 0) for each in self._working]
+        by_server = self._completed[digest]
+        counts = [total if each in self._succeeded else by_server.get(each, 0) for each in self._working]
         completed = sum(counts) // max(1, len(counts))
-        if self._told.get(digest) == completed:
+        if self._sent_completed.get(digest) == completed:
             return None
-        self._told[digest] = completed
+        self._sent_completed[digest] = completed
         line: Line = {"status": status, "digest": digest}
         if total:
             line["total"] = total
@@ -78,10 +83,14 @@ class Merged:
 
 
 async def merge(servers: Sequence[str], work: Work) -> AsyncGenerator[Line, None]:
-    """The merged lines of ``work`` at all ``servers`` at once, ``success`` excepted.
+    """Have all servers work at once, and merge the lines of their progress, without ``success``.
+
+    Args:
+        servers: their names.
+        work: begins the work of one server.
 
     Raises:
-        GatewayError: after the last line, when not every server ended well: the only server's own error, or
+        GatewayError: after the last line, when not every server succeeded: the only server's own error, or
             one that names those that failed.
     """
     if len(servers) == 1:
@@ -90,53 +99,53 @@ async def merge(servers: Sequence[str], work: Work) -> AsyncGenerator[Line, None
                 if line.get("status") != "success":
                     yield line
         return
-    lines: asyncio.Queue[tuple[str, Line | GatewayError | None]] = asyncio.Queue(_MOST_WAITING)
-    merged, failures = Merged(servers), []
-    tasks = [asyncio.ensure_future(_work(server, work, lines)) for server in servers]
+    queue: asyncio.Queue[tuple[str, Line | GatewayError | None]] = asyncio.Queue(_MAX_WAITING)
+    merged, failures = ProgressMerge(servers), []
+    tasks = [asyncio.ensure_future(_work(server, work, queue)) for server in servers]
     try:
-        going = len(servers)
-        while going:
-            server, said = await lines.get()
-            if isinstance(said, dict):
-                if (news := merged.note(server, said)) is not None:
+        remaining = len(servers)
+        while remaining:
+            server, item = await queue.get()
+            if isinstance(item, dict):
+                if (news := merged.add(server, item)) is not None:
                     yield news
                 continue
-            going -= 1
-            merged.end(server, well=said is None)
-            if said is not None:
-                failures.append(Failure(server, said))
+            remaining -= 1
+            merged.end(server, succeeded=item is None)
+            if item is not None:
+                failures.append(Failure(server, item))
     finally:
         for task in tasks:
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
     if failures:
-        raise _failed(failures, servers)
+        raise _error_of(failures, servers)
 
 
 async def _work(
-    server: str,
-    work: Work,
-    lines: asyncio.Queue[tuple[str, Line | GatewayError | None]],
+    server: str, work: Work, queue: asyncio.Queue[tuple[str, Line | GatewayError | None]]
 ) -> None:
+    """Put a server's lines into the queue, and then its error, or None if it succeeded."""
     try:
-        async with aclosing(work(server)) as told:
-            async for line in told:
-                await lines.put((server, line))
+        async with aclosing(work(server)) as lines:
+            async for line in lines:
+                await queue.put((server, line))
     except GatewayError as error:
-        await lines.put((server, error))
+        await queue.put((server, error))
     else:
-        await lines.put((server, None))
+        await queue.put((server, None))
 
 
-def _failed(failures: Sequence[Failure], servers: Sequence[str]) -> GatewayError:
+def _error_of(failures: Sequence[Failure], servers: Sequence[str]) -> GatewayError:
     first = failures[0].error
     if len(failures) == len(servers) and len({failure.error.message for failure in failures}) == 1:
         return first
-    told = "; ".join(f"{failure.server}: {failure.error.message}" for failure in failures)
-    well = [server for server in servers if server not in {failure.server for failure in failures}]
-    rest = f". Done at {', '.join(well)}" if well else ""
-    return ProviderError(f"{told}{rest}", first.kind, status=first.status)
+    reasons = "; ".join(f"{failure.server}: {failure.error.message}" for failure in failures)
+    failed = {failure.server for failure in failures}
+    succeeded = [server for server in servers if server not in failed]
+    rest = f". Done at {', '.join(succeeded)}" if succeeded else ""
+    return ProviderError(f"{reasons}{rest}", first.kind, status=first.status)
 
 
 def _count(value: Any) -> int:

@@ -1,0 +1,96 @@
+"""Errors in Ollama's dialect: written for clients, and read from upstreams wherever they stand."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from trunkline.dialects.base import Headers
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.status import error_for_status
+from trunkline.errors import (
+    MODEL_NOT_FOUND,
+    UPSTREAM_BUSY,
+    UPSTREAM_ERROR,
+    UPSTREAM_PROTOCOL,
+    UPSTREAM_TRUNCATED,
+    GatewayError,
+    ProviderError,
+    redact,
+)
+
+_MISSING_MODEL: Final = re.compile(r"model\s+['\"](?P<model>[^'\"]+)['\"](?: was)? not found", re.IGNORECASE)
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def error_body(error: GatewayError) -> bytes:
+    """Return Ollama's error object, which holds the text alone."""
+    return _encode({"error": error.message})
+
+
+def stream_error(error: GatewayError) -> bytes:
+    """Return the same object as the line that ends a failed stream."""
+    return error_body(error) + b"\n"
+
+
+def error_text(error: Any) -> str:
+    """Return the text in an ``error`` field: Ollama sends a string; look-alikes send an object with a
+    message."""
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail") or error
+    return error if isinstance(error, str) else _encode(error).decode()
+
+
+def read_error(status: int, headers: Headers, body: bytes) -> GatewayError:
+    """Return an error answer as a value. A missing model and a busy server, the errors that Ollama's users
+    know best, have kinds and texts of their own."""
+    text = _body_text(body)
+    if status == 404:
+        missing = _MISSING_MODEL.search(text)
+        if missing is None:  # not Ollama's words: the address is wrong, not the model
+            return error_for_status(status, text, headers, upstream_name="Ollama", kind=UPSTREAM_PROTOCOL)
+        model = redact(missing["model"])
+        return ProviderError(
+            f"Model '{model}' not found in Ollama. Pull the model with `ollama pull {model}`",
+            MODEL_NOT_FOUND,
+            param="model",
+        )
+    kind = UPSTREAM_BUSY if status == 503 and "server busy" in text else None
+    return error_for_status(status, text, headers, upstream_name="Ollama", kind=kind)
+
+
+def _body_text(body: bytes) -> str:
+    """The text of an error body, whatever its form."""
+    try:
+        answer = msgspec.json.decode(body)
+    except UNREADABLE:
+        return body.decode("utf-8", "replace")
+    return error_text(answer.get("error", answer) if isinstance(answer, dict) else answer)
+
+
+def read_error_field(error: object) -> ProviderError:
+    """Return the error in the ``error`` field of an answer of status 200."""
+    return ProviderError(f"Ollama: {redact(error_text(error))}", UPSTREAM_ERROR)
+
+
+def malformed(error: Exception) -> ProviderError:
+    """The error for a record that cannot be decoded; it quotes the decoder, never the record."""
+    return ProviderError(f"The upstream sent a record that is not valid: {error}", UPSTREAM_PROTOCOL)
+
+
+def truncated() -> ProviderError:
+    """The error for a stream without its ``done: true``."""
+    return ProviderError("The upstream ended its answer before it was complete", UPSTREAM_TRUNCATED)
+
+
+class OllamaErrors:
+    """The errors of this dialect's readers and inspectors, for the hooks of their base classes."""
+
+    def _malformed(self, error: Exception) -> GatewayError:
+        return malformed(error)
+
+    def _truncated(self) -> GatewayError:
+        return truncated()

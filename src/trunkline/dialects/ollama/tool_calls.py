@@ -1,0 +1,31 @@
+"""Tool calls in Ollama's form, which requests and answers share: their ids and arguments."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
+
+
+def new_call_id() -> str:
+    """Return an id for a tool call, in the form of Ollama's own ids."""
+    return "call_" + "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=8))
+
+
+def argument_text(raw: msgspec.Raw) -> str:
+    """Return a call's ``arguments`` as the JSON text of an object: Ollama sends the object, look-alikes send
+    its text.
+
+    Raises:
+        ProviderError: ``raw`` is neither.
+    """
+    data = bytes(raw)
+    if data.startswith(b"{"):
+        return data.decode()
+    if data.startswith(b'"'):
+        return msgspec.json.decode(data, type=str) or "{}"
+    if data in (b"", b"null"):
+        return "{}"
+    raise ProviderError("The upstream sent tool arguments that are not an object", UPSTREAM_PROTOCOL)

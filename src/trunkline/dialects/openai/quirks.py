@@ -1,0 +1,46 @@
+"""How one vendor's OpenAI-compatible server differs from OpenAI's own, as data of its vendor spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from trunkline.dialects.openai.reasoning import ReasoningProfile
+from trunkline.model import Operation
+
+ENDPOINTS: Final[Mapping[Operation, str]] = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+    "other": "",
+}
+"""Paths of the operations; ``other`` stands for every path that is relayed."""
+EXTRA_SAMPLING: Final = frozenset({"top_k", "min_p", "repetition_penalty"})
+"""Sampling fields that OpenAI does not have and many compatible servers do."""
+
+
+class Quirks(msgspec.Struct, frozen=True, kw_only=True):
+    """How one vendor's server differs from OpenAI's."""
+
+    name: str = "The upstream"
+    """Its name in error texts."""
+    endpoints: Mapping[Operation, str] = msgspec.field(default_factory=lambda: ENDPOINTS)
+    """Paths of the operations that it has."""
+    max_tokens_field: str = "max_tokens"
+    """Its name for the bound on an answer."""
+    reasoning: Literal["effort", "object", "none"] = "effort"
+    """How it is told to think: ``reasoning_effort``, OpenRouter's ``reasoning`` object, or not at all."""
+    history_reasoning_field: str | None = None
+    """The field in which the reasoning of earlier turns is sent back, if it takes that."""
+    extra_sampling: frozenset[str] = EXTRA_SAMPLING
+    """Which of the extra sampling fields it knows."""
+    numbers_tool_calls: bool = True
+    """It numbers the tool calls of a stream. Where it does not, they are numbered on their way through."""
+    usage_on_request: bool = True
+    """A stream's usage comes only when ``stream_options.include_usage`` asks for it."""
+    takes_routing: bool = False
+    """It takes OpenRouter's ``provider`` object."""
+    profiles: tuple[ReasoningProfile, ...] = ()
+    """What its thinking models take; the first that matches a model counts. Other models take everything."""

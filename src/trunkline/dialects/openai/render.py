@@ -1,0 +1,302 @@
+"""Canonical requests → bodies for OpenAI-compatible upstreams.
+
+Content that the API has no field for is refused with a clear 400. Fields that a vendor does not know are left
+out, and a body for a thinking model is adapted to its reasoning profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.openai.quirks import Quirks
+from trunkline.dialects.openai.reasoning import adapt
+from trunkline.dialects.tool_matching import match_tool_calls
+from trunkline.errors import UNSUPPORTED, CallerError
+from trunkline.model import (
+    Audio,
+    CanonicalRequest,
+    ChatRequest,
+    CompletionRequest,
+    Document,
+    EmbeddingRequest,
+    Format,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+
+Body = dict[str, Any]
+
+MAX_USER: Final = 64
+"""Characters of ``user`` that OpenAI takes; other dialects' clients may send more (Claude Code does)."""
+INCLUDE_USAGE: Final = {"include_usage": True}
+"""The ``stream_options`` that ask for usage in a stream."""
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+def render(
+    request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults, quirks: Quirks
+) -> bytes:
+    """Return the body that asks ``model`` for ``request``.
+
+    Raises:
+        CallerError: The request holds content that OpenAI's API has no field for.
+    """
+    body: Body
+    match request:
+        case ChatRequest():
+            body = _chat(request, quirks)
+        case CompletionRequest(templated=True):
+            body = _chat(request.as_chat(), quirks)
+        case CompletionRequest():
+            body = _completion(request, quirks)
+        case EmbeddingRequest():
+            body = _embedding(request)
+    head: Body = {"model": model}
+    body = head | body
+    if stream:
+        body["stream"] = True
+        if quirks.usage_on_request:
+            body["stream_options"] = INCLUDE_USAGE
+    for name, value in default_fields(body, defaults, quirks):
+        body.setdefault(name, value)
+    if "messages" in body:
+        adapt(body, model, quirks.profiles)
+    for name in defaults.drop:
+        body.pop(name, None)
+    if defaults.routing and quirks.takes_routing:
+        body["provider"] = dict(defaults.routing)
+    return encode(body)
+
+
+def default_fields(
+    body: Mapping[str, Any], defaults: RequestDefaults, quirks: Quirks
+) -> list[tuple[str, Any]]:
+    """Return the fields that settings fill in, by the names that this kind of body has for them."""
+    fields = dict(defaults.fields)
+    if "messages" in body:
+        fields |= {"temperature": defaults.temperature, quirks.max_tokens_field: defaults.max_tokens}
+    elif "prompt" in body:
+        fields |= {"temperature": defaults.temperature, "max_tokens": defaults.max_tokens}
+    return [(name, value) for name, value in fields.items() if value is not None]
+
+
+def _chat(request: ChatRequest, quirks: Quirks) -> Body:
+    body: Body = {"messages": _messages(match_tool_calls(request.messages), quirks)}
+    body |= _sampling(request.sampling, quirks)
+    _put(body, "logprobs", request.sampling.logprobs)
+    _put(body, "top_logprobs", request.sampling.top_logprobs)
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        _put(body, "tool_choice", _tool_choice(request.tool_choice))
+        _put(body, "parallel_tool_calls", request.parallel_tool_calls)
+    _put(body, "response_format", _format(request.format))
+    body |= _reasoning(request.reasoning, quirks)
+    _put(body, "user", None if request.user is None else request.user[:MAX_USER])
+    return body
+
+
+def _completion(request: CompletionRequest, quirks: Quirks) -> Body:
+    if request.images or request.system:
+        raise CallerError(f"{quirks.name}'s completions endpoint takes text prompts only", UNSUPPORTED)
+    body: Body = {"prompt": request.prompts[0] if len(request.prompts) == 1 else list(request.prompts)}
+    _put(body, "suffix", request.suffix)
+    body |= _sampling(request.sampling, quirks)
+    if quirks.max_tokens_field in body:
+        body["max_tokens"] = body.pop(quirks.max_tokens_field)
+    _put(body, "logprobs", request.sampling.top_logprobs)
+    _put(body, "response_format", _format(request.format))
+    _put(body, "user", request.user)
+    return body
+
+
+def _embedding(request: EmbeddingRequest) -> Body:
+    body: Body = {"input": request.inputs[0] if len(request.inputs) == 1 else list(request.inputs)}
+    _put(body, "dimensions", request.dimensions)
+    _put(body, "user", request.user)
+    return body
+
+
+def _sampling(sampling: Sampling, quirks: Quirks) -> Body:
+    body: Body = {}
+    _put(body, "temperature", sampling.temperature)
+    _put(body, "top_p", sampling.top_p)
+    _put(body, quirks.max_tokens_field, sampling.max_tokens)
+    _put(body, "seed", sampling.seed)
+    _put(body, "presence_penalty", sampling.presence_penalty)
+    _put(body, "frequency_penalty", sampling.frequency_penalty)
+    for name in sorted(quirks.extra_sampling):
+        _put(body, name, getattr(sampling, name))
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.n > 1:
+        body["n"] = sampling.n
+    return body
+
+
+def _reasoning(reasoning: Reasoning | None, quirks: Quirks) -> Body:
+    if reasoning is None or quirks.reasoning == "none":
+        return {}
+    if quirks.reasoning == "effort":
+        return {} if reasoning.effort is None else {"reasoning_effort": reasoning.effort}
+    wire: Body = {}
+    if reasoning.max_tokens is not None:
+        wire["max_tokens"] = reasoning.max_tokens
+    else:
+        _put(wire, "effort", "xhigh" if reasoning.effort == "max" else reasoning.effort)
+    _put(wire, "exclude", reasoning.exclude)
+    return {"reasoning": wire} if wire else {}
+
+
+def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
+    """All turns. A tool's message holds text only, so that images which tools returned go into a message of
+    the user. It comes after all results, since nothing may stand between them."""
+    wires: list[Body] = []
+    images: list[Body] = []
+    for message in messages:
+        if message.role == "tool":
+            results = [part for part in message.parts if isinstance(part, ToolResult)]
+            wires += map(_tool_result, results)
+            images += [part for result in results for part in _images(result)]
+            continue
+        wire = _message(message, quirks)
+        if images and message.role == "user":
+            content = wire["content"]
+            wire["content"] = images + ([_text(content)] if isinstance(content, str) else content)
+        elif images:
+            wires.append({"role": "user", "content": images})
+        images = []
+        wires.append(wire)
+    return [*wires, {"role": "user", "content": images}] if images else wires
+
+
+def _message(message: Message, quirks: Quirks) -> Body:
+    wire: Body = {"role": message.role}
+    if message.role == "assistant":
+        wire |= _assistant(message, quirks)
+    elif all(isinstance(part, Text) and not part.cache for part in message.parts):
+        wire["content"] = message.text
+    else:
+        wire["content"] = [_content(part) for part in message.parts]
+    _put(wire, "name", message.name)
+    return wire
+
+
+def _assistant(message: Message, quirks: Quirks) -> Body:
+    thinking, calls = "", []
+    for part in message.parts:
+        match part:
+            case Thinking():
+                thinking += part.text
+            case ToolCall():
+                calls.append(_tool_call(part))
+            case Text():
+                pass
+            case _:
+                raise _misplaced(part, "an assistant's message")
+    text = message.text
+    wire: Body = {"content": text if text or not calls else None}
+    if thinking and quirks.history_reasoning_field:
+        wire[quirks.history_reasoning_field] = thinking
+    if calls:
+        wire["tool_calls"] = calls
+    return wire
+
+
+def _put(body: Body, name: str, value: Any) -> None:
+    if value is not None:
+        body[name] = value
+
+
+def _content(part: Part) -> Body:
+    match part:
+        case Text():
+            wire = _text(part.text)
+            return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
+        case Image():
+            url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
+            image = {"url": url} | ({"detail": part.detail} if part.detail else {})
+            return {"type": "image_url", "image_url": image}
+        case Audio():
+            return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
+        case Document(text=str(text)):
+            return _text(text)
+        case Document():
+            return {"type": "file", "file": _file(part)}
+        case _:
+            raise _misplaced(part, "a user's message")
+
+
+def _misplaced(part: Part, where: str) -> CallerError:
+    return CallerError(f"{type(part).__name__} cannot stand in {where} of OpenAI's chat API", UNSUPPORTED)
+
+
+def _file(part: Document) -> Body:
+    if part.url is not None:
+        raise CallerError("A document by URL cannot be sent in OpenAI's chat API; send its data", UNSUPPORTED)
+    file: Body = {}
+    _put(file, "file_id", part.file_id)
+    _put(file, "filename", part.name)
+    if part.data is not None:
+        file["file_data"] = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
+    return file
+
+
+def _tool_call(call: ToolCall) -> Body:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _tool_result(result: ToolResult) -> Body:
+    text = result.text or ("See the images that follow." if _images(result) else "")
+    return {"role": "tool", "tool_call_id": result.id, "content": text}
+
+
+def _images(result: ToolResult) -> list[Body]:
+    """A tool's images, after a text that says which tool they are from."""
+    images = [_content(part) for part in result.parts if isinstance(part, Image)]
+    return [_text(f"Returned by the tool {result.name or 'call'}:"), *images] if images else []
+
+
+def _text(text: str) -> Body:
+    return {"type": "text", "text": text}
+
+
+def _tool(tool: Tool) -> Body:
+    function: Body = {"name": tool.name}
+    _put(function, "description", tool.description)
+    _put(function, "parameters", tool.parameters)
+    _put(function, "strict", tool.strict)
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: ToolChoice | None) -> str | Body | None:
+    if choice is None:
+        return None
+    if choice.mode == "tool":
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice.mode
+
+
+def _format(format: Format | None) -> Body | None:
+    if format is None:
+        return None
+    if format.schema is None:
+        return {"type": "json_object"}
+    schema: Body = {"name": format.name or "answer", "schema": format.schema}
+    _put(schema, "strict", format.strict)
+    _put(schema, "description", format.description)
+    return {"type": "json_schema", "json_schema": schema}

@@ -1,0 +1,355 @@
+"""One request while it runs: its response, its attempts, and all of it together.
+
+The server's end holds an :class:`ActiveRequest` and may cancel, pause and resume it; the pipeline works on
+it; accounting reads it when it is over. Whether another attempt follows a failed one is for ``pipeline`` to
+decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, NamedTuple
+
+import msgspec
+
+from trunkline.dialects.base import Front
+from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
+from trunkline.exchange import Exchange
+from trunkline.immediate import ImmediateFuture
+from trunkline.model import Usage
+from trunkline.observe.traces import ForwardedTrace, Trace
+from trunkline.pipeline.request import Request
+from trunkline.pipeline.responder import CachedAnswer, Lines, Responder, error_lines
+from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_usage
+from trunkline.policy.prices import FREE, PriceBook, usd_to_micros
+from trunkline.policy.reservations import NO_CHARGE, Charge, Reservation
+from trunkline.providers.base import InFlight
+from trunkline.routing.candidates import Candidate
+from trunkline.routing.queue import Waiter
+
+DISCONNECTED: Final = CallerError("The client closed the connection", CLIENT_GONE)
+"""The failure of an attempt whose client has disconnected."""
+
+_STREAM_LINES: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+_FREE: Final = Charge(Usage(), False, 0, FREE.source)
+_UNKNOWN: Final = Charge(Usage(), False, None, None)
+_now: Final = time.perf_counter
+
+
+class Response:
+    """What the client has been sent so far for one request."""
+
+    __slots__ = (
+        "cache_status",
+        "cached",
+        "client_gone",
+        "error",
+        "finished",
+        "first_byte_at",
+        "request",
+        "reservation",
+        "responder",
+        "served_by",
+        "size",
+        "started",
+        "status",
+    )
+
+    def __init__(self, request: Request, responder: Responder) -> None:
+        self.request = request
+        self.responder = responder
+        self.reservation: Reservation | None = None
+        """What the request has taken of limits; headers tell the client what is left."""
+        self.served_by: Lines = b""
+        """Header lines that name the upstream that was asked last, and the number of attempts."""
+        self.cache_status = ""
+        """``hit`` or ``miss``; empty where the answer cache was not asked."""
+        self.cached: CachedAnswer | None = None
+        """The cached answer that was given, on a ``hit``."""
+        self.started = False
+        """A part of the answer was sent: no other upstream may be asked any more."""
+        self.finished = False
+        self.size = 0
+        """Bytes of an answer that was sent whole."""
+        self.status = 0
+        self.error: GatewayError | None = None
+        """Why the request failed, or broke off."""
+        self.first_byte_at: float | None = None
+        self.client_gone = False
+        """The client has disconnected."""
+
+    def send(self, content_type: bytes, body: bytes) -> None:
+        """Send an upstream's whole answer."""
+        self.started = True
+        self.status = 200
+        self.first_byte_at = _now()
+        self.size = len(body)
+        self.responder.send(200, self.head_lines(content_type), body)
+
+    def start(self, content_type: bytes) -> None:
+        """Send the head of an upstream's streamed answer."""
+        self.started = True
+        self.status = 200
+        self.first_byte_at = _now()
+        self.responder.start(200, self.head_lines(content_type) + _STREAM_LINES)
+
+    def replay(self, cached: CachedAnswer) -> None:
+        """Send what an earlier client was sent."""
+        self.cached, self.cache_status, self.served_by = cached, "hit", cached.lines
+        self.finished = True
+        if not cached.streaming:
+            self.send(cached.content_type, cached.body)
+            return
+        self.start(cached.content_type)
+        self.responder.write(cached.body)
+        self.responder.finish()
+
+    def refuse(self, error: GatewayError) -> None:
+        """Send an error; an answer that has begun was ended by its attempt already."""
+        self.error = error
+        if self.started or self.client_gone:
+            return
+        self.started = self.finished = True
+        self.status = error.status
+        lines = self.head_lines(b"application/json") + error_lines(error)
+        self.responder.send(error.status, lines, error.body or self.request.front.error_body(error))
+
+    def head_lines(self, content_type: bytes) -> Lines:
+        """The header lines of an answer, but for those of its connection."""
+        request_id = self.request.request_id.encode()
+        lines = b"content-type: %b\r\nx-request-id: %b\r\n" % (content_type, request_id)
+        id_header = self.request.front.conventions.id_header
+        if id_header is not None:
+            lines += b"%b: %b\r\n" % (id_header, request_id)
+        if self.reservation is not None:
+            lines += self.reservation.header_lines()
+        if self.cache_status:
+            lines += b"x-trunkline-cache: %b\r\n" % self.cache_status.encode()
+        return lines + self.served_by
+
+
+class Attempt(ImmediateFuture[GatewayError | None]):
+    """One attempt, which can be awaited: the result is its failure, or None once the answer is whole.
+
+    It satisfies :class:`~trunkline.providers.base.AnswerReceiver`.
+    """
+
+    __slots__ = (
+        "abandoned",
+        "candidate",
+        "charge",
+        "ended_at",
+        "exchange",
+        "failure",
+        "in_flight",
+        "is_probe",
+        "response",
+        "sent_at",
+        "span_id",
+    )
+
+    def __init__(self, candidate: Candidate, exchange: Exchange, response: Response, is_probe: bool) -> None:
+        self.settled = False  # as the base class sets these, without a call of its own for every request
+        self.resume = None
+        self.candidate = candidate
+        self.exchange = exchange
+        self.response = response
+        self.is_probe = is_probe
+        """It tries whether an upstream with an open circuit breaker works again."""
+        self.in_flight: InFlight | None = None
+        """None while it was not sent."""
+        self.sent_at: float | None = None
+        """By ``time.perf_counter``, like the next."""
+        self.ended_at: float | None = None
+        self.failure: GatewayError | None = None
+        self.abandoned = False
+        """The client disconnected while the upstream was working, so that the upstream may bill it."""
+        self.charge = NO_CHARGE
+        """What it used and cost, once that is settled."""
+        self.span_id: int | None = None
+        """Its span, where the request is traced."""
+
+    def cancel(self) -> None:
+        """End the attempt, and the upstream's work on it: the client has disconnected."""
+        if self.in_flight is not None:
+            self.abandoned = self.abandoned or (not self.settled and self.in_flight.sent)
+            self.in_flight.cancel()
+        self.settle(DISCONNECTED)
+
+    def emit(self, data: bytes) -> None:
+        """Pass on bytes of an answer that is not complete yet."""
+        response = self.response
+        if not response.started:
+            self._start()
+        response.responder.write(data)
+
+    def done(self, data: bytes) -> None:
+        """Pass on the last bytes of the answer."""
+        exchange, response = self.exchange, self.response
+        response.finished = True
+        if response.started or exchange.streaming:
+            if not response.started:
+                self._start()
+            if data:
+                response.responder.write(data)
+            response.responder.finish()
+        else:
+            response.send(exchange.content_type, data)
+        self.settle(None)
+
+    def fail(self, error: GatewayError) -> None:
+        """The attempt failed. Before the first byte another may follow; after it, an error event ends the
+        answer."""
+        response = self.response
+        if response.started:
+            response.responder.write(self.exchange.fail(error))
+            response.responder.finish()
+            response.finished = True
+        self.settle(error)
+
+    def _start(self) -> None:
+        if self.is_probe:
+            self.is_probe = False
+            self.candidate.state.breaker.record_success(probe=True)
+        self.response.start(self.exchange.content_type)
+
+    def compute_charge(self, prices: PriceBook) -> Charge:
+        """Work out what the attempt, which has ended, used and cost.
+
+        An upstream that failed before it answered charges nothing. One that was working when its client
+        disconnected may charge what it had done by then.
+        """
+        candidate, exchange, response = self.candidate, self.exchange, self.response
+        request = response.request
+        if not request.front.has_countable_tokens:  # images and audio: their price elsewhere is not known
+            free = prices.request_rates(candidate.provider, candidate.model, countable=False)
+            return _UNKNOWN if free is None else _FREE
+        usage, estimated = exchange.usage, False
+        if usage is None and response.first_byte_at is None and not self.abandoned:
+            return NO_CHARGE
+        whole = exchange.complete or not exchange.streaming
+        if usage is None or not whole:
+            pieces = exchange.pieces if exchange.streaming else response.size // AVERAGE_BYTES_PER_TOKEN
+            if request.front.operation == "embeddings":
+                pieces = 0
+            usage, estimated = estimate_usage(usage, request.body, pieces, whole=whole)
+        cost, source = None, None
+        if usage.cost is not None:
+            cost, source = usd_to_micros(usage.cost), "upstream"
+        elif (rates := prices.rates(candidate.provider, candidate.model)) is not None:
+            cost, source = rates.cost(usage), rates.source
+        return Charge(usage, estimated, cost, source, candidate.provider.name)
+
+
+class ActiveRequest:
+    """One request under way."""
+
+    __slots__ = (
+        "_last_progress",
+        "_rest",
+        "attempts",
+        "current",
+        "queued_s",
+        "request",
+        "response",
+        "route",
+        "trace",
+        "waiter",
+    )
+
+    def __init__(
+        self, request: Request, response: Response, trace: Trace | ForwardedTrace | None = None
+    ) -> None:
+        self.request = request
+        self.response = response
+        self.trace = trace
+        """The request's place in a trace, if it has one."""
+        self.attempts: list[Attempt] = []
+        """Each is added when it begins; the last one may be running."""
+        self.current: Attempt | None = None
+        """The attempt that runs, or with which the request ended. None before the first, and after a failure
+        that another candidate is to make good, until that one's attempt begins."""
+        self.route: str | None = None
+        """The configured route that the model's name stands for, if it is one."""
+        self.waiter: Waiter | None = None
+        """Its place in the queue, while all its candidates are at their limit."""
+        self.queued_s = 0.0
+        """Seconds that it has spent in that queue, for all its attempts together."""
+        self._rest: ImmediateFuture[None] | None = None
+        """The pause before another attempt, while it lasts."""
+        self._last_progress = -1
+        """The progress of the running attempt at the last :meth:`keep_alive`."""
+
+    def replace(self, front: Front, body: bytes) -> None:
+        """Go on with another body, which ``front`` reads: the one that came, made complete.
+
+        Raises:
+            CallerError: it cannot be read.
+        """
+        self.request = self.response.request = msgspec.structs.replace(
+            self.request, front=front, body=body, summary=front.summarize(body)
+        )
+
+    def disconnected(self) -> None:
+        """The client has disconnected: stop the upstream, now."""
+        self.response.client_gone = True
+        if self.attempts:
+            self.attempts[-1].cancel()
+        if self.waiter is not None:
+            self.waiter.give_up()
+        if self._rest is not None:
+            self._rest.settle(None)
+
+    def pause(self) -> None:
+        """Stop reading from the upstream: the client reads more slowly than the upstream writes."""
+        if self.attempts and (in_flight := self.attempts[-1].in_flight) is not None:
+            in_flight.pause()
+
+    def resume(self) -> None:
+        """Read on: the client has caught up."""
+        if self.attempts and (in_flight := self.attempts[-1].in_flight) is not None:
+            in_flight.resume()
+
+    def keep_alive(self) -> None:
+        """Send a ping if nothing was sent since the last call: some clients give up on a silent stream. To be
+        called every few seconds."""
+        response, ping = self.response, self.request.front.conventions.ping
+        if not ping or not self.attempts or not response.started or response.finished:
+            return
+        progress = self.attempts[-1].exchange.progress
+        if progress == self._last_progress:
+            response.responder.write(ping)
+        self._last_progress = progress
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for so many ``seconds``, or until the client disconnects: what the request has taken of limits
+        is not held for a client that has left."""
+        if self.response.client_gone:
+            return
+        rest = self._rest = ImmediateFuture[None]()
+        timer = asyncio.get_running_loop().call_later(seconds, rest.settle, None)
+        try:
+            await rest
+        finally:
+            timer.cancel()
+            self._rest = None
+
+    @property
+    def model(self) -> str | None:
+        """The upstream's own name for the model; before an upstream was asked, the client's."""
+        if self.current is not None:
+            return self.current.exchange.model or self.current.exchange.upstream_model
+        if self.response.cached is not None:
+            return self.response.cached.model
+        summary = self.request.summary
+        return None if summary is None else summary.model
+
+
+class Outcome(NamedTuple):
+    """How a request ended, for logs, metrics, ledger and traces, which work out the details later."""
+
+    active: ActiveRequest
+    status: int
+    ended_at: float
+    """By ``time.perf_counter``."""
