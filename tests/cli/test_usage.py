@@ -8,8 +8,8 @@ import json
 import pytest
 
 from tests.cli.conftest import Run, Terminal
-from tests.ledger.making import NOON, row
-from trunkline.ledger.recording import Recording
+from tests.ledger.factories import NOON, make_row
+from trunkline.ledger.usage_store import UsageStore
 
 ALL = ("--since", "2020-01-01")
 
@@ -19,11 +19,11 @@ def used(run: Run) -> str:
     """The id of a stored key with two requests in the ledger, next to one of a key in ALLOWED_API_KEYS."""
     run("keys", "create", "laptop")
     key_id: str = json.loads(run("keys", "list", "--json").out)[0]["id"]
-    recording = Recording("sqlite:///trunkline.db")
+    usage_store = UsageStore("sqlite:///trunkline.db")
     keys = (key_id, key_id, "env-7")
-    rows = [row(NOON + n, key_id=each, provider="gone", model="m") for n, each in enumerate(keys)]
-    recording.write([rows])
-    recording.close()
+    rows = [make_row(NOON + n, key_id=each, provider="gone", model="m") for n, each in enumerate(keys)]
+    usage_store.insert([rows])
+    usage_store.close()
     return key_id
 
 

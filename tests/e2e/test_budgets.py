@@ -14,7 +14,7 @@ import pytest
 from tests.gateways import BEARER, Running, chat, make_settings, post, serving, until, upstream
 from tests.services import Redis
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import sums
+from trunkline.ledger.usage import sum_usage
 from trunkline.ledger.writer import Ledger
 from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_prompt_tokens
 from trunkline.settings.sections import BudgetRule, LimitRule, Price
@@ -67,8 +67,8 @@ async def in_ledger(folder: Path, requests: int) -> int:
     """Micros in the database, once that many requests are there."""
     store = Store(f"sqlite:///{folder}/trunkline.db")
     try:
-        await until(lambda: sum(row["requests"] for row in sums(store)) == requests)
-        (row,) = sums(store)
+        await until(lambda: sum(row["requests"] for row in sum_usage(store)) == requests)
+        (row,) = sum_usage(store)
         micros: int = round(row["cost_usd"] * 1_000_000)
         return micros
     finally:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from tests.gateways import BEARER, KEY, Answer, Running, chat, make_settings, post, serving, upstream
 from tests.services import Redis
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import requests
+from trunkline.ledger.usage import list_usage_rows
 from trunkline.ledger.writer import Ledger
 from trunkline.server.redis.cache import RedisAnswers
 from trunkline.settings.sections import CacheRule, Route
@@ -164,7 +164,7 @@ async def test_the_ledger_tells_of_hits(mock: MockUpstream, tmp_path: Path) -> N
         for _ in range(2):
             await ask(node, QUESTION)
     store = Store(url)
-    hit, miss = requests(store)
+    hit, miss = list_usage_rows(store)
     store.close()
     assert (hit["cached"], miss["cached"]) == (True, False)
     assert (hit["provider"], hit["model"], hit["cost_micros"]) == (miss["provider"], miss["model"], 0)

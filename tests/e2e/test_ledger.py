@@ -18,7 +18,7 @@ from tests.e2e.conftest import GUARD, KEY, poll
 from tests.e2e.processes import running
 from tests.services import Postgres, free_port
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import requests, sums
+from trunkline.ledger.usage import list_usage_rows, sum_usage
 from trunkline_mock import MockUpstream
 
 BODY = msgspec.json.encode(
@@ -86,10 +86,10 @@ def in_ledger(url: str) -> list[str]:
     try:
         found: list[str] = []
         before = None
-        while rows := requests(store, limit=1000, before=before):
+        while rows := list_usage_rows(store, limit=1000, before=before):
             found += [row["request_id"] for row in rows]
             before = rows[-1]["id"]
-        (total,) = sums(store)
+        (total,) = sum_usage(store)
         assert total["requests"] == len(found)  # the sums are those of the rows
         return found
     finally:

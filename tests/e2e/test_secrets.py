@@ -12,7 +12,7 @@ from tests.e2e.processes import Process, running
 from tests.services import Postgres, free_port
 from trunkline.ledger.keys import KeyStore
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import requests
+from trunkline.ledger.usage import list_usage_rows
 from trunkline_mock import Fault, MockUpstream, Script
 
 UPSTREAM = "sk-planted-" + "u" * 40
@@ -66,7 +66,7 @@ def test_nothing_planted_is_found(
             traffic(gateway, mock, key)
             gateway.popen.terminate()
             poll(lambda: gateway.popen.poll() is not None)
-        rows = requests(store)
+        rows = list_usage_rows(store)
         store.close()
     assert {row["key_id"] for row in rows} >= {record.id}
     assert {row["status"] for row in rows} >= {200, 404, 502}

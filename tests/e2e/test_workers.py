@@ -16,7 +16,7 @@ from tests.e2e.conftest import KEY, poll
 from tests.e2e.processes import Process, running
 from tests.services import Redis, free_port
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import requests
+from trunkline.ledger.usage import list_usage_rows
 from trunkline.server.app.workers import SOCKETS
 from trunkline_mock import MockUpstream
 
@@ -78,7 +78,7 @@ def test_all_of_them_serve_and_write_down(gateway: Process, tmp_path: Path) -> N
     gateway.popen.send_signal(signal.SIGTERM)
     assert gateway.popen.wait() == 0
     store = Store(f"sqlite:///{tmp_path}/trunkline.db")
-    assert len(requests(store)) == 20
+    assert len(list_usage_rows(store)) == 20
     store.close()
     log = gateway.log()
     assert log.count('"listening"') == 1

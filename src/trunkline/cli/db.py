@@ -36,7 +36,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
     settings, _ = read_settings(config)
     url = settings.database_url.get_secret_value()
     with Store(url, migrate=False) as store, store.begin() as connection:
-        version = migrate.current(connection)
+        version = migrate.current_revision(connection)
         facts: dict[str, str | int] = {"database": redact(url), "tables": version or "none"}
         if version == migrate.HEAD:
             for table in (tables.keys, tables.teams, tables.limits, tables.budgets, tables.usage):

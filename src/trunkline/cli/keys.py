@@ -132,25 +132,25 @@ def _stored_fields(store: Store, fields: dict[str, Any]) -> dict[str, Any]:
 
 def _parse_expiry(text: str) -> datetime:
     """Parse a time of expiry: a date or time, or a duration from now such as ``30d``."""
-    from trunkline.ledger.usage import moment
+    from trunkline.ledger.usage import parse_time
 
     if not (text[-1:] in "mhdw" and text[:-1].isdecimal()):
-        return datetime.fromtimestamp(moment(text), UTC)
+        return datetime.fromtimestamp(parse_time(text), UTC)
     try:
         return datetime.now(UTC) + _parse_duration(text)
     except OverflowError:
-        raise StoreError(f"{text!r} from now is beyond the calendar", "wrong") from None
+        raise StoreError(f"{text!r} from now is beyond the calendar", "invalid") from None
 
 
 def _parse_duration(text: str) -> timedelta:
     """Parse a duration such as ``24h`` or ``7d``."""
     units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     if text[-1:] not in units or not text[:-1].isdecimal():
-        raise StoreError(f"{text!r} is no length of time; write 24h or 7d", "wrong")
+        raise StoreError(f"{text!r} is no length of time; write 24h or 7d", "invalid")
     try:
         return timedelta(**{units[text[-1]]: int(text[:-1])})
     except (OverflowError, ValueError):  # int() raises ValueError for thousands of digits
-        raise StoreError(f"{text[:20]!r} is too long a time", "wrong") from None
+        raise StoreError(f"{text[:20]!r} is too long a time", "invalid") from None
 
 
 def _as_json(record: KeyRecord) -> dict[str, Any]:

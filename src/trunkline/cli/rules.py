@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trunkline.ledger.keys import KeyStore
     from trunkline.ledger.policies import StoredBudget, StoredLimit
-    from trunkline.ledger.rules import Sort
+    from trunkline.ledger.rules import RuleKind
     from trunkline.ledger.store import Store
 
 BudgetAmount: TypeAlias = tuple[str, int, str]
@@ -42,7 +42,7 @@ def parse_budget(text: str) -> BudgetAmount:
     match = _BUDGET.fullmatch(text.strip().lower())
     if match is None:
         raise StoreError(
-            f"{text!r} is no budget; write 10/month, 2.5/day, 500000tokens/week or 100/total", "wrong"
+            f"{text!r} is no budget; write 10/month, 2.5/day, 500000tokens/week or 100/total", "invalid"
         )
     quantity = match["quantity"]
     if quantity.endswith("tokens"):
@@ -51,7 +51,7 @@ def parse_budget(text: str) -> BudgetAmount:
     else:
         amount, unit = round(float(quantity.lstrip("$")) * MICROS), "usd"
     if amount < 1:
-        raise StoreError(f"{text!r} is a budget of nothing", "wrong")
+        raise StoreError(f"{text!r} is a budget of nothing", "invalid")
     return unit, amount, match["per"]
 
 
@@ -115,7 +115,7 @@ def set_budget(
     from trunkline.ledger.rules import RuleStore
 
     if webhook is not None and not webhook.startswith(("http://", "https://")):
-        raise StoreError("a webhook is an http:// or https:// address", "wrong")
+        raise StoreError("a webhook is an http:// or https:// address", "invalid")
     settings, _ = read_settings(config)
     unit, quantity, period = parse_budget(amount)
     with open_store(settings) as keys:
@@ -178,7 +178,7 @@ def show_budgets(config: Path | None, *, show_all: bool, as_json: bool) -> None:
     """
     from trunkline.ledger.policies import MICROS
     from trunkline.ledger.rules import RuleStore
-    from trunkline.ledger.usage import period_start, spent
+    from trunkline.ledger.usage import period_start, read_spending
 
     settings, _ = read_settings(config)
     rows: list[dict[str, Any]] = []
@@ -188,7 +188,7 @@ def show_budgets(config: Path | None, *, show_all: bool, as_json: bool) -> None:
             unit = MICROS if each.unit == "usd" else 1
             used = None  # a budget of each subject by itself has no sum
             if each.subject != "*":
-                micros, tokens = spent(
+                micros, tokens = read_spending(
                     keys.store, each.scope, each.subject, period_start(each.per, time.time())
                 )
                 used = (micros if each.unit == "usd" else tokens) / unit
@@ -217,7 +217,7 @@ def show_budgets(config: Path | None, *, show_all: bool, as_json: bool) -> None:
     )
 
 
-def remove(config: Path | None, kind: Sort, rule_id: str) -> None:
+def remove(config: Path | None, kind: RuleKind, rule_id: str) -> None:
     """Remove a limit or budget.
 
     Raises:
@@ -251,7 +251,7 @@ def _parse_subject(keys: KeyStore, text: str, scopes: Sequence[str]) -> tuple[st
         return "all", ""
     scope, colon, name = text.partition(":")
     if not colon or not name or scope not in scopes:
-        raise StoreError(f"{text!r} is no subject; write {':…, '.join(scopes)}:… or all", "wrong")
+        raise StoreError(f"{text!r} is no subject; write {':…, '.join(scopes)}:… or all", "invalid")
     if name == "*" or scope in ("model", "provider"):
         return scope, name
     return scope, keys.find(name).id if scope == "key" else TeamStore(keys.store).find(name).id

@@ -58,22 +58,22 @@ def show(
     Raises:
         StoreError: an option is invalid, or nothing was used and a filter names nothing that exists.
     """
-    from trunkline.ledger.usage import GROUPS, moment, sums
+    from trunkline.ledger.usage import GROUPS, parse_time, sum_usage
 
     groups = [group for group in GROUPS if group in by]
     unknown = [each for each in by if each not in GROUPS]
     if unknown:
         raise StoreError(
-            f"usage cannot be grouped by {unknown[0]!r}; there are: {', '.join(GROUPS)}", "wrong"
+            f"usage cannot be grouped by {unknown[0]!r}; there are: {', '.join(GROUPS)}", "invalid"
         )
     if as_json and as_csv:
-        raise StoreError("--json and --csv go not together; choose one of them", "wrong")
-    start, end = (None if text is None else moment(text) for text in (since, until))
+        raise StoreError("--json and --csv go not together; choose one of them", "invalid")
+    start, end = (None if text is None else parse_time(text) for text in (since, until))
     if start is not None and end is not None and start >= end:
-        raise StoreError(f"--until {until} is not after --since {since}", "wrong")
+        raise StoreError(f"--until {until} is not after --since {since}", "invalid")
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        rows = sums(keys.store, by=groups, since=start, until=end, **_resolve_names(keys, filters))
+        rows = sum_usage(keys.store, by=groups, since=start, until=end, **_resolve_names(keys, filters))
         if not rows:
             _check_names(settings, keys, filters)
     empty = _EMPTY_TEXT if since is None else f"{_EMPTY_TEXT} (--since {since})"
@@ -109,13 +109,13 @@ def show_requests(
     Raises:
         StoreError: an option is invalid, or there is no request and no such key.
     """
-    from trunkline.ledger.usage import moment, requests
+    from trunkline.ledger.usage import list_usage_rows, parse_time
 
     settings, _ = read_settings(config)
     with open_store(settings) as keys:
-        rows = requests(
+        rows = list_usage_rows(
             keys.store,
-            since=None if since is None else moment(since),
+            since=None if since is None else parse_time(since),
             key=_resolve_names(keys, {"key": key})["key"],
             limit=limit,
         )
@@ -169,7 +169,7 @@ def _check_names(settings: Settings, keys: KeyStore, filters: dict[str, str | No
         name = filters.get(kind)
         if name is not None and name not in known | ids:
             hint = suggest(name, known, "there are") if known else "there is none yet"
-            raise StoreError(f"there is no {kind} {name!r}; {hint}", "missing")
+            raise StoreError(f"there is no {kind} {name!r}; {hint}", "not_found")
 
 
 def _cell(value: Any) -> str:

@@ -83,7 +83,8 @@ class AccessLog:
     ) -> None:
         self._encode = _encode_json if log_format == "json" else _encode_console
         self._sink = sink or Sink(_STDERR)
-        self._min_status = _MIN_STATUS[level]
+        self.min_status = _MIN_STATUS[level]
+        """The lowest status that is logged. Callers need not build lines for lower ones."""
         self._capacity = capacity
         self._delay_s = delay_s
         self._pending: list[RequestLine] = []
@@ -103,13 +104,9 @@ class AccessLog:
         if self._pending:
             self._start_timer()
 
-    def is_logged(self, status: int) -> bool:
-        """Whether requests with this status are logged. Callers need not build other lines."""
-        return status >= self._min_status
-
     def emit(self, line: RequestLine) -> None:
         """Add the line of one request."""
-        if not self.is_logged(line.status):
+        if line.status < self.min_status:
             return
         if len(self._pending) >= self._capacity:
             self._rejected += 1

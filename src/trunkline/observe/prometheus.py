@@ -22,7 +22,7 @@ MAX_BUDGETS: Final = 100
 _LABELS: Final = ("operation", "provider")
 
 
-def render(metrics: Metrics) -> bytes:
+def prometheus_text(metrics: Metrics) -> bytes:
     """Render all metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(metrics))

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from trunkline.errors import GatewayError
 from trunkline.settings import SettingsError
 
 TRACEPARENT: Final = b"traceparent"
@@ -36,16 +35,13 @@ class ForwardedTrace:
     def __init__(self, header: bytes) -> None:
         self._header = header
 
-    def start_attempt(self) -> tuple[bytes, bytes]:
-        """Return the caller's own header, for an upstream."""
-        return TRACEPARENT, self._header
-
-    def end_attempt(self, now: float, failure: GatewayError | None) -> None:
-        """Do nothing: no span is built from the attempt."""
+    def attempt_header(self) -> tuple[int, tuple[bytes, bytes]]:
+        """Return 0 in place of a span id, and the header for an upstream, which is the caller's own."""
+        return 0, (TRACEPARENT, self._header)
 
 
 class Trace:
-    """The trace context of one request, and the span ids of its attempts.
+    """The trace context of one request.
 
     Args:
         trace_id: The caller's trace. 0 starts a new trace.
@@ -53,30 +49,18 @@ class Trace:
         flags: The trace flags that upstreams are sent.
     """
 
-    __slots__ = ("_flags", "attempts", "ended", "failure", "parent", "span_id", "trace_id")
+    __slots__ = ("_flags", "parent", "span_id", "trace_id")
 
     def __init__(self, trace_id: int = 0, parent: int | None = None, flags: int = _SAMPLED) -> None:
         self.trace_id = trace_id or _new_id(128)
         self.parent = parent
         self._flags = flags
         self.span_id = _new_id(64)
-        self.attempts: list[int] = []
-        """The ids of the attempts' spans, in order."""
-        self.ended: float | None = None
-        """When the last attempt ended."""
-        self.failure: GatewayError | None = None
-        """How the last attempt failed, if it did."""
 
-    def start_attempt(self) -> tuple[bytes, bytes]:
-        """Start a new attempt, and return the header that names its span as the upstream's parent."""
-        attempt = _new_id(64)
-        self.attempts.append(attempt)
-        self.ended = self.failure = None
-        return TRACEPARENT, b"00-%032x-%016x-%02x" % (self.trace_id, attempt, self._flags)
-
-    def end_attempt(self, now: float, failure: GatewayError | None) -> None:
-        """Record when the attempt ended, and how it failed if it did."""
-        self.ended, self.failure = now, failure
+    def attempt_header(self) -> tuple[int, tuple[bytes, bytes]]:
+        """Return the id of a new attempt's span, and the header that makes it the upstream's parent."""
+        span_id = _new_id(64)
+        return span_id, (TRACEPARENT, b"00-%032x-%016x-%02x" % (self.trace_id, span_id, self._flags))
 
 
 def parse_traceparent(header: bytes | None, enabled: bool) -> Trace | ForwardedTrace | None:

@@ -14,10 +14,10 @@ from trunkline import immediate
 from trunkline.dialects import openai
 from trunkline.dialects.base import RequestSummary
 from trunkline.errors import UPSTREAM_ERROR, CallerError, ProviderError
-from trunkline.ledger.recording import Recording
 from trunkline.ledger.store import Store
-from trunkline.ledger.usage import sums
+from trunkline.ledger.usage import sum_usage
 from trunkline.ledger.usage_rows import RowIds, UsageRow
+from trunkline.ledger.usage_store import UsageStore
 from trunkline.model import Usage
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.request import end_user_of
@@ -324,12 +324,12 @@ async def test_nothing_that_anybody_says_keeps_the_ledger_from_taking_it(databas
     await asked.end()
     (outcome,) = table.outcomes
     outcome.active.attempts[0].candidate.model = odd
-    recording = Recording(database)
-    recording.write([rows(outcome)])
-    recording.close()
+    usage_store = UsageStore(database)
+    usage_store.insert([rows(outcome)])
+    usage_store.close()
     store = Store(database)
     try:
-        (found,) = sums(store)
+        (found,) = sum_usage(store)
         assert (found["requests"], found["attempts"]) == (1, 2)
     finally:
         store.close()

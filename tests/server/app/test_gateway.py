@@ -33,10 +33,10 @@ class Store:
         self._seen = self.keys
         return Policies(keys=tuple(self.keys))
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         self.looks += 1
         if self.fails:
-            raise StoreError("away")
+            raise StoreError("unavailable")
         return self.keys is not self._seen
 
     def close(self) -> None:

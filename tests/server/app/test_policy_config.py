@@ -22,8 +22,8 @@ from tests.server.conftest import Serve
 from tests.services import Redis
 from trunkline.errors import LIMITS_AWAY, GatewayError
 from trunkline.ledger.policies import Policies, StoredBudget, StoredLimit
-from trunkline.ledger.recording import Recording
 from trunkline.ledger.usage_rows import RowIds, UsageRow
+from trunkline.ledger.usage_store import UsageStore
 from trunkline.policy.auth import KeyRing, configured_id
 from trunkline.policy.guard import Spending
 from trunkline.policy.leases import LeasedCounters
@@ -194,11 +194,11 @@ def row(ids: RowIds, at: int, key: str, cost: int, tokens: int) -> UsageRow:
 
 async def test_what_was_spent_is_read_from_the_ledger(database: str) -> None:
     begin, _ = period("day", 1_718_450_000)
-    recording, ids = Recording(database), RowIds()
-    recording.write(
+    usage_store, ids = UsageStore(database), RowIds()
+    usage_store.insert(
         [[row(ids, begin - 5, "1", 100, 1), row(ids, begin + 5, "1", 20, 2), row(ids, begin + 6, "2", 3, 4)]]
     )
-    recording.close()
+    usage_store.close()
     spent = SpendingReader(database, ready())
     try:
         assert await spent(CounterKey("key", "1", "usd", "day"), begin) == 20

@@ -98,17 +98,17 @@ class Recorder:
         if queued_s:
             self._metrics.queue_waits.add(queued_s)
         self._metrics.count(
-            request.front.operation,
-            provider,
-            status,
-            seconds,
-            first_byte_s,
-            usage,
-            0 if attempt is None else attempt.charge.cost,
-            None if attempt is None or attempt.sent_at is None else _overhead(active, ended_at),
-            len(attempts) - 1 if attempts else 0,
+            operation=request.front.operation,
+            provider=provider,
+            status=status,
+            duration_s=seconds,
+            first_byte_s=first_byte_s,
+            usage=usage,
+            cost_micros=0 if attempt is None else attempt.charge.cost,
+            overhead_s=None if attempt is None or attempt.sent_at is None else _overhead(active, ended_at),
+            retries=len(attempts) - 1 if attempts else 0,
         )
-        if status < self._log.least_status:
+        if status < self._log.min_status:
             return
         model = active.model
         asked = None if summary is None else summary.model

@@ -88,7 +88,7 @@ def _span_of_attempt(
         (attempt.ended_at or sent_at) + offset,
         attributes,
         failure is not None and failure.kind is not CLIENT_GONE,
-        inside=True,
+        is_client=True,
     )
 
 

@@ -55,41 +55,49 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
         first_byte_at = response.first_byte_at
         usage = charge.usage
         own = UsageRow(
-            id=0,
             at=at,
             request_id=request.request_id,
             attempt=0 if attempt is None else retries + 1,
-            last=1,
             key_id="" if key is None else key.id,
             team_id="" if key is None else key.team_id or "",
-            end_user=_clean(user) if user else "",
-            route=active.route or "",
             provider=provider,
-            upstream=upstream,
-            asked=asked,
             model=model,
             dialect=request.front.dialect,
             operation=request.front.operation,
-            streamed=streamed,
             status=status,
-            error="" if error is None else _fit(error.code, _LONGEST_CODE),
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens or 0,
-            reasoning_tokens=usage.reasoning_tokens or 0,
-            estimated=1 if charge.estimated else 0,
-            cost_micros=charge.cost,
-            cost_source=charge.source or "",
-            ttft_ms=None if first_byte_at is None else (first_byte_at - request.received_at) * 1000,
             duration_ms=(ended_at - request.received_at) * 1000,
             upstream_ms=upstream_s * 1000,
-            queued_ms=active.queued_s * 1000,
-            retries=max(0, retries),
             cached=0 if cached is None else 1,
-            prompt=None
-            if request.stored_prompt is None
-            else redact(request.stored_prompt, MAX_STORED_PROMPT),
         )
+        # Python would pass more than 15 keywords in a dict, which takes longer than these assignments.
+        own.upstream = upstream
+        own.asked = asked
+        own.streamed = streamed
+        own.cost_micros = charge.cost
+        if user:
+            own.end_user = _clean(user)
+        if active.route is not None:
+            own.route = active.route
+        if error is not None:
+            own.error = _fit(error.code, _LONGEST_CODE)
+        if usage.cached_tokens:
+            own.cached_tokens = usage.cached_tokens
+        if usage.reasoning_tokens:
+            own.reasoning_tokens = usage.reasoning_tokens
+        if charge.estimated:
+            own.estimated = 1
+        if charge.source is not None:
+            own.cost_source = charge.source
+        if first_byte_at is not None:
+            own.ttft_ms = (first_byte_at - request.received_at) * 1000
+        if active.queued_s:
+            own.queued_ms = active.queued_s * 1000
+        if retries > 0:
+            own.retries = retries
+        if request.stored_prompt is not None:
+            own.prompt = redact(request.stored_prompt, MAX_STORED_PROMPT)
         if retries > 0 or attempt is None:
             rows += _rows_of_failed(own, active, offset, ids)
         own.id = ids.next(at)

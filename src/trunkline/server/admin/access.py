@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 from trunkline.errors import CONFLICT, INVALID_REQUEST, NOT_FOUND, STORE_AWAY, CallerError, GatewayError
-from trunkline.ledger.locate import StoreError, Why
+from trunkline.ledger.locate import StoreError, StoreErrorReason
 
 if TYPE_CHECKING:
     from trunkline.errors import Kind
@@ -82,11 +82,11 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 }
 """Responses that every route may give."""
 
-_KINDS: Final[dict[Why, Kind]] = {
-    "away": STORE_AWAY,
-    "missing": NOT_FOUND,
-    "taken": CONFLICT,
-    "wrong": INVALID_REQUEST,
+_KINDS: Final[dict[StoreErrorReason, Kind]] = {
+    "unavailable": STORE_AWAY,
+    "not_found": NOT_FOUND,
+    "conflict": CONFLICT,
+    "invalid": INVALID_REQUEST,
 }
 
 
@@ -107,7 +107,7 @@ class Admin:
         try:
             return await asyncio.to_thread(lambda: work(self.services.store()))
         except StoreError as error:
-            kind = _KINDS[error.why]
+            kind = _KINDS[error.reason]
             make = GatewayError if kind is STORE_AWAY else CallerError
             raise make(str(error), kind) from None
 

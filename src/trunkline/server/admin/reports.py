@@ -41,11 +41,11 @@ async def sums(
     """Sums of usage: requests, failures, tokens, cost in dollars, busy times in milliseconds."""
 
     def work(store: Store) -> list[dict[str, Any]]:
-        return usage.sums(
+        return usage.sum_usage(
             store,
             by=list(dict.fromkeys(by)),
-            since=None if since is None else usage.moment(since),
-            until=None if until is None else usage.moment(until),
+            since=None if since is None else usage.parse_time(since),
+            until=None if until is None else usage.parse_time(until),
             key=key,
             team=team,
             provider=provider,
@@ -85,10 +85,10 @@ async def requests(
     """Single attempts, the newest first."""
 
     def work(store: Store) -> list[dict[str, Any]]:
-        return usage.requests(
+        return usage.list_usage_rows(
             store,
-            since=None if since is None else usage.moment(since),
-            until=None if until is None else usage.moment(until),
+            since=None if since is None else usage.parse_time(since),
+            until=None if until is None else usage.parse_time(until),
             key=key,
             team=team,
             provider=provider,
@@ -104,7 +104,7 @@ async def requests(
 @router.get("/audit", tags=["audit"])
 async def changes(admin: AsAdmin, before: Before = None, limit: Limit = 100) -> list[AuditEntry]:
     """Who changed what, the newest first."""
-    found = await admin.read(lambda store: audit.entries(store, limit, before))
+    found = await admin.read(lambda store: audit.list_entries(store, limit, before))
     return [AuditEntry(**msgspec.structs.asdict(entry)) for entry in found]
 
 

@@ -56,7 +56,7 @@ async def set_budget(admin: AsAdmin, body: NewBudget) -> BudgetOut:
 
     def work(store: Store) -> StoredBudget:
         if (body.usd is None) == (body.tokens is None):
-            raise StoreError("a budget needs either usd or tokens", "wrong")
+            raise StoreError("a budget needs either usd or tokens", "invalid")
         subject = _subject(store, body.scope, body.subject)
         unit = "tokens" if body.usd is None else "usd"
         amount = body.tokens if body.usd is None else max(1, round(body.usd * MICROS))
@@ -103,7 +103,7 @@ def _subject(store: Store, scope: str, name: str | None) -> str:
     if scope == "all":
         return ""
     if name is None:
-        raise StoreError(f"a rule for a {scope} needs its subject", "wrong")
+        raise StoreError(f"a rule for a {scope} needs its subject", "invalid")
     if name == "*" or scope in ("model", "provider"):
         return name
     return KeyStore(store).find(name).id if scope == "key" else TeamStore(store).find(name).id

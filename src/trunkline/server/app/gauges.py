@@ -38,7 +38,7 @@ def read_gauges(services: GaugeServices) -> Gauges:
             for upstream, state in services.router.states(provider)
         ],
         [_budget_state(each) for each in services.guard.spendings()],
-        LedgerState() if ledger is None else LedgerState(ledger.waiting, ledger.lost, ledger.away),
+        LedgerState() if ledger is None else LedgerState(ledger.waiting_bytes, ledger.lost, ledger.away),
     )
 
 

@@ -140,12 +140,12 @@ class SpendingReader:
 
     def _read(self, counter_key: CounterKey, since: int) -> int:
         from trunkline.ledger.store import Store
-        from trunkline.ledger.usage import spent
+        from trunkline.ledger.usage import read_spending
 
         self._ledger.ready.wait(REPLAY_S)  # what a killed process left behind counts too
         if self._store is None:
             self._store = Store(self._url)
-        micros, tokens = spent(self._store, counter_key.scope, counter_key.subject, since)
+        micros, tokens = read_spending(self._store, counter_key.scope, counter_key.subject, since)
         return micros if counter_key.quantity == "usd" else tokens
 
     def close(self) -> None:

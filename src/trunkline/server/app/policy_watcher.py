@@ -67,4 +67,4 @@ class PolicyWatcher:
         return await asyncio.to_thread(read) if self._reader.blocking else read()
 
     def _load_if_changed(self) -> Policies | None:
-        return self._reader.load() if self._reader.changed() else None
+        return self._reader.load() if self._reader.has_changed() else None

@@ -15,8 +15,7 @@ from urllib.parse import parse_qsl
 
 from trunkline import immediate
 from trunkline.errors import GatewayError
-from trunkline.observe.traces import HEADER as TRACE
-from trunkline.observe.traces import trace_of
+from trunkline.observe.traces import TRACEPARENT, parse_traceparent
 from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.cache import HEADER as CACHE
 from trunkline.pipeline.request import END_USER_HEADERS, Request, end_user_of, stored_prompt
@@ -175,7 +174,7 @@ class Dispatcher:
             length=length,
             cache_directive=fields.get(CACHE),
             end_user=None if END_USER_HEADERS.isdisjoint(fields) else end_user_of(fields),
-            traceparent=fields.get(TRACE),
+            traceparent=fields.get(TRACEPARENT),
         )
 
     def dispatch(
@@ -220,7 +219,7 @@ class Dispatcher:
         )
         trace = None
         if self._traces or head.traceparent is not None:
-            trace = trace_of(head.traceparent, self._traces)
+            trace = parse_traceparent(head.traceparent, self._traces)
         active = ActiveRequest(request, Response(request, responder), trace)
         gateway = self._gateway
         server = gateway.responses if route.stores_response else gateway.pipeline

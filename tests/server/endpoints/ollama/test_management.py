@@ -35,7 +35,7 @@ class Keys:
         digest = hashlib.sha256(ADMIN.encode()).hexdigest()
         return Policies(keys=(StoredKey(id="1", name="boss", role="admin", prefix="gw_", hash=digest),))
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         return False
 
     def close(self) -> None:
