@@ -190,8 +190,7 @@ def _rows_query(
     until: float | None = None,
     limit: int = PAGE,
 ) -> Query:
-    """Make a query of usage rows. ``since`` and ``until`` are Unix times, or days relative to now if
-    negative."""
+    """Make a query of usage rows between Unix times, or days relative to now where negative."""
 
     def absolute(value: float | None) -> float | None:
         return value if value is None or value > 0 else time.time() + value * DAY_S
@@ -242,8 +241,10 @@ def time_query(url: str, query: Query) -> tuple[list[float], int]:
 
 
 def _evict_from_page_cache(url: str) -> None:
-    """Drop the SQLite file from the page cache. No connection may be open: closing the file releases its
-    locks."""
+    """Drop the SQLite file from the page cache.
+
+    No connection may be open, because closing the file here would release its locks.
+    """
     path = sqlite_file(url)
     if path is None:
         return

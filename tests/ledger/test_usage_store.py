@@ -38,8 +38,7 @@ def read_table(store: Store, table: sa.Table) -> list[tuple[Any, ...]]:
 def assert_contents(
     store: Store, rows: Sequence[UsageRow], *, rolled_up: Sequence[UsageRow] | None = None
 ) -> None:
-    """Assert that the database has these rows, and the roll-ups of ``rolled_up``, by default the same
-    rows."""
+    """Assert that the database has these rows, and the roll-ups of ``rolled_up`` or of the same rows."""
     expected = sorted(msgspec.structs.astuple(each)[:-1] for each in rows)
     assert read_table(store, tables.usage) == expected
     prompts = sorted((each.id, each.prompt) for each in rows if each.prompt is not None)

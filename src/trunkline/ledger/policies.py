@@ -132,8 +132,7 @@ def _decode_list(text: str) -> tuple[str, ...]:
 
 
 def _decode_time(time: datetime | str) -> float:
-    """Return a time, in the form of either reader, as Unix time. SQLite does not store the zone, which is
-    UTC."""
+    """Return a time as Unix time, in whichever form a reader has it. The zone, which SQLite omits, is UTC."""
     if isinstance(time, str):
         time = datetime.fromisoformat(time)
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()

@@ -43,8 +43,7 @@ class PolicyReader(Protocol):
 
 
 def open_reader(url: str) -> PolicyReader:
-    """Return a reader for the store at ``url``, which need not exist yet. Nothing is opened before it is
-    read."""
+    """Return a reader for the store at ``url``, which need not exist yet. It is opened by the first read."""
     path = sqlite_file(url)
     return SqliteReader(path) if path else StoreReader(url)
 
@@ -115,8 +114,9 @@ class SqliteReader:
                 connection.execute("COMMIT")
 
     def has_changed(self) -> bool:
-        """Whether another connection has changed policies, or the file was replaced, since the last
-        :meth:`load`.
+        """Whether policies were changed, or the file was replaced, since the last :meth:`load`.
+
+        Only changes of other connections are noticed.
 
         Raises:
             StoreError: The file exists and cannot be read.

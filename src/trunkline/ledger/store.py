@@ -149,8 +149,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _enable_wal(connection: Any) -> None:
-    """Switch to WAL, and wait while another process does the same. SQLite's busy timeout does not cover
-    this."""
+    """Switch to WAL. SQLite does not wait by itself while another process does the same."""
     until = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:

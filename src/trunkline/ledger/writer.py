@@ -138,8 +138,7 @@ class Ledger:
             log.critical("usage cannot be kept on disk", reason=error.strerror, rows=rows, lost=self.lost)
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Write what is pending. What the database does not take within ``timeout_s`` stays in the
-        journal."""
+        """Write what is pending, for ``timeout_s`` seconds at most. The rest stays in the journal."""
         self._deadline = time.monotonic() + timeout_s
         self._closing = True
         self._wake.set()

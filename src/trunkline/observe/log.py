@@ -126,8 +126,7 @@ class AccessLog:
             self._start_timer()
 
     def close(self, wait_s: float = 1.0) -> None:
-        """Write the pending lines and stop the timer. Waits about ``wait_s`` seconds at most for a slow
-        reader."""
+        """Stop the timer and write the pending lines, for about ``wait_s`` seconds at most."""
         self._loop = None
         self.flush()
         if not self._sink.drain(wait_s):

@@ -57,8 +57,7 @@ class Sink:
         return not self._buffer
 
     def _piece_end(self, data: bytes, start: int) -> int:
-        """Find the end of the next piece: after its last whole line, so that no other writer's lines come
-        between.
+        """Find the end of the next piece: the end of its last line, so that other writers split no lines.
 
         A piece without a line end is cut at its maximum size.
         """

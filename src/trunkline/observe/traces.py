@@ -155,8 +155,7 @@ class Tracer:
             self._processor = BatchSpanProcessor(self._exporter)
 
     def put(self, spans: Iterable[Span]) -> None:
-        """Queue spans for sending. Never blocks: while the collector does not keep up, the oldest are
-        dropped."""
+        """Queue spans without blocking. If the collector does not keep up, the oldest are dropped."""
         processor = self._processor
         if processor is None:
             return

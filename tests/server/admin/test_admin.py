@@ -166,6 +166,12 @@ async def test_budgets_and_their_spending(api: AdminApi) -> None:
     assert await ok(api.admin.get("/admin/v1/budgets")) == []
 
 
+async def test_a_budget_of_money_is_in_dollars(api: AdminApi) -> None:
+    budget = await ok(api.admin.put("/admin/v1/budgets", json={"scope": "all", "usd": 1.5, "per": "day"}))
+    assert (budget["usd"], budget["tokens"], budget["hard"], budget["warn_at"]) == (1.5, None, True, 0.8)
+    assert await ok(api.admin.get("/admin/v1/budgets")) == [budget]
+
+
 async def test_usage_grouped_by_each_column(api: AdminApi) -> None:
     for _ in range(3):
         await ok(api.member.post("/v1/chat/completions", json=chat(user="=SUM(A1)")))

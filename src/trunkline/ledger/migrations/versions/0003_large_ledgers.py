@@ -30,8 +30,7 @@ DURATION_COLUMNS = ("duration_ms", "upstream_ms")
 
 
 def upgrade() -> None:
-    """Create the index and the monthly roll-ups, and rebuild SQLite's other roll-ups without a separate
-    index."""
+    """Create the index and the monthly roll-ups; rebuild SQLite's other roll-ups without a separate index."""
     op.create_index("ix_usage_request_id", "usage", ["request_id"], unique=False)
     _rebuild_roll_ups(with_rowid=False)
     _create_roll_up_table("usage_monthly", "month", with_rowid=False)
