@@ -28,15 +28,16 @@ class InspectorBase:
         upstream_name: The upstream's name in error texts.
     """
 
+    error: GatewayError | None = None
+    complete: bool = False
+    records: int = 0
+    usage: Usage | None = None
+    model: str | None = None
+    _may_end: bool = False
+    """What came so far of a stream is a whole answer, even if its terminal record does not come."""
+
     def __init__(self, upstream_name: str) -> None:
-        self.error: GatewayError | None = None
-        self.complete = False
-        self.records = 0
-        self.usage: Usage | None = None
-        self.model: str | None = None
         self._upstream_name = upstream_name
-        self._may_end = False
-        """What came so far of a stream is a whole answer, even if its terminal record does not come."""
 
     def _end(self) -> None:
         """Nothing more comes of a stream. A record at the end that could not be decoded was half of one."""
