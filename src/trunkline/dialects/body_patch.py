@@ -50,7 +50,8 @@ class BodyPatch:
         """Return the field's value as JSON after the changes so far; ``null`` if there is none."""
         if name in self.changes:
             return _encode(self.changes[name])
-        return b"null" if name in self._dropped else bytes(self.fields.get(name, b"null"))
+        value = self.fields.get(name)
+        return b"null" if value is None or name in self._dropped else bytes(value)
 
     def drop(self, names: Iterable[str]) -> None:
         """Take fields out, also those that were changed before."""
@@ -65,12 +66,12 @@ class BodyPatch:
         return {**(value if isinstance(value, dict) else {}), **members}
 
     def encode(self) -> bytes:
-        """Return the changed body."""
-        dropped = self._dropped
+        """Return the changed body. The patch cannot be used afterwards."""
         fields: dict[str, Any] = self.fields
-        if dropped:
-            fields = {name: value for name, value in fields.items() if name not in dropped}
-        return _encode(fields | self.changes)
+        for name in self._dropped:
+            del fields[name]
+        fields.update(self.changes)
+        return _encode(fields)
 
     def result(self) -> bytes:
         """Return the changed body, or the client's own bytes if nothing was changed."""

@@ -29,11 +29,11 @@ class InspectorBase:
     """
 
     error: GatewayError | None = None
-    complete = False
-    records = 0
+    complete: bool = False
+    records: int = 0
     usage: Usage | None = None
     model: str | None = None
-    _may_end = False
+    _may_end: bool = False
     """What came so far of a stream is a whole answer, even if its terminal record does not come."""
 
     def __init__(self, upstream_name: str) -> None:

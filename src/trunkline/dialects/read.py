@@ -18,10 +18,9 @@ from trunkline.framing import NDJSONSplitter, SSESplitter
 
 
 class _Reader:
-    def __init__(self, upstream_name: str) -> None:
-        self.error: GatewayError | None = None
-        self.complete = False
-        self._upstream_name = upstream_name
+    error: GatewayError | None = None
+    complete: bool = False
+    _upstream_name: str
 
     def _malformed(self, error: Exception) -> GatewayError:
         """The error for a record that cannot be decoded."""
@@ -37,7 +36,7 @@ class StreamReader(_Reader, ABC):
     """
 
     def __init__(self, upstream_name: str, splitter: SSESplitter | NDJSONSplitter) -> None:
-        super().__init__(upstream_name)
+        self._upstream_name = upstream_name
         self._splitter = splitter
 
     @abstractmethod
@@ -103,7 +102,7 @@ class WholeReader(_Reader, ABC):
     """Bytes of the longest body that is taken."""
 
     def __init__(self, upstream_name: str) -> None:
-        super().__init__(upstream_name)
+        self._upstream_name = upstream_name
         self._pieces: list[bytes] = []
         self._size = 0
 

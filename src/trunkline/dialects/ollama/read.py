@@ -38,16 +38,14 @@ class _ChunkReader(OllamaErrors):
     """Turns the chunks of a chat or generate answer into events. A whole answer is one chunk."""
 
     complete: bool
-
-    def _prepare(self, *, is_whole: bool, is_legacy: bool, echo: str) -> None:
-        self._is_whole = is_whole
-        self._started = False
-        self._is_legacy = is_legacy
-        self._echo = echo
-        self._offset = 0
-        """Characters of text before the next piece, for the legacy logprobs."""
-        self._calls = 0
-        self._call_ids: set[str] = set()
+    _is_whole: bool
+    _is_legacy: bool
+    _echo: str
+    _started: bool = False
+    _offset: int = 0
+    """Characters of text before the next piece, for the legacy logprobs."""
+    _calls: int = 0
+    _call_ids: set[str]
 
     def _read_chunks(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for record in records:
@@ -127,9 +125,13 @@ class StreamReader(_ChunkReader, read.StreamReader):
         echo: Text to put before the answer's own (OpenAI's ``echo`` on completions).
     """
 
+    _is_whole = False
+
     def __init__(self, *, is_legacy: bool = False, echo: str = "") -> None:
         super().__init__("Ollama", NDJSONSplitter())
-        self._prepare(is_whole=False, is_legacy=is_legacy, echo=echo)
+        self._is_legacy = is_legacy
+        self._echo = echo
+        self._call_ids = set()
 
     _read = _ChunkReader._read_chunks
 
@@ -138,10 +140,13 @@ class WholeReader(_ChunkReader, read.WholeReader):
     """Reads a chat or generate answer that came as one object; see :class:`StreamReader`."""
 
     max_size = MAX_ANSWER
+    _is_whole = True
 
     def __init__(self, *, is_legacy: bool = False, echo: str = "") -> None:
         super().__init__("Ollama")
-        self._prepare(is_whole=True, is_legacy=is_legacy, echo=echo)
+        self._is_legacy = is_legacy
+        self._echo = echo
+        self._call_ids = set()
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
         self._read_chunks((body,), events)

@@ -78,16 +78,22 @@ class OpenAIBack:
             patch.changes["model"] = model
         if asks_usage:
             patch.changes["stream_options"] = patch.merged("stream_options", render.INCLUDE_USAGE)
+        if defaults is not NO_DEFAULTS:
+            self._apply_defaults(patch, defaults)
+        return patch.encode()
+
+    def _apply_defaults(self, patch: BodyPatch, defaults: RequestDefaults) -> None:
         for name, value in render.default_fields(patch.fields, defaults, self.quirks):
-            if _is_open(patch, name):
-                if name in _OTHER_BOUND:
-                    patch.drop((_OTHER_BOUND[name],))
+            if name not in _OTHER_BOUND:
+                if patch.raw(name) == b"null":
+                    patch.changes[name] = value
+            elif _is_unbounded(patch, name):
+                patch.drop((_OTHER_BOUND[name],))
                 patch.changes[name] = value
         if defaults.drop:
             patch.drop(defaults.drop)
         if defaults.routing and self.quirks.takes_routing:
             patch.changes["provider"] = patch.merged("provider", defaults.routing)
-        return patch.encode()
 
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """Make an inspector for an answer that passes through."""
@@ -115,10 +121,8 @@ def _changes_nothing(defaults: RequestDefaults, body: bytes) -> bool:
     return not fills_in and not any(b'"%b"' % name.encode() in body for name in defaults.drop)
 
 
-def _is_open(patch: BodyPatch, name: str) -> bool:
-    """Whether the request leaves the field open, under both of its names if it has two. llama.cpp's and LM
+def _is_unbounded(patch: BodyPatch, name: str) -> bool:
+    """Whether the request leaves the bound on its answer open, under both of its names. llama.cpp's and LM
     Studio's clients write a negative bound where they want none."""
-    if name not in _OTHER_BOUND:
-        return patch.raw(name) == b"null"
     bounds = [patch.raw(name), patch.raw(_OTHER_BOUND[name])]
     return any(each[:1] == b"-" for each in bounds) or all(each == b"null" for each in bounds)

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+
+from trunkline.dialects.tool_arguments import is_object
+
+
+@pytest.mark.parametrize("arguments", ["{}", ' {"x": 1} ', '{"n":123456789012345678901234567890.10}'])
+def test_objects(arguments: str) -> None:
+    assert is_object(arguments)
+
+
+@pytest.mark.parametrize("arguments", ["", "{", "[1]", '"x"', "7", "null", "{'a': 1}", "{}{}", "[" * 100_000])
+def test_everything_else(arguments: str) -> None:
+    assert not is_object(arguments)
