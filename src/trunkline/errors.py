@@ -107,9 +107,9 @@ class GatewayError(Exception):
         """Name of the provider that the failure came from, if any."""
         self.status = kind.status if status is None else status
         self.code = kind.code if code is None else code
-        """The kind's code, or the upstream's own where it said something more exact."""
+        """The kind's code, or the upstream's own where it gave a more exact one."""
         self.retry_after = retry_after
-        """Seconds after which a retry makes sense, if anybody said so."""
+        """Seconds after which a retry makes sense, if the upstream or a limit named them."""
         self.advice = advice
         """Value of the header ``x-should-retry``, which OpenAI's SDKs obey: ``true``, ``false``, or none."""
         self.body: bytes | None = None

@@ -48,7 +48,7 @@ class Exchange(Protocol):
     error: GatewayError | None
     """Set when the answer is, or ended in, an error; bytes returned before it still count."""
     complete: bool
-    """The upstream has said that the answer is whole."""
+    """The upstream has marked the answer as whole."""
     progress: int
     """Increased by every record that carries data; comments and heartbeats do not count."""
     usage: Usage | None

@@ -48,7 +48,7 @@ def test_an_empty_ledger_is_reported(run: Run, words: tuple[str, ...]) -> None:
         ("show --since yesterday", "'yesterday' is no time; write 2026-11-20, 2026-11-20T14:00Z, 24h or 7d"),
         ("requests --since yesterday", "'yesterday' is no time; write 2026-11-20"),
         ("show --since 1d --until 7d", "--until 7d is not after --since 1d"),
-        ("show --json --csv", "--json and --csv go not together; choose one of them"),
+        ("show --json --csv", "--json and --csv cannot be combined; choose one of them"),
     ],
 )
 def test_invalid_names_and_times_are_refused(run: Run, used: str, words: str, problem: str) -> None:

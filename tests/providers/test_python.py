@@ -194,7 +194,7 @@ FAILURES: dict[str, tuple[PythonProvider, dict[str, Any], Kind, str]] = {
         PythonProvider("mine", Mine(TimeoutError())),
         {},
         errors.UPSTREAM_TIMEOUT,
-        "Provider 'mine' said nothing for 30 s",
+        "Provider 'mine' sent nothing for 30 s",
     ),
     "a field of the wrong type": (
         PythonProvider("mine", Mine()),
@@ -245,7 +245,7 @@ async def test_silence_is_given_up(stream: bool) -> None:
     receiver, _ = send(PythonProvider("mine", inner, timeout=0.01), stream=stream)
     error = await receiver.failure()
     assert (error.kind, error.message) == (
-        errors.UPSTREAM_TIMEOUT, "Provider 'mine' said nothing for 0.01 s"
+        errors.UPSTREAM_TIMEOUT, "Provider 'mine' sent nothing for 0.01 s"
     )  # fmt: skip
     assert bool(receiver.pieces) is stream
 

@@ -67,7 +67,7 @@ def show(
             f"usage cannot be grouped by {unknown[0]!r}; there are: {', '.join(GROUPS)}", "invalid"
         )
     if as_json and as_csv:
-        raise StoreError("--json and --csv go not together; choose one of them", "invalid")
+        raise StoreError("--json and --csv cannot be combined; choose one of them", "invalid")
     start, end = (None if text is None else parse_time(text) for text in (since, until))
     if start is not None and end is not None and start >= end:
         raise StoreError(f"--until {until} is not after --since {since}", "invalid")

@@ -83,14 +83,14 @@ class LLMRouter:
         strategy: LoadBalanceStrategy | str = LoadBalanceStrategy.ROUND_ROBIN,
         *,
         fallback: bool = True,
-        patience: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
+        settings: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
     ) -> None:
         """Make a router without routes.
 
         Args:
             strategy: the strategy of every route that names none.
             fallback: try another provider of the route after a failure.
-            patience: the settings of retries and timeouts.
+            settings: the settings of retries and timeouts.
 
         Raises:
             ValueError: there is no such strategy.
@@ -104,7 +104,7 @@ class LLMRouter:
         self._rules: dict[str, RouteRule] = {}
         self._ids = itertools.count(1)
         self._router = self._build_router(None)
-        self._pipeline = Pipeline(self._router, (), patience)
+        self._pipeline = Pipeline(self._router, (), settings)
 
     def add_route(
         self,

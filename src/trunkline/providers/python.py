@@ -163,7 +163,7 @@ class _Run:
         except GatewayError as error:
             self._fail(error)
         except TimeoutError:
-            text = f"Provider '{self._provider.name}' said nothing for {self._provider.timeout:g} s"
+            text = f"Provider '{self._provider.name}' sent nothing for {self._provider.timeout:g} s"
             self._fail(ProviderError(text, UPSTREAM_TIMEOUT))
         except Exception as error:
             failure = ProviderError(

@@ -120,7 +120,7 @@ def _why_not(router: Router, name: str, model: str | None, operation: Operation,
     if router.resolver.route(model) is not None:
         return "is no target of the route"
     if not listing.known:
-        return "has not said yet which models it has"
+        return "has not listed its models yet"
     if router.resolver.is_pinned(model):
         return "the name pins another provider"
     if listing.find(model) is None:

@@ -139,7 +139,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     """
     fields = decode(_CHAT, body)
     if "audio" in (fields.modalities or ()):
-        raise unsupported("A wish for a spoken answer", "modalities")
+        raise unsupported("A request for a spoken answer", "modalities")
     summary = _summary(fields, _chat_bound(fields))
     return ChatRequest(
         model=fields.model or "",

@@ -114,8 +114,8 @@ class OllamaProvider(HttpProvider):
         if loaded is None or model in loaded:
             return self.timeouts
         loaded.add(model)  # it is being loaded now; the next answer of /api/ps says whether it stayed
-        patience = max(self._load_timeout, self.timeouts.first_byte)
-        return Timeouts(self.timeouts.connect, patience, self.timeouts.idle, self.timeouts.total)
+        time_limit = max(self._load_timeout, self.timeouts.first_byte)
+        return Timeouts(self.timeouts.connect, time_limit, self.timeouts.idle, self.timeouts.total)
 
     def attributed(self, error: GatewayError) -> GatewayError:
         """The error in the terms that Ollama's users know, with the command that helps."""

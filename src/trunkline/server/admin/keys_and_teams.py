@@ -56,7 +56,7 @@ async def show_key(admin: AsAdmin, which: Which) -> KeyOut:
 
 @router.patch("/keys/{which}", tags=["keys"])
 async def change_key(admin: AsAdmin, which: Which, body: KeyChange) -> KeyOut:
-    """Change what is said of a key."""
+    """Change the settings of a key."""
 
     def work(store: Store) -> KeyRecord:
         return KeyStore(store, admin.actor).change(which, **_fields(store, body, only_set=True))

@@ -38,12 +38,12 @@ class StrictBody(BaseModel):
 
 
 class KeyFields(StrictBody):
-    """What may be said of a key."""
+    """The settings of a key that a caller may choose."""
 
     owner: Text | None = Field(default=None, description="Whose it is.")
     team: Text | None = Field(default=None, description="Id or name of its team.")
     tags: list[Text] = Field(default=[], max_length=50)
-    expires_at: datetime | None = Field(default=None, description="When it ends; UTC where no zone is said.")
+    expires_at: datetime | None = Field(default=None, description="When it ends; UTC where no zone is given.")
     models: NonEmptyList | None = Field(default=None, description="Patterns of the models it may use.")
     providers: NonEmptyList | None = Field(default=None, description="Providers it may use.")
     local_only: bool = Field(default=False, description="Never use a provider that is not local.")

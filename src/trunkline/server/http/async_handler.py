@@ -42,7 +42,7 @@ class RequestContext(NamedTuple, Generic[ServicesT_co]):
     pieces: Pipe | None = None
     """The body, where the endpoint takes it piece by piece."""
     length: int | None = None
-    """Bytes of that body, if the client said how many."""
+    """Bytes of that body, if the client stated it."""
     headers: Headers = ()
     """Of the request."""
 
@@ -110,7 +110,7 @@ class AsyncHandler:
         except GatewayError as error:
             failure = error
         except Exception:
-            log.exception("an errand failed inside the gateway", request_id=self._head.request_id)
+            log.exception("an async handler failed inside the gateway", request_id=self._head.request_id)
             failure = GatewayError("The gateway failed; its log says more under this request's id")
         finally:
             if failure is not None:

@@ -29,8 +29,8 @@ class Proxies:
         """The nearest address on the way from ``peer`` back to the client that no trusted proxy has; the
         farthest one if all are trusted. What is no address ends the way: anybody could have written it."""
         found = peer
-        said = b",".join(value for name, value in headers if name == HEADER).decode("latin-1")
-        for text in reversed(said.split(",")):
+        header = b",".join(value for name, value in headers if name == HEADER).decode("latin-1")
+        for text in reversed(header.split(",")):
             if not self._trusts(found):
                 break
             address = _address(text.strip())

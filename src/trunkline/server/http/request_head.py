@@ -38,7 +38,7 @@ class RequestHead(msgspec.Struct, eq=False, kw_only=True):
     """The client waits for the status 100 before it sends its body (RFC 9110, 10.1.1)."""
     query: bytes = b""
     length: int | None = None
-    """Bytes of the body, if the client has said how many."""
+    """Bytes of the body, if the client has stated it."""
     cache_directive: bytes | None = None
     """Value of the header ``x-trunkline-cache``, if it was sent."""
     end_user: bytes | None = None
