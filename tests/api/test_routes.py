@@ -220,15 +220,15 @@ async def test_a_provider_of_the_file_has_its_own_routes() -> None:
 
 async def test_the_lifespan_starts_and_ends_the_gateway() -> None:
     app = get_app(make_settings())
-    said: list[str] = []
+    sent: list[str] = []
     steps = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
 
     async def receive() -> dict[str, Any]:
         return next(steps)
 
     async def send(message: Any) -> None:
-        said.append(message["type"])
+        sent.append(message["type"])
 
     await app({"type": "lifespan"}, receive, send)
-    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert app.gateway.stopping

@@ -81,7 +81,7 @@ def full() -> Script:
     return Script(text=words, usage=Usage(prompt=estimate_prompt_tokens(BODY), completion=ANSWER))
 
 
-def purse(running: Running) -> tuple[int, int]:
+def spent_at(running: Running) -> tuple[int, int]:
     """Spent and reserved."""
     (spending,) = running.gateway.guard.spendings()
     return spending.spent, spending.reserved
@@ -95,7 +95,7 @@ async def test_a_budget_that_admits_fifty_of_two_hundred_at_once(
     (node,) = nodes = await gateways(stack, tmp_path, mock, budgets=(budget,))
     statuses = await ask_all(nodes, 200)
     assert (statuses.count(200), statuses.count(429)) == (50, 150)
-    assert purse(node) == (expected(mock), 0)
+    assert spent_at(node) == (expected(mock), 0)
     assert expected(mock) == RESERVED * 50
     assert await in_ledger(tmp_path, 200) == expected(mock)
 
@@ -110,7 +110,7 @@ async def test_three_nodes_share_a_budget(stack: AsyncExitStack, tmp_path: Path,
     assert set(statuses) == {200, 429}
     assert await in_ledger(tmp_path, 200) == expected(mock)
     await until(
-        lambda: {purse(node) for node in nodes if node.gateway.guard.spendings()} == {(expected(mock), 0)}
+        lambda: {spent_at(node) for node in nodes if node.gateway.guard.spendings()} == {(expected(mock), 0)}
     )
 
 
@@ -120,7 +120,7 @@ async def test_what_is_not_used_is_given_back(stack: AsyncExitStack, tmp_path: P
     (node,) = nodes = await gateways(stack, tmp_path, mock, budgets=(budget,))
     for _ in range(5):
         assert await ask_all(nodes, 1) == [200]
-    assert purse(node) == (expected(mock), 0)
+    assert spent_at(node) == (expected(mock), 0)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -150,8 +150,8 @@ async def test_streams_that_are_cut_are_settled(
         await wire.close()
     assert await in_ledger(tmp_path, 30) == expected(mock)
     assert expected(mock) == 30 * prompt * 3 + 10 * (20 + 7 + 5) * 7
-    await until(lambda: all(purse(node)[1] == 0 for node in nodes))
-    await until(lambda: all(purse(node)[0] == expected(mock) for node in nodes))
+    await until(lambda: all(spent_at(node)[1] == 0 for node in nodes))
+    await until(lambda: all(spent_at(node)[0] == expected(mock) for node in nodes))
 
 
 @pytest.mark.parametrize("count", [1, 3])

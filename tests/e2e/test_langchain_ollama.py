@@ -65,9 +65,9 @@ def test_a_stream(fleet: Fleet, model: str) -> None:
 async def test_an_awaited_stream(fleet: Fleet, model: str) -> None:
     with fleet.saying(text="One two three four."):
         asked = chat(fleet, model)
-        said = [str(chunk.content) async for chunk in asked.astream("Hello!")]
+        texts = [str(chunk.content) async for chunk in asked.astream("Hello!")]
         await asked._async_client._client.aclose()
-    assert "".join(said) == "One two three four."
+    assert "".join(texts) == "One two three four."
 
 
 @models

@@ -164,7 +164,7 @@ def test_one_providers_models(world: World, shape: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "model", "said"),
+    ("path", "model", "text"),
     [
         ("/v1", "ollama:nope", PULL),
         ("/ollama/v1", "nope", PULL),
@@ -176,10 +176,10 @@ def test_one_providers_models(world: World, shape: str) -> None:
         ("/anthropic/v1", "claude", "Provider 'anthropic' not configured"),
     ],
 )
-def test_what_is_not_there(world: World, path: str, model: str, said: str) -> None:
+def test_what_is_not_there(world: World, path: str, model: str, text: str) -> None:
     with pytest.raises(openai.NotFoundError) as raised:
         world.client(path).chat.completions.create(model=model, messages=HELLO)
-    assert said in str(raised.value)
+    assert text in str(raised.value)
     assert raised.value.code in ("model_not_found", "provider_not_configured")
 
 
@@ -211,7 +211,7 @@ def test_one_providers_tags(world: World, provider: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "model", "said"),
+    ("path", "model", "text"),
     [
         ("/api", "ollama:nope", PULL),
         ("/ollama/api", "nope", PULL),
@@ -223,12 +223,12 @@ def test_one_providers_tags(world: World, provider: str) -> None:
 )
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 def test_what_is_not_there_for_ollamas_clients(
-    world: World, path: str, model: str, said: str, stream: bool
+    world: World, path: str, model: str, text: str, stream: bool
 ) -> None:
     with calling(world) as client:
         answer = client.post(f"{path}/chat", json={"model": model, "messages": HELLO, "stream": stream})
     assert answer.status_code == 404
-    assert said in failure_of(answer)
+    assert text in failure_of(answer)
 
 
 def test_a_model_that_cannot_be_retrieved(world: World) -> None:
@@ -239,9 +239,9 @@ def test_a_model_that_cannot_be_retrieved(world: World) -> None:
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
 def test_an_ollama_that_does_not_run(world: World, nowhere: str, stream: bool) -> None:
-    said = f"Connection refused to Ollama server http://{nowhere}. Start it with `ollama serve`"
+    text = f"Connection refused to Ollama server http://{nowhere}. Start it with `ollama serve`"
     with pytest.raises(openai.InternalServerError) as raised:
         world.client("/gone/v1").chat.completions.create(model="llama3.2", messages=HELLO, stream=stream)
     assert raised.value.status_code == 502
     assert raised.value.code == "upstream_unreachable"
-    assert said in str(raised.value)
+    assert text in str(raised.value)

@@ -62,7 +62,7 @@ def test_a_model_that_is_required(house: World, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"think": "a lot"}, "invalid think value"),
         ({"format": 7}, "invalid format"),
@@ -74,11 +74,11 @@ def test_a_model_that_is_required(house: World, name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("model", ["llama3.2", "openai/gpt-4o"])
-def test_what_a_request_may_not_say(house: World, model: str, body: dict[str, Any], said: str) -> None:
+def test_what_a_request_may_not_say(house: World, model: str, body: dict[str, Any], message: str) -> None:
     with calling(house) as client:
         answer = client.post("/api/chat", json={"model": model, "messages": HELLO} | body)
     assert answer.status_code == 400
-    assert said in failure_of(answer)
+    assert message in failure_of(answer)
 
 
 @pytest.mark.parametrize("name", ["chat", "generate", "embed", "embeddings", "show", "push"])

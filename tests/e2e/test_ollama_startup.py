@@ -282,9 +282,9 @@ def test_continue(house: House) -> None:
         (tags,) = play(client, [Step("GET", "/api/tags", one=natives.Tags)])
         names = [tag.name for tag in tags.models]
         shown = play(client, [Step("POST", "/api/show", {"name": name}, one=natives.Shown) for name in names])
-        fills = {name: ".Suffix" in each.template for name, each in zip(names, shown, strict=True)}
-        assert fills == {name: "insert" in each.capabilities for name, each in zip(names, shown, strict=True)}
-        assert [name for name, each in fills.items() if each] == [SUFFIX]
+        able = {name: ".Suffix" in each.template for name, each in zip(names, shown, strict=True)}
+        assert able == {name: "insert" in each.capabilities for name, each in zip(names, shown, strict=True)}
+        assert [name for name, each in able.items() if each] == [SUFFIX]
         body = {"model": SUFFIX, "prompt": "def f(", "suffix": "return 1", "stream": True, "raw": False}
         (lines,) = play(client, [Step("POST", "/api/generate", body, each=natives.Generate)])
         assert lines[-1].done

@@ -67,11 +67,11 @@ async def ask(world: World, path: str, body: bytes | dict[str, Any]) -> Got:
 
 def line(text: str, *, more: str = "", done: bool = False) -> str:
     """A line with unknown fields and numbers that no decoder would write again as they are."""
-    said = json.dumps(text)
+    sent = json.dumps(text)
     flag = '"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2' if done else '"done":false'
     return (
         '{"model":"llama3.2","created_at":"2025-01-01T00:00:00.123456789Z","future":[1.50,1e3,null],'
-        f'"message":{{"role":"assistant","content":{said}}},{flag}{more}}}'
+        f'"message":{{"role":"assistant","content":{sent}}},{flag}{more}}}'
     )
 
 
@@ -157,11 +157,11 @@ async def test_from_ollama_to_an_openai_client(world: World, case: Case, fault: 
     with world.saying("ollama", body=case.sent, fault=fault):
         got = await ask(world, "/v1/chat/completions", body)
     assert got.status == 200
-    said = events(got.body)
-    assert (said[-1] == "[DONE]") == case.complete
-    errors = [event for event in said if "error" in event]
-    assert errors == ([] if case.complete else said[-1:])
-    choices = [choice for event in said if event != "[DONE]" for choice in event.get("choices", ())]
+    sent = events(got.body)
+    assert (sent[-1] == "[DONE]") == case.complete
+    errors = [event for event in sent if "error" in event]
+    assert errors == ([] if case.complete else sent[-1:])
+    choices = [choice for event in sent if event != "[DONE]" for choice in event.get("choices", ())]
     text = "".join(choice["delta"].get("content") or "" for choice in choices)
     assert text == "".join(json.loads(each)["message"]["content"] for each in case.reach)
     reasons = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
@@ -217,8 +217,8 @@ async def test_lines_of_every_upstream(world: World, shape: str, end: str, scrip
         got = await ask(world, f"/api/{end}", body)
     lines = got.lines
     assert [each["done"] for each in lines] == [False] * (len(lines) - 1) + [True]
-    said = [each["message"]["content"] if end == "chat" else each["response"] for each in lines]
-    assert [text for text in said if text] == list(WORDS)
+    sent = [each["message"]["content"] if end == "chat" else each["response"] for each in lines]
+    assert [text for text in sent if text] == list(WORDS)
     assert lines[-1]["done_reason"] == "stop"
     if script == {"delay_chunk_s": 0.005}:
         assert len(got.chunks) >= len(WORDS)  # nothing is held back

@@ -290,9 +290,9 @@ def test_no_prompt_and_no_secret_in_what_it_prints(world: World) -> None:
         world.line(f"odd-{number}")
     for secret in (KEY, SECRET, PROMPT, ANSWER):
         assert secret not in world.output()
-    said = "\n".join(answer.text + str(answer.headers) for answer in answers)
-    assert KEY not in said
-    assert SECRET not in said
+    texts = "\n".join(answer.text + str(answer.headers) for answer in answers)
+    assert KEY not in texts
+    assert SECRET not in texts
 
 
 # Fallback

@@ -133,11 +133,11 @@ async def test_two_hundred_streams_are_not_cut() -> None:
         answers = await asyncio.gather(*asked)
         assert {each.headers["x-trunkline-provider"] for each in answers} == {"p0"}
         for each in answers:
-            said = events(each.content)
-            assert said[-1] == "[DONE]"
+            records = events(each.content)
+            assert records[-1] == "[DONE]"
             assert (
                 "".join(
-                    c["choices"][0]["delta"].get("content") or "" for c in said[:-1] if c["choices"]
+                    c["choices"][0]["delta"].get("content") or "" for c in records[:-1] if c["choices"]
                 ).split()
                 == ["word"] * 20
             )

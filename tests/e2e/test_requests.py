@@ -113,8 +113,8 @@ def test_everything_that_ollama_has_a_field_for(world: World) -> None:
 
 @shapes
 def test_a_developers_words(world: World, shape: str) -> None:
-    said: Any = [{"role": "developer", "content": "Be brief."}, *HELLO]
-    world.client().chat.completions.create(model=name(shape), messages=said)
+    messages: Any = [{"role": "developer", "content": "Be brief."}, *HELLO]
+    world.client().chat.completions.create(model=name(shape), messages=messages)
     first = world.mocks[shape].calls[-1].json["messages"][0]
     assert first == {"role": "system" if shape == "ollama" else "developer", "content": "Be brief."}
 

@@ -160,8 +160,14 @@ async def test_what_a_client_has_to_answer_is_kept_with_what_it_needs() -> None:
     ]
     search = {"type": "web_search_call", "status": "completed", "action": {"type": "search"}}
     output = [{"id": f"it_{at}", **item} for at, item in enumerate([*calls, search])]
-    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": output}
-    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+    scripted = {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "model": "gpt-4o",
+        "output": output,
+    }
+    async with MockUpstream("openai", Script(body=scripted), models=["gpt-4o"]) as mock:
         how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
         async with serving(how) as node:
             for more in ({}, {"previous_response_id": "resp_1"}):
@@ -190,9 +196,9 @@ async def test_a_thought_in_plain_words_goes_back_with_its_call(streamed: bool, 
             more = {"previous_response_id": number[1].decode(), "input": [result]}
             mock.script = Script(text="Far.")
             assert (await node.ask(post(asked | more, BEARER, path="/v1/responses"))).status == 200
-    said = mock.calls[-1].json["messages"][1]
-    assert (said["role"], said["reasoning"]) == ("assistant", "The moon, then.")
-    assert said["tool_calls"][0]["id"] == call[1].decode()
+    message = mock.calls[-1].json["messages"][1]
+    assert (message["role"], message["reasoning"]) == ("assistant", "The moon, then.")
+    assert message["tool_calls"][0]["id"] == call[1].decode()
 
 
 @pytest.mark.parametrize(
@@ -211,9 +217,9 @@ async def test_a_thought_in_plain_words_goes_back_with_its_call(streamed: bool, 
 async def test_an_upstream_with_this_api_is_sent_its_own_thoughts_only(
     thought: dict[str, Any], sent: dict[str, Any] | None
 ) -> None:
-    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o"}
-    said["output"] = [{"type": "reasoning", **thought}]  # type: ignore[assignment]
-    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+    scripted = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o"}
+    scripted["output"] = [{"type": "reasoning", **thought}]  # type: ignore[assignment]
+    async with MockUpstream("openai", Script(body=scripted), models=["gpt-4o"]) as mock:
         how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
         async with serving(how) as node:
             for more in ({}, {"previous_response_id": "resp_1"}):
@@ -259,13 +265,13 @@ async def test_a_reference_to_another_keys_item_is_refused(mock: MockUpstream) -
 
 
 async def test_a_reference_to_somebody_elses_item_goes_on_to_who_may_know_it() -> None:
-    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    scripted = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
     items: list[Any] = [
         {"type": "item_reference", "id": "msg_abc"},
         {"type": "item_reference", "id": 7},
         {"type": "item_reference"},
     ]
-    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+    async with MockUpstream("openai", Script(body=scripted), models=["gpt-4o"]) as mock:
         how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
         async with serving(how) as node:
             body = {"model": "gpt-4o", "input": items}
@@ -337,9 +343,9 @@ def _said(item: Any) -> str:
 async def test_what_the_upstream_keeps_passes_through_to_it(
     fields: dict[str, Any], keeping: ResponsesRule
 ) -> None:
-    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    scripted = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
     async with (
-        MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock,
+        MockUpstream("openai", Script(body=scripted), models=["gpt-4o"]) as mock,
         MockUpstream("vllm", models=["mock-model"]) as other,
     ):
         told = {"plain": upstream(mock), "other": upstream(other, models=("mock-model",))}
@@ -353,8 +359,8 @@ async def test_what_the_upstream_keeps_passes_through_to_it(
 
 @pytest.mark.parametrize(("name", "value"), [("prompt", {"id": "pmpt_1"}), ("conversation", "conv_1")])
 async def test_what_only_the_upstream_could_tell_again_is_not_kept(name: str, value: Any) -> None:
-    said = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
-    async with MockUpstream("openai", Script(body=said), models=["gpt-4o"]) as mock:
+    scripted = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
+    async with MockUpstream("openai", Script(body=scripted), models=["gpt-4o"]) as mock:
         how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
         async with serving(how) as node:
             asked = {"model": "gpt-4o", "input": "How far?", name: value}

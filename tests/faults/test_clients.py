@@ -93,13 +93,13 @@ async def process(folder: Path, **env: str) -> AsyncIterator[Process]:
         stderr=asyncio.subprocess.PIPE,
     )
     assert running.stderr is not None
-    said = b""
+    printed = b""
     try:
         async with asyncio.timeout(GUARD):
-            while not (found := re.search(rb"http://127\.0\.0\.1:(\d+)\"\]", said)):
+            while not (found := re.search(rb"http://127\.0\.0\.1:(\d+)\"\]", printed)):
                 line = await running.stderr.readline()
-                assert line, said
-                said += line
+                assert line, printed
+                printed += line
         yield Process(running, int(found[1]))
         running.send_signal(signal.SIGTERM)
         async with asyncio.timeout(GUARD):

@@ -105,7 +105,7 @@ class Feature(NamedTuple):
     asked: Any = [("user", HELLO)]  # noqa: RUF012 - never changed
     """What ``sent`` is to find at the upstream."""
     heard: Said = _texts
-    said: Any = (ANSWER,)
+    expected: Any = (ANSWER,)
     """What ``heard`` is to find at the client."""
     script: Script = Script(text=ANSWER)
     streams: tuple[bool, ...] = BOTH
@@ -132,7 +132,7 @@ _COUNTED: Final = Script(
 def _error(status: int, seen: int, retry_after: int | None = None) -> Feature:
     wait = None if retry_after is None else str(retry_after)
     fault = Fault("status", status=status, message=COMPLAINT, retry_after=retry_after)
-    return Feature(heard=_failure, said=(seen, True, wait), script=Script(fault=fault))
+    return Feature(heard=_failure, expected=(seen, True, wait), script=Script(fault=fault))
 
 
 def _choice(asked: str, **near: Any) -> Feature:
@@ -146,7 +146,7 @@ def _knob(name: str, asked: Any, **near: Any) -> Feature:
 def _count(*names: str) -> Feature:
     return Feature(
         heard=lambda heard: tuple(heard.usage.get(name) for name in names),
-        said=tuple(COUNTS[name] for name in names),
+        expected=tuple(COUNTS[name] for name in names),
         script=_COUNTED,
     )
 
@@ -195,10 +195,10 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "thinking_budget": _knob("thinking", ("budget", BUDGET), openai="medium", ollama="medium"),
     "thinking_off": _knob("thinking", "off"),
     "thinking_answer": Feature(
-        heard=lambda heard: (heard.thinking, heard.texts), said=(THOUGHT, (ANSWER,)), script=_THINKS
+        heard=lambda heard: (heard.thinking, heard.texts), expected=(THOUGHT, (ANSWER,)), script=_THINKS
     ),
     "thinking_turns": Feature(_thoughts, [THOUGHT]),
-    "thinking_signature": Feature(heard=lambda heard: heard.signature, said=SIGNATURE, script=_THINKS),
+    "thinking_signature": Feature(heard=lambda heard: heard.signature, expected=SIGNATURE, script=_THINKS),
     "json_mode": _knob("format", "json_object"),
     "json_schema": _knob("format", SCHEMA),
     "max_tokens": _knob("max_tokens", BOUND),
@@ -210,21 +210,23 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "top_k": _knob("top_k", TOP_K),
     "penalties": _knob("penalties", PENALTIES),
     "logprobs": Feature(_field("logprobs"), (True, 2), lambda heard: heard.logprobs, LOGPROBS),
-    "n": Feature(_field("n"), 2, said=(ANSWER, ANSWER)),
+    "n": Feature(_field("n"), 2, expected=(ANSWER, ANSWER)),
     "user": _knob("user", USER),
     "usage": _count("prompt", "completion"),
     "usage_cached": _count("cached"),
     "usage_reasoning": _count("reasoning"),
-    "finish_stop": Feature(heard=_ended, said="stop"),
+    "finish_stop": Feature(heard=_ended, expected="stop"),
     "finish_stop_sequence": Feature(
         heard=lambda heard: (heard.reason, heard.stop_sequence),
-        said=("stop_sequence", STOP),
+        expected=("stop_sequence", STOP),
         script=Script(text=f"{ANSWER} {STOP} unsaid", obey_limits=True),
     ),
-    "finish_length": Feature(heard=_ended, said="length", script=Script(text=ANSWER, finish_reason="length")),
-    "finish_tool_calls": Feature(heard=_ended, said="tool_calls", script=_ONE),
+    "finish_length": Feature(
+        heard=_ended, expected="length", script=Script(text=ANSWER, finish_reason="length")
+    ),
+    "finish_tool_calls": Feature(heard=_ended, expected="tool_calls", script=_ONE),
     "finish_content_filter": Feature(
-        heard=_ended, said="content_filter", script=Script(text=ANSWER, finish_reason="content_filter")
+        heard=_ended, expected="content_filter", script=Script(text=ANSWER, finish_reason="content_filter")
     ),
     "error_request": _error(400, 400),
     "error_model": _error(404, 404),
@@ -232,15 +234,15 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "error_server": _error(500, 502),
     "error_after": Feature(
         heard=lambda heard: (heard.texts, _failure(heard)),
-        said=(("Good day",), (200, True, None)),
+        expected=(("Good day",), (200, True, None)),
         script=Script(text=("Good", " day", " to"), fault=Fault("error_midstream", 2, message=COMPLAINT)),
         streams=STREAMED,
     ),
-    "model": Feature(heard=lambda heard: heard.model, said="the back's own (see matrix)"),
+    "model": Feature(heard=lambda heard: heard.model, expected="the back's own (see matrix)"),
     "empty": Feature(
-        heard=lambda heard: (heard.texts, heard.reason), said=(("",), "stop"), script=Script(text="")
+        heard=lambda heard: (heard.texts, heard.reason), expected=(("",), "stop"), script=Script(text="")
     ),
-    "unicode": Feature(said=(WORLD,), script=Script(text=WORLD, fault=Fault("split_every_byte"))),
+    "unicode": Feature(expected=(WORLD,), script=Script(text=WORLD, fault=Fault("split_every_byte"))),
     "unknown": Feature(_unknown, UNKNOWN, lambda heard: heard.unknown, UNKNOWN),
 }
 """Every feature, by the names of ``expected.ROWS``."""

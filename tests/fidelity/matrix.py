@@ -64,8 +64,8 @@ async def produce(there: World, front_name: str, back_name: str, name: str) -> K
         (call,) = mock.calls
         assert answer.whole
         asked = _compare(feature.sent(back, call.json), feature.asked, feature.near.get(back_name))
-        said = back.MODEL if name == "model" else feature.said
-        kinds.add(max(asked, _compare(feature.heard(heard), said), key=_ORDER.index))
+        expected = back.MODEL if name == "model" else feature.expected
+        kinds.add(max(asked, _compare(feature.heard(heard), expected), key=_ORDER.index))
     assert len(kinds) == 1, f"whole and streamed differ: {kinds}"
     return kinds.pop()
 

@@ -106,7 +106,7 @@ def test_a_class_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("section", "said"),
+    ("section", "message"),
     [
         (ProviderConfig(python="no.such.module:Class"), "Cannot load the Python provider"),
         (ProviderConfig(python=f"{__name__}:Nothing"), "Cannot load the Python provider"),
@@ -125,6 +125,6 @@ def test_a_class_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.Mo
         ),
     ],
 )
-def test_what_cannot_be_made(section: ProviderConfig, said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+def test_what_cannot_be_made(section: ProviderConfig, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         made(providers={"mine": section})

@@ -82,7 +82,7 @@ async def test_an_image_becomes_data(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said", "status"),
+    ("url", "message", "status"),
     [
         ("http://public.test:{port}/page", "is not a PNG", 400),
         ("http://public.test:{port}/large", "larger than 1000 bytes", 413),
@@ -94,10 +94,10 @@ async def test_an_image_becomes_data(path: str) -> None:
         ("http://127.0.0.1:1/x", "cannot be fetched", 400),
     ],
 )
-async def test_what_is_refused(url: str, said: str, status: int) -> None:
+async def test_what_is_refused(url: str, message: str, status: int) -> None:
     async with web() as port:
         images = fetcher()
-        with pytest.raises(CallerError, match=said) as raised:
+        with pytest.raises(CallerError, match=message) as raised:
             await images.fetch(url.format(port=port), "messages[0].content[0].image_url.url")
         await images.aclose()
     assert raised.value.status == status

@@ -31,7 +31,7 @@ class Face(LibraryInterface):
     def __init__(self, inner: ChatProvider) -> None:
         self.provider = PythonProvider("mine", inner)
         self.upstreams = self.provider.upstreams
-        self.flights: list[Watched] = []
+        self.in_flight_requests: list[Watched] = []
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         return _renamed(body) if b'"prepare"' in body else None
@@ -40,8 +40,8 @@ class Face(LibraryInterface):
         return self.provider.exchange(front, body, summary, model)
 
     def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
-        self.flights.append(Watched(self.provider.open(exchange, upstream, receiver)))
-        return self.flights[-1]
+        self.in_flight_requests.append(Watched(self.provider.open(exchange, upstream, receiver)))
+        return self.in_flight_requests[-1]
 
 
 class Watched:
@@ -99,7 +99,7 @@ async def test_a_whole_answer_whatever_stream_says(stream: bool | None) -> None:
     answer = await face.chat_completions(ASK.model_copy(update={"stream": stream}))
     assert isinstance(answer, ChatCompletionResponse)
     assert answer.choices[0].message.content == ANSWER
-    assert face.flights[0].told == ["cancel"]
+    assert face.in_flight_requests[0].told == ["cancel"]
 
 
 async def test_a_stream() -> None:
@@ -107,7 +107,7 @@ async def test_a_stream() -> None:
     chunks = [chunk async for chunk in face.stream_chat_completions(ASK)]
     assert "".join(chunk.choices[0].delta.get("content") or "" for chunk in chunks) == ANSWER
     assert chunks[-1].choices[0].finish_reason == "stop"
-    told = face.flights[0].told
+    told = face.in_flight_requests[0].told
     assert told[-1] == "cancel"
     assert set(told[:-1:2]) == {"pause"}
     assert set(told[1:-1:2]) == {"resume"}
@@ -118,7 +118,7 @@ async def test_leaving_early_stops_the_upstream() -> None:
     chunks = face.stream_chat_completions(ASK)
     await anext(chunks)
     await chunks.aclose()  # type: ignore[attr-defined]
-    assert face.flights[0].told[-1] == "cancel"
+    assert face.in_flight_requests[0].told[-1] == "cancel"
 
 
 async def test_a_slow_reader_holds_the_upstream_back() -> None:
@@ -127,7 +127,7 @@ async def test_a_slow_reader_holds_the_upstream_back() -> None:
     await anext(chunks)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert face.flights[0].told == ["pause"]
+    assert face.in_flight_requests[0].told == ["pause"]
     await chunks.aclose()  # type: ignore[attr-defined]
 
 
@@ -149,7 +149,7 @@ async def test_errors_are_raised_where_they_come() -> None:
     with pytest.raises(ProviderError, match="Provider 'mine' raised KeyError"):
         await anext(chunks)
     assert seen == ["", "a"]
-    assert [in_flight.told[-1] for in_flight in face.flights] == ["cancel", "cancel"]
+    assert [in_flight.told[-1] for in_flight in face.in_flight_requests] == ["cancel", "cancel"]
 
 
 async def test_what_must_be_fetched_first_is_awaited() -> None:

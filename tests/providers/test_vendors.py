@@ -231,8 +231,8 @@ def test_how_much_openais_models_are_told_to_think(
 
 def test_what_an_openai_client_says_itself_is_left_to_it() -> None:
     hi = b'[{"role":"user","content":"Hi"}]'
-    said = b'{"model":"o3","messages":%b,"temperature":0.5,"reasoning_effort":"none"}' % hi
-    assert OPENAI.back("OpenAI").patch(said, CHAT.summarize(said), "o3", NO_DEFAULTS) == said
+    body = b'{"model":"o3","messages":%b,"temperature":0.5,"reasoning_effort":"none"}' % hi
+    assert OPENAI.back("OpenAI").patch(body, CHAT.summarize(body), "o3", NO_DEFAULTS) == body
 
 
 def test_the_dropped_fields_do_not_reach_the_wire() -> None:

@@ -182,12 +182,12 @@ def test_a_module_says_what_it_is_and_can_be_seen_at_a_glance(module: Path) -> N
 
 @pytest.mark.parametrize("room", ROOMS, ids=shown)
 def test_a_room_says_what_each_of_its_modules_is_for(room: Path) -> None:
-    said = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
+    docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
     inside = {path.stem for path in room.glob("*.py")} | {
         path.parent.name for path in room.glob("*/__init__.py")
     }
     modules = sorted(name for name in inside if not name.startswith("__"))
-    named = set(re.findall(r"`(\w+)`", said))
+    named = set(re.findall(r"`(\w+)`", docstring))
     assert [name for name in modules if not {name, f"_{name.rpartition('_')[2]}"} & named] == []
 
 

@@ -144,7 +144,9 @@ def _change(
     priority: Priority = None,
     config: Config = None,
 ) -> None:
-    """Change the settings of a key; a setting that is not given stays. Limits and budgets have commands of their own.
+    """Change the settings of a key; a setting that is not given stays.
+
+    Limits and budgets have commands of their own.
 
     \b
     Examples:

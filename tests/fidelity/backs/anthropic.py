@@ -128,6 +128,6 @@ def script(feature: str, stream: bool) -> Script | None:
         return None
     if not stream:
         return Script(body=_message(content=[{"type": "text", "text": ANSWER}], stop_reason="end_turn"))
-    said = start(0, type="text", text="") + delta(0, "text_delta", text=ANSWER) + stop(0)
+    answer = start(0, type="text", text="") + delta(0, "text_delta", text=ANSWER) + stop(0)
     opening = event("message_start", message=_message(content=[]))
-    return Script(body=(opening + said + end(output_tokens=1) + event("message_stop")).decode())
+    return Script(body=(opening + answer + end(output_tokens=1) + event("message_stop")).decode())

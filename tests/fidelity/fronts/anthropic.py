@@ -180,7 +180,7 @@ def hear(answer: Answer, stream: bool) -> Heard:
 def _put_together(body: bytes, heard: Heard) -> dict[str, Any]:
     """The message of a stream's events, which must come in the order that Anthropic promises."""
     message: dict[str, Any] = {}
-    said: list[dict[str, Any]] = []
+    blocks: list[dict[str, Any]] = []
     open_block, ended = False, False
     for record in body.decode().strip().split("\n\n"):
         name, _, data = record.partition("\ndata: ")
@@ -189,19 +189,19 @@ def _put_together(body: bytes, heard: Heard) -> dict[str, Any]:
         assert not ended, "nothing comes after the end"
         match event["type"]:
             case "message_start":
-                message = event["message"] | {"content": said}
+                message = event["message"] | {"content": blocks}
             case "content_block_start":
                 assert not open_block
-                assert event["index"] == len(said)
+                assert event["index"] == len(blocks)
                 open_block = True
-                said.append(event["content_block"] | {"pieces": ""})
+                blocks.append(event["content_block"] | {"pieces": ""})
             case "content_block_delta":
                 assert open_block
-                _add(said[event["index"]], event["delta"], heard)
+                _add(blocks[event["index"]], event["delta"], heard)
             case "content_block_stop":
                 open_block = False
-                if said[-1]["type"] == "tool_use":
-                    said[-1]["input"] = msgspec.json.decode(said[-1]["pieces"] or "{}")
+                if blocks[-1]["type"] == "tool_use":
+                    blocks[-1]["input"] = msgspec.json.decode(blocks[-1]["pieces"] or "{}")
             case "message_delta":
                 message |= event["delta"]
                 message["usage"] = message["usage"] | event["usage"]

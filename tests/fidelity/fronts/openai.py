@@ -173,16 +173,16 @@ def _gather(records: Sequence[dict[str, Any]], key: str) -> Heard:
         if record.get("usage"):
             heard.usage = _usage(record["usage"])
         for choice in record["choices"]:
-            said, at = choice[key], choice["index"]
-            texts[at] = texts.get(at, "") + (said.get("content") or "") + (said.get("refusal") or "")
-            heard.thinking += said.get("reasoning_content") or said.get("reasoning") or ""
-            for detail in said.get("reasoning_details") or ():
+            delta, at = choice[key], choice["index"]
+            texts[at] = texts.get(at, "") + (delta.get("content") or "") + (delta.get("refusal") or "")
+            heard.thinking += delta.get("reasoning_content") or delta.get("reasoning") or ""
+            for detail in delta.get("reasoning_details") or ():
                 heard.signature = detail["signature"]
                 assert detail["text"] == heard.thinking
             heard.reason = choice.get("finish_reason") or heard.reason
             tokens = (choice.get("logprobs") or {}).get("content") or ()
             heard.logprobs += tuple((token["token"], token["logprob"]) for token in tokens)
-            for place, call in enumerate(said.get("tool_calls") or ()):
+            for place, call in enumerate(delta.get("tool_calls") or ()):
                 known = calls.setdefault(call.get("index", place), {"arguments": ""})
                 known |= {name: call[name] for name in ("id",) if name in call}
                 known |= {"name": call["function"]["name"]} if "name" in call["function"] else {}

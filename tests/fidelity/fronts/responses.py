@@ -205,13 +205,13 @@ def _last(answer: Answer, heard: Heard) -> dict[str, Any]:
     response: dict[str, Any] = records[-1]["response"]
     assert records[-1]["type"] == f"response.{response['status']}"
     assert (response["status"] == "failed") is (heard.error is not None)
-    said = "".join(
+    output_text = "".join(
         part.get("text", part.get("refusal"))
         for item in response["output"]
         if item["type"] == "message"
         for part in item["content"]
     )
-    assert said == "".join(told.values())
+    assert output_text == "".join(told.values())
     return response
 
 

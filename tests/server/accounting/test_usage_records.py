@@ -245,7 +245,7 @@ async def test_a_request_that_nobody_understood() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("name", "kept"),
     [
         ("m", "m"),
         ("x" * 200, "x" * 200),
@@ -255,8 +255,8 @@ async def test_a_request_that_nobody_understood() -> None:
         ("", ""),
     ],
 )
-def test_names_of_models_fit_their_column(said: str, kept: str) -> None:
-    assert only_row(make_ended(said)).asked == kept
+def test_names_of_models_fit_their_column(name: str, kept: str) -> None:
+    assert only_row(make_ended(name)).asked == kept
 
 
 SECRET = "sk-proj-0123456789abcdef"

@@ -83,8 +83,8 @@ async def test_a_read_only_key_lists_models_and_may_not_use_them(api: AdminApi) 
 
 async def test_the_life_of_a_key(api: AdminApi) -> None:
     team = await ok(api.admin.post("/admin/v1/teams", json={"name": "research"}), 201)
-    wish = {"name": "ci", "team": "research", "tags": ["a"], "models": ["custom"], "owner": "me"}
-    made = await ok(api.admin.post("/admin/v1/keys", json=wish), 201)
+    body = {"name": "ci", "team": "research", "tags": ["a"], "models": ["custom"], "owner": "me"}
+    made = await ok(api.admin.post("/admin/v1/keys", json=body), 201)
     assert made["key"].startswith("gw_")
     assert (made["team_id"], made["tags"], made["owner"]) == (team["id"], ["a"], "me")
     async with httpx.AsyncClient(base_url=api.running.url) as client:
@@ -134,8 +134,8 @@ async def test_conflicts_and_invalid_requests(api: AdminApi) -> None:
 
 
 async def test_a_limit_holds_from_the_next_request_on(api: AdminApi) -> None:
-    wish = {"scope": "key", "subject": "member", "requests_per_day": 2}
-    limit = await ok(api.admin.put("/admin/v1/limits", json=wish))
+    body = {"scope": "key", "subject": "member", "requests_per_day": 2}
+    limit = await ok(api.admin.put("/admin/v1/limits", json=body))
     answers = [await api.member.post("/v1/chat/completions", json=chat()) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[0].headers["x-ratelimit-limit-requests"] == "2"
@@ -152,13 +152,13 @@ async def test_a_limit_holds_from_the_next_request_on(api: AdminApi) -> None:
 
 
 async def test_budgets_and_their_spending(api: AdminApi) -> None:
-    wish = {"scope": "key", "subject": "member", "tokens": 1_000_000, "per": "day"}
-    budget = await ok(api.admin.put("/admin/v1/budgets", json=wish))
+    body = {"scope": "key", "subject": "member", "tokens": 1_000_000, "per": "day"}
+    budget = await ok(api.admin.put("/admin/v1/budgets", json=body))
     assert budget["tokens"] == 1_000_000
     await ok(api.member.post("/v1/chat/completions", json=chat()))
     (spending,) = await ok(api.admin.get("/admin/v1/spending"))
     assert (spending["limit"], spending["reserved"], spending["unit"]) == (1_000_000, 0, "tokens")
-    again = await ok(api.admin.put("/admin/v1/budgets", json={**wish, "tokens": 1}))
+    again = await ok(api.admin.put("/admin/v1/budgets", json={**body, "tokens": 1}))
     assert again["id"] == budget["id"]
     refused = await ok(api.member.post("/v1/chat/completions", json=chat()), 429)
     assert refused["error"]["code"] == "budget_exceeded"
