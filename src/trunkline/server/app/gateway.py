@@ -244,7 +244,7 @@ class Gateway:
         await self.catalog.aclose()
         self.pipeline.close()
         for request in self._under_way():
-            request.disconnected()
+            request.stop()
         for provider in self.providers.values():
             await provider.aclose()
         await self._client.aclose()

@@ -58,6 +58,9 @@ class Cancellable(Protocol):
     def disconnected(self) -> None:
         """Stop: the client has disconnected."""
 
+    def stop(self) -> None:
+        """Stop: the gateway stops."""
+
     def pause(self) -> None:
         """Send nothing for now: the client reads too slowly."""
 
