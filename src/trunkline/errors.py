@@ -16,6 +16,15 @@ Scope: TypeAlias = Literal["request", "model", "credential", "upstream"]
 """What a failure concerns, and so what may be left alone after it: nothing (the request alone), the model at
 that upstream, the upstream's credential, or all of the upstream."""
 
+OutcomeLabel: TypeAlias = Literal["success", "refused", "client", "upstream", "gateway"]
+"""What log, metrics, ledger and traces call an outcome: a complete answer; a request that was refused by the
+caller's own fault; or else who broke the answer off."""
+SUCCESS: Final = "success"
+REFUSED: Final = "refused"
+BY_CLIENT: Final = "client"
+BY_UPSTREAM: Final = "upstream"
+BY_GATEWAY: Final = "gateway"
+
 Failover: TypeAlias = Literal["none", "free", "any"]
 """Which other upstreams may be asked after a failure: none, those that cost nothing, or any."""
 
@@ -159,6 +168,24 @@ class ProviderError(GatewayError):
 
     def __init__(self, message: str, kind: Kind = UPSTREAM_ERROR, **details: object) -> None:
         super().__init__(message, kind, **details)  # type: ignore[arg-type]
+
+
+def blame(error: GatewayError, *, begun: bool = False) -> OutcomeLabel:
+    """Who broke an answer off, by the error that ended it.
+
+    Args:
+        error: why the request, or one attempt, failed.
+        begun: a part of the answer was sent. An upstream that calls the request wrong after that has broken
+            its answer off; before, the request was refused.
+    """
+    kind = error.kind
+    if kind is CLIENT_GONE:
+        return BY_CLIENT
+    if kind.type == "server_error":
+        return BY_GATEWAY
+    if kind.type == _CALLER or isinstance(error, CallerError):
+        return BY_UPSTREAM if begun else REFUSED
+    return BY_UPSTREAM if isinstance(error, ProviderError) else BY_GATEWAY
 
 
 _SECRETS: Final = re.compile(

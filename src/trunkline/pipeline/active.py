@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import msgspec
 
 from trunkline.dialects.base import Front
 from trunkline.errors import (
+    BY_CLIENT,
+    BY_GATEWAY,
     CLIENT_GONE,
     SHUTTING_DOWN,
+    SUCCESS,
     UPSTREAM_TIMEOUT,
     CallerError,
     GatewayError,
-    ProviderError,
+    OutcomeLabel,
+    blame,
 )
 from trunkline.exchange import Exchange
 from trunkline.immediate import ImmediateFuture
@@ -34,15 +38,6 @@ from trunkline.policy.reservations import NO_CHARGE, Charge, Reservation
 from trunkline.providers.base import InFlight
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.queue import Waiter
-
-OutcomeLabel: TypeAlias = Literal["success", "refused", "client", "upstream", "gateway"]
-"""What log, metrics, ledger, usage and traces call an outcome. Where it is no success, it says whose matter it
-is: ``refused`` is the caller's own fault; the others have broken the answer off."""
-SUCCESS: Final = "success"
-REFUSED: Final = "refused"
-BY_CLIENT: Final = "client"
-BY_UPSTREAM: Final = "upstream"
-BY_GATEWAY: Final = "gateway"
 
 DISCONNECTED: Final = CallerError("The client closed the connection", CLIENT_GONE)
 """The failure of an attempt whose client has disconnected."""
@@ -229,7 +224,9 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         answer."""
         exchange, response = self.exchange, self.response
         if error.kind is UPSTREAM_TIMEOUT and exchange.error is None and self.in_flight is not None:
-            self.abandoned = self.in_flight.sent  # a limit of the gateway's own, and no answer of the upstream
+            self.abandoned = (
+                self.in_flight.sent
+            )  # a limit of the gateway's own, and no answer of the upstream
         if response.started:
             response.responder.write(exchange.fail(error))
             response.responder.finish()
@@ -406,21 +403,3 @@ def outcome_of(active: ActiveRequest, ended_at: float) -> Outcome:
         return Outcome(active, CLIENT_GONE.status, ended_at, BY_CLIENT)
     label = BY_GATEWAY if error is None else blame(error, begun=response.first_byte_at is not None)
     return Outcome(active, response.status, ended_at, label)
-
-
-def blame(error: GatewayError, *, begun: bool) -> OutcomeLabel:
-    """Who broke an answer off, by the error that ended it.
-
-    Args:
-        error: why the request, or one attempt, failed.
-        begun: a part of the answer was sent. An upstream that then calls the request wrong has broken its
-            answer off: the request was not refused.
-    """
-    kind = error.kind
-    if kind is CLIENT_GONE:
-        return BY_CLIENT
-    if kind.type == "server_error":
-        return BY_GATEWAY
-    if kind.type == "invalid_request_error" or isinstance(error, CallerError):
-        return BY_UPSTREAM if begun else REFUSED
-    return BY_UPSTREAM if isinstance(error, ProviderError) else BY_GATEWAY

@@ -144,6 +144,10 @@ class _AsgiRequest:
         receiver = asyncio.ensure_future(receiving)
         try:
             await self._send_messages()
+        except asyncio.CancelledError:  # the server stops
+            if self._under_way is not None and not self._ended:
+                self._under_way.stop()
+            raise
         finally:
             receiver.cancel()
             if self._under_way is not None and not self._ended:
