@@ -224,9 +224,7 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         answer."""
         exchange, response = self.exchange, self.response
         if error.kind is UPSTREAM_TIMEOUT and exchange.error is None and self.in_flight is not None:
-            self.abandoned = (
-                self.in_flight.sent
-            )  # a limit of the gateway's own, and no answer of the upstream
+            self.abandoned = self.in_flight.sent  # the gateway's own limit, and no answer of the upstream
         if response.started:
             response.responder.write(exchange.fail(error))
             response.responder.finish()

@@ -119,6 +119,11 @@ class Recorder:
             overhead_s=None if attempt is None or attempt.sent_at is None else _overhead(active, ended_at),
             retries=len(attempts) - 1 if attempts else 0,
         )
+        if len(attempts) > 1 or attempt is None:
+            for each in attempts:
+                if each is not attempt:
+                    name = each.candidate.provider.name
+                    self._metrics.add_failed_attempt(request.front.operation, name, each.charge.cost)
         severity = status if error is None else max(status, error.status)  # a stream that broke off has 200
         if severity < self._log.min_status:
             return

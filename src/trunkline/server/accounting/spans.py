@@ -60,7 +60,7 @@ def spans_of(outcome: Outcome, offset: float) -> list[Span]:
         if attempt.sent_at is not None:
             failure = attempt.failure
             if failure is None and attempt is active.current:  # it was not sent, or could not be rendered
-                failure = response.error
+                failure = active.response.error
             spans.append(_span_of_attempt(trace, attempt, failure, number, operation, offset))
     return spans
 
