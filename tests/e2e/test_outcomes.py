@@ -123,9 +123,8 @@ async def metrics_of(running: Running) -> tuple[dict[str, dict[tuple[str, str], 
         for sample in family.samples:
             labels = sample.labels
             if sample.name == "trunkline_requests_total":
-                requests.setdefault(labels["provider"], {})[labels["outcome"], labels["status"]] = (
-                    sample.value
-                )
+                ends = requests.setdefault(labels["provider"], {})
+                ends[labels["outcome"], labels["status"]] = sample.value
             if sample.name == "trunkline_budget_spent":
                 spent = sample.value
     return requests, spent
@@ -258,7 +257,11 @@ async def test_an_answer_that_the_gateway_breaks_off(
             else:
                 await mock.until(lambda: bool(mock.calls))
             await running.gateway.aclose()
-            said = await wire.rest() if stream else (await wire.answer()).body
+            said = b""
+            if not stream:
+                said = (await wire.answer()).body
+            while stream and (piece := await wire.piece()):
+                said += piece
     assert b'"code":"shutting_down"' in said
     (line,) = log_lines(capfd.readouterr().err).values()
     store = Store(url)
