@@ -56,6 +56,7 @@ def make_row(at: float = NOON, **fields: Any) -> UsageRow:
         "queued_ms": 0.0,
         "retries": 0,
         "cached": False,
+        "outcome": None,
     }
     return UsageRow(**(defaults | fields))
 
@@ -82,7 +83,7 @@ def sum_rows(rows: Iterable[UsageRow]) -> dict[str, float]:
 
 
 def _is_failure(row: UsageRow) -> bool:
-    return row.outcome not in ("", "success") or (row.outcome == "" and row.status >= 400)
+    return row.outcome != "success" if row.outcome else row.status >= 400
 
 
 def group_rows(rows: Iterable[UsageRow], by: Iterable[str]) -> dict[tuple[Any, ...], list[UsageRow]]:

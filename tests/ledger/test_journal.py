@@ -92,7 +92,7 @@ def test_a_file_with_batches_of_another_version_is_kept(journal: Journal) -> Non
 
 def test_rows_without_an_outcome_are_read(journal: Journal) -> None:
     """Versions before the outcome wrote arrays that are shorter by one."""
-    older = make_row()
+    older = make_row(outcome="")
     path = abandon_segment(journal)
     data = msgspec.msgpack.encode([msgspec.structs.astuple(older)[:-1]])
     with path.open("ab") as file:

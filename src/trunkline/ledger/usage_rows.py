@@ -72,11 +72,6 @@ class UsageRow(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     outcome: Text = ""
     """It stands last because journals of earlier versions have rows without it."""
 
-    @property
-    def is_failure(self) -> bool:
-        """Whether the client did not get a complete answer."""
-        return self.outcome != SUCCESS if self.outcome else self.status >= 400
-
 
 COLUMNS: Final = tuple(name for name in UsageRow.__struct_fields__ if name != "prompt")
 FLAG_COLUMNS: Final = frozenset(name for name, kind in UsageRow.__annotations__.items() if kind == "Flag")
@@ -144,7 +139,7 @@ def roll_up_by_hour(rows: Iterable[UsageRow]) -> list[RollUp]:
             totals = roll_ups[key] = [0] * (len(COUNT_COLUMNS) + len(DURATION_COLUMNS))
         if row.last:
             totals[0] += 1
-            totals[1] += row.is_failure
+            totals[1] += row.outcome != SUCCESS if row.outcome else row.status >= 400
             totals[10] += row.duration_ms
         totals[2] += row.attempt > 0
         totals[3] += row.cached

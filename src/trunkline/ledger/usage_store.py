@@ -75,7 +75,8 @@ class UsageStore:
             return
         with self._store.begin() as connection:
             self._replace_taken_ids(connection, rows)
-            connection.exec_driver_sql(self._insert, list(map(_values, rows)))
+            tuples = map(msgspec.structs.astuple, rows)
+            connection.exec_driver_sql(self._insert, [(*values[:-2], values[-1]) for values in tuples])
             prompts = [(row.id, row.prompt) for row in rows if row.prompt is not None]
             if prompts:
                 connection.exec_driver_sql(self._insert_prompt, prompts)
@@ -160,12 +161,6 @@ class UsageStore:
             deleted += len(ids)
             if len(ids) < _ROWS_PER_DELETE or not should_continue():
                 return deleted
-
-
-def _values(row: UsageRow) -> tuple[object, ...]:
-    """The values of :data:`COLUMNS`: all but the prompt."""
-    *values, _, outcome = msgspec.structs.astuple(row)
-    return (*values, outcome)
 
 
 def _insert_sql(table: str, columns: Sequence[str], values: Sequence[str]) -> str:

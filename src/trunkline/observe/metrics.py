@@ -106,13 +106,6 @@ class Series:
         """The number of answers whose price is unknown."""
         self.retries = 0
 
-    def add_cost(self, micros: int | None) -> None:
-        """Add a cost in millionths of a US dollar; None is one that is unknown."""
-        if micros is None:
-            self.unpriced += 1
-        else:
-            self.cost_micros += micros
-
 
 class UpstreamGauge(NamedTuple):
     """The present state of one upstream."""
@@ -198,7 +191,9 @@ class Metrics:
                 asked.
             retries: The number of attempts after the first.
         """
-        series = self._find_series(operation, provider)
+        series = self.series.get((operation, provider or _NO_PROVIDER))
+        if series is None:
+            series = self._add_series(operation, provider)
         end = status, outcome
         series.ends[end] = series.ends.get(end, 0) + 1
         series.durations.add(duration_s)
@@ -211,7 +206,10 @@ class Metrics:
                 series.cached_tokens += usage.cached_tokens
             if usage.reasoning_tokens:
                 series.reasoning_tokens += usage.reasoning_tokens
-        series.add_cost(cost_micros)
+        if cost_micros is None:
+            series.unpriced += 1
+        else:
+            series.cost_micros += cost_micros
         if overhead_s is not None:
             series.overheads.add(overhead_s)
         series.retries += retries
@@ -224,13 +222,14 @@ class Metrics:
             provider: The provider of the attempt.
             cost_micros: Millionths of a US dollar, or None if the price is unknown.
         """
-        self._find_series(operation, provider).add_cost(cost_micros)
+        series = self.series.get((operation, provider)) or self._add_series(operation, provider)
+        if cost_micros is None:
+            series.unpriced += 1
+        else:
+            series.cost_micros += cost_micros
 
-    def _find_series(self, operation: str, provider: str | None) -> Series:
-        labels = (operation, provider or _NO_PROVIDER)
-        series = self.series.get(labels)
-        if series is None:
-            series = self.series[labels] = Series()
+    def _add_series(self, operation: str, provider: str | None) -> Series:
+        series = self.series[operation, provider or _NO_PROVIDER] = Series()
         return series
 
     def as_json(self) -> dict[str, Any]:
