@@ -262,6 +262,10 @@ class Pipeline:
             if full := pool.busy_candidates(context.now, retries.barred):
                 return await self._wait_in_queue(active, full)
             if retries.failure is None:
+                candidate = pool.last_resort(context.now, retries.barred)
+                if candidate is not None:
+                    candidate.acquire()
+                    return candidate
                 raise _all_resting(pool, context.now, retries.refused)
             await self._pause(active, pool, retries, retries.failure)
 
