@@ -318,7 +318,9 @@ async def test_a_dead_servers_share_goes_to_its_siblings() -> None:
         fleet = ProviderConfig(type="ollama", urls=(alive.base_url, f"http://127.0.0.1:{free_port()}"))
         more = {
             "fleet": fleet,
-            "big": ProviderConfig(type="openai", url=big.base_url, api_key=(SecretStr("sk-x"),), models=("m1",)),
+            "big": ProviderConfig(
+                type="openai", url=big.base_url, api_key=(SecretStr("sk-x"),), models=("m1",)
+            ),
         }
         targets = (
             Target(provider="big", model="m1", weight=80),
