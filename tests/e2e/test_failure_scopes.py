@@ -253,6 +253,20 @@ async def test_a_health_check_that_reaches_a_mended_server_ends_its_rest() -> No
         assert (await ask(one, "m1")).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/none"])
+async def test_a_health_check_reaches_a_provider_whose_models_are_listed_in_the_file(path: str) -> None:
+    mock = MockUpstream(script=Script(fault=Fault("status", status=500)), any_model=True)
+    mock.on(Script(fault=Fault("status", status=404)), path=path)
+    async with site({"up": mock}, breaker_recovery_s=300.0) as (_, _, one, _):
+        for _ in range(3):
+            await ask(one, "up/m2")
+        mock.script = Script()
+        found = (await one.post("/v1/providers/health-check")).json()["data"]
+        assert next(each for each in found if each["name"] == "up")["healthy"] is True
+        assert (await ask(one, "up/m2")).status_code == 200
+        assert len((await one.get("/up/v1/models")).json()["data"]) == 4
+
+
 # No request waits for a rest to end
 
 
