@@ -166,7 +166,7 @@ class Settings(BaseSettings):
         default=30, description="Seconds from a request's arrival after which it is not tried again."
     )
     breaker_failures: int = Field(
-        default=5, ge=0, description="Failures in a row after which a model, a credential or an address rests; 0: never."
+        default=5, ge=0, description="Failures in a row after which what has failed rests; 0: never."
     )
     breaker_recovery_s: Seconds = Field(
         default=10, description="Seconds until one request tries again what rests."
