@@ -53,7 +53,7 @@ def show(config: Path | None, *, provider: str | None, as_json: bool) -> int:
 async def _list_models(settings: Settings, only: str | None) -> tuple[list[dict[str, Any]], list[str]]:
     """The models as OpenAI's model objects, and the names of the providers that did not answer."""
     from trunkline.server.app.gateway import Gateway
-    from trunkline.server.endpoints.models import model_object
+    from trunkline.server.endpoints.models import listed_models, model_object
 
     gateway = Gateway(settings, Exposure("127.0.0.1", (), auth_required=True, open_network=False))
     try:
@@ -61,11 +61,7 @@ async def _list_models(settings: Settings, only: str | None) -> tuple[list[dict[
         listings = {
             name: listing for name, listing in gateway.catalog.listings.items() if only in (None, name)
         }
-        models = [
-            model_object(gateway, name, model, pinned=False)
-            for name, listing in listings.items()
-            for model in listing.models.values()
-        ]
+        models = [model_object(each) for each in listed_models(gateway, None) if each.provider in listings]
         return models, [name for name, listing in listings.items() if not listing.known]
     finally:
         await gateway.aclose()

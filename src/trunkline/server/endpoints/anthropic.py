@@ -9,7 +9,6 @@ import msgspec
 
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
 from trunkline.dialects.base import NO_DEFAULTS
-from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
 from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_prompt_tokens
 from trunkline.providers.http import HttpProvider
 from trunkline.server.endpoints import models
@@ -33,8 +32,7 @@ def list_models(
     if not _is_anthropic_client(headers):
         return models.list_models(services, headers, only, key)
     data = [
-        _anthropic_object(models.model_object(services, provider, model, pinned=only is not None))
-        for provider, model in models.models_for(services, key, only)
+        _anthropic_object(models.model_object(each)) for each in models.listed_models(services, key, only)
     ]
     ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
     return Page(msgspec.json.encode({"data": data, "has_more": False, **ends}))
@@ -84,17 +82,7 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
     message = msgspec.json.encode({"max_tokens": 1, **json_object(context.body)})
     summary = MESSAGES.summarize(message)
     model = summary.model or context.services.router.default_model(only)
-    candidates = await models.find_candidates(context.services, model, only)
-    if context.key is not None:
-        candidates = [
-            each
-            for each in candidates
-            if context.key.allows_provider(each.provider.name)
-            and context.key.allows_model((model, each.model, f"{each.provider.name}/{each.model}"))
-        ]
-    if not candidates:
-        text = f"Model '{redact(model)}' is not there for this key"
-        raise CallerError(text, MODEL_NOT_FOUND, param="model")
+    candidates = await models.find_candidates(context.services, model, only, context.key)
     candidate = candidates[0]
     provider = candidate.provider
     if not (isinstance(provider, HttpProvider) and provider.speaks(MESSAGES.dialect)):

@@ -150,7 +150,7 @@ PREFIXES: Final[Mapping[str, tuple[str, PageMethods]]] = {
         "response_id",
         {"GET": _task(stored_responses.show), "DELETE": _task(stored_responses.delete)},
     ),
-    "/v1/providers/": ("rest", _page(providers.provider_models)),
+    "/v1/providers/": ("rest", _page(providers.provider_models, takes_key=True)),
     "/api/blobs/": (
         "digest",
         {"HEAD": _manage(management.has_blob), "POST": _manage(management.put_blob, streams_body=True)},
