@@ -54,8 +54,7 @@ async def test_the_program_that_a_page_shows(
 
     assert await ask(names["app"], "fast") == 401
     assert await ask(names["app"], "fast", authorization=f"Bearer {KEY}") == 200
-    assert await ask(names["private"], "custom") == 200
-    assert await ask(names["private"], "fast") == 404
+    assert await ask(names["private"], "custom/custom") == 200
     monkeypatch.delitem(vars(trunkline.settings), "settings")
 
 
