@@ -26,7 +26,7 @@ from trunkline.errors import (
     GatewayError,
 )
 from trunkline.model import MOST_TOKENS, Operation
-from trunkline.policy.auth import ApiKey
+from trunkline.policy.auth import ApiKey, model_names
 from trunkline.policy.counters import NEEDS_REFILL, BudgetCounter, ConcurrencyCounter, Counter, RateCounter
 from trunkline.policy.estimates import estimate_prompt_tokens
 from trunkline.policy.prices import PriceBook, PricedProvider
@@ -239,7 +239,11 @@ class Guard:
         caller = Caller()
         if key is not None:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
-        names = {name for candidate in candidates for name in _model_names(request.model, candidate)}
+        names = {
+            name
+            for candidate in candidates
+            for name in model_names(request.model, candidate.provider.name, candidate.model)
+        }
         rules = self.rules.rules_for(caller, [name.lower() for name in names])
         plan = CounterPlan(rules) if rules else None
         if plan is not None and plan.money:
@@ -486,16 +490,9 @@ def _check_access(
     barred = {
         candidate.key
         for candidate in candidates
-        if not (
-            key.allows_provider(candidate.provider.name) and key.allows_model(_model_names(model, candidate))
-        )
+        if not key.may_ask(model, candidate.provider.name, candidate.model)
     }
     reservation.barred = barred
     if len(barred) == len(candidates):
         raise CallerError(f"This key may not use model '{model}'", MODEL_NOT_ALLOWED, param="model")
     reservation.defaults = key.defaults
-
-
-def _model_names(model: str, candidate: PolicyCandidate) -> tuple[str, ...]:
-    """The names that rules may use for a model: the client's, and those of the candidate."""
-    return model, candidate.model, f"{candidate.provider.name}/{candidate.model}"

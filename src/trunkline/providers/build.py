@@ -12,13 +12,14 @@ from typing import Any, Final
 from trunkline.dialects.base import RequestDefaults
 from trunkline.providers.base import Provider
 from trunkline.providers.custom import CustomProcessingProvider
-from trunkline.providers.http import Rule, VendorProvider, encode_headers
+from trunkline.providers.from_settings import client_for, headers_for, timeouts_for
+from trunkline.providers.http import Rule, VendorProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.vendors import BEARER, VENDORS, VendorSpec
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
-from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
+from trunkline.transport import Client
 
 ENTRY_POINTS: Final = "trunkline.providers"
 """Group in which a third-party package announces provider types: ``name = "module:Class"``."""
@@ -147,16 +148,6 @@ def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
     )
 
 
-def _client(config: ProviderConfig, shared: Client) -> Client:
-    """The shared client, or one of its own for a provider with an authority or proxy of its own."""
-    if config.ca_file is None and config.proxy is None:
-        return shared
-    return Client(
-        tls=None if config.ca_file is None else TlsConfig(ca_file=str(config.ca_file)),
-        proxy=None if config.proxy is None else ProxyConfig.explicit(config.proxy.get_secret_value()),
-    )
-
-
 def _common(
     name: str,
     config: ProviderConfig,
@@ -167,39 +158,19 @@ def _common(
 ) -> dict[str, Any]:
     """What every provider over HTTP takes alike: how it is reached, its keys (a set of headers for each), its
     limits, and what is filled in for its models."""
-    client = _client(config, shared)
+    client = client_for(config, shared)
     keys: list[str | None] = [key.get_secret_value() for key in config.api_key]
-    first, *others = [_headers(config, own, key, key_headers) for key in keys or [None]]
+    first, *others = [headers_for(config, own, key, key_headers) for key in keys or [None]]
     return {
         "client": client,
         "owns_client": client is not shared,
-        "timeouts": _timeouts(config),
+        "timeouts": timeouts_for(config),
         "headers": first,
         "other_keys": others,
         "local_only": config.local_only,
         "max_concurrent": config.max_concurrent,
         "rules": _rules(name, settings),
     }
-
-
-def _headers(
-    config: ProviderConfig, own: Mapping[str, str], key: str | None, key_headers: Mapping[str, str]
-) -> list[tuple[bytes, bytes]]:
-    headers = {name.lower(): value for name, value in own.items()}
-    if key is not None:
-        headers |= {name: prefix + key for name, prefix in key_headers.items()}
-    headers |= {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
-    return encode_headers(headers)
-
-
-def _timeouts(config: ProviderConfig) -> Timeouts:
-    given, default = config.timeouts, Timeouts()
-    return Timeouts(
-        connect=given.connect or default.connect,
-        first_byte=given.first_byte or default.first_byte,
-        idle=given.idle or default.idle,
-        total=given.total,
-    )
 
 
 def _rules(name: str, settings: Settings) -> list[Rule]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from trunkline.errors import GatewayError
+from trunkline.errors import GatewayError, Kind
 from trunkline.providers.base import ModelInfo, Provider
 from trunkline.routing import names
 
@@ -34,6 +34,8 @@ class Discovery(NamedTuple):
     """Unix time."""
     error: str | None
     """What went wrong, if it failed."""
+    kind: Kind | None = None
+    """The kind of that failure, if the upstream or the way to it caused it."""
 
 
 class ModelListing:
@@ -235,8 +237,10 @@ class Catalog:
                 listing.discoveries[upstream.origin] = Discovery(time.time(), None)
                 self.on_answer(name, upstream.origin)
                 continue
-            reason = answer.message if isinstance(answer, GatewayError) else type(answer).__name__
-            listing.discoveries[upstream.origin] = Discovery(time.time(), reason)
+            reason, kind = type(answer).__name__, None
+            if isinstance(answer, GatewayError):
+                reason, kind = answer.message, answer.kind
+            listing.discoveries[upstream.origin] = Discovery(time.time(), reason, kind)
             level = log.debug if listing.stale or not listing.known else log.warning
             level("discovery failed", provider=name, upstream=upstream.name, reason=reason)
         if name in self._static:
