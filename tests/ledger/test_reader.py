@@ -101,9 +101,9 @@ def test_a_file_without_tables_has_no_keys(tmp_path: Path, url: str) -> None:
 def test_a_file_that_is_not_a_database_raises(tmp_path: Path, url: str) -> None:
     (tmp_path / "k.db").write_bytes(b"something else entirely" * 100)
     reader = open_reader(url)
-    with pytest.raises(StoreError, match=r"k\.db cannot be read: file is not a database"):
+    with pytest.raises(StoreError, match=r"k\.db cannot be used: file is not a database"):
         reader.load()
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="cannot be used"):
         reader.has_changed()
     reader.close()
 
@@ -111,7 +111,7 @@ def test_a_file_that_is_not_a_database_raises(tmp_path: Path, url: str) -> None:
 def test_a_path_through_a_file_raises(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     reader = open_reader(f"sqlite:///{tmp_path}/file/k.db")
-    with pytest.raises(StoreError, match="Not a directory"):
+    with pytest.raises(StoreError, match="is no folder"):
         reader.load()
 
 

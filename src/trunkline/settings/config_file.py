@@ -96,7 +96,9 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     except RecursionError:
         raise SettingsError(f"{path}: {_TOO_DEEP}") from None
     except (ValueError, OverflowError, LookupError, TypeError):  # a number, date or tag that YAML cannot make
-        raise SettingsError(f"{path}: has a number, date or tag that cannot be read; put it in quotes") from None
+        raise SettingsError(
+            f"{path}: has a number, date or tag that cannot be read; put it in quotes"
+        ) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -200,15 +202,10 @@ class WatchedFile:
         """
         self._path = path
         self._parse = parse
-        self._text = self._read()
-
-    @property
-    def exists(self) -> bool:
-        """Whether the file is there, of whatever kind it is."""
-        return self._path.exists() or self._path.is_symlink()
+        self._text = self._read() if path.is_file() else None
 
     def _read(self) -> str | None:
-        return read_text(self._path) if self.exists else None
+        return read_text(self._path) if self._path.exists() else None
 
     @contextmanager
     def read_again(self) -> Iterator[None]:

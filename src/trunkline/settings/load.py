@@ -7,6 +7,7 @@ secret.
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from pydantic_settings import PydanticBaseSettingsSource
 
-from trunkline.settings.config_file import FileContent, read_file
+from trunkline.settings.config_file import FileContent, read_file, read_text
 from trunkline.settings.model import FILE_ONLY, Settings
 from trunkline.settings.problems import SettingsError, SettingsWarning, describe
 from trunkline.settings.remainder import UncheckedSettings, find_combination_problems
@@ -150,19 +151,18 @@ def _read_dotenv(env_file: str | Path | None) -> dict[str, str]:
     if env_file is None:
         return {}
     path = Path(env_file)
-    if not path.is_file():
-        if str(env_file) == DEFAULT_ENV_FILE:
-            return {}
-        raise SettingsError(f"{path}: there is no such file")
+    if not path.is_file() and str(env_file) == DEFAULT_ENV_FILE:
+        return {}
+    return parse_dotenv(read_text(path), path)
+
+
+def parse_dotenv(text: str, _path: Path) -> dict[str, str]:
+    """The variables in the text of an ``.env`` file."""
     from dotenv import dotenv_values
 
-    try:
-        # Not interpolated, because a secret may contain "${".
-        found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
-        return {name: value or "" for name, value in found.items()}
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{path}: cannot be read: {reason}") from None
+    # Not interpolated, because a secret may contain "${".
+    found = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return {name: value or "" for name, value in found.items()}
 
 
 def _warn_of_unknown_names(dotenv: Mapping[str, str], used: set[str], env_file: str | Path | None) -> None:

@@ -30,7 +30,7 @@ class SettingsError(ValueError):
         super().__init__("\n".join(problems))
         self.problems = problems
         self.remainder = remainder
-        """The settings without what is wrong, for a search of further problems; None where that is useless."""
+        """The settings without what is wrong, to find further problems; None where that is useless."""
 
 
 class SettingsWarning(UserWarning):

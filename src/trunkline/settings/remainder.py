@@ -1,7 +1,7 @@
-"""What remains of invalid settings without the invalid parts, so that all of their problems can be told at once.
+"""What remains of invalid settings without their invalid parts, so that all problems can be told at once.
 
-Problems of one kind would otherwise hide those of the next: an invalid number those of names that lead nowhere,
-and these the providers that cannot be made.
+Problems of one kind would otherwise hide those of the next: an invalid number those of names that lead
+nowhere, and these the providers that cannot be made.
 """
 
 from __future__ import annotations

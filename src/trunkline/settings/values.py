@@ -146,8 +146,8 @@ def _with_scheme(text: str) -> str:
 def unquote(text: str) -> str:
     """``text`` without spaces around it and without one pair of quotes, which some tools leave there.
 
-    ``docker run --env-file`` and systemd's ``Environment=`` are among them. Text that has more quotes inside is
-    one value only where it is a JSON list; ``"a","b"`` stays as it is.
+    ``docker run --env-file`` is one of them. Text that has more quotes inside is one value only where it is a
+    JSON list; ``"a","b"`` stays as it is.
     """
     text = text.strip()
     if len(text) < 2 or text[0] != text[-1] or text[0] not in _QUOTES:
