@@ -73,20 +73,30 @@ def test_a_write_of_another_process_is_reported(tmp_path: Path, url: str) -> Non
     reader.close()
 
 
-def test_a_file_that_is_replaced_or_deleted_is_a_change(tmp_path: Path, url: str) -> None:
+def test_a_deleted_file_is_an_error_until_another_with_keys_is_there(tmp_path: Path, url: str) -> None:
     reader = open_reader(url)
     with KeyStore(url) as store:
         store.create("a")
     assert names(reader) == ["a"]
     for path in tmp_path.iterdir():
         path.unlink()
+    for ask in (reader.has_changed, reader.load, reader.has_changed):
+        with pytest.raises(StoreError, match="cannot be used: the file is not there any more"):
+            ask()
+    (tmp_path / "k.db").touch()
     assert reader.has_changed()
-    assert names(reader) == []
-    assert not reader.has_changed()
+    with pytest.raises(StoreError, match="another file without keys is in its place"):
+        reader.load()
     with KeyStore(url) as store:
+        assert reader.has_changed()
+        with pytest.raises(StoreError, match="another file without keys is in its place"):
+            reader.load()
         store.create("b")
-    assert reader.has_changed()
-    assert names(reader) == ["b"]
+        assert reader.has_changed()
+        assert names(reader) == ["b"]
+        assert not reader.has_changed()
+        store.revoke("b")
+        assert names(reader) == []
     reader.close()
     assert reader.has_changed()
 

@@ -134,10 +134,9 @@ def _exposure(settings: Settings, has_keys: bool, problems: list[str]) -> Exposu
     except SettingsError as error:
         problems += error.problems
     with _collecting(problems):
-        anywhere = Exposure(
-            settings.host or "0.0.0.0", settings.ports, auth_required=True, open_network=False
-        )
-        check_self_loop(settings, found or anywhere)
+        host = settings.host or "0.0.0.0"
+        supposed = Exposure(host, settings.ports, auth_required=True, open_network=False)
+        check_self_loop(settings, found or supposed)
     return found
 
 
