@@ -95,8 +95,8 @@ class SqliteReader:
         """Whether the file was there and had tables at an earlier :meth:`load`."""
         self._had_keys = False
         """Whether it had keys."""
-        self._inode: int | None = None
-        """The file that was read last."""
+        self._changes = 0
+        """How often its policies had been changed. Another file has had fewer changes."""
         self._connection: sqlite3.Connection | None = None
         self._loaded_version: _FileVersion | None = None
         self._loaded_policy_revision: object = None
@@ -136,11 +136,11 @@ class SqliteReader:
                 policies = read_policies(connection.execute)
             finally:
                 connection.execute("COMMIT")
-            inode = None if version is None else version[1]
-            if self._had_keys and not policies.keys and inode != self._inode:
+            changes = revision[0][0] if revision else 0
+            if self._had_keys and not policies.keys and changes < self._changes:
                 raise cannot_use(self._url, _FILE_EMPTY)
             self._loaded_version, self._loaded_policy_revision = version, revision
-            self._was_read, self._had_keys, self._inode = True, bool(policies.keys), inode
+            self._was_read, self._had_keys, self._changes = True, bool(policies.keys), changes
             return policies
 
     def has_changed(self) -> bool:

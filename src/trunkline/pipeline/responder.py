@@ -10,7 +10,7 @@ import msgspec
 from trunkline.errors import BUDGET_EXCEEDED, GatewayError
 
 SOON_S: Final = 5
-"""The ``Retry-After`` of a 429 for which nobody has named a time, in seconds: clients would guess otherwise."""
+"""The ``Retry-After`` of a 429 for which nobody has named a time, in seconds. Clients would have to guess."""
 NEVER_S: Final = 86_400
 """The same for a budget that no period renews: it helps to ask again only when somebody has changed it."""
 

@@ -19,7 +19,6 @@ import msgspec
 
 from trunkline.dialects.base import RequestSummary
 from trunkline.errors import (
-    LIMITED,
     MODEL_NOT_ALLOWED,
     NO_PRICE,
     CallerError,
@@ -272,8 +271,9 @@ class Guard:
                 money = self._max_cost(reservation, plan, request.candidates) if plan.money else 0
                 least = (1, 1, prompt, money, prompt + reservation.completion_tokens)[refusal.index]
             error = refusal.error(least)
-            if error.status == LIMITED.status:  # there is no reservation, but the caller is told what is left
-                error.lines = reservation.header_lines()
+            error.lines = (
+                reservation.header_lines()
+            )  # there is no reservation, but the caller learns what is left
             raise error from None
         if refill is not None:
             return refill
@@ -467,7 +467,8 @@ class _Refusal(Exception):  # noqa: N818 - it becomes an error only when it is k
     def error(self, least: int) -> CallerError:
         """The error for the caller.
 
-        A budget counts as used up also where a hundredth of it is left and the caller's prompt alone needs more.
+        A budget counts as used up also where less than a hundredth of it is left and the prompt alone needs
+        more.
 
         Args:
             least: what the request would need with the shortest answer.

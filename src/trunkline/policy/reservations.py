@@ -187,7 +187,7 @@ def limit_error(rule: CounterRule, wait: float, needed: int = 0, left: int | Non
         f"This request may cost {_format_amount(needed, budget.unit)}, more than is left of the budget of "
         f"{owner}: {rest}. Ask for less: a smaller max_tokens or a shorter prompt"
     )
-    return CallerError(text, REQUEST_OVER_BUDGET, advice="false")
+    return CallerError(text, REQUEST_OVER_BUDGET, advice="false")  # no wait helps against it
 
 
 def _format_amount(amount: int, unit: str) -> str:

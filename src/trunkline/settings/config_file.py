@@ -90,7 +90,10 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise SettingsError(f"{path}{line}: {error.problem or error.context}") from None
+        problem = error.problem or error.context or "is not YAML"
+        if problem.startswith("but "):
+            problem = f"{error.context}, {problem}"
+        raise SettingsError(f"{path}{line}: {problem}") from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: {str(error).splitlines()[0]}") from None
     except RecursionError:

@@ -212,10 +212,8 @@ class BudgetWarnings:
                 await post_json(url, payload)
             except WebhookError as error:
                 is_last = pause is None or self._closing.is_set() or error.reason == INVALID_URL
-                again_in_s = None if is_last else pause
-                log.error(
-                    "a budget's webhook failed", reason=error.reason, attempt=attempt, again_in_s=again_in_s
-                )
+                again = {} if is_last else {"again_in_s": pause}
+                log.error("a budget's webhook failed", reason=error.reason, attempt=attempt, **again)
                 if is_last:
                     return
             else:
