@@ -119,16 +119,16 @@ def test_check_refuses_what_a_start_would_refuse(run: Run, file: str, problem: s
             ],
         ),
         (
-            "port: 1\nallowed_api_keys: a\nproviders: {x: {type: nope}, y: {type: nope}}\n"
+            "allowed_api_keys: a\nproviders: {x: {type: nope}, y: {type: nope}}\n"
             "database_url: sqlite:///none/k.db\nledger_dir: trunkline.yaml/x",
             [
                 "DATABASE_URL: the store none/k.db cannot be used: there is no folder",
-                "provider 'x': no such type 'nope'; the types are: anthropic,",
+                "error: provider 'x': no such type 'nope'; the types are: anthropic,",
                 "provider 'y': no such type 'nope'; the types are: anthropic,",
                 "LEDGER_DIR: trunkline.yaml/x cannot be used",
             ],
         ),
-        ("providers: {x: {url: h}}\nallowed_api_keys: [' ']", ["providers.x.url: ", "allowed_api_keys"]),
+        ("providers: {x: {url: h}}\nallowed_api_keys: [' ']", ["allowed_api_keys", "providers.x.url: "]),
     ],
 )
 def test_all_problems_and_warnings_are_printed(run: Run, file: str, problems: list[str]) -> None:

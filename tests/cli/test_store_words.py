@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,22 +44,14 @@ def _unreachable() -> str:
     ],
 )
 def test_every_command_says_the_same(
-    run: Run, monkeypatch: pytest.MonkeyPatch, make: type[str], told: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, make: Callable[[], str], told: str
 ) -> None:
     monkeypatch.setattr("trunkline.cli.start.configure_logging", lambda *_: None)
     url = make()
     told = f"trunkline: error: DATABASE_URL: {told}"
     lines = set()
-    for words in (
-        "serve",
-        "up",
-        "keys list",
-        "teams list",
-        "usage show",
-        "budgets list",
-        "check",
-        "db upgrade",
-    ):
+    commands = ("serve", "up", "init", "keys list", "teams list", "usage show", "budgets list", "check")
+    for words in (*commands, "db upgrade", "db status"):
         done = run(*words.split(), DATABASE_URL=url)
         assert done.code != 0
         assert done.err.startswith(told), (words, done.err)

@@ -48,8 +48,6 @@ class Store:
         from sqlalchemy import create_engine, event
         from sqlalchemy.exc import SQLAlchemyError
 
-        from trunkline.ledger.migrate import upgrade
-
         self._url = url
         path = self._path = sqlite_file(url)
         target = driver_url(url)
@@ -74,7 +72,7 @@ class Store:
                 event.listen(self.engine, "connect", _prepare_sqlite)
             if migrate:
                 try:
-                    upgrade(self.engine)
+                    self.upgrade()
                 except BaseException:
                     self.engine.dispose()
                     raise
@@ -97,6 +95,24 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def upgrade(self) -> str | None:
+        """Bring the tables up to date.
+
+        Returns:
+            The last migration that the store had had before, or None if it had had none.
+
+        Raises:
+            StoreError: The database fails, or is newer than this version of Trunkline.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from trunkline.ledger.migrate import upgrade
+
+        try:
+            return upgrade(self.engine)
+        except SQLAlchemyError as error:
+            raise self._error(error) from None
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

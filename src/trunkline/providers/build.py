@@ -68,6 +68,8 @@ def _build(
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images)
         return _vendor(name, VENDORS[kind], config, settings, shared)
+    except SettingsError:  # it names the provider
+        raise
     except ValueError as error:
         raise SettingsError(f"provider {name!r}: {error}") from None
 

@@ -42,7 +42,7 @@ def suggest(name: str, valid: Iterable[str], what: str = "valid") -> str:
         what: the word before the list of all valid names.
     """
     names = {each.lower(): each for each in sorted(valid)}
-    close = get_close_matches(name.lower(), names, n=1)
+    close = get_close_matches(name.lower(), names, n=1, cutoff=0.65)
     return f"did you mean {names[close[0]]!r}?" if close else f"{what}: {', '.join(names.values())}"
 
 
