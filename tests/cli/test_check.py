@@ -27,6 +27,14 @@ aliases: {fast: vllm/a}
 """
 
 
+TWO_TYPES = """
+allowed_api_keys: a
+providers: {x: {type: nope}, y: {type: nope}}
+database_url: sqlite:///none/k.db
+ledger_dir: trunkline.yaml/x
+"""
+
+
 def test_check_describes_a_configuration(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("trunkline.yaml").write_text(FILE, encoding="utf-8")
     Path(".env").write_text("OPENROUTER=sk-or-v1-secret-secret-abcd\nPROT=1", encoding="utf-8")
@@ -119,8 +127,7 @@ def test_check_refuses_what_a_start_would_refuse(run: Run, file: str, problem: s
             ],
         ),
         (
-            "allowed_api_keys: a\nproviders: {x: {type: nope}, y: {type: nope}}\n"
-            "database_url: sqlite:///none/k.db\nledger_dir: trunkline.yaml/x",
+            TWO_TYPES,
             [
                 "DATABASE_URL: the store none/k.db cannot be used: there is no folder",
                 "error: provider 'x': no such type 'nope'; the types are: anthropic,",

@@ -80,13 +80,13 @@ def test_by_the_file_by_a_signal_and_by_request(started: Any) -> None:
     poll(lambda: log.read_text().count("configuration taken over") >= 2)
     config.write_text(f"{plain}aliases: {{fast: ollama/qwen3:8b}}\nport: 1\n")
     reload = f"{url}/admin/v1/reload"
-    answer = httpx.post(reload, headers={"authorization": f"Bearer {admin}"})
+    answer = httpx.post(reload, headers={"authorization": f"Bearer {admin}"}, timeout=GUARD)
     assert answer.status_code == 200
     assert model_of(url, "fast") == "qwen3:8b"
     refused = httpx.post(reload, headers={"authorization": f"Bearer {KEY}"})
     assert refused.status_code == 403
     config.write_text(f"{plain}aliases: [broken\n")
-    refused = httpx.post(reload, headers={"authorization": f"Bearer {admin}"})
+    refused = httpx.post(reload, headers={"authorization": f"Bearer {admin}"}, timeout=GUARD)
     assert refused.status_code == 400
     assert "the old one stays" in refused.json()["error"]["message"]
     assert model_of(url, "fast") == "qwen3:8b"
@@ -100,7 +100,9 @@ def test_a_file_that_is_lost_changes_nothing(started: Any) -> None:
     poll(lambda: model_of(url, "fast") == "llama2")
 
     def refusal() -> str:
-        answer = httpx.post(f"{url}/admin/v1/reload", headers={"authorization": f"Bearer {admin}"})
+        answer = httpx.post(
+            f"{url}/admin/v1/reload", headers={"authorization": f"Bearer {admin}"}, timeout=GUARD
+        )
         assert answer.status_code == 400
         return str(answer.json()["error"]["message"])
 
@@ -131,15 +133,15 @@ def test_a_store_that_is_lost_lets_its_keys_in(started: Any) -> None:
     url, config, log, _, admin = started
     store = config.parent / "keys.db"
     bearer = {"authorization": f"Bearer {admin}"}
-    poll(lambda: httpx.get(f"{url}/admin/v1/keys", headers=bearer).status_code == 200)
+    poll(lambda: httpx.get(f"{url}/admin/v1/keys", headers=bearer, timeout=GUARD).status_code == 200)
     for path in config.parent.glob("keys.db*"):
         path.unlink()
     poll(lambda: log.read_text().count("the file is not there any more") >= 1)
     assert f"DATABASE_URL: the store {store} cannot be used: " in log.read_text()
-    answer = httpx.get(f"{url}/admin/v1/keys", headers=bearer)
+    answer = httpx.get(f"{url}/admin/v1/keys", headers=bearer, timeout=GUARD)
     assert answer.status_code == 503
     assert "the file is not there any more" in answer.json()["error"]["message"]
-    reloaded = httpx.post(f"{url}/admin/v1/reload", headers=bearer)
+    reloaded = httpx.post(f"{url}/admin/v1/reload", headers=bearer, timeout=GUARD)
     assert reloaded.status_code == 200
     chatted = httpx.post(f"{url}/v1/chat/completions", json=chat("ollama/llama2"), headers=bearer)
     assert chatted.status_code == 200

@@ -216,7 +216,11 @@ class Settings(BaseSettings):
     ollama_load_timeout: Seconds = Field(
         default=300, description="Seconds to the first byte of a model that Ollama must load first."
     )
-    ollama_max_retries: int = Field(default=3, ge=0, description="Retries of a failed request to Ollama.")
+    ollama_max_retries: int = Field(
+        default=3,
+        ge=0,
+        description="Retries at the same Ollama server, before the first byte; replaces MAX_RETRIES there.",
+    )
     ollama_temperature: float | None = Field(
         default=None,
         ge=0,
@@ -240,7 +244,8 @@ class Settings(BaseSettings):
         default=60, description="Seconds between two health checks."
     )
     ollama_auto_health_check: bool = Field(
-        default=True, description="Check Ollama's health in the background."
+        default=True,
+        description="Check Ollama's health in the background; false: only MODEL_REFRESH_INTERVAL_S, if set.",
     )
 
     # Images by URL
