@@ -65,6 +65,8 @@ TOO_LARGE: Final = Kind("request_too_large", 413, _CALLER)
 HEAD_TOO_LARGE: Final = Kind("request_head_too_large", 431, _CALLER)
 LIMITED: Final = Kind("gateway_rate_limit", 429, "rate_limit_error")
 BUDGET_EXCEEDED: Final = Kind("budget_exceeded", 429, "insufficient_quota", failover="any")
+REQUEST_OVER_BUDGET: Final = Kind("request_over_budget", 429, "insufficient_quota", failover="any")
+"""The budget is not used up, but the request may cost more than is left of it."""
 MODEL_NOT_ALLOWED: Final = Kind("model_not_allowed", 403, "permission_error")
 NO_PRICE: Final = Kind("no_price", 403, "permission_error", failover="any")
 LIMITS_AWAY: Final = Kind("limits_unavailable", 503, "server_error")

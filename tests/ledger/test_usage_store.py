@@ -104,7 +104,7 @@ def test_a_transaction_is_written_as_a_whole_or_not_at_all(store: Store, usage_s
     existing = [make_row(prompt="there")]
     usage_store.insert([existing])
     refused = [make_row(), make_row(prompt_tokens=None, prompt="p")]
-    with pytest.raises(StoreError, match="the store cannot be used"):
+    with pytest.raises(StoreError, match="cannot be used"):
         usage_store.insert([[make_row()], refused])
     assert_contents(store, existing)
     fine = [make_row()]

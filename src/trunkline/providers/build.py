@@ -19,6 +19,7 @@ from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.vendors import BEARER, VENDORS, VendorSpec
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
+from trunkline.settings.values import suggest
 from trunkline.transport import Client
 
 ENTRY_POINTS: Final = "trunkline.providers"
@@ -36,15 +37,22 @@ def build_providers(
         kept: providers that are there already, by name.
 
     Raises:
-        SettingsError: a type that nobody knows, a class that cannot be loaded, a bad header or proxy.
+        SettingsError: a type that nobody knows, a class that cannot be loaded, a bad header or proxy. It has
+            the problems of all providers.
     """
     shared = shared or Client()
     kept = kept or {}
     images = ImageFetcher(max_bytes=settings.image_max_bytes) if settings.fetch_image_urls else None
-    return {
-        name: kept.get(name) or _build(name, config, settings, shared, images)
-        for name, config in resolve_providers(settings).items()
-    }
+    built: dict[str, Provider] = {}
+    problems: list[str] = []
+    for name, config in resolve_providers(settings).items():
+        try:
+            built[name] = kept.get(name) or _build(name, config, settings, shared, images)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(*problems)
+    return built
 
 
 def _build(
@@ -61,6 +69,8 @@ def _build(
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images)
         return _vendor(name, VENDORS[kind], config, settings, shared)
+    except SettingsError:  # it names the provider
+        raise
     except ValueError as error:
         raise SettingsError(f"provider {name!r}: {error}") from None
 
@@ -116,17 +126,24 @@ def load_class(path: str) -> Any:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"Cannot load the Python provider {path!r}: {error}") from error
+    except Exception as error:  # it is the user's code
+        problem = f"Cannot load the Python provider {path!r}: {type(error).__name__}: {error}"
+        raise SettingsError(problem) from error
 
 
 def _entry_point(name: str, kind: str) -> Any:
     found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == kind]
     if not found:
-        known = ", ".join(sorted([*VENDORS, "ollama", "custom"]))
+        known = suggest(kind, [*VENDORS, "ollama", "custom"], "the types are")
         raise SettingsError(
-            f"provider {name!r}: no such type {kind!r}; write one of {known}, install a package that offers "
-            f"it as an entry point in {ENTRY_POINTS!r}, or use python: module:Class"
+            f"provider {name!r}: no such type {kind!r}; {known} (other types come with a package that offers "
+            f"them as an entry point in {ENTRY_POINTS!r}, or by python: module:Class)"
         )
-    return found[0].load()
+    try:
+        return found[0].load()
+    except Exception as error:  # it is somebody else's code
+        problem = f"provider {name!r}: type {kind!r} cannot be loaded: {type(error).__name__}: {error}"
+        raise SettingsError(problem) from error
 
 
 def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:

@@ -161,12 +161,12 @@ class Catalog:
         short = names.short(model)
         return self._allows(names.bare(short), names.tagged(short), model)
 
-    def start(self, interval: float, intervals: Mapping[str, float] | None = None) -> None:
+    def start(self, interval: float, intervals: Mapping[str, float | None] | None = None) -> None:
         """Begin to refresh the listings, now and then again and again.
 
         Args:
             interval: the seconds between two refreshes of a provider.
-            intervals: the providers that have an interval of their own.
+            intervals: the providers that have an interval of their own; None: asked now, and not again.
         """
         loop = asyncio.get_running_loop()
         self.discovered = False
@@ -198,13 +198,13 @@ class Catalog:
         await asyncio.wait([asyncio.ensure_future(self.refresh(local))], timeout=REDISCOVERY_INTERVAL_S)
         return self.version != before
 
-    async def _keep_fresh(self, intervals: Mapping[str, float]) -> None:
+    async def _keep_fresh(self, intervals: Mapping[str, float | None]) -> None:
         await self.refresh()
         self.discovered = True
         if self._first_discovery is not None and not self._first_discovery.done():
             self._first_discovery.set_result(None)
         async with asyncio.TaskGroup() as group:
-            for interval in set(intervals.values()):
+            for interval in {each for each in intervals.values() if each is not None}:
                 providers = [name for name in intervals if intervals[name] == interval]
                 group.create_task(self._refresh_repeatedly(interval, providers))
 

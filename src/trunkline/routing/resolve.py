@@ -233,7 +233,7 @@ class Resolver:
         return Target(provider, name)
 
     def _targets_anywhere(self, name: str) -> list[Target]:
-        """All providers that list the model, the preferred one first.
+        """All providers that list the model, the preferred one first, which may answer any name.
 
         If none lists it, it is the preferred provider alone, where that one may have it unlisted.
         """
@@ -244,17 +244,21 @@ class Resolver:
             model = self.catalog.listings[provider].find(name)
             if model is not None:
                 targets.append(Target(self.providers[provider], names.with_client_tag(model.id, name)))
+            elif provider == self.rules.preferred and self._answers(provider, name):
+                targets.append(Target(self.providers[provider], name))
         if targets:
             return targets
         if self._may_have_unlisted(self.providers[first]) and self.catalog.allows(name):
             return [Target(self.providers[first], name)]
         raise self._not_found(name, order)
 
+    def _answers(self, provider: str, name: str) -> bool:
+        """Whether the provider answers any name, and the models filter allows this one."""
+        return self.providers[provider].answers_any_name and self.catalog.allows(name)
+
     def _may_have_unlisted(self, provider: Provider) -> bool:
-        """Whether the provider's listing is not known yet, or the provider answers any name."""
-        if provider.answers_any_name:
-            return self.rules.preferred == provider.name
-        return not self.catalog.listings[provider.name].known
+        """Whether the provider's listing is not known yet."""
+        return not provider.answers_any_name and not self.catalog.listings[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
         beginning = names.short(name)[:3].lower()
