@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -18,6 +19,7 @@ from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.server.app import workers
 from trunkline.server.app.asgi import make_asgi_app
+from trunkline.server.app.drain import Drain
 from trunkline.server.app.gateway import Gateway
 from trunkline.server.app.reload import Reloader
 from trunkline.server.http.protocol import TESTED, bind, is_tested
@@ -64,7 +66,7 @@ def run(
     sockets = workers.inherited_sockets() if workers.is_worker() else listen(exposure)
     if load is not None:
         gateway.reloader = Reloader(gateway, load, files)
-    server = _Server(make_config(gateway, settings), gateway.reloader, on_ready, _urls(settings, sockets))
+    server = _Server(make_config(gateway, settings), gateway, on_ready, _urls(settings, sockets))
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(server.serve(sockets))
@@ -190,17 +192,18 @@ def _urls(settings: Settings, sockets: list[socket.socket]) -> list[str]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which reports when it listens."""
+    """uvicorn's server, which reports when it listens, and listens for a while after SIGTERM."""
 
     def __init__(
         self,
         config: uvicorn.Config,
-        reloader: Reloader | None,
+        gateway: Gateway,
         on_ready: Callable[[list[str]], None] | None,
         urls: list[str],
     ) -> None:
         super().__init__(config)
-        self._reloader = reloader
+        self._gateway = gateway
+        self._drain = Drain(gateway.settings.shutdown_delay_s)
         self._on_ready = on_ready
         self._urls = urls
 
@@ -208,14 +211,29 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             _tune_garbage_collector()
-            if self._reloader is not None and hasattr(signal, "SIGHUP"):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reloader.request)
+            reloader = self._gateway.reloader
+            if reloader is not None and hasattr(signal, "SIGHUP"):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
             if workers.is_worker():
                 workers.report_ready(asyncio.get_running_loop())
             else:
                 log.info("listening", urls=self._urls)
             if self._on_ready is not None:
                 self._on_ready(self._urls)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal: it ends the server, or the delay before its end, or else the wait for requests that
+        still run."""
+        if not self._drain.take(sig) or not self.should_exit:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether the listening is to end now."""
+        ends = await super().on_tick(counter)
+        if ends and not self._gateway.stopping:
+            self._gateway.stopping = True
+            log.info("stopping", delay_s=round(self._drain.seconds_left, 1))
+        return ends and not self._drain.seconds_left
 
 
 def _tune_garbage_collector() -> None:

@@ -30,8 +30,8 @@ _POLL_S: Final = 0.05
 """Seconds between two looks at the workers."""
 _HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TERMINATING: Final = (signal.SIGTERM, signal.SIGINT)
-_BLOCKED_AT_START: Final = (signal.SIGHUP,)
-"""Signals that wait while a worker starts: they would end it."""
+_BLOCKED_AT_START: Final = (signal.SIGHUP, signal.SIGINT)
+"""Signals that wait while a worker starts: they would break it off with a traceback, or end it for nothing."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -91,13 +91,17 @@ class _Supervisor:
         self._parent_end.setblocking(False)
         self._workers: list[subprocess.Popen[bytes]] = []
         self._ending = False
+        self._told: set[int] = set()
+        """The ids of the workers that know of the end."""
 
     def pass_on(self, number: int, _frame: FrameType | None) -> None:
-        """Pass a signal on to the workers."""
+        """Pass a signal on to the workers. A second one that ends them shortens what the first one began."""
         self._ending = self._ending or number in _TERMINATING
         for worker in self._workers:
             if worker.poll() is None:
-                worker.send_signal(signal.SIGTERM if number in _TERMINATING else number)
+                worker.send_signal(number)
+                if number in _TERMINATING:
+                    self._told.add(worker.pid)
 
     def run(self, count: int, on_ready: Callable[[], None]) -> int:
         """Run until a signal comes, or until a worker cannot even start."""
@@ -120,7 +124,11 @@ class _Supervisor:
                 if not self._ending:
                     self._workers[index] = self._start()
             time.sleep(_POLL_S)
-        self.pass_on(signal.SIGTERM, None)  # again, for a worker that was just being started
+        for each in self._sockets:  # else clients would still connect here when no worker accepts any more
+            each.close()
+        for worker in self._workers:
+            if worker.pid not in self._told:  # it was just being started when the signal came
+                worker.terminate()
         for worker in self._workers:
             worker.wait()
         return code
