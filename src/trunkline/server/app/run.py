@@ -35,6 +35,8 @@ OPEN_FILES: Final = 65_536
 COLLECTOR: Final = (10_000, 20, 20)
 """Thresholds of Python's garbage collector while serving (:func:`gc.set_threshold`; its defaults are 700, 10
 and 10)."""
+_TICK_S: Final = 0.1
+"""Seconds between two looks at whether a second signal has come."""
 
 
 def run(
@@ -203,7 +205,8 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._gateway = gateway
-        self._drain = Drain(gateway.settings.shutdown_delay_s)
+        self._drain = Drain(gateway.settings.shutdown_delay_s, watched=workers.is_worker())
+        self._announced = False
         self._on_ready = on_ready
         self._urls = urls
 
@@ -222,18 +225,41 @@ class _Server(uvicorn.Server):
                 self._on_ready(self._urls)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take a signal: it ends the server, or the delay before its end, or else the wait for requests that
-        still run."""
-        if not self._drain.take(sig) or not self.should_exit:
+        """Take a signal. The first one begins the end, a second one ends at once what still runs."""
+        step = self._drain.take(sig)
+        if step == "begin":
+            self._gateway.stopping = True
             super().handle_exit(sig, frame)
+        elif step == "end":
+            self.force_exit = True
 
     async def on_tick(self, counter: int) -> bool:
         """Whether the listening is to end now."""
         ends = await super().on_tick(counter)
-        if ends and not self._gateway.stopping:
+        if not ends:
+            return False
+        if not self._announced:
+            self._announced = True
             self._gateway.stopping = True
             log.info("stopping", delay_s=round(self._drain.seconds_left, 1))
-        return ends and not self._drain.seconds_left
+        return self.force_exit or not self._drain.seconds_left
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the listening, wait for the requests that still run, and close the gateway. After a second
+        signal nothing is waited for; the gateway still writes down what was used."""
+        ending = asyncio.ensure_future(super().shutdown(sockets))
+        while not (await asyncio.wait([ending], timeout=_TICK_S))[0]:
+            if self.force_exit:
+                self._break_off()
+        ending.result()
+        if self.force_exit:  # uvicorn leaves this out then
+            self._break_off()
+            await self.lifespan.shutdown()
+
+    def _break_off(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def _tune_garbage_collector() -> None:
