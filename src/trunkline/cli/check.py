@@ -32,17 +32,44 @@ def check(config: Path | None) -> None:
     Raises:
         SettingsError: the gateway would not start with these settings.
     """
+    _check(config)
+
+
+def check_online(config: Path | None, *, as_json: bool, limit_s: float) -> int:
+    """Print what the settings mean; then ask every provider, and print what is wrong.
+
+    Args:
+        config: the configuration file; None takes the default one if it exists.
+        as_json: print only what was found, as JSON.
+        limit_s: the longest time in seconds that the check of one provider may take.
+
+    Returns:
+        The exit code: 1 if something is wrong.
+
+    Raises:
+        SettingsError: the gateway would not start with these settings.
+    """
+    from trunkline.cli.doctor.command import examine
+
+    settings, listening = _check(config, quiet=as_json)
+    return examine(settings, listening.host, as_json=as_json, limit_s=limit_s)
+
+
+def _check(config: Path | None, *, quiet: bool = False) -> tuple[Settings, Exposure]:
+    """Validate the settings, and print what they mean unless it is to be ``quiet``."""
     settings, warnings = read_settings(config)
     try:
         stored = _load_policies(settings)
         warnings += configuration_warnings(settings, stored)
         listening = _validate(settings, bool(stored.keys))
-        for line in _report(settings, listening, len(stored.keys)):
+        for line in () if quiet else _report(settings, listening, len(stored.keys)):
             print_line(line)
     finally:  # printed after an error too, because one of them may be its cause
         for warning in warnings:
             print_notice(f"warning: {warning}")
-    print_line("The configuration is valid.")
+    if not quiet:
+        print_line("The configuration is valid.")
+    return settings, listening
 
 
 def _load_policies(settings: Settings) -> Policies:
