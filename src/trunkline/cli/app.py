@@ -246,8 +246,8 @@ def _doctor(
 ) -> None:
     """Ask every provider; say what is wrong and what mends it.
 
-    It asks for lists of models, which costs nothing, and looks whether the gateway's port is free. The exit code
-    is 1 if something is wrong.
+    It asks for lists of models, which costs nothing, and looks whether the gateway's port is free. The exit
+    code is 1 if something is wrong.
 
     \b
     Examples:

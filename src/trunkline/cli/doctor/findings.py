@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from trunkline.settings.values import is_loopback
 
@@ -108,13 +109,12 @@ def _refused(place: Place) -> Finding:
     loopback = is_loopback(place.host)
     if loopback and place.in_container:
         problem = f"nothing listens at {where}, which is this container itself and not the machine it runs on"
-        port = f":{place.port}"
-        fix = (
-            f"set {place.url_setting} to http://{DOCKER_HOST}{port} ({_ADD_HOST}), or to the other container"
-        )
-        return Finding(
-            "loopback_in_container", problem, f"{fix}; {_ALL_ADDRESSES}" if place.is_ollama else fix
-        )
+        url = urlsplit(place.url)
+        there = url._replace(netloc=DOCKER_HOST + (f":{url.port}" if url.port else "")).geturl()
+        fix = f"set {place.url_setting} to {there} ({_ADD_HOST}), or to the other container's name"
+        if place.is_ollama:
+            fix += f", and {_ALL_ADDRESSES}; if it is to run in this container, start it with `ollama serve`"
+        return Finding("loopback_in_container", problem, fix)
     if place.is_ollama and not loopback:
         problem = f"{where} refuses connections: Ollama is not running there, or listens on loopback only"
         return Finding("ollama_bound_to_loopback", problem, f"start Ollama there, or {_ALL_ADDRESSES}")
