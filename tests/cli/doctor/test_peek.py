@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import threading
 from pathlib import Path
@@ -41,7 +42,7 @@ async def test_a_port_where_nobody_listens() -> None:
 
 async def test_names() -> None:
     await find_host("127.0.0.1", 80)
-    with pytest.raises(OSError):
+    with pytest.raises(socket.gaierror):
         await find_host("a" * 64, 80)
 
 

@@ -70,7 +70,7 @@ class UpstreamCheck:
             async with asyncio.timeout_at(self._deadline):
                 await self._run()
         except TimeoutError:
-            if not self.findings:
+            if self.models is None:
                 problem = f"{self._place.title} did not answer within {self._limit_s:g} s"
                 self.findings.append(findings.no_answer(self._place, problem))
 
@@ -116,9 +116,8 @@ class UpstreamCheck:
                 await peek.find_host(self._place.host, self._place.port)
         except TimeoutError:
             self.findings.append(findings.name_server_silent(self._place))
-        except (OSError, UnicodeError) as error:
-            cause = error if isinstance(error, OSError) else OSError(str(error))
-            raise diagnose(cause, str(self._request.origin)) from None
+        except OSError as error:
+            raise diagnose(error, str(self._request.origin)) from None
 
     async def _follow_up(self, error: TransportError) -> Finding:
         """What is behind a failure."""

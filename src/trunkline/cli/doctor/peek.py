@@ -64,7 +64,10 @@ async def find_host(host: str, port: int) -> None:
     Raises:
         OSError: there is no such host.
     """
-    await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    try:
+        await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except UnicodeError:  # a label of more than 63 letters
+        raise socket.gaierror(socket.EAI_NONAME, "no host can have this name") from None
 
 
 async def in_thread(call: Callable[[], Result]) -> Result:
