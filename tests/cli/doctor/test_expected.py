@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from trunkline.cli.doctor.expected import expected_models, is_implied, key_setting, url_setting
 from trunkline.settings import Settings, resolve_providers
-from trunkline.settings.sections import ProviderConfig
+from trunkline.settings.sections import ModelDefaults, ProviderConfig, Route, Target
 
 OPENAI = {"openai": ProviderConfig(url="http://a/v1", api_key=(SecretStr("k"),))}
 FLEET = {"ollama": ProviderConfig(urls=("http://a:1", "http://b:1"))}
@@ -48,8 +48,8 @@ def test_models() -> None:
     settings = Settings(
         ollama_default_model="qwen3",
         aliases={"a": "ollama/one", "b": "route", "c": "openai/two", "d": "plain"},
-        routes={"route": {"targets": [{"provider": "ollama", "model": "three"}]}},
-        models={"ollama/four": {}, "ollama/*": {}, "openai/five": {}},
+        routes={"route": Route(targets=(Target(provider="ollama", model="three"),))},
+        models=dict.fromkeys(("ollama/four", "ollama/*", "openai/five"), ModelDefaults()),
     )
     config = resolve_providers(settings)["ollama"].model_copy(update={"models": ("six",)})
     assert list(expected_models("ollama", config, settings)) == [
