@@ -52,6 +52,31 @@ def check(config: Path | None) -> None:
     Raises:
         SettingsError: the gateway would not start with these settings. It has all of the problems.
     """
+    _check(config)
+
+
+def check_online(config: Path | None, *, as_json: bool, limit_s: float) -> int:
+    """Print what the settings mean; then ask every provider, and print what is wrong.
+
+    Args:
+        config: the configuration file; None takes the default one if it exists.
+        as_json: print only what was found, as JSON.
+        limit_s: the longest time in seconds that the check of one provider may take.
+
+    Returns:
+        The exit code: 1 if something is wrong.
+
+    Raises:
+        SettingsError: the gateway would not start with these settings. It has all of the problems.
+    """
+    from trunkline.cli.doctor.command import examine
+
+    settings, listening = _check(config, quiet=as_json)
+    return examine(settings, listening.host, as_json=as_json, limit_s=limit_s)
+
+
+def _check(config: Path | None, *, quiet: bool = False) -> tuple[Settings, Exposure]:
+    """Validate the settings, and print what they mean unless it is to be ``quiet``."""
     try:
         settings, warnings = read_settings(config)
     except SettingsError as error:
@@ -65,12 +90,14 @@ def check(config: Path | None) -> None:
         listening = _validate(settings, None if stored is None else bool(stored.keys), problems)
         if listening is None or stored is None or problems:
             raise SettingsError(*problems)
-        for line in _report(settings, listening, len(stored.keys)):
+        for line in () if quiet else _report(settings, listening, len(stored.keys)):
             print_line(line)
     finally:  # printed after an error too, because one of them may be its cause
         for warning in warnings:
             print_notice(f"warning: {warning}")
-    print_line("The configuration is valid.")
+    if not quiet:
+        print_line("The configuration is valid.")
+    return settings, listening
 
 
 def _find_further_problems(remainder: Remainder) -> list[str]:

@@ -117,8 +117,14 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, description="Processes. More than one needs REDIS_URL.")
     fast_http: bool = Field(default=True, description="Serve the data plane below ASGI; false is plain ASGI.")
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1, description="Largest request body, in bytes.")
+    shutdown_delay_s: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds that the gateway still accepts requests after SIGTERM, while it says not ready.",
+    )
     shutdown_timeout_s: Seconds = Field(
-        default=30, description="Seconds that running requests get to end on SIGTERM."
+        default=30, description="Seconds that running requests get to end after that."
     )
     cors_allowed_origins: Origins = Field(
         default=(), description="Web origins that browsers may call from; none by default, * for all."

@@ -40,6 +40,7 @@ class OllamaProvider(HttpProvider):
     """
 
     loads_models = True
+    list_path = "/api/tags"
 
     def __init__(
         self,
@@ -143,7 +144,7 @@ class OllamaProvider(HttpProvider):
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /api/tags``, ``/api/ps`` for what is loaded, and ``/api/show`` of models not seen before."""
-        items = discovery.entries(await self.get_json(upstream, "/api/tags"))
+        items = discovery.entries(await self.get_json(upstream, self.list_path))
         if items is None:
             problem = ProviderError("Ollama sent a list of models that is none", UPSTREAM_PROTOCOL)
             raise self.attributed(problem)

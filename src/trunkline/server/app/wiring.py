@@ -44,6 +44,7 @@ FIXED: Final = (
     "otel_endpoint",
     "log_level",
     "log_format",
+    "shutdown_delay_s",
     "shutdown_timeout_s",
 )
 """Settings that are read at the start only: a reload reports that a change of these needs another start."""

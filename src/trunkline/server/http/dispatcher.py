@@ -98,6 +98,8 @@ class HttpServices(Protocol):
 
     admission: Admission
     dispatcher: Dispatcher
+    stopping: bool
+    """Whether the gateway is about to end, so that no connection is to be kept."""
 
 
 class Dispatcher:
