@@ -21,11 +21,13 @@ import structlog
 from trunkline.dialects.base import RequestSummary
 from trunkline.errors import (
     CLIENT_GONE,
+    MODEL_NOT_ALLOWED,
     MODEL_NOT_FOUND,
     UPSTREAM_BUSY,
     CallerError,
     GatewayError,
     ProviderError,
+    redact,
 )
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome
 from trunkline.pipeline.cache import AnswerCache
@@ -151,9 +153,9 @@ class Pipeline:
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
-            if not await asyncio.ensure_future(self.router.catalog.rediscover_local()):
-                raise
-            pool = self._find_pool(request, summary)
+            self._check_may_name(request, summary)
+            find = partial(self._find_pool, request, summary)
+            pool = await asyncio.ensure_future(self.router.catalog.find_after_look(find))
         if summary.load is not None:
             candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
@@ -186,6 +188,22 @@ class Pipeline:
         elif not await asyncio.ensure_future(cache.answer(response, name)):
             await self._try_candidates(active, pool, barred)
             cache.keep(name, active)
+
+    def _check_may_name(self, request: Request, summary: RequestSummary) -> None:
+        """Refuse a model that no provider lists and that the request's key could not use either.
+
+        Raises:
+            CallerError: 403, as if a provider listed it: such a key is not told what there is.
+        """
+        key, name = request.key, summary.model
+        if key is None or name is None or not key.restricted:
+            return
+        providers = self.router.providers.values()
+        searched = [each.name for each in providers if not each.answers_any_name]
+        if not key.may_name((name, self.router.resolver.without_alias(name)), searched or ["custom"]):
+            raise CallerError(
+                f"This key may not use model '{redact(name)}'", MODEL_NOT_ALLOWED, param="model"
+            )
 
     def _find_pool(self, request: Request, summary: RequestSummary) -> CandidatePool:
         """The candidates for the request's model. Raises CallerError where there are none."""

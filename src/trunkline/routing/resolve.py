@@ -100,7 +100,7 @@ class Resolver:
 
     def route(self, name: str) -> RouteRule | None:
         """The configured route that ``name``, or what it is an alias of, stands for."""
-        name = self._aliases.get(name.lower(), name)
+        name = self.without_alias(name)
         return self._routes.get(name.lower())
 
     def resolve(self, model: str | None, only: str | None = None) -> list[Target]:
@@ -127,7 +127,7 @@ class Resolver:
                 Target(self.provider(target.provider), target.model, target.weight, target.priority)
                 for target in route.targets
             ]
-        name = self._aliases.get(name.lower(), name)
+        name = self.without_alias(name)
         prefixed = self._pinned(name)
         if prefixed is not None:
             provider = self.provider(prefixed.provider)
@@ -135,9 +135,13 @@ class Resolver:
             return [self._target_at(provider, rest)]
         return self._targets_anywhere(name)
 
+    def without_alias(self, name: str) -> str:
+        """What the name stands for, if it is an alias; else the name."""
+        return self._aliases.get(name.lower(), name)
+
     def is_pinned(self, model: str) -> bool:
         """Whether the name says which provider is meant."""
-        return self._pinned(self._aliases.get(model.lower(), model)) is not None
+        return self._pinned(self.without_alias(model)) is not None
 
     def _pinned(self, name: str) -> names.Prefixed | None:
         prefixed = names.read_prefix(name, self._provider_names)
@@ -244,12 +248,15 @@ class Resolver:
         return not self.catalog.listings[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
+        places = [self.providers[each] for each in searched]
+        asked = [provider for provider in places if not provider.answers_any_name]
+        hint = bool(asked) and all(each.loads_models for each in asked) and self.catalog.allows(name)
         beginning = names.short(name)[:3].lower()
         listed = (model for provider in searched for model in self.catalog.listings[provider].models)
         similar = [model for model in listed if names.short(model).lower().startswith(beginning)]
         close = get_close_matches(name, similar[:MAX_COMPARED], n=3, cutoff=0.5)
         name = redact(name)  # it may be a key in the wrong place
-        if list(searched) == ["ollama"]:
+        if hint:
             text = f"Model '{name}' not found in Ollama. Pull the model with `ollama pull {name}`"
         else:
             text = f"Model '{name}' not found at {', '.join(searched)}. GET /v1/models lists what there is"

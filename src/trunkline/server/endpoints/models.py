@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
@@ -55,7 +56,12 @@ def show_model(
     Raises:
         CallerError: 404, no provider lists it, or the key may not use it.
     """
-    target = services.router.resolver.resolve(model, only)[0]
+    try:
+        target = services.router.resolver.resolve(model, only)[0]
+    except CallerError as error:
+        if error.kind is MODEL_NOT_FOUND and key is not None and key.restricted:
+            raise _in_no_catalog(model) from None  # what helps to get it is not for a key that may not use it
+        raise
     found = services.catalog.listings[target.provider.name].find(target.model)
     known = found is not None
     if found is not None and key is not None:
@@ -64,8 +70,12 @@ def show_model(
             (model, found.id, f"{provider}/{found.id}")
         )
     if found is None or not known:
-        raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
+        raise _in_no_catalog(model)
     return json_page(model_object(services, target.provider.name, found, pinned=only is not None))
+
+
+def _in_no_catalog(model: str) -> CallerError:
+    return CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
 
 
 def model_object(services: ModelCatalog, provider: str, model: ModelInfo, *, pinned: bool) -> dict[str, Any]:
@@ -108,12 +118,13 @@ async def find_candidates(services: ModelCatalog, model: str, only: str | None =
         CallerError: no provider has it, or it may not be used.
     """
     await wait_for_discovery(services)
+    find = partial(services.router.pool, model, None, only)
     try:
-        return list(services.router.pool(model, None, only))
+        return list(find())
     except CallerError as error:
-        if error.kind is not MODEL_NOT_FOUND or not await services.catalog.rediscover_local():
+        if error.kind is not MODEL_NOT_FOUND:
             raise
-        return list(services.router.pool(model, None, only))
+        return list(await services.catalog.find_after_look(find))
 
 
 async def wait_for_discovery(services: ModelCatalog) -> None:
