@@ -129,7 +129,7 @@ class Catalog:
         self._allows = allows
         self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
         self.listings = {name: ModelListing() for name in providers}
-        self.on_answer: Callable[[str, str], None] = _ignore
+        self.observers: list[Callable[[str, str], None]] = []
         """Called with the provider's name and the origin of each upstream that has answered."""
         self.version = 0
         """Raised whenever a listing is replaced or becomes stale."""
@@ -259,7 +259,8 @@ class Catalog:
             if not isinstance(answer, BaseException):
                 found[upstream.origin] = answer
                 listing.discoveries[upstream.origin] = Discovery(time.time(), None)
-                self.on_answer(name, upstream.origin)
+                for observe in self.observers:
+                    observe(name, upstream.origin)
                 continue
             reason = answer.message if isinstance(answer, GatewayError) else type(answer).__name__
             listing.discoveries[upstream.origin] = Discovery(time.time(), reason)
@@ -277,7 +278,3 @@ class Catalog:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-
-def _ignore(provider: str, origin: str) -> None:
-    """The default of :attr:`Catalog.on_answer`."""

@@ -44,7 +44,7 @@ class Looks:
     """The looks of one catalog."""
 
     def __init__(self, ask: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
-        """``ask`` asks the local providers for their models, and calls its argument when some have answered."""
+        """``ask`` asks the local providers for their models, and calls its argument at the first answers."""
         self._ask = ask
         self._coming: Look | None = None
         """The look that is to begin next."""

@@ -60,7 +60,7 @@ class Router:
         self._memories: dict[str, StrategyMemory] = {}
         self._public_ids: dict[tuple[str, str], str] = {}
         self._pools: dict[tuple[str | None, Operation | None, str | None, bool], CandidatePool] = {}
-        catalog.on_answer = self._on_answer
+        catalog.observers.append(self._on_answer)
         self._version = -1
         """The version of the catalog from which the kept pools were built."""
 

@@ -30,6 +30,7 @@ from trunkline.server.app.policy_watcher import PolicyWatcher
 from trunkline.server.app.reload import Reloader
 from trunkline.server.app.shared_state import SharedCounters, make_answer_store
 from trunkline.server.app.wiring import Registry, Wiring
+from trunkline.server.endpoints.ollama.repairs import Repairs
 from trunkline.server.endpoints.route_table import EndpointServices
 from trunkline.server.endpoints.stored_responses import ResponseStore
 from trunkline.server.http.admission import Admission
@@ -92,6 +93,7 @@ class Gateway:
         self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
         self.request_ids = RequestIds()
         self.handlers: set[AsyncHandler] = set()
+        self.repairs = Repairs(lambda: self)
         self.wiring = Wiring(settings, self._client, registry=registry)
         self._spending = None
         if ledger is not None:
@@ -129,6 +131,7 @@ class Gateway:
         self.settings = wiring.settings
         self.providers = wiring.providers
         self.catalog = wiring.catalog
+        self.catalog.observers.append(self.repairs.on_answer)
         self.router = wiring.router
         self.routes = wiring.routes
         self.admission = Admission(
@@ -242,6 +245,7 @@ class Gateway:
             await self.reloader.aclose()
         await _cancel(self._retiring)
         await self.catalog.aclose()
+        await self.repairs.aclose()
         self.pipeline.close()
         for request in self._under_way():
             request.disconnected()
