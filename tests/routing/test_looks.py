@@ -86,8 +86,8 @@ async def test_looks_are_bounded_in_rate(server: Server, monkeypatch: pytest.Mon
         slept.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(looks_module.asyncio, "sleep", sleep)
-    monkeypatch.setattr(looks_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("trunkline.routing.looks.asyncio.sleep", sleep)
+    monkeypatch.setattr("trunkline.routing.looks.time.monotonic", lambda: clock[0])
     for _ in range(5):
         with pytest.raises(CallerError):
             await server.begin("missing")

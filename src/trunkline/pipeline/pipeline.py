@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Sequence, Set
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -49,6 +49,13 @@ _RECHECK_S: Final = 0.2
 """Seconds between two checks whether an upstream has recovered for which requests wait."""
 _now: Final = time.perf_counter
 _NONE: Final[frozenset[str]] = frozenset()
+
+
+class ModelPuller(Protocol):
+    """Has missing models pulled."""
+
+    def pull(self, provider: str, model: str) -> asyncio.Future[GatewayError | None]:
+        """Have a model pulled, or join a pull of it. The result is None, or why it has failed."""
 
 
 class PipelineSettings(NamedTuple):
@@ -92,6 +99,7 @@ class Pipeline:
         settings: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
         guard: Guard | None = None,
         cache: AnswerCache | None = None,
+        puller: ModelPuller | None = None,
     ) -> None:
         """
         Args:
@@ -100,7 +108,9 @@ class Pipeline:
             settings: of retries and of the queue.
             guard: limits and prices requests; without one nothing is limited, and nothing has a price.
             cache: without one no answer is given again.
+            puller: without one no missing model is pulled.
         """
+        self._puller = puller
         self.guard = guard
         self.cache = cache
         self.router = router
@@ -180,6 +190,8 @@ class Pipeline:
                 barred = reservation.barred
                 if response.client_gone:
                     raise DISCONNECTED
+        if pool.missing:
+            pool = await self._pull_missing(active, pool, summary)
         cache, name = self.cache, None
         if cache is not None and not (cache.is_off and request.cache_directive is None):
             name = cache.name_of(request, pool.route)
@@ -215,6 +227,28 @@ class Pipeline:
             model = self.router.default_model(request.provider or request.front.default_provider)
         operation = summary.operation or request.front.operation
         return self.router.pool(model, operation, request.provider, local_only)
+
+    async def _pull_missing(
+        self, active: ActiveRequest, pool: CandidatePool, summary: RequestSummary
+    ) -> CandidatePool:
+        """Have the request's model pulled, and find the candidates again. Where another candidate has the
+        model, that one is asked meanwhile.
+
+        Raises:
+            GatewayError: the model could not be pulled.
+        """
+        puller, failure = self._puller, None
+        if puller is None:
+            return pool
+        for provider, model in pool.missing:
+            pull = puller.pull(provider, model)
+            if not pool.is_all_missing:
+                return pool
+            failure = await active.wait_for(pull)
+            if failure is None:
+                return self._find_pool(active.request, summary)
+        assert failure is not None
+        raise failure
 
     async def _try_candidates(self, active: ActiveRequest, pool: CandidatePool, barred: Set[str]) -> None:
         """Make one attempt after another, until one has begun to answer or no candidate is left. Raises the

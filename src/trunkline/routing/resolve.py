@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from trunkline.errors import (
@@ -70,6 +71,8 @@ class RoutingRules(NamedTuple):
     """The configured routes, by model name."""
     strategies: Mapping[str, str] = {}
     """The strategy among a provider's own upstreams, by provider; ``auto`` where there is none."""
+    auto_pull: Sequence[str] = ()
+    """Patterns, in lower case, of the models that may be pulled when a request asks for one."""
     model_limits: Mapping[str, int] = {}
     """The maximum number of requests at once for each upstream and model, by ``provider/pattern``."""
 
@@ -239,7 +242,21 @@ class Resolver:
             return targets
         if self._may_have_unlisted(self.providers[first]) and self.catalog.allows(name):
             return [Target(self.providers[first], name)]
+        for provider in order:
+            if self.may_pull(self.providers[provider], name):
+                return [Target(self.providers[provider], name)]
         raise self._not_found(name, order)
+
+    def may_pull(self, provider: Provider, name: str) -> bool:
+        """Whether the provider lacks the model, and may pull it when a request asks for it."""
+        if not self.rules.auto_pull or not provider.loads_models:
+            return False
+        listing = self.catalog.listings[provider.name]
+        if not listing.known or listing.stale or listing.find(name) is not None:
+            return False
+        spellings = names.spellings(name)
+        matches = any(fnmatchcase(each, pattern) for pattern in self.rules.auto_pull for each in spellings)
+        return matches and self.catalog.allows(name)
 
     def _may_have_unlisted(self, provider: Provider) -> bool:
         """Whether the provider's listing is not known yet, or the provider answers any name."""

@@ -111,6 +111,9 @@ class Router:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._make_pool(model, operation, only, local_only)
+            if self.rules.auto_pull:
+                missing = [each for each in pool if self.resolver.may_pull(each.provider, each.model)]
+                pool.missing = tuple(dict.fromkeys((each.provider.name, each.model) for each in missing))
             if len(self._pools) < MAX_POOLS:
                 self._pools[key] = pool
         return pool

@@ -30,6 +30,7 @@ from trunkline.server.app.policy_watcher import PolicyWatcher
 from trunkline.server.app.reload import Reloader
 from trunkline.server.app.shared_state import SharedCounters, make_answer_store
 from trunkline.server.app.wiring import Registry, Wiring
+from trunkline.server.endpoints.ollama.auto_pull import AutoPull
 from trunkline.server.endpoints.ollama.repairs import Repairs
 from trunkline.server.endpoints.route_table import EndpointServices
 from trunkline.server.endpoints.stored_responses import ResponseStore
@@ -94,6 +95,7 @@ class Gateway:
         self.request_ids = RequestIds()
         self.handlers: set[AsyncHandler] = set()
         self.repairs = Repairs(lambda: self)
+        self.auto_pull = AutoPull(lambda: self)
         self.wiring = Wiring(settings, self._client, registry=registry)
         self._spending = None
         if ledger is not None:
@@ -112,7 +114,12 @@ class Gateway:
         )
         self.cache = AnswerCache(make_answer_store(settings), time.time)
         self.pipeline = Pipeline(
-            self.wiring.router, [self.recorder.observe], self.wiring.pipeline_settings, self.guard, self.cache
+            self.wiring.router,
+            [self.recorder.observe],
+            self.wiring.pipeline_settings,
+            self.guard,
+            self.cache,
+            self.auto_pull,
         )
         self.responses = ResponseStore(make_answer_store(settings), self.pipeline, settings.responses)
         self._use(self.wiring)
@@ -246,6 +253,7 @@ class Gateway:
         await _cancel(self._retiring)
         await self.catalog.aclose()
         await self.repairs.aclose()
+        await self.auto_pull.aclose()
         self.pipeline.close()
         for request in self._under_way():
             request.disconnected()
