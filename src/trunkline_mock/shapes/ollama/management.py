@@ -40,7 +40,7 @@ class _Management:
                 request, [{"status": "pulling manifest"}], error="pull model manifest: file does not exist"
             )
         if name.startswith("huge"):
-            full = f"write /root/.ollama/models/blobs/sha256-{sha256_digest(name)}: no space left on device"
+            full = f"write blobs/sha256-{sha256_digest(name)}: no space left on device"
             return _progress_response(request, [{"status": "pulling manifest"}], error=full)
         model = self._store.catalog.find(name) or MockModel(name, ("completion", "tools"))
         lines = [{"status": "pulling manifest"}, *_transfer_lines("pulling", model)]

@@ -135,7 +135,7 @@ async def test_what_no_pattern_names_is_not_pulled(stack: AsyncExitStack, pulls:
     assert pulls.models == []
 
 
-async def test_a_key_that_may_not_use_a_model_cannot_have_it_pulled(
+async def test_a_key_cannot_have_a_model_pulled_that_it_may_not_use(
     stack: AsyncExitStack, pulls: Pulls
 ) -> None:
     house = await start(stack, keys={"env-1": KeyPolicy(models=("here",))})
@@ -162,9 +162,7 @@ async def test_another_target_of_a_route_answers_meanwhile(stack: AsyncExitStack
     assert pulls.models == ["new"]
 
 
-async def test_a_client_that_leaves_holds_nothing_and_the_pull_goes_on(
-    stack: AsyncExitStack, pulls: Pulls
-) -> None:
+async def test_a_pull_goes_on_when_its_client_leaves(stack: AsyncExitStack, pulls: Pulls) -> None:
     house = await start(stack)
     pulls.gate.clear()
     wire = await house.running.connect()
