@@ -128,9 +128,10 @@ async def answer_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 )
 async def test_a_whole_answer_that_is_not_done(stack: AsyncExitStack, path: str, field: str) -> None:
     server = await stack.enter_async_context(await asyncio.start_server(answer_cut, "127.0.0.1", 0))
-    url = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     section = ProviderConfig(type="ollama", url=url, models=("here",))
-    running = await stack.enter_async_context(serving(make_settings(providers={"ollama": section})))
+    settings = make_settings(ollama_enabled=True, providers={"ollama": section})
+    running = await stack.enter_async_context(serving(settings))
     async with httpx.AsyncClient(base_url=running.url, headers={"x-api-key": KEY}, timeout=GUARD) as client:
         body = {"model": "here", field: HELLO if field == "messages" else "Hello", "max_tokens": 9}
         answer = await client.post(path, json=body)
