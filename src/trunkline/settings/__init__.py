@@ -3,7 +3,10 @@
 - `values` parses single values: addresses, lists, levels, names.
 - `sections` defines the nested sections of ``trunkline.yaml``.
 - `model` defines the Settings object with every setting.
+- `places` says where a setting stands.
+- `config_file` reads ``trunkline.yaml``, and refuses one that a running gateway has lost.
 - `load` reads the layers (command line, environment, ``.env``, file) and merges them.
+- `remainder` takes the invalid parts out of settings, so that further problems can be found.
 - `problems` turns validation errors into lines for a person.
 - `resolve` derives the complete list of providers from the settings.
 - `exposure` decides where the gateway listens and whether requests need a key.
