@@ -8,12 +8,14 @@ from typing import Any
 
 from trunkline.errors import ProviderError
 from trunkline.providers.base import ModelInfo, Upstream
+from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 from trunkline.routing.strategies import SelectionContext
 from trunkline.routing.upstream_state import CircuitBreaker, UpstreamState
+from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 
 
 class Fake:
@@ -42,6 +44,9 @@ class Fake:
         return True
 
     async def refresh_loaded_models(self, upstream: Upstream) -> None: ...
+
+    def timeouts_for(self, model: str, route: TimeLimits = NO_LIMITS) -> AttemptTimeouts:
+        return TimeLimitRules().timeouts(model, route)
 
     def supports(self, operation: str) -> bool:
         return operation not in self.without

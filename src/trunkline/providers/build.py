@@ -16,9 +16,11 @@ from trunkline.providers.http import Rule, VendorProvider, encode_headers
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
+from trunkline.providers.time_limits import TimeLimitRules
 from trunkline.providers.vendors import BEARER, VENDORS, VendorSpec
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
-from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
+from trunkline.settings.time_limits import model_limits, provider_limits
+from trunkline.transport import Client, ProxyConfig, TlsConfig
 
 ENTRY_POINTS: Final = "trunkline.providers"
 """Group in which a third-party package announces provider types: ``name = "module:Class"``."""
@@ -52,11 +54,13 @@ def _build(
     kind = config.type or name
     try:
         if config.python:
-            return _python(name, load_class(config.python), config)
+            return _python(name, load_class(config.python), config, settings)
         if kind == "custom":
-            return PythonProvider(name, CustomProcessingProvider(), local=True)
+            return PythonProvider(
+                name, CustomProcessingProvider(), local=True, limits=_limits(name, config, settings)
+            )
         if kind not in VENDORS and kind != "ollama":
-            return _python(name, _entry_point(name, kind), config)
+            return _python(name, _entry_point(name, kind), config, settings)
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images)
         return _vendor(name, VENDORS[kind], config, settings, shared)
@@ -128,7 +132,7 @@ def _entry_point(name: str, kind: str) -> Any:
     return found[0].load()
 
 
-def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
+def _python(name: str, factory: Any, config: ProviderConfig, settings: Settings) -> Provider:
     try:
         inner = factory(**config.options)
     except Exception as error:
@@ -136,14 +140,13 @@ def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
         raise SettingsError(problem) from error
     if not callable(getattr(inner, "chat_completions", None)):
         raise SettingsError(f"provider {name!r}: {type(inner).__name__} has no chat_completions method")
-    timeout = config.timeouts.first_byte or 30.0
     return PythonProvider(
         name,
         inner,
         local=bool(config.local),
         local_only=config.local_only,
         max_concurrent=config.max_concurrent,
-        timeout=timeout,
+        limits=_limits(name, config, settings),
     )
 
 
@@ -173,7 +176,7 @@ def _common(
     return {
         "client": client,
         "owns_client": client is not shared,
-        "timeouts": _timeouts(config),
+        "limits": _limits(name, config, settings),
         "headers": first,
         "other_keys": others,
         "local_only": config.local_only,
@@ -192,14 +195,8 @@ def _headers(
     return encode_headers(headers)
 
 
-def _timeouts(config: ProviderConfig) -> Timeouts:
-    given, default = config.timeouts, Timeouts()
-    return Timeouts(
-        connect=given.connect or default.connect,
-        first_byte=given.first_byte or default.first_byte,
-        idle=given.idle or default.idle,
-        total=given.total,
-    )
+def _limits(name: str, config: ProviderConfig, settings: Settings) -> TimeLimitRules:
+    return TimeLimitRules(provider_limits(settings, config, name), model_limits(settings, name))
 
 
 def _rules(name: str, settings: Settings) -> list[Rule]:

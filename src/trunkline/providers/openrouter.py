@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.providers.http import VendorProvider, encode_headers
+from trunkline.providers.time_limits import TimeLimitRules
 from trunkline.providers.vendors import OPENROUTER
-from trunkline.transport import Client, Timeouts
+from trunkline.settings.time_limits import silence_limits
+from trunkline.transport import Client
 
 
 class OpenRouterClient:
@@ -17,8 +19,8 @@ class OpenRouterClient:
         CallerError: when it refuses the request itself.
     """
 
-    def __init__(self, api_key: str, *, base_url: str | None = None, timeout: float = 30.0) -> None:
-        """``timeout`` bounds silence, in seconds."""
+    def __init__(self, api_key: str, *, base_url: str | None = None, timeout: float | None = None) -> None:
+        """``timeout`` bounds silence, in seconds. Without it, the gateway's default limits hold."""
         headers = {"authorization": f"Bearer {api_key}", **OPENROUTER.headers}
         self._provider = VendorProvider(
             "openrouter",
@@ -26,7 +28,7 @@ class OpenRouterClient:
             [base_url or OPENROUTER.url or ""],
             client=Client(),
             headers=encode_headers(headers),
-            timeouts=Timeouts(connect=timeout, first_byte=timeout, idle=timeout),
+            limits=None if timeout is None else TimeLimitRules(silence_limits(timeout, "timeout")),
         )
 
     async def chat_completion(

@@ -6,6 +6,7 @@
 - `load` reads the layers (command line, environment, ``.env``, file) and merges them.
 - `problems` turns validation errors into lines for a person.
 - `resolve` derives the complete list of providers from the settings.
+- `time_limits` says which setting decides each time limit of an attempt.
 - `exposure` decides where the gateway listens and whether requests need a key.
 - `schema` generates the JSON Schema of ``trunkline.yaml``.
 """

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.providers.ollama.provider import DEFAULT_URL, OllamaProvider
-from trunkline.transport import Timeouts
+from trunkline.providers.time_limits import TimeLimitRules
+from trunkline.settings.time_limits import silence_limits
 
 
 class OllamaClient:
@@ -15,10 +16,10 @@ class OllamaClient:
         ProviderError: from every method, when the server fails (502) or does not answer in time.
     """
 
-    def __init__(self, base_url: str = DEFAULT_URL, *, timeout: float = 30.0) -> None:
-        """``timeout`` bounds silence, in seconds."""
-        limits = Timeouts(connect=timeout, first_byte=timeout, idle=timeout)
-        self._provider = OllamaProvider(base_url, timeouts=limits)
+    def __init__(self, base_url: str = DEFAULT_URL, *, timeout: float | None = None) -> None:
+        """``timeout`` bounds silence, in seconds. Without it, the gateway's default limits hold."""
+        limits = None if timeout is None else TimeLimitRules(silence_limits(timeout, "timeout"))
+        self._provider = OllamaProvider(base_url, limits=limits)
 
     async def chat(self, model: str, messages: list[dict[str, Any]], **kwargs: Any) -> dict[str, Any]:
         """``POST /api/chat``, whole: ``kwargs`` are further fields (``options``, ``tools``)."""

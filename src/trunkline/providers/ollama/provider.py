@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,7 @@ from trunkline.providers.http import HttpProvider, Rule
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
 from trunkline.providers.ollama.discovery import ModelDetails, tagged
+from trunkline.providers.time_limits import TimeLimitRules
 from trunkline.providers.vendors import other_backs
 from trunkline.transport import Client, Timeouts
 
@@ -45,7 +47,7 @@ class OllamaProvider(HttpProvider):
         *,
         name: str = "ollama",
         client: Client | None = None,
-        timeouts: Timeouts | None = None,
+        limits: TimeLimitRules | None = None,
         load_timeout: float = 300.0,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -56,7 +58,7 @@ class OllamaProvider(HttpProvider):
         speaks: Sequence[str] = (),
         **more: Any,
     ) -> None:
-        """``load_timeout`` is how many seconds a model that is known not to be loaded gets to its first
+        """``load_timeout`` is how many more seconds a model that is known not to be loaded gets to its first
         byte; ``temperature`` and ``max_tokens`` fill what a request leaves open; ``images`` fetches images
         by URL, which are refused without it; ``speaks`` are dialects that the servers have besides their
         own (``anthropic`` from 0.14 on); ``more`` is :class:`.WireProvider`'s.
@@ -72,7 +74,7 @@ class OllamaProvider(HttpProvider):
             OllamaBack(),
             [url.rstrip("/") for url in urls],
             client=client or Client(),
-            timeouts=timeouts,
+            limits=limits,
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
@@ -107,15 +109,19 @@ class OllamaProvider(HttpProvider):
             return None
         return self._images.inline(body)
 
-    def timeouts_for(self, exchange: Exchange, upstream: Upstream) -> Timeouts:
+    def timeouts_to_load(self, timeouts: Timeouts, exchange: Exchange, upstream: Upstream) -> Timeouts:
         """A model that is known not to be loaded gets more time to its first byte."""
         loaded = self._resident.get(upstream.name)
         model = tagged(exchange.upstream_model).lower()
         if loaded is None or model in loaded:
-            return self.timeouts
+            return timeouts
         loaded.add(model)  # it is being loaded now; the next answer of /api/ps says whether it stayed
-        time_limit = max(self._load_timeout, self.timeouts.first_byte)
-        return Timeouts(self.timeouts.connect, time_limit, self.timeouts.idle, self.timeouts.total)
+        names = timeouts.names
+        return replace(
+            timeouts,
+            first_byte=timeouts.first_byte + self._load_timeout,
+            names=names._replace(first_byte=f"{names.first_byte} + OLLAMA_LOAD_TIMEOUT".removeprefix(" + ")),
+        )
 
     def attributed(self, error: GatewayError) -> GatewayError:
         """The error in the terms that Ollama's users know, with the command that helps."""

@@ -22,6 +22,7 @@ from trunkline.routing.upstream_state import CircuitBreaker
 from trunkline.server.endpoints.route_table import make_route_table
 from trunkline.server.http.routes import Routes
 from trunkline.settings import ProviderConfig, Settings, resolve_providers
+from trunkline.settings.time_limits import provider_limits, section_limits
 from trunkline.transport import Client
 
 FIXED: Final = (
@@ -134,7 +135,9 @@ def _unchanged_providers(new: Wiring, before: Wiring) -> dict[str, Provider]:
     return {
         name: before.providers[name]
         for name, config in new.configured.items()
-        if name in before.providers and before.configured[name] == config
+        if name in before.providers
+        and before.configured[name] == config
+        and provider_limits(before.settings, config, name) == provider_limits(new.settings, config, name)
     }
 
 
@@ -154,6 +157,7 @@ def _rules(
                 ],
                 route.strategy,
                 route.local_only,
+                section_limits(route.timeouts, f"routes.{name}"),
             )
             for name, route in settings.routes.items()
         },
