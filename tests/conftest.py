@@ -112,9 +112,12 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty database: once of each kind."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/trunkline.db"
+        yield f"sqlite:///{tmp_path}/trunkline.db"
+        return
     server: Postgres = request.getfixturevalue("postgres")
-    return server.database()
+    url = server.database()
+    yield url
+    server.empty(url)

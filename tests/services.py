@@ -96,6 +96,7 @@ class Postgres:
                 parent.chmod(parent.stat().st_mode | 0o011)
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
+        self._emptied: list[str] = []
 
     def make(self) -> None:
         """Make the cluster's files."""
@@ -127,12 +128,32 @@ class Postgres:
             self._process = None
 
     def database(self) -> str:
-        """The address of a database that nobody else uses."""
+        """The address of an empty database that nobody else uses."""
+        if self._emptied:
+            return self._emptied.pop()
         self._count += 1
         name = f"t{os.getpid()}_{self._count}"
-        command = [str(self._programs / "psql"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tests"]
-        subprocess.run([*command, "-d", "postgres", "-c", f"CREATE DATABASE {name}"], check=True)
+        self._execute("postgres", f"CREATE DATABASE {name}")
         return f"postgresql://tests@127.0.0.1:{self.port}/{name}"
+
+    def empty(self, url: str) -> None:
+        """Take a database back, for ``database`` to give again: making one takes 0.2 s of processor time.
+
+        Connections that are left are ended, or they could hold what is to be dropped.
+        """
+        name = url.rpartition("/")[2]
+        self._execute(
+            name,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid();"
+            " SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+        )
+        self._emptied.append(url)
+
+    def _execute(self, database: str, statements: str) -> None:
+        command = [str(self._programs / "psql"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tests"]
+        command += ["-d", database, "-v", "ON_ERROR_STOP=1", "-c", statements]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     def dump(self, url: str) -> bytes:
         """Everything in one database, as text."""

@@ -94,8 +94,9 @@ def test_every_kind_has_one_row() -> None:
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_kinds_are_consistent(kind: Kind) -> None:
     assert 400 <= kind.status < 600
-    assert not kind.retry or kind.failover, "what may be asked again there may be asked elsewhere"
-    assert not kind.breaker or kind.failover
+    asked_elsewhere = kind.failover != "none"
+    assert not kind.retry or asked_elsewhere, "what may be asked again there may be asked elsewhere"
+    assert kind.scope == "request" or asked_elsewhere
     if kind.type == "upstream_error":
         assert kind.status in (502, 503)
 

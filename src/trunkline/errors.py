@@ -1,15 +1,23 @@
 """Errors of the gateway, by whose fault they are.
 
 One base, two children: :class:`CallerError` (mend the request) and :class:`ProviderError` (an upstream
-let us down). What a failure means (status, code, whether another upstream may be tried) is one row of
-:data:`KINDS`, never a decision at the place where it happens. Nothing here knows HTTP frameworks, and no
-message may hold a secret: pass texts that came from outside through :func:`redact` first.
+let us down). What a failure means (status, code, what it concerns, whether another upstream may be tried) is
+one row of :data:`KINDS`, never a decision at the place where it happens. A vendor's own rows are in
+``providers.failures``. Nothing here knows HTTP frameworks, and no message may hold a secret: pass texts that
+came from outside through :func:`redact` first.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+Scope: TypeAlias = Literal["request", "model", "credential", "upstream"]
+"""What a failure concerns, and so what may be left alone after it: nothing (the request alone), the model at
+that upstream, the upstream's credential, or all of the upstream."""
+
+Failover: TypeAlias = Literal["none", "free", "any"]
+"""Which other upstreams may be asked after a failure: none, those that cost nothing, or any."""
 
 
 class Kind(NamedTuple):
@@ -25,10 +33,10 @@ class Kind(NamedTuple):
     """The same upstream may be asked again (after a pause, if it asked for one)."""
     once: bool = False
     """The same upstream may be asked again only once: one that refuses twice will go on refusing."""
-    failover: bool = False
-    """Another upstream may be asked, as long as no byte was sent to the client."""
-    breaker: bool = False
-    """Counts against the upstream's health."""
+    failover: Failover = "none"
+    """Which other upstreams may be asked, as long as no byte was sent to the client."""
+    scope: Scope = "request"
+    """What the failure concerns. A failure of the request alone counts against nothing."""
 
 
 _CALLER: Final = "invalid_request_error"
@@ -40,16 +48,16 @@ UNSUPPORTED: Final = Kind("unsupported", 400, _CALLER)
 INVALID_API_KEY: Final = Kind("invalid_api_key", 401, "authentication_error")
 FORBIDDEN: Final = Kind("forbidden", 403, "permission_error")
 NOT_FOUND: Final = Kind("not_found", 404, _CALLER)
-MODEL_NOT_FOUND: Final = Kind("model_not_found", 404, _CALLER, failover=True)
+MODEL_NOT_FOUND: Final = Kind("model_not_found", 404, _CALLER, failover="any")
 PROVIDER_NOT_CONFIGURED: Final = Kind("provider_not_configured", 404, _CALLER)
 METHOD_NOT_ALLOWED: Final = Kind("method_not_allowed", 405, _CALLER)
 CONFLICT: Final = Kind("conflict", 409, _CALLER)
 TOO_LARGE: Final = Kind("request_too_large", 413, _CALLER)
 HEAD_TOO_LARGE: Final = Kind("request_head_too_large", 431, _CALLER)
 LIMITED: Final = Kind("gateway_rate_limit", 429, "rate_limit_error")
-BUDGET_EXCEEDED: Final = Kind("budget_exceeded", 429, "insufficient_quota", failover=True)
+BUDGET_EXCEEDED: Final = Kind("budget_exceeded", 429, "insufficient_quota", failover="any")
 MODEL_NOT_ALLOWED: Final = Kind("model_not_allowed", 403, "permission_error")
-NO_PRICE: Final = Kind("no_price", 403, "permission_error", failover=True)
+NO_PRICE: Final = Kind("no_price", 403, "permission_error", failover="any")
 LIMITS_AWAY: Final = Kind("limits_unavailable", 503, "server_error")
 UNPROCESSABLE: Final = Kind("unprocessable", 422, _CALLER)
 CLIENT_GONE: Final = Kind("client_closed_request", 499, _CALLER)
@@ -57,24 +65,26 @@ INTERNAL: Final = Kind("internal_error", 500, "server_error")
 STORE_AWAY: Final = Kind("store_unavailable", 503, "server_error")
 SHUTTING_DOWN: Final = Kind("shutting_down", 503, "server_error")
 
-UPSTREAM_ERROR: Final = Kind("upstream_error", 502, _UPSTREAM, retry=True, failover=True, breaker=True)
+UPSTREAM_ERROR: Final = Kind("upstream_error", 502, _UPSTREAM, retry=True, failover="any", scope="model")
+UPSTREAM_MODEL_ERROR: Final = Kind("upstream_model_error", 502, _UPSTREAM, failover="free", scope="model")
+"""An upstream of ours works and says that it cannot run the model."""
 UPSTREAM_UNREACHABLE: Final = Kind(
-    "upstream_unreachable", 502, _UPSTREAM, retry=True, once=True, failover=True, breaker=True
+    "upstream_unreachable", 502, _UPSTREAM, retry=True, once=True, failover="any", scope="upstream"
 )
 UPSTREAM_RESET: Final = Kind(
-    "upstream_reset", 502, _UPSTREAM, retry=True, once=True, failover=True, breaker=True
+    "upstream_reset", 502, _UPSTREAM, retry=True, once=True, failover="any", scope="model"
 )
-UPSTREAM_TIMEOUT: Final = Kind("upstream_timeout", 502, _UPSTREAM, failover=True, breaker=True)
-UPSTREAM_TLS: Final = Kind("upstream_tls", 502, _UPSTREAM, failover=True, breaker=True)
-UPSTREAM_PROTOCOL: Final = Kind("upstream_protocol", 502, _UPSTREAM, failover=True, breaker=True)
-UPSTREAM_TRUNCATED: Final = Kind("upstream_truncated", 502, _UPSTREAM, failover=True, breaker=True)
-UPSTREAM_TOO_LARGE: Final = Kind("upstream_too_large", 502, _UPSTREAM, failover=True)
-UPSTREAM_AUTH: Final = Kind("upstream_auth", 502, _UPSTREAM, failover=True, breaker=True)
-UPSTREAM_CREDIT: Final = Kind("upstream_credit", 502, _UPSTREAM, failover=True, breaker=True)
+UPSTREAM_TIMEOUT: Final = Kind("upstream_timeout", 502, _UPSTREAM, failover="any", scope="model")
+UPSTREAM_TLS: Final = Kind("upstream_tls", 502, _UPSTREAM, failover="any", scope="upstream")
+UPSTREAM_PROTOCOL: Final = Kind("upstream_protocol", 502, _UPSTREAM, failover="any", scope="model")
+UPSTREAM_TRUNCATED: Final = Kind("upstream_truncated", 502, _UPSTREAM, failover="any", scope="model")
+UPSTREAM_TOO_LARGE: Final = Kind("upstream_too_large", 502, _UPSTREAM, failover="any")
+UPSTREAM_AUTH: Final = Kind("upstream_auth", 502, _UPSTREAM, failover="any", scope="credential")
+UPSTREAM_CREDIT: Final = Kind("upstream_credit", 502, _UPSTREAM, failover="any", scope="credential")
 UPSTREAM_RATE_LIMIT: Final = Kind(
-    "rate_limit_exceeded", 429, "rate_limit_error", retry=True, failover=True, breaker=True
+    "rate_limit_exceeded", 429, "rate_limit_error", retry=True, failover="any", scope="model"
 )
-UPSTREAM_BUSY: Final = Kind("upstream_busy", 503, _UPSTREAM, failover=True)
+UPSTREAM_BUSY: Final = Kind("upstream_busy", 503, _UPSTREAM, failover="any")
 
 KINDS: Final[dict[str, Kind]] = {
     kind.code: kind for kind in list(globals().values()) if isinstance(kind, Kind)
@@ -110,12 +120,23 @@ class GatewayError(Exception):
         """The kind's code, or the upstream's own where it gave a more exact one."""
         self.retry_after = retry_after
         """Seconds after which a retry makes sense, if the upstream or a limit named them."""
+        self.scope: Scope = kind.scope
+        """What the failure concerns: as its kind says, unless its cause says more."""
+        self.upstream_status: int | None = None
+        """The status of the upstream's answer, where it answered."""
         self.advice = advice
         """Value of the header ``x-should-retry``, which OpenAI's SDKs obey: ``true``, ``false``, or none."""
         self.body: bytes | None = None
         """The upstream's own error body, for a client who speaks its dialect and is to have it as it came."""
         self.lines = b""
         """Further header lines of the answer, each ended by CRLF: what is left of a limit that refuses."""
+
+    def reclassify(self, kind: Kind, status: int | None = None) -> None:
+        """Make it a failure of another kind, with that kind's code, scope and, if none is given, status. The
+        upstream's own body is not passed on any more."""
+        self.kind, self.code, self.scope = kind, kind.code, kind.scope
+        self.status = kind.status if status is None else status
+        self.body = None
 
     def __str__(self) -> str:
         return self.message

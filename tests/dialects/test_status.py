@@ -16,7 +16,7 @@ from trunkline.errors import CallerError, Kind, ProviderError
         (402, errors.UPSTREAM_CREDIT, 502),
         (403, errors.UPSTREAM_AUTH, 502),
         (404, errors.MODEL_NOT_FOUND, 404),
-        (408, errors.UPSTREAM_RATE_LIMIT, 429),
+        (408, errors.UPSTREAM_ERROR, 502),
         (409, errors.UPSTREAM_ERROR, 502),
         (413, errors.TOO_LARGE, 413),
         (422, errors.UNPROCESSABLE, 422),

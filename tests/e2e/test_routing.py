@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.gateways import BEARER, GUARD, KEY, Running, chat, make_settings, post, serving, until
+from trunkline.errors import UPSTREAM_UNREACHABLE, ProviderError
 from trunkline.settings import ModelDefaults, ProviderConfig, Route, Target
 from trunkline.settings.sections import KeyPolicy
 from trunkline_mock import Fault, MockUpstream, Script
@@ -389,10 +390,13 @@ async def test_why_a_request_goes_where_it_goes() -> None:
             "custom": "does not list the model"
         }
         ((_, live),) = running.gateway.router.states(running.gateway.providers["ollama"])
-        live.start_cooldown(60, time.perf_counter())
+        failure = ProviderError("away", UPSTREAM_UNREACHABLE, retry_after=60)
+        live.record_failure(failure, "llama3.2", False, time.perf_counter())
         told = (await client.get("/v1/explain", params={"model": "llama3.2"})).json()
         assert told["candidates"][0]["provider"] == "cloud"
-        assert told["candidates"][1]["reason"].startswith("left alone for")
+        assert told["candidates"][1]["reason"].startswith(
+            "not asked for 60 s: it failed with upstream_unreachable"
+        )
         assert (await client.get("/v1/explain", params={"model": "cloud/nope"})).status_code == 200
         assert (await client.get("/v1/explain", params={"model": "cerebras/x"})).status_code == 404
         assert (

@@ -386,7 +386,7 @@ async def test_a_providers_budget_is_taken_when_the_provider_is_asked() -> None:
     third = admit(guard)
     refusal = await reserve_at_provider(guard, third)
     assert refusal is not None
-    assert (refusal.kind, refusal.kind.failover, refusal.provider) == (BUDGET_EXCEEDED, True, "up")
+    assert (refusal.kind, refusal.kind.failover, refusal.provider) == (BUDGET_EXCEEDED, "any", "up")
     assert (refusal.retry_after, third.at_providers) == (1.0, [])
     guard.settle(first, [used(PROMPT, ANSWER)])
     guard.settle(second, [])

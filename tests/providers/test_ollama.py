@@ -131,23 +131,23 @@ async def test_settings_fill_what_a_request_leaves_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "code"),
+    ("fault", "status", "code"),
     [
-        (Fault("stall_before"), "upstream_timeout"),
-        (Fault("stall_after", after=0), "upstream_timeout"),
-        (Fault("reset_before"), "upstream_reset"),
-        (Fault("bad_json"), "upstream_protocol"),
-        (Fault("status", status=500), "upstream_error"),
-        (Fault("status", status=401), "upstream_auth"),
+        (Fault("stall_before"), 502, "upstream_timeout"),
+        (Fault("stall_after", after=0), 502, "upstream_timeout"),
+        (Fault("reset_before"), 502, "upstream_reset"),
+        (Fault("bad_json"), 502, "upstream_protocol"),
+        (Fault("status", status=500), 500, "upstream_model_error"),
+        (Fault("status", status=401), 502, "upstream_auth"),
     ],
 )
-async def test_failures_are_provider_errors(fault: Fault, code: str) -> None:
+async def test_failures_are_provider_errors(fault: Fault, status: int, code: str) -> None:
     async with MockUpstream("ollama", Script(fault=fault)) as mock:
         provider = OllamaProvider(mock.base_url, timeouts=QUICK)
         with pytest.raises(ProviderError) as raised:
             await provider.chat_completions(ask())
         await provider.aclose()
-    assert raised.value.status_code == 502
+    assert raised.value.status_code == status
     assert raised.value.code == code
     assert raised.value.provider == "ollama"
 

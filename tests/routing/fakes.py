@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from trunkline.errors import ProviderError
+from trunkline.errors import UPSTREAM_RATE_LIMIT, ProviderError, Scope
 from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
+from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 from trunkline.routing.strategies import SelectionContext
-from trunkline.routing.upstream_state import CircuitBreaker, UpstreamState
+from trunkline.routing.upstream_state import UpstreamState
 from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 
 
@@ -61,13 +63,22 @@ class Fake:
         return [ModelInfo(id=model) for model in models]
 
 
-def make_candidates(count: int, provider: str = "ollama", **fields: Any) -> list[Candidate]:
-    """Candidates for so many upstreams of one provider; one failure opens their circuit breakers."""
+def make_candidates(
+    count: int, provider: str = "ollama", *, threshold: int = 1, **fields: Any
+) -> list[Candidate]:
+    """Candidates for so many upstreams of one provider; ``threshold`` failures open their breakers."""
     fake: Any = Fake(provider, *[["m"]] * count)
     return [
-        Candidate(fake, upstream, "m", UpstreamState(CircuitBreaker(1)), **fields)
+        Candidate(fake, upstream, "m", UpstreamState(partial(CircuitBreaker, threshold)), **fields)
         for upstream in fake.upstreams
     ]
+
+
+def start_cooldown(candidate: Candidate, seconds: float, now: float, *, scope: Scope = "credential") -> None:
+    """The upstream asks for no requests for so long."""
+    failure = ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=seconds)
+    failure.scope = scope
+    candidate.state.record_failure(failure, candidate.model, False, now)
 
 
 def make_catalog(*fakes: Fake, **arguments: Any) -> Catalog:

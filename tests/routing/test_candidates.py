@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.routing.fakes import make_candidates
+from tests.routing.fakes import make_candidates, start_cooldown
+from trunkline.errors import Scope
 from trunkline.routing.upstream_state import ConcurrencyGate
 
 
@@ -38,10 +39,14 @@ def test_the_upstreams_limit_holds_for_all_of_its_models() -> None:
     assert candidate.gate.has_room
 
 
-@pytest.mark.parametrize(("model", "seconds"), [(None, 2.0), ("m", 2.0), ("other", 0.0)])
-def test_when_a_candidate_may_be_asked_again(model: str | None, seconds: float) -> None:
-    (candidate,) = make_candidates(1)
-    candidate.state.start_cooldown(3.0, 100.0, model)
+@pytest.mark.parametrize(
+    ("scope", "asked", "seconds"),
+    [("upstream", "m", 2.0), ("credential", "other", 2.0), ("model", "m", 2.0), ("model", "other", 0.0)],
+)
+def test_when_a_candidate_may_be_asked_again(scope: Scope, asked: str, seconds: float) -> None:
+    (candidate,) = make_candidates(1, threshold=5)
+    start_cooldown(candidate, 3.0, 100.0, scope=scope)
+    candidate.model = asked
     assert candidate.seconds_until_allowed(101.0) == seconds
     assert candidate.allows_request(101.0) == (seconds == 0.0)
     assert candidate.allows_request(101.0 + seconds)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.routing.fakes import Fake, make_router
+from tests.routing.fakes import Fake, make_router, start_cooldown
 from trunkline.routing.explain import explain
 from trunkline.routing.resolve import RouteRule, RouteTarget
 from trunkline.routing.strategies import STRATEGIES, SelectionContext
@@ -33,9 +33,9 @@ async def test_explaining_does_not_change_which_upstream_is_next(strategy: str) 
 async def test_a_candidate_in_cooldown_is_last_and_has_no_place_in_the_order() -> None:
     router = await make_router(Fake("vllm", ["m"], ["m"]))
     first = router.pool("vllm/m", "chat").candidates[0]
-    first.state.start_cooldown(5.0, 100.0)
+    start_cooldown(first, 5.0, 100.0)
     explained = explain(router, "vllm/m", 101.0)
     assert _candidates(explained) == [(1, "vllm-1"), (None, "vllm-0")]
     reasons = [each["reason"] for each in explained["candidates"]]
-    assert reasons == ["first by round_robin", "left alone for 4 s"]
+    assert reasons == ["first by round_robin", "not asked for 4 s: it failed with rate_limit_exceeded"]
     assert explained["others"] == [{"provider": "custom", "reason": "the name pins another provider"}]

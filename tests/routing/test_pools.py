@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.fakes import make_candidates
+from tests.routing.fakes import make_candidates, start_cooldown
+from trunkline.errors import ProviderError
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.strategies import STRATEGIES, SelectionContext, StrategyMemory, in_order
@@ -28,8 +29,7 @@ def picked(pool: CandidatePool, times: int, context: SelectionContext = NOW) -> 
 
 
 def open_breaker(candidate: Candidate, now: float) -> None:
-    candidate.state.breaker.record_failure(False, now)
-    candidate.state.degraded = True
+    candidate.state.record_failure(ProviderError("no"), candidate.model, False, now)
 
 
 def test_tiers_are_strict() -> None:
@@ -129,14 +129,14 @@ def test_no_strategy_returns_what_is_excluded(
             case "open":
                 open_breaker(candidate, 100.0)
             case "cooldown":
-                candidate.state.start_cooldown(5.0, 100.0)
+                start_cooldown(candidate, 5.0, 100.0)
             case "full":
                 candidate.state.gate.limit = load
             case "tried":
                 tried.add(candidate.key)
             case _:
                 well.add(candidate.key)
-    context = SelectionContext(100.0, after_failure, lambda: b"a session")
+    context = SelectionContext(100.0, made[0] if after_failure else None, lambda: b"a session")
     for _ in range(3):
         chosen = make_pool(made, strategy, seed).pick(context, tried)
         assert chosen is None if not well else chosen is not None and chosen.key in well

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.routing.fakes import make_candidates
+from tests.routing.fakes import make_candidates, start_cooldown
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.queue import FairQueue, Waiter
 from trunkline.routing.upstream_state import ConcurrencyGate
@@ -20,7 +20,7 @@ def acquire(candidate: Candidate) -> None:
 
 
 def make_full(count: int = 1) -> list[Candidate]:
-    made = make_candidates(count)
+    made = make_candidates(count, threshold=5)
     for candidate in made:
         candidate.state.gate = ConcurrencyGate(1)
         acquire(candidate)
@@ -79,7 +79,7 @@ def test_only_a_request_whose_candidate_has_room_is_served() -> None:
     first, second = join(queue, [one], "a"), join(queue, [one, two], "a")
     free(queue, two)
     assert (result(first), result(second)) == (..., two)
-    one.state.start_cooldown(5.0, 0.0)
+    start_cooldown(one, 5.0, 0.0)
     free(queue, one)
     assert result(first) is ...  # it has room, but is in cooldown
     queue.serve(5.0)

@@ -32,7 +32,7 @@ def test_round_robin() -> None:
 def test_weights_are_shares_of_every_cycle(weights: tuple[int, ...]) -> None:
     made = make_candidates(len(weights))
     for candidate, weight in zip(made, weights, strict=True):
-        candidate.weight = weight
+        candidate.target_weight = weight
     pool, cycle = make_pool(made, "weighted"), sum(weights)
     for _ in range(3):
         counts = Counter(picked(pool, cycle))
@@ -43,7 +43,7 @@ def test_weighted_takes_the_lowest_priority_after_a_failure() -> None:
     made = make_candidates(3)
     for candidate, priority in zip(made, (2, 1, 0), strict=True):
         candidate.priority = priority
-    chosen = make_pool(made, "weighted").pick(NOW._replace(after_failure=True), {made[2].key})
+    chosen = make_pool(made, "weighted").pick(NOW._replace(failed=made[2]), {made[2].key})
     assert chosen is made[1]
 
 

@@ -1,159 +1,227 @@
-"""The state of an upstream: its circuit breaker, cooldowns, averages and limits."""
+"""The state of an upstream: what each failure concerns, averages and limits."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from trunkline.errors import UPSTREAM_BUSY, UPSTREAM_ERROR, UPSTREAM_RATE_LIMIT, ProviderError
+from trunkline import errors
+from trunkline.errors import ProviderError, Scope
+from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.upstream_state import (
-    MAX_COOLDOWN_S,
-    CircuitBreaker,
+    MAX_MODELS,
+    SEVERAL_MODELS,
+    Address,
     ConcurrencyGate,
     PeakEwma,
     UpstreamState,
 )
 
 RECOVERY = 10.0
-
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(["send", "succeed", "fail", "cancel", "health check"]),
-        st.floats(min_value=0, max_value=30),
-        st.integers(min_value=0, max_value=5),
-    ),
-    max_size=60,
-)
+MODELS = ("m", "n")
 
 
-@given(steps, st.integers(min_value=1, max_value=4))
-def test_the_breaker_allows_one_probe_at_a_time_and_always_recovers(
-    story: list[tuple[str, float, int]], threshold: int
+def make_state(threshold: int = 2, address: Address | None = None) -> UpstreamState:
+    return UpstreamState(partial(CircuitBreaker, threshold, RECOVERY), None, address)
+
+
+def make_failure(
+    scope: Scope, *, status: int | None = 500, retry_after: float | None = None
+) -> ProviderError:
+    failure = ProviderError("no", errors.UPSTREAM_ERROR, retry_after=retry_after)
+    failure.scope, failure.upstream_status = scope, status
+    return failure
+
+
+def fail(
+    state: UpstreamState, failure: ProviderError, times: int, model: str = "m", *, now: float = 0.0
 ) -> None:
-    breaker, now = CircuitBreaker(threshold, RECOVERY), 0.0
-    in_flight: list[bool] = []
-    """Requests in flight: whether each is a probe."""
-    probes: list[float] = []
-    """When probes were sent while the result of the one before was not recorded."""
-    for what, pause, which in story:
-        now += pause
-        if what == "send" and breaker.allows_request(now):
-            was_open = breaker.is_open
-            probe = breaker.record_request(now)
-            assert probe == was_open
-            in_flight.append(probe)
-            if probe:
-                assert all(now >= at + RECOVERY for at in probes)
-                probes.append(now)
-        elif what == "health check":
-            breaker.allow_probe(now)
-        elif in_flight and what != "send":
-            probe = in_flight.pop(which % len(in_flight))
-            if what == "succeed":
-                breaker.record_success(probe)
-            elif what == "fail":
-                breaker.record_failure(probe, now)
-            else:
-                breaker.record_cancelled(probe)
-            if probe:
-                probes.clear()
-        assert breaker.allows_request(now) == (breaker.seconds_until_allowed(now) == 0)
-        assert breaker.state(now) == (0 if not breaker.is_open else 1 if breaker.allows_request(now) else 2)
-        assert breaker.allows_request(now + RECOVERY)  # it always recovers
-    breaker.record_request(now + RECOVERY)
-    breaker.record_success(probe=True)
-    assert not breaker.is_open
-    assert breaker.failures == 0
+    for _ in range(times):
+        state.record_failure(failure, model, False, now)
 
 
-def test_a_breaker_opens_probes_and_closes() -> None:
-    breaker = CircuitBreaker(3, RECOVERY)
-    for _ in range(2):
-        breaker.record_failure(False, 0.0)
-    breaker.record_success(False)  # only failures in a row count
-    for _ in range(2):
-        breaker.record_failure(False, 0.0)
-    assert breaker.allows_request(0.0)
-    breaker.record_failure(False, 1.0)
-    assert breaker.is_open
-    assert not breaker.allows_request(10.9)
-    assert breaker.seconds_until_allowed(2.0) == 9.0
-    assert breaker.allows_request(11.0)
-    assert breaker.record_request(11.0)
-    assert not breaker.allows_request(11.0)
-    breaker.record_success(False)  # an old request's late success is no proof
-    assert breaker.is_open
-    breaker.record_failure(True, 12.0)
-    assert not breaker.allows_request(21.9)
-    assert breaker.record_request(22.0)
-    breaker.record_cancelled(True)  # no verdict: the next one may try at once
-    assert breaker.allows_request(22.0)
-    assert breaker.record_request(22.0)
-    breaker.record_success(True)
-    assert not breaker.is_open
+def send(state: UpstreamState, model: str, now: float) -> bool:
+    return state.record_request(model, now, lambda: False)
 
 
-def test_a_probe_without_a_result_does_not_block() -> None:
-    breaker = CircuitBreaker(1, RECOVERY)
-    breaker.record_failure(False, 0.0)
-    assert breaker.record_request(10.0)
-    assert not breaker.allows_request(19.9)
-    assert breaker.allows_request(20.0)
+@pytest.mark.parametrize(
+    ("scope", "allowed", "other_key"),
+    [
+        ("request", [True, True], True),
+        ("model", [False, True], True),
+        ("credential", [False, False], True),
+        ("upstream", [False, False], False),
+    ],
+)
+@pytest.mark.parametrize("retry_after", [None, 60.0])
+def test_a_failure_rests_what_it_concerns(
+    scope: Scope, allowed: list[bool], other_key: bool, retry_after: float | None
+) -> None:
+    state = make_state()
+    sibling = make_state(address=state.address)
+    failure = make_failure(scope, status=None if scope == "upstream" else 500, retry_after=retry_after)
+    fail(state, failure, 2 if retry_after is None else 1)
+    assert [state.allows_request(model, 1.0) for model in MODELS] == allowed
+    assert sibling.allows_request("m", 1.0) is other_key
+    longest = RECOVERY if retry_after is None else retry_after
+    waits = [0.0 if each else longest - 1.0 for each in allowed]
+    assert [state.seconds_until_allowed(1.0, model) for model in MODELS] == waits
+    assert state.degraded is state.failing is (scope != "request")
+    assert all(state.allows_request(model, longest) for model in MODELS)
+    told = state.last_failure(1.0, "m")
+    assert (None if told is None else told.scope) == (None if scope == "request" else scope)
 
 
-def test_a_health_check_allows_a_probe() -> None:
-    breaker = CircuitBreaker(1, RECOVERY)
-    breaker.allow_probe(0.0)
-    breaker.record_failure(False, 1.0)
-    breaker.allow_probe(2.0)
-    assert breaker.record_request(2.0)
-    breaker.allow_probe(3.0)  # a probe is under way
-    assert not breaker.allows_request(3.0)
-
-
-def test_a_breaker_that_is_switched_off() -> None:
-    state = UpstreamState(CircuitBreaker(0))
-    for _ in range(100):
-        state.record_failure(ProviderError("no", UPSTREAM_RATE_LIMIT, retry_after=60), "m", False, 0.0)
+def test_too_few_failures_rest_nothing() -> None:
+    state = make_state(5)
+    for scope in ("model", "credential", "upstream"):
+        fail(state, make_failure(scope, status=None), 4)
     assert state.allows_request("m", 0.0)
-    assert not state.breaker.is_enabled
+    assert (state.degraded, state.failing, state.failures("m"), state.failures("n")) == (False, True, 12, 8)
 
 
-def test_a_retry_after_starts_a_cooldown() -> None:
-    state = UpstreamState(CircuitBreaker(5))
-    state.record_failure(ProviderError("slow down", UPSTREAM_BUSY, retry_after=7), "m", False, 100.0)
-    assert not state.allows_request("m", 106.9)
-    assert not state.allows_request("other", 106.9)
-    assert state.seconds_until_allowed(105.0) == state.seconds_until_allowed(105.0, "m") == 2.0
-    assert state.allows_request("m", 107.0)
+@pytest.mark.parametrize("scope", ["model", "credential", "upstream"])
+def test_a_success_ends_a_run_of_failures(scope: Scope) -> None:
+    state = make_state(3)
+    for _ in range(3):
+        fail(state, make_failure(scope, status=None), 2)
+        state.record_success("m", False)
+    assert (state.failing, state.degraded, state.failures("m"), state.models) == (False, False, 0, {})
+
+
+def test_a_success_of_one_model_says_nothing_of_another() -> None:
+    state = make_state(3)
+    fail(state, make_failure("model"), 2)
+    state.record_success("n", False)
+    fail(state, make_failure("model"), 1)
+    assert not state.allows_request("m", 0.0)
+    assert state.failing
+
+
+def test_while_a_model_is_probed_the_others_are_served() -> None:
+    state = make_state()
+    fail(state, make_failure("model"), 2)
+    assert send(state, "m", RECOVERY)
+    assert not state.allows_request("m", RECOVERY)
+    assert state.allows_request("n", RECOVERY)
+    assert not send(state, "n", RECOVERY)
+    state.record_success("m", True)
+    assert state.allows_request("m", RECOVERY)
     assert not state.degraded
-    state.start_cooldown(1e9, 200.0)
-    assert state.allows_request("m", 200.0 + MAX_COOLDOWN_S)
 
 
-def test_a_rate_limit_starts_a_cooldown_of_its_model() -> None:
-    state = UpstreamState(CircuitBreaker(5))
-    state.record_failure(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=7), "m", False, 100.0)
-    state.record_failure(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=3), "m", False, 101.0)
-    state.record_failure(ProviderError("slow down", UPSTREAM_RATE_LIMIT, retry_after=2), "n", False, 101.0)
-    allowed = [state.allows_request(model, 105.0) for model in ("m", "n", "other")]
-    assert allowed == [False, True, True]
-    waits = [state.seconds_until_allowed(105.0, model) for model in (None, "m", "n")]
-    assert waits == [0.0, 2.0, 0.0]
-    assert list(state.model_cooldowns) == ["m"]
-    assert state.allows_request("m", 107.0)
-    assert not state.degraded
+@pytest.mark.parametrize(
+    ("scope", "status", "allowed"),
+    [
+        ("upstream", None, False),  # it is still away
+        ("credential", 401, False),  # the address answers; the credential is refused
+        ("model", 500, False),  # for this model
+        ("request", 400, True),  # an answer, whatever it is, proves that the address works
+        ("model", None, False),  # no answer in time: nothing is proved
+    ],
+)
+def test_what_a_failed_probe_of_an_address_says(scope: Scope, status: int | None, allowed: bool) -> None:
+    state = make_state(1)
+    fail(state, make_failure("upstream", status=None), 1)
+    assert send(state, "m", RECOVERY)
+    state.record_failure(make_failure(scope, status=status), "m", True, RECOVERY)
+    assert state.allows_request("m", RECOVERY) is allowed
+    assert state.address.breaker.is_open is (status is None)
 
 
-def test_an_upstream_that_fails_fast_is_not_idle() -> None:
-    working, failing = UpstreamState(), UpstreamState()
-    working.gate.in_flight = 3
-    for _ in range(2):
-        failing.record_failure(ProviderError("no", UPSTREAM_ERROR), "m", False, 0.0)
-    assert working.load < failing.load
+def test_a_probe_that_ends_without_a_verdict_is_followed_by_another() -> None:
+    state = make_state()
+    fail(state, make_failure("model"), 2)
+    assert send(state, "m", RECOVERY)
+    state.record_cancelled("m", True)
+    assert state.allows_request("m", RECOVERY)
+    assert send(state, "m", RECOVERY)
+    state.record_failure(make_failure("request", status=400), "m", True, RECOVERY)
+    assert state.allows_request("m", RECOVERY)  # the caller's fault proves nothing about the model
+    assert send(state, "m", RECOVERY)
+
+
+def test_the_same_failure_at_several_models_rests_the_upstream() -> None:
+    state = make_state(5)
+    sibling = make_state(address=state.address)
+    for number in range(SEVERAL_MODELS):
+        fail(state, make_failure("model"), 2, f"m{number}")
+    assert not state.allows_request("another", 0.0)
+    assert sibling.allows_request("another", 0.0)
+    told = state.last_failure(0.0, "another")
+    assert told is not None
+    assert str(told) == "upstream_error (status 500)"
+    assert send(state, "another", RECOVERY)
+    state.record_success("another", True)
+    assert state.allows_request("m0", RECOVERY)
+
+
+@pytest.mark.parametrize("what", ["two models", "two failures", "a success between", "too few"])
+def test_what_is_not_the_same_failure_at_several_models(what: str) -> None:
+    state = make_state(10)
+    for turn in range(9):
+        model = f"m{turn % (2 if what == 'two models' else SEVERAL_MODELS)}"
+        failure = make_failure("model", status=500 + turn % 2 if what == "two failures" else 500)
+        fail(state, failure, 1 if what == "too few" else 3, model)
+        if what == "a success between" and turn % 3 == 2:
+            state.record_success("healthy", False)
+    assert state.allows_request("healthy", 0.0)
+
+
+def test_a_health_check_lets_one_request_of_each_kind_through() -> None:
+    state = make_state(1)
+    sibling = make_state(1, state.address)
+    fail(state, make_failure("model", retry_after=300.0), 1)
+    fail(state, make_failure("credential", status=401), 1)
+    fail(sibling, make_failure("credential", status=401), 1)
+    fail(state, make_failure("upstream", status=None), 1)
+    assert not state.allows_request("m", 1.0)
+    state.allow_probe(1.0)
+    sibling.allow_probe(1.0, only_address=True)
+    assert (state.allows_request("m", 1.0), sibling.allows_request("m", 1.0)) == (True, False)
+    assert send(state, "m", 1.0)
+    assert not state.allows_request("m", 1.0)
+    state.record_success("m", True)
+    assert state.allows_request("m", 1.0)
+    assert (state.degraded, state.failing) == (False, False)
+
+
+def test_a_reset_forgets_all_failures() -> None:
+    state = make_state(1)
+    for scope in ("model", "credential", "upstream"):
+        fail(state, make_failure(scope, status=None, retry_after=300.0), 1)
+    assert [model for model, _ in state.resting_models(1.0)] == ["m"]
+    state.reset()
+    assert (state.allows_request("m", 1.0), state.failing, state.failures("m")) == (True, False, 0)
+    assert list(state.resting_models(1.0)) == []
+
+
+def test_names_that_clients_make_up_do_not_fill_the_memory() -> None:
+    state = make_state(10**9)
+    for number in range(MAX_MODELS + 100):
+        fail(state, make_failure("model"), 1, f"m{number}")
+    assert len(state.models) == MAX_MODELS
+
+
+def test_breakers_that_are_switched_off() -> None:
+    state = make_state(0)
+    for number in range(20):
+        fail(state, make_failure("model", retry_after=60.0), 5, f"m{number}")
+        fail(state, make_failure("upstream", status=None, retry_after=60.0), 5)
+    assert state.allows_request("m1", 0.0)
+
+
+@pytest.mark.parametrize("model", [None, "m", "other"])
+def test_the_longest_rest_counts(model: str | None) -> None:
+    state = make_state(1)
+    fail(state, make_failure("credential", status=401), 1)
+    fail(state, make_failure("model", retry_after=50.0), 1)
+    assert state.seconds_until_allowed(0.0, model) == (50.0 if model == "m" else RECOVERY)
+    told = state.last_failure(0.0, model)
+    assert told is not None
+    assert told.scope == ("model" if model == "m" else "credential")
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ async def test_a_sink_that_raises_is_an_internal_error(client: Client, listen: L
     sink.actions["head"] = fail
     client.send(get(await listen(answer_all)), sink)
     failure = await sink.wait_failure()
-    assert (failure.code, failure.kind.breaker) == ("internal_error", False)
+    assert (failure.code, failure.scope) == ("internal_error", "request")
     assert "secret" not in failure.message
     assert len(reported) == 1
 

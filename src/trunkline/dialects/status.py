@@ -34,7 +34,6 @@ UPSTREAM_STATUSES: Final[dict[int, Kind]] = {
     402: UPSTREAM_CREDIT,
     403: UPSTREAM_AUTH,
     404: MODEL_NOT_FOUND,
-    408: UPSTREAM_RATE_LIMIT,
     429: UPSTREAM_RATE_LIMIT,
 }
 """Statuses that are the fault of an upstream, or of our standing with it; any other is UPSTREAM_ERROR."""
@@ -65,14 +64,18 @@ def error_for_status(
     wait = retry_after(headers)
     if kind is None and status in CALLER_STATUSES:
         text = detail or f"{upstream_name} refused the request with status {status}"
-        return CallerError(text, CALLER_STATUSES[status], code=code, param=param, retry_after=wait)
+        refusal = CallerError(text, CALLER_STATUSES[status], code=code, param=param, retry_after=wait)
+        refusal.upstream_status = status
+        return refusal
     kind = kind or UPSTREAM_STATUSES.get(status, UPSTREAM_ERROR)
     if kind is MODEL_NOT_FOUND and param is None:
         param = "model"
     text = f"{upstream_name} answered {status}: {detail}" if detail else f"{upstream_name} answered {status}"
     if 300 <= status < 400 and (target := _location(headers)):
         text = f"{upstream_name} answered {status} and points to {target}; its base address should lead there"
-    return ProviderError(text, kind, code=code, param=param, retry_after=wait)
+    failure = ProviderError(text, kind, code=code, param=param, retry_after=wait)
+    failure.upstream_status = status
+    return failure
 
 
 def _location(headers: Headers) -> str:

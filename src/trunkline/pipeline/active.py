@@ -211,7 +211,7 @@ class Attempt(ImmediateFuture[GatewayError | None]):
     def _start(self) -> None:
         if self.is_probe:
             self.is_probe = False
-            self.candidate.state.breaker.record_success(probe=True)
+            self.candidate.state.record_success(self.candidate.model, probe=True)
         self.response.start(self.exchange.content_type)
 
     def compute_charge(self, prices: PriceBook) -> Charge:

@@ -9,6 +9,7 @@ The kind of a failure says what it allows (``errors``); :class:`PipelineSettings
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Sequence, Set
@@ -62,15 +63,19 @@ class PipelineSettings(NamedTuple):
 class _Retries:
     """Which candidates one request has tried, and what may be tried again."""
 
-    __slots__ = ("barred", "failure", "pauses", "repeatable")
+    __slots__ = ("barred", "failed", "failure", "pauses", "refused", "repeatable")
 
     def __init__(self, barred: Set[str] = _NONE) -> None:
+        self.refused = barred
+        """Keys of the candidates that the request's key may not ask."""
+        self.failed: Candidate | None = None
+        """The candidate that has failed last."""
         self.failure: GatewayError | None = None
         """The last failure."""
         self.barred: set[str] = set(barred)
         """Keys of the candidates that are not to be asked (again)."""
-        self.repeatable: set[str] = set()
-        """Those of them that may be asked again after a pause."""
+        self.repeatable: dict[str, GatewayError] = {}
+        """Those of them that may be asked again after a pause, with the failure of each."""
         self.pauses = 0
         """How many pauses there were."""
 
@@ -214,13 +219,13 @@ class Pipeline:
             failure = response.error = await self._attempt(active, candidate)
             if failure is None:
                 return
-            if response.started or response.client_gone or not failure.kind.failover:
+            if response.started or response.client_gone or failure.kind.failover == "none":
                 raise failure
             retries = retries or _Retries()
-            retries.failure = failure
-            retries.barred |= pool.excluded_after(candidate)
+            retries.failure, retries.failed = failure, candidate
+            retries.barred |= pool.excluded_after(candidate, failure.kind.failover)
             if failure.kind.retry:
-                retries.repeatable.add(candidate.key)
+                retries.repeatable[candidate.key] = failure
             if pool.only is None:
                 self._note_failover(active, candidate, failure)
             candidate = await self._choose(active, pool, retries)
@@ -249,7 +254,7 @@ class Pipeline:
         queue if all are at their limit; when all were tried, one that may be tried again, after a pause."""
         session = partial(find_session, active.request.headers, active.request.body)
         while True:
-            context = SelectionContext(_now(), retries.failure is not None, session)
+            context = SelectionContext(_now(), retries.failed, session)
             candidate = pool.pick(context, retries.barred)
             if candidate is not None:
                 candidate.acquire()
@@ -257,10 +262,8 @@ class Pipeline:
             if full := pool.busy_candidates(context.now, retries.barred):
                 return await self._wait_in_queue(active, full)
             if retries.failure is None:
-                raise _all_resting(pool, context.now)
+                raise _all_resting(pool, context.now, retries.refused)
             await self._pause(active, pool, retries, retries.failure)
-            retries.barred -= retries.repeatable
-            retries.repeatable.clear()
 
     def _note_failover(self, active: ActiveRequest, candidate: Candidate, failure: GatewayError) -> None:
         """Log that another upstream is asked after a failure. The first failover of a request is free; each
@@ -282,7 +285,7 @@ class Pipeline:
         assert summary is not None
         provider, state, predictor, began = candidate.provider, candidate.state, candidate.predictor, _now()
         state.requests_sent += 1
-        is_probe = state.degraded and state.breaker.record_request(began)
+        is_probe = state.degraded and self._begin_probe(active, candidate, began)
         prediction = None
         if predictor is not None:
             prediction = predictor.begin(candidate.model, candidate.is_loaded, candidate.size, began)
@@ -321,16 +324,14 @@ class Pipeline:
             if attempt is not None:
                 attempt.ended_at = ended
             if failure is None:
-                if state.breaker.failures:
-                    state.breaker.record_success(is_probe)
+                if state.failing:
+                    state.record_success(candidate.model, is_probe)
                 if not candidate.is_only:
                     state.latency.add((response.first_byte_at or ended) - began, ended)
             elif failure.kind is CLIENT_GONE:
-                state.breaker.record_cancelled(is_probe if attempt is None else attempt.is_probe)
-            elif failure.kind.breaker:
-                state.record_failure(failure, candidate.model, is_probe, ended)
+                state.record_cancelled(candidate.model, is_probe if attempt is None else attempt.is_probe)
             else:
-                state.breaker.record_success(is_probe)
+                state.record_failure(failure, candidate.model, is_probe, ended)
             if predictor is not None and prediction is not None:
                 predictor.end(prediction, failure is None, ended)
                 if prediction.cold:  # another model may have been unloaded for this one
@@ -338,6 +339,17 @@ class Pipeline:
             if self.queue.depth:
                 self.queue.serve(ended)
         return failure
+
+    def _begin_probe(self, active: ActiveRequest, candidate: Candidate, now: float) -> bool:
+        """Whether the attempt that begins is a probe. It proves by its sending that the address can be
+        reached, and other requests need not wait for its answer."""
+        number = len(active.attempts)
+
+        def is_sent() -> bool:
+            in_flight = active.attempts[number].in_flight if number < len(active.attempts) else None
+            return in_flight is not None and in_flight.sent
+
+        return candidate.state.record_request(candidate.model, now, is_sent)
 
     def settle(self, active: ActiveRequest) -> None:
         """Charge the last attempt, give back what the request has not used of limits and budgets, and tell
@@ -408,18 +420,22 @@ class Pipeline:
     async def _pause(
         self, active: ActiveRequest, pool: CandidatePool, retries: _Retries, failure: GatewayError
     ) -> None:
-        """Wait before candidates that have failed are asked once more. Raises ``failure`` where another try
-        would be useless, too late or one too many."""
+        """Wait before a candidate that has failed is asked once more, and allow it then.
+
+        The wait is a backoff, or what the upstream has asked for; a circuit breaker is never waited for.
+        Raises ``failure`` where another try would be useless, too late or one too many.
+        """
         retries.pauses += 1
-        candidates = [candidate for candidate in pool if candidate.key in retries.repeatable]
         now = _now()
-        most = max((candidate.provider.max_retries for candidate in candidates), default=0)
-        if retries.pauses > (min(most, 1) if failure.kind.once else most):
-            raise failure
-        wait = max(
-            backoff(retries.pauses, failure.retry_after, self._rng),
-            min(candidate.seconds_until_allowed(now) for candidate in candidates),
-        )
+        waits: dict[str, float] = {}
+        for candidate in pool:
+            own = retries.repeatable.get(candidate.key)
+            if own is None or retries.pauses > _max_retries(candidate, own):
+                continue
+            wait = backoff(retries.pauses, own.retry_after, self._rng)
+            if candidate.seconds_until_allowed(now) <= wait:
+                waits[candidate.key] = wait
+        wait = min(waits.values(), default=math.inf)
         too_late = now + wait - active.request.received_at > self.settings.retry_deadline_s
         if too_late or not self.retry_budget.take_retry(now):
             raise failure
@@ -428,6 +444,10 @@ class Pipeline:
         await active.rest(wait)
         if active.response.client_gone:
             raise DISCONNECTED
+        again = {key for key, own_wait in waits.items() if own_wait <= wait}
+        retries.barred -= again
+        for key in again:
+            del retries.repeatable[key]
 
     def close(self) -> None:
         """Stop what runs in the background."""
@@ -438,17 +458,25 @@ class Pipeline:
             self._recheck_timer = None
 
 
-def _all_resting(pool: CandidatePool, now: float) -> GatewayError:
-    """Why no candidate can be asked now: the last failure of the one that may be asked again soonest."""
-    soonest = min(pool, key=lambda candidate: candidate.seconds_until_allowed(now))
-    wait = soonest.seconds_until_allowed(now)
-    last = soonest.state.last_failure
-    who = soonest.provider.name
-    if last is None:  # a health check has found it away
-        return ProviderError(
-            f"Provider '{who}' is left alone for {wait:.0f} s", UPSTREAM_BUSY, retry_after=wait
-        )
-    text = f"Provider '{who}' is left alone for {max(1.0, wait):.0f} s after it failed: {last.message}"
-    return ProviderError(
-        text, last.kind, provider=who, status=last.status, code=last.code, retry_after=max(1.0, wait)
-    )
+def _max_retries(candidate: Candidate, failure: GatewayError) -> int:
+    """How often the candidate may be asked again after such a failure."""
+    most = candidate.provider.max_retries
+    return min(most, 1) if failure.kind.once else most
+
+
+def _all_resting(pool: CandidatePool, now: float, refused: Set[str]) -> GatewayError:
+    """Why no candidate can be asked now: what is known of the one that may be asked again soonest.
+
+    It is told to callers who have had no part in that failure, so nothing of its text is in it.
+    """
+    allowed = [candidate for candidate in pool if candidate.key not in refused] or list(pool)
+    soonest = min(allowed, key=lambda candidate: candidate.seconds_until_allowed(now))
+    wait = max(1.0, soonest.seconds_until_allowed(now))
+    who, model = soonest.provider.name, soonest.model
+    last = soonest.state.last_failure(now, model)
+    if last is None:
+        text = f"Provider '{who}' cannot be asked now; try again in {wait:.0f} s"
+        return ProviderError(text, UPSTREAM_BUSY, provider=who, retry_after=wait)
+    what = f"Provider '{who}'" if last.scope != "model" else f"Model '{model}' of provider '{who}'"
+    text = f"{what} failed with {last} and is not asked again for {wait:.0f} s"
+    return ProviderError(text, last.kind, provider=who, status=last.status, code=last.code, retry_after=wait)

@@ -23,6 +23,7 @@ from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
+from trunkline.providers.failures import classify
 from trunkline.providers.library import LibraryInterface
 from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.providers.vendors import VendorSpec, other_backs
@@ -203,9 +204,11 @@ class HttpProvider(LibraryInterface):
         return timeouts
 
     def attributed(self, error: GatewayError) -> GatewayError:
-        """``error`` with this provider's name in it, in the terms that its users know."""
+        """``error`` with this provider's name in it, in the terms that its users know, and of the kind that
+        its vendor means by it."""
         if error.provider is None:
             error.provider = self.name
+            classify(self.kind, error)
             if isinstance(error, transport.TransportError):  # it knows addresses only
                 error.message = f"Provider '{self.name}': {error.message}"
         return error

@@ -30,6 +30,8 @@ class Candidate:
         "provider",
         "size",
         "state",
+        "target",
+        "target_weight",
         "timeouts",
         "upstream",
         "weight",
@@ -42,6 +44,8 @@ class Candidate:
         model: str,
         state: UpstreamState,
         *,
+        target: int = 0,
+        target_weight: float | None = None,
         weight: float = 1.0,
         priority: int = 0,
         price: float = UNKNOWN_PRICE,
@@ -60,7 +64,12 @@ class Candidate:
         self.header_lines = _serving_lines(provider.name, upstream.name)
         """Header lines that name the provider and the upstream, ready for the wire."""
         self.state = state
+        self.target = target
+        """The number of the route's target that this is an upstream of."""
+        self.target_weight = weight if target_weight is None else target_weight
+        """The weight of that target, which its upstreams share."""
         self.weight = weight
+        """Its share of that weight, if all of them may be asked."""
         self.priority = priority
         self.price = price
         """USD for a million tokens, prompt and completion half and half."""
@@ -76,12 +85,20 @@ class Candidate:
         """Of attempts there; None leaves them to the provider."""
 
     def allows_request(self, now: float) -> bool:
-        """Whether circuit breaker and cooldowns allow a request for this model now."""
+        """Whether circuit breakers and cooldowns allow a request for this model now."""
         return self.state.allows_request(self.model, now)
 
     def seconds_until_allowed(self, now: float) -> float:
-        """The seconds until circuit breaker and cooldowns allow a request."""
+        """The seconds until circuit breakers and cooldowns allow a request."""
         return self.state.seconds_until_allowed(now, self.model)
+
+    @property
+    def load(self) -> float:
+        """The requests in flight at the upstream, plus two for each failure in a row.
+
+        Failures count because an upstream that fails fast is not idle.
+        """
+        return self.state.gate.in_flight + 2.0 * self.state.failures(self.model)
 
     @property
     def has_room(self) -> bool:
@@ -123,7 +140,7 @@ class Candidate:
     def expected_latency(self, now: float) -> float:
         """The seconds that a request sent now is expected to take."""
         if self.predictor is None:
-            return self.state.latency.value * (self.state.load + 1.0)
+            return self.state.latency.value * (self.load + 1.0)
         return self.predictor.predict(self.model, self.is_loaded, self.size, now)
 
 

@@ -65,8 +65,8 @@ def _describe(candidate: Candidate, order: int | None, tier: Tier, now: float) -
     state = candidate.state
     wait = candidate.seconds_until_allowed(now)
     if wait > 0 or not candidate.allows_request(now):
-        last = state.last_failure
-        reason = f"left alone for {wait:.0f} s" + ("" if last is None else f" after: {last.message}")
+        last = state.last_failure(now, candidate.model)
+        reason = f"not asked for {wait:.0f} s" + ("" if last is None else f": it failed with {last}")
     elif not candidate.has_room:
         reason = f"full: {state.gate.in_flight} under way; requests wait for room"
     elif order == 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+from trunkline.errors import Failover
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.strategies import SelectionContext, Strategy, StrategyMemory
 
@@ -85,13 +86,16 @@ class CandidatePool:
                 return allowed
         return ()
 
-    def excluded_after(self, failed: Candidate) -> set[str]:
+    def excluded_after(self, failed: Candidate, failover: Failover = "any") -> set[str]:
         """The keys of the candidates that must not be asked after ``failed`` has failed.
 
-        These are its own key; without fallback, those of all other providers; and if its provider is
-        ``local_only``, those of providers that are not local.
+        These are its own key; without fallback, those of all other providers; if its provider is
+        ``local_only``, those of providers that are not local; and where ``failover`` says ``free``, those
+        that cost money, unless a route names them.
         """
         excluded = {failed.key}
+        if failover == "free" and self.route is None:
+            excluded |= {each.key for each in self if not each.provider.local and each.price > 0.0}
         if not self.fallback:
             excluded |= {each.key for each in self if each.provider is not failed.provider}
         if failed.provider.local_only:
@@ -107,7 +111,7 @@ class CandidatePool:
         found: list[Candidate] = []
         tried: set[str] = set()
         while True:
-            candidate = rehearsal.pick(context._replace(after_failure=bool(found)), tried)
+            candidate = rehearsal.pick(context._replace(failed=found[-1] if found else None), tried)
             if candidate is None:
                 return found
             found.append(candidate)

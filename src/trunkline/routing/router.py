@@ -16,12 +16,12 @@ from trunkline.errors import (
     FORBIDDEN,
     NOT_FOUND,
     UNSUPPORTED,
-    UPSTREAM_UNREACHABLE,
     CallerError,
     GatewayError,
 )
 from trunkline.model import Operation
 from trunkline.providers.base import ModelInfo, Provider, Upstream
+from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.candidates import UNKNOWN_PRICE, Candidate
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.latency_predictor import FleetAverages, LatencyPredictor
@@ -29,7 +29,7 @@ from trunkline.routing.names import spellings
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.resolve import Resolver, RoutingRules, Target
 from trunkline.routing.strategies import STRATEGIES, StrategyMemory, in_order
-from trunkline.routing.upstream_state import CircuitBreaker, ConcurrencyGate, UpstreamState
+from trunkline.routing.upstream_state import Address, ConcurrencyGate, UpstreamState
 
 MAX_POOLS: Final = 10_000
 """The maximum number of pools that are kept: clients can ask for any name."""
@@ -53,6 +53,7 @@ class Router:
         self.resolver = Resolver(providers, catalog, rules)
         self._make_breaker = make_breaker
         self._states: dict[tuple[str, str], UpstreamState] = {}
+        self._addresses: dict[tuple[str, str], Address] = {}
         self._gates: dict[tuple[str, str, str], ConcurrencyGate] = {}
         self._predictors: dict[tuple[str, str], LatencyPredictor] = {}
         self._fleet_averages: dict[str, FleetAverages] = {}
@@ -70,6 +71,7 @@ class Router:
         """
         same = {name for name, each in self.providers.items() if before.providers.get(name) is each}
         self._states = {key: state for key, state in before._states.items() if key[0] in same}
+        self._addresses = {key: each for key, each in before._addresses.items() if key[0] in same}
         self._gates = {key: gate for key, gate in before._gates.items() if key[0] in same}
         self._predictors = {key: each for key, each in before._predictors.items() if key[0] in same}
         self._fleet_averages = {name: each for name, each in before._fleet_averages.items() if name in same}
@@ -163,7 +165,11 @@ class Router:
         return CandidatePool([self._tier_of_provider(target) for target in targets])
 
     def _tiers_of_route(self, name: str, targets: Sequence[Target], strategy: str) -> list[Tier]:
-        candidates = [candidate for target in targets for candidate in self._candidates(target)]
+        candidates = [
+            candidate
+            for number, target in enumerate(targets)
+            for candidate in self._candidates(target, number)
+        ]
         if strategy != "priority":
             return [Tier(candidates, STRATEGIES[strategy], self._memory(name), strategy)]
         return [
@@ -184,8 +190,9 @@ class Router:
         function = in_order if strategy == "priority" else STRATEGIES[strategy]
         return Tier(self._candidates(target), function, self._memory(f"/{provider.name}"), strategy)
 
-    def _candidates(self, target: Target) -> list[Candidate]:
-        """A candidate for each upstream of the target that has the model; they share the target's weight."""
+    def _candidates(self, target: Target, number: int = 0) -> list[Candidate]:
+        """A candidate for each upstream of the target that has the model; they share the target's weight.
+        ``number`` is the target's in its route."""
         provider, model = target.provider, target.model
         listing = self.catalog.listings[provider.name]
         by_upstream, model_spellings = listing.by_upstream, frozenset(spellings(model))
@@ -203,6 +210,8 @@ class Router:
                 upstream,
                 model,
                 self.state(provider, upstream),
+                target=number,
+                target_weight=target.weight,
                 weight=target.weight / len(upstreams),
                 priority=target.priority,
                 price=_price(provider, info),
@@ -219,7 +228,12 @@ class Router:
         key = provider.name, upstream.name
         state = self._states.get(key)
         if state is None:
-            state = self._states[key] = UpstreamState(self._make_breaker(), provider.max_concurrent)
+            address = self._addresses.get((provider.name, upstream.origin))
+            if address is None:
+                address = Address(self._make_breaker())
+                self._addresses[provider.name, upstream.origin] = address
+            state = UpstreamState(self._make_breaker, provider.max_concurrent, address)
+            self._states[key] = state
         return state
 
     def states(self, provider: Provider) -> list[tuple[Upstream, UpstreamState]]:
@@ -227,11 +241,12 @@ class Router:
         return [(upstream, self.state(provider, upstream)) for upstream in provider.upstreams]
 
     def _on_answer(self, provider: str, origin: str) -> None:
-        """Discovery, which is free, was answered: an upstream that was unreachable may be probed at once."""
+        """Discovery, which is free, was answered: what has failed there may be probed at once. Discovery asks
+        with the first credential of an address."""
+        now = time.perf_counter()
         for upstream, state in self.states(self.providers[provider]):
-            last = state.last_failure
-            if upstream.origin == origin and last is not None and last.kind is UPSTREAM_UNREACHABLE:
-                state.breaker.allow_probe(time.perf_counter())
+            if upstream.origin == origin and state.degraded:
+                state.allow_probe(now, only_address=upstream.name != origin)
 
     def _gate(self, provider: Provider, upstream: Upstream, model: str) -> ConcurrencyGate | None:
         name = f"{provider.name}/{model}".lower()

@@ -7,6 +7,7 @@ requests is in the :class:`StrategyMemory` of its tier, never in the strategy it
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
@@ -18,8 +19,8 @@ class SelectionContext(NamedTuple):
 
     now: float
     """Seconds, monotonic."""
-    after_failure: bool = False
-    """Whether an earlier candidate has failed for this request."""
+    failed: Candidate | None = None
+    """The candidate that has failed last for this request."""
     session: Callable[[], bytes | None] = lambda: None
     """Returns the request's session: a name that the client gave, or a digest of the conversation's
     beginning."""
@@ -72,16 +73,20 @@ def round_robin(
 def weighted(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
     """Share requests by weight, evenly spread (nginx's smooth weighted round-robin).
 
-    After a failure it chooses the candidate with the lowest priority number.
+    The upstreams of one target share its weight: those that may be asked, so that the share of one that may
+    not goes to the others. After a failure it chooses another upstream of the same target, and then the
+    candidate with the lowest priority number.
     """
-    if context.after_failure:
-        return min(candidates, key=lambda candidate: candidate.priority)
+    if (failed := context.failed) is not None:
+        return min(candidates, key=lambda each: (each.target != failed.target, each.priority))
+    shares = Counter(candidate.target for candidate in candidates)
     weights, total, best = memory.current_weights, 0.0, candidates[0]
     highest = float("-inf")
     for candidate in candidates:
-        weight = weights.get(candidate.key, 0.0) + candidate.weight
+        own = candidate.target_weight / shares[candidate.target]
+        weight = weights.get(candidate.key, 0.0) + own
         weights[candidate.key] = weight
-        total += candidate.weight
+        total += own
         if weight > highest:
             best, highest = candidate, weight
     weights[best.key] -= total
@@ -103,7 +108,7 @@ def least_busy(
     start = memory.cursor % len(candidates)
     return min(
         (*candidates[start:], *candidates[:start]),
-        key=lambda candidate: candidate.state.load / candidate.weight,
+        key=lambda candidate: candidate.load / candidate.weight,
     )
 
 
@@ -117,7 +122,7 @@ def lowest_latency(
     first = int(memory.rng.random() * len(candidates))
     second = int(memory.rng.random() * (len(candidates) - 1))
     one, other = candidates[first], candidates[second + (second >= first)]
-    return min(one, other, key=lambda candidate: candidate.state.latency.value * (candidate.state.load + 1.0))
+    return min(one, other, key=lambda candidate: candidate.state.latency.value * (candidate.load + 1.0))
 
 
 def cost(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:
@@ -125,7 +130,7 @@ def cost(candidates: Sequence[Candidate], memory: StrategyMemory, context: Selec
 
     A candidate whose price is unknown comes last.
     """
-    return min(candidates, key=lambda candidate: (candidate.price, candidate.state.load))
+    return min(candidates, key=lambda candidate: (candidate.price, candidate.load))
 
 
 def sticky(candidates: Sequence[Candidate], memory: StrategyMemory, context: SelectionContext) -> Candidate:

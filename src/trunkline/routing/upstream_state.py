@@ -1,112 +1,28 @@
-"""The live state of one upstream: its circuit breaker, cooldowns, requests in flight and latency.
+"""The live state of one upstream: its health by scope, requests in flight and latency.
 
 The state is changed by the pipeline, which asks upstreams, and read by the strategies, which choose one.
 Times are passed in, as seconds of any monotonic clock, so that a simulation can drive the same code.
+
+A failure has a scope (``errors.Scope``), and each scope has its circuit breaker: the address, which several
+upstreams share that differ in their credentials; the upstream itself; and each model that has failed there. A
+request is allowed where none of the three forbids it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from trunkline.errors import UPSTREAM_RATE_LIMIT, GatewayError
+from trunkline.errors import GatewayError, Kind
+from trunkline.routing.breaker import CircuitBreaker, FailureRecord
 
-FAILURE_THRESHOLD: Final = 5
-"""The number of failures in a row that opens a circuit breaker."""
-RECOVERY_S: Final = 10.0
-"""The seconds for which a circuit breaker stays open before it lets one request probe the upstream."""
-MAX_COOLDOWN_S: Final = 300.0
-"""The longest time in seconds for which an upstream's ``Retry-After`` keeps requests away."""
+SEVERAL_MODELS: Final = 3
+"""The number of models whose failures, if they are the same, are taken for a failure of the upstream."""
+MAX_MODELS: Final = 200
+"""The maximum number of models of an upstream whose failures are remembered: clients can ask for any name."""
 _LATENCY_TAU_S: Final = 10.0
 """The seconds in which an old latency loses most of its weight."""
-
-
-class CircuitBreaker:
-    """Stops requests to an upstream that keeps failing.
-
-    It is closed, open, or half-open: then the next request is a probe, and no other request is allowed while
-    the probe is under way.
-    """
-
-    __slots__ = ("_next_probe_at", "_probing", "_recovery_s", "_threshold", "failures")
-
-    def __init__(self, threshold: int = FAILURE_THRESHOLD, recovery_s: float = RECOVERY_S) -> None:
-        """
-        Args:
-            threshold: the number of failures in a row that opens the breaker; 0 switches it off.
-            recovery_s: the seconds from opening to the first probe.
-        """
-        self._threshold = threshold
-        self._recovery_s = recovery_s
-        self.failures = 0
-        """The number of failures in a row."""
-        self._next_probe_at: float | None = None
-        """When the next probe is allowed; None while the breaker is closed."""
-        self._probing = False
-
-    @property
-    def is_enabled(self) -> bool:
-        """Whether the breaker can open at all."""
-        return self._threshold > 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether only probes are allowed."""
-        return self._next_probe_at is not None
-
-    def state(self, now: float) -> int:
-        """The state as metrics show it: 0 closed, 1 half-open, 2 open."""
-        return 0 if self._next_probe_at is None else 1 if self.allows_request(now) else 2
-
-    def allows_request(self, now: float) -> bool:
-        """Whether a request may be sent now."""
-        return self._next_probe_at is None or now >= self._next_probe_at
-
-    def seconds_until_allowed(self, now: float) -> float:
-        """The seconds until a request may be sent; 0 if one may be sent now."""
-        return 0.0 if self._next_probe_at is None else max(0.0, self._next_probe_at - now)
-
-    def record_request(self, now: float) -> bool:
-        """Record that an allowed request is sent, and return whether it is a probe.
-
-        A probe whose result is never recorded keeps other requests away for as long as a failure would.
-        """
-        if self._next_probe_at is None:
-            return False
-        self._probing = True
-        self._next_probe_at = now + self._recovery_s
-        return True
-
-    def record_success(self, probe: bool) -> None:
-        """Record that a request was answered.
-
-        While the breaker is open only a probe closes it: a request from before it opened proves nothing.
-        """
-        if self._next_probe_at is None or probe:
-            self.failures = 0
-            self._next_probe_at = None
-            self._probing = False
-
-    def record_failure(self, probe: bool, now: float) -> None:
-        """Record that a request failed through the upstream's fault."""
-        self.failures += 1
-        if probe or (self._next_probe_at is None and 0 < self._threshold <= self.failures):
-            self._next_probe_at = now + self._recovery_s
-            self._probing = False
-
-    def record_cancelled(self, probe: bool) -> None:
-        """Record that a request ended without a verdict on the upstream, as when the client disconnects.
-
-        After a cancelled probe the next request may probe at once.
-        """
-        if probe and self._probing:
-            self._probing = False
-            self._next_probe_at = -math.inf
-
-    def allow_probe(self, now: float) -> None:
-        """Let the next request probe at once, if no probe is under way: a health check was answered."""
-        if self._next_probe_at is not None and not self._probing:
-            self._next_probe_at = min(self._next_probe_at, now)
 
 
 class PeakEwma:
@@ -147,90 +63,218 @@ class ConcurrencyGate:
         return self.limit is None or self.in_flight < self.limit
 
 
+class Address:
+    """The health of one address, which the upstreams with its several credentials share."""
+
+    __slots__ = ("breaker", "upstreams")
+
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self.breaker = breaker
+        self.upstreams: list[UpstreamState] = []
+
+
+class _FailureRun:
+    """The same failure, again and again, since an upstream's last success: at how many models, and how
+    often."""
+
+    __slots__ = ("count", "models", "sign")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.sign: tuple[Kind, int | None] | None = None
+        """The kind of the failures and the upstream's status."""
+        self.models: set[str] = set()
+        self.count = 0
+
+    def add(self, failure: FailureRecord, model: str) -> None:
+        sign = failure.kind, failure.upstream_status
+        if sign != self.sign:
+            self.clear()
+            self.sign = sign
+        self.count += 1
+        if len(self.models) < SEVERAL_MODELS:
+            self.models.add(model)
+
+
 class UpstreamState:
     """What is known now of one upstream."""
 
     __slots__ = (
+        "_make_breaker",
+        "_run",
+        "address",
         "breaker",
-        "cooldown_until",
         "degraded",
+        "failing",
         "gate",
-        "last_failure",
         "latency",
-        "model_cooldowns",
+        "models",
         "requests_sent",
     )
 
-    def __init__(self, breaker: CircuitBreaker | None = None, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        make_breaker: Callable[[], CircuitBreaker] = CircuitBreaker,
+        limit: int | None = None,
+        address: Address | None = None,
+    ) -> None:
         """
         Args:
-            breaker: the upstream's circuit breaker; by default, one with the default threshold.
+            make_breaker: makes the breakers; by default, with the default threshold.
             limit: how many requests may run at once there; by default, any number.
+            address: the state of its address, if other upstreams share that.
         """
-        self.breaker = breaker or CircuitBreaker()
+        self._make_breaker = make_breaker
+        self.address = address or Address(make_breaker())
+        self.address.upstreams.append(self)
+        self.breaker = make_breaker()
+        """Opens where the credential is refused, and where several models fail alike."""
+        self.models: dict[str, CircuitBreaker] = {}
+        """The breakers of the models that have failed since their last success."""
+        self._run = _FailureRun()
         self.gate = ConcurrencyGate(limit)
         self.latency = PeakEwma()
         """Seconds to the first byte of an answer."""
         self.degraded = False
-        """Whether the breaker was open or a cooldown was running at the last check. While this is False every
+        """Whether a breaker was open or a cooldown was running at the last check. While this is False every
         request is allowed; :meth:`allows_request` checks again."""
-        self.cooldown_until = -math.inf
-        """The time until which the upstream has asked for no requests at all (``Retry-After``)."""
-        self.model_cooldowns: dict[str, float] = {}
-        """The models for which the upstream has asked for no requests, and until when. Vendors' rate limits
-        (429) are per model, and the other models are unaffected."""
-        self.last_failure: GatewayError | None = None
+        self.failing = False
+        """Whether there is a failure since the last success. While this is False a success changes
+        nothing."""
         self.requests_sent = 0
         """The number of requests sent to it since the start."""
+
+    def breakers(self, model: str | None = None) -> Iterator[CircuitBreaker]:
+        """The breakers that a request for ``model``, or for any model, has to pass."""
+        yield self.address.breaker
+        yield self.breaker
+        breaker = None if model is None else self.models.get(model)
+        if breaker is not None:
+            yield breaker
 
     def allows_request(self, model: str, now: float) -> bool:
         """Whether a request for this model may be sent now."""
         if not self.degraded:
             return True
-        if now < self.cooldown_until:
+        if not all(breaker.allows_request(now) for breaker in self.breakers(model)):
             return False
-        if self.model_cooldowns:
-            self.model_cooldowns = {
-                name: until for name, until in self.model_cooldowns.items() if until > now
-            }
-        self.degraded = self.breaker.is_open or bool(self.model_cooldowns)
-        return self.breaker.allows_request(now) and model not in self.model_cooldowns
+        self._check(now)
+        return True
 
     def seconds_until_allowed(self, now: float, model: str | None = None) -> float:
         """The seconds until a request may be sent for ``model``, or for any model."""
-        model_until = self.model_cooldowns.get(model, now) if model is not None else now
-        return max(0.0, self.cooldown_until - now, model_until - now, self.breaker.seconds_until_allowed(now))
+        return max(breaker.seconds_until_allowed(now) for breaker in self.breakers(model))
+
+    def state(self, now: float) -> int:
+        """The state of its breakers, but for those of models: 0 closed, 1 half-open, 2 open."""
+        return max(breaker.state(now) for breaker in self.breakers())
+
+    def failures(self, model: str | None = None) -> int:
+        """The number of failures in a row that count against a request for ``model``."""
+        return sum(breaker.failures for breaker in self.breakers(model)) if self.failing else 0
+
+    def last_failure(self, now: float, model: str | None = None) -> FailureRecord | None:
+        """The failure that keeps requests for ``model`` away for longest."""
+        failed = [breaker for breaker in self.breakers(model) if breaker.last_failure is not None]
+        longest = max(failed, key=lambda breaker: breaker.seconds_until_allowed(now), default=None)
+        return None if longest is None else longest.last_failure
+
+    def record_request(self, model: str, now: float, is_sent: Callable[[], bool]) -> bool:
+        """Record that an allowed request is sent, and return whether it probes something.
+
+        Args:
+            model: what is asked for.
+            now: the time.
+            is_sent: tells whether the request could be sent by now: then its address can be reached.
+        """
+        is_probe = False
+        for breaker in self.breakers(model):
+            own = is_sent if breaker is self.address.breaker else None
+            is_probe = breaker.record_request(now, own) or is_probe
+        return is_probe
+
+    def record_success(self, model: str, probe: bool) -> None:
+        """Record that a request for a model was answered."""
+        self._run.clear()
+        for breaker in self.breakers(model):
+            breaker.record_success(probe)
+        at_model = self.models.get(model)
+        if at_model is not None and not at_model.failures:
+            del self.models[model]
+        self.failing = bool(self.models or self.address.breaker.failures or self.breaker.failures)
+
+    def record_cancelled(self, model: str, probe: bool) -> None:
+        """Record that a request ended without a verdict on the upstream."""
+        for breaker in self.breakers(model):
+            breaker.record_cancelled(probe)
 
     def record_failure(self, failure: GatewayError, model: str, probe: bool, now: float) -> None:
-        """Record that a request for a model failed through the upstream's fault.
+        """Record that a request for a model failed.
 
-        A ``Retry-After`` starts a cooldown: of the model after a rate limit (429), else of the upstream.
+        The failure counts against what it concerns, and a ``Retry-After`` starts a cooldown of that. An
+        answer, even an error, proves that the address can be reached.
         """
-        self.last_failure = failure
-        self.breaker.record_failure(probe, now)
-        self.degraded = self.degraded or self.breaker.is_open
-        if failure.retry_after is not None:
-            limited = failure.kind is UPSTREAM_RATE_LIMIT
-            self.start_cooldown(failure.retry_after, now, model if limited else None)
-
-    def start_cooldown(self, seconds: float, now: float, model: str | None = None) -> None:
-        """Send no requests for so long, or none for ``model``: the upstream has asked for it.
-
-        Does nothing where circuit breakers are switched off.
-        """
-        if not self.breaker.is_enabled:
+        scope = failure.scope
+        if failure.upstream_status is not None:
+            self.address.breaker.record_success(probe)
+        if scope == "request":
+            self.record_cancelled(model, probe)
             return
-        until = now + min(seconds, MAX_COOLDOWN_S)
-        if model is None:
-            self.cooldown_until = max(self.cooldown_until, until)
+        record = FailureRecord.of(failure)
+        if scope == "model":
+            concerned = self._breaker_of(model)
+            self._run.add(record, model)
         else:
-            self.model_cooldowns[model] = max(self.model_cooldowns.get(model, until), until)
-        self.degraded = True
+            concerned = self.address.breaker if scope == "upstream" else self.breaker
+        for breaker in self.breakers(model):
+            if breaker is not concerned:
+                breaker.record_cancelled(probe)
+        concerned.record_failure(record, probe and concerned.is_open, now)
+        if failure.retry_after is not None:
+            concerned.start_cooldown(failure.retry_after, now)
+        if scope == "model" and len(self._run.models) == SEVERAL_MODELS:
+            self.breaker.record_failure(record, self._run.count >= self.breaker.threshold > 0, now)
+        for upstream in self.address.upstreams if scope == "upstream" else (self,):
+            upstream.failing = True
+            upstream._check(now)
 
-    @property
-    def load(self) -> float:
-        """The requests in flight, plus two for each failure in a row.
+    def allow_probe(self, now: float, *, only_address: bool = False) -> None:
+        """A health check was answered: let the next requests probe at once.
 
-        Failures count because an upstream that fails fast is not idle.
+        Args:
+            now: the time.
+            only_address: the check was made with another credential, and is about the address alone.
         """
-        return self.gate.in_flight + 2.0 * self.breaker.failures
+        self.address.breaker.allow_probe(now)
+        if not only_address:
+            for breaker in (self.breaker, *self.models.values()):
+                breaker.allow_probe(now)
+
+    def reset(self) -> None:
+        """Forget all failures."""
+        self.address.breaker.reset()
+        self.breaker.reset()
+        self.models.clear()
+        self._run.clear()
+        self.degraded = self.failing = False
+
+    def resting_models(self, now: float) -> Iterator[tuple[str, CircuitBreaker]]:
+        """The models that may not be asked now, with their breakers."""
+        for model, breaker in self.models.items():
+            if not breaker.allows_request(now):
+                yield model, breaker
+
+    def _breaker_of(self, model: str) -> CircuitBreaker:
+        breaker = self.models.get(model)
+        if breaker is None:
+            if len(self.models) >= MAX_MODELS:
+                del self.models[next(iter(self.models))]
+            breaker = self.models[model] = self._make_breaker()
+        return breaker
+
+    def _check(self, now: float) -> None:
+        """Find out whether any request may be refused."""
+        every = (self.address.breaker, self.breaker, *self.models.values())
+        self.degraded = any(breaker.is_open or breaker.cooldown_until > now for breaker in every)

@@ -27,6 +27,7 @@ from trunkline.errors import (
     UPSTREAM_UNREACHABLE,
     Kind,
     ProviderError,
+    Scope,
 )
 
 
@@ -36,6 +37,8 @@ class Fault(NamedTuple):
     kind: Kind
     reason: str
     text: str
+    scope: Scope | None = None
+    """What the failure concerns, where that is not what its kind says."""
 
 
 class TransportError(ProviderError):
@@ -48,6 +51,8 @@ class TransportError(ProviderError):
     def __init__(self, fault: Fault, address: str, detail: object = "") -> None:
         super().__init__(fault.text.format(address=address, detail=detail), fault.kind)
         self.reason = fault.reason
+        if fault.scope is not None:
+            self.scope = fault.scope
         self.address = address
 
 
@@ -71,7 +76,7 @@ CERTIFICATE: Final = Fault(
 TLS: Final = Fault(UPSTREAM_TLS, "tls", "No TLS connection to {address}: {detail}")
 
 CONNECT_TIMEOUT: Final = Fault(
-    UPSTREAM_TIMEOUT, "connect", "Timed out connecting to {address} after {detail}"
+    UPSTREAM_TIMEOUT, "connect", "Timed out connecting to {address} after {detail}", "upstream"
 )
 FIRST_BYTE_TIMEOUT: Final = Fault(
     UPSTREAM_TIMEOUT, "first_byte", "Timed out waiting for an answer from {address} after {detail}"
@@ -82,7 +87,7 @@ IDLE_TIMEOUT: Final = Fault(
 TOTAL_TIMEOUT: Final = Fault(
     UPSTREAM_TIMEOUT, "total", "Timed out: the answer from {address} was not complete after {detail}"
 )
-SYSTEM_TIMEOUT: Final = Fault(UPSTREAM_TIMEOUT, "system", "Timed out at {address}: {detail}")
+SYSTEM_TIMEOUT: Final = Fault(UPSTREAM_TIMEOUT, "system", "Timed out at {address}: {detail}", "upstream")
 
 MALFORMED: Final = Fault(UPSTREAM_PROTOCOL, "malformed", "{address} does not answer in HTTP/1.1: {detail}")
 ENCODING: Final = Fault(

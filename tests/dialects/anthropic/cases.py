@@ -185,13 +185,6 @@ ERROR_ANSWERS: dict[str, tuple[int, bytes, Kind, str, dict[str, Any]]] = {
         "max_tokens: bad",
         _WAIT | {"status": 400},
     ),
-    "no credit": (
-        400,
-        _envelope("invalid_request_error", "Your credit balance is too low to access the Anthropic API."),
-        errors.UPSTREAM_CREDIT,
-        "Acme answered 400: Your credit balance is too low to access the Anthropic API.",
-        _WAIT | {"status": 502},
-    ),
     "no key": (
         401,
         _envelope("authentication_error", "invalid x-api-key"),

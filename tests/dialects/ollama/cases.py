@@ -256,9 +256,9 @@ ERROR_ANSWERS: dict[str, tuple[int, bytes, Kind, str, dict[str, Any]]] = {
     "a crash": (
         500,
         b'{"error":"llama runner crashed"}',
-        errors.UPSTREAM_ERROR,
-        "Ollama answered 500: llama runner crashed",
-        {"retry_after": 3.0},
+        errors.UPSTREAM_MODEL_ERROR,
+        "llama runner crashed",
+        {"status": 500, "advice": "false"},
     ),
     "another object": (
         500,
@@ -278,9 +278,9 @@ ERROR_ANSWERS: dict[str, tuple[int, bytes, Kind, str, dict[str, Any]]] = {
     "loading": (
         503,
         b'{"error":"loading"}',
-        errors.UPSTREAM_ERROR,
-        "Ollama answered 503: loading",
-        {"retry_after": 3.0},
+        errors.UPSTREAM_MODEL_ERROR,
+        "loading",
+        {"status": 503, "advice": "false"},
     ),
     "busy": (
         503,

@@ -13,7 +13,7 @@ async def test_health(running: Running) -> None:
         health = msgspec.json.decode((await running.ask(get(path))).body)
         assert health == {"status": "ok", "version": running.gateway.version}
     ready = (await running.ask(get("/health/ready"))).json
-    assert ready == {"status": "ok", "providers": ["openrouter", "vllm", "ollama", "custom"]}
+    assert ready == {"status": "ok", "providers": ["openrouter", "vllm", "ollama", "custom"], "resting": []}
     running.gateway.stopping = True
     answer = await running.ask(get("/health/ready"))
     assert (answer.status, answer.json) == (503, {"status": "stopping"})

@@ -10,7 +10,7 @@ import msgspec
 from trunkline.dialects.base import Headers
 from trunkline.dialects.error_envelope import unwrap
 from trunkline.dialects.status import error_for_status
-from trunkline.errors import UPSTREAM_CREDIT, GatewayError, Kind
+from trunkline.errors import GatewayError
 
 TYPES: Final[Mapping[int, str]] = {
     400: "invalid_request_error",
@@ -39,9 +39,6 @@ _STATUSES: Final[Mapping[str, int]] = {
     "overloaded_error": 529,
 }
 """Type → status: the status that an error in the middle of a stream would have had as an answer."""
-
-_NO_CREDIT: Final = "credit balance is too low"
-"""With these words, at status 400, Anthropic reports that our account is empty."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -82,5 +79,4 @@ def read_error(status: int, headers: Headers, body: bytes, upstream_name: str) -
 def _to_error(status: int, headers: Headers, detail: Any, upstream_name: str) -> GatewayError:
     message = detail.get("message") if isinstance(detail, dict) else detail
     text = message if isinstance(message, str) else ""
-    kind: Kind | None = UPSTREAM_CREDIT if status == 400 and _NO_CREDIT in text.lower() else None
-    return error_for_status(status, text, headers, upstream_name=upstream_name, kind=kind)
+    return error_for_status(status, text, headers, upstream_name=upstream_name)

@@ -14,6 +14,7 @@ from trunkline.errors import (
     MODEL_NOT_FOUND,
     UPSTREAM_BUSY,
     UPSTREAM_ERROR,
+    UPSTREAM_MODEL_ERROR,
     UPSTREAM_PROTOCOL,
     UPSTREAM_TRUNCATED,
     GatewayError,
@@ -45,9 +46,13 @@ def error_text(error: Any) -> str:
 
 
 def read_error(status: int, headers: Headers, body: bytes) -> GatewayError:
-    """Return an error answer as a value. A missing model and a busy server, the errors that Ollama's users
-    know best, have kinds and texts of their own."""
-    text = _body_text(body)
+    """Return an error answer as a value.
+
+    A missing model and a busy server, the errors that Ollama's users know best, have kinds and texts of their
+    own. So has any other 5xx with Ollama's own JSON: it proves that the server works. A client gets its
+    status and text as they are.
+    """
+    text, is_own = _read_body(body)
     if status == 404:
         missing = _MISSING_MODEL.search(text)
         if missing is None:  # not Ollama's words: the address is wrong, not the model
@@ -58,17 +63,24 @@ def read_error(status: int, headers: Headers, body: bytes) -> GatewayError:
             MODEL_NOT_FOUND,
             param="model",
         )
-    kind = UPSTREAM_BUSY if status == 503 and "server busy" in text else None
-    return error_for_status(status, text, headers, upstream_name="Ollama", kind=kind)
+    if status == 503 and "server busy" in text:
+        return error_for_status(status, text, headers, upstream_name="Ollama", kind=UPSTREAM_BUSY)
+    if status >= 500 and is_own:
+        error = ProviderError(redact(text), UPSTREAM_MODEL_ERROR, status=status, advice="false")
+        error.upstream_status = status
+        return error
+    return error_for_status(status, text, headers, upstream_name="Ollama")
 
 
-def _body_text(body: bytes) -> str:
-    """The text of an error body, whatever its form."""
+def _read_body(body: bytes) -> tuple[str, bool]:
+    """The text of an error body, whatever its form, and whether it is Ollama's own: ``{"error": "text"}``."""
     try:
         answer = msgspec.json.decode(body)
     except UNREADABLE:
-        return body.decode("utf-8", "replace")
-    return error_text(answer.get("error", answer) if isinstance(answer, dict) else answer)
+        return body.decode("utf-8", "replace"), False
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+    is_own = isinstance(answer, dict) and isinstance(error, str) and bool(error.strip())
+    return error_text(error), is_own
 
 
 def read_error_field(error: object) -> ProviderError:

@@ -19,7 +19,7 @@ from trunkline.dialects.responses.errors import error_body
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import LOGPROBS, SIGNED
 from trunkline.dialects.responses.write_items import REASONING, SUMMARY, Item, Output, Part
-from trunkline.errors import CallerError, GatewayError
+from trunkline.errors import INVALID_REQUEST, CallerError, GatewayError
 from trunkline.events import Started
 from trunkline.model import Format, Tool, ToolChoice, Usage
 
@@ -213,7 +213,7 @@ def _usage(usage: Usage | None) -> dict[str, Any]:
 
 def _failure_code(error: GatewayError) -> str:
     """The code of a failed response, which must be one of OpenAI's list."""
-    if isinstance(error, CallerError):
+    if isinstance(error, CallerError) or error.kind is INVALID_REQUEST:
         return "invalid_prompt"
     return "rate_limit_exceeded" if error.status == 429 else "server_error"
 

@@ -33,7 +33,7 @@ def read_gauges(services: GaugeServices) -> Gauges:
     return Gauges(
         services.pipeline.queue.depth,
         [
-            UpstreamGauge(name, upstream.name, state.breaker.state(now), state.gate.in_flight)
+            UpstreamGauge(name, upstream.name, state.state(now), state.gate.in_flight)
             for name, provider in services.providers.items()
             for upstream, state in services.router.states(provider)
         ],

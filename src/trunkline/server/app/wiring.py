@@ -15,10 +15,10 @@ from trunkline.pipeline.pipeline import PipelineSettings
 from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
+from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
 from trunkline.routing.router import Router
-from trunkline.routing.upstream_state import CircuitBreaker
 from trunkline.server.endpoints.route_table import make_route_table
 from trunkline.server.http.routes import Routes
 from trunkline.settings import ProviderConfig, Settings, resolve_providers

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from trunkline.routing.provider_status import resting
 from trunkline.server.http.page import TEXT, Headers, Page, json_page
 
 if TYPE_CHECKING:
     from trunkline.observe.metrics import Metrics
     from trunkline.providers.base import Provider
     from trunkline.routing.catalog import Catalog
+    from trunkline.routing.router import Router
 
 
 class Versioned(Protocol):
@@ -24,6 +26,7 @@ class Readiness(Protocol):
     stopping: bool
     catalog: Catalog
     providers: dict[str, Provider]
+    router: Router
 
 
 class PendingOutcomes(Protocol):
@@ -53,10 +56,14 @@ def health(services: Versioned, headers: Headers) -> Page:
 
 
 def ready(services: Readiness, headers: Headers) -> Page:
-    """Ready for traffic: the first look at the providers is over, and the gateway is not shutting down."""
+    """Ready for traffic: the first look at the providers is over, and the gateway is not shutting down.
+
+    What rests does not make it unready, since a restart would not help; the answer names it.
+    """
     if services.stopping or not services.catalog.discovered:
         return json_page({"status": "stopping" if services.stopping else "starting"}, 503)
-    return json_page({"status": "ok", "providers": list(services.providers)})
+    found = {"status": "ok", "providers": list(services.providers), "resting": resting(services.router)}
+    return json_page(found)
 
 
 def metrics(services: MetricsSource, headers: Headers) -> Page:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline.errors import NOT_FOUND, CallerError, GatewayError
 from trunkline.routing.explain import explain
-from trunkline.routing.provider_status import describe_providers
+from trunkline.routing.provider_status import MayAsk, describe_providers
 from trunkline.server.endpoints.models import ModelCatalog, list_models, wait_for_discovery
 from trunkline.server.http.async_handler import RequestContext
 from trunkline.server.http.page import Headers, Page, json_page
 
 if TYPE_CHECKING:
     from trunkline.pipeline.pipeline import Pipeline
+    from trunkline.policy.auth import ApiKey
     from trunkline.server.http.admission import Admission
 
 
@@ -26,9 +27,22 @@ class GatewayHealth(ModelCatalog, Protocol):
     pipeline: Pipeline
 
 
-def list_providers(services: ModelCatalog, headers: Headers, only: str | None = None) -> Page:
+def list_providers(
+    services: ModelCatalog, headers: Headers, only: str | None = None, key: ApiKey | None = None
+) -> Page:
     """All providers: those that are configured, and the built-in ones that are not."""
-    return json_page(describe_providers(services.router))
+    return json_page(describe_providers(services.router, _models_of(key)))
+
+
+def _models_of(key: ApiKey | None) -> MayAsk:
+    """Tells which models of which providers the key may ask."""
+
+    def may_ask(provider: str, model: str) -> bool:
+        return key is None or (
+            key.allows_provider(provider) and key.allows_model((model, f"{provider}/{model}"))
+        )
+
+    return may_ask
 
 
 def provider_models(services: ModelCatalog, headers: Headers, rest: str, only: str | None = None) -> Page:
@@ -55,9 +69,10 @@ def detailed_health(services: GatewayHealth, headers: Headers) -> Page:
         "providers": {"healthy": sum(healthy), "configured": len(healthy)},
     }
     try:
-        services.admission.check_key(headers)
+        key = services.admission.check_key(headers)
     except GatewayError:
         return json_page(answer)
+    providers = describe_providers(services.router, _models_of(key))
     queue = {"waiting": services.pipeline.queue.depth, "limit": services.pipeline.queue.limit}
     active = len(services.pipeline.active)
     return json_page(answer | {"active_requests": active, "queue": queue, "providers": providers["data"]})
@@ -66,7 +81,8 @@ def detailed_health(services: GatewayHealth, headers: Headers) -> Page:
 async def check_health(context: RequestContext[ModelCatalog], only: str | None = None) -> Page:
     """Ask every provider now, at no cost: for its list of models."""
     await context.services.catalog.refresh()
-    return json_page(describe_providers(context.services.router) | {"checked_at": int(time.time())})
+    providers = describe_providers(context.services.router, _models_of(context.key))
+    return json_page(providers | {"checked_at": int(time.time())})
 
 
 async def explain_model(context: RequestContext[ModelCatalog], only: str | None = None) -> Page:

@@ -100,7 +100,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/messages": {"POST": ModelRoute(anthropic.MESSAGES)},
     "/v1/messages/count_tokens": {"POST": _task(anthropic_pages.count_tokens, anthropic.error_body)},
     "/v1/models": _page(anthropic_pages.list_models, takes_key=True),
-    "/v1/providers": _page(providers.list_providers),
+    "/v1/providers": _page(providers.list_providers, takes_key=True),
     "/v1/providers/health-check": {"POST": _task(providers.check_health)},
     "/v1/explain": _async_page(providers.explain_model),
     "/api/chat": {"POST": ModelRoute(ollama.CHAT)},
