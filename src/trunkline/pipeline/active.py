@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from trunkline.dialects.base import Front
-from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
+from trunkline.errors import CLIENT_GONE, UPSTREAM_TIMEOUT, CallerError, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.immediate import ImmediateFuture
 from trunkline.model import Usage
@@ -47,6 +47,8 @@ class Response:
         "error",
         "finished",
         "first_byte_at",
+        "is_open",
+        "pieces",
         "request",
         "reservation",
         "responder",
@@ -54,11 +56,14 @@ class Response:
         "size",
         "started",
         "status",
+        "unrecorded",
     )
 
     def __init__(self, request: Request, responder: Responder) -> None:
         self.request = request
-        self.responder = responder
+        self.responder = self.unrecorded = responder
+        """Takes the answer. Where the cache records it, this one writes to ``unrecorded``, which takes what
+        belongs to no answer."""
         self.reservation: Reservation | None = None
         """What the request has taken of limits; headers tell the client what is left."""
         self.served_by: Lines = b""
@@ -67,8 +72,12 @@ class Response:
         """``hit`` or ``miss``; empty where the answer cache was not asked."""
         self.cached: CachedAnswer | None = None
         """The cached answer that was given, on a ``hit``."""
+        self.is_open = False
+        """The head of a streamed answer was sent, with or without a part of the answer."""
         self.started = False
         """A part of the answer was sent: no other upstream may be asked any more."""
+        self.pieces = 0
+        """How many pieces of a streamed answer were sent; the last one may be left out."""
         self.finished = False
         self.size = 0
         """Bytes of an answer that was sent whole."""
@@ -88,11 +97,24 @@ class Response:
         self.responder.send(200, self.head_lines(content_type), body)
 
     def start(self, content_type: bytes) -> None:
-        """Send the head of an upstream's streamed answer."""
+        """Send the head of an upstream's streamed answer, unless it was sent already."""
         self.started = True
-        self.status = 200
         self.first_byte_at = _now()
+        if self.is_open:
+            return
+        self.is_open = True
+        self.status = 200
         self.responder.start(200, self.head_lines(content_type) + _STREAM_LINES)
+
+    def ping(self, ping: bytes) -> None:
+        """Send a ping of the client's dialect. If nothing was sent yet, the head of the answer goes before
+        it. That head does not say who answers: it may be another upstream in the end."""
+        if not self.is_open:
+            self.is_open = True
+            self.status = 200
+            lines = self.head_lines(self.request.front.stream_type).removesuffix(self.served_by)
+            self.responder.start(200, lines + _STREAM_LINES)
+        self.unrecorded.write(ping)
 
     def replay(self, cached: CachedAnswer) -> None:
         """Send what an earlier client was sent."""
@@ -106,11 +128,16 @@ class Response:
         self.responder.finish()
 
     def refuse(self, error: GatewayError) -> None:
-        """Send an error; an answer that has begun was ended by its attempt already."""
+        """Send an error: as an error answer, or as an error event if the head was sent with a ping. An answer
+        that has begun was ended by its attempt already."""
         self.error = error
         if self.started or self.client_gone:
             return
         self.started = self.finished = True
+        if self.is_open:
+            self.responder.write(self.request.front.stream_error(error))
+            self.responder.finish()
+            return
         self.status = error.status
         lines = self.head_lines(b"application/json") + error_lines(error)
         self.responder.send(error.status, lines, error.body or self.request.front.error_body(error))
@@ -164,7 +191,8 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         self.ended_at: float | None = None
         self.failure: GatewayError | None = None
         self.abandoned = False
-        """The client disconnected while the upstream was working, so that the upstream may bill it."""
+        """The client disconnected, or a time limit passed, while the upstream was working, so that the
+        upstream may bill it."""
         self.charge = NO_CHARGE
         """What it used and cost, once that is settled."""
         self.span_id: int | None = None
@@ -182,13 +210,14 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         response = self.response
         if not response.started:
             self._start()
+        response.pieces += 1
         response.responder.write(data)
 
     def done(self, data: bytes) -> None:
         """Pass on the last bytes of the answer."""
         exchange, response = self.exchange, self.response
         response.finished = True
-        if response.started or exchange.streaming:
+        if response.is_open or exchange.streaming:
             if not response.started:
                 self._start()
             if data:
@@ -202,6 +231,8 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         """The attempt failed. Before the first byte another may follow; after it, an error event ends the
         answer."""
         response = self.response
+        if error.kind is UPSTREAM_TIMEOUT and self.in_flight is not None and self.in_flight.sent:
+            self.abandoned = True
         if response.started:
             response.responder.write(self.exchange.fail(error))
             response.responder.finish()
@@ -218,7 +249,7 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         """Work out what the attempt, which has ended, used and cost.
 
         An upstream that failed before it answered charges nothing. One that was working when its client
-        disconnected may charge what it had done by then.
+        disconnected, or when a time limit passed, may charge what it had done by then.
         """
         candidate, exchange, response = self.candidate, self.exchange, self.response
         request = response.request
@@ -246,10 +277,12 @@ class ActiveRequest:
     """One request under way."""
 
     __slots__ = (
-        "_last_progress",
+        "_pieces_seen",
         "_rest",
+        "_silent_since",
         "attempts",
         "current",
+        "is_paused",
         "queued_s",
         "request",
         "response",
@@ -278,8 +311,12 @@ class ActiveRequest:
         """Seconds that it has spent in that queue, for all its attempts together."""
         self._rest: ImmediateFuture[None] | None = None
         """The pause before another attempt, while it lasts."""
-        self._last_progress = -1
-        """The progress of the running attempt at the last :meth:`keep_alive`."""
+        self.is_paused = False
+        """The client reads more slowly than the answer comes."""
+        self._pieces_seen = 0
+        """How many pieces had been sent at the last :meth:`keep_alive`."""
+        self._silent_since = request.received_at
+        """When the client was last sent something, as far as :meth:`keep_alive` has seen."""
 
     def replace(self, front: Front, body: bytes) -> None:
         """Go on with another body, which ``front`` reads: the one that came, made complete.
@@ -303,24 +340,36 @@ class ActiveRequest:
 
     def pause(self) -> None:
         """Stop reading from the upstream: the client reads more slowly than the upstream writes."""
+        self.is_paused = True
         if self.attempts and (in_flight := self.attempts[-1].in_flight) is not None:
             in_flight.pause()
 
     def resume(self) -> None:
         """Read on: the client has caught up."""
+        self.is_paused = False
         if self.attempts and (in_flight := self.attempts[-1].in_flight) is not None:
             in_flight.resume()
 
-    def keep_alive(self) -> None:
-        """Send a ping if nothing was sent since the last call: some clients give up on a silent stream. To be
-        called every few seconds."""
-        response, ping = self.response, self.request.front.conventions.ping
-        if not ping or not self.attempts or not response.started or response.finished:
+    def keep_alive(self, now: float, interval: float) -> None:
+        """Send a ping to a client that streams and was sent nothing for so long: some clients, and proxies
+        before them, give up on a silent stream. To be called several times in each interval.
+
+        Args:
+            now: by ``time.perf_counter``.
+            interval: the longest silence, in seconds.
+        """
+        response, summary = self.response, self.request.summary
+        if response.pieces != self._pieces_seen:
+            self._pieces_seen = response.pieces
+            self._silent_since = now
+        if now - self._silent_since < interval or summary is None or not summary.stream:
             return
-        progress = self.attempts[-1].exchange.progress
-        if progress == self._last_progress:
-            response.responder.write(ping)
-        self._last_progress = progress
+        if response.finished or response.client_gone or self.is_paused:
+            return
+        ping = self.request.front.ping(summary.model or "")
+        if ping:
+            self._silent_since = now
+            response.ping(ping)
 
     async def rest(self, seconds: float) -> None:
         """Wait for so many ``seconds``, or until the client disconnects: what the request has taken of limits
