@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from tests.transport.in_flight import Owner, make_request
 from trunkline.providers.time_limits import TimeLimitRules
 from trunkline.settings.time_limits import DEFAULT_LIMITS, TimeLimit, TimeLimits
 from trunkline.transport import LimitNames, Timeouts
+from trunkline.transport.in_flight import expired_timeout
+from trunkline.transport.states import SENT
 
 
 def test_the_defaults_are_those_of_the_transport_but_for_whole_answers() -> None:
@@ -50,3 +53,24 @@ def test_a_lookup_is_never_more_patient_than_a_request() -> None:
     impatient = TimeLimitRules(TimeLimits(first_byte=TimeLimit(1, "x")).over(DEFAULT_LIMITS))
     assert (impatient.lookup.first_byte, impatient.lookup.names.first_byte) == (1, "x")
     assert impatient.lookup.idle == 30
+
+
+def test_slow_answers_are_let_be_by_default() -> None:
+    """A whole answer after 35 s, 100 s before the first token of a stream, and 60 s within it."""
+    timeouts = TimeLimitRules().timeouts("m")
+    whole, _ = make_request(Owner(), timeouts.whole)
+    whole.state = SENT
+    assert expired_timeout(whole, 35) is None
+    assert expired_timeout(whole, 599) is None
+    expired = expired_timeout(whole, 600)
+    assert expired is not None
+    assert expired.detail == "600 s (ANSWER_TIMEOUT_S)"
+    stream, sink = make_request(Owner(), timeouts.stream)
+    stream.state = SENT
+    assert expired_timeout(stream, 100) is None
+    sink.progress += 1
+    assert expired_timeout(stream, 100.1) is None
+    assert expired_timeout(stream, 160) is None
+    expired = expired_timeout(stream, 221)
+    assert expired is not None
+    assert expired.detail == "120 s (STREAM_IDLE_TIMEOUT_S)"
