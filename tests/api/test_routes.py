@@ -182,19 +182,20 @@ async def test_a_body_is_json_whatever_its_type_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "code"),
+    ("fault", "status", "code"),
     [
-        (Fault("status", status=500), "upstream_error"),
-        (Fault("reset_before"), "upstream_reset"),
-        (Fault("stall_before"), "upstream_timeout"),
-        (Fault("cut_line"), "upstream_protocol"),
+        (Fault("status", status=500), 500, "upstream_model_error"),
+        (Fault("html_error", status=500), 502, "upstream_error"),
+        (Fault("reset_before"), 502, "upstream_reset"),
+        (Fault("stall_before"), 502, "upstream_timeout"),
+        (Fault("cut_line"), 502, "upstream_protocol"),
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else value,
 )
-async def test_failures_of_the_upstream_are_502(fault: Fault, code: str) -> None:
+async def test_failures_of_the_upstream(fault: Fault, status: int, code: str) -> None:
     async with ollama(Script(fault=fault)) as (http, _):
         answer = await chat(http, "/ollama/v1/chat/completions", "llama3.2")
-        assert answer.status_code == 502
+        assert answer.status_code == status
         assert answer.json()["error"]["type"] == "upstream_error"
         assert answer.json()["error"]["code"] == code
 

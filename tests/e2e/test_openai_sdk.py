@@ -353,7 +353,7 @@ async def test_the_async_client_does_many_things_at_once(world: World, shape: st
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("mock-status-500", "upstream_error"),
+        ("mock-status-500", "upstream_"),
         ("mock-status-401", "upstream_auth"),
         ("mock-status-402", "upstream_credit"),
         ("mock-fault-close_after-2", "upstream"),

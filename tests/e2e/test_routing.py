@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.gateways import BEARER, GUARD, KEY, Running, chat, make_settings, post, serving, until
+from tests.transport.upstream import Peer, listening
 from trunkline.errors import UPSTREAM_UNREACHABLE, ProviderError
 from trunkline.settings import ModelDefaults, ProviderConfig, Route, Target
 from trunkline.settings.sections import KeyPolicy
@@ -242,7 +243,7 @@ async def test_local_only_never_leaves_the_house(marked: str) -> None:
             model = "private"
     async with hybrid(**changes) as (_, local, rented, client):
         assert (await ask(client, model)).status_code == 200
-        local.script = Script(fault=Fault("status", status=500))
+        local.script = Script(fault=Fault("html_error", status=500))
         for _ in range(8):  # its breaker opens as well
             assert (await ask(client, model)).status_code == 502
         assert not rented.calls
@@ -325,7 +326,7 @@ async def test_a_limit_on_one_model() -> None:
 
 async def test_retries_when_there_is_nobody_else() -> None:
     async with fleet(1, retry_deadline_s=10) as (_, mocks, client):
-        mocks[0].script = Script(fault=Fault("status", status=500))
+        mocks[0].script = Script(fault=Fault("html_error", status=500))
         answer = await ask(client)
         assert answer.status_code == 502
         assert answer.headers["x-trunkline-attempts"] == "3"
@@ -339,14 +340,14 @@ async def test_nobody_is_left_to_ask() -> None:
         mocks,
         client,
     ):
-        mocks[0].script = Script(fault=Fault("status", status=500, message="out of memory"))
+        mocks[0].script = Script(fault=Fault("html_error", status=500, message="out of memory"))
         assert (await ask(client)).status_code == 502
         asked = len(mocks[0].calls)
         answer = await ask(client)
         assert answer.status_code == 502
         assert 1 <= int(answer.headers["retry-after"]) <= 60
-        assert "left alone" in answer.json()["error"]["message"]
-        assert "out of memory" in answer.json()["error"]["message"]
+        assert "is not asked again for" in answer.json()["error"]["message"]
+        assert "out of memory" not in answer.text
         assert len(mocks[0].calls) == asked
 
 
@@ -415,3 +416,27 @@ async def test_what_metrics_tell() -> None:
         assert "trunkline_upstream_in_flight{" in text
         told = (await client.get("/metrics", headers={"accept": "application/json"})).json()
         assert told["queue"] == {"depth": 0, "waited_seconds": 0.0}
+
+
+async def test_a_request_that_is_sent_again_over_another_connection_is_counted() -> None:
+    """A kept connection that is reset after it took the request: the upstream has seen the request twice."""
+    body = b'{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[]}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    seen: list[int] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            seen.append(peer.number)
+            if len(seen) == 2:
+                peer.reset()
+                return
+            peer.send(answer + body)
+
+    async with listening(script, None) as origin:
+        url = f"http://127.0.0.1:{origin.port}/v1"
+        up = ProviderConfig(type="openai-compatible", url=url, models=("m",))
+        async with serving(make_settings(providers={"up": up})) as running:
+            sent = [(await running.ask(post(chat("up/m"), BEARER))).headers for _ in range(3)]
+    assert [headers["x-trunkline-attempts"] for headers in sent] == ["1", "2", "1"]
+    assert seen == [0, 0, 1, 1]

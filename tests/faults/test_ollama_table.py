@@ -76,7 +76,7 @@ def classify(case: Case, answer: Answer) -> str:
     if answer.status != 200:
         assert list(answer.json) == ["error"]
         assert answer.json["error"]
-        assert answer.status in (429, 502)
+        assert answer.status in (429, 500, 502)
         assert answer.headers["content-type"] == "application/json"
         return "error"
     if not case.stream:

@@ -15,7 +15,7 @@ STATUSES: dict[int, tuple[int, str]] = {
     401: (502, "upstream_error"),
     402: (502, "upstream_error"),
     403: (502, "upstream_error"),
-    408: (429, "rate_limit_error"),
+    408: (502, "upstream_error"),
     413: (413, "invalid_request_error"),
     418: (502, "upstream_error"),
     422: (422, "invalid_request_error"),
@@ -40,13 +40,13 @@ async def test_statuses(shape: str) -> None:
                     wire.send(post(chat(f"up/mock-status-{status}-7", stream=stream), BEARER))
                     answer = await wire.answer()
                     error = answer.error
-                    if (shape, status) == ("ollama", 503):
-                        seen = 503  # its queue is full: nothing is broken
+                    if shape == "ollama" and status >= 500:
+                        seen = status  # told by Ollama itself: it lives
                     assert (status, answer.status, error["type"]) == (status, seen, kind)
                     assert answer.headers["retry-after"] == "7"
                     assert answer.headers["x-trunkline-provider"] == "up"
                     assert "sk-upstream-secret" not in error["message"]
-                    if seen == 502:
+                    if seen == 502 and (shape, status) != ("ollama", 502):
                         assert str(status) in error["message"]
             assert running.gateway.pipeline.active == set()
 

@@ -83,7 +83,7 @@ def classify(case: Case, answer: Answer) -> str:
     assert answer.whole
     if answer.status != 200:
         assert answer.error["message"]
-        assert answer.status in (429, 502)
+        assert answer.status in (429, 500, 502)
         assert answer.headers["content-type"] == "application/json"
         return "error"
     if not case.stream:

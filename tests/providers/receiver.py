@@ -16,6 +16,8 @@ class Recorder:
         self.ended = asyncio.Event()
         self.heard = asyncio.Event()
 
+    def resent(self) -> None: ...
+
     def emit(self, data: bytes) -> None:
         self.pieces.append(data)
         self.heard.set()

@@ -138,6 +138,7 @@ class Recorder:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
         self.calls: list[str] = []
+        self.resends = 0
         self.failure: TransportError | None = None
         self.ended = asyncio.Event()
         self.head_received = asyncio.Event()
@@ -157,6 +158,9 @@ class Recorder:
         self.status = status
         self.headers = headers
         self._record("head", self.head_received)
+
+    def on_resend(self) -> None:
+        self.resends += 1
 
     def on_data(self, data: bytes) -> None:
         assert data

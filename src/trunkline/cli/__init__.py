@@ -13,6 +13,7 @@ What the commands do; a module is imported when its command is called:
 - `check` implements ``check``, and `config_warnings` finds its configuration warnings.
 - `explain` implements ``explain`` and ``check --replay``.
 - `models` implements ``models``.
+- `upstreams` implements the group of this name, by requests to a running gateway (`running`).
 - `keys`, `teams`, `usage` and `db` implement the groups of these names.
 - `rules` implements ``limits`` and ``budgets``.
 - `common` has functions that several commands share.
@@ -58,13 +59,14 @@ def _error_lines(error: Exception) -> tuple[Sequence[str], int]:
     if format_usage := getattr(error, "format_message", None):  # typer's usage errors have no public base
         message = " ".join(format_usage().replace("Value error, ", "").split())
         return (message + _hint(message, getattr(error, "ctx", None)),), 2
+    from trunkline.cli.running import GatewayRefusedError
     from trunkline.ledger.locate import StoreError
     from trunkline.settings.problems import SettingsError
 
     match error:
         case SettingsError():
             return error.problems, 2
-        case StoreError():
+        case StoreError() | GatewayRefusedError():
             return (str(error),), 1
         case OSError():
             prefix = f"{error.filename}: " if error.filename else ""

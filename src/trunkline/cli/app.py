@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 import trunkline
-from trunkline.cli.options import Config
+from trunkline.cli.options import AdminKey, Config, GatewayUrl, Json
 from trunkline.cli.store_commands import STORE_APPS
 
 app = typer.Typer(
@@ -259,6 +259,57 @@ def _explain(
     from trunkline.cli.explain import show
 
     raise typer.Exit(show(config, model, operation=operation, as_json=as_json))
+
+
+upstreams_app = typer.Typer(help="See which upstreams rest and why, and reset them.", rich_markup_mode=None)
+app.add_typer(upstreams_app, name="upstreams")
+
+
+@upstreams_app.callback(invoke_without_command=True)
+def _upstreams(
+    context: typer.Context,
+    url: GatewayUrl = None,
+    key: AdminKey = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """See which upstreams of a running gateway rest and why, and reset them.
+
+    Without a command, the upstreams are listed. The exit code is 1 if anything rests.
+
+    \b
+    Examples:
+      trunkline upstreams
+      trunkline upstreams --url http://gateway:8000 --json
+      trunkline upstreams reset ollama
+    """
+    if context.invoked_subcommand is None:
+        from trunkline.cli.upstreams import show
+
+        raise typer.Exit(show(config, url, key, as_json=as_json))
+
+
+@upstreams_app.command("reset")
+def _reset(
+    which: Annotated[
+        str,
+        typer.Argument(metavar="UPSTREAM", help="As the list shows it, or a provider for all it has."),
+    ],
+    url: GatewayUrl = None,
+    key: AdminKey = None,
+    as_json: Json = False,
+    config: Config = None,
+) -> None:
+    """Let a running gateway forget the failures of an upstream, so that it is asked again at once.
+
+    \b
+    Examples:
+      trunkline upstreams reset ollama
+      trunkline upstreams reset ollama/localhost:11434
+    """
+    from trunkline.cli.upstreams import reset
+
+    raise typer.Exit(reset(config, url, key, which, as_json=as_json))
 
 
 @app.command("schema")

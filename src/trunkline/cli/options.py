@@ -66,3 +66,15 @@ BudgetSubject = Annotated[
         metavar="SUBJECT", help="key:NAME or team:NAME (* is each by itself), provider:NAME; or all."
     ),
 ]
+GatewayUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        envvar="TRUNKLINE_URL",
+        help="Address of the running gateway. Default: this machine, with the port of the settings.",
+    ),
+]
+AdminKey = Annotated[
+    str | None,
+    typer.Option("--key", envvar="TRUNKLINE_KEY", help="An admin's key (better: TRUNKLINE_KEY)."),
+]

@@ -56,6 +56,7 @@ class Response:
         "size",
         "started",
         "status",
+        "times_sent",
         "unrecorded",
     )
 
@@ -68,6 +69,9 @@ class Response:
         """What the request has taken of limits; headers tell the client what is left."""
         self.served_by: Lines = b""
         """Header lines that name the upstream that was asked last, and the number of attempts."""
+        self.times_sent = 0
+        """How often the request was sent: once for each attempt, and again where a kept connection was closed
+        before an answer began."""
         self.cache_status = ""
         """``hit`` or ``miss``; empty where the answer cache was not asked."""
         self.cached: CachedAnswer | None = None
@@ -115,6 +119,11 @@ class Response:
             lines = self.head_lines(self.request.front.stream_type).removesuffix(self.served_by)
             self.responder.start(200, lines + _STREAM_LINES)
         self.unrecorded.write(ping)
+
+    def sent_to(self, candidate: Candidate) -> None:
+        """The request is sent, or sent again, to ``candidate``: the answer's headers tell."""
+        self.times_sent += 1
+        self.served_by = b"%bx-trunkline-attempts: %d\r\n" % (candidate.header_lines, self.times_sent)
 
     def replay(self, cached: CachedAnswer) -> None:
         """Send what an earlier client was sent."""
@@ -204,6 +213,10 @@ class Attempt(ImmediateFuture[GatewayError | None]):
             self.abandoned = self.abandoned or (not self.settled and self.in_flight.sent)
             self.in_flight.cancel()
         self.settle(DISCONNECTED)
+
+    def resent(self) -> None:
+        """The request was sent once more over another connection: count it."""
+        self.response.sent_to(self.candidate)
 
     def emit(self, data: bytes) -> None:
         """Pass on bytes of an answer that is not complete yet."""

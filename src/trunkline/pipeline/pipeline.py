@@ -27,6 +27,7 @@ from trunkline.errors import (
     GatewayError,
     ProviderError,
 )
+from trunkline.pipeline import debug_log
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome
 from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.request import Request
@@ -107,6 +108,7 @@ class Pipeline:
         self.retry_budget = RetryBudget()
         self.active: set[ActiveRequest] = set()
         self._observers = tuple(observers)
+        self._debug = debug_log.is_enabled()
         self._rng = random.Random()
         self._recheck_timer: asyncio.TimerHandle | None = None
         self._refreshes: set[asyncio.Future[None]] = set()
@@ -158,6 +160,8 @@ class Pipeline:
             candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
         active.route = pool.route
+        if self._debug:
+            debug_log.log_resolved(active, pool, _now())
         barred: Set[str] = _NONE
         guard, key = self.guard, request.key
         if guard is not None and (guard.applies_to_all or (key is not None and key.restricted)):
@@ -262,6 +266,10 @@ class Pipeline:
             if full := pool.busy_candidates(context.now, retries.barred):
                 return await self._wait_in_queue(active, full)
             if retries.failure is None:
+                candidate = pool.last_resort(context.now, retries.barred)
+                if candidate is not None:
+                    candidate.acquire()
+                    return candidate
                 raise _all_resting(pool, context.now, retries.refused)
             await self._pause(active, pool, retries, retries.failure)
 
@@ -286,6 +294,8 @@ class Pipeline:
         provider, state, predictor, began = candidate.provider, candidate.state, candidate.predictor, _now()
         state.requests_sent += 1
         is_probe = state.degraded and self._begin_probe(active, candidate, began)
+        if self._debug:
+            debug_log.log_attempt(active, candidate, is_probe=is_probe)
         prediction = None
         if predictor is not None:
             prediction = predictor.begin(candidate.model, candidate.is_loaded, candidate.size, began)
@@ -305,9 +315,10 @@ class Pipeline:
             attempt = Attempt(candidate, exchange, response, is_probe)
             active.attempts.append(attempt)
             active.current = attempt
+            response.times_sent += 1  # as Response.sent_to, without a call for every request
             response.served_by = b"%bx-trunkline-attempts: %d\r\n" % (
                 candidate.header_lines,
-                len(active.attempts),
+                response.times_sent,
             )
             if not response.client_gone:
                 if request.query or request.front.conventions.forwarded_headers:
@@ -332,6 +343,8 @@ class Pipeline:
                 state.record_cancelled(candidate.model, is_probe if attempt is None else attempt.is_probe)
             else:
                 state.record_failure(failure, candidate.model, is_probe, ended)
+            if self._debug:
+                debug_log.log_attempt_ended(active, candidate, failure, ended - began)
             if predictor is not None and prediction is not None:
                 predictor.end(prediction, failure is None, ended)
                 if prediction.cold:  # another model may have been unloaded for this one
@@ -364,6 +377,8 @@ class Pipeline:
         outcome = Outcome(active, CLIENT_GONE.status if gone else response.status, _now())
         for observe in self._observers:
             observe(outcome)
+        if self._debug:
+            debug_log.log_settled(outcome)
 
     def _refresh_residents(self, candidate: Candidate) -> None:
         """Ask an upstream in the background which models it has loaded now."""

@@ -95,6 +95,9 @@ class AnswerReceiver(Protocol):
     neither
     before :meth:`Provider.open` has returned."""
 
+    def resent(self) -> None:
+        """The request was sent once more, since a kept connection was closed before an answer began."""
+
     def emit(self, data: bytes) -> None:
         """Take bytes for the client, of an answer that is not complete."""
 

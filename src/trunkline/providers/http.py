@@ -351,6 +351,9 @@ class _ExchangeSink:
         self._provider = provider
         self.progress = 0
 
+    def on_resend(self) -> None:
+        self._receiver.resent()
+
     def on_head(self, status: int, headers: Headers) -> None:
         exchange = self._exchange
         if status >= 300 or exchange.needs_head:

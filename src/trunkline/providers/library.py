@@ -108,6 +108,8 @@ class _Queue:
     def __init__(self) -> None:
         self._items: asyncio.Queue[bytes | GatewayError | None] = asyncio.Queue()
 
+    def resent(self) -> None: ...
+
     def emit(self, data: bytes) -> None:
         self._items.put_nowait(data)
 

@@ -216,6 +216,10 @@ class Catalog:
         to_ask = [name for name in (only or self._providers) if name not in self._static]
         await asyncio.gather(*(self._refresh(name) for name in to_ask))
 
+    async def check(self) -> None:
+        """Ask every provider whether it answers: for its models, also where the settings list them."""
+        await asyncio.gather(*(self._refresh(name) for name in self._providers))
+
     async def _refresh(self, name: str) -> None:
         provider, listing = self._providers[name], self.listings[name]
         upstreams = [upstream for upstream in provider.upstreams if upstream.name == upstream.origin]
@@ -224,6 +228,8 @@ class Catalog:
         )
         found: dict[str, Sequence[ModelInfo]] = {}
         for upstream, answer in zip(upstreams, answers, strict=True):
+            if name in self._static and _has_no_list(answer):
+                answer = ()
             if not isinstance(answer, BaseException):
                 found[upstream.origin] = answer
                 listing.discoveries[upstream.origin] = Discovery(time.time(), None)
@@ -233,6 +239,8 @@ class Catalog:
             listing.discoveries[upstream.origin] = Discovery(time.time(), reason)
             level = log.debug if listing.stale or not listing.known else log.warning
             level("discovery failed", provider=name, upstream=upstream.name, reason=reason)
+        if name in self._static:
+            return
         if found:
             self._replace(name, found)
         elif not listing.stale:
@@ -244,6 +252,11 @@ class Catalog:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _has_no_list(answer: object) -> bool:
+    """Whether an upstream has answered that it has no list of models: it can be reached all the same."""
+    return isinstance(answer, GatewayError) and answer.upstream_status in (404, 405, 501)
 
 
 def _ignore(provider: str, origin: str) -> None:

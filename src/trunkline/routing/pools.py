@@ -86,6 +86,15 @@ class CandidatePool:
                 return allowed
         return ()
 
+    def last_resort(self, now: float, tried: Collection[str]) -> Candidate | None:
+        """The candidate to ask where :meth:`pick` and :meth:`busy_candidates` find none: one whose server
+        tells its failures itself."""
+        for candidate in self:
+            answers = candidate.state.answers_with_failures(candidate.model, now)
+            if answers and candidate.has_room and candidate.key not in tried:
+                return candidate
+        return None
+
     def excluded_after(self, failed: Candidate, failover: Failover = "any") -> set[str]:
         """The keys of the candidates that must not be asked after ``failed`` has failed.
 

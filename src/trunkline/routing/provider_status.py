@@ -34,6 +34,44 @@ def describe_providers(router: Router, may_ask: MayAsk = lambda provider, model:
     return {"object": "list", "data": data, "default_provider": preferred}
 
 
+def describe_upstreams(router: Router) -> list[dict[str, Any]]:
+    """The upstreams of all providers as JSON values, for an admin: every model that rests is named."""
+    return [_describe_for_admin(router, *each) for each in _upstreams(router)]
+
+
+def reset_upstreams(router: Router, which: str) -> list[dict[str, Any]]:
+    """Forget the failures of upstreams, so that they are asked again at once.
+
+    Args:
+        router: the running gateway's router.
+        which: the id of an upstream, or the name of a provider for all of its upstreams.
+
+    Returns:
+        The upstreams as JSON values, after it; none if nothing has this name.
+    """
+    found = [
+        (name, upstream, state)
+        for name, upstream, state in _upstreams(router)
+        if which in (name, f"{name}/{upstream.name}")
+    ]
+    for _, _, state in found:
+        state.reset()
+    return [_describe_for_admin(router, *each) for each in found]
+
+
+def _upstreams(router: Router) -> Iterator[tuple[str, Upstream, UpstreamState]]:
+    for name, provider in router.providers.items():
+        for upstream, state in router.states(provider):
+            yield name, upstream, state
+
+
+def _describe_for_admin(
+    router: Router, name: str, upstream: Upstream, state: UpstreamState
+) -> dict[str, Any]:
+    listing = router.catalog.listings[name]
+    return {"provider": name} | describe_upstream(name, upstream, state, listing, None)
+
+
 def _describe(
     router: Router, name: str, provider: Provider | None, default: bool, may_ask: MayAsk
 ) -> dict[str, Any]:
@@ -61,9 +99,9 @@ def _describe(
 
 
 def describe_upstream(
-    provider: str, upstream: Upstream, state: UpstreamState, listing: ModelListing, may_ask: MayAsk
+    provider: str, upstream: Upstream, state: UpstreamState, listing: ModelListing, may_ask: MayAsk | None
 ) -> dict[str, Any]:
-    """One upstream as JSON values."""
+    """One upstream as JSON values, with the resting models that ``may_ask`` allows; all, if it is None."""
     now = time.perf_counter()
     discovery: Discovery | None = listing.discoveries.get(upstream.origin)
     wait = state.seconds_until_allowed(now)
@@ -89,10 +127,10 @@ def describe_upstream(
 
 
 def _resting_models(
-    provider: str, state: UpstreamState, listing: ModelListing, may_ask: MayAsk, now: float
+    provider: str, state: UpstreamState, listing: ModelListing, may_ask: MayAsk | None, now: float
 ) -> Iterator[dict[str, Any]]:
     for model, breaker in state.resting_models(now):
-        if listing.find(model) is None or not may_ask(provider, model):
+        if may_ask is not None and (listing.find(model) is None or not may_ask(provider, model)):
             continue
         failure = breaker.last_failure
         yield {
@@ -116,18 +154,17 @@ def resting(router: Router) -> list[dict[str, Any]]:
     """What rests now and why, without addresses and models: for probes, which show no key."""
     now = time.perf_counter()
     found = []
-    for name, provider in router.providers.items():
-        for upstream, state in router.states(provider):
-            failure, wait = state.last_failure(now), state.seconds_until_allowed(now)
-            models = sum(1 for _ in state.resting_models(now))
-            if wait > 0 or models:
-                found.append(
-                    {
-                        "provider": name,
-                        "upstream": 1 + list(provider.upstreams).index(upstream),
-                        "rests_for_s": round(wait, 1),
-                        "after": None if failure is None else str(failure),
-                        "resting_models": models,
-                    }
-                )
+    for name, upstream, state in _upstreams(router):
+        failure, wait = state.last_failure(now), state.seconds_until_allowed(now)
+        models = sum(1 for _ in state.resting_models(now))
+        if wait > 0 or models:
+            found.append(
+                {
+                    "provider": name,
+                    "upstream": 1 + list(router.providers[name].upstreams).index(upstream),
+                    "rests_for_s": round(wait, 1),
+                    "after": None if failure is None else str(failure),
+                    "resting_models": models,
+                }
+            )
     return found

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from trunkline.errors import GatewayError, Kind
+from trunkline.errors import UPSTREAM_MODEL_ERROR, GatewayError, Kind
 from trunkline.routing.breaker import CircuitBreaker, FailureRecord
 
 SEVERAL_MODELS: Final = 3
@@ -162,6 +162,18 @@ class UpstreamState:
             return False
         self._check(now)
         return True
+
+    def answers_with_failures(self, model: str, now: float) -> bool:
+        """Whether nothing but the model rests, and after failures that the server told itself.
+
+        Such a server lives and fails fast. Where no other can be asked, its own words are worth more than a
+        refusal.
+        """
+        breaker = self.models.get(model)
+        last = None if breaker is None else breaker.last_failure
+        return (
+            last is not None and last.kind is UPSTREAM_MODEL_ERROR and self.seconds_until_allowed(now) <= 0.0
+        )
 
     def seconds_until_allowed(self, now: float, model: str | None = None) -> float:
         """The seconds until a request may be sent for ``model``, or for any model."""

@@ -162,10 +162,10 @@ class Settings(BaseSettings):
         default=30, description="Seconds from a request's arrival after which it is not tried again."
     )
     breaker_failures: int = Field(
-        default=5, ge=0, description="Failures in a row after which an upstream is left alone; 0: never."
+        default=5, ge=0, description="Failures in a row after which what has failed rests; 0: never."
     )
     breaker_recovery_s: Seconds = Field(
-        default=10, description="Seconds until one request tries such an upstream again."
+        default=10, description="Seconds until one request tries again what rests."
     )
     queue_limit: int = Field(
         default=1000, ge=0, description="Most requests that wait for room at a full upstream."

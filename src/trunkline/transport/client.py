@@ -385,6 +385,7 @@ class Client:
             # The upstream had closed the kept connection, or closes its idle connections just now. It has not
             # begun to respond, so the request is sent again.
             in_flight.reused = False
+            in_flight.sink.on_resend()
             self._connect(in_flight, self.time())
             return
         self._in_flight.discard(in_flight)

@@ -61,6 +61,9 @@ class Sink(Protocol):
     """The sink raises it with every real record. The transport only reads it: until it has changed for the
     first time, the first byte is outstanding; each change starts the idle time anew."""
 
+    def on_resend(self) -> None:
+        """The kept connection was closed before a response began, and the request is sent again."""
+
     def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """The head of the final response; names are in lower case. Interim (1xx) responses are not shown."""
 
@@ -101,6 +104,8 @@ class _NullSink:
 
     def __init__(self) -> None:
         self.progress = 0
+
+    def on_resend(self) -> None: ...
 
     def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None: ...
 

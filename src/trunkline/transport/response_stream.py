@@ -61,6 +61,8 @@ class ResponseStream:
 
     # Sink
 
+    def on_resend(self) -> None: ...
+
     def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.status = status
         self.headers = headers
@@ -98,6 +100,8 @@ class BufferedResponse:
         """Raises TransportError if there is no complete response."""
 
     # Sink
+
+    def on_resend(self) -> None: ...
 
     def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._status = status

@@ -258,7 +258,7 @@ ERROR_ANSWERS: dict[str, tuple[int, bytes, Kind, str, dict[str, Any]]] = {
         b'{"error":"llama runner crashed"}',
         errors.UPSTREAM_MODEL_ERROR,
         "llama runner crashed",
-        {"status": 500, "advice": "false"},
+        {"retry_after": 3.0, "status": 500, "advice": "false"},
     ),
     "another object": (
         500,
@@ -280,7 +280,7 @@ ERROR_ANSWERS: dict[str, tuple[int, bytes, Kind, str, dict[str, Any]]] = {
         b'{"error":"loading"}',
         errors.UPSTREAM_MODEL_ERROR,
         "loading",
-        {"status": 503, "advice": "false"},
+        {"retry_after": 3.0, "status": 503, "advice": "false"},
     ),
     "busy": (
         503,

@@ -34,6 +34,8 @@ ROUTES = [
     ("GET", "/usage/requests"),
     ("GET", "/audit"),
     ("GET", "/providers"),
+    ("GET", "/upstreams"),
+    ("POST", "/upstreams/openrouter/reset"),
     ("GET", "/routes"),
     ("POST", "/reload"),
 ]
@@ -54,7 +56,12 @@ async def test_the_table_of_routes_is_complete(api: AdminApi) -> None:
         for method in methods
         if path.startswith("/admin/v1")
     }
-    named = {"/keys/member": "/keys/{which}", "/teams/t": "/teams/{which}", "/x": "/{number}"}
+    named = {
+        "/keys/member": "/keys/{which}",
+        "/teams/t": "/teams/{which}",
+        "/upstreams/openrouter/": "/upstreams/{which}/",
+        "/x": "/{number}",
+    }
     known = set()
     for method, path in ROUTES:
         for value, name in named.items():

@@ -9,7 +9,7 @@ import msgspec
 
 from trunkline.dialects.base import Headers
 from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.status import error_for_status
+from trunkline.dialects.status import error_for_status, retry_after
 from trunkline.errors import (
     MODEL_NOT_FOUND,
     UPSTREAM_BUSY,
@@ -66,7 +66,10 @@ def read_error(status: int, headers: Headers, body: bytes) -> GatewayError:
     if status == 503 and "server busy" in text:
         return error_for_status(status, text, headers, upstream_name="Ollama", kind=UPSTREAM_BUSY)
     if status >= 500 and is_own:
-        error = ProviderError(redact(text), UPSTREAM_MODEL_ERROR, status=status, advice="false")
+        wait = retry_after(headers)
+        error = ProviderError(
+            redact(text), UPSTREAM_MODEL_ERROR, status=status, advice="false", retry_after=wait
+        )
         error.upstream_status = status
         return error
     return error_for_status(status, text, headers, upstream_name="Ollama")

@@ -106,7 +106,7 @@ class Recorder:
             usage=usage,
             cost_micros=0 if attempt is None else attempt.charge.cost,
             overhead_s=None if attempt is None or attempt.sent_at is None else _overhead(active, ended_at),
-            retries=len(attempts) - 1 if attempts else 0,
+            retries=response.times_sent - 1 if attempts else 0,
         )
         if status < self._log.min_status:
             return
@@ -136,7 +136,7 @@ class Recorder:
                 latency_ms=round(seconds * 1000, 3),
                 ttft_ms=None if first_byte_s is None else round(first_byte_s * 1000, 3),
                 queued_ms=round(queued_s * 1000, 3) if queued_s else None,
-                attempts=len(attempts),
+                attempts=response.times_sent,
                 streamed=summary is not None and summary.stream,
             )
         )

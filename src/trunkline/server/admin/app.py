@@ -24,7 +24,7 @@ from trunkline.errors import (
 )
 from trunkline.pipeline.responder import error_lines
 from trunkline.policy.auth import ApiKey, redact_path
-from trunkline.server.admin import keys_and_teams, reports, rules
+from trunkline.server.admin import keys_and_teams, reports, rules, upstreams
 from trunkline.server.admin.docs import add_docs
 from trunkline.server.admin.validation_errors import validation_error
 
@@ -47,7 +47,7 @@ def make_fastapi(services: AdminServices) -> FastAPI:
         redoc_url=None,
     )
     app.state.gateway = services
-    for router in (keys_and_teams.router, rules.router, reports.router):
+    for router in (keys_and_teams.router, rules.router, reports.router, upstreams.router):
         app.include_router(router)
     add_docs(app)
     app.add_middleware(_BodyLimit)

@@ -80,7 +80,7 @@ def detailed_health(services: GatewayHealth, headers: Headers) -> Page:
 
 async def check_health(context: RequestContext[ModelCatalog], only: str | None = None) -> Page:
     """Ask every provider now, at no cost: for its list of models."""
-    await context.services.catalog.refresh()
+    await context.services.catalog.check()
     providers = describe_providers(context.services.router, _models_of(context.key))
     return json_page(providers | {"checked_at": int(time.time())})
 
