@@ -5,6 +5,7 @@ The times are short here. The defaults are what ``tests/providers/test_time_limi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
@@ -16,7 +17,7 @@ import openai
 import pytest
 
 from tests.gateways import BEARER, GUARD, KEY, Running, make_settings, post, serving, until, upstream
-from trunkline.settings.sections import Route, Target, Timeouts
+from trunkline.settings.sections import Price, Route, Target, Timeouts
 from trunkline_mock import Fault, MockUpstream, Script
 
 HELLO: Final[list[Any]] = [{"role": "user", "content": "Hello!"}]
@@ -42,7 +43,7 @@ async def stream_openai(url: str, model: str) -> str:
 async def stream_completion(url: str, model: str) -> str:
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=GUARD) as client:
         chunks = await client.completions.create(model=model, prompt="Hello!", stream=True)
-        return "".join([chunk.choices[0].text async for chunk in chunks if chunk.choices])
+        return "".join([chunk.choices[0].text or "" async for chunk in chunks if chunk.choices])
 
 
 async def stream_response(url: str, model: str) -> str:
@@ -75,7 +76,7 @@ async def stream_ollama(url: str, model: str) -> str:
 async def stream_generate(url: str, model: str) -> str:
     async with ollama_client(url) as client:
         parts = await client.generate(model, "Hello!", stream=True)
-        return "".join([part.response async for part in parts])
+        return "".join([part.response or "" async for part in parts])
 
 
 Stream = Callable[[str, str], Awaitable[str]]
@@ -235,6 +236,24 @@ async def test_a_whole_answer_comes_without_pings(api: str) -> None:
     assert status == 200
     assert b"Hello" in body
     msgspec.json.decode(body)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_attempt_that_timed_out_is_charged_for_its_prompt(stream: bool) -> None:
+    async with mocking(SILENT) as mock:
+        section = upstream(mock, models=("m",), local=False)
+        prices = {"up/m": Price(input=1_000_000)}
+        how = make_settings(providers={"up": section}, prices=prices, request_timeout_s=0.3)
+        async with serving(how) as node:
+            asking = asyncio.ensure_future(ask(node, "openai", "m", stream=stream))
+            await until(lambda: bool(node.gateway.pipeline.active))
+            (active,) = node.gateway.pipeline.active
+            status, _ = await asking
+    (attempt,) = active.attempts
+    tokens = attempt.charge.usage.prompt_tokens
+    assert status == 502
+    assert tokens > 5
+    assert (attempt.charge.estimated, attempt.charge.cost) == (True, tokens * 1_000_000)
 
 
 async def test_pings_can_be_turned_off() -> None:

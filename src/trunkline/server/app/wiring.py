@@ -60,6 +60,7 @@ class Registry(Protocol):
     def registered(self) -> Mapping[str, Provider]: ...
     @property
     def default(self) -> str | None: ...
+    def use_settings(self, settings: Settings) -> None: ...
 
 
 class Wiring:
@@ -87,7 +88,10 @@ class Wiring:
         self.configured: Mapping[str, ProviderConfig] = resolve_providers(settings)
         unchanged = {} if before is None else _unchanged_providers(self, before)
         configured = build_providers(settings, client, unchanged)
-        registered = {} if registry is None else dict(registry.registered)
+        registered: dict[str, Provider] = {}
+        if registry is not None:
+            registry.use_settings(settings)
+            registered |= registry.registered
         # A program's own providers come first in order, and win over configured ones of the same name.
         self.providers: dict[str, Provider] = {**registered, **configured, **registered}
         self.filter = None if settings.models_filter is None else ModelFilter.load(settings.models_filter)
