@@ -3,7 +3,7 @@
 ``base`` holds the Protocols; ``vendors`` the providers that are only data; ``http`` carries exchanges over
 the transport; ``ollama``, ``openrouter`` and ``custom`` have behaviour of their own; ``python`` lends a
 user's Python provider the same interface; ``build`` makes all of them from the settings. ``failures`` says
-what a vendor's failure concerns. For Python programs, ``library`` gives every provider methods to call and
-``schemas`` the objects that they take and return. ``images`` fetches images for upstreams that take no
-addresses.
+what a vendor's failure concerns, and ``time_limits`` how long an attempt at a model may take. For Python
+programs, ``library`` gives every provider methods to call and ``schemas`` the objects that they take and
+return. ``images`` fetches images for upstreams that take no addresses.
 """

@@ -195,8 +195,8 @@ class Gateway:
             await asyncio.sleep(min(interval / LOOKS_PER_PING, LONGEST_PAUSE_S) or LONGEST_PAUSE_S)
             if interval:
                 now = time.perf_counter()
-                for active in list(self.pipeline.active):
-                    active.keep_alive(now, interval)
+                for under_way in (*self.pipeline.active, *self.handlers):
+                    under_way.keep_alive(now, interval)
 
     # Another configuration
 
