@@ -195,8 +195,10 @@ class Gateway:
             await asyncio.sleep(min(interval / LOOKS_PER_PING, LONGEST_PAUSE_S) or LONGEST_PAUSE_S)
             if interval:
                 now = time.perf_counter()
-                for under_way in (*self.pipeline.active, *self.handlers):
-                    under_way.keep_alive(now, interval)
+                for active in list(self.pipeline.active):
+                    active.keep_alive(now, interval)
+                for handler in list(self.handlers):
+                    handler.keep_alive(now, interval)
 
     # Another configuration
 
