@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.gateways import until
-from tests.pipeline.test_pipeline import Asked, attempt_of, make_table
-from trunkline.dialects import openai
+from tests.pipeline.requests import make_active
+from tests.pipeline.test_pipeline import Asked, Client, attempt_of, make_table
+from trunkline.dialects import ollama, openai
 from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_RATE_LIMIT, UPSTREAM_TIMEOUT, ProviderError
 from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
 
@@ -133,6 +134,12 @@ async def test_who_gets_no_ping() -> None:
     look(whole, 60)
     assert whole.client.told == []
     whole.active.disconnected()
+
+    load = make_active(Client(), b'{"model":"m"}', front=ollama.GENERATE)
+    assert load.request.summary is not None
+    assert load.request.summary.load == "load"  # its answer is one record, whatever stream says
+    load.keep_alive(load.request.received_at + 60, 15)
+    assert load.response.status == 0
 
     left = await table.ask(stream=True)
     left.active.disconnected()
