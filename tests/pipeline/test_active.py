@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.gateways import until
 from tests.pipeline.requests import make_active
 from tests.pipeline.test_pipeline import Asked, Client, attempt_of, make_table
 from trunkline.dialects import ollama, openai
-from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_RATE_LIMIT, UPSTREAM_TIMEOUT, ProviderError
+from trunkline.errors import (
+    UPSTREAM_ERROR,
+    UPSTREAM_RATE_LIMIT,
+    UPSTREAM_TIMEOUT,
+    GatewayError,
+    ProviderError,
+)
 from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
 
 PING = openai.CHAT.ping("m")
@@ -41,6 +49,41 @@ async def test_a_pause_ends_by_itself() -> None:
     upstream.attempts[1].receiver.done(b"{}")
     await asked.end()
     assert asked.client.told == [("send", 200, b"{}")]
+
+
+async def test_a_gateway_that_stops_tells_a_client_that_waits() -> None:
+    table = await make_table()
+    (upstream,) = table.upstreams
+    upstream.max_retries = 1
+    asked = await table.ask()
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=20))
+    asked.active.stop()
+    await asked.end()
+    assert [told[:2] for told in asked.client.told] == [("send", 503)]
+    (outcome,) = table.outcomes
+    assert (outcome.status, outcome.label) == (503, "gateway")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("sent", "of_upstream", "charged"),
+    [(True, False, True), (False, False, False), (True, True, False)],
+    ids=["a silent upstream", "no connection", "the upstream's own 504"],
+)
+async def test_only_an_attempt_that_ran_into_a_limit_of_ours_may_be_billed(
+    stream: bool, sent: bool, of_upstream: bool, charged: bool
+) -> None:
+    table = await make_table()
+    asked = await table.ask(stream=stream)
+    attempt = attempt_of(table.upstreams[0])
+    error: GatewayError = ProviderError("too late", UPSTREAM_TIMEOUT)
+    attempt.sent, attempt.exchange.usage = sent, None
+    attempt.exchange.error = error if of_upstream else None
+    attempt.receiver.fail(error)
+    await asked.end()
+    (outcome,) = table.outcomes
+    assert (outcome.status, outcome.label) == (502, "upstream")
+    assert outcome.active.attempts[0].abandoned == charged
 
 
 # Pings, with simulated time
@@ -174,18 +217,3 @@ async def test_a_ping_is_no_part_of_an_answer_that_is_kept() -> None:
     await again.end()
     assert again.client.told == [("start", 200), ("write", b"ab"), ("finish",)]
     assert len(table.upstreams[0].attempts) == 1
-
-
-# What a timeout costs
-
-
-async def test_an_attempt_that_timed_out_may_be_billed_if_it_was_sent() -> None:
-    table = await make_table("first", "second", "third")
-    asked = await table.ask()
-    first, second, third = table.upstreams
-    attempt_of(first).receiver.fail(ProviderError("late", UPSTREAM_TIMEOUT))
-    attempt_of(second).sent = False
-    attempt_of(second).receiver.fail(ProviderError("no connection", UPSTREAM_TIMEOUT))
-    attempt_of(third).receiver.fail(BROKEN)
-    await asked.end()
-    assert [each.abandoned for each in asked.active.attempts] == [True, False, False]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from trunkline.errors import (
@@ -74,6 +75,8 @@ class RoutingRules(NamedTuple):
     """The configured routes, by model name."""
     strategies: Mapping[str, str] = {}
     """The strategy among a provider's own upstreams, by provider; ``auto`` where there is none."""
+    auto_pull: Sequence[str] = ()
+    """Patterns, in lower case, of the models that may be pulled when a request asks for one."""
     model_limits: Mapping[str, int] = {}
     """The maximum number of requests at once for each upstream and model, by ``provider/pattern``."""
 
@@ -86,8 +89,12 @@ class Resolver:
         self.catalog = catalog
         self.rules = rules
         self._provider_names = frozenset(providers) | frozenset(BUILT_IN_PROVIDERS)
-        self._aliases = {name.lower(): target for name, target in rules.aliases.items()}
-        self._routes = {name.lower(): route for name, route in rules.routes.items()}
+        self._aliases = _by_spelling(rules.aliases)
+        self._route_names = _by_spelling({name: name for name in rules.routes})
+        self._configured = _by_spelling({name: name for name in (*rules.routes, *rules.aliases)})
+        self.configured_names = tuple(dict.fromkeys(self._configured.values()))
+        """The names of routes and the aliases, as the settings spell them. Of two that differ in case only,
+        there is the one that a request finds."""
 
     @property
     def preferred(self) -> str:
@@ -102,10 +109,19 @@ class Resolver:
         first = next((name for name in answering if not self.providers[name].answers_any_name), None)
         return first or next(iter(self.providers))
 
+    def configured_name(self, name: str) -> str | None:
+        """The alias or route that a client means by ``name``, as the settings spell it."""
+        return self._configured.get(name.lower())
+
+    def route_name(self, name: str) -> str | None:
+        """The name of the configured route that ``name``, or what it is an alias of, stands for."""
+        name = self._aliases.get(name.lower(), name)
+        return self._route_names.get(name.lower())
+
     def route(self, name: str) -> RouteRule | None:
         """The configured route that ``name``, or what it is an alias of, stands for."""
-        name = self._aliases.get(name.lower(), name)
-        return self._routes.get(name.lower())
+        found = self.route_name(name)
+        return None if found is None else self.rules.routes[found]
 
     def resolve(self, model: str | None, only: str | None = None) -> list[Target]:
         """The providers to ask, and what each calls the model; at least one.
@@ -133,7 +149,7 @@ class Resolver:
                 )
                 for target in route.targets
             ]
-        name = self._aliases.get(name.lower(), name)
+        name = self.without_alias(name)
         prefixed = self._pinned(name)
         if prefixed is not None:
             provider = self.provider(prefixed.provider)
@@ -141,9 +157,13 @@ class Resolver:
             return [self._target_at(provider, rest)]
         return self._targets_anywhere(name)
 
+    def without_alias(self, name: str) -> str:
+        """What the name stands for, if it is an alias; else the name."""
+        return self._aliases.get(name.lower(), name)
+
     def is_pinned(self, model: str) -> bool:
         """Whether the name says which provider is meant."""
-        return self._pinned(self._aliases.get(model.lower(), model)) is not None
+        return self._pinned(self.without_alias(model)) is not None
 
     def _pinned(self, name: str) -> names.Prefixed | None:
         prefixed = names.read_prefix(name, self._provider_names)
@@ -226,7 +246,7 @@ class Resolver:
         return Target(provider, name)
 
     def _targets_anywhere(self, name: str) -> list[Target]:
-        """All providers that list the model, the preferred one first.
+        """All providers that list the model, the preferred one first, which may answer any name.
 
         If none lists it, it is the preferred provider alone, where that one may have it unlisted.
         """
@@ -237,31 +257,64 @@ class Resolver:
             model = self.catalog.listings[provider].find(name)
             if model is not None:
                 targets.append(Target(self.providers[provider], names.with_client_tag(model.id, name)))
+            elif provider == self.rules.preferred and self._answers(provider, name):
+                targets.append(Target(self.providers[provider], name))
         if targets:
             return targets
         if self._may_have_unlisted(self.providers[first]) and self.catalog.allows(name):
             return [Target(self.providers[first], name)]
+        for provider in order:
+            if self.may_pull(self.providers[provider], name):
+                return [Target(self.providers[provider], name)]
         raise self._not_found(name, order)
 
+    def _answers(self, provider: str, name: str) -> bool:
+        """Whether the provider answers any name, and the models filter allows this one."""
+        return self.providers[provider].answers_any_name and self.catalog.allows(name)
+
+    def may_pull(self, provider: Provider, name: str) -> bool:
+        """Whether the provider lacks the model, and may pull it when a request asks for it."""
+        if not self.rules.auto_pull or not provider.loads_models:
+            return False
+        listing = self.catalog.listings[provider.name]
+        if not listing.known or listing.stale or listing.find(name) is not None:
+            return False
+        spellings = names.spellings(name)
+        matches = any(fnmatchcase(each, pattern) for pattern in self.rules.auto_pull for each in spellings)
+        return matches and self.catalog.allows(name)
+
     def _may_have_unlisted(self, provider: Provider) -> bool:
-        """Whether the provider's listing is not known yet, or the provider answers any name."""
-        if provider.answers_any_name:
-            return self.rules.preferred == provider.name
-        return not self.catalog.listings[provider.name].known
+        """Whether the provider's listing is not known yet."""
+        return not provider.answers_any_name and not self.catalog.listings[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
+        places = [self.providers[each] for each in searched]
+        asked = [provider for provider in places if not provider.answers_any_name]
+        hint = bool(asked) and all(each.loads_models for each in asked) and self.catalog.allows(name)
         beginning = names.short(name)[:3].lower()
         listed = (model for provider in searched for model in self.catalog.listings[provider].models)
         similar = [model for model in listed if names.short(model).lower().startswith(beginning)]
         close = get_close_matches(name, similar[:MAX_COMPARED], n=3, cutoff=0.5)
         name = redact(name)  # it may be a key in the wrong place
-        if list(searched) == ["ollama"]:
+        if hint:
             text = f"Model '{name}' not found in Ollama. Pull the model with `ollama pull {name}`"
         else:
             text = f"Model '{name}' not found at {', '.join(searched)}. GET /v1/models lists what there is"
         if close:
             text += f". Did you mean {' or '.join(close)}?"
         return CallerError(text, MODEL_NOT_FOUND, param="model")
+
+
+def _by_spelling(configured: Mapping[str, str]) -> dict[str, str]:
+    """The values by every way to write their names, in lower case: Ollama's clients add the default tag to a
+    name, because ``/api/tags`` shows it with one. A name as it is configured wins over such a spelling."""
+    found: dict[str, str] = {}
+    for name, value in configured.items():
+        found[name.lower()] = value
+    for name, value in configured.items():
+        for spelling in names.spellings(name):
+            found.setdefault(spelling, value)
+    return found
 
 
 _HOW_TO_CONFIGURE = {

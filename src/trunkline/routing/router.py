@@ -25,7 +25,7 @@ from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.candidates import UNKNOWN_PRICE, Candidate
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.latency_predictor import FleetAverages, LatencyPredictor
-from trunkline.routing.names import spellings
+from trunkline.routing.names import spellings, untagged
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.resolve import Resolver, RoutingRules, Target
 from trunkline.routing.strategies import STRATEGIES, StrategyMemory, in_order
@@ -60,7 +60,7 @@ class Router:
         self._memories: dict[str, StrategyMemory] = {}
         self._public_ids: dict[tuple[str, str], str] = {}
         self._pools: dict[tuple[str | None, Operation | None, str | None, bool], CandidatePool] = {}
-        catalog.on_answer = self._on_answer
+        catalog.observers.append(self._on_answer)
         self._version = -1
         """The version of the catalog from which the kept pools were built."""
 
@@ -111,6 +111,9 @@ class Router:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._make_pool(model, operation, only, local_only)
+            if self.rules.auto_pull:
+                missing = [each for each in pool if self.resolver.may_pull(each.provider, each.model)]
+                pool.missing = tuple(dict.fromkeys((each.provider.name, each.model) for each in missing))
             if len(self._pools) < MAX_POOLS:
                 self._pools[key] = pool
         return pool
@@ -141,23 +144,24 @@ class Router:
         self, model: str | None, operation: Operation | None, only: str | None, local_only: bool
     ) -> CandidatePool:
         resolved = self.resolver.resolve(model, only)
-        route = None if only is not None or model is None else self.resolver.route(model)
+        route_name = None if only is not None or model is None else self.resolver.route_name(model)
+        route = None if route_name is None else self.rules.routes[route_name]
         targets = _supporting(resolved, operation)
         if local_only or (route is not None and route.local_only):
             targets = [target for target in targets if target.provider.local]
             if not targets:
-                subject = "this key" if local_only else f"route '{model}'"
+                subject = "this key" if local_only else f"route '{route_name}'"
                 provider = resolved[0].provider.name
                 text = (
                     f"Model '{resolved[0].model}' is at '{provider}', which is not local; "
                     f"{subject} is local_only"
                 )
                 raise CallerError(text, FORBIDDEN, param="model", provider=provider)
-        if route is not None:
+        if route is not None and route_name is not None:
             return CandidatePool(
-                self._tiers_of_route(str(model).lower(), targets, route.strategy),
+                self._tiers_of_route(route_name.lower(), targets, route.strategy),
                 fallback=self.rules.fallback,
-                route=model,
+                route=route_name,
             )
         targets = _local_after_local_only(targets)
         if not self.rules.fallback:
@@ -289,7 +293,7 @@ class Router:
         if public_id is None:
             try:
                 target = self.resolver.resolve(model)[0]
-                leads_here = target.provider.name == provider and target.model == model
+                leads_here = target.provider.name == provider and untagged(target.model) == untagged(model)
             except GatewayError:
                 leads_here = False
             public_id = self._public_ids[provider, model] = model if leads_here else f"{provider}/{model}"

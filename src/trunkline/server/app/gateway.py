@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from trunkline import __version__
+from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
@@ -30,6 +32,8 @@ from trunkline.server.app.policy_watcher import PolicyWatcher
 from trunkline.server.app.reload import Reloader
 from trunkline.server.app.shared_state import SharedCounters, make_answer_store
 from trunkline.server.app.wiring import Registry, Wiring
+from trunkline.server.endpoints.ollama.auto_pull import AutoPull
+from trunkline.server.endpoints.ollama.repairs import Repairs
 from trunkline.server.endpoints.route_table import EndpointServices
 from trunkline.server.endpoints.stored_responses import ResponseStore
 from trunkline.server.http.admission import Admission
@@ -94,6 +98,8 @@ class Gateway:
         self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
         self.request_ids = RequestIds()
         self.handlers: set[AsyncHandler] = set()
+        self.repairs = Repairs(lambda: self)
+        self.auto_pull = AutoPull(lambda: self)
         self.wiring = Wiring(settings, self._client, registry=registry)
         self._spending = None
         if ledger is not None:
@@ -112,7 +118,12 @@ class Gateway:
         )
         self.cache = AnswerCache(make_answer_store(settings), time.time)
         self.pipeline = Pipeline(
-            self.wiring.router, [self.recorder.observe], self.wiring.pipeline_settings, self.guard, self.cache
+            self.wiring.router,
+            [self.recorder.observe],
+            self.wiring.pipeline_settings,
+            self.guard,
+            self.cache,
+            self.auto_pull,
         )
         self.responses = ResponseStore(make_answer_store(settings), self.pipeline, settings.responses)
         self._use(self.wiring)
@@ -131,6 +142,7 @@ class Gateway:
         self.settings = wiring.settings
         self.providers = wiring.providers
         self.catalog = wiring.catalog
+        self.catalog.observers.append(self.repairs.on_answer)
         self.router = wiring.router
         self.routes = wiring.routes
         self.admission = Admission(
@@ -166,8 +178,9 @@ class Gateway:
         """
         from trunkline.ledger.store import Store
 
-        if self._store is None:
-            self._store = Store(self.settings.database_url.get_secret_value())
+        if self._store is None:  # a file that had keys and is missing is an accident: no new one is made
+            url = self.settings.database_url.get_secret_value()
+            self._store = Store(url, create=not self._policies.keys)
         return self._store
 
     async def start(self) -> None:
@@ -213,7 +226,8 @@ class Gateway:
         wiring.start()
         await wiring.catalog.wait_until_discovered(FIRST_LOOK_S)
         if self._policy_watcher is not None:
-            self._policies = await self._policy_watcher.load()
+            with suppress(StoreError):  # the watcher logs it; what was read last still holds
+                self._policies = await self._policy_watcher.load()
         stored = self._policies
         self.key_ring.reconfigure(settings.api_keys, stored.keys, settings.keys, stored.teams)
         self._use(wiring)
@@ -249,9 +263,11 @@ class Gateway:
             await self.reloader.aclose()
         await _cancel(self._retiring)
         await self.catalog.aclose()
+        await self.repairs.aclose()
+        await self.auto_pull.aclose()
         self.pipeline.close()
         for request in self._under_way():
-            request.disconnected()
+            request.stop()
         for provider in self.providers.values():
             await provider.aclose()
         await self._client.aclose()
