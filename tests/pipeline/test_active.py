@@ -168,7 +168,7 @@ async def test_after_a_ping_the_last_failure_is_an_event() -> None:
     event = openai.CHAT.stream_error(BROKEN)
     assert asked.client.told == [("start", 200), ("write", PING), ("write", event), ("finish",)]
     (outcome,) = table.outcomes
-    assert (outcome.status, outcome.active.response.error) == (200, BROKEN)
+    assert (outcome.status, outcome.active.response.error, outcome.label) == (200, BROKEN, "upstream")
 
 
 async def test_who_gets_no_ping() -> None:
