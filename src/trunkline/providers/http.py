@@ -121,6 +121,11 @@ class HttpProvider(LibraryInterface):
         """Whether what comes in ``dialect`` is passed through."""
         return dialect in self._backs
 
+    def holds(self, dialect: str) -> frozenset[str]:
+        """The state fields of the dialect that its upstreams have."""
+        back = self._backs.get(dialect)
+        return frozenset() if back is None else back.holds
+
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Fetch nothing: these providers take images by URL themselves."""
         return None
@@ -143,7 +148,13 @@ class HttpProvider(LibraryInterface):
         if wanted is not NO_DEFAULTS:
             defaults = _bounded(_merge([wanted, defaults]), wanted.max_tokens)
         back = self._backs.get(front.dialect)
-        if back is not None and (self._streaming or not summary.stream):
+        if (
+            back is not None
+            and (self._streaming or not summary.stream)
+            and (not summary.state or back.holds.issuperset(summary.state))
+        ):
+            if front.held is not None and front.held.provider == self.name and len(self.upstreams) == 1:
+                body = front.held.body
             return PassThrough(front, back, body, summary, model, defaults, self.name)
         request = front.parse(body)
         if not self.loads_models and (answer := front.answer_load_request(request, model)) is not None:
@@ -316,6 +327,7 @@ class VendorProvider(HttpProvider):
             who,
             spec.speaks if speaks is None else speaks,
             takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
+            holds=spec.holds,
         )
         super().__init__(
             name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more

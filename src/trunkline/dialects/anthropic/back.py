@@ -20,14 +20,23 @@ class AnthropicBack:
         name: The upstream's name in error texts.
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
+        holds: The state fields that the upstream has.
     """
 
     dialect = DIALECT
     opening_records = 2
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
 
-    def __init__(self, name: str = "Anthropic", base: str = "", *, takes_routing: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "Anthropic",
+        base: str = "",
+        *,
+        takes_routing: bool = False,
+        holds: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
+        self.holds = holds
         self.takes_routing = takes_routing
         self.count_tokens_path: str | None = base + COUNT_TOKENS_PATH
         self._path = base + PATH

@@ -18,6 +18,7 @@ class AnthropicFront(FrontDefaults):
 
     dialect = DIALECT
     operation: Operation = "chat"
+    emulates = frozenset({"context_management"})
     stream_type = SSE_TYPE
     conventions = ClientConventions(
         id_header=b"request-id",

@@ -8,6 +8,7 @@ from trunkline.dialects.base import NO_DEFAULTS, Headers, Inspector, Reader, Req
 from trunkline.dialects.body_patch import BodyPatch
 from trunkline.dialects.openai import render
 from trunkline.dialects.openai.errors import read_error
+from trunkline.dialects.openai.fields import STATE_FIELDS
 from trunkline.dialects.openai.inspect import RelayInspector, StreamInspector, WholeInspector
 from trunkline.dialects.openai.inspect_tool_calls import NumberingInspector
 from trunkline.dialects.openai.parse_form import is_form, replace_model
@@ -37,6 +38,7 @@ class OpenAIBack:
 
     def __init__(self, quirks: Quirks) -> None:
         self.quirks = quirks
+        self.holds = STATE_FIELDS if quirks.takes_routing else frozenset[str]()
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the operation's path below the base address, if the vendor has it."""

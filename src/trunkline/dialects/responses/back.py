@@ -20,6 +20,7 @@ class ResponsesBack:
         name: The upstream's name in error texts.
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
+        holds: The state fields that the upstream has.
     """
 
     dialect = DIALECT
@@ -27,8 +28,16 @@ class ResponsesBack:
     """``response.created`` and ``.in_progress``, the first item and its first part."""
     count_tokens_path: str | None = None
 
-    def __init__(self, name: str = "The upstream", base: str = "", *, takes_routing: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "The upstream",
+        base: str = "",
+        *,
+        takes_routing: bool = False,
+        holds: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
+        self.holds = holds
         self.takes_routing = takes_routing
         self._path = base + PATH
 

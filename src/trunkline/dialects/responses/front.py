@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from trunkline.dialects.base import FrontDefaults, RequestSummary, Writer
+from trunkline.dialects.base import FrontDefaults, HeldState, RequestSummary, Writer
 from trunkline.dialects.responses import errors, parse
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import DIALECT
@@ -28,6 +28,8 @@ class ResponsesFront(FrontDefaults, msgspec.Struct, frozen=True):
     reasoning_items: tuple[tuple[int, bytes], ...] = ()
     """Further items of the input, with their positions, for ``parse`` only: an upstream that is asked in this
     dialect does not take them."""
+
+    held: HeldState | None = None
 
     dialect: ClassVar[str] = DIALECT
     operation: ClassVar[Operation] = "chat"

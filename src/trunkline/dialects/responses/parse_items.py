@@ -16,6 +16,7 @@ import msgspec
 from trunkline.dialects.request_errors import decode, invalid, missing, split_data_url
 from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses.errors import unsupported
+from trunkline.dialects.responses.fields import STORE_SETTING
 from trunkline.dialects.responses.parse_tools import flat_name
 from trunkline.errors import INVALID_REQUEST, CallerError, redact
 from trunkline.model import (
@@ -112,7 +113,8 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
             text = f"Item with id '{item_id}' not found among the responses kept here; send the item itself"
             raise CallerError(text, INVALID_REQUEST, param=path)
         case "item_reference":
-            raise unsupported("A reference to an item of a stored response", path, "send the item itself")
+            hint = f"this gateway keeps no responses; {STORE_SETTING} would, or send the item itself"
+            raise unsupported("A reference to an item of a stored response", path, hint)
         case _:
             raise unsupported(f"An input item of type '{kind}'", f"{path}.type")
 
