@@ -77,11 +77,13 @@ NO_CONVENTIONS = ClientConventions()
 
 
 class HeldState(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it came, for the one provider that holds what it refers to. All others get it made whole."""
+    """A request as it came, for the one provider that holds what it refers to. Others get it made whole."""
 
-    provider: str
-    """The provider's name."""
+    provider: str | None
+    """The provider's name; None: any that has one of ``fields``."""
     body: bytes
+    fields: tuple[str, ...] = ()
+    """State fields with which the request asks for something to be held."""
 
 
 class Writer(Protocol):

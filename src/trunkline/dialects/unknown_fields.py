@@ -19,7 +19,7 @@ from trunkline.errors import CallerError
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_NOTHING: Final = frozenset({b"null", b"false", b"[]", b"{}", b'""'})
+_NOTHING: Final = frozenset({b"null", b"false", b"[]", b'""'})
 """Values that ask for nothing."""
 
 

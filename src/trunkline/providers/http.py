@@ -17,7 +17,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from trunkline import transport
-from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    Back,
+    Front,
+    Headers,
+    HeldState,
+    RequestDefaults,
+    RequestSummary,
+)
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Translate
@@ -153,7 +161,7 @@ class HttpProvider(LibraryInterface):
             and (self._streaming or not summary.stream)
             and (not summary.state or back.holds.issuperset(summary.state))
         ):
-            if front.held is not None and front.held.provider == self.name and len(self.upstreams) == 1:
+            if front.held is not None and self._holds_for(front.held, back):
                 body = front.held.body
             return PassThrough(front, back, body, summary, model, defaults, self.name)
         request = front.parse(body)
@@ -170,6 +178,13 @@ class HttpProvider(LibraryInterface):
             upstream_stream=summary.stream and self._streaming,
             id_prefix=self._id_prefix,
         )
+
+    def _holds_for(self, held: HeldState, back: Back) -> bool:
+        """Whether the upstream is sent a request as it came: it holds what that refers to, or is to begin to.
+        Of several upstreams it is not known which one holds something."""
+        if held.provider is None:
+            return bool(back.holds.intersection(held.fields))
+        return held.provider == self.name and len(self.upstreams) == 1
 
     def defaults_for(self, model: str) -> RequestDefaults:
         """The request defaults for ``model``: every rule that matches, later rules first."""

@@ -5,7 +5,7 @@
 - ``parse``: requests; ``parse_content``: the blocks of their messages.
 - ``render``: requests to upstreams.
 - ``read``: upstreams' answers.
-- ``write``: answers to clients.
+- ``write``: answers to clients; ``read_message``: the message in such an answer.
 - ``inspect``: what passes through.
 - ``errors``: the envelope for clients, and errors of upstreams.
 - ``request_schema``, ``answer_schema``: the structs and names of requests and answers.
@@ -18,7 +18,8 @@ Sources: Anthropic's published API reference and the types of its Python SDK.
 from trunkline.dialects.anthropic.back import AnthropicBack
 from trunkline.dialects.anthropic.errors import error_body
 from trunkline.dialects.anthropic.fields import STATE_FIELDS
-from trunkline.dialects.anthropic.front import MESSAGES, AnthropicFront
+from trunkline.dialects.anthropic.front import MESSAGES, AnthropicFront, ThreadFront
+from trunkline.dialects.anthropic.read_message import read_message
 from trunkline.dialects.anthropic.render import DEFAULT_MAX_TOKENS
 
 __all__ = [
@@ -27,5 +28,7 @@ __all__ = [
     "STATE_FIELDS",
     "AnthropicBack",
     "AnthropicFront",
+    "ThreadFront",
     "error_body",
+    "read_message",
 ]

@@ -75,8 +75,8 @@ def thread_unsupported() -> CallerError:
 
 
 def state_fields(request: Any) -> tuple[str, ...]:
-    """The state fields that ``request`` has, by name. ``fallbacks: "default"`` asks for nothing where a model has
-    no fallbacks."""
+    """The state fields that ``request`` has, by name. ``fallbacks: "default"`` asks for nothing where a model
+    has no fallbacks."""
     return tuple(
         name
         for name in STATE_FIELDS

@@ -1,8 +1,8 @@
 """Requests of OpenAI clients: bytes → canonical.
 
-The structs of ``request_schema`` do the checking: every field of the current schema is accepted, another one if
-``fields`` calls it harmless, and a wrong one is reported with its path. What a field means is decided in the ``parse``
-functions only.
+The structs of ``request_schema`` do the checking: every field of the current schema is accepted, another one
+if ``fields`` calls it harmless, and a wrong one is reported with its path. What a field means is decided in
+the ``parse`` functions only.
 """
 
 from __future__ import annotations

@@ -42,6 +42,8 @@ class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
     """These are also the first of ``messages``."""
     previous_response_id: str | None = None
     """The stored response that ``messages`` continue."""
+    conversation_id: str | None = None
+    """The stored conversation that they continue."""
     store: bool | None = None
     """The client wants the response stored; OpenAI's default is yes."""
     is_stored: bool = False

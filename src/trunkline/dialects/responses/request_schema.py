@@ -1,7 +1,8 @@
 """The structs that Responses requests are decoded with: names and types of OpenAI's published schema.
 
 The module holds types and no behaviour. Fields that no translation uses are left out: what becomes of them is
-decided by the lists in ``fields``. Items and tools are decoded in two steps, because their other fields depend on their ``type``.
+decided by the lists in ``fields``. Items and tools are decoded in two steps, because their other fields
+depend on their ``type``.
 """
 
 from __future__ import annotations
