@@ -1,8 +1,8 @@
 """Requests of Anthropic clients: bytes → what routing needs, and bytes → canonical.
 
 The structs of ``request_schema`` do the checking: another field is no error if ``fields`` calls it harmless,
-and a wrong one is reported with its path. What a field means is decided in :func:`parse`, ``parse_content`` and
-``reasoning`` only.
+and a wrong one is reported with its path. What a field means is decided in :func:`parse`, ``parse_content``
+and ``reasoning`` only.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Message threads: conversations that Anthropic's clients have the server hold (``thread`` in a request).
 
-A request creates a thread, and later ones continue it from the latest answer with nothing but what is new. The
-gateway stores every thread, so that it can be continued at any upstream. The provider that holds the thread
+A request creates a thread, and later ones continue it from the latest answer with nothing but what is new.
+The gateway stores every thread, so that it can be continued at any upstream. The provider that holds the thread
 itself is sent the request as it came. Only the key that created a thread can continue it.
 
-Unlike Anthropic, the gateway lets an answer be continued more than once. Facts: Anthropic's published schema of
-the beta ``message-threads-2026-08-12``, and what its SDKs do about the errors.
+Unlike Anthropic, the gateway lets an answer be continued more than once. Facts: Anthropic's published schema
+of the beta ``message-threads-2026-08-12``, and what its SDKs do about the errors.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ class MessageThreads:
         data = await self.store.get(owner, f"thread:{message_id}")
         if data is None:
             error = CallerError(
-                f"No usable thread state was found for '{redact(message_id, 100)}'. Replay the full conversation "
-                'with `thread: {"type": "create"}` to start a new thread.',
+                f"No usable thread state was found for '{redact(message_id, 100)}'. Replay the full "
+                'conversation with `thread: {"type": "create"}` to start a new thread.',
                 NOT_FOUND,
                 param="thread.previous_message_id",
             )
@@ -129,8 +129,8 @@ class MessageThreads:
         ]
         if changed:
             error = CallerError(
-                f"{', '.join(changed)}: must stay the same across a thread's turns. Send the stored values, or "
-                'replay the full conversation with `thread: {"type": "create"}` to change them.',
+                f"{', '.join(changed)}: must stay the same across a thread's turns. Send the stored values, "
+                'or replay the full conversation with `thread: {"type": "create"}` to change them.',
                 INVALID_REQUEST,
                 param=changed[0],
             )
