@@ -214,6 +214,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Also list the scripted model names ("magic names"); they are served in any case."""
     require_key: str | None = None
     """The only API key that is accepted, in the vendor's header; ``None``: no key is required."""
+    strict: bool = False
+    """Refuse what the vendor is known to refuse beyond its API's reference (``docs/mock.md``)."""
     quirks: dict[str, Any] = {}
     """Fields of the shape's vendor row to replace (shapes that are compatible with OpenAI)."""
 

@@ -375,6 +375,7 @@ def _mock(
     model: Annotated[
         list[str] | None, typer.Option(help="A model to have; may be repeated. Default: those of the shape.")
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what the vendor refuses.")] = False,
 ) -> None:
     """Play an upstream, with scripted answers and faults, to test against.
 
@@ -382,11 +383,12 @@ def _mock(
     Examples:
       trunkline mock --shape ollama --port 11434 --model llama3.2
       trunkline mock --script faults.yaml
+      trunkline mock --shape deepseek --strict
     """
     from trunkline_mock import run
 
     try:
-        run(shape, host, port, script, model, announce=typer.echo)
+        run(shape, host, port, script, model, strict, announce=typer.echo)
     except OSError as error:
         if error.filename is not None:  # the script cannot be read
             raise typer.BadParameter(f"{error.filename} cannot be read: {error.strerror}") from None

@@ -32,8 +32,10 @@ from trunkline_mock.shapes.ollama.shape import OllamaShape
 from trunkline_mock.shapes.ollama.store import DEFAULT_MODELS as OLLAMA_MODELS
 from trunkline_mock.shapes.ollama.store import OllamaStore
 from trunkline_mock.shapes.openai.shape import NestedShape, OpenAIShape
-from trunkline_mock.shapes.openai.vendors import VENDORS, Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
+from trunkline_mock.shapes.openai.vendors import VENDORS
 from trunkline_mock.shapes.responses.shape import ResponsesShape
+from trunkline_mock.shapes.strict.vendors import STRICT
 
 __all__ = ["SHAPES", "ParsedRequest", "Shape", "VendorError", "make_shape"]
 
@@ -74,7 +76,7 @@ def make_shape(name: str, scenario: Scenario) -> Shape:
         nested.append(ResponsesShape(vendor, catalog))
     if vendor.messages:
         nested.append(MessagesOnlyShape(vendor.name, vendor.roots, catalog))
-    return OpenAIShape(vendor, catalog, nested)
+    return OpenAIShape(vendor, catalog, nested, STRICT.get(name) if scenario.strict else None)
 
 
 def _catalog(models: tuple[MockModel, ...], scenario: Scenario) -> Catalog:

@@ -13,7 +13,7 @@ from trunkline_mock.script import Script
 from trunkline_mock.shapes.base import Catalog, ParsedRequest, Route, RouteTable, Shape, VendorError
 from trunkline_mock.shapes.openai.errors import error_response, vendor_error_response
 from trunkline_mock.shapes.openai.validate import parse_object, require_model
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
 from trunkline_mock.shapes.openai.write import heartbeat_comment
 from trunkline_mock.shapes.responses.errors import error_body_in_200, midstream_error_record
 from trunkline_mock.shapes.responses.parse import is_self_contained, parse_response

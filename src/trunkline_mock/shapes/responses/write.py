@@ -16,7 +16,7 @@ from trunkline_mock.response import Record, RecordKind, Response
 from trunkline_mock.script import MockModel, Script, ToolCall
 from trunkline_mock.shapes.base import encode_json
 from trunkline_mock.shapes.openai.errors import error_object
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
 from trunkline_mock.shapes.openai.write import answer_cost, answer_headers, heartbeat_comment
 from trunkline_mock.shapes.responses.errors import encode_event
 
