@@ -79,7 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--strict", action="store_true", help="refuse what the vendor is known to refuse")
     options = parser.parse_args(arguments)
     try:
-        run(options.shape, options.host, options.port, options.script, options.models, options.strict, _announce)
+        run(
+            options.shape,
+            options.host,
+            options.port,
+            options.script,
+            options.models,
+            options.strict,
+            _announce,
+        )
     except (OSError, ValueError) as error:
         parser.exit(2, f"{error}\n")
     return 0
