@@ -27,6 +27,7 @@ def run(
     script_path: Path | None = None,
     models: Sequence[str] | None = None,
     strict: bool = False,
+    awkward: str | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
@@ -38,6 +39,7 @@ def run(
         script_path: A scenario in YAML or JSON.
         models: Names of the models to have, instead of the scenario's or the shape's own.
         strict: Refuse what the vendor is known to refuse, besides what the scenario says.
+        awkward: An awkward shape for the answers of the scenario's own script.
         announce: A function that is given one line with the address as soon as the mock listens.
 
     Raises:
@@ -49,6 +51,9 @@ def run(
         scenario = msgspec.structs.replace(scenario, models=tuple(models))
     if strict:
         scenario = msgspec.structs.replace(scenario, strict=True)
+    if awkward is not None:
+        script = msgspec.structs.replace(scenario.script, awkward=awkward)
+        scenario = msgspec.structs.replace(scenario, script=script)
     mock = MockUpstream.from_scenario(shape, scenario, host=host, port=port, record=_RECORDED_REQUESTS)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_serve(mock, announce))
@@ -77,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--script", type=Path, help="a scenario, in YAML or JSON")
     parser.add_argument("--model", action="append", dest="models", help="a model to have; may be repeated")
     parser.add_argument("--strict", action="store_true", help="refuse what the vendor is known to refuse")
+    parser.add_argument("--awkward", metavar="NAME", help="answer in this awkward shape")
     options = parser.parse_args(arguments)
     try:
         run(
@@ -86,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.script,
             options.models,
             options.strict,
+            options.awkward,
             _announce,
         )
     except (OSError, ValueError) as error:
