@@ -1,16 +1,19 @@
 """The AI SDK's default OpenAI provider over several turns: requests as it makes them.
 
-From the second turn on it sends no assistant's content that it has seen, but an ``item_reference`` to every part
-of it that has an id. Shapes: ``convertToOpenAIResponsesInput`` of ``@ai-sdk/openai`` with ``store`` left open.
+From the second turn on it sends no assistant's content that it has seen, but an ``item_reference`` to every
+part of it that has an id. Shapes: ``convertToOpenAIResponsesInput`` of ``@ai-sdk/openai`` without ``store``.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from tests.gateways import BEARER, Running, events, make_settings, post, serving, upstream
+from tests.gateways import BEARER, KEY, Running, events, make_settings, post, serving, upstream
+from trunkline.settings.sections import ResponsesRule
 from trunkline_mock import MockUpstream, Script, ToolCall
 
 TOOLS = [
@@ -100,11 +103,7 @@ async def test_an_upstream_that_stored_the_items_is_sent_the_references(stream: 
         assert mock.calls[-1].json["input"] == history
 
 
-async def test_another_key_reads_no_item(tmp_path: Any) -> None:
-    from pydantic import SecretStr
-
-    from tests.gateways import KEY
-
+async def test_another_key_reads_no_item() -> None:
     keys = (SecretStr(KEY), SecretStr("gw_" + "o" * 43))
     for shape in ("generic", "openai"):
         async with MockUpstream(shape, Script(text="A secret"), models=["gpt-4o"]) as mock:
@@ -118,8 +117,8 @@ async def test_another_key_reads_no_item(tmp_path: Any) -> None:
             assert len(mock.calls) == 1
 
 
-async def test_items_survive_the_gateway(tmp_path: Any) -> None:
-    how = {"ledger_dir": tmp_path / "ledger"}
+async def test_items_survive_the_gateway(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"ledger_dir": tmp_path / "ledger", "responses": ResponsesRule()}
     async with MockUpstream("generic", Script(text="384,400 km"), models=["gpt-4o"]) as mock:
         async with serving(make_settings(providers={"plain": upstream(mock)}, **how)) as node:
             output = await turn(node, [said("How far?")], stream=False)

@@ -16,7 +16,7 @@ from trunkline.settings.sections import ResponsesRule
 from trunkline_mock import MockUpstream, Script, ToolCall
 
 OTHER = "gw_" + "o" * 43
-KEEPING = ResponsesRule()
+KEEPING = ResponsesRule(max_disk_bytes=0)
 FORGETTING = ResponsesRule(store=False)
 
 

@@ -1,8 +1,8 @@
 """Message threads: conversations that Anthropic's clients have the server hold (``thread`` in a request).
 
 A request creates a thread, and later ones continue it from the latest answer with nothing but what is new.
-The gateway stores every thread, so that it can be continued at any upstream. The provider that holds the thread
-itself is sent the request as it came. Only the key that created a thread can continue it.
+The gateway stores every thread, so that it can be continued at any upstream. The provider that holds the
+thread itself is sent the request as it came. Only the key that created a thread can continue it.
 
 Unlike Anthropic, the gateway lets an answer be continued more than once. Facts: Anthropic's published schema
 of the beta ``message-threads-2026-08-12``, and what its SDKs do about the errors.
