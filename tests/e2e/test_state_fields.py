@@ -10,6 +10,7 @@ from tests.gateways import BEARER, make_settings, post, serving, upstream
 from trunkline_mock import MockUpstream
 
 EXPLAIN = b"x-trunkline-explain: left-out\r\n"
+BETA = b"anthropic-beta: context-management-2025-06-27,skills-2025-10-02\r\n"
 USER = [{"role": "user", "content": "Hi"}]
 CHAT: dict[str, Any] = {"model": "gpt-4o", "messages": USER}
 MESSAGES: dict[str, Any] = CHAT | {"max_tokens": 9}
@@ -55,6 +56,7 @@ async def test_what_an_upstream_has_not_is_refused(
     ("shape", "path", "body"),
     [
         ("anthropic", "/v1/messages", MESSAGES | {"context_management": EDITS}),
+        ("anthropic", "/v1/messages", MESSAGES | {"container": SKILLS}),
         ("openrouter", "/v1/chat/completions", CHAT | {"models": ["a"], "plugins": [{"id": "web"}]}),
     ],
 )
@@ -68,12 +70,12 @@ async def test_what_an_upstream_has_is_kept(shape: str, path: str, body: dict[st
         routes: Any = {"mine": {"targets": targets, "strategy": "priority"}}
         told = {"other": upstream(other), "plain": upstream(mock)}
         async with serving(make_settings(providers=told, routes=routes)) as node:
-            answer = await node.ask(post(body | {"model": "plain/gpt-4o"}, BEARER, path=path))
+            answer = await node.ask(post(body | {"model": "plain/gpt-4o"}, BEARER, BETA, path=path))
             assert answer.status == 200, answer.body
             assert mock.calls[-1].json == body
-            routed = await node.ask(post(body | {"model": "mine"}, BEARER, path=path))
+            routed = await node.ask(post(body | {"model": "mine"}, BEARER, BETA, path=path))
             assert routed.status == 200, routed.body
-            if "models" in body:  # else it needs no upstream that has it
+            if "context_management" not in body:  # which needs no upstream that has it
                 assert mock.calls[-1].json == body
                 assert other.calls == []
 
