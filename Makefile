@@ -137,10 +137,16 @@ bench: $(VENV)/.has-dev ## Measure against nginx and write bench/RESULTS.md; the
 docker-build: ## Build the container image
 	docker build --tag $(IMAGE) .
 
+# What the container is given of the environment, beside .env. Only names stand in the command, so that no key
+# shows in a list of processes; and only those that have a value, because docker takes the others out of .env.
+PASSED_ON = OPENROUTER_API_KEY CEREBRAS_API_KEY OPENAI_API_KEY ANTHROPIC_API_KEY \
+	ALLOWED_API_KEYS ALLOWED_API_KEYS_RAW OLLAMA_BASE_URL
+
 .PHONY: docker-run
-docker-run: ## Run the image; its data stay in the volume trunkline-data
+docker-run: ## Run the image; its data stay in the volume trunkline-data, exported keys are passed on
 	docker run --rm --name trunkline --publish $(PORT):8000 --volume trunkline-data:/data \
-	  $(if $(wildcard .env),--env-file .env) --env HOST=0.0.0.0 --env PORT=8000 $(IMAGE) $(ARGS)
+	  $(if $(wildcard .env),--env-file .env) $(foreach name,$(PASSED_ON),$(if $(value $(name)),--env $(name))) \
+	  --env HOST=0.0.0.0 --env PORT=8000 $(IMAGE) $(ARGS)
 
 # -------------------------------------------------------------------------------------------- upkeep
 

@@ -130,3 +130,24 @@ def test_details_overrule_the_kind() -> None:
     assert (error.provider, error.retry_after) == ("acme", 1.5)
     assert isinstance(error, GatewayError)
     assert not isinstance(error, CallerError)
+
+
+GONE = CallerError("gone", errors.CLIENT_GONE)
+
+
+@pytest.mark.parametrize(
+    ("error", "whole", "begun"),
+    [
+        (GONE, "client", "client"),
+        (GatewayError("a bug"), "gateway", "gateway"),
+        (GatewayError("stops", errors.SHUTTING_DOWN), "gateway", "gateway"),
+        (CallerError("the limits' store is away", errors.LIMITS_AWAY), "gateway", "gateway"),
+        (CallerError("no JSON", errors.INVALID_JSON), "refused", "upstream"),
+        (CallerError("too many", errors.LIMITED), "refused", "upstream"),
+        (ProviderError("no such model", errors.MODEL_NOT_FOUND), "refused", "upstream"),
+        (ProviderError("broke off", errors.UPSTREAM_RESET), "upstream", "upstream"),
+        (ProviderError("too many", errors.UPSTREAM_RATE_LIMIT), "upstream", "upstream"),
+    ],
+)
+def test_who_has_broken_an_answer_off(error: GatewayError, whole: str, begun: str) -> None:
+    assert (errors.blame(error), errors.blame(error, begun=True)) == (whole, begun)

@@ -16,6 +16,15 @@ Scope: TypeAlias = Literal["request", "model", "credential", "upstream"]
 """What a failure concerns, and so what may be left alone after it: nothing (the request alone), the model at
 that upstream, the upstream's credential, or all of the upstream."""
 
+OutcomeLabel: TypeAlias = Literal["success", "refused", "client", "upstream", "gateway"]
+"""What log, metrics, ledger and traces call an outcome: a complete answer; a request that was refused by the
+caller's own fault; or else who broke the answer off."""
+SUCCESS: Final = "success"
+REFUSED: Final = "refused"
+BY_CLIENT: Final = "client"
+BY_UPSTREAM: Final = "upstream"
+BY_GATEWAY: Final = "gateway"
+
 Failover: TypeAlias = Literal["none", "free", "any"]
 """Which other upstreams may be asked after a failure: none, those that cost nothing, or any."""
 
@@ -56,6 +65,8 @@ TOO_LARGE: Final = Kind("request_too_large", 413, _CALLER)
 HEAD_TOO_LARGE: Final = Kind("request_head_too_large", 431, _CALLER)
 LIMITED: Final = Kind("gateway_rate_limit", 429, "rate_limit_error")
 BUDGET_EXCEEDED: Final = Kind("budget_exceeded", 429, "insufficient_quota", failover="any")
+REQUEST_OVER_BUDGET: Final = Kind("request_over_budget", 429, "insufficient_quota", failover="any")
+"""The budget is not used up, but the request may cost more than is left of it."""
 MODEL_NOT_ALLOWED: Final = Kind("model_not_allowed", 403, "permission_error")
 NO_PRICE: Final = Kind("no_price", 403, "permission_error", failover="any")
 LIMITS_AWAY: Final = Kind("limits_unavailable", 503, "server_error")
@@ -159,6 +170,24 @@ class ProviderError(GatewayError):
 
     def __init__(self, message: str, kind: Kind = UPSTREAM_ERROR, **details: object) -> None:
         super().__init__(message, kind, **details)  # type: ignore[arg-type]
+
+
+def blame(error: GatewayError, *, begun: bool = False) -> OutcomeLabel:
+    """Who broke an answer off, by the error that ended it.
+
+    Args:
+        error: why the request, or one attempt, failed.
+        begun: a part of the answer was sent. An upstream that calls the request wrong after that has broken
+            its answer off; before, the request was refused.
+    """
+    kind = error.kind
+    if kind is CLIENT_GONE:
+        return BY_CLIENT
+    if kind.type == "server_error":
+        return BY_GATEWAY
+    if kind.type == _CALLER or isinstance(error, CallerError):
+        return BY_UPSTREAM if begun else REFUSED
+    return BY_UPSTREAM if isinstance(error, ProviderError) else BY_GATEWAY
 
 
 _SECRETS: Final = re.compile(

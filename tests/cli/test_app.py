@@ -169,7 +169,10 @@ def test_other_errors_that_a_user_can_correct_have_exit_code_1(run: Run) -> None
     done = run("keys", "list", DATABASE_URL="sqlite:////no/such/folder/k.db")
     assert (done.code, done.err) == (
         1,
-        "trunkline: error: cannot open the store /no/such/folder/k.db: No such file or directory\n",
+        (
+            "trunkline: error: DATABASE_URL: the store /no/such/folder/k.db cannot be used: "
+            "there is no folder /no/such/folder\n"
+        ),
     )
     done = run("init", "--config", "no/such/folder.yaml")
     assert (done.code, done.err) == (1, "trunkline: error: no/such/folder.yaml: No such file or directory\n")

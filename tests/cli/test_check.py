@@ -27,6 +27,14 @@ aliases: {fast: vllm/a}
 """
 
 
+TWO_TYPES = """
+allowed_api_keys: a
+providers: {x: {type: nope}, y: {type: nope}}
+database_url: sqlite:///none/k.db
+ledger_dir: trunkline.yaml/x
+"""
+
+
 def test_check_describes_a_configuration(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("trunkline.yaml").write_text(FILE, encoding="utf-8")
     Path(".env").write_text("OPENROUTER=sk-or-v1-secret-secret-abcd\nPROT=1", encoding="utf-8")
@@ -108,6 +116,26 @@ def test_check_refuses_what_a_start_would_refuse(run: Run, file: str, problem: s
             ["ALLOWED_API_KEYS must not be empty", "no such type 'nope'", "MODELS_FILTER: none.txt"],
         ),
         ("port: x", ["PORT: 'x' is not a whole number"]),
+        (
+            "prot: 1\nmodels_filter: none.txt\nproviders: {x: {type: opnai, url: 'http://h'}, openruter: {}}",
+            [
+                "prot: is no setting (from trunkline.yaml); did you mean 'PORT'?",
+                "providers.openruter: has no type; did you mean 'openrouter'?",
+                "ALLOWED_API_KEYS must not be empty",
+                "no such type 'opnai'; did you mean 'openai'?",
+                "MODELS_FILTER: none.txt",
+            ],
+        ),
+        (
+            TWO_TYPES,
+            [
+                "DATABASE_URL: the store none/k.db cannot be used: there is no folder",
+                "error: provider 'x': no such type 'nope'; the types are: anthropic,",
+                "provider 'y': no such type 'nope'; the types are: anthropic,",
+                "LEDGER_DIR: trunkline.yaml/x cannot be used",
+            ],
+        ),
+        ("providers: {x: {url: h}}\nallowed_api_keys: [' ']", ["allowed_api_keys", "providers.x.url: "]),
     ],
 )
 def test_all_problems_and_warnings_are_printed(run: Run, file: str, problems: list[str]) -> None:
@@ -120,7 +148,7 @@ def test_all_problems_and_warnings_are_printed(run: Run, file: str, problems: li
     assert len(errors) == len(problems)
     for error, problem in zip(errors, problems, strict=True):
         assert error.startswith("trunkline: error: ")
-        assert problem in error.replace("port", "PORT")
+        assert problem.replace("PORT", "port") in error.replace("PORT", "port")
 
 
 def test_configuration_warnings_are_printed(run: Run) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.cli.conftest import Run, Terminal
+from tests.services import free_port
 
 LISTS = {
     "keys list": ["name", "id"],
@@ -18,7 +19,7 @@ LISTS = {
     "usage requests": ["key_id", "at"],
     "models": ["provider", "id"],
 }
-OBJECTS = ["explain custom", "db status"]
+OBJECTS = ["explain custom", "db status", "doctor", "check --online"]
 
 
 def fill_store(run: Run) -> None:
@@ -43,6 +44,8 @@ def test_standard_output_is_only_json(
     columns: str | None,
 ) -> None:
     monkeypatch.setenv("OLLAMA_ENABLED", "false")
+    monkeypatch.setenv("DEVELOPMENT_MODE", "true")
+    monkeypatch.setenv("PORT", str(free_port()))
     if filled:
         fill_store(run)
     if columns is not None:
@@ -71,6 +74,6 @@ def test_every_command_with_the_option_is_tested() -> None:
         return found
 
     assert set(with_json(typer.main.get_command(app), "")) == {
-        " ".join(word for word in command.split() if word not in ("--all", "custom"))
+        " ".join(word for word in command.split() if word not in ("--all", "--online", "custom"))
         for command in (*LISTS, *OBJECTS)
     }

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
 import httpx
+import msgspec
 import pytest
 from pydantic import SecretStr
 
@@ -157,6 +158,38 @@ async def test_a_refused_key_rests_the_credential_and_its_models() -> None:
         assert len(mock.calls) == seen
 
 
+WAYS = [
+    *MODEL_FAULTS[:9],
+    Fault("reset_before"),
+    Fault("reset_after", after=1),
+    Fault("error_midstream", after=1),
+    Fault("stall_before"),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.retry_after}")
+async def test_two_keys_under_load_while_one_model_fails(way: Fault) -> None:
+    """The other models answer at the first attempt, whoever asks; the failing model's callers are told that
+    it fails; and nothing of one key's words is told to the other."""
+    fault = way if way.message is not None else msgspec.structs.replace(way, message=f"words: {SECRET}")
+    changes = {"request_timeout_s": 0.3, "max_retries": 2}
+    async with site({"up": failing(fault)}, **changes) as (_, _, one, other):
+
+        async def run(client: httpx.AsyncClient, model: str) -> list[httpx.Response]:
+            return [await ask(client, model, stream=number % 2 == 1) for number in range(12)]
+
+        async with asyncio.TaskGroup() as group:
+            healthy = [group.create_task(run(each, name)) for name in ("m1", "m3") for each in (one, other)]
+            failed = group.create_task(run(one, "m2"))
+        for answer in (answer for task in healthy for answer in task.result()):
+            assert (answer.status_code, answer.headers["x-trunkline-attempts"]) == (200, "1")
+        assert all("error" in answer.text for answer in failed.result())
+        resting = await ask(other, "m2")
+        assert resting.status_code >= 400 or "error" in resting.text
+        if int(resting.headers.get("x-trunkline-attempts", "0")) == 0:
+            assert SECRET not in resting.text
+
+
 # Ollama's own errors
 
 
@@ -218,6 +251,20 @@ async def test_a_health_check_that_reaches_a_mended_server_ends_its_rest() -> No
         found = (await one.post("/v1/providers/health-check")).json()["data"]
         assert next(each for each in found if each["name"] == "ollama")["healthy"] is True
         assert (await ask(one, "m1")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/none"])
+async def test_a_health_check_reaches_a_provider_whose_models_are_listed_in_the_file(path: str) -> None:
+    mock = MockUpstream(script=Script(fault=Fault("status", status=500)), any_model=True)
+    mock.on(Script(fault=Fault("status", status=404)), path=path)
+    async with site({"up": mock}, breaker_recovery_s=300.0) as (_, _, one, _):
+        for _ in range(3):
+            await ask(one, "up/m2")
+        mock.script = Script()
+        found = (await one.post("/v1/providers/health-check")).json()["data"]
+        assert next(each for each in found if each["name"] == "up")["healthy"] is True
+        assert (await ask(one, "up/m2")).status_code == 200
+        assert len((await one.get("/up/v1/models")).json()["data"]) == 4
 
 
 # No request waits for a rest to end

@@ -80,17 +80,74 @@ def test_by_the_file_by_a_signal_and_by_request(started: Any) -> None:
     poll(lambda: log.read_text().count("configuration taken over") >= 2)
     config.write_text(f"{plain}aliases: {{fast: ollama/qwen3:8b}}\nport: 1\n")
     reload = f"{url}/admin/v1/reload"
-    answer = httpx.post(reload, headers={"authorization": f"Bearer {admin}"})
+    answer = httpx.post(reload, headers={"authorization": f"Bearer {admin}"}, timeout=GUARD)
     assert answer.status_code == 200
     assert model_of(url, "fast") == "qwen3:8b"
     refused = httpx.post(reload, headers={"authorization": f"Bearer {KEY}"})
     assert refused.status_code == 403
     config.write_text(f"{plain}aliases: [broken\n")
-    refused = httpx.post(reload, headers={"authorization": f"Bearer {admin}"})
+    refused = httpx.post(reload, headers={"authorization": f"Bearer {admin}"}, timeout=GUARD)
     assert refused.status_code == 400
     assert "the old one stays" in refused.json()["error"]["message"]
     assert model_of(url, "fast") == "qwen3:8b"
     poll(lambda: "the changed configuration is refused" in log.read_text())
+
+
+def test_a_file_that_is_lost_changes_nothing(started: Any) -> None:
+    url, config, log, _, admin = started
+    full = f"{config.read_text()}aliases: {{fast: ollama/llama2}}\n"
+    config.write_text(full)
+    poll(lambda: model_of(url, "fast") == "llama2")
+
+    def refusal() -> str:
+        answer = httpx.post(
+            f"{url}/admin/v1/reload", headers={"authorization": f"Bearer {admin}"}, timeout=GUARD
+        )
+        assert answer.status_code == 400
+        return str(answer.json()["error"]["message"])
+
+    for text, told in (
+        ("", "holds no settings any more"),
+        ("# nothing\n", "holds no settings any more"),
+        (full[: full.index(" {fast")], "ends where it used to go on"),
+        (full[: full.index("llama2")], "expected ',' or '}'"),
+        ("aliases: &a {fast: *a}\n", "refers to itself"),
+        ("- 1\n", "must hold settings"),
+    ):
+        config.write_text(text)
+        assert told in refusal()
+        assert model_of(url, "fast") == "llama2"
+    config.unlink()
+    assert "is not there any more" in refusal()
+    config.mkdir()
+    assert "is a folder and no file" in refusal()
+    config.rmdir()
+    assert model_of(url, "fast") == "llama2"
+    poll(lambda: "is not there any more; if that is meant, start the gateway again" in log.read_text())
+    config.write_text(full.replace("llama2", "qwen3:8b"))
+    poll(lambda: model_of(url, "fast") == "qwen3:8b")
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_store_that_is_lost_lets_its_keys_in(started: Any) -> None:
+    url, config, log, _, admin = started
+    store = config.parent / "keys.db"
+    bearer = {"authorization": f"Bearer {admin}"}
+    poll(lambda: httpx.get(f"{url}/admin/v1/keys", headers=bearer, timeout=GUARD).status_code == 200)
+    for path in config.parent.glob("keys.db*"):
+        path.unlink()
+    poll(lambda: log.read_text().count("the file is not there any more") >= 1)
+    assert f"DATABASE_URL: the store {store} cannot be used: " in log.read_text()
+    answer = httpx.get(f"{url}/admin/v1/keys", headers=bearer, timeout=GUARD)
+    assert answer.status_code == 503
+    assert "the file is not there any more" in answer.json()["error"]["message"]
+    reloaded = httpx.post(f"{url}/admin/v1/reload", headers=bearer, timeout=GUARD)
+    assert reloaded.status_code == 200
+    chatted = httpx.post(f"{url}/v1/chat/completions", json=chat("ollama/llama2"), headers=bearer)
+    assert chatted.status_code == 200
+    poll(lambda: "the database does not take usage" in log.read_text())
+    assert not store.exists()
+    assert "Traceback" not in log.read_text()
 
 
 def _settings(model: str, *mocks: MockUpstream, **changes: Any) -> Settings:

@@ -56,6 +56,7 @@ def make_row(at: float = NOON, **fields: Any) -> UsageRow:
         "queued_ms": 0.0,
         "retries": 0,
         "cached": False,
+        "outcome": None,
     }
     return UsageRow(**(defaults | fields))
 
@@ -67,7 +68,7 @@ def sum_rows(rows: Iterable[UsageRow]) -> dict[str, float]:
     requests = [each for each in rows if each.last]
     return {
         "requests": len(requests),
-        "failures": len([each for each in requests if each.status >= 400]),
+        "failures": len([each for each in requests if _is_failure(each)]),
         "attempts": len(attempts),
         "cached": len([each for each in rows if each.cached]),
         "prompt_tokens": sum(each.prompt_tokens for each in rows),
@@ -79,6 +80,10 @@ def sum_rows(rows: Iterable[UsageRow]) -> dict[str, float]:
         "duration_ms": sum(each.duration_ms for each in requests),
         "upstream_ms": sum(each.upstream_ms for each in rows),
     }
+
+
+def _is_failure(row: UsageRow) -> bool:
+    return row.outcome != "success" if row.outcome else row.status >= 400
 
 
 def group_rows(rows: Iterable[UsageRow], by: Iterable[str]) -> dict[tuple[Any, ...], list[UsageRow]]:

@@ -90,6 +90,18 @@ def test_a_file_with_batches_of_another_version_is_kept(journal: Journal) -> Non
     assert journal.claim_abandoned_segments() == []
 
 
+def test_rows_without_an_outcome_are_read(journal: Journal) -> None:
+    """Versions before the outcome wrote arrays that are shorter by one."""
+    older = make_row(outcome="")
+    path = abandon_segment(journal)
+    data = msgspec.msgpack.encode([msgspec.structs.astuple(older)[:-1]])
+    with path.open("ab") as file:
+        file.write(len(data).to_bytes(4, "big") + data)
+    (segment,) = journal.claim_abandoned_segments()
+    assert (list(segment.read()), segment.has_unreadable) == ([[older]], False)
+    segment.close()
+
+
 def test_rows_of_an_older_version_are_read(journal: Journal, opened: list[Segment]) -> None:
     """Older versions wrote true and nil in place of 1 and an empty text."""
     older = make_row(last=True, streamed=False, end_user=None, route=None)

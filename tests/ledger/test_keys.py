@@ -227,9 +227,12 @@ def test_a_store_that_is_opened_again_has_its_keys(database: str) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("sqlite:////no/such/folder/k.db", "cannot open the store /no/such/folder/k.db: No such file"),
-        ("nonsense", "the store cannot be used"),
-        ("postgresql+nodriver://u:hunter2@h/d", "the store cannot be used"),
+        (
+            "sqlite:////no/such/folder/k.db",
+            "/k.db cannot be used: there is no folder /no/such/folder",
+        ),
+        ("nonsense", "the store nonsense cannot be used: "),
+        ("postgresql+nodriver://u:hunter2@h/d", r"the store .*://\*\*\*@h/d cannot be used: "),
     ],
 )
 def test_a_store_that_cannot_be_opened_raises_with_the_reason(url: str, problem: str) -> None:
@@ -254,7 +257,7 @@ def test_a_file_that_is_not_a_database_raises(tmp_path: Path) -> None:
 def test_a_store_that_fails_later_raises(store: KeyStore) -> None:
     with store.store.begin() as connection:
         connection.exec_driver_sql("DROP TABLE keys")
-    with pytest.raises(StoreError, match=r"the store cannot be used: .*(no such table|does not exist)"):
+    with pytest.raises(StoreError, match=r"cannot be used: .*(no such table|does not exist)"):
         store.list()
 
 

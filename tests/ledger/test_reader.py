@@ -73,20 +73,30 @@ def test_a_write_of_another_process_is_reported(tmp_path: Path, url: str) -> Non
     reader.close()
 
 
-def test_a_file_that_is_replaced_or_deleted_is_a_change(tmp_path: Path, url: str) -> None:
+def test_a_deleted_file_is_an_error_until_another_with_keys_is_there(tmp_path: Path, url: str) -> None:
     reader = open_reader(url)
     with KeyStore(url) as store:
         store.create("a")
     assert names(reader) == ["a"]
     for path in tmp_path.iterdir():
         path.unlink()
+    for ask in (reader.has_changed, reader.load, reader.has_changed):
+        with pytest.raises(StoreError, match="cannot be used: the file is not there any more"):
+            ask()
+    (tmp_path / "k.db").touch()
     assert reader.has_changed()
-    assert names(reader) == []
-    assert not reader.has_changed()
+    with pytest.raises(StoreError, match="another file without keys is in its place"):
+        reader.load()
     with KeyStore(url) as store:
+        assert reader.has_changed()
+        with pytest.raises(StoreError, match="another file without keys is in its place"):
+            reader.load()
         store.create("b")
-    assert reader.has_changed()
-    assert names(reader) == ["b"]
+        assert reader.has_changed()
+        assert names(reader) == ["b"]
+        assert not reader.has_changed()
+        store.revoke("b")
+        assert names(reader) == []
     reader.close()
     assert reader.has_changed()
 
@@ -101,9 +111,9 @@ def test_a_file_without_tables_has_no_keys(tmp_path: Path, url: str) -> None:
 def test_a_file_that_is_not_a_database_raises(tmp_path: Path, url: str) -> None:
     (tmp_path / "k.db").write_bytes(b"something else entirely" * 100)
     reader = open_reader(url)
-    with pytest.raises(StoreError, match=r"k\.db cannot be read: file is not a database"):
+    with pytest.raises(StoreError, match=r"k\.db cannot be used: file is not a database"):
         reader.load()
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="cannot be used"):
         reader.has_changed()
     reader.close()
 
@@ -111,7 +121,7 @@ def test_a_file_that_is_not_a_database_raises(tmp_path: Path, url: str) -> None:
 def test_a_path_through_a_file_raises(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     reader = open_reader(f"sqlite:///{tmp_path}/file/k.db")
-    with pytest.raises(StoreError, match="Not a directory"):
+    with pytest.raises(StoreError, match="is no folder"):
         reader.load()
 
 

@@ -36,7 +36,7 @@ def test_a_change_that_fails_changes_nothing(store: Store) -> None:
                 connection.execute(teams.insert().values(values))
 
     create_teams("t", "a")
-    with pytest.raises(StoreError, match="the store cannot be used: "):
+    with pytest.raises(StoreError, match="cannot be used: "):
         create_teams("u", "b", "b")
     assert policy_revision(store) == [1]
     with store.begin() as connection:

@@ -118,3 +118,20 @@ def test_an_hour_begins_at_its_first_millisecond() -> None:
         (NOON, 2),
         (NOON + 3600, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "failed"),
+    [
+        (200, "success", False),
+        (200, "upstream", True),
+        (200, "gateway", True),
+        (499, "client", True),
+        (400, "refused", True),
+        (200, "", False),  # of a version that did not tell outcomes
+        (502, "", True),
+    ],
+)
+def test_a_failure_is_what_has_no_complete_answer(status: int, outcome: str, failed: bool) -> None:
+    (roll_up,) = roll_up_by_hour([make_row(status=status, outcome=outcome)])
+    assert dict(zip(COUNT_COLUMNS, roll_up[5:], strict=False))["failures"] == failed

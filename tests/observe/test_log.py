@@ -138,6 +138,23 @@ def test_the_level_decides_which_requests_are_logged(
     assert [entry["status"] for entry in read_lines(file)] == statuses
 
 
+@pytest.mark.parametrize(
+    ("level", "kept"),
+    [("INFO", ["error", "warning"]), ("WARNING", ["error", "warning"]), ("ERROR", ["error"])],
+)
+def test_a_stream_that_broke_off_has_the_level_of_its_error(
+    sink: Sink, file: Path, level: str, kept: list[str]
+) -> None:
+    log = AccessLog(level=level, sink=sink)
+    log.emit(line(status=200, severity=502, outcome="upstream"))
+    log.emit(line(status=200, severity=429, outcome="upstream"))
+    log.close()
+    found = read_lines(file)
+    assert [entry["level"] for entry in found] == kept
+    assert all((entry["status"], entry["outcome"]) == (200, "upstream") for entry in found)
+    assert all("severity" not in entry for entry in found)
+
+
 def test_a_timer_runs_only_while_lines_are_pending(sink: Sink, file: Path) -> None:
     log = AccessLog(sink=sink)
     timers = start(log)

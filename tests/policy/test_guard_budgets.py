@@ -34,6 +34,7 @@ from trunkline.errors import (
     BUDGET_EXCEEDED,
     LIMITS_AWAY,
     NO_PRICE,
+    REQUEST_OVER_BUDGET,
     CallerError,
     GatewayError,
     Kind,
@@ -72,7 +73,39 @@ def test_what_was_not_used_is_available_to_other_requests() -> None:
     for _ in range(6):
         guard.settle(admit(guard), [used(1, 1, 1)])
     assert spent(guard) == [(6, 0)]
-    assert refused(guard).kind is BUDGET_EXCEEDED
+    error = refused(guard)
+    assert (error.kind, error.retry_after, error.advice) == (REQUEST_OVER_BUDGET, None, "false")
+    assert error.message == (
+        "This request may cost $0.00017, more than is left of the budget of this key: $0.000169 of $0.000175 "
+        "in all. Ask for less: a smaller max_tokens or a shorter prompt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "left", "kind"),
+    [
+        (100 * COST, 0, BUDGET_EXCEEDED),
+        (100 * COST, 30, BUDGET_EXCEEDED),  # less than a hundredth, and no room for a prompt
+        (100 * COST, COST - 1, REQUEST_OVER_BUDGET),
+        (10 * COST, 1, BUDGET_EXCEEDED),
+        (10 * COST, COST // 5, REQUEST_OVER_BUDGET),
+    ],
+)
+@pytest.mark.parametrize("scope", ["key", "provider"])
+def test_a_budget_is_used_up_where_no_prompt_fits_in_the_last_hundredth(
+    limit: int, left: int, kind: Any, scope: Any
+) -> None:
+    guard = make_guard(budget(limit, scope=scope))
+    first = admit(guard)
+    if scope == "provider":
+        assert guard.reserve_at_provider(first, UP.provider, UP.model) is None
+    guard.settle(first, [used(0, 0, limit - left)])
+    if scope == "key":
+        assert refused(guard).kind is kind
+    else:
+        error = guard.reserve_at_provider(admit(guard), UP.provider, UP.model)
+        assert isinstance(error, GatewayError)
+        assert (error.kind, error.provider) == (kind, "up")
 
 
 def test_an_attempt_of_unknown_cost_counts_only_its_tokens() -> None:
@@ -193,7 +226,7 @@ def test_a_hard_budget_warns_too() -> None:
     assert warned == []
     guard.settle(admit(guard), [used(PROMPT, ANSWER)])
     assert [each.spent for each in warned] == [COST]
-    assert refused(guard).kind is BUDGET_EXCEEDED
+    assert refused(guard).kind is REQUEST_OVER_BUDGET
     assert len(warned) == 1
 
 

@@ -51,3 +51,27 @@ async def test_failures(status: int, kind: type[Exception], code: str) -> None:
         await client.aclose()
     assert getattr(raised.value, "code", None) == code
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["one", ["one", "two"]])
+async def test_embeddings(text: str | list[str]) -> None:
+    async with MockUpstream("openrouter") as mock:
+        client = OpenRouterClient("sk-or-test", base_url=mock.base_url)
+        answer = await client.embeddings("openai/text-embedding-3-small", text, dimensions=8)
+        await client.aclose()
+        call = mock.calls[0]
+    assert [len(each["embedding"]) for each in answer["data"]] == [8] * (1 if text == "one" else 2)
+    assert answer["usage"]["prompt_tokens"] > 0
+    assert call.path == "/api/v1/embeddings"
+    assert call.json["input"] == text
+
+
+async def test_embeddings_that_fail() -> None:
+    fault = Fault("status", status=401, message="no such key")
+    async with MockUpstream("openrouter", Script(fault=fault)) as mock:
+        client = OpenRouterClient("sk-or-secret-key", base_url=mock.base_url)
+        with pytest.raises(ProviderError) as raised:
+            await client.embeddings("openai/text-embedding-3-small", "one")
+        await client.aclose()
+    assert raised.value.code == "upstream_auth"
+    assert "secret" not in str(raised.value)

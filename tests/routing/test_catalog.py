@@ -121,6 +121,16 @@ async def test_the_listings_are_refreshed_repeatedly() -> None:
     await catalog.aclose()
 
 
+async def test_a_provider_without_an_interval_is_asked_at_the_start_only() -> None:
+    seldom, often = Fake("ollama", ["a"]), Fake("vllm", ["b"])
+    catalog = make_catalog(seldom, often)
+    catalog.start(0.001, {"ollama": None})
+    await until(lambda: often.fetches > 5)
+    assert seldom.fetches == 1
+    assert catalog.listings["ollama"].known
+    await catalog.aclose()
+
+
 async def test_the_first_discovery_is_waited_for() -> None:
     fake = Fake("vllm", ["a"])
     fake.gate = asyncio.Event()

@@ -185,7 +185,7 @@ async def test_custom_answers_anything_only_where_it_is_preferred() -> None:
     router = await make_router(ollama(), preferred="custom")
     assert targets_in_order(router, "whatever") == ["custom=whatever"]
     assert targets_in_order(router, "custom/whatever") == ["custom=whatever"]
-    assert targets_in_order(router, "llama2") == ["ollama=llama2"]
+    assert targets_in_order(router, "llama2") == ["custom=llama2", "ollama=llama2"]
     await refusal("whatever", ollama(), preferred="auto")
 
 

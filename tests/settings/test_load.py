@@ -157,6 +157,11 @@ def test_a_value_from_the_environment_is_not_expanded(tmp_path: Path) -> None:
         ),
         ({"file": "providers: {v1: {type: openai}}"}, ["providers.v1: 'v1' cannot be a provider's name"]),
         ({"file": "providers: {x: {}}"}, ["providers.x: has no type; write type: openai-compatible"]),
+        (
+            {"file": "providers: {openruter: {api_key: hunter2}}"},
+            ["providers.openruter: has no type; did you mean 'openrouter'? If not, write type:"],
+        ),
+        ({"file": "providers: {Olama: {}}"}, ["providers.Olama: 'Olama' cannot be a provider's name"]),
         ({"file": "providers: {x: {type: openai-compatible}}"}, ["providers.x: has no address"]),
         ({"file": "providers: {x: {url: x}}"}, ["providers.x.url: 'x' must begin with http"]),
         (
@@ -226,6 +231,99 @@ def test_an_error_names_the_setting_and_the_problem(
 def test_every_error_has_a_line_and_its_consequences_have_none(tmp_path: Path) -> None:
     text = error_text(tmp_path, env={"PORT": "x", "REQUEST_TIMEOUT_S": "y"})
     assert [line.partition(":")[0] for line in text.splitlines()] == ["PORT", "REQUEST_TIMEOUT_S"]
+
+
+def test_problems_of_different_kinds_are_told_at_once(tmp_path: Path) -> None:
+    file = """
+prot: 1
+host: ${MISSING}
+providers:
+  openruter: {api_key: x}
+  bad: {type: openai-compatible, url: "${ALSO_MISSING}", nonsense: 1}
+  no_url: {type: openai-compatible}
+  ollama: {url: "http://h/v1"}
+routes:
+  r: {targets: [{provider: bad}, {provider: olama, model: m}, {provider: bad, model: m}]}
+limits: [{}, {concurrent: 0}]
+"""
+    lines = error_text(tmp_path, file=file, env={"PORT": "x", "WORKERS": "2"}).splitlines()
+    beginnings = [
+        "host: MISSING is not set",
+        "providers.bad.url: ALSO_MISSING is not set",
+        "PORT: 'x' is not a whole number",
+        "providers.bad.nonsense: is no setting",
+        "routes.r.targets.0.model: is missing",
+        "limits.0: limits nothing",
+        "limits.1.concurrent: 0 is too small",
+        "prot: is no setting",
+        "routes.r.targets.1.provider: 'olama' is no provider; did you mean 'ollama'?",
+        "providers.openruter: has no type; did you mean 'openrouter'?",
+        "providers.no_url: has no address",
+        "providers.ollama: 'http://h/v1' ends in /v1",
+        "WORKERS: 2 workers must share limits",
+    ]
+    told = [line.removeprefix(f"{tmp_path / 'trunkline.yaml'}: ") for line in lines]
+    assert len(told) == len(beginnings), told
+    for beginning in beginnings:
+        assert any(line.startswith(beginning) for line in told), beginning
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ({"file": "port: [1", "env": {"HOST": "", "LOG_FORMAT": "x", "PREFERRED_PROVIDER": "vllm"}}, 2),
+        ({"file": "providers: 1", "env": {"PREFERRED_PROVIDER": "vllm"}}, 1),
+        ({"file": "providers: {vllm: {url: x}}\npreferred_provider: vllm"}, 1),
+        ({"file": "budgets: [{usd: '${X}'}]"}, 1),
+        ({"file": "routes: {r: {targets: [{provider: custom, model: '${X}'}]}}"}, 1),
+        ({"file": "providers: {vllm: {type: '${X}'}}"}, 1),
+        ({"file": "redis_url: '${X}'\nworkers: 2"}, 2),
+    ],
+)
+def test_a_consequence_of_a_problem_is_not_told(tmp_path: Path, given: dict[str, Any], lines: int) -> None:
+    assert len(error_text(tmp_path, **given).splitlines()) == lines
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_values_fall_away(tmp_path: Path, quote: str) -> None:
+    """``docker run --env-file`` takes quotes as a part of the value."""
+    settings = load_from(
+        tmp_path,
+        env={
+            name: f" {quote}{value}{quote} "
+            for name, value in {
+                "ALLOWED_API_KEYS": "k1,k2",
+                "ALLOWED_API_KEYS_RAW": f"{quote},{quote}k3",
+                "OPENAI_API_KEY": "sk-1",
+                "PORT": "9",
+                "LOG_LEVEL": "debug",
+                "OLLAMA_BASE_URL": "http://h",
+                "REQUIRE_AUTH": "false",
+                "CEREBRAS_API_KEY": "",
+                "K": "k4",
+            }.items()
+        },
+        file="anthropic_api_key: ${K}\nopenrouter_api_key: '\"k5\"'",
+    )
+    keys = [key.get_secret_value() for key in settings.api_keys]
+    assert keys == ["k1", "k2", "k3"]
+    assert (settings.port, settings.log_level, settings.ollama_base_url) == (9, "DEBUG", "http://h")
+    assert (settings.require_auth, settings.cerebras_api_key) == (False, None)
+    found = (settings.openai_api_key, settings.anthropic_api_key, settings.openrouter_api_key)
+    assert [key and key.get_secret_value() for key in found] == ["sk-1", "k4", "k5"]
+
+
+@pytest.mark.parametrize("key", ['"hunter2', "hunter2'", '"hunter2"x"'])
+def test_a_key_with_a_quote_that_is_left_is_refused(tmp_path: Path, key: str) -> None:
+    text = error_text(tmp_path, env={"OPENAI_API_KEY": key})
+    assert text.startswith("OPENAI_API_KEY: holds a key that begins or ends with a quote")
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize("text", ['["a", "b"]', '"["a", "b"]"', r'"[\"a\", \"b\"]"', '\'["a","b"]\''])
+def test_a_json_list_in_quotes_is_a_list(tmp_path: Path, text: str) -> None:
+    settings = load_from(tmp_path, env={"ALLOWED_API_KEYS": text})
+    assert [key.get_secret_value() for key in settings.api_keys] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

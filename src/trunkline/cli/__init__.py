@@ -11,6 +11,7 @@ What the commands do; a module is imported when its command is called:
 - `start` implements ``init``, ``up`` and ``serve``, `reload` implements ``serve --reload``.
 - `template` is the configuration file that ``init`` writes.
 - `check` implements ``check``, and `config_warnings` finds its configuration warnings.
+- `doctor` implements ``doctor`` and ``check --online``.
 - `explain` implements ``explain`` and ``check --replay``.
 - `models` implements ``models``.
 - `upstreams` implements the group of this name, by requests to a running gateway (`running`).

@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Trunkline: one port that speaks OpenAI, Ollama and Anthropic, in front of every model you have.",
     epilog="\b\nFirst steps:\n  trunkline up               make a key if there is none, and serve\n"
     "  trunkline check            say what the configuration means\n"
+    "  trunkline doctor           say what is wrong with the providers, and the fix\n"
     "  trunkline keys create app  make another key",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -55,6 +56,9 @@ Workers = Annotated[
 ]
 Reload = Annotated[
     bool, typer.Option("--reload", help="Start again when the code or the configuration changes.")
+]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, max=600, help="Most seconds that the check of one provider may take.")
 ]
 
 
@@ -202,6 +206,13 @@ def _check(
         Path | None,
         typer.Option(help="A gateway's request log: print what this configuration would do otherwise."),
     ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask every provider, as `trunkline doctor` does.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --online: print what was found as JSON.")
+    ] = False,
+    timeout: Timeout = 10.0,
     config: Config = None,
 ) -> None:
     """Validate the configuration, and print what it means.
@@ -209,15 +220,43 @@ def _check(
     \b
     Examples:
       trunkline check --config trunkline.yaml
+      trunkline check --online
       trunkline check --config new.yaml --replay gateway.log
     """
     if replay is not None:
         from trunkline.cli.explain import replay as replay_log
 
         raise typer.Exit(replay_log(config, replay))
+    if online:
+        from trunkline.cli.check import check_online
+
+        raise typer.Exit(check_online(config, as_json=as_json, limit_s=timeout))
+    if as_json:
+        raise typer.BadParameter("--json needs --online")
     from trunkline.cli.check import check
 
     check(config)
+
+
+@app.command("doctor")
+def _doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    timeout: Timeout = 10.0,
+    config: Config = None,
+) -> None:
+    """Ask every provider; say what is wrong and what mends it.
+
+    It asks for lists of models, which costs nothing, and looks whether the gateway's port is free. The exit
+    code is 1 if something is wrong.
+
+    \b
+    Examples:
+      trunkline doctor
+      trunkline doctor --json --timeout 3
+    """
+    from trunkline.cli.doctor.command import doctor
+
+    raise typer.Exit(doctor(config, as_json=as_json, limit_s=timeout))
 
 
 @app.command("models")

@@ -19,7 +19,7 @@ def upgrade(config: Path | None) -> None:
 
     settings, _ = read_settings(config)
     with Store(settings.database_url.get_secret_value(), migrate=False) as store:
-        before = migrate.upgrade(store.engine)
+        before = store.upgrade()
     if before == migrate.HEAD:
         print_notice(f"the database is up to date ({migrate.HEAD})")
     else:

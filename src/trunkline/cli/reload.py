@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -48,7 +49,8 @@ def supervise(command: list[str], folders: list[Path], files: list[Path]) -> int
     """
     signal.signal(signal.SIGTERM, _raise_exit)
     times = _modification_times(folders, files)
-    child = subprocess.Popen(command)
+    environment = os.environ | {"SHUTDOWN_DELAY_S": "0"}  # nobody drains what starts again at once
+    child = subprocess.Popen(command, env=environment)
     try:
         while True:
             time.sleep(_POLL_INTERVAL_S)
@@ -57,7 +59,7 @@ def supervise(command: list[str], folders: list[Path], files: list[Path]) -> int
                 times = latest
                 print_notice("a file changed; starting again")
                 _terminate(child)
-                child = subprocess.Popen(command)
+                child = subprocess.Popen(command, env=environment)
     except KeyboardInterrupt:
         return 130
     except SystemExit:

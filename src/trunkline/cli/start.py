@@ -10,6 +10,7 @@ import os
 import shlex
 import signal
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from trunkline.cli.template import CONFIG_TEMPLATE
 from trunkline.ledger.reader import open_reader, upgrade_if_needed
 from trunkline.observe.setup import configure_logging
 from trunkline.settings import Settings, SettingsError, check_self_loop, exposure
-from trunkline.settings.load import DEFAULT_CONFIG_FILE
+from trunkline.settings.config_file import WatchedFile
+from trunkline.settings.load import DEFAULT_CONFIG_FILE, DEFAULT_ENV_FILE, parse_dotenv
 from trunkline.settings.resolve import ollama_dropped
 
 if TYPE_CHECKING:
@@ -45,8 +47,10 @@ def serve(config: Path | None, overrides: Mapping[str, Any]) -> int:
     Raises:
         SettingsError: the gateway cannot start with these settings.
     """
+    path = _config_path(config)
+    load = _make_loader(path, lambda: config, overrides)
     settings, warnings = read_settings(config, overrides)
-    return _run(settings, warnings, lambda: read_settings(config, overrides)[0], _config_path(config))
+    return _run(settings, warnings, load, path)
 
 
 def up(config: Path | None, overrides: Mapping[str, Any]) -> int:
@@ -63,13 +67,11 @@ def up(config: Path | None, overrides: Mapping[str, Any]) -> int:
         SettingsError: the gateway cannot start with these settings.
     """
     path = _config_path(config)
-    settings, warnings = read_settings(config if path.is_file() else None, overrides)
+    load = _make_loader(path, lambda: config if path.exists() else None, overrides)
+    settings, warnings = read_settings(config if path.exists() else None, overrides)
     key = None
     if settings.require_auth and not settings.development_mode and not _has_keys(settings):
         key = _create_file_and_key(path, settings)
-
-    def load() -> Settings:
-        return read_settings(path if path.is_file() else None, overrides)[0]
 
     return _run(
         settings,
@@ -83,8 +85,31 @@ def up(config: Path | None, overrides: Mapping[str, Any]) -> int:
 def init(config: Path | None) -> None:
     """Write the configuration file if there is none, and create a key if there is none."""
     path = _config_path(config)
-    settings, _ = read_settings(config if path.is_file() else None)
+    settings, _ = read_settings(config if path.exists() else None)
     _create_file_and_key(path, settings)
+
+
+def _make_loader(
+    path: Path, find_config: Callable[[], Path | None], overrides: Mapping[str, Any]
+) -> Callable[[], Settings]:
+    """A function that reads the settings again while the gateway runs.
+
+    It raises SettingsError where the configuration file or ``.env`` has lost what it holds now.
+
+    Args:
+        path: the configuration file.
+        find_config: finds the file to read; None for the default one.
+        overrides: settings from the command line.
+    """
+    files = [WatchedFile(path), WatchedFile(Path(DEFAULT_ENV_FILE), parse_dotenv)]
+
+    def load() -> Settings:
+        with ExitStack() as checks:
+            for file in files:
+                checks.enter_context(file.read_again())
+            return read_settings(find_config(), overrides)[0]
+
+    return load
 
 
 def _create_file_and_key(path: Path, settings: Settings) -> str | None:

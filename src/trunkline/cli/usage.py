@@ -28,6 +28,7 @@ _REQUEST_COLUMNS = (
     "provider",
     "model",
     "status",
+    "outcome",
     "prompt_tokens",
     "completion_tokens",
     "cost_micros",

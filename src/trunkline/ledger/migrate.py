@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest migration. A test compares it with the migrations in the folder."""
 
 _CREATE_VERSION_TABLE: Final = (

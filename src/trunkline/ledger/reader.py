@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from trunkline.ledger.locate import StoreError, sqlite_file
+from trunkline.ledger.locate import FILE_GONE, cannot_use, file_problem, sqlite_file
 from trunkline.ledger.migrate import HEAD
 from trunkline.ledger.policies import SELECT_REVISION, Policies, read_policies
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 _FileVersion: TypeAlias = tuple[int, int, int | None]
 """The device and inode of a SQLite file, and a number that changes with every commit of another connection.
 The number is None while there is no connection."""
+
+
+_NOT_LOADED: Final[_FileVersion] = (-1, -1, None)
+"""The version of no file: nothing was loaded, and the next check finds a change."""
+_FILE_EMPTY: Final = "another file without keys is in its place"
 
 
 class PolicyReader(Protocol):
@@ -45,7 +50,7 @@ class PolicyReader(Protocol):
 def open_reader(url: str) -> PolicyReader:
     """Return a reader for the store at ``url``, which need not exist yet. It is opened by the first read."""
     path = sqlite_file(url)
-    return SqliteReader(path) if path else StoreReader(url)
+    return SqliteReader(path, url) if path else StoreReader(url)
 
 
 def upgrade_if_needed(url: str) -> None:
@@ -56,9 +61,9 @@ def upgrade_if_needed(url: str) -> None:
     """
     path = sqlite_file(url)
     if path is not None:
-        if not path.exists():
+        if not path.exists() and file_problem(path) is None:
             return
-        reader = SqliteReader(path)
+        reader = SqliteReader(path, url)
         try:
             if reader.revision() == HEAD:
                 return
@@ -70,12 +75,28 @@ def upgrade_if_needed(url: str) -> None:
 
 
 class SqliteReader:
-    """Reads a SQLite file, which may be created, replaced or deleted at any time."""
+    """Reads a SQLite file, which may be created, replaced or deleted at any time.
+
+    A file that was read and is gone is an error, and so is one without keys in place of one that had some:
+    a gateway must not refuse all of its users because somebody has moved a file.
+    """
 
     blocking = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, url: str | None = None) -> None:
+        """
+        Args:
+            path: the file.
+            url: its URL, for errors.
+        """
         self._path = path
+        self._url = url or f"sqlite:///{path}"
+        self._was_read = False
+        """Whether the file was there and had tables at an earlier :meth:`load`."""
+        self._had_keys = False
+        """Whether it had keys."""
+        self._changes = 0
+        """How often its policies had been changed. Another file has had fewer changes."""
         self._connection: sqlite3.Connection | None = None
         self._loaded_version: _FileVersion | None = None
         self._loaded_policy_revision: object = None
@@ -100,18 +121,27 @@ class SqliteReader:
             StoreError: The file exists and cannot be read.
         """
         with self._store_errors():
+            self._loaded_version, self._loaded_policy_revision = _NOT_LOADED, None
             connection = self._open()
             # The version is read before the rows, so that the next check finds a write in between.
-            self._loaded_version = self._file_version()
-            self._loaded_policy_revision = None
+            version = self._file_version()
             if connection is None or not _has_table(connection, "revision"):
+                if self._was_read:
+                    raise cannot_use(self._url, FILE_GONE if connection is None else _FILE_EMPTY)
+                self._loaded_version = version
                 return Policies()
             connection.execute("BEGIN")
             try:
-                self._loaded_policy_revision = connection.execute(SELECT_REVISION).fetchall()
-                return read_policies(connection.execute)
+                revision = connection.execute(SELECT_REVISION).fetchall()
+                policies = read_policies(connection.execute)
             finally:
                 connection.execute("COMMIT")
+            changes = revision[0][0] if revision else 0
+            if self._had_keys and not policies.keys and changes < self._changes:
+                raise cannot_use(self._url, _FILE_EMPTY)
+            self._loaded_version, self._loaded_policy_revision = version, revision
+            self._was_read, self._had_keys, self._changes = True, bool(policies.keys), changes
+            return policies
 
     def has_changed(self) -> bool:
         """Whether policies were changed, or the file was replaced, since the last :meth:`load`.
@@ -125,6 +155,8 @@ class SqliteReader:
             version = self._file_version()
             if version == self._loaded_version:
                 return False
+            if version is None and self._was_read:
+                raise cannot_use(self._url, file_problem(self._path) or FILE_GONE)
             if (
                 self._loaded_policy_revision is None
                 or self._connection is None
@@ -149,11 +181,14 @@ class SqliteReader:
             yield
         except (OSError, sqlite3.Error) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise StoreError(f"the store {self._path} cannot be read: {reason}") from None
+            raise cannot_use(self._url, str(reason)) from None
 
     def _open(self) -> sqlite3.Connection | None:
         """Open a new connection, since the file may have been replaced. Returns None if there is no file."""
         self.close()
+        problem = file_problem(self._path)
+        if problem is not None:
+            raise cannot_use(self._url, problem)
         with suppress(FileNotFoundError):
             self._path.stat()
             uri = f"{self._path.absolute().as_uri()}?mode=ro"

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from trunkline.errors import redact
-from trunkline.ledger.locate import StoreError, driver_url, sqlite_file
+from trunkline.ledger.locate import FILE_GONE, StoreError, cannot_use, driver_url, file_problem, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,18 +38,18 @@ class Store:
     Args:
         url: The database's URL.
         migrate: Bring the tables up to date first. Without it, they are left as they are.
+        create: Make a SQLite file that is missing.
 
     Raises:
         StoreError: The database cannot be opened.
     """
 
-    def __init__(self, url: str, *, migrate: bool = True) -> None:
+    def __init__(self, url: str, *, migrate: bool = True, create: bool = True) -> None:
         from sqlalchemy import create_engine, event
         from sqlalchemy.exc import SQLAlchemyError
 
-        from trunkline.ledger.migrate import upgrade
-
-        path = sqlite_file(url)
+        self._url = url
+        path = self._path = sqlite_file(url)
         target = driver_url(url)
         options: dict[str, Any] = {}
         if target.startswith("postgresql"):
@@ -61,12 +61,18 @@ class Store:
         try:
             self.engine = create_engine(target, **options)
             if path is not None:
+                problem = file_problem(path)
+                if problem is None and not create and not path.exists():
+                    problem = FILE_GONE
+                if problem is not None:
+                    raise cannot_use(url, problem)
                 _create_file(path)
+                self._inode = path.stat().st_ino
             if self.engine.dialect.name == "sqlite":
                 event.listen(self.engine, "connect", _prepare_sqlite)
             if migrate:
                 try:
-                    upgrade(self.engine)
+                    self.upgrade()
                 except BaseException:
                     self.engine.dispose()
                     raise
@@ -76,9 +82,9 @@ class Store:
                 f"DATABASE_URL: this database needs the package {error.name!r} installed{extra}"
             ) from None
         except OSError as error:
-            raise StoreError(f"cannot open the store {error.filename}: {error.strerror}") from None
+            raise cannot_use(url, error.strerror or type(error).__name__) from None
         except SQLAlchemyError as error:
-            raise _store_error(error) from None
+            raise self._error(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +96,24 @@ class Store:
         """Close all connections."""
         self.engine.dispose()
 
+    def upgrade(self) -> str | None:
+        """Bring the tables up to date.
+
+        Returns:
+            The last migration that the store had had before, or None if it had had none.
+
+        Raises:
+            StoreError: The database fails, or is newer than this version of Trunkline.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from trunkline.ledger.migrate import upgrade
+
+        try:
+            return upgrade(self.engine)
+        except SQLAlchemyError as error:
+            raise self._error(error) from None
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """Begin a transaction.
@@ -99,11 +123,33 @@ class Store:
         """
         from sqlalchemy.exc import SQLAlchemyError
 
+        if self._path is not None:
+            self._follow_file(self._path)
         try:
             with self.engine.begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            raise _store_error(error) from None
+            raise self._error(error) from None
+
+    def _follow_file(self, path: Path) -> None:
+        """Use the file that is at the path now. Connections stay with a file that was deleted or replaced,
+        and what they write there is lost.
+
+        Raises:
+            StoreError: The file is not there. A connection would make an empty one.
+        """
+        try:
+            inode = path.stat().st_ino
+        except OSError:
+            raise cannot_use(self._url, file_problem(path) or FILE_GONE) from None
+        if inode != self._inode:
+            self.engine.dispose()
+            self._inode = inode
+
+    def _error(self, error: Exception) -> StoreError:
+        """Put an error of SQLAlchemy into one line that may be shown."""
+        text = str(getattr(error, "orig", None) or error).strip().splitlines()
+        return cannot_use(self._url, redact(text[0] if text else type(error).__name__))
 
     @contextmanager
     def change(self) -> Iterator[Connection]:
@@ -121,12 +167,6 @@ class Store:
 def as_utc(time: datetime | None) -> datetime | None:
     """Return a stored time with its zone, which is always UTC. SQLite does not store the zone."""
     return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
-
-
-def _store_error(error: Exception) -> StoreError:
-    """Put an error of SQLAlchemy into one line that may be shown."""
-    text = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return StoreError(f"the store cannot be used: {redact(text[0] if text else type(error).__name__)}")
 
 
 def _create_file(path: Path) -> None:

@@ -150,6 +150,7 @@ usage: Final = Table(
     Column("queued_ms", Double, nullable=False),
     Column("retries", SmallInteger, nullable=False),
     Column("cached", Boolean, nullable=False, comment="answered from the cache of answers"),
+    Column("outcome", String(16), comment="success, or why not; null: of an earlier version"),
 )
 
 prompts: Final = Table(

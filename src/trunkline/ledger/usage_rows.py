@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from trunkline.errors import SUCCESS
 from trunkline.ledger.columns import COUNT_COLUMNS, DURATION_COLUMNS
 
 Flag = bool | int
@@ -68,9 +69,11 @@ class UsageRow(msgspec.Struct, array_like=True, gc=False, kw_only=True):
     """Required, so that an array in a journal is only read if it has all columns."""
     prompt: str | None = None
     """The request's body, if prompts are stored. It goes into the table ``prompts``."""
+    outcome: Text = ""
+    """It stands last because journals of earlier versions have rows without it."""
 
 
-COLUMNS: Final = UsageRow.__struct_fields__[:-1]
+COLUMNS: Final = tuple(name for name in UsageRow.__struct_fields__ if name != "prompt")
 FLAG_COLUMNS: Final = frozenset(name for name, kind in UsageRow.__annotations__.items() if kind == "Flag")
 NULLABLE_TEXT_COLUMNS: Final = frozenset(
     name for name, kind in UsageRow.__annotations__.items() if kind == "Text"
@@ -136,7 +139,7 @@ def roll_up_by_hour(rows: Iterable[UsageRow]) -> list[RollUp]:
             totals = roll_ups[key] = [0] * (len(COUNT_COLUMNS) + len(DURATION_COLUMNS))
         if row.last:
             totals[0] += 1
-            totals[1] += row.status >= 400
+            totals[1] += row.outcome != SUCCESS if row.outcome else row.status >= 400
             totals[10] += row.duration_ms
         totals[2] += row.attempt > 0
         totals[3] += row.cached

@@ -75,7 +75,8 @@ class UsageStore:
             return
         with self._store.begin() as connection:
             self._replace_taken_ids(connection, rows)
-            connection.exec_driver_sql(self._insert, [msgspec.structs.astuple(row)[:-1] for row in rows])
+            tuples = map(msgspec.structs.astuple, rows)
+            connection.exec_driver_sql(self._insert, [(*values[:-2], values[-1]) for values in tuples])
             prompts = [(row.id, row.prompt) for row in rows if row.prompt is not None]
             if prompts:
                 connection.exec_driver_sql(self._insert_prompt, prompts)

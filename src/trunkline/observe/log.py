@@ -31,7 +31,7 @@ class RequestLine(
     timestamp: float | str = msgspec.field(default_factory=time.time)
     """Unix time; ISO 8601 once the line is encoded."""
     level: str = ""
-    """Derived from ``status`` when the line is encoded."""
+    """Derived from ``severity`` when the line is encoded."""
     request_id: str
     method: str | None = None
     path: str
@@ -48,6 +48,12 @@ class RequestLine(
     """The model, as the client named it."""
     model: str | None = None
     status: int
+    """The HTTP status that the client was sent."""
+    severity: int = 0
+    """The HTTP status that decides on the level, if it is higher: that of the error which ended a streamed
+    answer. It is not written."""
+    outcome: str | None = None
+    """Whether the answer is complete, and if not, who broke it off."""
     code: str | None = None
     """The code of the error."""
     prompt_tokens: int | None = None
@@ -106,7 +112,7 @@ class AccessLog:
 
     def emit(self, line: RequestLine) -> None:
         """Add the line of one request."""
-        if line.status < self.min_status:
+        if max(line.status, line.severity) < self.min_status:
             return
         if len(self._pending) >= self._capacity:
             self._rejected += 1
@@ -172,6 +178,7 @@ def _encode_console(lines: list[RequestLine]) -> bytes:
 def _console_line(line: RequestLine) -> str:
     fields: dict[str, Any] = msgspec.structs.asdict(line)
     head = [fields.pop(name) for name in ("timestamp", "level", "method", "path", "status")]
+    del fields["severity"]
     tail = [f"{name}={value}" for name, value in fields.items() if value is not None]
     text = " ".join(str(part) for part in (*head, *tail) if part is not None)
     return "".join(c if c.isprintable() else "\\" + hex(ord(c))[1:] for c in text) + "\n"
@@ -189,7 +196,8 @@ def _fill_in(lines: list[RequestLine]) -> None:
                 second = int(line.timestamp)
                 date = _format_time(second)
             line.timestamp = f"{date}.{int((line.timestamp - second) * 1000):03d}Z"
-        line.level = "info" if line.status < 400 else "warning" if line.status < 500 else "error"
+        severity, line.severity = max(line.status, line.severity), 0
+        line.level = "info" if severity < 400 else "warning" if severity < 500 else "error"
 
 
 def _format_time(seconds: float) -> str:

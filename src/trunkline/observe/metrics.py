@@ -1,14 +1,14 @@
 """The gateway's metrics: plain numbers while requests run, which are rendered when somebody reads them.
 
 Counting only updates dictionaries and lists. Label values are bounded: they are operations, configured
-providers and statuses, never models or keys. Buckets follow OpenTelemetry's GenAI conventions where these
-define them. ``prometheus`` gives the metrics their names.
+providers, statuses and outcomes, never models or keys. Buckets follow OpenTelemetry's GenAI conventions where
+these define them. ``prometheus`` gives the metrics their names.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 DURATION_BUCKETS: Final = (
@@ -78,18 +78,19 @@ class Series:
         "cached_tokens",
         "cost_micros",
         "durations",
+        "ends",
         "first_bytes",
         "input_tokens",
         "output_tokens",
         "overheads",
         "reasoning_tokens",
         "retries",
-        "statuses",
         "unpriced",
     )
 
     def __init__(self) -> None:
-        self.statuses: dict[int, int] = {}
+        self.ends: dict[tuple[int, str], int] = {}
+        """The number of requests by status and outcome."""
         self.durations = Histogram(DURATION_BUCKETS)
         """The seconds that requests took."""
         self.first_bytes = Histogram(FIRST_BYTE_BUCKETS)
@@ -167,6 +168,7 @@ class Metrics:
         operation: str,
         provider: str | None,
         status: int,
+        outcome: str,
         duration_s: float,
         first_byte_s: float | None,
         usage: TokenCounts | None,
@@ -180,6 +182,7 @@ class Metrics:
             operation: The operation of the front that was asked.
             provider: The provider of the last attempt, or None if there was none.
             status: The HTTP status of the response.
+            outcome: Whether the answer is complete, and if not, who broke it off.
             duration_s: The seconds that the request took.
             first_byte_s: The seconds until the first byte of the response, or None if there was none.
             usage: The tokens that were used, or None if that is unknown.
@@ -188,11 +191,11 @@ class Metrics:
                 asked.
             retries: The number of attempts after the first.
         """
-        labels = (operation, provider or _NO_PROVIDER)
-        series = self.series.get(labels)
+        series = self.series.get((operation, provider or _NO_PROVIDER))
         if series is None:
-            series = self.series[labels] = Series()
-        series.statuses[status] = series.statuses.get(status, 0) + 1
+            series = self._add_series(operation, provider)
+        end = status, outcome
+        series.ends[end] = series.ends.get(end, 0) + 1
         series.durations.add(duration_s)
         if first_byte_s is not None:
             series.first_bytes.add(first_byte_s)
@@ -211,6 +214,24 @@ class Metrics:
             series.overheads.add(overhead_s)
         series.retries += retries
 
+    def add_failed_attempt(self, operation: str, provider: str, cost_micros: int | None) -> None:
+        """Add what an attempt cost that another one followed.
+
+        Args:
+            operation: The operation of the front that was asked.
+            provider: The provider of the attempt.
+            cost_micros: Millionths of a US dollar, or None if the price is unknown.
+        """
+        series = self.series.get((operation, provider)) or self._add_series(operation, provider)
+        if cost_micros is None:
+            series.unpriced += 1
+        else:
+            series.cost_micros += cost_micros
+
+    def _add_series(self, operation: str, provider: str | None) -> Series:
+        series = self.series[operation, provider or _NO_PROVIDER] = Series()
+        return series
+
     def as_json(self) -> dict[str, Any]:
         """Return the metrics as a JSON object, for people and scripts."""
         gauges = self.read_gauges()
@@ -223,7 +244,8 @@ class Metrics:
                 {
                     "operation": operation,
                     "provider": provider,
-                    "requests": {str(status): count for status, count in sorted(series.statuses.items())},
+                    "requests": _add_up((str(status), n) for (status, _), n in sorted(series.ends.items())),
+                    "outcomes": _add_up((outcome, n) for (_, outcome), n in sorted(series.ends.items())),
                     "input_tokens": series.input_tokens,
                     "output_tokens": series.output_tokens,
                     "cost_usd": series.cost_micros / 1_000_000,
@@ -235,3 +257,11 @@ class Metrics:
                 for (operation, provider), series in sorted(self.series.items())
             ],
         }
+
+
+def _add_up(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The sum of the counts of each name."""
+    sums: dict[str, int] = {}
+    for name, count in counts:
+        sums[name] = sums.get(name, 0) + count
+    return sums

@@ -45,7 +45,7 @@ class _Collector:
 
 def _requests(metrics: Metrics) -> Iterator[Metric]:
     requests = CounterMetricFamily(
-        "trunkline_requests", "Requests that have ended", labels=["operation", "provider", "status"]
+        "trunkline_requests", "Requests that have ended", labels=[*_LABELS, "status", "outcome"]
     )
     tokens = CounterMetricFamily(
         "gen_ai_client_token_usage", "Tokens, as upstreams counted them", labels=[*_LABELS, "type"]
@@ -65,8 +65,8 @@ def _requests(metrics: Metrics) -> Iterator[Metric]:
     )
     retries = CounterMetricFamily("trunkline_retries", "Attempts after the first", labels=_LABELS)
     for labels, series in list(metrics.series.items()):
-        for status, count in series.statuses.items():
-            requests.add_metric([*labels, str(status)], count)
+        for (status, outcome), count in series.ends.items():
+            requests.add_metric([*labels, str(status), outcome], count)
         for token_type, count in (
             ("input", series.input_tokens),
             ("output", series.output_tokens),

@@ -1,20 +1,31 @@
 """One request while it runs: its response, its attempts, and all of it together.
 
 The server's end holds an :class:`ActiveRequest` and may cancel, pause and resume it; the pipeline works on
-it; accounting reads it when it is over. Whether another attempt follows a failed one is for ``pipeline`` to
-decide.
+it; accounting reads its :class:`Outcome` when it is over. Whether another attempt follows a failed one is for
+``pipeline`` to decide.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from trunkline.dialects.base import Front
-from trunkline.errors import CLIENT_GONE, CallerError, GatewayError
+from trunkline.errors import (
+    BY_CLIENT,
+    BY_GATEWAY,
+    CLIENT_GONE,
+    SHUTTING_DOWN,
+    SUCCESS,
+    UPSTREAM_TIMEOUT,
+    CallerError,
+    GatewayError,
+    OutcomeLabel,
+    blame,
+)
 from trunkline.exchange import Exchange
 from trunkline.immediate import ImmediateFuture
 from trunkline.model import Usage
@@ -116,6 +127,8 @@ class Response:
 
     def refuse(self, error: GatewayError) -> None:
         """Send an error; an answer that has begun was ended by its attempt already."""
+        if self.error is not None and self.finished:  # the client was told already why the request ended
+            return
         self.error = error
         if self.started or self.client_gone:
             return
@@ -173,7 +186,8 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         self.ended_at: float | None = None
         self.failure: GatewayError | None = None
         self.abandoned = False
-        """The client disconnected while the upstream was working, so that the upstream may bill it."""
+        """It was given up while the upstream was working, so that the upstream may bill it: the client has
+        disconnected, a time limit has passed, or the gateway stops."""
         self.charge = NO_CHARGE
         """What it used and cost, once that is settled."""
         self.span_id: int | None = None
@@ -185,6 +199,13 @@ class Attempt(ImmediateFuture[GatewayError | None]):
             self.abandoned = self.abandoned or (not self.settled and self.in_flight.sent)
             self.in_flight.cancel()
         self.settle(DISCONNECTED)
+
+    def stop(self, error: GatewayError) -> None:
+        """End the attempt, and the upstream's work on it: the gateway stops, and ``error`` says so."""
+        if self.in_flight is not None:
+            self.abandoned = self.in_flight.sent
+            self.in_flight.cancel()
+        self.fail(error)
 
     def resent(self) -> None:
         """The request was sent once more over another connection: count it."""
@@ -214,9 +235,11 @@ class Attempt(ImmediateFuture[GatewayError | None]):
     def fail(self, error: GatewayError) -> None:
         """The attempt failed. Before the first byte another may follow; after it, an error event ends the
         answer."""
-        response = self.response
+        exchange, response = self.exchange, self.response
+        if error.kind is UPSTREAM_TIMEOUT and exchange.error is None and self.in_flight is not None:
+            self.abandoned = self.in_flight.sent  # the gateway's own limit, and no answer of the upstream
         if response.started:
-            response.responder.write(self.exchange.fail(error))
+            response.responder.write(exchange.fail(error))
             response.responder.finish()
             response.finished = True
         self.settle(error)
@@ -230,8 +253,8 @@ class Attempt(ImmediateFuture[GatewayError | None]):
     def compute_charge(self, prices: PriceBook) -> Charge:
         """Work out what the attempt, which has ended, used and cost.
 
-        An upstream that failed before it answered charges nothing. One that was working when its client
-        disconnected may charge what it had done by then.
+        An upstream that failed before it answered charges nothing. One that was working when the attempt was
+        abandoned may charge what it had done by then: the prompt at least.
         """
         candidate, exchange, response = self.candidate, self.exchange, self.response
         request = response.request
@@ -314,6 +337,16 @@ class ActiveRequest:
         if self._rest is not None:
             self._rest.settle(None)
 
+    def stop(self) -> None:
+        """End the request because the gateway stops. The client is told so if it still waits."""
+        error = GatewayError("The gateway is shutting down; try again in a moment", SHUTTING_DOWN)
+        if self.attempts and not self.attempts[-1].settled:
+            self.attempts[-1].stop(error)
+            return
+        if not self.response.started:
+            self.response.refuse(error)
+        self.disconnected()
+
     def pause(self) -> None:
         """Stop reading from the upstream: the client reads more slowly than the upstream writes."""
         if self.attempts and (in_flight := self.attempts[-1].in_flight) is not None:
@@ -359,10 +392,25 @@ class ActiveRequest:
         return None if summary is None else summary.model
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, eq=False):
     """How a request ended, for logs, metrics, ledger and traces, which work out the details later."""
 
     active: ActiveRequest
     status: int
+    """The HTTP status that the client was sent; 499 if it has disconnected."""
     ended_at: float
     """By ``time.perf_counter``."""
+    label: OutcomeLabel
+    """Whether the answer is complete, and if not, who broke it off."""
+
+
+def outcome_of(active: ActiveRequest, ended_at: float) -> Outcome:
+    """The outcome of a request that has ended: a success only if the client was sent a complete answer."""
+    response = active.response
+    error = response.error
+    if error is None and response.finished:
+        return Outcome(active, response.status, ended_at, SUCCESS)
+    if response.client_gone and not response.finished:
+        return Outcome(active, CLIENT_GONE.status, ended_at, BY_CLIENT)
+    label = BY_GATEWAY if error is None else blame(error, begun=response.first_byte_at is not None)
+    return Outcome(active, response.status, ended_at, label)

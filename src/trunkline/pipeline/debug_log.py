@@ -86,7 +86,7 @@ def log_attempt_ended(
 
 
 def log_settled(outcome: Outcome) -> None:
-    """Log what the request came to: its status, its tokens and its cost."""
+    """Log what the request came to: its status and outcome, its tokens and its cost."""
     active = outcome.active
     attempt, error = active.current, active.response.error
     charge = None if attempt is None else attempt.charge
@@ -94,6 +94,7 @@ def log_settled(outcome: Outcome) -> None:
         "settled",
         request_id=active.request.request_id,
         status=outcome.status,
+        outcome=outcome.label,
         code=None if error is None else error.code,
         times_sent=active.response.times_sent,
         prompt_tokens=None if charge is None else charge.usage.prompt_tokens,

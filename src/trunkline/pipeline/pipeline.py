@@ -28,7 +28,7 @@ from trunkline.errors import (
     ProviderError,
 )
 from trunkline.pipeline import debug_log
-from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome
+from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome, outcome_of
 from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.request import Request
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
@@ -373,8 +373,7 @@ class Pipeline:
                 attempt.charge = attempt.compute_charge(guard.prices)
             if response.reservation is not None:
                 guard.settle(response.reservation, [each.charge for each in active.attempts])
-        gone = response.client_gone and not response.finished
-        outcome = Outcome(active, CLIENT_GONE.status if gone else response.status, _now())
+        outcome = outcome_of(active, _now())
         for observe in self._observers:
             observe(outcome)
         if self._debug:

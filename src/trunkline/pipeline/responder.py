@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from trunkline.errors import GatewayError
+from trunkline.errors import BUDGET_EXCEEDED, GatewayError
+
+SOON_S: Final = 5
+"""The ``Retry-After`` of a 429 for which nobody has named a time, in seconds. Clients would have to guess."""
+NEVER_S: Final = 86_400
+"""The same for a budget that no period renews: it helps to ask again only when somebody has changed it."""
 
 Lines = bytes
 """Header lines ready for the wire, each ended by CRLF."""
@@ -47,6 +52,8 @@ def error_lines(error: GatewayError) -> Lines:
     lines = b"www-authenticate: Bearer\r\n" if error.status == 401 else b""
     if error.retry_after is not None:
         lines += b"retry-after: %d\r\n" % max(1, math.ceil(error.retry_after))
+    elif error.status == 429:
+        lines += b"retry-after: %d\r\n" % (NEVER_S if error.kind is BUDGET_EXCEEDED else SOON_S)
     if error.advice is not None:
         lines += b"x-should-retry: %b\r\n" % error.advice.encode()
     return lines + error.lines

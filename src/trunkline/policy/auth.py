@@ -69,9 +69,37 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
             for patterns in self.models
         )
 
+    def may_ask(self, name: str, provider: str, model: str) -> bool:
+        """Whether it may ask a provider for a model.
+
+        Args:
+            name: the model's name as the client wrote it, or would write it.
+            provider: the provider's name.
+            model: the model's name there.
+        """
+        return self.allows_provider(provider) and self.allows_model(model_names(name, provider, model))
+
     def allows_provider(self, provider: str) -> bool:
         """Whether it may use the provider."""
         return all(provider in names for names in self.providers)
+
+
+def model_names(name: str, provider: str, model: str) -> tuple[str, ...]:
+    """All names that rules may use for a model.
+
+    Args:
+        name: as the client wrote it.
+        provider: the provider's name.
+        model: the model's name there.
+    """
+    written = (name, model, f"{provider}/{model}", f"{provider}:{model}")
+    if name.endswith(_DEFAULT_TAG) or model.endswith(_DEFAULT_TAG):
+        return (*written, *(each.removesuffix(_DEFAULT_TAG) for each in written))
+    return written
+
+
+_DEFAULT_TAG: Final = ":latest"
+"""What Ollama's names end in where no tag is written: the same model without it."""
 
 
 class ApiKeyRecord(Protocol):

@@ -19,14 +19,13 @@ import msgspec
 
 from trunkline.dialects.base import RequestSummary
 from trunkline.errors import (
-    LIMITED,
     MODEL_NOT_ALLOWED,
     NO_PRICE,
     CallerError,
     GatewayError,
 )
 from trunkline.model import MOST_TOKENS, Operation
-from trunkline.policy.auth import ApiKey
+from trunkline.policy.auth import ApiKey, model_names
 from trunkline.policy.counters import NEEDS_REFILL, BudgetCounter, ConcurrencyCounter, Counter, RateCounter
 from trunkline.policy.estimates import estimate_prompt_tokens
 from trunkline.policy.prices import PriceBook, PricedProvider
@@ -46,6 +45,8 @@ from trunkline.policy.reservations import (
 from trunkline.policy.rules import RATE_PERIODS, Budget, Caller, CounterKey, CounterRule, Rulebook
 
 _MAX_PLANS: Final = 10_000
+NEARLY_USED_UP: Final = 100
+"""A budget of which less than this part is left is called used up where not even a prompt fits."""
 _T = TypeVar("_T")
 
 
@@ -239,7 +240,11 @@ class Guard:
         caller = Caller()
         if key is not None:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
-        names = {name for candidate in candidates for name in _model_names(request.model, candidate)}
+        names = {
+            name
+            for candidate in candidates
+            for name in model_names(request.model, candidate.provider.name, candidate.model)
+        }
         rules = self.rules.rules_for(caller, [name.lower() for name in names])
         plan = CounterPlan(rules) if rules else None
         if plan is not None and plan.money:
@@ -263,10 +268,17 @@ class Guard:
         amounts = (1, 1, rate_tokens, money, both)
         try:
             refill = _take(counters.all, amounts, plan.rules, now)
-        except CallerError as error:
-            if error.status == LIMITED.status:  # there is no reservation, but the caller is told what is left
-                error.lines = reservation.header_lines()
-            raise
+        except _Refusal as refusal:
+            least = 0
+            if reservation.countable:
+                reservation.completion_tokens = min(1, reservation.completion_tokens)
+                money = self._max_cost(reservation, plan, request.candidates) if plan.money else 0
+                least = (1, 1, prompt, money, prompt + reservation.completion_tokens)[refusal.index]
+            error = refusal.error(least)
+            error.lines = (
+                reservation.header_lines()
+            )  # there is no reservation, but the caller learns what is left
+            raise error from None
         if refill is not None:
             return refill
         reservation.amounts = amounts
@@ -377,7 +389,11 @@ class Guard:
         counters = [(self._counter(rule, now), AMOUNT_INDEX[rule.counter_key.quantity]) for rule in rules]
         try:
             refill = _take(counters, amounts, rules, now)
-        except GatewayError as error:
+        except _Refusal as refusal:
+            least = prompt if reservation.countable else 0
+            if refusal.index == MONEY:
+                least = 0 if rates is None or not least else rates.max_cost(prompt, min(1, completion))
+            error = refusal.error(least)
             error.provider = provider.name
             return error
         if refill is not None:
@@ -443,6 +459,33 @@ class Guard:
         return found
 
 
+class _Refusal(Exception):  # noqa: N818 - it becomes an error only when it is known what would be granted
+    """A counter does not have what a request needs."""
+
+    def __init__(self, rule: CounterRule, counter: Counter, index: int, needed: int, wait: float) -> None:
+        super().__init__()
+        self._rule, self._counter = rule, counter
+        self.index = index
+        self._needed, self._wait = needed, wait
+
+    def error(self, least: int) -> CallerError:
+        """The error for the caller.
+
+        A budget counts as used up also where less than a hundredth of it is left and the prompt alone needs
+        more.
+
+        Args:
+            least: what the request would need with the shortest answer.
+        """
+        counter = self._counter
+        if self._rule.budget is None or not isinstance(counter, BudgetCounter):
+            return limit_error(self._rule, self._wait)
+        left = counter.limit - counter.spent
+        if left <= 0 or (least > left and left * NEARLY_USED_UP < counter.limit):
+            return limit_error(self._rule, self._wait)
+        return limit_error(self._rule, self._wait, self._needed, left)
+
+
 def _take(
     counters: Sequence[IndexedCounter], amounts: Amounts, rules: Sequence[CounterRule], now: float
 ) -> Refill | None:
@@ -452,7 +495,7 @@ def _take(
         None if all was taken; otherwise the refill that is needed first.
 
     Raises:
-        CallerError: a limit or budget is used up.
+        _Refusal: a limit or budget does not have enough.
     """
     taken = 0
     try:
@@ -460,11 +503,11 @@ def _take(
             wait = counter.take(amounts[index], now)
             if wait:
                 if wait != NEEDS_REFILL:
-                    raise limit_error(rules[taken], wait)
+                    raise _Refusal(rules[taken], counter, index, amounts[index], wait)
                 _give_back(counters[:taken], amounts, now)
                 return Refill(counter, amounts[index])
             taken += 1
-    except GatewayError:
+    except (GatewayError, _Refusal):
         _give_back(counters[:taken], amounts, now)
         raise
     return None
@@ -486,16 +529,9 @@ def _check_access(
     barred = {
         candidate.key
         for candidate in candidates
-        if not (
-            key.allows_provider(candidate.provider.name) and key.allows_model(_model_names(model, candidate))
-        )
+        if not key.may_ask(model, candidate.provider.name, candidate.model)
     }
     reservation.barred = barred
     if len(barred) == len(candidates):
         raise CallerError(f"This key may not use model '{model}'", MODEL_NOT_ALLOWED, param="model")
     reservation.defaults = key.defaults
-
-
-def _model_names(model: str, candidate: PolicyCandidate) -> tuple[str, ...]:
-    """The names that rules may use for a model: the client's, and those of the candidate."""
-    return model, candidate.model, f"{candidate.provider.name}/{candidate.model}"

@@ -204,7 +204,7 @@ def _scale(usd_per_million: float) -> int:
 
 
 def _rates_of_rule(rule: PriceRule) -> Rates:
-    """The rates of an operator's price. What it leaves open costs what the rest of the tokens do."""
+    """The rates of an operator's price. Tokens without a price of their own cost ``input`` or ``output``."""
     base, out = rule.input, rule.output
     return Rates(
         source="config",

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults
-from trunkline.errors import BUDGET_EXCEEDED, LIMITED, CallerError
+from trunkline.errors import BUDGET_EXCEEDED, LIMITED, REQUEST_OVER_BUDGET, CallerError
 from trunkline.model import Usage
 from trunkline.policy.counters import Counter
 from trunkline.policy.prices import Rates
@@ -151,12 +151,14 @@ def limit_header_lines(name: bytes, limit: int) -> bytes:
     )
 
 
-def limit_error(rule: CounterRule, wait: float) -> CallerError:
+def limit_error(rule: CounterRule, wait: float, needed: int = 0, left: int | None = None) -> CallerError:
     """The error for a request that a limit or budget refuses; it does not show the names of others.
 
     Args:
         rule: the rule that refuses it.
         wait: the seconds after which to try again; infinity for never.
+        needed: what the request may need of a budget.
+        left: what is left of a budget that is not used up, together with what running requests hold.
     """
     counter_key, amount, budget = rule
     owner = {"key": "this key", "team": "this key's team", "model": "this model"}.get(counter_key.scope)
@@ -170,14 +172,29 @@ def limit_error(rule: CounterRule, wait: float) -> CallerError:
             text = f"Rate limit of {owner}: {amount} {counter_key.quantity} per {counter_key.per}"
         text += f". Try again in {format_duration(wait).decode()}."
         return CallerError(text, LIMITED, retry_after=wait, advice="true" if wait <= MINUTE else "false")
-    shown = f"{amount} tokens"
-    if budget.unit == "usd":
-        shown = f"${amount / 1_000_000:.6f}".rstrip("0").rstrip(".")
     period = "in all" if budget.per == "total" else f"a {budget.per}"
-    text = f"The budget of {owner} is used up: {shown} {period}"
+    whole = f"{_format_amount(amount, budget.unit)} {period}"
     retry_after = None if math.isinf(wait) else wait
     advice = "true" if wait <= MINUTE else "false"
-    return CallerError(text, BUDGET_EXCEEDED, retry_after=retry_after, advice=advice)
+    if left is None:
+        text = f"The budget of {owner} is used up: {whole}"
+        return CallerError(text, BUDGET_EXCEEDED, retry_after=retry_after, advice=advice)
+    rest = f"{_format_amount(left, budget.unit)} of {whole}"
+    if needed <= left:
+        text = f"What is left of the budget of {owner} is held by other requests now: {rest}"
+        return CallerError(text, BUDGET_EXCEEDED, retry_after=retry_after, advice=advice)
+    text = (
+        f"This request may cost {_format_amount(needed, budget.unit)}, more than is left of the budget of "
+        f"{owner}: {rest}. Ask for less: a smaller max_tokens or a shorter prompt"
+    )
+    return CallerError(text, REQUEST_OVER_BUDGET, advice="false")  # no wait helps against it
+
+
+def _format_amount(amount: int, unit: str) -> str:
+    """An amount of a budget for people; money has at most six decimal places."""
+    if unit == "tokens":
+        return f"{amount} tokens"
+    return f"${amount / 1_000_000:.6f}".rstrip("0").rstrip(".")
 
 
 def format_duration(seconds: float) -> bytes:

@@ -12,13 +12,15 @@ from typing import Any, Final
 from trunkline.dialects.base import RequestDefaults
 from trunkline.providers.base import Provider
 from trunkline.providers.custom import CustomProcessingProvider
-from trunkline.providers.http import Rule, VendorProvider, encode_headers
+from trunkline.providers.from_settings import client_for, headers_for, timeouts_for
+from trunkline.providers.http import Rule, VendorProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
 from trunkline.providers.vendors import BEARER, VENDORS, VendorSpec
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
-from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
+from trunkline.settings.values import suggest
+from trunkline.transport import Client
 
 ENTRY_POINTS: Final = "trunkline.providers"
 """Group in which a third-party package announces provider types: ``name = "module:Class"``."""
@@ -35,15 +37,22 @@ def build_providers(
         kept: providers that are there already, by name.
 
     Raises:
-        SettingsError: a type that nobody knows, a class that cannot be loaded, a bad header or proxy.
+        SettingsError: a type that nobody knows, a class that cannot be loaded, a bad header or proxy. It has
+            the problems of all providers.
     """
     shared = shared or Client()
     kept = kept or {}
     images = ImageFetcher(max_bytes=settings.image_max_bytes) if settings.fetch_image_urls else None
-    return {
-        name: kept.get(name) or _build(name, config, settings, shared, images)
-        for name, config in resolve_providers(settings).items()
-    }
+    built: dict[str, Provider] = {}
+    problems: list[str] = []
+    for name, config in resolve_providers(settings).items():
+        try:
+            built[name] = kept.get(name) or _build(name, config, settings, shared, images)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(*problems)
+    return built
 
 
 def _build(
@@ -60,6 +69,8 @@ def _build(
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images)
         return _vendor(name, VENDORS[kind], config, settings, shared)
+    except SettingsError:  # it names the provider
+        raise
     except ValueError as error:
         raise SettingsError(f"provider {name!r}: {error}") from None
 
@@ -115,17 +126,24 @@ def load_class(path: str) -> Any:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise SettingsError(f"Cannot load the Python provider {path!r}: {error}") from error
+    except Exception as error:  # it is the user's code
+        problem = f"Cannot load the Python provider {path!r}: {type(error).__name__}: {error}"
+        raise SettingsError(problem) from error
 
 
 def _entry_point(name: str, kind: str) -> Any:
     found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == kind]
     if not found:
-        known = ", ".join(sorted([*VENDORS, "ollama", "custom"]))
+        known = suggest(kind, [*VENDORS, "ollama", "custom"], "the types are")
         raise SettingsError(
-            f"provider {name!r}: no such type {kind!r}; write one of {known}, install a package that offers "
-            f"it as an entry point in {ENTRY_POINTS!r}, or use python: module:Class"
+            f"provider {name!r}: no such type {kind!r}; {known} (other types come with a package that offers "
+            f"them as an entry point in {ENTRY_POINTS!r}, or by python: module:Class)"
         )
-    return found[0].load()
+    try:
+        return found[0].load()
+    except Exception as error:  # it is somebody else's code
+        problem = f"provider {name!r}: type {kind!r} cannot be loaded: {type(error).__name__}: {error}"
+        raise SettingsError(problem) from error
 
 
 def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
@@ -147,16 +165,6 @@ def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
     )
 
 
-def _client(config: ProviderConfig, shared: Client) -> Client:
-    """The shared client, or one of its own for a provider with an authority or proxy of its own."""
-    if config.ca_file is None and config.proxy is None:
-        return shared
-    return Client(
-        tls=None if config.ca_file is None else TlsConfig(ca_file=str(config.ca_file)),
-        proxy=None if config.proxy is None else ProxyConfig.explicit(config.proxy.get_secret_value()),
-    )
-
-
 def _common(
     name: str,
     config: ProviderConfig,
@@ -167,39 +175,19 @@ def _common(
 ) -> dict[str, Any]:
     """What every provider over HTTP takes alike: how it is reached, its keys (a set of headers for each), its
     limits, and what is filled in for its models."""
-    client = _client(config, shared)
+    client = client_for(config, shared)
     keys: list[str | None] = [key.get_secret_value() for key in config.api_key]
-    first, *others = [_headers(config, own, key, key_headers) for key in keys or [None]]
+    first, *others = [headers_for(config, own, key, key_headers) for key in keys or [None]]
     return {
         "client": client,
         "owns_client": client is not shared,
-        "timeouts": _timeouts(config),
+        "timeouts": timeouts_for(config),
         "headers": first,
         "other_keys": others,
         "local_only": config.local_only,
         "max_concurrent": config.max_concurrent,
         "rules": _rules(name, settings),
     }
-
-
-def _headers(
-    config: ProviderConfig, own: Mapping[str, str], key: str | None, key_headers: Mapping[str, str]
-) -> list[tuple[bytes, bytes]]:
-    headers = {name.lower(): value for name, value in own.items()}
-    if key is not None:
-        headers |= {name: prefix + key for name, prefix in key_headers.items()}
-    headers |= {name.lower(): value.get_secret_value() for name, value in config.headers.items()}
-    return encode_headers(headers)
-
-
-def _timeouts(config: ProviderConfig) -> Timeouts:
-    given, default = config.timeouts, Timeouts()
-    return Timeouts(
-        connect=given.connect or default.connect,
-        first_byte=given.first_byte or default.first_byte,
-        idle=given.idle or default.idle,
-        total=given.total,
-    )
 
 
 def _rules(name: str, settings: Settings) -> list[Rule]:

@@ -60,6 +60,8 @@ class HttpProvider(LibraryInterface):
     fetches_images = False
     has_vendor_ids = False
     answers_any_name = False
+    list_path = "/models"
+    """Where its models are listed, below its base address."""
 
     def __init__(
         self,
@@ -296,6 +298,7 @@ class VendorProvider(HttpProvider):
         )
         self.spec = spec
         self.has_vendor_ids = spec.vendor_ids
+        self.list_path = spec.list_path
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /models``, and the vendor's other lists, if it has some and they can be had."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.providers.http import VendorProvider, encode_headers
+from trunkline.providers.from_settings import client_for, headers_for, read_settings_of, timeouts_for
+from trunkline.providers.http import VendorProvider
 from trunkline.providers.vendors import OPENROUTER
+from trunkline.settings import ProviderConfig, SettingsError
 from trunkline.transport import Client, Timeouts
 
 
@@ -17,16 +19,37 @@ class OpenRouterClient:
         CallerError: when it refuses the request itself.
     """
 
-    def __init__(self, api_key: str, *, base_url: str | None = None, timeout: float = 30.0) -> None:
-        """``timeout`` bounds silence, in seconds."""
-        headers = {"authorization": f"Bearer {api_key}", **OPENROUTER.headers}
+    def __init__(
+        self, api_key: str | None = None, *, base_url: str | None = None, timeout: float | None = None
+    ) -> None:
+        """
+        Args:
+            api_key: the key. None takes it from the settings of this process (OPENROUTER_API_KEY).
+            base_url: the address of the API. None takes it from the settings (OPENROUTER_BASE_URL), with the
+                headers, the proxy and the authorities of the section ``openrouter``, if there is one.
+            timeout: the longest silence in seconds. None takes the time limits from the settings.
+
+        Raises:
+            SettingsError: there is no key, or the settings are needed and invalid.
+        """
+        config = ProviderConfig()
+        if api_key is None or base_url is None or timeout is None:
+            _, config = read_settings_of("openrouter")
+        if api_key is None:
+            api_key = next((key.get_secret_value() for key in config.api_key), None)
+            if api_key is None:
+                raise SettingsError("OpenRouterClient needs a key; set OPENROUTER_API_KEY, or pass api_key")
+        limits = timeouts_for(config)
+        if timeout is not None:
+            limits = Timeouts(connect=timeout, first_byte=timeout, idle=timeout)
+        address = config if base_url is None else ProviderConfig(urls=(base_url,))
         self._provider = VendorProvider(
             "openrouter",
             OPENROUTER,
-            [base_url or OPENROUTER.url or ""],
-            client=Client(),
-            headers=encode_headers(headers),
-            timeouts=Timeouts(connect=timeout, first_byte=timeout, idle=timeout),
+            [url + OPENROUTER.path for url in address.addresses[:1]],
+            client=client_for(address, Client()),
+            headers=headers_for(address, OPENROUTER.headers, api_key, OPENROUTER.key_headers),
+            timeouts=limits,
         )
 
     async def chat_completion(
@@ -35,6 +58,21 @@ class OpenRouterClient:
         """``POST /chat/completions``, whole: ``kwargs`` are further fields of the request."""
         body = {"model": model, "messages": messages, **kwargs, "stream": False}
         return await self._provider.ask_json("/chat/completions", body)
+
+    async def embeddings(
+        self,
+        model: str,
+        input: str | list[Any],
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """``POST /embeddings``: the vectors of a text, or of each text of a list.
+
+        Args:
+            model: the model's id.
+            input: what OpenRouter takes: a text, texts, or lists of tokens.
+            kwargs: further fields of the request (``dimensions``, ``encoding_format``, ``provider``).
+        """
+        return await self._provider.ask_json("/embeddings", {"model": model, "input": input, **kwargs})
 
     async def fetch_models(self) -> list[dict[str, Any]]:
         """``GET /models``: its list, as OpenRouter sends it."""

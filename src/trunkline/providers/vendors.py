@@ -45,6 +45,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     key_headers: Mapping[str, str] = msgspec.field(default_factory=lambda: BEARER)
     """Headers that carry the key, and what stands before it in each."""
     needs_key: bool = True
+    key_path: str | None = None
+    """Where it tells about the key, if anybody may read its list of models."""
     other_lists: tuple[str, ...] = ()
     """Paths of further lists of models, besides ``/models``."""
     vendor_ids: bool = False
@@ -224,6 +226,7 @@ OPENROUTER: Final = VendorSpec(
     ),
     speaks=("anthropic", "responses"),
     headers={"X-Title": "Trunkline"},
+    key_path="/key",
     other_lists=("/embeddings/models",),
     vendor_ids=True,
     read_models=openrouter_model,

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from trunkline.errors import GatewayError
+from trunkline.errors import GatewayError, Kind
 from trunkline.providers.base import ModelInfo, Provider
 from trunkline.routing import names
 
@@ -34,6 +34,8 @@ class Discovery(NamedTuple):
     """Unix time."""
     error: str | None
     """What went wrong, if it failed."""
+    kind: Kind | None = None
+    """The kind of that failure, if the upstream or the way to it caused it."""
 
 
 class ModelListing:
@@ -159,12 +161,12 @@ class Catalog:
         short = names.short(model)
         return self._allows(names.bare(short), names.tagged(short), model)
 
-    def start(self, interval: float, intervals: Mapping[str, float] | None = None) -> None:
+    def start(self, interval: float, intervals: Mapping[str, float | None] | None = None) -> None:
         """Begin to refresh the listings, now and then again and again.
 
         Args:
             interval: the seconds between two refreshes of a provider.
-            intervals: the providers that have an interval of their own.
+            intervals: the providers that have an interval of their own; None: asked now, and not again.
         """
         loop = asyncio.get_running_loop()
         self.discovered = False
@@ -196,13 +198,13 @@ class Catalog:
         await asyncio.wait([asyncio.ensure_future(self.refresh(local))], timeout=REDISCOVERY_INTERVAL_S)
         return self.version != before
 
-    async def _keep_fresh(self, intervals: Mapping[str, float]) -> None:
+    async def _keep_fresh(self, intervals: Mapping[str, float | None]) -> None:
         await self.refresh()
         self.discovered = True
         if self._first_discovery is not None and not self._first_discovery.done():
             self._first_discovery.set_result(None)
         async with asyncio.TaskGroup() as group:
-            for interval in set(intervals.values()):
+            for interval in {each for each in intervals.values() if each is not None}:
                 providers = [name for name in intervals if intervals[name] == interval]
                 group.create_task(self._refresh_repeatedly(interval, providers))
 
@@ -216,6 +218,10 @@ class Catalog:
         to_ask = [name for name in (only or self._providers) if name not in self._static]
         await asyncio.gather(*(self._refresh(name) for name in to_ask))
 
+    async def check(self) -> None:
+        """Ask every provider whether it answers: for its models, also where the settings list them."""
+        await asyncio.gather(*(self._refresh(name) for name in self._providers))
+
     async def _refresh(self, name: str) -> None:
         provider, listing = self._providers[name], self.listings[name]
         upstreams = [upstream for upstream in provider.upstreams if upstream.name == upstream.origin]
@@ -224,15 +230,21 @@ class Catalog:
         )
         found: dict[str, Sequence[ModelInfo]] = {}
         for upstream, answer in zip(upstreams, answers, strict=True):
+            if name in self._static and _has_no_list(answer):
+                answer = ()
             if not isinstance(answer, BaseException):
                 found[upstream.origin] = answer
                 listing.discoveries[upstream.origin] = Discovery(time.time(), None)
                 self.on_answer(name, upstream.origin)
                 continue
-            reason = answer.message if isinstance(answer, GatewayError) else type(answer).__name__
-            listing.discoveries[upstream.origin] = Discovery(time.time(), reason)
+            reason, kind = type(answer).__name__, None
+            if isinstance(answer, GatewayError):
+                reason, kind = answer.message, answer.kind
+            listing.discoveries[upstream.origin] = Discovery(time.time(), reason, kind)
             level = log.debug if listing.stale or not listing.known else log.warning
             level("discovery failed", provider=name, upstream=upstream.name, reason=reason)
+        if name in self._static:
+            return
         if found:
             self._replace(name, found)
         elif not listing.stale:
@@ -244,6 +256,11 @@ class Catalog:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _has_no_list(answer: object) -> bool:
+    """Whether an upstream has answered that it has no list of models: it can be reached all the same."""
+    return isinstance(answer, GatewayError) and answer.upstream_status in (404, 405, 501)
 
 
 def _ignore(provider: str, origin: str) -> None:

@@ -53,7 +53,7 @@ def explain(
     return {
         "model": model,
         "operation": operation,
-        "route": None if only or model is None else _route_name(router, model),
+        "route": None if only or model is None else router.resolver.route_name(model),
         "strategy": [tier.strategy_name for tier in pool.tiers],
         "fallback": pool.fallback,
         "candidates": candidates,
@@ -89,12 +89,6 @@ def _describe(candidate: Candidate, order: int | None, tier: Tier, now: float) -
         "expected_s": round(candidate.expected_latency(now), 2) if candidate.predictor is not None else None,
         "latency_s": round(state.latency.value, 3) or None,
     }
-
-
-def _route_name(router: Router, model: str) -> str | None:
-    resolver = router.resolver
-    name = resolver.rules.aliases.get(model, model)
-    return name if resolver.route(model) is not None else None
 
 
 def _other_providers(

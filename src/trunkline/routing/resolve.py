@@ -82,8 +82,12 @@ class Resolver:
         self.catalog = catalog
         self.rules = rules
         self._provider_names = frozenset(providers) | frozenset(BUILT_IN_PROVIDERS)
-        self._aliases = {name.lower(): target for name, target in rules.aliases.items()}
-        self._routes = {name.lower(): route for name, route in rules.routes.items()}
+        self._aliases = _by_spelling(rules.aliases)
+        self._route_names = _by_spelling({name: name for name in rules.routes})
+        self._configured = _by_spelling({name: name for name in (*rules.routes, *rules.aliases)})
+        self.configured_names = tuple(dict.fromkeys(self._configured.values()))
+        """The names of routes and the aliases, as the settings spell them. Of two that differ in case only,
+        there is the one that a request finds."""
 
     @property
     def preferred(self) -> str:
@@ -98,10 +102,19 @@ class Resolver:
         first = next((name for name in answering if not self.providers[name].answers_any_name), None)
         return first or next(iter(self.providers))
 
+    def configured_name(self, name: str) -> str | None:
+        """The alias or route that a client means by ``name``, as the settings spell it."""
+        return self._configured.get(name.lower())
+
+    def route_name(self, name: str) -> str | None:
+        """The name of the configured route that ``name``, or what it is an alias of, stands for."""
+        name = self._aliases.get(name.lower(), name)
+        return self._route_names.get(name.lower())
+
     def route(self, name: str) -> RouteRule | None:
         """The configured route that ``name``, or what it is an alias of, stands for."""
-        name = self._aliases.get(name.lower(), name)
-        return self._routes.get(name.lower())
+        found = self.route_name(name)
+        return None if found is None else self.rules.routes[found]
 
     def resolve(self, model: str | None, only: str | None = None) -> list[Target]:
         """The providers to ask, and what each calls the model; at least one.
@@ -220,7 +233,7 @@ class Resolver:
         return Target(provider, name)
 
     def _targets_anywhere(self, name: str) -> list[Target]:
-        """All providers that list the model, the preferred one first.
+        """All providers that list the model, the preferred one first, which may answer any name.
 
         If none lists it, it is the preferred provider alone, where that one may have it unlisted.
         """
@@ -231,17 +244,21 @@ class Resolver:
             model = self.catalog.listings[provider].find(name)
             if model is not None:
                 targets.append(Target(self.providers[provider], names.with_client_tag(model.id, name)))
+            elif provider == self.rules.preferred and self._answers(provider, name):
+                targets.append(Target(self.providers[provider], name))
         if targets:
             return targets
         if self._may_have_unlisted(self.providers[first]) and self.catalog.allows(name):
             return [Target(self.providers[first], name)]
         raise self._not_found(name, order)
 
+    def _answers(self, provider: str, name: str) -> bool:
+        """Whether the provider answers any name, and the models filter allows this one."""
+        return self.providers[provider].answers_any_name and self.catalog.allows(name)
+
     def _may_have_unlisted(self, provider: Provider) -> bool:
-        """Whether the provider's listing is not known yet, or the provider answers any name."""
-        if provider.answers_any_name:
-            return self.rules.preferred == provider.name
-        return not self.catalog.listings[provider.name].known
+        """Whether the provider's listing is not known yet."""
+        return not provider.answers_any_name and not self.catalog.listings[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
         beginning = names.short(name)[:3].lower()
@@ -256,6 +273,18 @@ class Resolver:
         if close:
             text += f". Did you mean {' or '.join(close)}?"
         return CallerError(text, MODEL_NOT_FOUND, param="model")
+
+
+def _by_spelling(configured: Mapping[str, str]) -> dict[str, str]:
+    """The values by every way to write their names, in lower case: Ollama's clients add the default tag to a
+    name, because ``/api/tags`` shows it with one. A name as it is configured wins over such a spelling."""
+    found: dict[str, str] = {}
+    for name, value in configured.items():
+        found[name.lower()] = value
+    for name, value in configured.items():
+        for spelling in names.spellings(name):
+            found.setdefault(spelling, value)
+    return found
 
 
 _HOW_TO_CONFIGURE = {

@@ -25,7 +25,7 @@ from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.candidates import UNKNOWN_PRICE, Candidate
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.latency_predictor import FleetAverages, LatencyPredictor
-from trunkline.routing.names import spellings
+from trunkline.routing.names import spellings, untagged
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.resolve import Resolver, RoutingRules, Target
 from trunkline.routing.strategies import STRATEGIES, StrategyMemory, in_order
@@ -141,23 +141,24 @@ class Router:
         self, model: str | None, operation: Operation | None, only: str | None, local_only: bool
     ) -> CandidatePool:
         resolved = self.resolver.resolve(model, only)
-        route = None if only is not None or model is None else self.resolver.route(model)
+        route_name = None if only is not None or model is None else self.resolver.route_name(model)
+        route = None if route_name is None else self.rules.routes[route_name]
         targets = _supporting(resolved, operation)
         if local_only or (route is not None and route.local_only):
             targets = [target for target in targets if target.provider.local]
             if not targets:
-                subject = "this key" if local_only else f"route '{model}'"
+                subject = "this key" if local_only else f"route '{route_name}'"
                 provider = resolved[0].provider.name
                 text = (
                     f"Model '{resolved[0].model}' is at '{provider}', which is not local; "
                     f"{subject} is local_only"
                 )
                 raise CallerError(text, FORBIDDEN, param="model", provider=provider)
-        if route is not None:
+        if route is not None and route_name is not None:
             return CandidatePool(
-                self._tiers_of_route(str(model).lower(), targets, route.strategy),
+                self._tiers_of_route(route_name.lower(), targets, route.strategy),
                 fallback=self.rules.fallback,
-                route=model,
+                route=route_name,
             )
         targets = _local_after_local_only(targets)
         if not self.rules.fallback:
@@ -287,7 +288,7 @@ class Router:
         if public_id is None:
             try:
                 target = self.resolver.resolve(model)[0]
-                leads_here = target.provider.name == provider and target.model == model
+                leads_here = target.provider.name == provider and untagged(target.model) == untagged(model)
             except GatewayError:
                 leads_here = False
             public_id = self._public_ids[provider, model] = model if leads_here else f"{provider}/{model}"

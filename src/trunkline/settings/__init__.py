@@ -14,7 +14,7 @@ from trunkline.settings.exposure import Exposure, check_self_loop, exposure
 from trunkline.settings.load import load_settings
 from trunkline.settings.model import BUILT_IN_PROVIDERS, OllamaSettings, Settings
 from trunkline.settings.problems import SettingsError, SettingsWarning
-from trunkline.settings.resolve import resolve_providers
+from trunkline.settings.resolve import resolve_provider, resolve_providers
 from trunkline.settings.sections import ModelDefaults, ProviderConfig, Route, Server, Target, Timeouts, Tls
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "check_self_loop",
     "exposure",
     "load_settings",
+    "resolve_provider",
     "resolve_providers",
 ]
 

@@ -109,15 +109,18 @@ def check_self_loop(
     Raises:
         SettingsError: a provider's address is one that the gateway listens on. The text names both.
     """
+    problems = []
     for name, provider in resolve_providers(settings).items():
         for address in provider.addresses:
             url = urlsplit(address)
             host = unbracket(url.hostname or "")
             if port_of(url) in listening.ports and _reaches(host, unbracket(listening.host), is_own):
-                raise SettingsError(
+                problems.append(
                     f"provider {name!r}: {address} is this gateway itself; "
                     "give the upstream's own address, or set PORT to another port"
                 )
+    if problems:
+        raise SettingsError(*problems)
 
 
 def _reaches(host: str, bound: str, is_own: Callable[[str], bool]) -> bool:

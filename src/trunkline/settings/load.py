@@ -7,8 +7,8 @@ secret.
 
 from __future__ import annotations
 
+import io
 import os
-import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from pydantic_settings import PydanticBaseSettingsSource
 
+from trunkline.settings.config_file import FileContent, read_file, read_text
 from trunkline.settings.model import FILE_ONLY, Settings
 from trunkline.settings.problems import SettingsError, SettingsWarning, describe
-from trunkline.settings.values import suggest
+from trunkline.settings.remainder import UncheckedSettings, find_combination_problems
+from trunkline.settings.values import suggest, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
 DEFAULT_CONFIG_FILE: Final = "trunkline.yaml"
 DEFAULT_ENV_FILE: Final = ".env"
-
-_REFERENCE: Final = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_]\w*)(?P<default>:-[^}]*)?\}|\$\{")
 
 
 def load_settings(
@@ -56,23 +56,60 @@ def load_settings(
 
     def lookup(name: str) -> str | None:
         used.add(name)
-        return environment.get(name) or dotenv.get(name) or None
+        return unquote(environment.get(name) or dotenv.get(name) or "") or None
 
+    problems: list[str] = []
     path = _config_path(config_file)
-    file_values = read_file(path, lookup) if path else {}
-    _warn_of_unknown_names(dotenv, used, env_file)
+    file = None
+    try:
+        file = read_file(path, lookup) if path else FileContent({}, [])
+    except SettingsError as error:
+        problems += error.problems
+    if file is not None:
+        _warn_of_unknown_names(dotenv, used, env_file)
     layers = [
         Layer("the command line", {k: v for k, v in (overrides or {}).items() if v is not None}),
         Layer("the environment", from_environment(environment)),
         Layer(str(env_file), from_environment(dotenv)),
-        Layer(str(path), file_values),
+        Layer(str(path), file.values if file else {}),
     ]
-    origins = {name: layer.origin for layer in reversed(layers) for name in layer.values}
-    build: Callable[..., Settings] = Settings  # to a type checker, it takes no _build_sources
+    return _build(layers, problems, file)
+
+
+def _build(layers: Sequence[Layer], problems: list[str], file: FileContent | None) -> Settings:
+    """The settings of these layers.
+
+    Args:
+        layers: the first that has a value wins.
+        problems: what is wrong with the layers.
+        file: what the file says; None if it cannot be read.
+
+    Raises:
+        SettingsError: there are problems, with those that are found here.
+    """
+    places = [place for place, _ in file.problems] if file else []
+    problems += [text for _, text in file.problems] if file else []
+    build: Callable[..., Settings] = Settings if file else UncheckedSettings
     try:
-        return build(_build_sources=(tuple(layers), {}))
+        settings = build(_build_sources=(tuple(layers), {}))  # to a type checker, it takes none
+        if not problems:
+            return settings
     except ValidationError as error:
-        raise SettingsError(*describe(error, origins)) from None
+        origins = {name: layer.origin for layer in reversed(layers) for name in layer.values}
+        found = list(describe(error, origins, places))
+        problems += [text for _, text in found]
+        places += [place for place, _ in found if place]
+    if file is None:  # most settings are unknown
+        raise SettingsError(*problems)
+
+    def build_unchecked(values: Sequence[dict[str, Any]]) -> Settings:
+        parts = [Layer(layer.origin, each) for layer, each in zip(layers, values, strict=True)]
+        unchecked: Callable[..., Settings] = UncheckedSettings
+        return unchecked(_build_sources=(tuple(parts), {}))
+
+    further, remainder = find_combination_problems([each.values for each in layers], places, build_unchecked)
+    problems += further if places else []
+    raise SettingsError(*problems, remainder=remainder)
 
 
 class Layer(PydanticBaseSettingsSource):
@@ -95,128 +132,37 @@ class Layer(PydanticBaseSettingsSource):
 def from_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """The settings among ``variables`` by attribute name. An empty variable counts as not set."""
     settings = (
-        (name, variables.get(name.upper(), "").strip())
+        (name, unquote(variables.get(name.upper(), "")))
         for name in Settings.model_fields
         if name not in FILE_ONLY
     )
     return {name: value for name, value in settings if value}
 
 
-def read_file(path: Path, lookup: Callable[[str], str | None]) -> dict[str, Any]:
-    """Read a YAML file and replace its ``${NAME}`` references.
-
-    Args:
-        path: the file.
-        lookup: returns a variable's value, or None if it is not set.
-
-    Raises:
-        SettingsError: the file cannot be read or is not a mapping, or a reference has no value.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{path}: cannot be read: {reason}") from None
-    content = _parse_yaml(text, path)
-    problems: list[str] = []
-    values = {name: _expand(value, name, lookup, problems) for name, value in content.items()}
-    if problems:
-        raise SettingsError(*(f"{path}: {problem}" for problem in problems))
-    return {name: value for name, value in values.items() if value not in (None, "")}
-
-
-def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """A SafeLoader that refuses duplicate keys. YAML would silently keep the last one."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys: set[str] = set()
-            for key, _ in node.value:
-                if key.value in keys:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"{key.value!r} is given twice", problem_mark=key.start_mark
-                    )
-                if isinstance(key.value, str):
-                    keys.add(key.value)
-            return super().construct_mapping(node, deep)
-
-    try:
-        content = yaml.load(text, Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise SettingsError(f"{path}{line}: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: {str(error).splitlines()[0]}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: must hold settings, one 'name: value' a line")
-    return {str(name): value for name, value in content.items()}
-
-
-def _expand(value: Any, place: str, lookup: Callable[[str], str | None], problems: list[str]) -> Any:
-    """Replace the references in all texts of ``value``; add those that fail to ``problems``."""
-    match value:
-        case str() if "${" in value:
-            return _REFERENCE.sub(lambda match: _resolve(match, place, lookup, problems), value)
-        case dict():
-            return {str(k): _expand(v, f"{place}.{k}", lookup, problems) for k, v in value.items()}
-        case list():
-            return [_expand(item, f"{place}.{n}", lookup, problems) for n, item in enumerate(value)]
-        case _:
-            return value
-
-
-def _resolve(
-    match: re.Match[str], place: str, lookup: Callable[[str], str | None], problems: list[str]
-) -> str:
-    """The text that replaces one reference; add it to ``problems`` if it has none."""
-    name, default = match["name"], match["default"]
-    if match[0] == "$${":
-        return "${"
-    if name is None:
-        problems.append(
-            f"{place}: has a '${{' that names no variable; write ${{NAME}}, or $${{ for the characters"
-        )
-        return ""
-    value = lookup(name)
-    if value is not None:
-        return value
-    if default is None:
-        problems.append(f"{place}: {name} is not set; set it, or write ${{{name}:-default}}")
-        return ""
-    return default.removeprefix(":-")
-
-
 def _config_path(config_file: str | Path | None) -> Path | None:
-    if config_file is None:
-        default = Path(DEFAULT_CONFIG_FILE)
-        return default if default.is_file() else None
-    path = Path(config_file)
-    if not path.is_file():
-        raise SettingsError(f"{path}: there is no such file; `trunkline init` writes one")
-    return path
+    """The file to read; None if none is named and the default one is missing."""
+    if config_file is not None:
+        return Path(config_file)
+    default = Path(DEFAULT_CONFIG_FILE)
+    return default if default.exists() or default.is_symlink() else None
 
 
 def _read_dotenv(env_file: str | Path | None) -> dict[str, str]:
     if env_file is None:
         return {}
     path = Path(env_file)
-    if not path.is_file():
-        if str(env_file) == DEFAULT_ENV_FILE:
-            return {}
-        raise SettingsError(f"{path}: there is no such file")
+    if not path.is_file() and str(env_file) == DEFAULT_ENV_FILE:
+        return {}
+    return parse_dotenv(read_text(path), path)
+
+
+def parse_dotenv(text: str, _path: Path) -> dict[str, str]:
+    """The variables in the text of an ``.env`` file."""
     from dotenv import dotenv_values
 
-    try:
-        # Not interpolated, because a secret may contain "${".
-        return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{path}: cannot be read: {reason}") from None
+    # Not interpolated, because a secret may contain "${".
+    found = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    return {name: value or "" for name, value in found.items()}
 
 
 def _warn_of_unknown_names(dotenv: Mapping[str, str], used: set[str], env_file: str | Path | None) -> None:

@@ -8,6 +8,7 @@ setting's name is upper-case. The sections at the end can be set in ``trunkline.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -116,8 +117,14 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, description="Processes. More than one needs REDIS_URL.")
     fast_http: bool = Field(default=True, description="Serve the data plane below ASGI; false is plain ASGI.")
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1, description="Largest request body, in bytes.")
+    shutdown_delay_s: float = Field(
+        default=0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds that the gateway still accepts requests after SIGTERM, while it says not ready.",
+    )
     shutdown_timeout_s: Seconds = Field(
-        default=30, description="Seconds that running requests get to end on SIGTERM."
+        default=30, description="Seconds that running requests get to end after that."
     )
     cors_allowed_origins: Origins = Field(
         default=(), description="Web origins that browsers may call from; none by default, * for all."
@@ -166,10 +173,10 @@ class Settings(BaseSettings):
         default=30, description="Seconds from a request's arrival after which it is not tried again."
     )
     breaker_failures: int = Field(
-        default=5, ge=0, description="Failures in a row after which an upstream is left alone; 0: never."
+        default=5, ge=0, description="Failures in a row after which what has failed rests; 0: never."
     )
     breaker_recovery_s: Seconds = Field(
-        default=10, description="Seconds until one request tries such an upstream again."
+        default=10, description="Seconds until one request tries again what rests."
     )
     queue_limit: int = Field(
         default=1000, ge=0, description="Most requests that wait for room at a full upstream."
@@ -215,7 +222,11 @@ class Settings(BaseSettings):
     ollama_load_timeout: Seconds = Field(
         default=300, description="Seconds to the first byte of a model that Ollama must load first."
     )
-    ollama_max_retries: int = Field(default=3, ge=0, description="Retries of a failed request to Ollama.")
+    ollama_max_retries: int = Field(
+        default=3,
+        ge=0,
+        description="Retries at the same Ollama server, before the first byte; replaces MAX_RETRIES there.",
+    )
     ollama_temperature: float | None = Field(
         default=None,
         ge=0,
@@ -239,7 +250,8 @@ class Settings(BaseSettings):
         default=60, description="Seconds between two health checks."
     )
     ollama_auto_health_check: bool = Field(
-        default=True, description="Check Ollama's health in the background."
+        default=True,
+        description="Check Ollama's health in the background; false: only MODEL_REFRESH_INTERVAL_S, if set.",
     )
 
     # Images by URL
@@ -322,43 +334,34 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        problems = [*self._unknown_providers(), *self._unreachable_providers()]
-        if self.workers > 1 and self.redis_url is None:
-            problems.append(
-                f"WORKERS: {self.workers} workers must share limits and budgets; set REDIS_URL, or WORKERS=1"
-            )
+        problems = [text for _, text in self.combination_problems()]
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
-    def _unknown_providers(self) -> Iterator[str]:
-        """A line for each setting that names a provider which is neither built in nor in the file."""
+    def combination_problems(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Each problem of valid settings that do not fit together: where it stands, and a line about it."""
+        yield from self._unknown_providers()
+        for name, provider in self.providers.items():
+            for text in _provider_problems(name, provider):
+                yield ("providers", name), f"providers.{name}: {text}"
+        if self.workers > 1 and self.redis_url is None:
+            text = f"{self.workers} workers must share limits and budgets; set REDIS_URL, or WORKERS=1"
+            yield ("workers",), f"WORKERS: {text}"
+
+    def _unknown_providers(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Each setting that names a provider which is neither built in nor in the file."""
         known = {*BUILT_IN_PROVIDERS, *self.providers}
-        references = (
-            [("PREFERRED_PROVIDER", self.preferred_provider)] if self.preferred_provider != "auto" else []
-        )
+        references: list[tuple[tuple[str, ...], str]] = []
+        if self.preferred_provider != "auto":
+            references.append((("preferred_provider",), self.preferred_provider))
         for route, rule in self.routes.items():
-            references += [
-                (f"routes.{route}.targets.{n}.provider", t.provider) for n, t in enumerate(rule.targets)
-            ]
+            for number, target in enumerate(rule.targets):
+                references.append((("routes", route, "targets", str(number), "provider"), target.provider))
         for place, name in references:
             if name not in known:
-                yield f"{place}: {name!r} is no provider; {values.suggest(name, known, 'known')}"
-
-    def _unreachable_providers(self) -> Iterator[str]:
-        """A line for each provider of the file that lacks an address or a type."""
-        for name, provider in self.providers.items():
-            if (provider.type or name) == "ollama":
-                yield from _invalid_ollama_addresses(name, provider)
-            if name in BUILT_IN_PROVIDERS or provider.python:
-                continue
-            if provider.type is None:
-                yield (
-                    f"providers.{name}: has no type; write type: openai-compatible and its url, "
-                    "or python: module:Class"
-                )
-            elif provider.type == "openai-compatible" and not provider.addresses:
-                yield f"providers.{name}: has no address; write url: http://host:port/v1"
+                shown = place[0].upper() if len(place) == 1 else ".".join(place)
+                yield place, f"{shown}: {name!r} is no provider; {values.suggest(name, known, 'known')}"
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -390,10 +393,21 @@ class Settings(BaseSettings):
         )
 
 
-def _invalid_ollama_addresses(name: str, provider: ProviderConfig) -> Iterator[str]:
-    """A line for each address of a provider that cannot be an Ollama server's."""
-    for address in provider.addresses:
-        try:
-            values.ollama_url(address)
-        except ValueError as error:
-            yield f"providers.{name}: {address!r} {error}"
+def _provider_problems(name: str, provider: ProviderConfig) -> Iterator[str]:
+    """What a provider of the file lacks: a type, an address, or one that an Ollama server can have."""
+    if (provider.type or name) == "ollama":
+        for address in provider.addresses:
+            try:
+                values.ollama_url(address)
+            except ValueError as error:
+                yield f"{address!r} {error}"
+    if name in BUILT_IN_PROVIDERS or provider.python:
+        return
+    if provider.type is None:
+        meant = get_close_matches(name, BUILT_IN_PROVIDERS, n=1, cutoff=0.75)
+        remedy = "write type: openai-compatible and its url, or python: module:Class"
+        if meant:
+            remedy = f"did you mean {meant[0]!r}? If not, {remedy}"
+        yield f"has no type; {remedy}"
+    elif provider.type == "openai-compatible" and not provider.addresses:
+        yield "has no address; write url: http://host:port/v1"

@@ -10,21 +10,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trunkline.errors import redact
 from trunkline.settings import model, sections
+from trunkline.settings.places import may_follow
 from trunkline.settings.values import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
+
+    from trunkline.settings.places import Place
+    from trunkline.settings.remainder import Remainder
 
 
 class SettingsError(ValueError):
     """The settings cannot be used. The text has one line for each problem, with its remedy."""
 
-    def __init__(self, *problems: str) -> None:
+    def __init__(self, *problems: str, remainder: Remainder | None = None) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.remainder = remainder
+        """The settings without what is wrong, to find further problems; None where that is useless."""
 
 
 class SettingsWarning(UserWarning):
@@ -80,17 +86,27 @@ _SECTION_MODELS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
 """The pydantic model of each section, by its place in the settings. ``*`` is any name or number."""
 
 
-def describe(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+def describe(
+    error: ValidationError, origins: Mapping[str, str], known: Collection[Place] = ()
+) -> Iterator[tuple[Place, str]]:
     """Describe each problem of ``error`` in one line.
 
     Args:
         error: what pydantic found.
         origins: where each setting's value came from: "the environment", a file's name, …. Its keys are
             the names of top-level settings.
+        known: places that are known to be wrong. What may be a consequence of that is left out.
+
+    Yields:
+        Where the problem stands, and the line.
     """
     for problem in error.errors(include_url=False):
-        if problem["type"] != "default_factory_not_called":  # a consequence of another problem
-            yield from _lines(problem, origins)
+        place = tuple(str(part) for part in problem["loc"])
+        if problem["type"] == "default_factory_not_called":  # a consequence of another problem
+            continue
+        if not may_follow(place, known):
+            for line in _lines(problem, origins):
+                yield place, line
 
 
 def _lines(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:

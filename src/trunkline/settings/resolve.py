@@ -29,8 +29,7 @@ def resolve_providers(settings: Settings) -> dict[str, ProviderConfig]:
     its addresses are in ``urls``.
     """
     names = dict.fromkeys((*settings.providers, *BUILT_IN_PROVIDERS))
-    resolved = {name: _resolve(name, settings) for name in names}
-    return {name: provider for name, provider in resolved.items() if provider is not None}
+    return {name: resolve_provider(name, settings) for name in names if _is_configured(name, settings)}
 
 
 def ollama_dropped(settings: Settings) -> bool:
@@ -40,23 +39,33 @@ def ollama_dropped(settings: Settings) -> bool:
     return settings.ollama_enabled and not has_address and OLLAMA_PORT in settings.ports
 
 
-def _resolve(name: str, settings: Settings) -> ProviderConfig | None:
-    """The complete configuration of one provider; None if it is not configured or is disabled."""
-    section = settings.providers.get(name)
-    config = section or ProviderConfig()
+def _is_configured(name: str, settings: Settings) -> bool:
+    """Whether the gateway has this provider: a built-in one can be disabled, or lack all settings."""
+    if name == "ollama":
+        return settings.ollama_enabled and not ollama_dropped(settings)
+    if name not in _CLOUD:
+        return True
+    default = type(settings).model_fields[f"{name}_base_url"].default
+    has_other_address = getattr(settings, f"{name}_base_url") != default
+    return name in settings.providers or getattr(settings, f"{name}_api_key") is not None or has_other_address
+
+
+def resolve_provider(name: str, settings: Settings) -> ProviderConfig:
+    """The complete configuration of one provider, whether or not the gateway has it.
+
+    Args:
+        name: a built-in provider, or one of the section ``providers``.
+        settings: all of them.
+    """
+    config = settings.providers.get(name) or ProviderConfig()
     kind = "python" if config.python else config.type or name
     urls, keys = config.addresses, config.api_key
     if name == "ollama":
-        if not settings.ollama_enabled or ollama_dropped(settings):
-            return None
         ollama = settings.ollama_settings
         urls = ollama.urls if ollama.explicit or not urls else urls
     elif name in _CLOUD:
         key: SecretStr | None = getattr(settings, f"{name}_api_key")
         address: str = getattr(settings, f"{name}_base_url")
-        has_other_address = address != type(settings).model_fields[f"{name}_base_url"].default
-        if section is None and key is None and not has_other_address:
-            return None
         keys = keys if key is None else (key,)
         urls = (address,) if not urls or f"{name}_base_url" in settings.model_fields_set else urls
     if kind == "ollama":

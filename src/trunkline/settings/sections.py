@@ -264,8 +264,8 @@ class BudgetRule(Section):
 
 
 class Price(Section):
-    """What a model costs, in US dollars per million tokens. What is not said costs what `input` or `output`
-    do."""
+    """What a model costs, in US dollars per million tokens. `input` is the price of every prompt token and
+    `output` that of every completion token, unless that kind of token has a price of its own here."""
 
     input: float = Field(ge=0, allow_inf_nan=False, description="Prompt tokens.")
     output: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Completion tokens.")

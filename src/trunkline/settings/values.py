@@ -29,6 +29,7 @@ RESERVED_NAMES: Final = frozenset({"v1", "api", "admin", "key", "ui", "docs", "h
 
 _PROVIDER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PYTHON_PATH: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_QUOTES: Final = "\"'"
 _HEADER_TEXT: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -41,7 +42,7 @@ def suggest(name: str, valid: Iterable[str], what: str = "valid") -> str:
         what: the word before the list of all valid names.
     """
     names = {each.lower(): each for each in sorted(valid)}
-    close = get_close_matches(name.lower(), names, n=1)
+    close = get_close_matches(name.lower(), names, n=1, cutoff=0.65)
     return f"did you mean {names[close[0]]!r}?" if close else f"{what}: {', '.join(names.values())}"
 
 
@@ -142,20 +143,34 @@ def _with_scheme(text: str) -> str:
     return f"http://{authority}{slash}{path}"
 
 
+def unquote(text: str) -> str:
+    """``text`` without spaces around it and without one pair of quotes, which some tools leave there.
+
+    ``docker run --env-file`` is one of them. Text that has more quotes inside is one value only where it is a
+    JSON list; ``"a","b"`` stays as it is.
+    """
+    text = text.strip()
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in _QUOTES:
+        return text
+    inside = text[1:-1].strip()
+    plain = inside.replace(f"\\{text[0]}", text[0])
+    return plain if text[0] not in inside or plain.startswith("[") else text
+
+
 def split_list(value: Any) -> Any:
     """A list from comma-separated text or a JSON list in text. A value that is not text is unchanged."""
     if value is None:
         return ()
     if not isinstance(value, str):
         return value
-    text = value.strip()
+    text = unquote(value)
     if text.startswith("["):
         try:
             items = json.loads(text)
         except ValueError:
             raise ValueError('is not a JSON list; write ["one","two"] or one,two') from None
         return items
-    return [item for part in text.split(",") if (item := part.strip())]
+    return [item for part in text.split(",") if (item := unquote(part))]
 
 
 def one_or_more(value: Any) -> Any:
@@ -167,10 +182,12 @@ def one_or_more(value: Any) -> Any:
 
 
 def key_text(key: str) -> str:
-    """A key that a header can carry: visible ASCII without spaces."""
-    key = key.strip()
+    """A key that a header can carry: visible ASCII without spaces, and without quotes around it."""
+    key = unquote(key)
     if not _HEADER_TEXT.fullmatch(key):
         raise ValueError("holds a key that is empty or has characters which no header can carry")
+    if key[0] in _QUOTES or key[-1] in _QUOTES:
+        raise ValueError("holds a key that begins or ends with a quote; write the key without quotes")
     return key
 
 

@@ -119,6 +119,10 @@ class Client:
             len(self._in_flight),
         )
 
+    def has_proxy(self, origin: Origin) -> bool:
+        """Whether ``origin`` is reached through a proxy, which then also resolves its name."""
+        return self._proxies.proxy_for(origin) is not None
+
     def send(self, request: UpstreamRequest, sink: Sink) -> InFlightRequest:
         """Send ``request``: at once, in this call, if a kept connection is idle.
 

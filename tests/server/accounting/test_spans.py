@@ -108,6 +108,7 @@ async def test_a_request_and_its_attempt(stream: bool, fast: bool) -> None:
         "http.response.status_code": 200,
         "url.path": "/v1/chat/completions",
         "trunkline.dialect": "openai",
+        "trunkline.outcome": "success",
         "trunkline.key.id": configured_id(KEY),
         "trunkline.request_id": answer.headers["x-request-id"],
         "trunkline.retries": 0,

@@ -13,7 +13,7 @@ from tests.policy.guarding import KEY
 from trunkline import immediate
 from trunkline.dialects import openai
 from trunkline.dialects.base import RequestSummary
-from trunkline.errors import UPSTREAM_ERROR, CallerError, ProviderError
+from trunkline.errors import REFUSED, SUCCESS, UPSTREAM_ERROR, CallerError, OutcomeLabel, ProviderError
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import sum_usage
 from trunkline.ledger.usage_rows import RowIds, UsageRow
@@ -50,7 +50,8 @@ def make_ended(
 
 
 def only_row(active: ActiveRequest, status: int = 200) -> UsageRow:
-    (row,) = rows(Outcome(active, status, active.request.received_at + 1))
+    label: OutcomeLabel = SUCCESS if status < 400 else REFUSED
+    (row,) = rows(Outcome(active, status, active.request.received_at + 1, label))
     return row
 
 

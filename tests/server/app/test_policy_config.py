@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from tests.gateways import BEARER, GUARD, chat, make_settings, post, upstream
+from tests.gateways import BEARER, GUARD, chat, make_settings, post, until, upstream
 from tests.policy.nodes import Cluster
 from tests.routing.fakes import Fake, make_catalog
 from tests.server.conftest import Serve
@@ -30,6 +30,7 @@ from trunkline.policy.leases import LeasedCounters
 from trunkline.policy.prices import FREE
 from trunkline.policy.rules import Budget, Caller, CounterKey, CounterRule, Rulebook
 from trunkline.providers.base import ModelInfo, Upstream
+from trunkline.server.app import policy_config
 from trunkline.server.app.policy_config import BudgetWarnings, SpendingReader, period, price_book, rulebook
 from trunkline.server.redis.limits import RedisLeases
 from trunkline.settings import sections
@@ -228,14 +229,18 @@ Posted = list[tuple[str, dict[str, Any]]]
 
 
 @asynccontextmanager
-async def hook(status: int = 200) -> AsyncIterator[tuple[str, Posted]]:
-    """A server that takes posts; yields its URL, and the posts with their paths."""
+async def hook(*statuses: int) -> AsyncIterator[tuple[str, Posted]]:
+    """A server that takes posts; yields its URL, and the posts with their paths.
+
+    It answers with ``statuses``, the last of them (200 by default) again and again.
+    """
     posted: Posted = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         size = int(head.split("content-length: ")[1].split("\r\n")[0])
         posted.append((head.split("\r\n")[0], msgspec.json.decode(await reader.readexactly(size))))
+        status = [200, *statuses[: len(posted)]][-1]
         writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % status)
         await writer.drain()
         writer.close()
@@ -311,6 +316,42 @@ async def test_a_webhook_that_fails_is_only_logged() -> None:
         await end(warnings)
     reasons = [log["reason"] for log in logs + more if log["event"] == "a budget's webhook failed"]
     assert reasons == ["HTTPStatusError", "ConnectError"]
+
+
+async def test_a_webhook_that_fails_once_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert policy_config.POST_PAUSES_S[0] < 30
+    monkeypatch.setattr(policy_config, "POST_PAUSES_S", (0.001, 0.001, 0.001))
+    warnings = BudgetWarnings()
+    async with hook(500, 503, 200) as (url, posted):
+        with capture_logs() as logs:
+            warnings(spending(2_000_000, webhook=url))
+            await until(lambda: len(posted) == 3)
+            await end(warnings)
+    assert len({str(each) for each in posted}) == 1
+    failures = [log for log in logs if log["event"] == "a budget's webhook failed"]
+    assert [(log["attempt"], log["again_in_s"]) for log in failures] == [(1, 0.001), (2, 0.001)]
+
+
+async def test_a_webhook_that_waits_to_be_called_again_is_called_at_the_end() -> None:
+    warnings = BudgetWarnings()
+    async with hook(500, 200) as (url, posted):
+        with capture_logs() as logs:
+            warnings(spending(2_000_000, webhook=url))
+            await until(lambda: any("again_in_s" in log for log in logs))
+            await end(warnings)
+    assert len(posted) == 2
+
+
+async def test_a_webhook_is_not_called_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_config, "POST_PAUSES_S", (0.001,))
+    warnings = BudgetWarnings()
+    async with hook(500) as (url, posted):
+        with capture_logs() as logs:
+            warnings(spending(2_000_000, webhook=url))
+            warnings(spending(2_000_000, webhook="http://h:x/"))
+            await until(lambda: not warnings._tasks)
+    assert len(posted) == 2
+    assert "again_in_s" not in logs[-1]
 
 
 async def test_of_several_nodes_one_warns_once_at_each_threshold(redis: Redis) -> None:
@@ -389,6 +430,32 @@ async def test_a_refused_stream_has_the_same_headers(serve: Serve) -> None:
     assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("1", "true")
 
 
+@pytest.mark.parametrize(
+    ("path", "request_body"),
+    [
+        ("/v1/chat/completions", chat("gpt-4o", max_tokens=1_000_000)),
+        ("/v1/responses", {"model": "gpt-4o", "input": "Hello", "max_output_tokens": 1_000_000}),
+        ("/v1/messages", chat("gpt-4o", max_tokens=1_000_000)),
+        ("/api/chat", chat("gpt-4o", options={"num_predict": 1_000_000})),
+    ],
+)
+async def test_a_request_over_the_budget_is_told_apart_from_a_budget_that_is_used_up(
+    serve: Serve, path: str, request_body: dict[str, Any]
+) -> None:
+    budgets = (sections.BudgetRule(key="*", usd=1, per="day"),)
+    prices = {"up/*": sections.Price(input=2, output=2)}
+    async with MockUpstream() as mock:
+        settings = make_settings(providers={"up": upstream(mock)}, budgets=budgets, prices=prices)
+        running = await serve(settings)
+        refused = await running.ask(post(request_body, BEARER, path=path))
+        assert not mock.calls
+    assert refused.status == 429
+    text = refused.body.decode()
+    assert "This request may cost $2.000" in text
+    assert "more than is left of the budget of this key: $1 of $1 a day. Ask for less: " in text
+    assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("5", "false")
+
+
 async def test_a_refusal_by_a_budget_has_the_headers_of_limits_too(serve: Serve) -> None:
     limits = (sections.LimitRule(requests_per_day=100),)
     budgets = (sections.BudgetRule(tokens=1, per="total"),)
@@ -397,7 +464,6 @@ async def test_a_refusal_by_a_budget_has_the_headers_of_limits_too(serve: Serve)
         running = await serve(settings)
         refused = await running.ask(post(chat("gpt-4o"), BEARER))
         assert not mock.calls
-    assert (refused.status, refused.error["code"]) == (429, "budget_exceeded")
+    assert (refused.status, refused.error["code"]) == (429, "request_over_budget")
     assert refused.headers["x-ratelimit-remaining-requests"] == "100"
     assert refused.headers["x-should-retry"] == "false"
-    assert "retry-after" not in refused.headers

@@ -26,12 +26,14 @@ async def test_metrics(running: Running) -> None:
     answer = await running.ask(get("/metrics", BEARER))
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.body.decode().splitlines()
-    assert 'trunkline_requests_total{operation="chat",provider="openrouter",status="200"} 2.0' in lines
-    assert 'trunkline_requests_total{operation="chat",provider="none",status="404"} 1.0' in lines
+    requests = 'trunkline_requests_total{operation="chat",outcome="%s",provider="%s",status="%s"} %s'
+    assert requests % ("success", "openrouter", 200, 2.0) in lines
+    assert requests % ("refused", "none", 404, 1.0) in lines
     assert any(line.endswith('provider="openrouter",type="input"} 2.0') for line in lines)
     assert any(line.startswith("gen_ai_server_time_to_first_token_seconds_bucket{") for line in lines)
     answer = await running.ask(get("/metrics", BEARER, b"Accept: application/json\r\n"))
     assert answer.status == 200
     series = {(each["operation"], each["provider"]): each for each in answer.json["series"]}
     assert series["chat", "openrouter"]["requests"] == {"200": 2}
+    assert series["chat", "openrouter"]["outcomes"] == {"success": 2}
     assert series["chat", "openrouter"]["input_tokens"] == 2

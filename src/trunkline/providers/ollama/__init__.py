@@ -6,6 +6,6 @@
 
 from trunkline.providers.ollama.client import OllamaClient
 from trunkline.providers.ollama.management import OllamaServer
-from trunkline.providers.ollama.provider import DEFAULT_URL, OllamaProvider
+from trunkline.providers.ollama.provider import OllamaProvider
 
-__all__ = ["DEFAULT_URL", "OllamaClient", "OllamaProvider", "OllamaServer"]
+__all__ = ["OllamaClient", "OllamaProvider", "OllamaServer"]

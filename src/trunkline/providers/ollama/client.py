@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.providers.ollama.provider import DEFAULT_URL, OllamaProvider
+from trunkline.providers.ollama.provider import OllamaProvider
 from trunkline.transport import Timeouts
 
 
@@ -15,9 +15,17 @@ class OllamaClient:
         ProviderError: from every method, when the server fails (502) or does not answer in time.
     """
 
-    def __init__(self, base_url: str = DEFAULT_URL, *, timeout: float = 30.0) -> None:
-        """``timeout`` bounds silence, in seconds."""
-        limits = Timeouts(connect=timeout, first_byte=timeout, idle=timeout)
+    def __init__(self, base_url: str | None = None, *, timeout: float | None = None) -> None:
+        """
+        Args:
+            base_url: the server's address. None takes it from the settings of this process (OLLAMA_BASE_URL,
+                OLLAMA_HOST, …); of a fleet, it is the first server's.
+            timeout: the longest silence in seconds. None takes the time limits from the settings.
+
+        Raises:
+            SettingsError: the settings are needed and invalid.
+        """
+        limits = None if timeout is None else Timeouts(connect=timeout, first_byte=timeout, idle=timeout)
         self._provider = OllamaProvider(base_url, timeouts=limits)
 
     async def chat(self, model: str, messages: list[dict[str, Any]], **kwargs: Any) -> dict[str, Any]:

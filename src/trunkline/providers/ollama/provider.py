@@ -18,6 +18,7 @@ from trunkline.dialects.ollama import OllamaBack
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
+from trunkline.providers.from_settings import client_for, headers_for, read_settings_of, timeouts_for
 from trunkline.providers.http import HttpProvider, Rule
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
@@ -25,7 +26,7 @@ from trunkline.providers.ollama.discovery import ModelDetails, tagged
 from trunkline.providers.vendors import other_backs
 from trunkline.transport import Client, Timeouts
 
-DEFAULT_URL: Final = "http://127.0.0.1:11434"
+_LOAD_TIMEOUT_S: Final = 300.0
 _MAX_SHOW_REQUESTS: Final = 8
 _SHOW_TIMEOUT_S: Final = 2.0
 """Seconds that discovery of one server waits for answers of ``/api/show``."""
@@ -34,19 +35,21 @@ _SHOW_TIMEOUT_S: Final = 2.0
 class OllamaProvider(HttpProvider):
     """One Ollama server, or a fleet of them.
 
-    As a library: ``await OllamaProvider(base_url="http://gpu1:11434").chat_completions(request)``.
+    As a library: ``await OllamaProvider().chat_completions(request)`` asks the server that the settings name,
+    ``OllamaProvider(base_url="http://gpu1:11434")`` another one.
     """
 
     loads_models = True
+    list_path = "/api/tags"
 
     def __init__(
         self,
-        base_url: str | Sequence[str] = DEFAULT_URL,
+        base_url: str | Sequence[str] | None = None,
         *,
         name: str = "ollama",
         client: Client | None = None,
         timeouts: Timeouts | None = None,
-        load_timeout: float = 300.0,
+        load_timeout: float | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
         streaming: bool = True,
@@ -56,14 +59,28 @@ class OllamaProvider(HttpProvider):
         speaks: Sequence[str] = (),
         **more: Any,
     ) -> None:
-        """``load_timeout`` is how many seconds a model that is known not to be loaded gets to its first
+        """What the settings of this process say is taken from them where it is left out: ``base_url`` (with
+        the headers and the key of the section ``ollama``, if there is one), ``timeouts`` and
+        ``load_timeout``. They are not read where the first two are given.
+
+        ``load_timeout`` is how many seconds a model that is known not to be loaded gets to its first
         byte; ``temperature`` and ``max_tokens`` fill what a request leaves open; ``images`` fetches images
         by URL, which are refused without it; ``speaks`` are dialects that the servers have besides their
         own (``anthropic`` from 0.14 on); ``more`` is :class:`.WireProvider`'s.
 
         Raises:
             ValueError: an address is none.
+            SettingsError: the settings are needed and invalid.
         """
+        if base_url is None or timeouts is None:
+            settings, config = read_settings_of("ollama")
+            if base_url is None:
+                base_url = config.addresses
+                client = client or client_for(config, Client())
+                key = next((key.get_secret_value() for key in config.api_key), None)
+                more.setdefault("headers", headers_for(config, {}, key))
+            timeouts = timeouts or timeouts_for(config)
+            load_timeout = load_timeout or settings.ollama_load_timeout
         urls = [base_url] if isinstance(base_url, str) else list(base_url)
         own = [Rule("*", RequestDefaults(temperature=temperature, max_tokens=max_tokens))]
         super().__init__(
@@ -81,7 +98,7 @@ class OllamaProvider(HttpProvider):
         )
         self._images = images
         self.fetches_images = images is not None
-        self._load_timeout = load_timeout
+        self._load_timeout = load_timeout or _LOAD_TIMEOUT_S
         self._resident: dict[str, set[str]] = {}
         """Loaded models by upstream, according to the last ``/api/ps`` and later answers."""
         self._unload_tasks: set[asyncio.Task[None]] = set()
@@ -127,7 +144,7 @@ class OllamaProvider(HttpProvider):
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /api/tags``, ``/api/ps`` for what is loaded, and ``/api/show`` of models not seen before."""
-        items = discovery.entries(await self.get_json(upstream, "/api/tags"))
+        items = discovery.entries(await self.get_json(upstream, self.list_path))
         if items is None:
             problem = ProviderError("Ollama sent a list of models that is none", UPSTREAM_PROTOCOL)
             raise self.attributed(problem)

@@ -6,7 +6,17 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from trunkline.errors import GatewayError, redact
+from trunkline.errors import (
+    BY_CLIENT,
+    BY_GATEWAY,
+    CLIENT_GONE,
+    REFUSED,
+    SUCCESS,
+    GatewayError,
+    OutcomeLabel,
+    blame,
+    redact,
+)
 from trunkline.ledger.usage_rows import RowIds
 from trunkline.ledger.writer import Ledger
 from trunkline.observe.log import AccessLog, RequestLine
@@ -82,7 +92,7 @@ class Recorder:
 
     def _record(self, outcome: Outcome, offset: float) -> None:
         """Count and log one request. No prompt, no answer and no key stands in what is recorded."""
-        active, status, ended_at = outcome
+        active, status, ended_at = outcome.active, outcome.status, outcome.ended_at
         request, response, attempts, attempt = (
             active.request,
             active.response,
@@ -101,6 +111,7 @@ class Recorder:
             operation=request.front.operation,
             provider=provider,
             status=status,
+            outcome=outcome.label,
             duration_s=seconds,
             first_byte_s=first_byte_s,
             usage=usage,
@@ -108,7 +119,13 @@ class Recorder:
             overhead_s=None if attempt is None or attempt.sent_at is None else _overhead(active, ended_at),
             retries=response.times_sent - 1 if attempts else 0,
         )
-        if status < self._log.min_status:
+        if len(attempts) > 1 or attempt is None:
+            for each in attempts:
+                if each is not attempt:
+                    name = each.candidate.provider.name
+                    self._metrics.add_failed_attempt(request.front.operation, name, each.charge.cost)
+        severity = status if error is None else max(status, error.status)  # a stream that broke off has 200
+        if severity < self._log.min_status:
             return
         model = active.model
         asked = None if summary is None else summary.model
@@ -130,6 +147,8 @@ class Recorder:
                 asked=asked,
                 model=model,
                 status=status,
+                severity=severity,
+                outcome=outcome.label,
                 code=None if error is None else error.code,
                 prompt_tokens=None if usage is None else usage.prompt_tokens,
                 completion_tokens=None if usage is None else usage.completion_tokens,
@@ -154,10 +173,21 @@ class Recorder:
                 request_id=head.request_id,
                 key=None if head.key is None else head.key.id,
                 status=status,
+                outcome=_outcome_of_page(status, error),
                 code=None if error is None else error.code,
                 latency_ms=round(seconds * 1000, 3),
             )
         )
+
+
+def _outcome_of_page(status: int, error: GatewayError | None) -> OutcomeLabel:
+    if error is not None:
+        return blame(error)
+    if status < 400:
+        return SUCCESS
+    if status == CLIENT_GONE.status:
+        return BY_CLIENT
+    return REFUSED if status < 500 else BY_GATEWAY
 
 
 def _overhead(active: ActiveRequest, ended_at: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from trunkline.errors import CLIENT_GONE, GatewayError, redact
+from trunkline.errors import BY_GATEWAY, BY_UPSTREAM, CLIENT_GONE, GatewayError, redact
 from trunkline.observe.traces import Span, Trace, Value
 from trunkline.pipeline.active import ActiveRequest, Attempt, Outcome
 from trunkline.policy.reservations import NO_CHARGE, Charge
@@ -27,18 +27,19 @@ _Attributes: TypeAlias = dict[str, Value]
 
 def spans_of(outcome: Outcome, offset: float) -> list[Span]:
     """The spans of one request, if it is traced; ``offset`` turns the pipeline's clock into Unix time."""
-    active, status, ended_at = outcome
-    request, response, trace = active.request, active.response, active.trace
+    active, ended_at = outcome.active, outcome.ended_at
+    request, trace = active.request, active.trace
     if not isinstance(trace, Trace):
         return []
     operation = _OPERATIONS.get(request.operation, request.operation)
     attributes: _Attributes = {
         "gen_ai.operation.name": operation,
         "http.request.method": "POST",
-        "http.response.status_code": status,
+        "http.response.status_code": outcome.status,
         "url.path": request.path,
         "trunkline.request_id": request.request_id,
         "trunkline.dialect": request.front.dialect,
+        "trunkline.outcome": outcome.label,
         "trunkline.retries": max(0, len(active.attempts) - 1),
         **_asked(active),
         **_answered(active),
@@ -52,14 +53,14 @@ def spans_of(outcome: Outcome, offset: float) -> list[Span]:
             request.received_at + offset,
             ended_at + offset,
             attributes,
-            response.error is not None and response.error.status >= 500,
+            outcome.label in (BY_UPSTREAM, BY_GATEWAY),
         )
     ]
     for number, attempt in enumerate(active.attempts, start=1):
         if attempt.sent_at is not None:
             failure = attempt.failure
             if failure is None and attempt is active.current:  # it was not sent, or could not be rendered
-                failure = response.error
+                failure = active.response.error
             spans.append(_span_of_attempt(trace, attempt, failure, number, operation, offset))
     return spans
 

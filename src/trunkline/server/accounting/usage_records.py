@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from trunkline.errors import redact
+from trunkline.errors import blame, redact
 from trunkline.ledger.usage_rows import RowIds, UsageRow
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.request import MAX_STORED_PROMPT
@@ -20,7 +20,8 @@ _LONGEST_CODE: Final = 64
 def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[UsageRow]:
     """The usage rows of requests; ``offset`` turns the pipeline's clock into Unix time."""
     rows: list[UsageRow] = []
-    for active, status, ended_at in outcomes:
+    for outcome in outcomes:
+        active, ended_at = outcome.active, outcome.ended_at
         request, response, attempts = active.request, active.response, active.attempts
         summary, key, error, cached = request.summary, request.key, response.error, response.cached
         attempt = active.current
@@ -64,7 +65,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
             model=model,
             dialect=request.front.dialect,
             operation=request.front.operation,
-            status=status,
+            status=outcome.status,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             duration_ms=(ended_at - request.received_at) * 1000,
@@ -72,6 +73,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
             cached=0 if cached is None else 1,
         )
         # Python would pass more than 15 keywords in a dict, which takes longer than these assignments.
+        own.outcome = outcome.label
         own.upstream = upstream
         own.asked = asked
         own.streamed = streamed
@@ -138,6 +140,7 @@ def _rows_of_failed(own: UsageRow, active: ActiveRequest, offset: float, ids: Ro
             retries=0,
             cached=0,
             prompt=None,
+            outcome=blame(failure),
         )
 
 

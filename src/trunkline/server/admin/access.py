@@ -107,15 +107,22 @@ class Admin:
         try:
             return await asyncio.to_thread(lambda: work(self.services.store()))
         except StoreError as error:
-            kind = _KINDS[error.reason]
-            make = GatewayError if kind is STORE_AWAY else CallerError
-            raise make(str(error), kind) from None
+            raise _gateway_error(error) from None
 
     async def change(self, work: Callable[[Store], T]) -> T:
         """Like :meth:`read`, for work that changes policies: this gateway applies them at once."""
         result = await self.read(work)
-        await self.services.refresh_policies()
+        try:
+            await self.services.refresh_policies()
+        except StoreError as error:
+            raise _gateway_error(error) from None
         return result
+
+
+def _gateway_error(error: StoreError) -> GatewayError:
+    kind = _KINDS[error.reason]
+    make = GatewayError if kind is STORE_AWAY else CallerError
+    return make(str(error), kind)
 
 
 _BEARER: Final = HTTPBearer(auto_error=False, scheme_name="key", description="A key of role admin.")

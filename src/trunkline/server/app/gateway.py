@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from trunkline import __version__
+from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies
 from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
@@ -164,8 +166,9 @@ class Gateway:
         """
         from trunkline.ledger.store import Store
 
-        if self._store is None:
-            self._store = Store(self.settings.database_url.get_secret_value())
+        if self._store is None:  # a file that had keys and is missing is an accident: no new one is made
+            url = self.settings.database_url.get_secret_value()
+            self._store = Store(url, create=not self._policies.keys)
         return self._store
 
     async def start(self) -> None:
@@ -206,7 +209,8 @@ class Gateway:
         wiring.start()
         await wiring.catalog.wait_until_discovered(FIRST_LOOK_S)
         if self._policy_watcher is not None:
-            self._policies = await self._policy_watcher.load()
+            with suppress(StoreError):  # the watcher logs it; what was read last still holds
+                self._policies = await self._policy_watcher.load()
         stored = self._policies
         self.key_ring.reconfigure(settings.api_keys, stored.keys, settings.keys, stored.teams)
         self._use(wiring)
@@ -244,7 +248,7 @@ class Gateway:
         await self.catalog.aclose()
         self.pipeline.close()
         for request in self._under_way():
-            request.disconnected()
+            request.stop()
         for provider in self.providers.values():
             await provider.aclose()
         await self._client.aclose()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -18,7 +19,7 @@ from trunkline.policy.auth import configured_ids
 from trunkline.policy.guard import Spending
 from trunkline.policy.prices import PriceBook
 from trunkline.policy.rules import Budget, CounterKey, Limit, Rulebook
-from trunkline.server.app.webhook import WebhookError, post_json
+from trunkline.server.app.webhook import INVALID_URL, WebhookError, post_json
 
 if TYPE_CHECKING:
     from trunkline.ledger.policies import Period, Scope, StoredBudget, StoredLimit, Unit
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 REPLAY_S: Final = 10.0
 """Seconds that a first look at a budget waits for usage that a killed process left in its journal."""
+
+POST_PAUSES_S: Final = (5.0, 15.0, 60.0, 300.0, 1800.0)
+"""Seconds after which a budget's webhook that has failed is called again, one for each further attempt."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -162,6 +166,7 @@ class BudgetWarnings:
         whether no other node has given that warning. Without it every warning is given."""
         self._is_first = is_first
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
 
     def __call__(self, spending: Spending) -> None:
         """Warn of one budget."""
@@ -198,16 +203,27 @@ class BudgetWarnings:
         }
         log.warning(event, **details)
         if rule.webhook is not None:
-            self._begin(_post(rule.webhook, {"event": event, **details}))
+            self._begin(self._post(rule.webhook, {"event": event, **details}))
+
+    async def _post(self, url: str, payload: dict[str, Any]) -> None:
+        """Post a warning, again and again after :data:`POST_PAUSES_S` where that fails."""
+        for attempt, pause in enumerate((*POST_PAUSES_S, None), start=1):
+            try:
+                await post_json(url, payload)
+            except WebhookError as error:
+                is_last = pause is None or self._closing.is_set() or error.reason == INVALID_URL
+                again = {} if is_last else {"again_in_s": pause}
+                log.error("a budget's webhook failed", reason=error.reason, attempt=attempt, **again)
+                if is_last:
+                    return
+            else:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), pause)
 
     async def aclose(self) -> None:
-        """Wait until warnings that are under way were given."""
+        """Wait until warnings that are under way were given. One that waits to be posted again is posted now,
+        for the last time."""
+        self._closing.set()
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def _post(url: str, payload: dict[str, Any]) -> None:
-    try:
-        await post_json(url, payload)
-    except WebhookError as error:
-        log.error("a budget's webhook failed", reason=error.reason)

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from trunkline.ledger.locate import StoreError
 from trunkline.ledger.policies import Policies
 from trunkline.ledger.reader import PolicyReader
 
@@ -32,6 +33,8 @@ class PolicyWatcher:
         self._reader = reader
         self._apply = apply
         self._task: asyncio.Task[None] | None = None
+        self._problem: str | None = None
+        """Why the store could not be read at the last look; it is logged once."""
 
     async def load(self) -> Policies:
         """The policies as they are now."""
@@ -59,8 +62,15 @@ class PolicyWatcher:
                 changed = await self._call(self._load_if_changed)
                 if changed is not None:
                     self._apply(changed)
-            except Exception as error:  # The store is away: what was read last still holds.
-                log.error("the key store cannot be read", reason=type(error).__name__)
+            except Exception as error:  # The store is away.
+                reason = str(error) if isinstance(error, StoreError) else type(error).__name__
+                if reason != self._problem:
+                    log.error("the key store cannot be read; what was read last still holds", reason=reason)
+                self._problem = reason
+            else:
+                if self._problem is not None:
+                    log.info("the key store can be read again")
+                self._problem = None
 
     async def _call(self, read: Callable[[], T]) -> T:
         """The result of ``read``, without holding up the loop where it may wait for a network."""

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -18,6 +19,7 @@ from trunkline.ledger.reader import PolicyReader
 from trunkline.ledger.writer import Ledger
 from trunkline.server.app import workers
 from trunkline.server.app.asgi import make_asgi_app
+from trunkline.server.app.drain import Drain
 from trunkline.server.app.gateway import Gateway
 from trunkline.server.app.reload import Reloader
 from trunkline.server.http.protocol import TESTED, bind, is_tested
@@ -33,6 +35,8 @@ OPEN_FILES: Final = 65_536
 COLLECTOR: Final = (10_000, 20, 20)
 """Thresholds of Python's garbage collector while serving (:func:`gc.set_threshold`; its defaults are 700, 10
 and 10)."""
+_TICK_S: Final = 0.1
+"""Seconds between two looks at whether a second signal has come."""
 
 
 def run(
@@ -64,7 +68,7 @@ def run(
     sockets = workers.inherited_sockets() if workers.is_worker() else listen(exposure)
     if load is not None:
         gateway.reloader = Reloader(gateway, load, files)
-    server = _Server(make_config(gateway, settings), gateway.reloader, on_ready, _urls(settings, sockets))
+    server = _Server(make_config(gateway, settings), gateway, on_ready, _urls(settings, sockets))
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(server.serve(sockets))
@@ -190,17 +194,19 @@ def _urls(settings: Settings, sockets: list[socket.socket]) -> list[str]:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which reports when it listens."""
+    """uvicorn's server, which reports when it listens, and listens for a while after SIGTERM."""
 
     def __init__(
         self,
         config: uvicorn.Config,
-        reloader: Reloader | None,
+        gateway: Gateway,
         on_ready: Callable[[list[str]], None] | None,
         urls: list[str],
     ) -> None:
         super().__init__(config)
-        self._reloader = reloader
+        self._gateway = gateway
+        self._drain = Drain(gateway.settings.shutdown_delay_s, watched=workers.is_worker())
+        self._announced = False
         self._on_ready = on_ready
         self._urls = urls
 
@@ -208,14 +214,52 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             _tune_garbage_collector()
-            if self._reloader is not None and hasattr(signal, "SIGHUP"):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reloader.request)
+            reloader = self._gateway.reloader
+            if reloader is not None and hasattr(signal, "SIGHUP"):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
             if workers.is_worker():
                 workers.report_ready(asyncio.get_running_loop())
             else:
                 log.info("listening", urls=self._urls)
             if self._on_ready is not None:
                 self._on_ready(self._urls)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal. The first one begins the end, a second one ends at once what still runs."""
+        step = self._drain.take(sig)
+        if step == "begin":
+            self._gateway.stopping = True
+            super().handle_exit(sig, frame)
+        elif step == "end":
+            self.force_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether the listening is to end now."""
+        ends = await super().on_tick(counter)
+        if not ends:
+            return False
+        if not self._announced:
+            self._announced = True
+            self._gateway.stopping = True
+            log.info("stopping", delay_s=round(self._drain.seconds_left, 1))
+        return self.force_exit or not self._drain.seconds_left
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the listening, wait for the requests that still run, and close the gateway. After a second
+        signal nothing is waited for; the gateway still writes down what was used."""
+        ending = asyncio.ensure_future(super().shutdown(sockets))
+        while not (await asyncio.wait([ending], timeout=_TICK_S))[0]:
+            if self.force_exit:
+                self._break_off()
+        ending.result()
+        if self.force_exit:  # uvicorn leaves this out then
+            self._break_off()
+            await self.lifespan.shutdown()
+
+    def _break_off(self) -> None:
+        for connection in list(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 def _tune_garbage_collector() -> None:

@@ -13,6 +13,9 @@ from trunkline.transport import Client, Timeouts, TransportError, UpstreamReques
 TIMEOUT_S: Final = 10.0
 """Seconds to connect, and seconds for which the server may be silent."""
 
+INVALID_URL: Final = "InvalidURL"
+"""The reason of a failure that another attempt cannot mend."""
+
 _SAFE: Final = "!$%&'()*+,/:;=?@[]~"
 """Characters that stay as they are in a path or query; a ``%`` begins an encoded one."""
 
@@ -53,7 +56,7 @@ async def post_json(url: str, payload: dict[str, Any]) -> None:
         request = _request(url, payload)
         client = Client()
     except ValueError:
-        raise WebhookError("InvalidURL") from None
+        raise WebhookError(INVALID_URL) from None
     try:
         response = await client.fetch(request)
     except TransportError as error:

@@ -44,6 +44,7 @@ FIXED: Final = (
     "otel_endpoint",
     "log_level",
     "log_format",
+    "shutdown_delay_s",
     "shutdown_timeout_s",
 )
 """Settings that are read at the start only: a reload reports that a change of these needs another start."""
@@ -113,13 +114,15 @@ class Wiring:
 
     def start(self) -> None:
         """Begin discovery. Ollama's servers are asked for their models as often as their health is to be
-        checked: that request is the check."""
+        checked: that request is the check. Without the check they are asked now, when a name is missed, and
+        as often as the user has set MODEL_REFRESH_INTERVAL_S."""
         settings = self.settings
-        intervals = {}
-        if settings.ollama_auto_health_check:
-            ollama = (name for name, provider in self.providers.items() if provider.loads_models)
-            intervals = dict.fromkeys(ollama, settings.ollama_health_check_interval)
-        self.catalog.start(settings.model_refresh_interval_s, intervals)
+        of_ollama: float | None = settings.ollama_health_check_interval
+        if not settings.ollama_auto_health_check:
+            is_set = "model_refresh_interval_s" in settings.model_fields_set
+            of_ollama = settings.model_refresh_interval_s if is_set else None
+        ollama = (name for name, provider in self.providers.items() if provider.loads_models)
+        self.catalog.start(settings.model_refresh_interval_s, dict.fromkeys(ollama, of_ollama))
 
 
 def differences(before: Settings, after: Settings) -> list[str]:

@@ -19,6 +19,8 @@ from typing import Final
 
 import structlog
 
+from trunkline.server.app.drain import Drain
+
 SOCKETS: Final = "TRUNKLINE_WORKER_SOCKETS"
 """In a worker's environment: the numbers of the sockets to accept from."""
 PARENT: Final = "TRUNKLINE_WORKER_PARENT"
@@ -30,8 +32,8 @@ _POLL_S: Final = 0.05
 """Seconds between two looks at the workers."""
 _HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TERMINATING: Final = (signal.SIGTERM, signal.SIGINT)
-_BLOCKED_AT_START: Final = (signal.SIGHUP,)
-"""Signals that wait while a worker starts: they would end it."""
+_BLOCKED_AT_START: Final = (signal.SIGHUP, signal.SIGINT)
+"""Signals that wait while a worker starts: one would end it for nothing, the other with a traceback."""
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -55,7 +57,7 @@ def report_ready(loop: asyncio.AbstractEventLoop) -> None:
     def parent_ended() -> None:
         loop.remove_reader(parent)
         log.error("the parent of this worker is gone")
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)  # without a delay: the next parent needs the address
 
     loop.add_reader(parent, parent_ended)
 
@@ -72,7 +74,7 @@ def supervise(
         on_ready: called once all of them accept.
     """
     supervisor = _Supervisor(command, sockets)
-    before = {number: signal.signal(number, supervisor.pass_on) for number in _HANDLED}
+    before = {number: signal.signal(number, supervisor.take) for number in _HANDLED}
     try:
         return supervisor.run(count, on_ready)
     finally:
@@ -91,13 +93,37 @@ class _Supervisor:
         self._parent_end.setblocking(False)
         self._workers: list[subprocess.Popen[bytes]] = []
         self._ending = False
+        self._drain = Drain(0)
+        """Which signal is the second one; the delay is the workers'."""
+        self._told: set[int] = set()
+        """The ids of the workers that know of the end."""
 
-    def pass_on(self, number: int, _frame: FrameType | None) -> None:
-        """Pass a signal on to the workers."""
-        self._ending = self._ending or number in _TERMINATING
+    def take(self, number: int, _frame: FrameType | None) -> None:
+        """Take a signal: pass it on, or end the workers."""
+        if number not in _TERMINATING:
+            self._send(number)
+            return
+        step = self._drain.take(number)
+        if step == "begin" and number == signal.SIGTERM:
+            self._ending = True
+            self._send(signal.SIGTERM)
+        elif step != "nothing":
+            self.end_workers()
+
+    def end_workers(self) -> None:
+        """Have the workers end without a delay, or at once if they are about to end."""
+        self._ending = True
+        # A worker that serves takes SIGINT and ignores a SIGTERM after it. In one that starts SIGINT waits,
+        # and SIGTERM ends it.
+        self._send(signal.SIGINT, signal.SIGTERM)
+
+    def _send(self, *numbers: int) -> None:
         for worker in self._workers:
             if worker.poll() is None:
-                worker.send_signal(signal.SIGTERM if number in _TERMINATING else number)
+                for number in numbers:
+                    worker.send_signal(number)
+                if self._ending:
+                    self._told.add(worker.pid)
 
     def run(self, count: int, on_ready: Callable[[], None]) -> int:
         """Run until a signal comes, or until a worker cannot even start."""
@@ -113,14 +139,18 @@ class _Supervisor:
                     continue
                 if listening < count:
                     code = worker.returncode or 1
-                    self.pass_on(signal.SIGTERM, None)
+                    self.end_workers()
                     break
                 log.error("a worker has died and is started again", code=worker.returncode)
                 time.sleep(RESTART_S)
                 if not self._ending:
                     self._workers[index] = self._start()
             time.sleep(_POLL_S)
-        self.pass_on(signal.SIGTERM, None)  # again, for a worker that was just being started
+        for each in self._sockets:  # else clients would still connect here when no worker accepts any more
+            each.close()
+        for worker in self._workers:
+            if worker.pid not in self._told:  # it was just being started when the signal came
+                worker.terminate()
         for worker in self._workers:
             worker.wait()
         return code

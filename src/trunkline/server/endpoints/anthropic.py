@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
-from trunkline.dialects.anthropic import MESSAGES, AnthropicBack
+from trunkline.dialects.anthropic import MESSAGES, AnthropicBack, error_body
 from trunkline.dialects.base import NO_DEFAULTS
-from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
+from trunkline.errors import CallerError, redact
 from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_prompt_tokens
 from trunkline.providers.http import HttpProvider
 from trunkline.server.endpoints import models
@@ -24,30 +26,84 @@ if TYPE_CHECKING:
 VERSION: Final = b"anthropic-version"
 """The header by which Anthropic's clients are known."""
 _COUNT: Final = "/count_tokens"
+_MAX_LIMIT: Final = 1000
+"""The maximum number of models on one page of Anthropic's list."""
+_NO_QUERY: Final[Mapping[str, str]] = MappingProxyType({})
+_Model: TypeAlias = dict[str, Any]
 
 
 def list_models(
-    services: ModelCatalog, headers: Headers, only: str | None = None, key: ApiKey | None = None
+    services: ModelCatalog,
+    headers: Headers,
+    only: str | None = None,
+    key: ApiKey | None = None,
+    query: Mapping[str, str] = _NO_QUERY,
 ) -> Page:
-    """The list of models, in the shape of the client's dialect."""
+    """The list of models, in the shape of the client's dialect.
+
+    Anthropic's has pages (``limit``, ``after_id``, ``before_id``). Without a limit it is whole.
+    """
     if not _is_anthropic_client(headers):
         return models.list_models(services, headers, only, key)
-    data = [
-        _anthropic_object(models.model_object(services, provider, model, pinned=only is not None))
-        for provider, model in models.models_for(services, key, only)
+    listed = [
+        _anthropic_object(models.model_object(each)) for each in models.listed_models(services, key, only)
     ]
+    try:
+        data, has_more = _page_of(listed, query)
+    except CallerError as error:
+        return _anthropic_error(error)
     ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
-    return Page(msgspec.json.encode({"data": data, "has_more": False, **ends}))
+    return Page(msgspec.json.encode({"data": data, "has_more": has_more, **ends}))
+
+
+def _page_of(listed: Sequence[_Model], query: Mapping[str, str]) -> tuple[Sequence[_Model], bool]:
+    """The part of a list that a query asks for, and whether there is more in its direction.
+
+    Raises:
+        CallerError: 400, the limit is no number from 1 to 1000, or a model that should end the part is not in
+            the list.
+    """
+    after, before = query.get("after_id"), query.get("before_id")
+    text = query.get("limit", str(_MAX_LIMIT))
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_LIMIT)) else 0
+    if not 1 <= limit <= _MAX_LIMIT:
+        raise CallerError(f"limit: must be a number from 1 to {_MAX_LIMIT}", param="limit")
+    if "limit" not in query:
+        limit = len(listed)
+    ids = [model["id"] for model in listed]
+    begin, end = 0, len(listed)
+    for name, value in ("after_id", after), ("before_id", before):
+        if value is not None and value not in ids:
+            raise CallerError(f"{name}: the list has no model '{redact(value)}'", param=name)
+    if after is not None:
+        begin = ids.index(after) + 1
+    if before is not None:
+        end = ids.index(before)
+    found = listed[begin:end]
+    if before is not None and after is None:
+        return found[max(0, len(found) - limit) :], len(found) > limit
+    return found[:limit], len(found) > limit
 
 
 def show_model(
     services: ModelCatalog, headers: Headers, model: str, only: str | None = None, key: ApiKey | None = None
 ) -> Page:
-    """One model, in the shape of the client's dialect."""
-    page = models.show_model(services, headers, model, only, key)
+    """One model, in the shape of the client's dialect.
+
+    Raises:
+        CallerError: as :func:`.models.show_model`. Anthropic's clients are sent it in their own shape.
+    """
     if not _is_anthropic_client(headers):
-        return page
-    return Page(msgspec.json.encode(_anthropic_object(msgspec.json.decode(page.body))))
+        return models.show_model(services, headers, model, only, key)
+    try:
+        found = models.find_model(services, model, only, key)
+    except CallerError as error:
+        return _anthropic_error(error)
+    return Page(msgspec.json.encode(_anthropic_object(models.model_object(found))))
+
+
+def _anthropic_error(error: CallerError) -> Page:
+    return Page(error_body(error), status=error.status)
 
 
 def _is_anthropic_client(headers: Headers) -> bool:
@@ -84,17 +140,7 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
     message = msgspec.json.encode({"max_tokens": 1, **json_object(context.body)})
     summary = MESSAGES.summarize(message)
     model = summary.model or context.services.router.default_model(only)
-    candidates = await models.find_candidates(context.services, model, only)
-    if context.key is not None:
-        candidates = [
-            each
-            for each in candidates
-            if context.key.allows_provider(each.provider.name)
-            and context.key.allows_model((model, each.model, f"{each.provider.name}/{each.model}"))
-        ]
-    if not candidates:
-        text = f"Model '{redact(model)}' is not there for this key"
-        raise CallerError(text, MODEL_NOT_FOUND, param="model")
+    candidates = await models.find_candidates(context.services, model, only, context.key)
     candidate = candidates[0]
     provider = candidate.provider
     if not (isinstance(provider, HttpProvider) and provider.speaks(MESSAGES.dialect)):

@@ -1,13 +1,16 @@
-"""The models that clients can see, in OpenAI's shape, and the upstreams that have a model."""
+"""The model names that clients can send, in OpenAI's shape, and the upstreams that have a model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from trunkline.errors import MODEL_NOT_FOUND, CallerError, redact
+import msgspec
+
+from trunkline.errors import MODEL_NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline.pipeline import FIRST_LOOK_S
 from trunkline.providers.base import ModelInfo
+from trunkline.routing import names
 from trunkline.server.http.page import Headers, Page, json_page
 
 if TYPE_CHECKING:
@@ -24,27 +27,118 @@ class ModelCatalog(Protocol):
     router: Router
 
 
+class ListedModel(NamedTuple):
+    """A name that may be sent, and what answers under it."""
+
+    name: str
+    provider: str
+    """The name of the provider; of a route's, the first one that the key may ask."""
+    model: ModelInfo
+    """What is known of the model; for a route, what holds for all of its models."""
+
+
 def list_models(
     services: ModelCatalog, headers: Headers, only: str | None = None, key: ApiKey | None = None
 ) -> Page:
     """OpenAI's list of the models that a key may use: of all providers, or of one."""
-    data = [
-        model_object(services, provider, model, pinned=only is not None)
-        for provider, model in models_for(services, key, only)
-    ]
+    data = [model_object(each) for each in listed_models(services, key, only)]
     return json_page({"object": "list", "data": data})
 
 
-def models_for(
+def listed_models(
     services: ModelCatalog, key: ApiKey | None, only: str | None = None
-) -> Iterator[tuple[str, ModelInfo]]:
-    """The models that a key may use, each with its provider's name."""
+) -> Iterator[ListedModel]:
+    """The names that a request may send: routes and aliases, then the models of the providers.
+
+    Args:
+        services: the catalog and the router.
+        key: the caller's key; None where none is required.
+        only: the provider that the path names. There are no routes and aliases below it.
+    """
+    configured: set[str] = set()
+    for name in () if only else services.router.resolver.configured_names:
+        found = _find_configured(services, name, key)
+        if found is not None:
+            configured.add(names.untagged(name.lower()))
+            yield found
     for provider in [only] if only else list(services.catalog.listings):
-        if key is not None and not key.allows_provider(provider):
+        if key is not None and key.local_only and not services.router.providers[provider].local:
             continue
         for model in services.catalog.listings[provider].models.values():
-            if key is None or key.allows_model((model.id, f"{provider}/{model.id}")):
-                yield provider, model
+            public = _name_for(services, key, provider, model.id, only)
+            if public is not None and names.untagged(public.lower()) not in configured:
+                yield ListedModel(public, provider, model)
+
+
+def _find_configured(services: ModelCatalog, name: str, key: ApiKey | None) -> ListedModel | None:
+    """What answers under an alias or a route for this key; None if a request would be refused."""
+    try:
+        pool = services.router.pool(name, None, None, key is not None and key.local_only)
+    except GatewayError:
+        return None
+    behind = [(each.provider.name, each.model) for each in candidates_for(pool, name, key)]
+    known = [(provider, _info(services, provider, model)) for provider, model in dict.fromkeys(behind)]
+    models = [(provider, model) for provider, model in known if model is not None]
+    if not models:
+        return None
+    return ListedModel(name, models[0][0], _common_info([model for _, model in models]))
+
+
+def _info(services: ModelCatalog, provider: str, model: str) -> ModelInfo | None:
+    """What is known of a model; None if the provider does not have it.
+
+    A vendor answers under more names than it lists. A server that loads models lists all that it has.
+    """
+    listing = services.catalog.listings[provider]
+    lists_all = listing.known and services.router.providers[provider].loads_models
+    return listing.find(model) or (None if lists_all else ModelInfo(id=model))
+
+
+def _common_info(models: Sequence[ModelInfo]) -> ModelInfo:
+    """The first model, with the limits, capabilities and prices that hold whichever of them answers."""
+    first, *others = models
+    if not others:
+        return first
+    capabilities = [set(model.capabilities) for model in models if model.capabilities]
+    return msgspec.structs.replace(
+        first,
+        context_length=min((m.context_length for m in models if m.context_length), default=None),
+        max_output=min((m.max_output for m in models if m.max_output), default=None),
+        capabilities=tuple(each for each in first.capabilities if all(each in had for had in capabilities)),
+        prices=first.prices if all(model.prices == first.prices for model in others) else None,
+    )
+
+
+def _name_for(
+    services: ModelCatalog, key: ApiKey | None, provider: str, model: str, only: str | None
+) -> str | None:
+    """A name under which the key may ask the provider for a model; None if there is none.
+
+    A key can be limited to a name that no list has, the last part of a vendor's id.
+    """
+    name = model if only else services.router.public_id(provider, model)
+    if key is None or key.may_ask(name, provider, model):
+        return name
+    short = names.short(model)
+    if short == model or not key.may_ask(short, provider, model):
+        return None
+    try:
+        targets = services.router.resolver.resolve(short, only)
+    except GatewayError:
+        return None
+    leads_here = any(each.provider.name == provider and each.model == model for each in targets)
+    return short if leads_here else None
+
+
+def candidates_for(candidates: Iterable[Candidate], name: str, key: ApiKey | None) -> list[Candidate]:
+    """The candidates that a key may ask.
+
+    Args:
+        candidates: of the model.
+        name: the model's name as the client wrote it.
+        key: the caller's key; None where none is required.
+    """
+    return [each for each in candidates if key is None or key.may_ask(name, each.provider.name, each.model)]
 
 
 def show_model(
@@ -55,37 +149,53 @@ def show_model(
     Raises:
         CallerError: 404, no provider lists it, or the key may not use it.
     """
-    target = services.router.resolver.resolve(model, only)[0]
-    found = services.catalog.listings[target.provider.name].find(target.model)
-    known = found is not None
-    if found is not None and key is not None:
-        provider = target.provider.name
-        known = key.allows_provider(provider) and key.allows_model(
-            (model, found.id, f"{provider}/{found.id}")
-        )
-    if found is None or not known:
-        raise CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
-    return json_page(model_object(services, target.provider.name, found, pinned=only is not None))
+    return json_page(model_object(find_model(services, model, only, key)))
 
 
-def model_object(services: ModelCatalog, provider: str, model: ModelInfo, *, pinned: bool) -> dict[str, Any]:
-    """OpenAI's model object, with what discovery knows beyond it.
-
-    The id is one that leads to this model: the model's own where the router takes that to this provider (so
-    that a request keeps its fallbacks), else with the provider's prefix.
+def find_model(
+    services: ModelCatalog, name: str, only: str | None = None, key: ApiKey | None = None
+) -> ListedModel:
+    """What answers under a name. An alias or a route keeps its name; a model has the one that lists have.
 
     Args:
         services: the catalog and the router.
-        provider: the name of the model's provider.
-        model: what discovery knows.
-        pinned: the path of the request names the provider already.
+        name: the model's name as the client wrote it.
+        only: the provider that the path names.
+        key: the caller's key; None where none is required.
+
+    Raises:
+        CallerError: 404, no provider lists it, or the key may not use it.
     """
+    router = services.router
+    configured = None if only else router.resolver.configured_name(name)
+    if configured is not None:
+        found = _find_configured(services, configured, key)
+        if found is not None:
+            return found
+    else:
+        pool = router.pool(name, None, only, key is not None and key.local_only)
+        for candidate in candidates_for(pool, name, key):
+            provider = candidate.provider.name
+            model = services.catalog.listings[provider].find(candidate.model)
+            if model is not None:
+                public = _name_for(services, key, provider, model.id, only) or name
+                return ListedModel(public, provider, model)
+    raise CallerError(f"Model '{redact(name)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
+
+
+def model_object(listed: ListedModel) -> dict[str, Any]:
+    """OpenAI's model object, with what discovery knows beyond it.
+
+    Its id leads to this model: the model's own where the router takes that to this provider (so that a
+    request keeps its fallbacks), else with the provider's prefix.
+    """
+    model = listed.model
     found: dict[str, Any] = {
-        "id": model.id if pinned else services.router.public_id(provider, model.id),
+        "id": listed.name,
         "object": "model",
         "created": model.created or 0,
-        "owned_by": model.owner or provider,
-        "provider": provider,
+        "owned_by": model.owner or listed.provider,
+        "provider": listed.provider,
     }
     extras = {
         "context_length": model.context_length,
@@ -96,24 +206,33 @@ def model_object(services: ModelCatalog, provider: str, model: ModelInfo, *, pin
     return found | {name: value for name, value in extras.items() if value is not None}
 
 
-async def find_candidates(services: ModelCatalog, model: str, only: str | None = None) -> list[Candidate]:
-    """The upstreams that have a model, in the order in which they would be asked for it.
+async def find_candidates(
+    services: ModelCatalog, model: str, only: str | None = None, key: ApiKey | None = None
+) -> list[Candidate]:
+    """The upstreams that have a model, in the order in which they would be asked for it; at least one.
 
     Args:
         services: the catalog and the router.
         model: as the client wrote it.
         only: the provider that the path names.
+        key: the caller's key; None where none is required.
 
     Raises:
         CallerError: no provider has it, or it may not be used.
     """
     await wait_for_discovery(services)
+    local_only = key is not None and key.local_only
     try:
-        return list(services.router.pool(model, None, only))
+        pool = services.router.pool(model, None, only, local_only)
     except CallerError as error:
         if error.kind is not MODEL_NOT_FOUND or not await services.catalog.rediscover_local():
             raise
-        return list(services.router.pool(model, None, only))
+        pool = services.router.pool(model, None, only, local_only)
+    candidates = candidates_for(pool, model, key)
+    if not candidates:
+        text = f"Model '{redact(model)}' is not there for this key"
+        raise CallerError(text, MODEL_NOT_FOUND, param="model")
+    return candidates
 
 
 async def wait_for_discovery(services: ModelCatalog) -> None:

@@ -38,15 +38,19 @@ def _models_of(key: ApiKey | None) -> MayAsk:
     """Tells which models of which providers the key may ask."""
 
     def may_ask(provider: str, model: str) -> bool:
-        return key is None or (
-            key.allows_provider(provider) and key.allows_model((model, f"{provider}/{model}"))
-        )
+        return key is None or key.may_ask(model, provider, model)
 
     return may_ask
 
 
-def provider_models(services: ModelCatalog, headers: Headers, rest: str, only: str | None = None) -> Page:
-    """``/v1/providers/{provider}/models``: one provider's models.
+def provider_models(
+    services: ModelCatalog,
+    headers: Headers,
+    rest: str,
+    only: str | None = None,
+    key: ApiKey | None = None,
+) -> Page:
+    """``/v1/providers/{provider}/models``: those models of one provider that the key may use.
 
     Raises:
         CallerError: 404, no such provider, or something else behind its name.
@@ -55,7 +59,7 @@ def provider_models(services: ModelCatalog, headers: Headers, rest: str, only: s
     if below != "models":
         raise CallerError(f"There is nothing at /v1/providers/{rest}", NOT_FOUND)
     services.router.resolver.provider(name)
-    return list_models(services, headers, name)
+    return list_models(services, headers, name, key)
 
 
 def detailed_health(services: GatewayHealth, headers: Headers) -> Page:
@@ -80,7 +84,7 @@ def detailed_health(services: GatewayHealth, headers: Headers) -> Page:
 
 async def check_health(context: RequestContext[ModelCatalog], only: str | None = None) -> Page:
     """Ask every provider now, at no cost: for its list of models."""
-    await context.services.catalog.refresh()
+    await context.services.catalog.check()
     providers = describe_providers(context.services.router, _models_of(context.key))
     return json_page(providers | {"checked_at": int(time.time())})
 

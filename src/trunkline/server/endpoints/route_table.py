@@ -51,9 +51,10 @@ def _page(
     *,
     requires_key: bool = True,
     takes_key: bool = False,
+    takes_query: bool = False,
 ) -> PageMethods:
     """A page is there for GET, and for HEAD as well (RFC 9110, 9.3.2)."""
-    route = SyncRoute(answer, requires_key, render=render, takes_key=takes_key)
+    route = SyncRoute(answer, requires_key, render=render, takes_key=takes_key, takes_query=takes_query)
     return {"GET": route, "HEAD": route}
 
 
@@ -99,7 +100,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/responses/compact": {"POST": _task(stored_responses.compact)},
     "/v1/messages": {"POST": ModelRoute(anthropic.MESSAGES)},
     "/v1/messages/count_tokens": {"POST": _task(anthropic_pages.count_tokens, anthropic.error_body)},
-    "/v1/models": _page(anthropic_pages.list_models, takes_key=True),
+    "/v1/models": _page(anthropic_pages.list_models, takes_key=True, takes_query=True),
     "/v1/providers": _page(providers.list_providers, takes_key=True),
     "/v1/providers/health-check": {"POST": _task(providers.check_health)},
     "/v1/explain": _async_page(providers.explain_model),
@@ -150,7 +151,7 @@ PREFIXES: Final[Mapping[str, tuple[str, PageMethods]]] = {
         "response_id",
         {"GET": _task(stored_responses.show), "DELETE": _task(stored_responses.delete)},
     ),
-    "/v1/providers/": ("rest", _page(providers.provider_models)),
+    "/v1/providers/": ("rest", _page(providers.provider_models, takes_key=True)),
     "/api/blobs/": (
         "digest",
         {"HEAD": _manage(management.has_blob), "POST": _manage(management.put_blob, streams_body=True)},

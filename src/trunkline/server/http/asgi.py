@@ -66,7 +66,7 @@ class GatewayApp(Generic[GatewayT]):
                 await _AsgiRequest(self, head, scope, receive, send).run()
                 return
             head = self.gateway.dispatcher.fastapi_head(scope["method"], path, scope["headers"])
-            send = self._observed(head, send)
+            send = self._observed(head, scope, send)
         fallback = await self._get_fallback()
         await fallback(scope, receive, send)
 
@@ -76,12 +76,19 @@ class GatewayApp(Generic[GatewayT]):
             self._fallback = asyncio.create_task(asyncio.to_thread(self._make_fallback))
         return await asyncio.shield(self._fallback)
 
-    def _observed(self, head: RequestHead, send: Send) -> Send:
+    def connection_lines(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """The header that closes the connection after an answer, once the gateway is about to end: the client
+        then goes elsewhere. HTTP/2 has no such header."""
+        closes = self.gateway.stopping and scope.get("http_version") in ("1.0", "1.1")
+        return [(b"connection", b"close")] if closes else []
+
+    def _observed(self, head: RequestHead, scope: Scope, send: Send) -> Send:
         """A ``send`` that adds the request's id to the answer and writes the log line."""
 
         async def observed_send(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", head.request_id.encode())]
+                request_id = (b"x-request-id", head.request_id.encode())
+                message["headers"] = [*message["headers"], request_id, *self.connection_lines(scope)]
                 self.gateway.recorder.observe_page(head, message["status"], None)
             await send(message)
 
@@ -144,6 +151,10 @@ class _AsgiRequest:
         receiver = asyncio.ensure_future(receiving)
         try:
             await self._send_messages()
+        except asyncio.CancelledError:  # the server stops
+            if self._under_way is not None and not self._ended:
+                self._under_way.stop()
+            raise
         finally:
             receiver.cancel()
             if self._under_way is not None and not self._ended:
@@ -220,7 +231,7 @@ class _AsgiRequest:
     def start(self, status: int, lines: Lines) -> None:
         """Send the head of the answer."""
         pairs = (line.split(b": ", 1) for line in (lines + self._head.cors).split(b"\r\n") if line)
-        headers = [(name, value) for name, value in pairs]
+        headers = [*((name, value) for name, value in pairs), *self._app.connection_lines(self._scope)]
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
     def write(self, data: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 import structlog
 
-from trunkline.errors import GatewayError
+from trunkline.errors import SHUTTING_DOWN, GatewayError
 from trunkline.pipeline.responder import Responder, error_lines
 from trunkline.server.http.page import JSON, NDJSON, Headers, Page
 from trunkline.server.http.request_head import PageObserver, RequestHead
@@ -76,6 +76,8 @@ class AsyncHandler:
         self._observer = observer
         self._began = time.perf_counter()
         self._started = False
+        self._stopping = False
+        """The gateway stops."""
         self._writable = asyncio.Event()
         """Cleared while the client reads more slowly than lines come."""
         self._writable.set()
@@ -85,6 +87,11 @@ class AsyncHandler:
 
     def disconnected(self) -> None:
         """Stop this request, and everything that was begun for it: the client has disconnected."""
+        self._task.cancel()
+
+    def stop(self) -> None:
+        """Stop this request because the gateway stops. The client is told so."""
+        self._stopping = True
         self._task.cancel()
 
     def pause(self) -> None:
@@ -106,6 +113,8 @@ class AsyncHandler:
                 await self._send_lines(answer.lines)
         except asyncio.CancelledError:
             status = 499
+            if self._stopping:
+                failure = GatewayError("The gateway is shutting down; try again in a moment", SHUTTING_DOWN)
             raise
         except GatewayError as error:
             failure = error

@@ -58,6 +58,9 @@ class Cancellable(Protocol):
     def disconnected(self) -> None:
         """Stop: the client has disconnected."""
 
+    def stop(self) -> None:
+        """Stop: the gateway stops."""
+
     def pause(self) -> None:
         """Send nothing for now: the client reads too slowly."""
 
@@ -95,6 +98,8 @@ class HttpServices(Protocol):
 
     admission: Admission
     dispatcher: Dispatcher
+    stopping: bool
+    """Whether the gateway is about to end, so that no connection is to be kept."""
 
 
 class Dispatcher:
@@ -240,7 +245,7 @@ class Dispatcher:
         body: bytes,
         pieces: Pipe | None = None,
     ) -> Cancellable:
-        query = dict(parse_qsl(head.query.decode("latin-1")))
+        query = _parameters(head.query)
         context = RequestContext(
             services=self._services,
             key=head.key,
@@ -275,13 +280,20 @@ class Dispatcher:
         route = head.route
         assert isinstance(route, SyncRoute)
         try:
-            key = {"key": head.key} if route.takes_key else {}
-            page = route.answer(self._services, head.request_headers, **route.arguments, **key)
+            given: dict[str, Any] = {"key": head.key} if route.takes_key else {}
+            if route.takes_query:
+                given["query"] = _parameters(head.query)
+            page = route.answer(self._services, head.request_headers, **route.arguments, **given)
         except GatewayError as error:
             self.refuse(head, responder, error)
         else:
             responder.send(page.status, head.lines(page.content_type), page.body)
             self._gateway.recorder.observe_page(head, page.status, None)
+
+
+def _parameters(query: bytes) -> dict[str, str]:
+    """The parameters of a query by their names; of several with one name, the last."""
+    return dict(parse_qsl(query.decode("latin-1")))
 
 
 def _empty_page(services: object, headers: Headers) -> Page:

@@ -361,7 +361,8 @@ class FastProtocol(HttpToolsProtocol):
             return
         http11 = parser.get_http_version() == "1.1"
         busy = self.cycle is not None and not self.cycle.response_complete
-        cycle = RequestCycle(self, head, http11, http11 and parser.should_keep_alive())
+        keep_alive = http11 and parser.should_keep_alive() and not self.gateway.stopping
+        cycle = RequestCycle(self, head, http11, keep_alive)
         self.cycle = cycle
         deferred = not busy and self.flow.write_paused
         if busy or deferred:  # its turn comes when the answer before it is complete, and most of it read

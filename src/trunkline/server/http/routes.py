@@ -77,6 +77,8 @@ class SyncRoute(msgspec.Struct, frozen=True):
     render: RenderError = openai.error_body
     takes_key: bool = False
     """The answer depends on the key: ``answer`` is called with it too."""
+    takes_query: bool = False
+    """``answer`` is called with the parameters of the query too."""
 
     asks_model: ClassVar[Literal[False]] = False
     is_async: ClassVar[Literal[False]] = False

@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import NAMESPACE_OID, uuid5
 
-from trunkline.errors import INVALID_REQUEST, MODEL_NOT_FOUND, CallerError, GatewayError
-from trunkline.providers.base import Provider
+from trunkline.errors import INVALID_REQUEST, MODEL_NOT_FOUND, CallerError, GatewayError, redact
+from trunkline.providers.base import ModelInfo, Provider
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
-from trunkline.server.endpoints.models import ModelCatalog, find_candidates, models_for
+from trunkline.server.endpoints.models import ModelCatalog, find_candidates, listed_models
 from trunkline.server.endpoints.ollama import fleet, model_info
 from trunkline.server.endpoints.ollama.fleet import Fleet
 from trunkline.server.endpoints.request_body import json_object
@@ -57,13 +57,9 @@ def tags(
     """Every model that the key may use, of all providers or of one."""
     found = [
         model_info.tag_entry(
-            model.id if only else services.router.public_id(name, model.id),
-            name,
-            _host_of(services.providers[name]),
-            model,
-            services.started_at,
+            name, provider, _host_of(services.providers[provider]), model, services.started_at
         )
-        for name, model in models_for(services, key, only)
+        for name, provider, model in listed_models(services, key, only)
     ]
     return json_page({"models": model_info.newest_first(found)})
 
@@ -74,14 +70,17 @@ def _host_of(provider: Provider) -> str:
 
 
 async def ps(context: RequestContext[OllamaModels], only: str | None = None) -> Page:
-    """The models that are loaded on any server of the fleet. A server that does not answer is left out.
+    """The models that are loaded on any server of the fleet, as far as the key may use them. A server that
+    does not answer is left out.
 
     Raises:
         ProviderError: no server answers.
     """
     services = context.services
     servers = fleet.servers_of(services, only)
-    answers = await asyncio.gather(*(_loaded_models(services, server, only) for server in servers))
+    answers = await asyncio.gather(
+        *(_loaded_models(services, server, only, context.key) for server in servers)
+    )
     failures = [answer for answer in answers if isinstance(answer, GatewayError)]
     if failures and len(failures) == len(servers):
         raise failures[0]
@@ -90,7 +89,7 @@ async def ps(context: RequestContext[OllamaModels], only: str | None = None) -> 
 
 
 async def _loaded_models(
-    services: OllamaModels, server: OllamaServer, only: str | None
+    services: OllamaModels, server: OllamaServer, only: str | None, key: ApiKey | None
 ) -> list[dict[str, Any]] | GatewayError:
     try:
         entries = await server.running()
@@ -99,7 +98,9 @@ async def _loaded_models(
     found = []
     for entry in entries:
         model = str(entry.get("model") or entry.get("name"))
-        if services.catalog.allows(model):
+        if services.catalog.allows(model) and (
+            key is None or key.may_ask(model, server.provider.name, model)
+        ):
             name = model if only else services.router.public_id(server.provider.name, model)
             found.append({**entry, "name": name, "model": name, "upstream": server.name})
     return found
@@ -110,32 +111,30 @@ async def show(context: RequestContext[OllamaModels], only: str | None = None) -
     server is asked.
 
     Raises:
-        CallerError: 404, no provider has it.
+        CallerError: 404, no provider has it, or the key may not use it.
         ProviderError: none of the servers that have it answered.
     """
     services, fields = context.services, json_object(context.body)
     name = model_in(fields)
-    candidates = await find_candidates(services, name, only)
-    first = candidates[0]
-    provider = first.provider
-    if isinstance(provider, OllamaProvider):
-        failure: GatewayError | None = None
-        for candidate in candidates:
-            if candidate.provider is not provider:
-                break
+    failure: GatewayError | None = None
+    for candidate in await find_candidates(services, name, only, context.key):
+        provider = candidate.provider
+        if isinstance(provider, OllamaProvider):
             body = {**fields, "model": candidate.model}
             body.pop("name", None)
             try:
                 answer = await OllamaServer(provider, candidate.upstream).command("POST", "/api/show", body)
                 return Page(answer)
             except GatewayError as error:
-                failure = error
-        assert failure is not None
-        raise failure
-    model = services.catalog.listings[provider.name].find(first.model)
-    if model is None:
-        raise CallerError(f"model '{name}' not found", MODEL_NOT_FOUND, param="model")
-    return json_page(model_info.show_answer(provider.name, _host_of(provider), model, services.started_at))
+                failure = failure or error
+                continue
+        model = services.catalog.listings[provider.name].find(candidate.model)
+        if model is None and only is None and services.router.resolver.configured_name(name) is not None:
+            model = ModelInfo(id=candidate.model)  # as in the lists
+        if model is not None:
+            host, started_at = _host_of(provider), services.started_at
+            return json_page(model_info.show_answer(provider.name, host, model, started_at))
+    raise failure or CallerError(f"model '{redact(name)}' not found", MODEL_NOT_FOUND, param="model")
 
 
 async def me(context: RequestContext[object], only: str | None = None) -> Page:
