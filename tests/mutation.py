@@ -1,0 +1,131 @@
+"""``make mutation``: how many small changes of the code do the tests notice?
+
+mutmut changes one thing at a time in the rooms that ``pyproject.toml`` names, and runs the tests that come past
+it. A change that no test notices has survived. Results stay in ``mutants/``: a further run tries what has
+changed, what was not reached in time and what has survived, and nothing else.
+
+This module is also the pytest plugin of these runs: it leaves out what is too slow to be run thousands of times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parent.parent
+SHARE: Final = 85.0
+"""The per cent of changes that must be noticed."""
+_SLOW: Final = (
+    "test_every_model_of_the_bundled_table_costs_what_its_library_says",
+    "test_predictions_shorten_the_waits_of_a_fleet",
+)
+_SERVERS: Final = ("postgres", "redis")
+_NOTICED: Final = (1, 3)
+"""pytest's exit codes: a test failed, pytest itself failed."""
+_ENDLESS: Final = (-24, 24, 36, 152, 255)
+"""The codes that stand for a test run that did not end: noticed as well."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what starts servers, and what takes seconds."""
+    items[:] = [item for item in items if not _is_slow(item)]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return any(name in item.nodeid for name in (*_SLOW, *_SERVERS)) or any(
+        name in _SERVERS for name in getattr(item, "fixturenames", ())
+    )
+
+
+def _results() -> Iterator[Path]:
+    """mutmut's files of results: one for each module, with a code for each change, or None."""
+    yield from sorted((ROOT / "mutants" / "src").rglob("*.meta"))
+
+
+def forget_survivors() -> None:
+    """Have what has survived tried again: there may be a test for it now."""
+    for path in _results():
+        found = json.loads(path.read_text("utf-8"))
+        codes = found["exit_code_by_key"]
+        found["exit_code_by_key"] = {
+            name: code if code in _NOTICED or code in _ENDLESS else None for name, code in codes.items()
+        }
+        path.write_text(json.dumps(found, indent=4), "utf-8")
+    (ROOT / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+
+
+def report(*, survivors: bool) -> bool:
+    """Print what was noticed in each module, and return whether that is enough."""
+    total: Counter[str] = Counter()
+    lines = []
+    for path in _results():
+        codes = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
+        if not codes:
+            continue
+        counts = Counter({name: 0 for name in ("killed", "survived", "untried")})
+        counts.update(map(_verdict, codes.values()))
+        total += counts
+        lines.append(_line(path.relative_to(ROOT / "mutants" / "src" / "trunkline").as_posix()[:-8], counts))
+        if survivors:
+            lines += [f"    {name}" for name, code in codes.items() if _verdict(code) == "survived"]
+    lines += [_line("all", total), ""]
+    enough = _share(total) >= SHARE and not total["untried"]
+    if total["untried"]:
+        lines.append(f"{total['untried']} changes were not tried in time; the next run goes on with them.")
+    if not enough:
+        lines.append(f"At least {SHARE:g} % have to be killed. `mutmut show NAME` shows a survivor.")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return enough
+
+
+def _verdict(code: int | None) -> str:
+    if code is None or code == 2:  # not tried, or interrupted
+        return "untried"
+    return "killed" if code in _NOTICED or code in _ENDLESS else "survived"
+
+
+def _share(counts: Counter[str]) -> float:
+    tried = counts["killed"] + counts["survived"]
+    return 100.0 * counts["killed"] / tried if tried else 0.0
+
+
+def _line(name: str, counts: Counter[str]) -> str:
+    numbers = "".join(f"{counts[each]:6d} {each}" for each in ("killed", "survived", "untried"))
+    return f"{name:28}{numbers}{_share(counts):8.1f} %"
+
+
+def main() -> int:
+    """Run mutmut for as long as it may take, and report."""
+    parser = argparse.ArgumentParser(prog="make mutation", description=__doc__)
+    parser.add_argument("rooms", nargs="*", help="rooms or modules, such as routing or policy.guard; all by default")
+    parser.add_argument("--minutes", type=float, default=90.0, help="the longest time that it may take (90)")
+    parser.add_argument("--processes", type=int, default=2, help="how many processes run tests (2)")
+    parser.add_argument("--survivors", action="store_true", help="print the names of the survivors as well")
+    parser.add_argument("--report", action="store_true", help="only print the results of the last run")
+    given = parser.parse_args()
+    if not given.report:
+        forget_survivors()
+        patterns = [f"trunkline.{room}.*" for room in given.rooms]
+        command = [str(Path(sys.executable).with_name("mutmut")), "run"]
+        command += ["--max-children", str(given.processes), *patterns]
+        process = subprocess.Popen(command, cwd=ROOT)
+        try:
+            if process.wait(given.minutes * 60.0) != 0:
+                return 1
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.send_signal(signal.SIGINT)
+            process.wait()
+    return 0 if report(survivors=given.survivors) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
