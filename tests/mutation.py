@@ -106,7 +106,9 @@ def _line(name: str, counts: Counter[str]) -> str:
 def main() -> int:
     """Run mutmut for as long as it may take, and report."""
     parser = argparse.ArgumentParser(prog="make mutation", description=__doc__)
-    parser.add_argument("rooms", nargs="*", help="rooms or modules, such as routing or policy.guard; all by default")
+    parser.add_argument(
+        "rooms", nargs="*", help="rooms or modules, such as routing or policy.guard; all by default"
+    )
     parser.add_argument("--minutes", type=float, default=90.0, help="the longest time that it may take (90)")
     parser.add_argument("--processes", type=int, default=2, help="how many processes run tests (2)")
     parser.add_argument("--survivors", action="store_true", help="print the names of the survivors as well")
