@@ -17,9 +17,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
+import structlog
 
 ROOT: Final = Path(__file__).parent.parent
 SHARE: Final = 85.0
@@ -33,6 +34,15 @@ _NOTICED: Final = (1, 3)
 """pytest's exit codes: a test failed, pytest itself failed."""
 _ENDLESS: Final = (-24, 24, 36, 152, 255)
 """The codes that stand for a test run that did not end: noticed as well."""
+
+
+def pytest_configure() -> None:
+    """Write no log: a traceback with all its values, of which many changes bring one about, takes seconds."""
+    structlog.configure(processors=[_drop])
+
+
+def _drop(*_: object) -> NoReturn:
+    raise structlog.DropEvent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
