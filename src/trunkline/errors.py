@@ -79,6 +79,8 @@ SHUTTING_DOWN: Final = Kind("shutting_down", 503, "server_error")
 UPSTREAM_ERROR: Final = Kind("upstream_error", 502, _UPSTREAM, retry=True, failover="any", scope="model")
 UPSTREAM_MODEL_ERROR: Final = Kind("upstream_model_error", 502, _UPSTREAM, failover="free", scope="model")
 """An upstream of ours works and says that it cannot run the model."""
+MODEL_PULL_FAILED: Final = Kind("model_pull_failed", 502, _UPSTREAM)
+"""A model that a request asks for could not be pulled (OLLAMA_AUTO_PULL)."""
 UPSTREAM_UNREACHABLE: Final = Kind(
     "upstream_unreachable", 502, _UPSTREAM, retry=True, once=True, failover="any", scope="upstream"
 )

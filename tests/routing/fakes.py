@@ -39,6 +39,8 @@ class Fake:
         """How often an upstream was asked for its models."""
         self.gate: asyncio.Event | None = None
         """Answers wait for this event."""
+        self.gates: dict[str, asyncio.Event] = {}
+        """Answers of single upstreams wait for these."""
 
     def is_loaded(self, upstream: Upstream, model: str) -> bool:
         return True
@@ -52,6 +54,8 @@ class Fake:
         self.fetches += 1
         if self.gate is not None:
             await self.gate.wait()
+        if upstream.name in self.gates:
+            await self.gates[upstream.name].wait()
         models = self.models[upstream.name]
         if models is None:
             raise ProviderError("away")

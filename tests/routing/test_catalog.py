@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from tests.gateways import GUARD, until
+from trunkline.errors import MODEL_NOT_FOUND, CallerError
 from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import ModelInfo
 from trunkline.routing import catalog as catalog_module
-from trunkline.routing.catalog import ModelListing
+from trunkline.routing.catalog import Catalog, ModelListing
 
 from .fakes import Fake, make_catalog
 
@@ -145,20 +147,46 @@ async def test_the_first_discovery_is_waited_for() -> None:
     await catalog.aclose()
 
 
-async def test_an_unknown_name_causes_another_discovery_at_local_servers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def lookup(catalog: Catalog, name: str) -> Callable[[], ModelInfo]:
+    """Looks a model up at ollama, as a router does."""
+
+    def find() -> ModelInfo:
+        model = catalog.listings["ollama"].find(name)
+        if model is None:
+            raise CallerError("not there", MODEL_NOT_FOUND)
+        return model
+
+    return find
+
+
+async def test_an_unknown_name_causes_a_look_at_local_servers() -> None:
     local, cloud = Fake("ollama", []), Fake("openrouter", [])
-    catalog = make_catalog(local, cloud)
+    catalog = make_catalog(local, cloud, Fake("custom", ["custom"]))
     await catalog.refresh()
     local.models = {"ollama-0": ["pulled"]}
-    assert await catalog.rediscover_local()
-    assert "pulled" in catalog.listings["ollama"].models
+    assert (await catalog.find_after_look(lookup(catalog, "pulled"))).id == "pulled"
     assert (local.fetches, cloud.fetches) == (2, 1)
-    assert not await catalog.rediscover_local()  # too soon
-    assert local.fetches == 2
-    monkeypatch.setattr(catalog_module, "REDISCOVERY_INTERVAL_S", 0.0)
-    local.gate = asyncio.Event()
-    assert not await catalog.rediscover_local()  # no answer in time
-    local.gate.set()
-    await until(lambda: local.fetches == 3)
+    await catalog.aclose()
+
+
+async def test_there_is_no_look_where_only_clouds_could_have_got_a_model() -> None:
+    catalog = make_catalog(Fake("ollama", None), Fake("openrouter", []), static={"ollama": ["m"]})
+    with pytest.raises(CallerError):
+        await catalog.find_after_look(lookup(catalog, "fresh"))
+    assert sum(fake.fetches for fake in catalog._providers.values()) == 0  # type: ignore[attr-defined]
+
+
+async def test_a_slow_server_does_not_keep_back_what_the_others_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow one keeps its models until it has answered."""
+    monkeypatch.setattr(catalog_module, "SLOW_S", 0.001)
+    fake = Fake("ollama", ["a"], ["slow"])
+    catalog = make_catalog(fake)
+    await catalog.refresh()
+    fake.models = {"ollama-0": ["a", "fresh"], "ollama-1": ["later"]}
+    gate = fake.gates["ollama-1"] = asyncio.Event()
+    found = await catalog.find_after_look(lookup(catalog, "fresh"))
+    listing = catalog.listings["ollama"]
+    assert (found.id, sorted(listing.models)) == ("fresh", ["a", "fresh", "slow"])
+    gate.set()
+    await until(lambda: sorted(listing.models) == ["a", "fresh", "later"])
+    await catalog.aclose()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -46,6 +46,7 @@ _STREAM_LINES: Final = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _FREE: Final = Charge(Usage(), False, 0, FREE.source)
 _UNKNOWN: Final = Charge(Usage(), False, None, None)
 _now: Final = time.perf_counter
+_Result = TypeVar("_Result")
 
 
 class Response:
@@ -313,7 +314,7 @@ class ActiveRequest:
         self.queued_s = 0.0
         """Seconds that it has spent in that queue, for all its attempts together."""
         self._rest: ImmediateFuture[None] | None = None
-        """The pause before another attempt, while it lasts."""
+        """The pause before an attempt, while it lasts."""
         self._last_progress = -1
         """The progress of the running attempt at the last :meth:`keep_alive`."""
 
@@ -380,6 +381,23 @@ class ActiveRequest:
         finally:
             timer.cancel()
             self._rest = None
+
+    async def wait_for(self, work: asyncio.Future[_Result]) -> _Result:
+        """Wait for ``work``, which goes on if the client disconnects meanwhile.
+
+        Raises:
+            CallerError: the client has disconnected.
+        """
+        if not self.response.client_gone:
+            rest = self._rest = ImmediateFuture[None]()
+            work.add_done_callback(lambda _: rest.settle(None))
+            try:
+                await rest
+            finally:
+                self._rest = None
+        if self.response.client_gone:
+            raise DISCONNECTED
+        return work.result()
 
     @property
     def model(self) -> str | None:

@@ -14,18 +14,20 @@ import random
 import time
 from collections.abc import Callable, Sequence, Set
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from trunkline.dialects.base import RequestSummary
 from trunkline.errors import (
     CLIENT_GONE,
+    MODEL_NOT_ALLOWED,
     MODEL_NOT_FOUND,
     UPSTREAM_BUSY,
     CallerError,
     GatewayError,
     ProviderError,
+    redact,
 )
 from trunkline.pipeline import debug_log
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome, outcome_of
@@ -48,6 +50,13 @@ _RECHECK_S: Final = 0.2
 """Seconds between two checks whether an upstream has recovered for which requests wait."""
 _now: Final = time.perf_counter
 _NONE: Final[frozenset[str]] = frozenset()
+
+
+class ModelPuller(Protocol):
+    """Has missing models pulled."""
+
+    def pull(self, provider: str, model: str) -> asyncio.Future[GatewayError | None]:
+        """Have a model pulled, or join a pull of it. The result is None, or why it has failed."""
 
 
 class PipelineSettings(NamedTuple):
@@ -91,6 +100,7 @@ class Pipeline:
         settings: PipelineSettings = PipelineSettings(),  # noqa: B008 - immutable
         guard: Guard | None = None,
         cache: AnswerCache | None = None,
+        puller: ModelPuller | None = None,
     ) -> None:
         """
         Args:
@@ -99,7 +109,9 @@ class Pipeline:
             settings: of retries and of the queue.
             guard: limits and prices requests; without one nothing is limited, and nothing has a price.
             cache: without one no answer is given again.
+            puller: without one no missing model is pulled.
         """
+        self._puller = puller
         self.guard = guard
         self.cache = cache
         self.router = router
@@ -153,9 +165,9 @@ class Pipeline:
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
-            if not await asyncio.ensure_future(self.router.catalog.rediscover_local()):
-                raise
-            pool = self._find_pool(request, summary)
+            self._check_may_name(request, summary)
+            find = partial(self._find_pool, request, summary)
+            pool = await asyncio.ensure_future(self.router.catalog.find_after_look(find))
         if summary.load is not None:
             candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
@@ -182,6 +194,8 @@ class Pipeline:
                 barred = reservation.barred
                 if response.client_gone:
                     raise DISCONNECTED
+        if pool.missing:
+            pool = await self._pull_missing(active, pool, summary)
         cache, name = self.cache, None
         if cache is not None and not (cache.is_off and request.cache_directive is None):
             name = cache.name_of(request, pool.route)
@@ -190,6 +204,22 @@ class Pipeline:
         elif not await asyncio.ensure_future(cache.answer(response, name)):
             await self._try_candidates(active, pool, barred)
             cache.keep(name, active)
+
+    def _check_may_name(self, request: Request, summary: RequestSummary) -> None:
+        """Refuse a model that no provider lists and that the request's key could not use either.
+
+        Raises:
+            CallerError: 403, as if a provider listed it: such a key is not told what there is.
+        """
+        key, name = request.key, summary.model
+        if key is None or name is None or not key.restricted:
+            return
+        providers = self.router.providers.values()
+        searched = [each.name for each in providers if not each.answers_any_name]
+        if not key.may_name((name, self.router.resolver.without_alias(name)), searched or ["custom"]):
+            raise CallerError(
+                f"This key may not use model '{redact(name)}'", MODEL_NOT_ALLOWED, param="model"
+            )
 
     def _find_pool(self, request: Request, summary: RequestSummary) -> CandidatePool:
         """The candidates for the request's model. Raises CallerError where there are none."""
@@ -201,6 +231,28 @@ class Pipeline:
             model = self.router.default_model(request.provider or request.front.default_provider)
         operation = summary.operation or request.front.operation
         return self.router.pool(model, operation, request.provider, local_only)
+
+    async def _pull_missing(
+        self, active: ActiveRequest, pool: CandidatePool, summary: RequestSummary
+    ) -> CandidatePool:
+        """Have the request's model pulled, and find the candidates again. Where another candidate has the
+        model, that one is asked meanwhile.
+
+        Raises:
+            GatewayError: the model could not be pulled.
+        """
+        puller, failure = self._puller, None
+        if puller is None:
+            return pool
+        for provider, model in pool.missing:
+            pull = puller.pull(provider, model)
+            if not pool.is_all_missing:
+                return pool
+            failure = await active.wait_for(pull)
+            if failure is None:
+                return self._find_pool(active.request, summary)
+        assert failure is not None
+        raise failure
 
     async def _try_candidates(self, active: ActiveRequest, pool: CandidatePool, barred: Set[str]) -> None:
         """Make one attempt after another, until one has begun to answer or no candidate is left. Raises the

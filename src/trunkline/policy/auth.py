@@ -83,6 +83,17 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it may use the provider."""
         return all(provider in names for names in self.providers)
 
+    def may_name(self, names: Sequence[str], providers: Iterable[str]) -> bool:
+        """Whether it may use a model that no provider lists, if one of ``providers`` had it.
+
+        Args:
+            names: the model's, without a provider's prefix as well as with it.
+            providers: those that may get the model.
+        """
+        allowed = [provider for provider in providers if self.allows_provider(provider)]
+        at_providers = [f"{provider}/{name}" for provider in allowed for name in names]
+        return bool(allowed) and self.allows_model((*names, *at_providers))
+
 
 def model_names(name: str, provider: str, model: str) -> tuple[str, ...]:
     """All names that rules may use for a model.

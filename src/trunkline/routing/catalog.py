@@ -9,22 +9,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 
 from trunkline.errors import GatewayError, Kind
-from trunkline.providers.base import ModelInfo, Provider
+from trunkline.providers.base import ModelInfo, Provider, Upstream
 from trunkline.routing import names
+from trunkline.routing.looks import Looks
 
 log: Final = structlog.stdlib.get_logger(__name__)
+_Found = TypeVar("_Found")
 
 AllowsModel = Callable[[str, str, str], bool]
 """The models filter: whether the model with this short name, tagged name and full id may be used."""
 
-
-REDISCOVERY_INTERVAL_S: Final = 5.0
-"""The minimum time in seconds between two discoveries that unknown model names cause."""
+SLOW_S: Final = 1.0
+"""Seconds after which discovery goes on with the upstreams of a provider that have answered."""
 
 
 class Discovery(NamedTuple):
@@ -46,6 +47,7 @@ class ModelListing:
         "_by_spelling",
         "by_upstream",
         "discoveries",
+        "found",
         "known",
         "models",
         "stale",
@@ -56,6 +58,8 @@ class ModelListing:
         """The models of all upstreams together, by id."""
         self.by_upstream: dict[str, frozenset[str]] = {}
         """The ids in lower case, by upstream, of those upstreams that answered."""
+        self.found: Mapping[str, Sequence[ModelInfo]] = {}
+        """The models by upstream, of the same upstreams."""
         self.known = False
         """Whether discovery has succeeded at least once, or the settings list the models."""
         self.stale = False
@@ -67,6 +71,7 @@ class ModelListing:
 
     def replace(self, found: Mapping[str, Sequence[ModelInfo]]) -> None:
         """Replace all models by those that each upstream was found to have."""
+        self.found = found
         self.by_upstream = {
             upstream: frozenset(model.id.lower() for model in models) for upstream, models in found.items()
         }
@@ -126,11 +131,11 @@ class Catalog:
         self._allows = allows
         self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
         self.listings = {name: ModelListing() for name in providers}
-        self.on_answer: Callable[[str, str], None] = _ignore
+        self.observers: list[Callable[[str, str], None]] = []
         """Called with the provider's name and the origin of each upstream that has answered."""
         self.version = 0
         """Raised whenever a listing is replaced or becomes stale."""
-        self._rediscovered_at = -REDISCOVERY_INTERVAL_S
+        self._looks = Looks(self._refresh_local)
         self.discovered = True
         """Whether the first discovery of all providers is over, or was waited for long enough. Before that, a
         model that no provider lists may still be found."""
@@ -183,20 +188,23 @@ class Catalog:
             await asyncio.wait([self._first_discovery], timeout=max_wait)
         self.discovered = True
 
-    async def rediscover_local(self) -> bool:
-        """Ask the local providers again, because a model may have been pulled since.
+    async def find_after_look(self, find: Callable[[], _Found]) -> _Found:
+        """Ask the local providers again, because a model may have been made since, and look it up again.
 
-        Returns:
-            Whether any listing has changed; False also if they were asked just before.
+        See :meth:`.looks.Looks.find`, also for what it raises.
         """
-        now = time.monotonic()
-        if now - self._rediscovered_at < REDISCOVERY_INTERVAL_S:
-            return False
-        self._rediscovered_at = now
-        before = self.version
-        local = [name for name, provider in self._providers.items() if provider.local]
-        await asyncio.wait([asyncio.ensure_future(self.refresh(local))], timeout=REDISCOVERY_INTERVAL_S)
-        return self.version != before
+        return await self._looks.find(find) if self._to_look_at() else find()
+
+    def _to_look_at(self) -> list[str]:
+        """The local providers that may have got a model since they were asked."""
+        return [
+            name
+            for name, provider in self._providers.items()
+            if provider.local and not provider.answers_any_name and name not in self._static
+        ]
+
+    async def _refresh_local(self, publish: Callable[[], None]) -> None:
+        await asyncio.gather(*(self._refresh(name, publish) for name in self._to_look_at()))
 
     async def _keep_fresh(self, intervals: Mapping[str, float | None]) -> None:
         await self.refresh()
@@ -215,27 +223,52 @@ class Catalog:
 
     async def refresh(self, only: Iterable[str] | None = None) -> None:
         """Ask the providers, or ``only`` these, for their models, all at once; failures are logged."""
-        to_ask = [name for name in (only or self._providers) if name not in self._static]
+        to_ask = [name for name in (self._providers if only is None else only) if name not in self._static]
         await asyncio.gather(*(self._refresh(name) for name in to_ask))
 
     async def check(self) -> None:
         """Ask every provider whether it answers: for its models, also where the settings list them."""
         await asyncio.gather(*(self._refresh(name) for name in self._providers))
 
-    async def _refresh(self, name: str) -> None:
+    async def _refresh(self, name: str, publish: Callable[[], None] | None = None) -> None:
+        """Ask one provider. If some of its upstreams take long, the listing is replaced twice: with what the
+        others say, and when all have answered or failed. ``publish`` is called in between."""
         provider, listing = self._providers[name], self.listings[name]
         upstreams = [upstream for upstream in provider.upstreams if upstream.name == upstream.origin]
-        answers = await asyncio.gather(
-            *(provider.fetch_models(upstream) for upstream in upstreams), return_exceptions=True
-        )
+        tasks = [asyncio.ensure_future(provider.fetch_models(upstream)) for upstream in upstreams]
         found: dict[str, Sequence[ModelInfo]] = {}
-        for upstream, answer in zip(upstreams, answers, strict=True):
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=SLOW_S)
+            if (pending := [each for each in tasks if not each.done()]) and len(pending) < len(tasks):
+                earlier = listing.found
+                for upstream, task in zip(upstreams, tasks, strict=True):
+                    if task.done() and not task.cancelled() and task.exception() is None:
+                        found[upstream.origin] = task.result()
+                    elif not task.done() and upstream.origin in earlier:
+                        found[upstream.origin] = earlier[upstream.origin]
+                if found and name not in self._static:
+                    self._replace(name, found)
+                if publish is not None:
+                    publish()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            for task in tasks:
+                task.cancel()
+        self._record(name, dict(zip(upstreams, answers, strict=True)))
+
+    def _record(self, name: str, answers: Mapping[Upstream, Sequence[ModelInfo] | BaseException]) -> None:
+        """Take over what the upstreams of a provider have answered."""
+        listing = self.listings[name]
+        found: dict[str, Sequence[ModelInfo]] = {}
+        for upstream, answer in answers.items():
             if name in self._static and _has_no_list(answer):
                 answer = ()
             if not isinstance(answer, BaseException):
                 found[upstream.origin] = answer
                 listing.discoveries[upstream.origin] = Discovery(time.time(), None)
-                self.on_answer(name, upstream.origin)
+                for observe in self.observers:
+                    observe(name, upstream.origin)
                 continue
             reason, kind = type(answer).__name__, None
             if isinstance(answer, GatewayError):
@@ -253,6 +286,7 @@ class Catalog:
 
     async def aclose(self) -> None:
         """Stop refreshing."""
+        await self._looks.aclose()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -261,7 +295,3 @@ class Catalog:
 def _has_no_list(answer: object) -> bool:
     """Whether an upstream has answered that it has no list of models: it can be reached all the same."""
     return isinstance(answer, GatewayError) and answer.upstream_status in (404, 405, 501)
-
-
-def _ignore(provider: str, origin: str) -> None:
-    """The default of :attr:`Catalog.on_answer`."""

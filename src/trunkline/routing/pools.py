@@ -27,7 +27,7 @@ class Tier(NamedTuple):
 class CandidatePool:
     """All candidates for one model name."""
 
-    __slots__ = ("candidates", "fallback", "only", "route", "tiers")
+    __slots__ = ("candidates", "fallback", "missing", "only", "route", "tiers")
 
     def __init__(self, tiers: Sequence[Tier], *, fallback: bool = True, route: str | None = None) -> None:
         """
@@ -37,6 +37,8 @@ class CandidatePool:
             route: the name of the configured route that this is the pool of, if it is one's.
         """
         self.route = route
+        self.missing: tuple[tuple[str, str], ...] = ()
+        """Providers, and models that they lack and may pull (OLLAMA_AUTO_PULL), in the order of the tiers."""
         self.tiers = tuple(tier for tier in tiers if tier.candidates)
         self.fallback = fallback
         self.candidates = tuple(candidate for tier in self.tiers for candidate in tier.candidates)
@@ -46,6 +48,12 @@ class CandidatePool:
         """The only candidate, if the pool has just one."""
         if self.only is not None:
             self.only.is_only = True
+
+    @property
+    def is_all_missing(self) -> bool:
+        """Whether no candidate has its model."""
+        missing = set(self.missing)
+        return all((each.provider.name, each.model) in missing for each in self.candidates)
 
     def __iter__(self) -> Iterator[Candidate]:
         """All candidates, tier by tier."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from trunkline.errors import (
@@ -70,6 +71,8 @@ class RoutingRules(NamedTuple):
     """The configured routes, by model name."""
     strategies: Mapping[str, str] = {}
     """The strategy among a provider's own upstreams, by provider; ``auto`` where there is none."""
+    auto_pull: Sequence[str] = ()
+    """Patterns, in lower case, of the models that may be pulled when a request asks for one."""
     model_limits: Mapping[str, int] = {}
     """The maximum number of requests at once for each upstream and model, by ``provider/pattern``."""
 
@@ -140,7 +143,7 @@ class Resolver:
                 Target(self.provider(target.provider), target.model, target.weight, target.priority)
                 for target in route.targets
             ]
-        name = self._aliases.get(name.lower(), name)
+        name = self.without_alias(name)
         prefixed = self._pinned(name)
         if prefixed is not None:
             provider = self.provider(prefixed.provider)
@@ -148,9 +151,13 @@ class Resolver:
             return [self._target_at(provider, rest)]
         return self._targets_anywhere(name)
 
+    def without_alias(self, name: str) -> str:
+        """What the name stands for, if it is an alias; else the name."""
+        return self._aliases.get(name.lower(), name)
+
     def is_pinned(self, model: str) -> bool:
         """Whether the name says which provider is meant."""
-        return self._pinned(self._aliases.get(model.lower(), model)) is not None
+        return self._pinned(self.without_alias(model)) is not None
 
     def _pinned(self, name: str) -> names.Prefixed | None:
         prefixed = names.read_prefix(name, self._provider_names)
@@ -250,23 +257,40 @@ class Resolver:
             return targets
         if self._may_have_unlisted(self.providers[first]) and self.catalog.allows(name):
             return [Target(self.providers[first], name)]
+        for provider in order:
+            if self.may_pull(self.providers[provider], name):
+                return [Target(self.providers[provider], name)]
         raise self._not_found(name, order)
 
     def _answers(self, provider: str, name: str) -> bool:
         """Whether the provider answers any name, and the models filter allows this one."""
         return self.providers[provider].answers_any_name and self.catalog.allows(name)
 
+    def may_pull(self, provider: Provider, name: str) -> bool:
+        """Whether the provider lacks the model, and may pull it when a request asks for it."""
+        if not self.rules.auto_pull or not provider.loads_models:
+            return False
+        listing = self.catalog.listings[provider.name]
+        if not listing.known or listing.stale or listing.find(name) is not None:
+            return False
+        spellings = names.spellings(name)
+        matches = any(fnmatchcase(each, pattern) for pattern in self.rules.auto_pull for each in spellings)
+        return matches and self.catalog.allows(name)
+
     def _may_have_unlisted(self, provider: Provider) -> bool:
         """Whether the provider's listing is not known yet."""
         return not provider.answers_any_name and not self.catalog.listings[provider.name].known
 
     def _not_found(self, name: str, searched: Sequence[str]) -> GatewayError:
+        places = [self.providers[each] for each in searched]
+        asked = [provider for provider in places if not provider.answers_any_name]
+        hint = bool(asked) and all(each.loads_models for each in asked) and self.catalog.allows(name)
         beginning = names.short(name)[:3].lower()
         listed = (model for provider in searched for model in self.catalog.listings[provider].models)
         similar = [model for model in listed if names.short(model).lower().startswith(beginning)]
         close = get_close_matches(name, similar[:MAX_COMPARED], n=3, cutoff=0.5)
         name = redact(name)  # it may be a key in the wrong place
-        if list(searched) == ["ollama"]:
+        if hint:
             text = f"Model '{name}' not found in Ollama. Pull the model with `ollama pull {name}`"
         else:
             text = f"Model '{name}' not found at {', '.join(searched)}. GET /v1/models lists what there is"

@@ -60,7 +60,7 @@ class Router:
         self._memories: dict[str, StrategyMemory] = {}
         self._public_ids: dict[tuple[str, str], str] = {}
         self._pools: dict[tuple[str | None, Operation | None, str | None, bool], CandidatePool] = {}
-        catalog.on_answer = self._on_answer
+        catalog.observers.append(self._on_answer)
         self._version = -1
         """The version of the catalog from which the kept pools were built."""
 
@@ -114,6 +114,9 @@ class Router:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._make_pool(model, operation, only, local_only)
+            if self.rules.auto_pull:
+                missing = [each for each in pool if self.resolver.may_pull(each.provider, each.model)]
+                pool.missing = tuple(dict.fromkeys((each.provider.name, each.model) for each in missing))
             if len(self._pools) < MAX_POOLS:
                 self._pools[key] = pool
         return pool

@@ -3,8 +3,10 @@
 - `values` parses single values: addresses, lists, levels, names.
 - `sections` defines the nested sections of ``trunkline.yaml``.
 - `model` defines the Settings object with every setting.
-- `load` reads the layers (command line, environment, ``.env``, file) and merges them.
-- `problems` turns validation errors into lines for a person.
+- `load` reads the layers (command line, environment, ``.env``, file) and merges them; `config_file` reads the
+  file, and `places` names where a setting stands in them.
+- `problems` turns validation errors into lines for a person, and `remainder` is what is left of settings
+  without the invalid ones.
 - `resolve` derives the complete list of providers from the settings.
 - `exposure` decides where the gateway listens and whether requests need a key.
 - `schema` generates the JSON Schema of ``trunkline.yaml``.

@@ -39,6 +39,9 @@ _LIST = WithJsonSchema(
 KeyList = Annotated[tuple[Key, ...], BeforeValidator(values.split_list), _LIST]
 """Keys as CSV, as a JSON list in text, or as a list."""
 
+Patterns = Annotated[tuple[str, ...], BeforeValidator(values.split_list), _LIST]
+"""Patterns of models' names with ``*`` and ``?``, as CSV or as a list."""
+
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(values.origin)], ...], BeforeValidator(values.split_list), _LIST
 ]
@@ -245,6 +248,10 @@ class Settings(BaseSettings):
         default="all",
         min_length=1,
         description="Where models are pulled and made: all servers, room (the emptiest), or a host:port.",
+    )
+    ollama_auto_pull: Patterns = Field(
+        default=(),
+        description="Patterns of models that are pulled when a request asks for one that no server has.",
     )
     ollama_health_check_interval: Seconds = Field(
         default=60, description="Seconds between two health checks."

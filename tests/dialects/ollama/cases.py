@@ -379,15 +379,15 @@ ERROR_RECORD = b'{"error":"out of memory"}\n'
 _INVALID = (errors.UPSTREAM_PROTOCOL, "The upstream sent a record that is not valid: ")
 _CUT = (errors.UPSTREAM_TRUNCATED, "The upstream ended its answer before it was complete")
 FAULTS: dict[str, tuple[bytes, Kind, str]] = {
-    "an error": (ERROR_RECORD, errors.UPSTREAM_ERROR, "Ollama: out of memory"),
+    "an error": (ERROR_RECORD, errors.UPSTREAM_ERROR, "out of memory"),
     "the key in the text": (
         b'{"error":"bad key sk-abcdefgh"}\n',
         errors.UPSTREAM_ERROR,
-        "Ollama: bad key ***",
+        "bad key ***",
     ),
-    "an error as an object": (b'{"error":{"message":"busy"}}\n', errors.UPSTREAM_ERROR, "Ollama: busy"),
-    "an error as a list": (b'{"error":["odd"]}\n', errors.UPSTREAM_ERROR, 'Ollama: ["odd"]'),
-    "an error without its newline": (b'{"error":"no"}', errors.UPSTREAM_ERROR, "Ollama: no"),
+    "an error as an object": (b'{"error":{"message":"busy"}}\n', errors.UPSTREAM_ERROR, "busy"),
+    "an error as a list": (b'{"error":["odd"]}\n', errors.UPSTREAM_ERROR, '["odd"]'),
+    "an error without its newline": (b'{"error":"no"}', errors.UPSTREAM_ERROR, "no"),
     "not json": (b"oops\n", *_INVALID),
     "half of json": (b'{"oops\n', *_INVALID),
     "HTML": (b"<html>\n", *_INVALID),
@@ -426,7 +426,7 @@ _WHOLE_EVENTS: list[StreamEvent] = [
 ]
 WHOLES: dict[str, tuple[CanonicalRequest, bytes, list[StreamEvent]]] = {
     "everything": (CHAT_REQUEST, _WHOLE, _WHOLE_EVENTS),
-    "not marked as done": (CHAT_REQUEST, _WHOLE.replace(b"true", b"false"), _WHOLE_EVENTS),
+    "not marked as done": (CHAT_REQUEST, _WHOLE.replace(b'"done":true,', b""), _WHOLE_EVENTS),
     "embeddings": (
         EMBEDDING_REQUEST,
         (
@@ -447,7 +447,7 @@ BROKEN_WHOLES: dict[str, tuple[bytes, Kind, str]] = {
     "empty": (b"", *_INVALID),
     "cut": (DONE[:-9], *_INVALID),
     "HTML": (b"<html>", *_INVALID),
-    "an error": (b'{"error":"no"}', errors.UPSTREAM_ERROR, "Ollama: no"),
+    "an error": (b'{"error":"no"}', errors.UPSTREAM_ERROR, "no"),
 }
 """Bytes that are no whole answer, whether read or inspected; kind of the error, beginning of its text."""
 
@@ -458,6 +458,8 @@ UNREAD_WHOLES: dict[str, tuple[CanonicalRequest, bytes, Kind, str]] = {
         errors.UPSTREAM_PROTOCOL,
         "The upstream sent an answer without a message or a response",
     ),
+    "a chat that was cut": (CHAT_REQUEST, b'{"message":{"content":"Hel"},"done":false}', *_CUT),
+    "a completion that was cut": (COMPLETION_REQUEST, b'{"response":"Hel","done":false}', *_CUT),
     "no embeddings at all": (EMBEDDING_REQUEST, b"", *_INVALID),
     "too few embeddings": (
         EMBEDDING_REQUEST,
@@ -476,7 +478,7 @@ UNREAD_WHOLES: dict[str, tuple[CanonicalRequest, bytes, Kind, str]] = {
         EMBEDDING_REQUEST,
         b'{"error":"no"}',
         errors.UPSTREAM_ERROR,
-        "Ollama: no",
+        "no",
     ),
 }
 """Request, and bytes that a reader takes for no answer to it; kind of the error, beginning of its text."""

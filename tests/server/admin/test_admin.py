@@ -168,7 +168,7 @@ async def test_budgets_and_their_spending(api: AdminApi) -> None:
     again = await ok(api.admin.put("/admin/v1/budgets", json={**body, "tokens": 1}))
     assert again["id"] == budget["id"]
     refused = await ok(api.member.post("/v1/chat/completions", json=chat()), 429)
-    assert refused["error"]["code"] == "budget_exceeded"
+    assert refused["error"]["code"] == "request_over_budget"
     await ok(api.admin.delete(f"/admin/v1/budgets/{budget['id']}"), 204)
     assert await ok(api.admin.get("/admin/v1/budgets")) == []
 

@@ -7,26 +7,27 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.gateways import GUARD
 from tests.server.admin.conftest import AdminApi
 from tests.server.admin.test_admin import ok
 from trunkline.errors import UPSTREAM_UNREACHABLE, ProviderError
 from trunkline.routing.upstream_state import UpstreamState
 
 
-def fail(api: AdminApi, times: int) -> UpstreamState:
-    """Let the built-in provider fail so often; breakers open after one failure."""
+async def fail(api: AdminApi) -> UpstreamState:
+    """Let the built-in provider fail; its breakers open after one failure."""
     router = api.running.gateway.router
+    await router.catalog.wait_until_discovered(GUARD)
     ((_, state),) = router.states(router.providers["custom"])
     for breaker in (state.address.breaker, state.breaker):
         breaker.threshold = 1
-    for _ in range(times):
-        failure = ProviderError("words of a prompt", UPSTREAM_UNREACHABLE)
-        state.record_failure(failure, "custom", False, time.perf_counter())
+    failure = ProviderError("words of a prompt", UPSTREAM_UNREACHABLE)
+    state.record_failure(failure, "custom", False, time.perf_counter())
     return state
 
 
 async def test_what_rests_is_listed_with_its_reason(api: AdminApi) -> None:
-    fail(api, 1)
+    await fail(api)
     (row,) = (await ok(api.admin.get("/admin/v1/upstreams")))["data"]
     assert row["provider"] == "custom"
     assert row["rests_for_s"] > 0
@@ -37,7 +38,7 @@ async def test_what_rests_is_listed_with_its_reason(api: AdminApi) -> None:
 
 @pytest.mark.parametrize("by", ["id", "provider"])
 async def test_a_reset_ends_a_rest_at_once(api: AdminApi, by: str) -> None:
-    state = fail(api, 1)
+    state = await fail(api)
     assert not state.allows_request("custom", time.perf_counter())
     (row,) = (await ok(api.admin.get("/admin/v1/upstreams")))["data"]
     path = f"/admin/v1/upstreams/{quote(row[by], safe='/')}/reset"

@@ -45,7 +45,8 @@ class Chunk(msgspec.Struct, gc=False):
     response: str | None = None
     thinking: str | None = None
     logprobs: list[Logprob] | None = None
-    done: bool = False
+    done: bool | None = None
+    """Look-alikes leave it out of whole answers. A whole answer that says false was cut off."""
     done_reason: str | None = None
     prompt_eval_count: int | None = None
     eval_count: int | None = None

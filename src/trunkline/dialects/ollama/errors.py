@@ -87,8 +87,8 @@ def _read_body(body: bytes) -> tuple[str, bool]:
 
 
 def read_error_field(error: object) -> ProviderError:
-    """Return the error in the ``error`` field of an answer of status 200."""
-    return ProviderError(f"Ollama: {redact(error_text(error))}", UPSTREAM_ERROR)
+    """Return the error in the ``error`` field of an answer of status 200, in the server's own words."""
+    return ProviderError(redact(error_text(error)), UPSTREAM_ERROR)
 
 
 def malformed(error: Exception) -> ProviderError:

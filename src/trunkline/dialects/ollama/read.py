@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from trunkline.dialects import read
 from trunkline.dialects.ollama.answer_schema import Chunk, WireCall, decode_chunk, decode_embeddings
-from trunkline.dialects.ollama.errors import OllamaErrors, read_error_field
+from trunkline.dialects.ollama.errors import OllamaErrors, read_error_field, truncated
 from trunkline.dialects.ollama.logprobs import Logprob, to_chat, to_completion
 from trunkline.dialects.ollama.tool_calls import argument_text, new_call_id
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
@@ -97,6 +97,8 @@ class _ChunkReader(OllamaErrors):
         if self._is_whole and chunk.message is None and chunk.response is None:
             text = "The upstream sent an answer without a message or a response"
             raise ProviderError(text, UPSTREAM_PROTOCOL)
+        if chunk.done is False:
+            raise truncated()
         self.complete = True
         reason = REASONS.get(chunk.done_reason or "", "stop")
         if reason == "stop" and self._calls:
@@ -149,7 +151,9 @@ class WholeReader(_ChunkReader, read.WholeReader):
         self._call_ids = set()
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        self._read_chunks((body,), events)
+        found: list[StreamEvent] = []
+        self._read_chunks((body,), found)
+        events += found  # nothing counts of an answer that turns out to be none
 
 
 class EmbeddingReader(OllamaErrors, read.WholeReader):

@@ -32,6 +32,8 @@ from trunkline.server.app.policy_watcher import PolicyWatcher
 from trunkline.server.app.reload import Reloader
 from trunkline.server.app.shared_state import SharedCounters, make_answer_store
 from trunkline.server.app.wiring import Registry, Wiring
+from trunkline.server.endpoints.ollama.auto_pull import AutoPull
+from trunkline.server.endpoints.ollama.repairs import Repairs
 from trunkline.server.endpoints.route_table import EndpointServices
 from trunkline.server.endpoints.stored_responses import ResponseStore
 from trunkline.server.http.admission import Admission
@@ -94,6 +96,8 @@ class Gateway:
         self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
         self.request_ids = RequestIds()
         self.handlers: set[AsyncHandler] = set()
+        self.repairs = Repairs(lambda: self)
+        self.auto_pull = AutoPull(lambda: self)
         self.wiring = Wiring(settings, self._client, registry=registry)
         self._spending = None
         if ledger is not None:
@@ -112,7 +116,12 @@ class Gateway:
         )
         self.cache = AnswerCache(make_answer_store(settings), time.time)
         self.pipeline = Pipeline(
-            self.wiring.router, [self.recorder.observe], self.wiring.pipeline_settings, self.guard, self.cache
+            self.wiring.router,
+            [self.recorder.observe],
+            self.wiring.pipeline_settings,
+            self.guard,
+            self.cache,
+            self.auto_pull,
         )
         self.responses = ResponseStore(make_answer_store(settings), self.pipeline, settings.responses)
         self._use(self.wiring)
@@ -131,6 +140,7 @@ class Gateway:
         self.settings = wiring.settings
         self.providers = wiring.providers
         self.catalog = wiring.catalog
+        self.catalog.observers.append(self.repairs.on_answer)
         self.router = wiring.router
         self.routes = wiring.routes
         self.admission = Admission(
@@ -246,6 +256,8 @@ class Gateway:
             await self.reloader.aclose()
         await _cancel(self._retiring)
         await self.catalog.aclose()
+        await self.repairs.aclose()
+        await self.auto_pull.aclose()
         self.pipeline.close()
         for request in self._under_way():
             request.stop()

@@ -161,6 +161,7 @@ def _rules(
             for name, route in settings.routes.items()
         },
         strategies={name: config.strategy for name, config in providers.items()},
+        auto_pull=[pattern.lower() for pattern in settings.ollama_auto_pull],
         model_limits={
             pattern.lower(): defaults.max_concurrent
             for pattern, defaults in settings.models.items()

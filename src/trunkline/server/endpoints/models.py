@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -173,14 +174,23 @@ def find_model(
         if found is not None:
             return found
     else:
-        pool = router.pool(name, None, only, key is not None and key.local_only)
+        try:
+            pool = router.pool(name, None, only, key is not None and key.local_only)
+        except CallerError as error:
+            if error.kind is MODEL_NOT_FOUND and key is not None and key.restricted:
+                raise _in_no_catalog(name) from None  # how to get it is not for a key that may not use it
+            raise
         for candidate in candidates_for(pool, name, key):
             provider = candidate.provider.name
             model = services.catalog.listings[provider].find(candidate.model)
             if model is not None:
                 public = _name_for(services, key, provider, model.id, only) or name
                 return ListedModel(public, provider, model)
-    raise CallerError(f"Model '{redact(name)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
+    raise _in_no_catalog(name)
+
+
+def _in_no_catalog(model: str) -> CallerError:
+    return CallerError(f"Model '{redact(model)}' is not in any catalog", MODEL_NOT_FOUND, param="model")
 
 
 def model_object(listed: ListedModel) -> dict[str, Any]:
@@ -221,13 +231,13 @@ async def find_candidates(
         CallerError: no provider has it, or it may not be used.
     """
     await wait_for_discovery(services)
-    local_only = key is not None and key.local_only
+    find = partial(services.router.pool, model, None, only, key is not None and key.local_only)
     try:
-        pool = services.router.pool(model, None, only, local_only)
+        pool = find()
     except CallerError as error:
-        if error.kind is not MODEL_NOT_FOUND or not await services.catalog.rediscover_local():
+        if error.kind is not MODEL_NOT_FOUND:
             raise
-        pool = services.router.pool(model, None, only, local_only)
+        pool = await services.catalog.find_after_look(find)
     candidates = candidates_for(pool, model, key)
     if not candidates:
         text = f"Model '{redact(model)}' is not there for this key"

@@ -1,7 +1,7 @@
 """The routes of Ollama that manage models: pull, push, create, copy and delete.
 
 Pulls and pushes finish at once and transfer nothing. A model whose name starts with ``missing`` is in no
-registry, so that a pull of it fails.
+registry, so that a pull of it fails; for one that starts with ``huge`` the disk has no room.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from trunkline_mock.response import Record, RecordKind, Response
 from trunkline_mock.script import MockModel, Script
 from trunkline_mock.shapes.base import ParsedRequest, Route, VendorError, json_response, ndjson_line
-from trunkline_mock.shapes.ollama.store import OllamaStore, normalize_name, sha256_digest
+from trunkline_mock.shapes.ollama.store import OllamaStore, check_name, normalize_name, sha256_digest
 
 
 def management_routes(store: OllamaStore) -> Mapping[str, Mapping[str, Route]]:
@@ -39,6 +39,9 @@ class _Management:
             return _progress_response(
                 request, [{"status": "pulling manifest"}], error="pull model manifest: file does not exist"
             )
+        if name.startswith("huge"):
+            full = f"write blobs/sha256-{sha256_digest(name)}: no space left on device"
+            return _progress_response(request, [{"status": "pulling manifest"}], error=full)
         model = self._store.catalog.find(name) or MockModel(name, ("completion", "tools"))
         lines = [{"status": "pulling manifest"}, *_transfer_lines("pulling", model)]
         lines += [{"status": text} for text in ("verifying sha256 digest", "writing manifest", "success")]
@@ -75,6 +78,7 @@ def _require_name(request: ParsedRequest) -> str:
     name = request.data.get("model") or request.data.get("name")
     if not isinstance(name, str) or not name:
         raise VendorError(400, "model is required")
+    check_name(name)
     return name
 
 

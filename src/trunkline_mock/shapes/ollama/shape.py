@@ -26,7 +26,7 @@ from trunkline_mock.shapes.base import (
 from trunkline_mock.shapes.ollama.errors import error_body, error_response, vendor_error_response
 from trunkline_mock.shapes.ollama.management import management_routes
 from trunkline_mock.shapes.ollama.parse import parse_chat, parse_generate
-from trunkline_mock.shapes.ollama.store import OllamaStore
+from trunkline_mock.shapes.ollama.store import OllamaStore, check_name
 from trunkline_mock.shapes.ollama.validate import (
     parse_inputs,
     parse_keep_alive,
@@ -132,6 +132,7 @@ class OllamaShape:
         name = request.data.get("model") or request.data.get("name")
         if not name:
             raise VendorError(400, "model is required")
+        check_name(name)
         return json_response(self.store.show(name))
 
     def _check_blob(self, request: ParsedRequest, script: Script) -> Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ DEFAULT_MODELS: Final = (
 )
 
 _NEWEST_MODIFIED_AT: Final = datetime.datetime(2025, 6, 1, 12, tzinfo=datetime.UTC)
+_NAME: Final = re.compile(r"[\w.:/@-]+")
 _UNLIMITED_STAY: Final = datetime.timedelta(days=365 * 100)
 
 
@@ -61,6 +63,16 @@ def normalize_name(name: str) -> str:
     """A model's name in lower case and with a tag, so that all its spellings are equal."""
     name = name.lower()
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be a model's name.
+
+    Raises:
+        VendorError: 400, in the server's words.
+    """
+    if not _NAME.fullmatch(name):
+        raise VendorError(400, "invalid model name")
 
 
 def sha256_digest(text: str) -> str:

@@ -7,10 +7,19 @@ with the most room.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from trunkline.errors import FORBIDDEN, INVALID_REQUEST, MODEL_NOT_FOUND, CallerError, redact
+from trunkline.errors import (
+    FORBIDDEN,
+    INVALID_REQUEST,
+    MODEL_NOT_FOUND,
+    UPSTREAM_UNREACHABLE,
+    CallerError,
+    GatewayError,
+    ProviderError,
+    redact,
+)
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.routing import names
 
@@ -34,10 +43,30 @@ class Fleet(Protocol):
     catalog: Catalog
 
 
+class MissedCommands(Protocol):
+    """Keeps commands for servers that do not answer; satisfied by :class:`.repairs.Repairs`."""
+
+    def add(self, servers: Iterable[OllamaServer], command: Command) -> None: ...
+    def forget(self, servers: Iterable[OllamaServer], model: str) -> None: ...
+
+
+class Command(NamedTuple):
+    """A command that changes which models a server has."""
+
+    method: str
+    path: str
+    body: dict[str, Any]
+    model: str
+    """The model that is made, changed or deleted by it."""
+
+
 class ManagedFleet(Fleet, Protocol):
     """What endpoints need that manage the models of the Ollama servers."""
 
     settings: Settings
+
+    @property
+    def repairs(self) -> MissedCommands: ...
 
 
 class FleetModel(NamedTuple):
@@ -161,6 +190,13 @@ def select_servers(
         text = f"No Ollama server is named '{redact(target)}'. There are {known}; or write all, or room"
         raise CallerError(text, INVALID_REQUEST, param="upstream")
     return found, NAMED
+
+
+def silence_of(fleet: Fleet, server: OllamaServer) -> GatewayError:
+    """The error for a server that did not answer the last request for its models: what is known of why."""
+    discovery = fleet.catalog.listings[server.provider.name].discoveries.get(server.upstream.origin)
+    reason = "It does not answer" if discovery is None else discovery.error or "It does not answer"
+    return ProviderError(reason, UPSTREAM_UNREACHABLE, provider=server.provider.name)
 
 
 def answering(fleet: Fleet, servers: Sequence[OllamaServer]) -> list[OllamaServer]:

@@ -2,6 +2,9 @@
 
 Each request goes to the server that ``?upstream=`` names, else where the setting OLLAMA_MANAGE says: to all
 servers that it concerns, or to the one with the most room. When it is done, the catalog is refreshed.
+
+A client is told which servers have not done it. One that does not answer is given the command when it answers
+again (``repairs``).
 """
 
 from __future__ import annotations
@@ -10,21 +13,31 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from trunkline.errors import CallerError, GatewayError
+from trunkline.errors import (
+    MODEL_NOT_FOUND,
+    UPSTREAM_RESET,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_TRUNCATED,
+    UPSTREAM_UNREACHABLE,
+    CallerError,
+    GatewayError,
+)
 from trunkline.pipe import Pipe
 from trunkline.providers.ollama import OllamaServer
 from trunkline.server.endpoints.ollama import fleet
-from trunkline.server.endpoints.ollama.fleet import Fleet, ManagedFleet
+from trunkline.server.endpoints.ollama.fleet import Command, Fleet, ManagedFleet
 from trunkline.server.endpoints.ollama.pages import model_in
-from trunkline.server.endpoints.ollama.progress_merge import Line, merge
+from trunkline.server.endpoints.ollama.progress_merge import Failure, Line, error_of, merge
 from trunkline.server.endpoints.request_body import json_object
 from trunkline.server.http.async_handler import RequestContext
 from trunkline.server.http.page import TEXT, Answer, Page, Progress, json_page
 
 _DIGEST: Final = re.compile(r"sha256[:-][0-9a-f]{64}")
 _SUCCESS: Final[Line] = {"status": "success"}
+_AWAY: Final = (UPSTREAM_UNREACHABLE, UPSTREAM_RESET, UPSTREAM_TIMEOUT, UPSTREAM_TRUNCATED)
+"""Failures of a server that has gone away, not of what it was asked."""
 
 
 async def pull(context: RequestContext[ManagedFleet], only: str | None = None) -> Answer:
@@ -33,7 +46,7 @@ async def pull(context: RequestContext[ManagedFleet], only: str | None = None) -
     services, fields = context.services, json_object(context.body)
     servers, model = fleet.resolve_model(services, model_in(fields), only, "pull")
     servers, selection = fleet.select_servers(services, servers, context.query.get("upstream"))
-    servers, notices = await _answering(services, servers, selection)
+    servers, silent = await _answering(services, servers, selection)
     if selection != fleet.NAMED:
         lacking = [server for server in servers if not fleet.listing_of(services, server).holds(model)]
         if selection == fleet.ALL:
@@ -42,14 +55,16 @@ async def pull(context: RequestContext[ManagedFleet], only: str | None = None) -
             servers = fleet.emptiest(services, servers)
         else:
             servers = [server for server in servers if server not in lacking]
-    return await _run_on_servers(context, fields, servers, "/api/pull", _body_for(fields, model), notices)
+    targets = _Targets(servers, silent, model, selection == fleet.ALL)
+    return await _run_on_servers(context, fields, targets, "/api/pull", _body_for(fields, model))
 
 
 async def push(context: RequestContext[ManagedFleet], only: str | None = None) -> Answer:
     """Have one server that has the model send it to its registry."""
     fields = json_object(context.body)
-    servers, model = await _servers_with(context, model_in(fields), only, "push")
-    return await _run_on_servers(context, fields, servers[:1], "/api/push", _body_for(fields, model))
+    found = await _servers_with(context, model_in(fields), only, "push")
+    targets = _Targets(found.servers[:1], [], found.model)
+    return await _run_on_servers(context, fields, targets, "/api/push", _body_for(fields, found.model))
 
 
 async def create(context: RequestContext[ManagedFleet], only: str | None = None) -> Answer:
@@ -62,21 +77,40 @@ async def create(context: RequestContext[ManagedFleet], only: str | None = None)
     body = _body_for(fields, model)
     if isinstance(base, str) and base:
         body["from"] = fleet.resolve_model(services, base, only, "create a model from").model
-    servers, notices = await _answering(services, servers, selection)
+    servers, silent = await _answering(services, servers, selection)
     if selection == fleet.EMPTIEST:
         able = [server for server in servers if await _has_parts(services, server, body)]
         servers = fleet.emptiest(services, able or servers)
-    return await _run_on_servers(context, fields, servers, "/api/create", body, notices)
+    targets = _Targets(servers, silent, model, selection == fleet.ALL)
+    return await _run_on_servers(context, fields, targets, "/api/create", body)
+
+
+class _Targets(NamedTuple):
+    """The servers that a request is for, and what it is about."""
+
+    servers: list[OllamaServer]
+    """Those that are asked now."""
+    silent: list[OllamaServer]
+    """Those that do not answer."""
+    model: str
+    catch_up: bool = False
+    """The silent ones are to do it as well, once they answer again."""
 
 
 async def _answering(
     services: Fleet, servers: list[OllamaServer], selection: str
-) -> tuple[list[OllamaServer], list[Line]]:
-    """The servers that answer now (all, if none answers or one is named), and a line for each other one."""
+) -> tuple[list[OllamaServer], list[OllamaServer]]:
+    """The servers that answer now (all, if none answers or one is named), and the others."""
     await fleet.refresh(services, servers)
+    return _by_answer(services, servers, selection)
+
+
+def _by_answer(
+    services: Fleet, servers: list[OllamaServer], selection: str
+) -> tuple[list[OllamaServer], list[OllamaServer]]:
     answering = servers if selection == fleet.NAMED else fleet.answering(services, servers)
-    silent = [server for server in servers if server not in answering]
-    return answering, [{"status": f"passing over {server.name}, which does not answer"} for server in silent]
+    names = {server.name for server in answering}
+    return answering, [server for server in servers if server.name not in names]
 
 
 async def _has_parts(services: Fleet, server: OllamaServer, body: dict[str, Any]) -> bool:
@@ -102,18 +136,19 @@ async def copy(context: RequestContext[ManagedFleet], only: str | None = None) -
     source, destination = fields.get("source"), fields.get("destination")
     if not isinstance(source, str) or not isinstance(destination, str) or not (source and destination):
         raise CallerError("source and destination are required", param="source")
-    servers, model = await _servers_with(context, source, only, "copy")
+    targets = await _servers_with(context, source, only, "copy")
     new_name = fleet.resolve_model(services, destination, only, "copy to").model
-    body = {"source": model, "destination": new_name}
-    await _command_all(services, servers, "POST", "/api/copy", body)
+    body = {"source": targets.model, "destination": new_name}
+    await _command_all(services, targets, Command("POST", "/api/copy", body, new_name))
     return Page(b"", TEXT)
 
 
 async def delete(context: RequestContext[ManagedFleet], only: str | None = None) -> Page:
     """Delete a model on every server that has it."""
     fields = json_object(context.body)
-    servers, model = await _servers_with(context, model_in(fields), only, "delete")
-    await _command_all(context.services, servers, "DELETE", "/api/delete", _body_for({}, model))
+    targets = await _servers_with(context, model_in(fields), only, "delete")
+    body = _body_for({}, targets.model)
+    await _command_all(context.services, targets, Command("DELETE", "/api/delete", body, targets.model))
     return Page(b"", TEXT)
 
 
@@ -231,33 +266,70 @@ class _UploadBranch:
 
 async def _servers_with(
     context: RequestContext[ManagedFleet], name: str, only: str | None, verb: str
-) -> tuple[list[OllamaServer], str]:
+) -> _Targets:
     """The servers that have a model, of those that the request is for.
 
-    Raises:
-        CallerError: 404, none has it.
+    If none has it, it is one that answers, so that the client has Ollama's own words for what is wrong.
     """
     services = context.services
     await fleet.refresh(services, fleet.servers_of(services, only))
     servers, model = fleet.resolve_model(services, name, only, verb)
-    servers, _ = fleet.select_servers(services, servers, context.query.get("upstream"))
-    servers = [server for server in servers if fleet.listing_of(services, server).holds(model)]
-    if not servers:
-        raise fleet.not_found(model)
-    return servers, model
+    servers, selection = fleet.select_servers(services, servers, context.query.get("upstream"))
+    answering, silent = _by_answer(services, servers, selection)
+    holding = [server for server in answering if fleet.listing_of(services, server).holds(model)]
+    return _Targets(holding or answering[:1], silent, model, catch_up=bool(holding))
 
 
-async def _command_all(
-    services: Fleet, servers: Sequence[OllamaServer], method: str, path: str, body: dict[str, Any]
-) -> None:
+async def _command_all(services: ManagedFleet, targets: _Targets, command: Command) -> None:
+    """Give a command to all servers.
+
+    Raises:
+        GatewayError: some have not done it, which is told for each; or 404, none has the model.
+    """
+    servers, silent = targets.servers, targets.silent
+    services.repairs.forget(servers, command.model)
     try:
-        commands = (server.command(method, path, body) for server in servers)
+        commands = (server.command(command.method, command.path, command.body) for server in servers)
         answers = await asyncio.gather(*commands, return_exceptions=True)
     finally:
         await fleet.refresh(services, servers)
-    for answer in answers:
-        if isinstance(answer, BaseException):
+    failures: list[Failure] = []
+    for server, answer in zip(servers, answers, strict=True):
+        if isinstance(answer, GatewayError):
+            failures.append(Failure(server.name, answer))
+        elif isinstance(answer, BaseException):
             raise answer
+    if failures and not targets.catch_up and failures[0].error.kind is MODEL_NOT_FOUND:
+        raise _missing(targets)
+    away = _keep(services, targets, command, failures)
+    failures += [Failure(server.name, fleet.silence_of(services, server)) for server in silent]
+    if failures:
+        error = error_of(failures, [server.name for server in (*servers, *silent)])
+        if away:
+            error.message += f". To be done when it answers again: {', '.join(away)}"
+        raise error
+
+
+def _keep(
+    services: ManagedFleet, targets: _Targets, command: Command, failures: Sequence[Failure]
+) -> list[str]:
+    """Keep a command for the servers that are away, and return their names: those that are silent, and those
+    that broke off while others have done it."""
+    if not targets.catch_up or len(failures) == len(targets.servers):
+        return []
+    broke_off = {each.server for each in failures if each.error.kind in _AWAY}
+    away = [server for server in targets.servers if server.name in broke_off] + targets.silent
+    services.repairs.add(away, command)
+    return [server.name for server in away]
+
+
+def _missing(targets: _Targets) -> CallerError:
+    """The error for a model that no server has which answers."""
+    error = fleet.not_found(targets.model)
+    if targets.silent:
+        names = ", ".join(server.name for server in targets.silent)
+        error.message += f" on any server that answers; not asked, because they do not answer: {names}"
+    return error
 
 
 def _body_for(fields: dict[str, Any], model: str) -> dict[str, Any]:
@@ -270,42 +342,68 @@ def _body_for(fields: dict[str, Any], model: str) -> dict[str, Any]:
 async def _run_on_servers(
     context: RequestContext[ManagedFleet],
     fields: dict[str, Any],
-    servers: Sequence[OllamaServer],
+    targets: _Targets,
     path: str,
     body: dict[str, Any],
-    notices: Sequence[Line] = (),
 ) -> Answer:
     """Have servers work, and answer with their progress.
 
     Args:
         context: of the request.
         fields: those of the client's body; ``stream`` is among them.
-        servers: do the work.
+        targets: the servers.
         path: at the servers.
         body: what the servers are sent.
-        notices: lines that are sent before the servers' progress.
 
     Returns:
         The progress, or its last line where the client wants no stream.
     """
-    by_name = {server.name: server for server in servers}
-
-    async def lines() -> AsyncGenerator[Line, None]:
-        for notice in notices:
-            yield notice
-        try:
-            async with aclosing(merge(list(by_name), work)) as merged:
-                async for line in merged:
-                    yield line
-        except GatewayError:
-            await fleet.refresh(context.services, servers)
-            raise
-        await fleet.refresh(context.services, servers)
-        yield _SUCCESS
+    services, silent = context.services, targets.silent
+    by_name = {server.name: server for server in targets.servers}
+    command = Command("POST", path, body, targets.model)
+    failures: list[Failure] = []
 
     def work(name: str) -> AsyncGenerator[Line, None]:
         return by_name[name].progress(path, body)
 
+    def outcomes() -> dict[str, str]:
+        """How it ended at each server."""
+        failed = {each.server: each.error.message for each in failures}
+        failed |= {server.name: fleet.silence_of(services, server).message for server in silent}
+        return {name: failed.get(name, "") for name in (*by_name, *(server.name for server in silent))}
+
+    async def lines() -> AsyncGenerator[Line, None]:
+        for server in silent:
+            yield {"status": f"passing over {server.name}, which does not answer"}
+        services.repairs.forget(targets.servers, targets.model)
+        error: GatewayError | None = None
+        try:
+            async with aclosing(merge(list(by_name), work, failures)) as merged:
+                async for line in merged:
+                    yield line
+        except GatewayError as failure:
+            error = failure
+        await fleet.refresh(services, targets.servers)
+        _keep(services, targets, command, failures)
+        if error is not None and error.kind is MODEL_NOT_FOUND and path == "/api/push":
+            error = _missing(targets)
+        found = outcomes()
+        if len(failures) < len(by_name) and any(found.values()):
+            for name, reason in found.items():
+                yield {"status": f"not done at {name}: {reason}" if reason else f"done at {name}"}
+        if error is not None:
+            raise error
+        yield _SUCCESS
+
     if fields.get("stream") is False:
-        return json_page([line async for line in lines()][-1])
+        last = [line async for line in lines()][-1]
+        found = outcomes()
+        if any(found.values()):
+            last = last | {
+                "servers": [
+                    {"name": name, "done": not reason} | ({"error": reason} if reason else {})
+                    for name, reason in found.items()
+                ]
+            }
+        return json_page(last)
     return Progress(lines())

@@ -9,6 +9,7 @@ from uuid import NAMESPACE_OID, uuid5
 from trunkline.errors import INVALID_REQUEST, MODEL_NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.providers.base import ModelInfo, Provider
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
+from trunkline.routing import names
 from trunkline.server.endpoints.models import ModelCatalog, find_candidates, listed_models
 from trunkline.server.endpoints.ollama import fleet, model_info
 from trunkline.server.endpoints.ollama.fleet import Fleet
@@ -116,8 +117,14 @@ async def show(context: RequestContext[OllamaModels], only: str | None = None) -
     """
     services, fields = context.services, json_object(context.body)
     name = model_in(fields)
+    try:
+        candidates = await find_candidates(services, name, only, context.key)
+    except CallerError as error:
+        if error.kind is not MODEL_NOT_FOUND:
+            raise
+        return await _show_unlisted(services, fields, name, only, context.key, error)
     failure: GatewayError | None = None
-    for candidate in await find_candidates(services, name, only, context.key):
+    for candidate in candidates:
         provider = candidate.provider
         if isinstance(provider, OllamaProvider):
             body = {**fields, "model": candidate.model}
@@ -135,6 +142,36 @@ async def show(context: RequestContext[OllamaModels], only: str | None = None) -
             host, started_at = _host_of(provider), services.started_at
             return json_page(model_info.show_answer(provider.name, host, model, started_at))
     raise failure or CallerError(f"model '{redact(name)}' not found", MODEL_NOT_FOUND, param="model")
+
+
+async def _show_unlisted(
+    services: OllamaModels,
+    fields: dict[str, Any],
+    name: str,
+    only: str | None,
+    key: ApiKey | None,
+    missing: CallerError,
+) -> Page:
+    """What an Ollama server says of a model that no provider lists: mostly in which way the name is wrong.
+
+    Raises:
+        CallerError: the server's refusal; ``missing`` if it has nothing to add, or may not be asked.
+    """
+    prefixed = names.read_prefix(name, services.providers.keys())
+    model = name if prefixed is None else prefixed.rest
+    servers = fleet.servers_of(services, only if prefixed is None else prefixed.provider)
+    if key is not None:
+        servers = [server for server in servers if key.may_ask(name, server.provider.name, model)]
+    if not servers or not services.catalog.allows(model):
+        raise missing
+    body = {**fields, "model": model}
+    body.pop("name", None)
+    try:
+        return Page(await fleet.answering(services, servers)[0].command("POST", "/api/show", body))
+    except CallerError:
+        raise
+    except GatewayError:
+        raise missing from None
 
 
 async def me(context: RequestContext[object], only: str | None = None) -> Page:

@@ -82,25 +82,33 @@ class ProgressMerge:
         return line
 
 
-async def merge(servers: Sequence[str], work: Work) -> AsyncGenerator[Line, None]:
+async def merge(
+    servers: Sequence[str], work: Work, failures: list[Failure] | None = None
+) -> AsyncGenerator[Line, None]:
     """Have all servers work at once, and merge the lines of their progress, without ``success``.
 
     Args:
         servers: their names.
         work: begins the work of one server.
+        failures: takes the servers that failed.
 
     Raises:
         GatewayError: after the last line, when not every server succeeded: the only server's own error, or
             one that names those that failed.
     """
+    failures = [] if failures is None else failures
     if len(servers) == 1:
-        async with aclosing(work(servers[0])) as only:
-            async for line in only:
-                if line.get("status") != "success":
-                    yield line
+        try:
+            async with aclosing(work(servers[0])) as only:
+                async for line in only:
+                    if line.get("status") != "success":
+                        yield line
+        except GatewayError as error:
+            failures.append(Failure(servers[0], error))
+            raise
         return
     queue: asyncio.Queue[tuple[str, Line | GatewayError | None]] = asyncio.Queue(_MAX_WAITING)
-    merged, failures = ProgressMerge(servers), []
+    merged = ProgressMerge(servers)
     tasks = [asyncio.ensure_future(_work(server, work, queue)) for server in servers]
     try:
         remaining = len(servers)
@@ -120,7 +128,7 @@ async def merge(servers: Sequence[str], work: Work) -> AsyncGenerator[Line, None
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
     if failures:
-        raise _error_of(failures, servers)
+        raise error_of(failures, servers)
 
 
 async def _work(
@@ -137,7 +145,13 @@ async def _work(
         await queue.put((server, None))
 
 
-def _error_of(failures: Sequence[Failure], servers: Sequence[str]) -> GatewayError:
+def error_of(failures: Sequence[Failure], servers: Sequence[str]) -> GatewayError:
+    """The error for an operation that some of the servers have not done.
+
+    Args:
+        failures: those servers; at least one.
+        servers: the names of all.
+    """
     first = failures[0].error
     if len(failures) == len(servers) and len({failure.error.message for failure in failures}) == 1:
         return first
