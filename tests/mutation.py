@@ -4,23 +4,31 @@ mutmut changes one thing at a time in the rooms that ``pyproject.toml`` names, a
 it. A change that no test notices has survived. Results stay in ``mutants/``: a further run tries what has
 changed, what was not reached in time and what has survived, and nothing else.
 
-This module is also the pytest plugin of these runs: it leaves out what is too slow to be run thousands of times.
+This module is also the pytest plugin of these runs, and leaves out what is too slow to be run thousands of times.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, NoReturn
 
 import pytest
 import structlog
+
+from tests import services
 
 ROOT: Final = Path(__file__).parent.parent
 SHARE: Final = 85.0
@@ -29,7 +37,12 @@ _SLOW: Final = (
     "test_every_model_of_the_bundled_table_costs_what_its_library_says",
     "test_predictions_shorten_the_waits_of_a_fleet",
 )
-_SERVERS: Final = ("postgres", "redis")
+_REDIS_PORT: Final = "MUTATION_REDIS_PORT"
+"""The environment variable with the port of the Redis that all of these test runs share."""
+_ENV: Final = {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # to load the plugins takes as long as the tests of one change
+    "PYTEST_PLUGINS": "pytest_asyncio.plugin,_hypothesis_pytestplugin",
+}
 _NOTICED: Final = (1, 3)
 """pytest's exit codes: a test failed, pytest itself failed."""
 _ENDLESS: Final = (-24, 24, 36, 152, 255)
@@ -46,14 +59,31 @@ def _drop(*_: object) -> NoReturn:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what starts servers, and what takes seconds."""
-    items[:] = [item for item in items if not _is_slow(item)]
+    """Leave out what takes seconds."""
+    items[:] = [item for item in items if not any(name in item.nodeid for name in _SLOW)]
 
 
-def _is_slow(item: pytest.Item) -> bool:
-    return any(name in item.nodeid for name in (*_SLOW, *_SERVERS)) or any(
-        name in _SERVERS for name in getattr(item, "fixturenames", ())
-    )
+@contextmanager
+def _shared_redis(folder: Path) -> Iterator[services.Redis]:
+    """The Redis that is there already, with the interface of ``services.redis_server``."""
+    server = services.Redis(folder)
+    server.port = int(os.environ[_REDIS_PORT])
+    yield server
+
+
+if _REDIS_PORT in os.environ:
+    services.redis_server = _shared_redis
+
+
+@contextmanager
+def _environment() -> Iterator[dict[str, str]]:
+    """The environment of the test runs: one Redis for all, which no run that is killed can leave behind."""
+    env = os.environ | _ENV
+    if shutil.which("redis-server") is None:
+        yield env
+        return
+    with TemporaryDirectory() as folder, services.redis_server(Path(folder)) as server:
+        yield env | {_REDIS_PORT: str(server.port)}
 
 
 def _results() -> Iterator[Path]:
@@ -81,7 +111,7 @@ def report(*, survivors: bool) -> bool:
         codes = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
         if not codes:
             continue
-        counts = Counter({name: 0 for name in ("killed", "survived", "untried")})
+        counts = Counter(dict.fromkeys(("killed", "survived", "untried"), 0))
         counts.update(map(_verdict, codes.values()))
         total += counts
         lines.append(_line(path.relative_to(ROOT / "mutants" / "src" / "trunkline").as_posix()[:-8], counts))
@@ -113,29 +143,56 @@ def _line(name: str, counts: Counter[str]) -> str:
     return f"{name:28}{numbers}{_share(counts):8.1f} %"
 
 
+def _choose(rooms: list[str], sample: int) -> list[str]:
+    """The names of the changes to try: so many of those in ``rooms``, the same ones in every run."""
+    names = []
+    for path in _results():
+        names += json.loads(path.read_text("utf-8"))["exit_code_by_key"]
+    wanted = [name for name in names if any(name.startswith(f"trunkline.{room}.") for room in rooms or [""])]
+    return sorted(wanted, key=lambda name: hashlib.sha256(name.encode()).digest())[:sample]
+
+
+def _run(patterns: list[str], processes: int, until: float) -> bool:
+    """Have mutmut try these changes, or all. Returns whether it could work at all."""
+    command = [
+        str(Path(sys.executable).with_name("mutmut")),
+        "run",
+        "--max-children",
+        str(processes),
+        *patterns,
+    ]
+    with _environment() as env:
+        process = subprocess.Popen(command, cwd=ROOT, env=env)
+        try:
+            return process.wait(max(0.0, until - time.monotonic())) == 0
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            return True
+
+
 def main() -> int:
     """Run mutmut for as long as it may take, and report."""
     parser = argparse.ArgumentParser(prog="make mutation", description=__doc__)
     parser.add_argument(
         "rooms", nargs="*", help="rooms or modules, such as routing or policy.guard; all by default"
     )
+    parser.add_argument("--sample", type=int, help="try only so many changes; they are the same in every run")
     parser.add_argument("--minutes", type=float, default=90.0, help="the longest time that it may take (90)")
     parser.add_argument("--processes", type=int, default=2, help="how many processes run tests (2)")
     parser.add_argument("--survivors", action="store_true", help="print the names of the survivors as well")
     parser.add_argument("--report", action="store_true", help="only print the results of the last run")
     given = parser.parse_args()
+    until = time.monotonic() + given.minutes * 60.0
     if not given.report:
         forget_survivors()
         patterns = [f"trunkline.{room}.*" for room in given.rooms]
-        command = [str(Path(sys.executable).with_name("mutmut")), "run"]
-        command += ["--max-children", str(given.processes), *patterns]
-        process = subprocess.Popen(command, cwd=ROOT)
-        try:
-            if process.wait(given.minutes * 60.0) != 0:
-                return 1
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.send_signal(signal.SIGINT)
-            process.wait()
+        if given.sample is not None:
+            if not any(_results()) and not _run(["trunkline.routing.names.*"], given.processes, until):
+                return 1  # the changes have no names before the first run
+            patterns = _choose(given.rooms, given.sample)
+        if not _run(patterns, given.processes, until):
+            return 1
     return 0 if report(survivors=given.survivors) else 1
 
 
