@@ -1,10 +1,10 @@
 """``make mutation``: how many small changes of the code do the tests notice?
 
-mutmut changes one thing at a time in the rooms that ``pyproject.toml`` names, and runs the tests that come past
+mutmut changes one thing at a time in the rooms that ``pyproject.toml`` names, and runs the tests that pass by
 it. A change that no test notices has survived. Results stay in ``mutants/``: a further run tries what has
 changed, what was not reached in time and what has survived, and nothing else.
 
-This module is also the pytest plugin of these runs, and leaves out what is too slow to be run thousands of times.
+This module is also the pytest plugin of these runs, and leaves out what is too slow for thousands of runs.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def _choose(rooms: list[str], sample: int) -> list[str]:
     names = []
     for path in _results():
         names += json.loads(path.read_text("utf-8"))["exit_code_by_key"]
-    wanted = [name for name in names if any(name.startswith(f"trunkline.{room}.") for room in rooms or [""])]
+    prefixes = tuple(f"trunkline.{room}." for room in rooms) or ("",)
+    wanted = [name for name in names if name.startswith(prefixes)]
     return sorted(wanted, key=lambda name: hashlib.sha256(name.encode()).digest())[:sample]
 
 
@@ -173,7 +174,9 @@ def _run(patterns: list[str], processes: int, until: float) -> bool:
 
 def main() -> int:
     """Run mutmut for as long as it may take, and report."""
-    parser = argparse.ArgumentParser(prog="make mutation", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="make mutation ARGS=...", description="Change the code, run its tests."
+    )
     parser.add_argument(
         "rooms", nargs="*", help="rooms or modules, such as routing or policy.guard; all by default"
     )
