@@ -278,10 +278,8 @@ class Router:
 
     async def resident_first(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The same candidates; those at which the model is loaded now come first."""
-        refreshes = {
-            id(each.upstream): each.provider.refresh_loaded_models(each.upstream) for each in candidates
-        }
-        await asyncio.gather(*refreshes.values())
+        by_upstream = {id(each.upstream): each for each in candidates}.values()
+        await asyncio.gather(*(each.provider.refresh_loaded_models(each.upstream) for each in by_upstream))
         return sorted(candidates, key=lambda candidate: not candidate.is_loaded)
 
     def public_id(self, provider: str, model: str) -> str:
