@@ -94,7 +94,12 @@ def _results() -> Iterator[Path]:
 def forget_survivors() -> None:
     """Have what has survived tried again: there may be a test for it now."""
     for path in _results():
-        found = json.loads(path.read_text("utf-8"))
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except ValueError:  # mutmut was interrupted while it wrote it
+            path.unlink()
+            path.with_suffix("").unlink()
+            continue
         codes = found["exit_code_by_key"]
         found["exit_code_by_key"] = {
             name: code if code in _NOTICED or code in _ENDLESS else None for name, code in codes.items()

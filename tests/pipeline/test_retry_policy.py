@@ -41,7 +41,7 @@ from trunkline.errors import (
 )
 from trunkline.exchange import Exchange
 from trunkline.pipeline.pipeline import Pipeline, PipelineSettings
-from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
+from trunkline.providers.base import AnswerReceiver, AttemptTimeouts, InFlight, Upstream
 from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
@@ -72,14 +72,14 @@ class Failing(Upstreams):
         self._retry_after = retry_after
         self._failures = failures
 
-    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
+    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver, *more: Any) -> InFlight:
         loop = asyncio.get_running_loop()
         if len(self.attempts) < self._failures:
             failure = ProviderError("no", self._failure_kind, retry_after=self._retry_after)
             loop.call_later(self._lasts, receiver.fail, failure)
         else:
             loop.call_later(self._lasts, receiver.done, b"{}")
-        return super().open(exchange, upstream, receiver)
+        return super().open(exchange, upstream, receiver, timeouts)
 
 
 class LongestPause(random.Random):
