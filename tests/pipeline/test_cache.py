@@ -177,7 +177,7 @@ async def test_a_stream_is_given_again_as_a_stream() -> None:
 async def test_an_answer_may_take_an_eighth_of_the_memory(size: int, attempts: int) -> None:
     site = Site(await make_table(), max_bytes=800)
     pieces = [b"x" * 60, b"x" * (size - 60)]
-    assert await site.ask(*pieces, stream=True)
+    await site.ask(*pieces, stream=True)
     again = await site.ask(*pieces, stream=True)
     assert site.attempts == attempts
     assert sum(len(told[1]) for told in again.told if told[0] == "write") == size

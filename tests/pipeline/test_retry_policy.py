@@ -41,7 +41,8 @@ from trunkline.errors import (
 )
 from trunkline.exchange import Exchange
 from trunkline.pipeline.pipeline import Pipeline, PipelineSettings
-from trunkline.providers.base import AnswerReceiver, AttemptTimeouts, InFlight, Upstream
+from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
+from trunkline.providers.time_limits import AttemptTimeouts
 from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
@@ -72,7 +73,13 @@ class Failing(Upstreams):
         self._retry_after = retry_after
         self._failures = failures
 
-    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver, *more: Any) -> InFlight:
+    def open(
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        receiver: AnswerReceiver,
+        timeouts: AttemptTimeouts | None = None,
+    ) -> InFlight:
         loop = asyncio.get_running_loop()
         if len(self.attempts) < self._failures:
             failure = ProviderError("no", self._failure_kind, retry_after=self._retry_after)
