@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,10 +44,11 @@ _ENV: Final = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # to load the plugins takes as long as the tests of one change
     "PYTEST_PLUGINS": "pytest_asyncio.plugin,_hypothesis_pytestplugin",
 }
-_NOTICED: Final = (1, 3)
-"""pytest's exit codes: a test failed, pytest itself failed."""
-_ENDLESS: Final = (-24, 24, 36, 152, 255)
-"""The codes that stand for a test run that did not end: noticed as well."""
+_NOTICED: Final = (1, 3, -24, 24, 36, 152, 255)
+"""mutmut's codes of changes that were noticed: a test failed, pytest itself did, or it did not end."""
+_UNTRIED: Final = (None, 2, 34)
+"""Those of changes that were not tried: not reached, interrupted, left out."""
+_LEFT_OUT: Final = 34
 
 
 def pytest_configure() -> None:
@@ -92,8 +93,13 @@ def _results() -> Iterator[Path]:
     yield from sorted((ROOT / "mutants" / "src").rglob("*.meta"))
 
 
-def forget_survivors() -> None:
-    """Have what has survived tried again: there may be a test for it now."""
+def _codes(path: Path) -> dict[str, int | None]:
+    codes: dict[str, int | None] = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
+    return codes
+
+
+def prepare(names: Collection[str]) -> None:
+    """Have these changes tried, or all: those that were not noticed yet. There may be a test for them now."""
     for path in _results():
         try:
             found = json.loads(path.read_text("utf-8"))
@@ -101,28 +107,31 @@ def forget_survivors() -> None:
             path.unlink()
             path.with_suffix("").unlink()
             continue
-        codes = found["exit_code_by_key"]
         found["exit_code_by_key"] = {
-            name: code if code in _NOTICED or code in _ENDLESS else None for name, code in codes.items()
+            name: code if code in _NOTICED else None if name in names or not names else _LEFT_OUT
+            for name, code in found["exit_code_by_key"].items()
         }
         path.write_text(json.dumps(found, indent=4), "utf-8")
     (ROOT / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
 
 
-def report(*, survivors: bool) -> bool:
-    """Print what was noticed in each module, and return whether that is enough."""
+def report(names: Collection[str], *, survivors: bool) -> bool:
+    """Print what was noticed in each module, of the changes with these names or of all.
+
+    Returns:
+        Whether that is enough.
+    """
     total: Counter[str] = Counter()
     lines = []
     for path in _results():
-        codes = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
-        if not codes:
+        verdicts = {name: _verdict(code) for name, code in _codes(path).items() if name in names or not names}
+        if not verdicts:
             continue
-        counts = Counter(dict.fromkeys(("killed", "survived", "untried"), 0))
-        counts.update(map(_verdict, codes.values()))
+        counts = Counter(verdicts.values())
         total += counts
         lines.append(_line(path.relative_to(ROOT / "mutants" / "src" / "trunkline").as_posix()[:-8], counts))
         if survivors:
-            lines += [f"    {name}" for name, code in codes.items() if _verdict(code) == "survived"]
+            lines += [f"    {name}" for name, verdict in verdicts.items() if verdict == "survived"]
     lines += [_line("all", total), ""]
     enough = _share(total) >= SHARE and not total["untried"]
     if total["untried"]:
@@ -134,9 +143,9 @@ def report(*, survivors: bool) -> bool:
 
 
 def _verdict(code: int | None) -> str:
-    if code is None or code == 2:  # not tried, or interrupted
+    if code in _UNTRIED:
         return "untried"
-    return "killed" if code in _NOTICED or code in _ENDLESS else "survived"
+    return "killed" if code in _NOTICED else "survived"
 
 
 def _share(counts: Counter[str]) -> float:
@@ -149,25 +158,19 @@ def _line(name: str, counts: Counter[str]) -> str:
     return f"{name:28}{numbers}{_share(counts):8.1f} %"
 
 
-def _choose(rooms: list[str], sample: int) -> list[str]:
-    """The names of the changes to try: so many of those in ``rooms``, the same ones in every run."""
-    names = []
-    for path in _results():
-        names += json.loads(path.read_text("utf-8"))["exit_code_by_key"]
+def _choose(rooms: list[str], sample: int | None) -> list[str]:
+    """The names of the changes to try: so many of those in ``rooms``, always the same. None is all."""
+    if not rooms and sample is None:
+        return []
     prefixes = tuple(f"trunkline.{room}." for room in rooms) or ("",)
-    wanted = [name for name in names if name.startswith(prefixes)]
-    return sorted(wanted, key=lambda name: hashlib.sha256(name.encode()).digest())[:sample]
+    names = [name for path in _results() for name in _codes(path) if name.startswith(prefixes)]
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:sample]
 
 
-def _run(patterns: list[str], processes: int, until: float) -> bool:
-    """Have mutmut try these changes, or all. Returns whether it could work at all."""
-    command = [
-        str(Path(sys.executable).with_name("mutmut")),
-        "run",
-        "--max-children",
-        str(processes),
-        *patterns,
-    ]
+def _run(processes: int, until: float, *patterns: str) -> bool:
+    """Have mutmut try what is to be tried, or what has these names. Returns whether it could work at all."""
+    command = [str(Path(sys.executable).with_name("mutmut")), "run", *patterns]
+    command += ["--max-children", str(processes)]
     with _environment() as env:
         process = subprocess.Popen(command, cwd=ROOT, env=env)
         try:
@@ -193,16 +196,15 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="only print the results of the last run")
     given = parser.parse_args()
     until = time.monotonic() + given.minutes * 60.0
+    is_first = not given.report and not any(_results())  # before it the changes have no names
+    if is_first and not _run(given.processes, until, "trunkline.routing.names.*"):
+        return 1
+    names = frozenset(_choose(given.rooms, given.sample))
     if not given.report:
-        forget_survivors()
-        patterns = [f"trunkline.{room}.*" for room in given.rooms]
-        if given.sample is not None:
-            if not any(_results()) and not _run(["trunkline.routing.names.*"], given.processes, until):
-                return 1  # the changes have no names before the first run
-            patterns = _choose(given.rooms, given.sample)
-        if not _run(patterns, given.processes, until):
+        prepare(names)
+        if not _run(given.processes, until):
             return 1
-    return 0 if report(survivors=given.survivors) else 1
+    return 0 if report(names, survivors=given.survivors) else 1
 
 
 if __name__ == "__main__":
