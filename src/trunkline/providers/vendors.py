@@ -19,6 +19,7 @@ from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
 from trunkline.dialects.responses import ResponsesBack
+from trunkline.dialects.turns import ANY_ORDER
 from trunkline.providers.base import ModelInfo
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
@@ -199,6 +200,7 @@ OPENAI: Final = VendorSpec(
     url="https://api.openai.com/v1",
     quirks=Quirks(
         name="OpenAI",
+        turns=ANY_ORDER,
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
         profiles=OPENAI_REASONING,

@@ -18,8 +18,7 @@ import msgspec
 
 from trunkline.dialects.anthropic.reasoning import render_reasoning, takes_sampling, thinking_tokens
 from trunkline.dialects.base import RequestDefaults
-from trunkline.dialects.tool_arguments import is_object
-from trunkline.dialects.tool_matching import match_tool_calls
+from trunkline.dialects.turns import normalize_turns
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -61,8 +60,7 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
 
     Raises:
         CallerError: The request asks for several answers or for a JSON mode without a schema; or it holds
-            audio, a file by id, an image in a system prompt, tool arguments that are no JSON object, or
-            nothing besides the system prompt."""
+            audio, a file by id, an image in a system prompt, or nothing besides the system prompt."""
     if request.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
     bound = request.sampling.max_tokens if request.sampling.max_tokens is not None else defaults.max_tokens
@@ -193,7 +191,7 @@ def _system(messages: tuple[Message, ...]) -> str | list[Body]:
 def _turns(messages: tuple[Message, ...]) -> list[Body]:
     """The conversation. Successive turns of one role become one, with a user's tool results first."""
     turns: list[Body] = []
-    for index, message in enumerate(match_tool_calls(messages)):
+    for index, message in enumerate(normalize_turns(messages)):
         if message.role == "system":
             continue
         role = "assistant" if message.role == "assistant" else "user"
@@ -230,7 +228,7 @@ def _block(part: Part, role: str, index: int) -> Body | None:
                 return None
             return {"type": "thinking", "thinking": part.text, "signature": part.signature}
         case ToolCall() if role == "assistant":
-            return _call(part, index)
+            return _call(part)
         case _:
             raise _misplaced(part, f"a message of role '{role}'", index)
 
@@ -284,14 +282,8 @@ def _source(document: Document, param: str) -> Body:
     return {"type": "text", "media_type": "text/plain", "data": text}
 
 
-def _call(call: ToolCall, index: int) -> Body:
-    arguments = call.arguments.strip() or "{}"
-    if not is_object(arguments):
-        raise CallerError(
-            f"The arguments of the call of {call.name!r} are not a JSON object",
-            param=f"messages[{index}].tool_calls",
-        )
-    value = msgspec.Raw(arguments.encode())
+def _call(call: ToolCall) -> Body:
+    value = msgspec.Raw(call.arguments.encode())
     return {"type": "tool_use", "id": _valid_id(call.id), "name": call.name, "input": value}
 
 

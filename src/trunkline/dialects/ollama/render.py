@@ -15,8 +15,7 @@ import msgspec
 
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.ollama.request_schema import EXTRAS, SAMPLING, THINK
-from trunkline.dialects.tool_arguments import is_object
-from trunkline.dialects.tool_matching import match_tool_calls
+from trunkline.dialects.turns import normalize_turns
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -47,10 +46,10 @@ def chat(request: ChatRequest, model: str, stream: bool, defaults: RequestDefaul
     """Return the body of /api/chat.
 
     Raises:
-        CallerError: The request asks for several answers, or holds an image by URL, audio, a document that is
-            not text, or tool arguments that are not a JSON object.
+        CallerError: The request asks for several answers, or holds an image by URL, audio, or a document
+            that is not text.
     """
-    messages = match_tool_calls(request.messages)
+    messages = normalize_turns(request.messages)
     body: Body = {
         "model": model,
         "messages": [wire for index, message in enumerate(messages) for wire in _message(message, index)],
@@ -178,7 +177,7 @@ def _message(message: Message, index: int) -> Iterator[Body]:
             case Image():
                 images.append(_image(part, f"messages[{index}].content"))
             case ToolCall():
-                calls.append(_call(part, len(calls), index))
+                calls.append(_call(part, len(calls)))
             case Document(text=str(document)):
                 text.append(f"{document}\n\n")
             case Audio() | Document():
@@ -206,14 +205,8 @@ def _result(result: ToolResult, index: int) -> Body:
     return body
 
 
-def _call(call: ToolCall, number: int, index: int) -> Body:
-    arguments = call.arguments.strip() or "{}"
-    if not is_object(arguments):
-        raise CallerError(
-            f"The arguments of the call of {call.name!r} are not a JSON object",
-            param=f"messages[{index}].tool_calls[{number}].function.arguments",
-        )
-    function = {"index": number, "name": call.name, "arguments": msgspec.Raw(arguments.encode())}
+def _call(call: ToolCall, number: int) -> Body:
+    function = {"index": number, "name": call.name, "arguments": msgspec.Raw(call.arguments.encode())}
     return {"id": call.id, "function": function}
 
 

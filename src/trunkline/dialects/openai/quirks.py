@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from trunkline.dialects.openai.reasoning import ReasoningProfile
+from trunkline.dialects.turns import TurnRules
 from trunkline.model import Operation
 
 ENDPOINTS: Final[Mapping[Operation, str]] = {
@@ -28,6 +29,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Its name in error texts."""
     endpoints: Mapping[Operation, str] = msgspec.field(default_factory=lambda: ENDPOINTS)
     """Paths of the operations that it has."""
+    turns: TurnRules = TurnRules(system="first")
+    """What it wants of the order of turns. Chat templates refuse a system message that is not the first."""
     max_tokens_field: str = "max_tokens"
     """Its name for the bound on an answer."""
     reasoning: Literal["effort", "object", "none"] = "effort"

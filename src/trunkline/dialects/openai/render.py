@@ -14,7 +14,7 @@ import msgspec
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
-from trunkline.dialects.tool_matching import match_tool_calls
+from trunkline.dialects.turns import normalize_turns
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -95,7 +95,7 @@ def default_fields(
 
 
 def _chat(request: ChatRequest, quirks: Quirks) -> Body:
-    body: Body = {"messages": _messages(match_tool_calls(request.messages), quirks)}
+    body: Body = {"messages": _messages(normalize_turns(request.messages, quirks.turns), quirks)}
     body |= _sampling(request.sampling, quirks)
     _put(body, "logprobs", request.sampling.logprobs)
     _put(body, "top_logprobs", request.sampling.top_logprobs)
