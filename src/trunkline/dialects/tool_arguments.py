@@ -51,5 +51,12 @@ def as_object(arguments: str) -> str:
     return _wrap(text)
 
 
+def argument_text(value: Any) -> str:
+    """Return as JSON text what a client sent as arguments: their text, or the value itself."""
+    if isinstance(value, str):
+        return value or "{}"
+    return "{}" if value is None else _encode(value).decode()
+
+
 def _wrap(value: Any) -> str:
     return _encode({WRAPPED: value}).decode()

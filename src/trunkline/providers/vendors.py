@@ -201,6 +201,7 @@ OPENAI: Final = VendorSpec(
     quirks=Quirks(
         name="OpenAI",
         turns=ANY_ORDER,
+        searching_models=("*-search-*", "*-search"),
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
         profiles=OPENAI_REASONING,
@@ -224,6 +225,8 @@ OPENROUTER: Final = VendorSpec(
         reasoning="object",
         history_reasoning_field="reasoning",
         usage_on_request=False,
+        searching_models=("*",),
+        takes_plugins=True,
         takes_routing=True,
     ),
     speaks=("anthropic", "responses"),

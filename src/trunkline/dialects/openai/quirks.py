@@ -43,6 +43,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """It numbers the tool calls of a stream. Where it does not, they are numbered on their way through."""
     usage_on_request: bool = True
     """A stream's usage comes only when ``stream_options.include_usage`` asks for it."""
+    searching_models: tuple[str, ...] = ()
+    """Patterns of its models that search the web when they are told to."""
+    takes_plugins: bool = False
+    """It searches for every model, by OpenRouter's web plugin."""
     takes_routing: bool = False
     """It takes OpenRouter's ``provider`` object."""
     profiles: tuple[ReasoningProfile, ...] = ()

@@ -14,6 +14,7 @@ import msgspec
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
+from trunkline.dialects.openai.web_search import put_web_search
 from trunkline.dialects.turns import normalize_turns
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -59,6 +60,8 @@ def render(
     match request:
         case ChatRequest():
             body = _chat(request, quirks)
+            if request.web_search is not None:
+                put_web_search(body, request, model, quirks)
         case CompletionRequest(templated=True):
             body = _chat(request.as_chat(), quirks)
         case CompletionRequest():
@@ -162,15 +165,15 @@ def _reasoning(reasoning: Reasoning | None, quirks: Quirks) -> Body:
 
 
 def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
-    """All turns. A tool's message holds text only, so that images which tools returned go into a message of
-    the user. It comes after all results, since nothing may stand between them."""
+    """All turns. A tool's message holds text only, so that images and files which tools returned go into a
+    message of the user. It comes after all results, since nothing may stand between them."""
     wires: list[Body] = []
     images: list[Body] = []
     for message in messages:
         if message.role == "tool":
             results = [part for part in message.parts if isinstance(part, ToolResult)]
             wires += map(_tool_result, results)
-            images += [part for result in results for part in _images(result)]
+            images += [part for result in results for part in _attached(result)]
             continue
         wire = _message(message, quirks)
         if images and message.role == "user":
@@ -261,13 +264,13 @@ def _tool_call(call: ToolCall) -> Body:
 
 
 def _tool_result(result: ToolResult) -> Body:
-    text = result.text or ("See the images that follow." if _images(result) else "")
+    text = result.text or ("See what follows." if _attached(result) else "")
     return {"role": "tool", "tool_call_id": result.id, "content": text}
 
 
-def _images(result: ToolResult) -> list[Body]:
-    """A tool's images, after a text that says which tool they are from."""
-    images = [_content(part) for part in result.parts if isinstance(part, Image)]
+def _attached(result: ToolResult) -> list[Body]:
+    """A tool's images and files, after a text that says which tool they are from."""
+    images = [_content(part) for part in result.parts if not isinstance(part, Text)]
     return [_text(f"Returned by the tool {result.name or 'call'}:"), *images] if images else []
 
 
