@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.errors import INVALID_JSON, CallerError
 
 WRAPPED: Final = "arguments"
 """The one member of an object that was made of arguments that are none."""
@@ -56,6 +57,18 @@ def argument_text(value: Any) -> str:
     if isinstance(value, str):
         return value or "{}"
     return "{}" if value is None else _encode(value).decode()
+
+
+def raw_text(value: msgspec.Raw) -> str:
+    """Return a value that a client sent as JSON text.
+
+    Raises:
+        CallerError: It is not UTF-8.
+    """
+    try:
+        return bytes(value).decode()
+    except UnicodeDecodeError:
+        raise CallerError("The request body is not JSON: it is not UTF-8", INVALID_JSON) from None
 
 
 def _wrap(value: Any) -> str:

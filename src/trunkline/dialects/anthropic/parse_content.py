@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
 from trunkline.dialects.anthropic.server_blocks import search_result_text, server_text
 from trunkline.dialects.request_errors import invalid, unsupported
+from trunkline.dialects.tool_arguments import raw_text
 from trunkline.model import Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
 SERVER_BLOCKS: Final = frozenset(
@@ -84,8 +87,7 @@ def parse_message(message: schema.MessageIn, path: str) -> list[Message]:
             case schema.RedactedBlock():
                 pass
             case schema.ToolUseBlock():
-                arguments = bytes(block.input).decode()
-                parts.append(ToolCall(id=block.id, name=block.name, arguments=arguments))
+                parts.append(ToolCall(id=block.id, name=block.name, arguments=raw_text(block.input)))
             case schema.ServerBlock():
                 parts.append(server_text(block))
             case _:
@@ -149,8 +151,23 @@ def _document(block: schema.DocumentBlock, path: str) -> Document:
             return Document(url=_address(url, f"{path}.source.url"), name=block.title)
         case schema.FileSource():
             raise unsupported("An uploaded file", f"{path}.source")
-        case schema.ContentSource():
-            raise unsupported("A document made of blocks", f"{path}.source")
+        case schema.ContentSource(content=content):
+            found = _source_text(content)
+            if found is None:
+                raise unsupported("A document made of other blocks than text", f"{path}.source")
+            data = base64.b64encode(found.encode()).decode()
+            return Document(data=data, media_type="text/plain", name=block.title)
+
+
+def _source_text(content: Any) -> str | None:
+    """The text that a document is made of; None if it has other blocks, too."""
+    if isinstance(content, str):
+        return content
+    try:
+        blocks = msgspec.convert(content, list[schema.TextBlock])
+    except msgspec.ValidationError:
+        return None
+    return "\n\n".join(block.text for block in blocks)
 
 
 def _address(url: str, path: str) -> str:

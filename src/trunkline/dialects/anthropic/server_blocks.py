@@ -1,4 +1,4 @@
-"""Blocks that other vendors have not, as text: search results, and what Anthropic's own servers did and found.
+"""Blocks that only Anthropic has, as text: search results, and what its own servers did and found.
 
 No other upstream can search or run code in the same way, but what was found is a part of the conversation.
 Encrypted contents are left out: only the vendor that encrypted them can read them.

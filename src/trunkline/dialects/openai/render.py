@@ -264,7 +264,8 @@ def _tool_call(call: ToolCall) -> Body:
 
 
 def _tool_result(result: ToolResult) -> Body:
-    text = result.text or ("See what follows." if _attached(result) else "")
+    kind = "images" if all(isinstance(part, Text | Image) for part in result.parts) else "files"
+    text = result.text or (f"See the {kind} that follow." if _attached(result) else "")
     return {"role": "tool", "tool_call_id": result.id, "content": text}
 
 

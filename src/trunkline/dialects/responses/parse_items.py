@@ -118,11 +118,11 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
         case _ if kind in OUTPUTS:
             turns.add_message("tool", (parse_client_result(kind, item, path),))
         case _ if kind in server_items.TOLD:
-            told = server_items.as_text(kind, item)
+            told = server_items.as_text(kind, item, path)
             if told is not None:
                 turns.add(told)
         case server_items.IMAGE:
-            image = server_items.as_image(item)
+            image = server_items.as_image(item, path)
             if image is not None:
                 turns.add_message("user", (Text(text="The image that was generated:"), image))
         case _ if kind in server_items.SILENT:

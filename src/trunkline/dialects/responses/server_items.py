@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.request_errors import decode
 from trunkline.model import Image, Text
 
 TOLD: Final[Mapping[str, tuple[str, ...]]] = {
@@ -27,18 +28,18 @@ SILENT: Final = frozenset({"mcp_list_tools", "tool_search_output"})
 """Types of items that only say which tools there are."""
 IMAGE: Final = "image_generation_call"
 
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Any])
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def as_text(kind: str, item: msgspec.Raw) -> Text | None:
-    """Return what an item of type ``kind`` tells; None if it tells nothing."""
-    fields = _decode(item)
+def as_text(kind: str, item: msgspec.Raw, path: str) -> Text | None:
+    """Return what an item of type ``kind``, which stands at ``path``, tells; None if it tells nothing."""
+    fields = decode(_FIELDS, item, path)
     told = {name: fields[name] for name in TOLD[kind] if fields.get(name) not in (None, "", [])}
     return Text(text=f"[{kind}] {_encode(told).decode()}") if told else None
 
 
-def as_image(item: msgspec.Raw) -> Image | None:
+def as_image(item: msgspec.Raw, path: str) -> Image | None:
     """Return the image that was generated; None if there is none."""
-    data = _decode(item).get("result")
+    data = decode(_FIELDS, item, path).get("result")
     return Image(data=data) if isinstance(data, str) and data else None
