@@ -408,16 +408,6 @@ UNSENDABLE: list[tuple[dict[str, Any], str]] = [
         "messages[0].content[0].context",
     ),
     (
-        with_blocks(
-            {
-                "type": "tool_result",
-                "tool_use_id": "a",
-                "content": [{"type": "document", "source": {"type": "url", "url": "http://x/y"}}],
-            }
-        ),
-        "messages[0].content[0].content[0]",
-    ),
-    (
         with_blocks({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "tool_reference"}]}),
         "messages[0].content[0].content[0].type",
     ),
