@@ -117,6 +117,14 @@ async def test_system_texts_become_one_in_front() -> None:
         ]
 
 
+def _value(arguments: str) -> Any:
+    """Arguments as clients send them whose dialect has a value there and no text."""
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return arguments
+
+
 @pytest.mark.parametrize("shape", ["anthropic", "ollama"])
 @pytest.mark.parametrize(
     ("arguments", "sent"),
@@ -136,13 +144,21 @@ async def test_arguments_that_are_no_object_are_sent_as_one(
         "chat": {"messages": [USER, {"role": "assistant", "tool_calls": call(arguments)}, RESULT]},
         "responses": {"input": [USER, item, result]},
     }
+    if shape == "ollama":
+        use = {"type": "tool_use", "id": "c1", "name": "f", "input": _value(arguments)}
+        found = {"type": "tool_result", "tool_use_id": "c1", "content": "4"}
+        turns = [USER, {"role": "assistant", "content": [use]}, {"role": "user", "content": [found]}]
+        asked["messages"] = {"messages": turns}
+    else:
+        made = {"id": "c1", "function": {"name": "f", "arguments": _value(arguments)}}
+        asked["ollama"] = {"messages": [USER, {"role": "assistant", "tool_calls": [made]}, RESULT]}
     async with asking(shape) as (mock, node):
         for front, body in asked.items():
             answer = await ask(node, front, body)
             assert answer.status == 200, answer.body
             message = mock.calls[-1].json["messages"][1]
-            made = message["content"][0]["input"] if shape == "anthropic" else calls_of(message)[0]
-            assert made == sent
+            arrived = message["content"][0]["input"] if shape == "anthropic" else calls_of(message)[0]
+            assert arrived == sent
 
 
 async def test_missing_and_orphaned_results_are_mended() -> None:
@@ -428,6 +444,17 @@ async def test_a_search_that_nobody_can_make_is_refused_by_name(front: str, shap
         assert answer.status == 400
         assert f"'{named}'" in answer.json["error"]["message"]
         assert not mock.calls
+
+
+async def test_a_search_that_a_responses_client_insists_on() -> None:
+    body = SEARCHES["responses"] | {"tool_choice": {"type": "web_search"}}
+    body["tools"] = [*body["tools"], FUNCTION]
+    async with asking("anthropic") as (mock, node):
+        answer = await ask(node, "responses", body)
+        assert answer.json["tool_choice"] == {"type": "web_search"}
+        assert mock.calls[-1].json["tool_choice"] == {"type": "tool", "name": "web_search"}
+    async with asking("ollama") as (mock, node):
+        assert (await ask(node, "responses", body)).status == 400
 
 
 async def test_a_search_beside_other_tools_may_be_left_out_of_a_responses_request() -> None:

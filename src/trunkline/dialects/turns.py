@@ -45,15 +45,45 @@ def normalize_turns(messages: tuple[Message, ...], rules: TurnRules = ANY_ORDER)
     A result whose call is not in the conversation becomes a text of the user's, and a call without a result
     gets one that says so. Ids are given as :func:`.match_tool_calls` does.
     """
-    matched = match_tool_calls(messages)
-    if matched is not messages:
-        matched = tuple(_order_results(matched))
-    turns = list(_without_empty(matched))
-    if rules.system == "first":
+    turns = match_tool_calls(messages)
+    if turns is not messages and not _is_ordered(turns):
+        turns = tuple(_order_results(turns))
+    has_empty, late_system = False, False
+    for index, message in enumerate(turns):  # in one loop, as most conversations need none of what follows
+        parts = message.parts
+        if not parts or (isinstance(parts[0], Text) and not parts[0].text.strip() and _is_empty(message)):
+            has_empty = True
+        if index and message.role == "system":
+            late_system = True
+    if has_empty:
+        turns = tuple(_without_empty(turns))
+    if late_system and rules.system == "first":
         turns = _system_first(turns)
     if not rules.user_after_tool:
-        turns = list(_acknowledge_results(turns))
-    return tuple(turns)
+        turns = tuple(_acknowledge_results(turns))
+    return turns
+
+
+def _is_ordered(messages: Sequence[Message]) -> bool:
+    """Whether every result stands where it belongs, and all arguments are objects."""
+    waiting: set[str | None] = set()
+    for message in messages:
+        if message.role != "tool":
+            if waiting:
+                return False
+            for part in message.parts:
+                if isinstance(part, ToolCall):
+                    waiting.add(part.id)
+                    if as_object(part.arguments) != part.arguments:
+                        return False
+                elif isinstance(part, ToolResult):
+                    return False
+            continue
+        for part in message.parts:
+            if not isinstance(part, ToolResult) or part.id not in waiting:
+                return False
+            waiting.discard(part.id)
+    return not waiting
 
 
 _Results: TypeAlias = dict[str | None, ToolResult]
@@ -163,13 +193,11 @@ def _joined(first: Message, second: Message) -> Message:
     return msgspec.structs.replace(first, parts=parts)
 
 
-def _system_first(messages: list[Message]) -> list[Message]:
-    """The messages with all system texts in one, in front. One that is there already stays as it is."""
+def _system_first(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages with all system texts in one, in front."""
     systems = [message for message in messages if message.role == "system"]
-    if not systems or (len(systems) == 1 and messages[0] is systems[0]):
-        return messages
     merged = systems[0] if len(systems) == 1 else Message(role="system", parts=_joined_systems(systems))
-    return [merged, *(message for message in messages if message.role != "system")]
+    return (merged, *(message for message in messages if message.role != "system"))
 
 
 def _joined_systems(systems: Sequence[Message]) -> tuple[Part, ...]:

@@ -45,6 +45,8 @@ MAX_USER: Final = 64
 INCLUDE_USAGE: Final = {"include_usage": True}
 """The ``stream_options`` that ask for usage in a stream."""
 
+_SILENCE: Final = {"role": "assistant", "content": ""}
+
 encode: Final = msgspec.json.Encoder().encode
 
 
@@ -176,6 +178,8 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
             images += [part for result in results for part in _attached(result)]
             continue
         wire = _message(message, quirks)
+        if message.role == "assistant" and wire == _SILENCE:  # its thinking has no field here
+            continue
         if images and message.role == "user":
             content = wire["content"]
             wire["content"] = images + ([_text(content)] if isinstance(content, str) else content)

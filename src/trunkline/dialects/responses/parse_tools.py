@@ -94,6 +94,9 @@ def parse_tools(raw_tools: Sequence[msgspec.Raw], choice: str | schema.Choice | 
     if isinstance(choice, schema.Choice) and choice.type == "allowed_tools":
         allowed = {tool.name or tool.type for tool in choice.tools or ()}
         tools = [tool for tool in tools if tool.name in allowed]
+    if search is not None and isinstance(choice, schema.Choice) and choice.type.startswith("web_search"):
+        forced = ToolChoice(mode="tool", name=search.tool_name)
+        return Toolbox(tuple(tools), forced, qualified_names, client_tools, search)
     if search is not None and tools:
         search = msgspec.structs.replace(search, optional=True)
     return Toolbox(tuple(tools), _tool_choice(choice, client_tools), qualified_names, client_tools, search)

@@ -21,6 +21,7 @@ from trunkline.dialects.responses.errors import error_body
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import LOGPROBS, SIGNED
 from trunkline.dialects.responses.write_items import REASONING, SUMMARY, Item, Output, Part
+from trunkline.dialects.web_search import forces_search
 from trunkline.errors import INVALID_REQUEST, CallerError, GatewayError
 from trunkline.events import Started
 from trunkline.model import Format, Tool, ToolChoice, Usage
@@ -167,7 +168,9 @@ class Response:
             "store": request.is_stored,
             "temperature": sampling.temperature,
             "text": text,
-            "tool_choice": _tool_choice(request.tool_choice, request.client_tools),
+            "tool_choice": {"type": request.web_search.kind}
+            if request.web_search is not None and forces_search(request)
+            else _tool_choice(request.tool_choice, request.client_tools),
             "tools": [_tool(tool, request.client_tools.get(tool.name)) for tool in request.tools],
             "top_logprobs": sampling.top_logprobs or 0,
             "top_p": sampling.top_p,
