@@ -167,6 +167,9 @@ SUFFIXES: Final[Mapping[str, Mapping[str, PageMethods]]] = {
 }
 """What may stand after the argument of a prefix."""
 
+MARKS: Final[Mapping[bytes, RenderError]] = {anthropic_pages.VERSION: anthropic.error_body}
+"""Headers by which a dialect's clients are known, and the shape of errors for them where nothing is."""
+
 
 def make_route_table(*, metrics_public: bool = False, stores_responses: bool = False) -> RouteTable:
     """The table for one configuration.
@@ -188,4 +191,5 @@ def make_route_table(*, metrics_public: bool = False, stores_responses: bool = F
         patterns=PATTERNS,
         prefixes=PREFIXES,
         suffixes=SUFFIXES,
+        marks=MARKS,
     )

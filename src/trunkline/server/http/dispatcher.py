@@ -148,6 +148,8 @@ class Dispatcher:
             route = self._exact.get((method, path)) or self._find(method, path)
             if route is None:
                 return None
+            if isinstance(route, ErrorRoute):
+                route = self._gateway.routes.for_client(route, fields)
         if path_key is not None or not route.asks_model:
             shown_path = redact_path(shown_path)
         length = None if b"transfer-encoding" in fields else int(fields.get(b"content-length", 0))
