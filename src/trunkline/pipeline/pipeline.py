@@ -379,7 +379,7 @@ class Pipeline:
                     attempt.span_id, traceparent = active.trace.attempt_header()
                     exchange.headers = (*exchange.headers, traceparent)
                 attempt.sent_at = _now()
-                attempt.in_flight = provider.open(exchange, candidate.upstream, attempt)
+                attempt.in_flight = provider.open(exchange, candidate.upstream, attempt, candidate.timeouts)
                 failure = attempt.failure = await attempt
         finally:
             ended = _now()

@@ -3,12 +3,12 @@
 - `values` parses single values: addresses, lists, levels, names.
 - `sections` defines the nested sections of ``trunkline.yaml``.
 - `model` defines the Settings object with every setting.
-- `places` says where a setting stands.
-- `config_file` reads ``trunkline.yaml``, and refuses one that a running gateway has lost.
-- `load` reads the layers (command line, environment, ``.env``, file) and merges them.
-- `remainder` takes the invalid parts out of settings, so that further problems can be found.
-- `problems` turns validation errors into lines for a person.
+- `load` reads the layers (command line, environment, ``.env``, file) and merges them; `config_file` reads the
+  file, and `places` names where a setting stands in them.
+- `problems` turns validation errors into lines for a person, and `remainder` is what is left of settings
+  without the invalid ones.
 - `resolve` derives the complete list of providers from the settings.
+- `time_limits` says which setting decides each time limit of an attempt.
 - `exposure` decides where the gateway listens and whether requests need a key.
 - `schema` generates the JSON Schema of ``trunkline.yaml``.
 """
@@ -17,7 +17,7 @@ from trunkline.settings.exposure import Exposure, check_self_loop, exposure
 from trunkline.settings.load import load_settings
 from trunkline.settings.model import BUILT_IN_PROVIDERS, OllamaSettings, Settings
 from trunkline.settings.problems import SettingsError, SettingsWarning
-from trunkline.settings.resolve import resolve_providers
+from trunkline.settings.resolve import resolve_provider, resolve_providers
 from trunkline.settings.sections import ModelDefaults, ProviderConfig, Route, Server, Target, Timeouts, Tls
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "check_self_loop",
     "exposure",
     "load_settings",
+    "resolve_provider",
     "resolve_providers",
 ]
 
