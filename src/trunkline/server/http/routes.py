@@ -238,7 +238,7 @@ class Routes:
         for spelling in path, addresses.plain(path):
             render = self._split(spelling).render
             if render is not None:
-                return ErrorRoute(self.nothing_at(path), render=render)
+                return msgspec.structs.replace(self.nothing_at(path), render=render)
         return None
 
     def _find_as_written(self, method: str, path: str) -> Route | None:
@@ -288,11 +288,14 @@ class Routes:
                 return make(path)
         return None
 
-    def nothing_at(self, path: str) -> CallerError:
-        """The error for a path without a route; it suggests a similar path."""
+    def nothing_at(self, path: str) -> ErrorRoute:
+        """The refusal of a path without a route. It suggests a similar path, and has the shape of errors
+        there."""
         similar = self._similar(path) if len(path) <= _LONGEST_MISTAKE else None
         hint = f"; did you mean {similar}?" if similar else ""
-        return CallerError(f"There is nothing at {redact_path(path)}{hint}", NOT_FOUND)
+        render = self._split(similar).render if similar else None
+        error = CallerError(f"There is nothing at {redact_path(path)}{hint}", NOT_FOUND)
+        return ErrorRoute(error, render=render or openai.error_body)
 
     def _similar(self, path: str) -> str | None:
         """The path of a dialect to suggest."""
