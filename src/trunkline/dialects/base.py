@@ -35,6 +35,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     one turn unless the request is raw or has a suffix."""
     load: Literal["load", "unload"] | None = None
     """Set for Ollama's empty requests, which only load a model into memory or unload it."""
+    body: bytes | None = None
+    """The body in the usual spelling, to be used instead of the client's; None if that is usual already."""
 
 
 class RequestDefaults(msgspec.Struct, frozen=True, kw_only=True):
