@@ -25,6 +25,7 @@ class AnthropicBack:
     dialect = DIALECT
     opening_records = 2
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
+    thinks_unasked = False
 
     def __init__(self, name: str = "Anthropic", base: str = "", *, takes_routing: bool = False) -> None:
         self.name = name

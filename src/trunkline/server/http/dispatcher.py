@@ -140,7 +140,8 @@ class Dispatcher:
         cors = b""
         route: Route | None = None
         if b"origin" in fields:
-            cors = admission.cors(fields[b"origin"])
+            allows_loopback = gateway.routes.allows_loopback(path)
+            cors = admission.cors(fields[b"origin"], allows_loopback=allows_loopback)
             if cors and method == "OPTIONS":
                 cors = admission.preflight(cors, fields.get(b"access-control-request-headers", b"*"))
                 route = _PREFLIGHT

@@ -176,6 +176,8 @@ class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
     """Beginnings of paths whose rest is an argument, with the argument's name."""
     suffixes: Mapping[str, Mapping[str, PageMethods]] = {}
     """What may stand after the argument of a prefix."""
+    loopback: Collection[str] = ()
+    """Surfaces, and own paths, that a page may ask which this machine serves (CORS)."""
     marks: Mapping[bytes, RenderError] = {}
     """Headers by which a dialect's clients are known, and the shape of errors for them where nothing is."""
 
@@ -281,6 +283,12 @@ class Routes:
             if mark in headers:
                 return msgspec.structs.replace(route, render=render)
         return route
+
+    def allows_loopback(self, path: str) -> bool:
+        """Whether a page that this machine serves may ask ``path``, whatever the settings say."""
+        path = addresses.plain(path)
+        rest = self._split(path).rest
+        return path in self._table.loopback or rest.startswith(tuple(f"{each}/" for each in self._table.loopback))
 
     def _match(self, path: str) -> Methods | None:
         for expression, make in self._table.patterns:
