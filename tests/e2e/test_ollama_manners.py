@@ -22,9 +22,7 @@ HEADERS = {"authorization": f"Bearer {KEY}"}
 
 
 @asynccontextmanager
-async def asking(
-    mock: MockUpstream, *, fast: bool = True, **more: Any
-) -> AsyncIterator[httpx.AsyncClient]:
+async def asking(mock: MockUpstream, *, fast: bool = True, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway whose only provider is ``mock``, with one model ``m``."""
     how = make_settings(providers={"up": upstream(mock, models=("m",))}, **more)
     async with (
@@ -248,9 +246,7 @@ async def test_thinking_that_was_not_asked_for(stream: bool, thinking: Any, show
         how = make_settings(providers={"up": upstream(mock, models=("m",))})
         async with (
             serving(how) as node,
-            anthropic.AsyncAnthropic(
-                base_url=node.url, api_key=KEY, max_retries=0, timeout=GUARD
-            ) as client,
+            anthropic.AsyncAnthropic(base_url=node.url, api_key=KEY, max_retries=0, timeout=GUARD) as client,
         ):
             if stream:
                 async with client.messages.stream(**asked) as running:

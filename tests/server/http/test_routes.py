@@ -41,7 +41,9 @@ def test_errors_in_the_shape_of_ollama(path: str, shape: bytes | None) -> None:
         assert route.render(route.error) == shape
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/", "//v1", "/vllm//v1/", "/v1/nothing", "/vllm/v1", "/vllm/v1/nothing", "/v1/chat/"])
+@pytest.mark.parametrize(
+    "path", ["/v1", "/v1/", "//v1", "/vllm//v1/", "/v1/nothing", "/vllm/v1", "/vllm/v1/nothing", "/v1/chat/"]
+)
 def test_nothing_on_the_surface(path: str) -> None:
     route = ROUTES.find("POST", path)
     assert isinstance(route, ErrorRoute)
@@ -151,7 +153,9 @@ def test_unusual_addresses_lead_where_the_usual_ones_do(path: str, usual: str, p
     assert any(route is not None and route.error is None for route in found)
 
 
-@pytest.mark.parametrize("path", ["/nobody/v1/chat/completions", "/vlm/chat/completions", "/v1/nobody/messages"])
+@pytest.mark.parametrize(
+    "path", ["/nobody/v1/chat/completions", "/vlm/chat/completions", "/v1/nobody/messages"]
+)
 def test_what_was_meant_for_one_provider_goes_to_no_other(path: str) -> None:
     route = ROUTES.find("POST", path)
     assert route is None or (isinstance(route, ErrorRoute) and route.error.status == 404)

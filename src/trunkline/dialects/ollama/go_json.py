@@ -44,9 +44,7 @@ _NAMES: Final = frozenset(
 _ALTERNATIVES: Final = "|".join(sorted(_NAMES))
 find_capital: Final = re.compile(rb'"[a-z_]*+[A-Z]\w*+"\s*+:').search
 """Finds a name with a capital, without which no field has another spelling than its usual one."""
-_OTHER_CASE: Final = re.compile(
-    rf'"(?!(?:{_ALTERNATIVES})")(?i:{_ALTERNATIVES})"\s*+:'.encode()
-).search
+_OTHER_CASE: Final = re.compile(rf'"(?!(?:{_ALTERNATIVES})")(?i:{_ALTERNATIVES})"\s*+:'.encode()).search
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -66,8 +64,8 @@ def repair(body: bytes) -> bytes | None:
 
 
 def respell(body: bytes, struct: type[msgspec.Struct]) -> bytes:
-    """Return ``body`` with the names of ``struct`` in their usual spelling; itself if they have it already, or
-    if it is no JSON object."""
+    """Return ``body`` with the names of ``struct`` in their usual spelling; ``body`` itself if they have it
+    already, or if it is no JSON object."""
     if _OTHER_CASE(body) is None:
         return body
     try:

@@ -1,8 +1,8 @@
 """The usual spelling of paths that base addresses with a part too many or too few lead to.
 
-Clients put their own path after the base address that a person has written: ``http://gateway/`` gives
-``//v1/messages``, ``http://gateway/v1`` gives ``/v1/v1/messages`` at Anthropic's SDK, ``http://gateway`` gives
-``/chat/completions`` at OpenAI's, and whoever was at OpenRouter writes ``/api/v1``.
+Clients put their own path after the base address that a person has written. ``http://gateway/`` gives
+``//v1/messages``, ``http://gateway/v1`` gives ``/v1/v1/messages`` at Anthropic's SDK, ``http://gateway``
+gives ``/chat/completions`` at OpenAI's, and whoever was at OpenRouter writes ``/api/v1``.
 """
 
 from __future__ import annotations

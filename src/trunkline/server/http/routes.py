@@ -287,8 +287,8 @@ class Routes:
     def allows_loopback(self, path: str) -> bool:
         """Whether a page that this machine serves may ask ``path``, whatever the settings say."""
         path = addresses.plain(path)
-        rest = self._split(path).rest
-        return path in self._table.loopback or rest.startswith(tuple(f"{each}/" for each in self._table.loopback))
+        below = tuple(f"{each}/" for each in self._table.loopback)
+        return path in self._table.loopback or self._split(path).rest.startswith(below)
 
     def _match(self, path: str) -> Methods | None:
         for expression, make in self._table.patterns:

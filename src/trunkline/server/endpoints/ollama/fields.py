@@ -9,8 +9,11 @@ from trunkline.errors import INVALID_JSON, CallerError
 from trunkline.server.endpoints.request_body import json_object
 
 NAMES: Final = frozenset(
-    "model name verbose system template options insecure stream username password from files adapters license"
-    " parameters messages quantize quantization modelfile path draft_files source destination".split()
+    (
+        *("model", "name", "verbose", "system", "template", "options", "insecure", "stream", "username"),
+        *("password", "from", "files", "adapters", "draft_files", "license", "parameters", "messages"),
+        *("quantize", "quantization", "modelfile", "path", "source", "destination"),
+    )
 )
 """Fields of these requests (``api/types.go``). Go finds them in any case of their letters."""
 

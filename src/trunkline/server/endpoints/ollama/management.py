@@ -27,10 +27,10 @@ from trunkline.errors import (
 from trunkline.pipe import Pipe
 from trunkline.providers.ollama import OllamaServer
 from trunkline.server.endpoints.ollama import fleet
+from trunkline.server.endpoints.ollama.fields import read_fields
 from trunkline.server.endpoints.ollama.fleet import Command, Fleet, ManagedFleet
 from trunkline.server.endpoints.ollama.pages import model_in
 from trunkline.server.endpoints.ollama.progress_merge import Failure, Line, error_of, merge
-from trunkline.server.endpoints.ollama.fields import read_fields
 from trunkline.server.http.async_handler import RequestContext
 from trunkline.server.http.page import TEXT, Answer, Page, Progress, json_page
 

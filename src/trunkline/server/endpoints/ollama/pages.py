@@ -12,8 +12,8 @@ from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.routing import names
 from trunkline.server.endpoints.models import ModelCatalog, find_candidates, listed_models
 from trunkline.server.endpoints.ollama import fleet, model_info
-from trunkline.server.endpoints.ollama.fleet import Fleet
 from trunkline.server.endpoints.ollama.fields import read_fields
+from trunkline.server.endpoints.ollama.fleet import Fleet
 from trunkline.server.http.async_handler import RequestContext
 from trunkline.server.http.page import Headers, Page, json_page
 
