@@ -139,6 +139,7 @@ async def show(context: RequestContext[OllamaModels], only: str | None = None) -
         if model is None and only is None and services.router.resolver.configured_name(name) is not None:
             model = ModelInfo(id=candidate.model)  # as in the lists
         if model is not None:
+            model = services.catalog.describe(provider.name, model)
             host, started_at = _host_of(provider), services.started_at
             return json_page(model_info.show_answer(provider.name, host, model, started_at))
     raise failure or CallerError(f"model '{redact(name)}' not found", MODEL_NOT_FOUND, param="model")
