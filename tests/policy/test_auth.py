@@ -16,6 +16,7 @@ from trunkline.policy.auth import (
     Role,
     authenticate,
     configured_id,
+    configured_ids,
     redact_path,
     split_key_path,
 )
@@ -166,3 +167,32 @@ def test_splitting_a_path_with_a_key(path: str, key: str | None, rest: str) -> N
 )
 def test_a_key_in_a_path_is_never_shown(path: str, shown: str) -> None:
     assert redact_path(path) == shown
+
+
+def test_the_ids_by_which_settings_name_configured_keys() -> None:
+    ids = configured_ids([SecretStr("first"), SecretStr("second")])
+    assert ids == {"env-1": configured_id("first"), "env-2": configured_id("second")}
+
+
+@pytest.mark.parametrize(
+    ("models", "providers", "asked", "allowed"),
+    [
+        ((), (), ["up"], True),
+        ((), (), [], False),
+        ((), (frozenset({"ant"}),), ["up"], False),
+        ((), (frozenset({"ant"}),), ["up", "ant"], True),
+        ((("m*",),), (), ["up"], True),
+        ((("n*",),), (), ["up"], False),
+        ((("up/*",),), (), ["up"], True),
+        ((("up/*",),), (), ["ant"], False),
+        ((("up/*",),), (frozenset({"ant"}),), ["up", "ant"], False),
+    ],
+)
+def test_whether_a_key_may_use_a_model_that_nobody_lists(
+    models: tuple[tuple[str, ...], ...],
+    providers: tuple[frozenset[str], ...],
+    asked: list[str],
+    allowed: bool,
+) -> None:
+    key = ApiKey(id="k", name="k", role="member", prefix="gw_", models=models, providers=providers)
+    assert key.may_name(["m1"], asked) is allowed

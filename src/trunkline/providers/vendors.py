@@ -19,6 +19,7 @@ from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
 from trunkline.dialects.responses import ResponsesBack
+from trunkline.dialects.turns import ANY_ORDER
 from trunkline.providers.base import ModelInfo
 from trunkline.providers.model_facts import capabilities_by_name, told_capabilities, told_length
 
@@ -198,6 +199,8 @@ OPENAI: Final = VendorSpec(
     url="https://api.openai.com/v1",
     quirks=Quirks(
         name="OpenAI",
+        turns=ANY_ORDER,
+        searching_models=("*-search-*", "*-search"),
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
         profiles=OPENAI_REASONING,
@@ -221,6 +224,8 @@ OPENROUTER: Final = VendorSpec(
         reasoning="object",
         history_reasoning_field="reasoning",
         usage_on_request=False,
+        searching_models=("*",),
+        takes_plugins=True,
         takes_routing=True,
     ),
     speaks=("anthropic", "responses"),

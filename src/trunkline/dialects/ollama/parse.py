@@ -16,10 +16,9 @@ from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama import go_json, parse_values
 from trunkline.dialects.ollama import request_schema as schema
-from trunkline.dialects.ollama.tool_calls import argument_text
-from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.tool_arguments import as_object, raw_text
 from trunkline.dialects.tool_matching import match_tool_calls
-from trunkline.errors import INVALID_JSON, CallerError, ProviderError
+from trunkline.errors import INVALID_JSON, CallerError
 from trunkline.model import (
     CanonicalRequest,
     ChatRequest,
@@ -289,22 +288,11 @@ def _message(message: schema.MessageIn, path: str) -> Message:
     parts: list[Part] = [Thinking(text=message.thinking)] if message.thinking else []
     parts += text
     parts += images
-    for i, call in enumerate(message.tool_calls or ()):
-        arguments = _arguments(call.function, f"{path}.tool_calls[{i}].function.arguments")
+    for call in message.tool_calls or ():
+        arguments = as_object(raw_text(call.function.arguments))
         parts.append(ToolCall(id=call.id or None, name=call.function.name, arguments=arguments))
     return Message(role=role, parts=tuple(parts))
 
 
 def _images(images: list[str] | None, path: str) -> tuple[Image, ...]:
     return tuple(parse_values.parse_image(image, f"{path}[{i}]") for i, image in enumerate(images or ()))
-
-
-def _arguments(function: schema.FunctionIn, path: str) -> str:
-    """A call's arguments as JSON text: Ollama's clients send the object, some its text."""
-    try:
-        text = argument_text(function.arguments)
-    except (ProviderError, *UNREADABLE):
-        text = ""
-    if not is_object(text):
-        raise CallerError(f"The arguments of the call of {function.name!r} are not a JSON object", param=path)
-    return text
