@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from trunkline.dialects.tool_arguments import is_object
 from trunkline.dialects.turns import ACKNOWLEDGEMENT, MISSING_RESULT, TurnRules, normalize_turns
 from trunkline.model import Image, Message, Part, Role, Text, Thinking, ToolCall, ToolResult
 
@@ -147,3 +150,56 @@ def test_the_assistant_speaks_between_a_result_and_the_user() -> None:
         say("assistant", ACKNOWLEDGEMENT),
         *messages[3:],
     )
+
+
+ids = st.sampled_from(["a", "b", None])
+words = st.sampled_from(["", " ", "one", "two"])
+results = st.builds(
+    ToolResult, id=ids, name=st.none() | st.just("f"), parts=st.tuples(st.builds(Text, text=words))
+)
+calls = st.builds(
+    ToolCall,
+    id=ids,
+    name=st.just("f"),
+    arguments=st.sampled_from(["{}", "", "null", '{"a', "[1]", '{"a":1}']),
+)
+conversations = st.lists(
+    st.one_of(
+        st.builds(say, st.sampled_from(["system", "user", "assistant"]), words),
+        st.lists(st.builds(Text, text=words) | calls, max_size=3).map(lambda parts: say("assistant", *parts)),
+        results.map(lambda result: say("tool", result)),
+    ),
+    max_size=9,
+).map(tuple)
+rules = st.builds(TurnRules, system=st.sampled_from(["anywhere", "first"]), user_after_tool=st.booleans())
+
+
+def texts(messages: tuple[Message, ...]) -> str:
+    parts = [part for message in messages for part in message.parts]
+    return "\n".join(part.text for part in parts if isinstance(part, Text | ToolResult))
+
+
+@given(conversations, rules)
+def test_any_conversation_is_brought_into_order(messages: tuple[Message, ...], rules: TurnRules) -> None:
+    found = normalize_turns(messages, rules)
+    assert normalize_turns(found, rules) == found
+    for word in ("one", "two"):
+        assert texts(found).count(word) == texts(messages).count(word)
+    waiting: list[str | None] = []
+    before = None
+    for index, message in enumerate(found):
+        if message.role == "tool":
+            (result,) = message.parts
+            assert isinstance(result, ToolResult)
+            waiting.remove(result.id)
+        else:
+            assert not waiting
+            waiting = [part.id for part in message.parts if isinstance(part, ToolCall)]
+            assert len(set(waiting)) == len(waiting)
+            assert not (before == "tool" and message.role == "user" and not rules.user_after_tool)
+        for part in message.parts:
+            assert not isinstance(part, ToolCall) or is_object(part.arguments)
+        assert not (rules.system == "first" and index and message.role == "system")
+        before = message.role
+    assert not waiting
+    assert found or not messages

@@ -196,6 +196,8 @@ def _joined(first: Message, second: Message) -> Message:
 def _system_first(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The messages with all system texts in one, in front."""
     systems = [message for message in messages if message.role == "system"]
+    if not systems:
+        return tuple(messages)
     merged = systems[0] if len(systems) == 1 else Message(role="system", parts=_joined_systems(systems))
     return (merged, *(message for message in messages if message.role != "system"))
 
