@@ -7,7 +7,7 @@ stores it in ``error`` instead of raising it, so that the events before it in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -38,6 +38,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     the request is translated, which emulates or refuses them."""
     load: Literal["load", "unload"] | None = None
     """Set for Ollama's empty requests, which only load a model into memory or unload it."""
+    body: bytes | None = None
+    """The body in the usual spelling, to be used instead of the client's; None if that is usual already."""
 
 
 class RequestDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,9 @@ class ClientConventions(msgspec.Struct, frozen=True, kw_only=True):
     """Query parameters that are sent on likewise."""
     forwards_errors: bool = False
     """Clients expect an upstream's error bodies as it wrote them, where it speaks their dialect."""
+    is_own_error: Callable[[bytes], bool] | None = None
+    """Tells error bodies of the dialect from what something on the way wrote, which is not forwarded. None:
+    all are."""
 
 
 NO_CONVENTIONS = ClientConventions()
@@ -123,6 +128,10 @@ class Front(Protocol):
     @property
     def may_name_no_model(self) -> bool:
         """A request may be meant for an upstream and for none of its models (files)."""
+
+    @property
+    def hides_thinking(self) -> bool:
+        """Its writers leave thinking out that the request did not ask for."""
 
     @property
     def method(self) -> str:
@@ -200,6 +209,7 @@ class FrontDefaults:
     is_relayed: ClassVar[bool] = False
     has_countable_tokens: ClassVar[bool] = True
     may_name_no_model: ClassVar[bool] = False
+    hides_thinking: ClassVar[bool] = False
     method: str = "POST"
     subpath: str = ""
     default_provider: ClassVar[str | None] = None
@@ -258,6 +268,10 @@ class Back(Protocol):
     """Records of a streamed chat before the first that brings content."""
     holds: frozenset[str]
     """The state fields of this dialect that the upstream has."""
+
+    @property
+    def thinks_unasked(self) -> bool:
+        """Its models think unless they are told not to, and its own endpoints show that to every client."""
 
     @property
     def count_tokens_path(self) -> str | None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from trunkline.dialects.base import RequestSummary
+from trunkline.dialects.custom_tools import as_function
 from trunkline.dialects.openai.parse import (
     parse_chat,
     parse_completion,
@@ -27,6 +28,7 @@ from trunkline.model import (
     Text,
     Tool,
     ToolChoice,
+    WebSearch,
 )
 
 Parse = Callable[[bytes], Any]
@@ -124,6 +126,29 @@ CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
     "top_p": ({"top_p": 0.1}, _sampled(top_p=0.1)),
     "user": ({"user": "u"}, _canonical(user="u")),
     "verbosity": ({"verbosity": "low"}, _canonical()),
+    "web_search_options": (
+        {
+            "web_search_options": {
+                "search_context_size": "low",
+                "user_location": {"type": "approximate", "approximate": {"city": "Rome"}},
+            }
+        },
+        _canonical(
+            web_search=WebSearch(
+                field="web_search_options",
+                kind="web_search_options",
+                context_size="low",
+                location={"city": "Rome"},
+            )
+        ),
+    ),
+    "a custom tool": (
+        {
+            "tools": [{"type": "custom", "custom": {"name": "c", "description": "Runs"}}],
+            "tool_choice": {"type": "custom", "custom": {"name": "c"}},
+        },
+        _canonical(tools=(as_function("c", "Runs", None),), tool_choice=ToolChoice(mode="tool", name="c")),
+    ),
     "OpenRouter's and vLLM's fields": (
         {"top_k": 4, "min_p": 0.1, "repetition_penalty": 1.1},
         _sampled(top_k=4, min_p=0.1, repetition_penalty=1.1),
@@ -146,9 +171,7 @@ CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "field", ["whatever", "web_search_options", "moderation", "guided_json", "models", "plugins", "preset"]
-)
+@pytest.mark.parametrize("field", ["whatever", "moderation", "guided_json", "models", "plugins", "preset"])
 def test_a_field_without_which_an_answer_may_be_wrong_is_refused(field: str) -> None:
     with pytest.raises(CallerError, match=f"Unrecognized request argument supplied: {field}") as caught:
         chat(**{field: ["x"]})
@@ -369,8 +392,8 @@ UNSENDABLE: list[tuple[Parse, dict[str, Any], str]] = [
     (parse_embedding, {"input": [1, 2]}, "input"),
     (parse_embedding, {"input": [[1]]}, "input"),
     (parse_chat, ASK | {"modalities": ["text", "audio"]}, "modalities"),
-    (parse_chat, ASK | {"tools": [TOOL, {"type": "custom", "custom": {"name": "c"}}]}, "tools[1].type"),
-    (parse_chat, ASK | {"tool_choice": {"type": "custom", "custom": {"name": "c"}}}, "tool_choice.type"),
+    (parse_chat, ASK | {"tools": [TOOL, {"type": "other"}]}, "tools[1].type"),
+    (parse_chat, ASK | {"tool_choice": {"type": "other"}}, "tool_choice.type"),
 ]
 
 

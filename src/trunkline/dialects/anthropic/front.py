@@ -22,6 +22,7 @@ class AnthropicFront(FrontDefaults):
     operation: Operation = "chat"
     emulates = frozenset({"context_management"})
     stream_type = SSE_TYPE
+    hides_thinking = True
     conventions = ClientConventions(
         id_header=b"request-id",
         forwarded_headers=frozenset({b"anthropic-version", b"anthropic-beta"}),

@@ -37,6 +37,7 @@ class OllamaBack:
     opening_records = 0
     """The first record already brings content."""
     holds: frozenset[str] = frozenset()
+    thinks_unasked = True
     count_tokens_path: str | None = None
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:

@@ -1,7 +1,7 @@
 """Message threads: conversations that the server holds, so that a request has only what is new.
 
-A thread is continued from its last answer, once, and forgotten five minutes after its last use. A request with
-``thread`` needs the beta header. Source: the vendor's client library.
+A thread is continued from its last answer, once, and forgotten five minutes after its last use. A request
+with ``thread`` needs the beta header. Source: the vendor's client library.
 """
 
 from __future__ import annotations

@@ -212,13 +212,6 @@ GEMINI: Final = ChatRules(
         " data, function call `{name}`."
     ),
     foreign_signature=Refusal("Corrupted thought signature."),
-    schemas=SchemaRules(
-        words=frozenset({"$schema", "const", "examples", "oneOf", "prefixItems", "propertyNames"}),
-        bad_word=Refusal(
-            "Invalid JSON payload received. Unknown name \"{name}\" at 'tools[0].function_declarations':"
-            " Cannot find field."
-        ),
-    ),
     models=(
         ModelRules(pattern="*gemini-3*", thinks="always", signed_calls=True, cannot_stop=_BUDGET),
         ModelRules(

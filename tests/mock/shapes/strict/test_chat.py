@@ -104,7 +104,6 @@ _REFUSED: Final[list[tuple[str, dict[str, Any], str]]] = [
         },
         "found both",
     ),
-    ("gemini", {"tools": [_tool(parameters={**_SCHEMA, "$schema": "x"})]}, "$schema"),
     ("cerebras", {"store": True}, "property 'store' is unsupported"),
     ("cerebras", {"top_k": 3}, "property 'top_k' is unsupported"),
     ("cerebras", {"messages": [{"role": "developer", "content": "x"}, _USER]}, "developer"),
