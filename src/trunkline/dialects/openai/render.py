@@ -187,7 +187,9 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
             wires.append({"role": "user", "content": images})
         images = []
         wires.append(wire)
-    return [*wires, {"role": "user", "content": images}] if images else wires
+    if images:
+        wires.append({"role": "user", "content": images})
+    return wires or [_SILENCE]
 
 
 def _message(message: Message, quirks: Quirks) -> Body:
