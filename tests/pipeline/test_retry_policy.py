@@ -68,6 +68,9 @@ class Failing(Upstreams):
         super().__init__(name)
         self.local = local
         self.max_retries = max_retries
+        self.status: int | None = None
+        """The status of the failures, and their code, where these are not those of their kind."""
+        self.code: str | None = None
         self._failure_kind = kind
         self._lasts = lasts
         self._retry_after = retry_after
@@ -82,7 +85,9 @@ class Failing(Upstreams):
     ) -> InFlight:
         loop = asyncio.get_running_loop()
         if len(self.attempts) < self._failures:
-            failure = ProviderError("no", self._failure_kind, retry_after=self._retry_after)
+            failure = ProviderError(
+                "no", self._failure_kind, status=self.status, code=self.code, retry_after=self._retry_after
+            )
             loop.call_later(self._lasts, receiver.fail, failure)
         else:
             loop.call_later(self._lasts, receiver.done, b"{}")
@@ -362,3 +367,27 @@ async def test_the_pauses_are_jittered() -> None:
     pipeline = Pipeline(Router({}, Catalog({}), RoutingRules()))
     drawn = {pipeline._rng.random() for _ in range(10)}
     assert len(drawn) == 10
+
+
+def test_who_comes_later_gets_the_status_of_the_failure_and_none_of_its_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failing = Failing("a", UPSTREAM_ERROR)
+    failing.status, failing.code = 529, "overloaded"
+
+    async def main(loop: SimulatedLoop) -> tuple[Client, Client]:
+        pipeline = await make_pipeline([failing], threshold=1, recovery=7.0)
+        clients = Client(), Client()
+        for client in clients:
+            await served(pipeline, make_active(client, BODY, received_at=loop.time()))
+        return clients
+
+    first, second = simulate(monkeypatch, main)
+    assert (first.told[0][1], second.told[0][1]) == (529, 529)
+    error = msgspec.json.decode(second.told[0][2])["error"]
+    assert error["code"] == "overloaded"
+    assert error["message"] == (
+        "Model 'm' of provider 'a' failed with overloaded and is not asked again for 7 s"
+    )
+    assert second.headers["retry-after"] == "7"
+    assert len(failing.attempts) == 1

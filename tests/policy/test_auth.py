@@ -5,11 +5,13 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import SecretStr
 
+from trunkline.dialects.base import RequestDefaults
 from trunkline.errors import INVALID_API_KEY, CallerError
-from trunkline.ledger.policies import StoredKey
+from trunkline.ledger.policies import StoredKey, StoredTeam
 from trunkline.policy.auth import (
     ApiKey,
     KeyRing,
@@ -196,3 +198,60 @@ def test_whether_a_key_may_use_a_model_that_nobody_lists(
 ) -> None:
     key = ApiKey(id="k", name="k", role="member", prefix="gw_", models=models, providers=providers)
     assert key.may_name(["m1"], asked) is allowed
+
+
+def test_a_stored_key_has_what_the_store_its_team_and_the_settings_say() -> None:
+    team = StoredTeam(id="t", name="red", models=("M*",), providers=("up",), local_only=True)
+    stored = record(
+        KEY,
+        "app",
+        team_id="t",
+        expires_at=500.0,
+        models=("m1", "M2"),
+        providers=("up", "ant"),
+        priority="high",
+        data_collection="deny",
+        zdr=True,
+    )
+    ring = KeyRing(stored=[stored], teams=[StoredTeam(id="u", name="blue"), team])
+    expected = ApiKey(
+        id="id-app",
+        name="app",
+        role="member",
+        prefix=KEY[:6],
+        local_only=True,
+        priority="high",
+        team_id="t",
+        team_name="red",
+        expires_at=500.0,
+        models=(("m1", "m2"), ("m*",)),
+        providers=(frozenset({"up", "ant"}), frozenset({"up"})),
+        defaults=RequestDefaults(routing={"data_collection": "deny", "zdr": True}),
+    )
+    assert ring.find(KEY.encode()) == expected
+    policy = KeyPolicy(models=("X",), providers=("up",), priority="low", zdr=False)
+    ring.reconfigure([], [stored], {"app": policy}, [team])
+    assert ring.find(KEY.encode()) == msgspec.structs.replace(
+        expected,
+        priority="low",
+        models=(*expected.models, ("x",)),
+        providers=(*expected.providers, frozenset({"up"})),
+        defaults=RequestDefaults(routing={"zdr": False}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "old_until", "accepted_until"),
+    [(None, 100.0, 100.0), (50.0, 100.0, 50.0), (500.0, 100.0, 100.0)],
+)
+def test_the_key_before_a_rotation_is_accepted_for_a_while(
+    expires_at: float | None, old_until: float, accepted_until: float
+) -> None:
+    old = sha256(b"old").hexdigest()
+    stored = record(KEY, "app", expires_at=expires_at, old_hash=old, old_hash_until=old_until)
+    ring = KeyRing(stored=[stored])
+    before, now = ring.find(b"old"), ring.find(KEY.encode())
+    assert before is not None
+    assert now is not None
+    assert (before.id, before.expires_at, now.expires_at) == ("id-app", accepted_until, expires_at)
+    assert KeyRing(stored=[record(KEY, "app", old_hash=old)]).find(b"old") is None

@@ -4,7 +4,7 @@ Content that the API has no field for is refused with a clear 400. Settings that
 log probabilities, ``strict`` tools) are left out. What it would refuse although the meaning is plain is
 changed into a form that it takes: sampling fields for models that take none, temperatures above 1, empty
 texts, ids with other characters, stop sequences of blanks, sampling fields together with thinking, thinking
-together with a forced tool, users named by their e-mail addresses.
+together with a forced tool, users named by their e-mail addresses, a JSON mode without a schema.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from trunkline.dialects.anthropic.reasoning import render_reasoning, takes_sampling, thinking_tokens
 from trunkline.dialects.anthropic.web_search import SEARCH_NAME, search_tool
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.json_mode import INSTRUCTION, needs_json
 from trunkline.dialects.turns import normalize_turns
 from trunkline.dialects.web_search import forces_search
 from trunkline.errors import UNSUPPORTED, CallerError
@@ -26,7 +27,6 @@ from trunkline.model import (
     Audio,
     ChatRequest,
     Document,
-    Format,
     Image,
     Message,
     Part,
@@ -61,8 +61,8 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     """Return the body that asks ``model`` for ``request``.
 
     Raises:
-        CallerError: The request asks for several answers or for a JSON mode without a schema; or it holds
-            audio, a file by id, an image in a system prompt, or nothing besides the system prompt."""
+        CallerError: The request asks for several answers; or it holds audio, a file by id, an image in a
+            system prompt, or nothing besides the system prompt."""
     if request.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
     bound = request.sampling.max_tokens if request.sampling.max_tokens is not None else defaults.max_tokens
@@ -77,6 +77,8 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
         bound = DEFAULT_MAX_TOKENS + thinking_tokens(request.reasoning if thinks else None)
     body: Body = {"model": model, "max_tokens": bound}
     system = _system(request.messages)
+    if needs_json(request):
+        system = _with_instruction(system)
     if system:
         body["system"] = system
     if not turns:
@@ -92,8 +94,9 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     if stop:
         body["stop_sequences"] = stop
     body |= _tools(request)
-    if request.format is not None:
-        body["output_config"] = body.get("output_config", {}) | {"format": _format(request.format)}
+    if request.format is not None and request.format.schema is not None:
+        wanted = {"type": "json_schema", "schema": request.format.schema}
+        body["output_config"] = body.get("output_config", {}) | {"format": wanted}
     if request.user:
         body["metadata"] = {"user_id": _opaque(request.user)}
     if stream:
@@ -167,14 +170,11 @@ def _tool(tool: Tool) -> Body:
     return wire
 
 
-def _format(format: Format) -> Body:
-    if format.schema is None:
-        raise CallerError(
-            "Anthropic's API has no JSON mode without a schema: ask for a json_schema",
-            UNSUPPORTED,
-            param="response_format",
-        )
-    return {"type": "json_schema", "schema": format.schema}
+def _with_instruction(system: str | list[Body]) -> str | list[Body]:
+    """The system prompt, and that the answer must be JSON: the API has no other way to say so."""
+    if isinstance(system, str):
+        return f"{system}\n\n{INSTRUCTION}"
+    return [*system, {"type": "text", "text": INSTRUCTION}] if system else INSTRUCTION
 
 
 def _system(messages: tuple[Message, ...]) -> str | list[Body]:
