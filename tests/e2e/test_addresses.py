@@ -51,8 +51,8 @@ async def test_clients_of_anthropic(node: Running, base: str) -> None:
         assert counted.input_tokens > 0
         with pytest.raises(anthropic.NotFoundError) as missing:
             await client.post("/v1/nothing", cast_to=object, body={})
-    assert missing.value.body["type"] == "error"
-    assert missing.value.body["error"]["type"] == "not_found_error"
+    body: Any = missing.value.body
+    assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
 
 
 @pytest.mark.parametrize("base", ["/", "/v1", "/api", "/up/", "/up/v1"])
