@@ -6,9 +6,11 @@ from trunkline.dialects.anthropic import render
 from trunkline.dialects.anthropic.errors import read_error
 from trunkline.dialects.anthropic.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.anthropic.read import StreamReader, WholeReader
+from trunkline.dialects.anthropic.own_state import has_state, keep_own_state, made_state
 from trunkline.dialects.anthropic.request_schema import COUNT_TOKENS_PATH, DIALECT, PATH
 from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
 
@@ -20,14 +22,23 @@ class AnthropicBack:
         name: The upstream's name in error texts.
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
+        maker: Whose state the upstream takes back.
     """
 
     dialect = DIALECT
     opening_records = 2
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
 
-    def __init__(self, name: str = "Anthropic", base: str = "", *, takes_routing: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "Anthropic",
+        base: str = "",
+        *,
+        takes_routing: bool = False,
+        maker: Maker = render.NOBODY,
+    ) -> None:
         self.name = name
+        self.maker = maker
         self.takes_routing = takes_routing
         self.count_tokens_path: str | None = base + COUNT_TOKENS_PATH
         self._path = base + PATH
@@ -48,11 +59,12 @@ class AnthropicBack:
             request = request.as_chat()
         if not isinstance(request, ChatRequest):
             raise CallerError(f"{self.name} takes chats only", UNSUPPORTED, param="model")
-        return render.messages(request, model, stream, defaults)
+        return render.messages(request, model, stream, defaults, self.maker)
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
         """Make a reader for the answer to ``request``."""
-        return StreamReader(self.name) if stream else WholeReader(self.name)
+        kind = StreamReader if stream else WholeReader
+        return kind(self.name, self.maker)
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.
@@ -60,9 +72,21 @@ class AnthropicBack:
         Raises:
             CallerError: The body is not a JSON object.
         """
+        if has_state(body):
+            body = keep_own_state(body, self.maker)
         return patch_body(
             body, summary, model, defaults, bound="max_tokens", takes_routing=self.takes_routing
         )
+
+    @property
+    def state_mark(self) -> bytes | None:
+        """What an answer with state that is to be remembered has in it, if any is."""
+        return b'"signature' if self.maker.tells_apart else None
+
+    def note_state(self, answer: bytes) -> None:
+        """Remember the state in these whole records of an answer that passes through."""
+        for state in made_state(answer):
+            self.maker.note(state)
 
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """Make an inspector for an answer that passes through."""
