@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
+from trunkline.dialects.kept_state import KeptState
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -24,7 +25,7 @@ from trunkline.errors import (
 )
 from trunkline.events import Metered, Started, StreamEvent, TextDelta, ThinkingDelta, ToolCallDelta
 from trunkline.framing import is_heartbeat
-from trunkline.model import CanonicalRequest, Operation, Usage
+from trunkline.model import CanonicalRequest, ChatRequest, Operation, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
 """The maximum number of bytes that are read of an upstream's error answer."""
@@ -61,6 +62,8 @@ class Exchange(Protocol):
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
+    owner: str
+    """The id of the key that the request was sent with; empty without one."""
     needs_head: bool
     """It is to see the head of an upstream's answer, also if that is no error."""
     path: str
@@ -98,6 +101,7 @@ class _BaseExchange:
     pieces = 0
     headers: Headers = ()
     method = b"POST"
+    owner = ""
     needs_head = False
     content_type: bytes
     streaming: bool
@@ -169,6 +173,7 @@ class PassThrough(_BaseExchange):
         self.content_type = front.stream_type if streaming else b"application/json"
         self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
+        self._state_mark = back.state_mark
         self._opening = back.opening_records if streaming and operation == "chat" else 0
 
     def forward_head(self, headers: Headers, query: bytes) -> None:
@@ -192,6 +197,8 @@ class PassThrough(_BaseExchange):
             return self._gather_error(self._failed, data)
         inspector = self._inspector
         out = inspector.feed(data)
+        if self._state_mark is not None and self._state_mark in out:
+            self.back.note_state(out)
         if out or self.streaming:
             self._note()
         else:  # nothing is known of a whole answer before its end
@@ -203,6 +210,8 @@ class PassThrough(_BaseExchange):
         if self._failed is not None:
             return self._finish_error(self._failed)
         out = self._inspector.close()
+        if self._state_mark is not None and self._state_mark in out:
+            self.back.note_state(out)
         self._note()
         return out
 
@@ -279,6 +288,7 @@ class Translate(_BaseExchange):
         stream: bool,
         upstream_stream: bool,
         id_prefix: str,
+        kept: KeptState | None = None,
     ) -> None:
         path = back.target(front.operation, request)
         if path is None:
@@ -289,13 +299,20 @@ class Translate(_BaseExchange):
         self._request = request
         self._defaults = defaults
         self._upstream_stream = upstream_stream
+        self._kept = kept
+        """What earlier turns left, for clients that have no field for it."""
+        self._turn: list[ThinkingDelta | ToolCallDelta] = []
+        """The thinking and the calls of this turn, if it is to be kept."""
         self._reader = back.reader(request, upstream_stream)
         self._writer = front.writer(request, model, id_prefix)
 
     @property
     def body(self) -> bytes:
         """The request in the upstream's dialect."""
-        return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
+        request = self._request
+        if self._kept is not None and isinstance(request, ChatRequest):
+            request = self._kept.restore(self.owner, request)
+        return self.back.render(request, self.upstream_model, self._upstream_stream, self._defaults)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""
@@ -342,8 +359,11 @@ class Translate(_BaseExchange):
                     self.usage = event.usage
                 case Started():
                     self.model = event.model
-                case TextDelta() | ThinkingDelta() | ToolCallDelta():
+                case TextDelta():
                     self.pieces += 1
+                case ThinkingDelta() | ToolCallDelta():
+                    self.pieces += 1
+                    self._turn.append(event)
                 case _:
                     pass
         try:
@@ -361,4 +381,6 @@ class Translate(_BaseExchange):
             self.error = error
             return b""
         self.complete = True
+        if self._turn and self._kept is not None and isinstance(self._request, ChatRequest):
+            self._kept.keep(self.owner, self._request, self._turn)
         return last

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final, Literal, NamedTuple
 
 Form = Literal["signature", "redacted", "encrypted", "details", "field", "extra"]
-"""What sealed state is: the signature of thinking; Anthropic's redacted thinking; the ``encrypted_content`` of
-a reasoning item; OpenRouter's ``reasoning_details`` as JSON; the field in which plain thinking came; the
+"""What sealed state is: the signature of thinking; Anthropic's redacted thinking; the ``encrypted_content``
+of a reasoning item; OpenRouter's ``reasoning_details`` as JSON; the field in which plain thinking came; the
 ``extra_content`` of a tool call as JSON."""
 
 MARK: Final = "trunkline:"
@@ -86,14 +86,14 @@ class Maker:
             others': what is not sealed counts as its own.
     """
 
-    __slots__ = ("_forms", "_known", "name", "thinking_fields")
+    __slots__ = ("_forms", "_known", "name", "thinking_field")
 
     def __init__(self, name: str = "", forms: Mapping[Form, re.Pattern[str]] | None = None) -> None:
         self.name = name.replace(":", "_")
         self._forms = forms or {}
         self._known: OrderedDict[bytes, None] = OrderedDict()
-        self.thinking_fields: dict[str, str] = {}
-        """The field in which each model was seen to send its thinking."""
+        self.thinking_field: str | None = None
+        """The field in which it was seen to send plain thinking."""
 
     @property
     def tells_apart(self) -> bool:

@@ -19,12 +19,14 @@ import msgspec
 from trunkline import transport
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.kept_state import KeptState
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.failures import classify
 from trunkline.providers.library import LibraryInterface
+from trunkline.providers.thoughts import maker_of
 from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
 
@@ -83,10 +85,12 @@ class HttpProvider(LibraryInterface):
         streaming: bool = True,
         owns_client: bool = True,
         other_backs: Sequence[Back] = (),
+        kept_state: KeptState | None = None,
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
         one more upstream of every address. ``other_backs`` are dialects that the upstreams speak besides
-        their own: a request in one of them is passed through."""
+        their own: a request in one of them is passed through. ``kept_state`` keeps what the vendor wants
+        back and a client's dialect has no field for."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -101,6 +105,7 @@ class HttpProvider(LibraryInterface):
         self.upstreams: list[Upstream] = []
         self._id_prefix = id_prefix
         self._streaming = streaming
+        self._kept_state = kept_state
         self._rules = tuple(rules)
         self._defaults_by_model: dict[str, RequestDefaults] = {}
         self._places: dict[str, _Place] = {}
@@ -156,6 +161,7 @@ class HttpProvider(LibraryInterface):
             stream=summary.stream,
             upstream_stream=summary.stream and self._streaming,
             id_prefix=self._id_prefix,
+            kept=self._kept_state,
         )
 
     def defaults_for(self, model: str) -> RequestDefaults:
@@ -287,14 +293,24 @@ class VendorProvider(HttpProvider):
             *more.pop("rules", ()),
         ]
         who = spec.title if spec.url else f"Provider '{name}'"
-        back = spec.back(who)
+        maker = maker_of(name, spec)
+        back = spec.back(who, maker, urls)
         others = other_backs(
             who,
             spec.speaks if speaks is None else speaks,
             takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
+            maker=maker,
         )
         super().__init__(
-            name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more
+            name,
+            spec.kind,
+            back,
+            urls,
+            rules=rules,
+            id_prefix=spec.id_prefix,
+            other_backs=others,
+            kept_state=KeptState(),
+            **more,
         )
         self.spec = spec
         self.has_vendor_ids = spec.vendor_ids

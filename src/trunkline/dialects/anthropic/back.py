@@ -5,8 +5,8 @@ from __future__ import annotations
 from trunkline.dialects.anthropic import render
 from trunkline.dialects.anthropic.errors import read_error
 from trunkline.dialects.anthropic.inspect import StreamInspector, WholeInspector
+from trunkline.dialects.anthropic.own_state import NEEDLES, keep_own_state, made_state
 from trunkline.dialects.anthropic.read import StreamReader, WholeReader
-from trunkline.dialects.anthropic.own_state import has_state, keep_own_state, made_state
 from trunkline.dialects.anthropic.request_schema import COUNT_TOKENS_PATH, DIALECT, PATH
 from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
@@ -39,6 +39,7 @@ class AnthropicBack:
     ) -> None:
         self.name = name
         self.maker = maker
+        self.state_mark: bytes | None = b'"signature"' if maker.tells_apart else None
         self.takes_routing = takes_routing
         self.count_tokens_path: str | None = base + COUNT_TOKENS_PATH
         self._path = base + PATH
@@ -72,16 +73,13 @@ class AnthropicBack:
         Raises:
             CallerError: The body is not a JSON object.
         """
-        if has_state(body):
-            body = keep_own_state(body, self.maker)
+        for needle in NEEDLES:
+            if needle in body:
+                body = keep_own_state(body, self.maker)
+                break
         return patch_body(
             body, summary, model, defaults, bound="max_tokens", takes_routing=self.takes_routing
         )
-
-    @property
-    def state_mark(self) -> bytes | None:
-        """What an answer with state that is to be remembered has in it, if any is."""
-        return b'"signature' if self.maker.tells_apart else None
 
     def note_state(self, answer: bytes) -> None:
         """Remember the state in these whole records of an answer that passes through."""

@@ -1,8 +1,8 @@
 """State in what passes through to and from an upstream of Anthropic's dialect.
 
 Thinking that another vendor made, or nobody signed, is taken out of a client's body: the vendor would refuse
-all of the request. What was sealed here and comes back to its maker is opened. Whether there is anything to do
-is found by searching the bytes; only then is a body decoded, and only its messages are changed.
+all of the request. What was sealed here and comes back to its maker is opened. Whether there is anything to
+do is found by searching the bytes; only then is a body decoded, and only its messages are changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from trunkline.dialects.body_patch import BodyPatch
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.vendor_state import Maker, Sealed, is_sealed, string_values
 
-_NEEDLES: Final = (b'"signature"', b'"redacted_thinking"', b'"type":"thinking"', b'"type": "thinking"')
+NEEDLES: Final = (b'"signature"', b'"redacted_thinking"', b'"type":"thinking"', b'"type": "thinking"')
+"""A request that has thinking in it has one of these in it."""
 _SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*"([^"\\]*)"')
 _REDACTED: Final = re.compile(rb'"redacted_thinking"')
 _THINKING: Final = re.compile(rb'"type"\s*:\s*"thinking"')
@@ -47,18 +48,14 @@ _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def has_state(body: bytes) -> bool:
-    """Return whether there may be thinking in a request."""
-    return any(needle in body for needle in _NEEDLES)
-
-
 def made_state(answer: bytes) -> Iterator[str]:
     """Return the signatures in an answer."""
     return (state for state in string_values(answer, _SIGNATURE) if state)
 
 
 def keep_own_state(body: bytes, maker: Maker) -> bytes:
-    """Return a client's body with only that thinking which ``maker`` can read; ``body`` itself if that is all.
+    """Return a client's body with only that thinking which ``maker`` can read; ``body`` itself if that is
+    all.
 
     A turn that consisted of nothing else is left out. Where a tool loop goes on whose first thought was taken
     out, thinking is switched off for the request, because the API insists on that thought.

@@ -17,6 +17,7 @@ from trunkline.dialects.request_errors import decode, invalid, missing, split_da
 from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses.errors import unsupported
 from trunkline.dialects.responses.parse_tools import flat_name
+from trunkline.dialects.vendor_state import is_sealed
 from trunkline.errors import INVALID_REQUEST, CallerError, redact
 from trunkline.model import (
     Audio,
@@ -135,10 +136,11 @@ def _texts(text: str) -> tuple[Part, ...]:
 
 
 def _reasoning(item: schema.ReasoningItem, turns: _Turns) -> None:
-    """Thinking, with its signature if it has one. What another server encrypted cannot be read here."""
+    """Thinking, with its state if it has some. What was not sealed here, another server encrypted: only a
+    server of this dialect can read it."""
     text = "\n\n".join(part.text for part in item.content or item.summary or ())
-    encrypted = item.encrypted_content or ""
-    signature = encrypted.removeprefix(schema.SIGNED) if encrypted.startswith(schema.SIGNED) else None
+    state = item.encrypted_content or ""
+    signature = state if is_sealed(state) else None
     if text or signature:
         turns.add(Thinking(text=text, signature=signature))
 

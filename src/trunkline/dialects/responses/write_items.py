@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.vendor_state import is_sealed
 from trunkline.events import (
     Finished,
     FinishReason,
@@ -157,8 +158,8 @@ class Output:
         if not event.text and event.signature is None:
             return
         item = self._last_or_new("reasoning")
-        if item.signature is not None and event.text:  # a signature ends an item
-            item = self._begin("reasoning")
+        if item.signature is not None and (event.text or is_sealed(event.signature or "")):
+            item = self._begin("reasoning")  # a signature ends an item
         if event.text:
             item.part(self._reasoning).add(event.text)
         item.signature = event.signature or item.signature
@@ -166,6 +167,8 @@ class Output:
     def _add_call(self, event: ToolCallDelta) -> None:
         item = self._calls.get(event.index)
         if item is None:
+            if event.state is not None:  # a reasoning item before a call goes back with it
+                self._begin("reasoning").signature = event.state
             item = self._calls[event.index] = self._begin("function_call")
             item.call_id, item.name = event.id, event.name or ""
             item.part(ARGUMENTS)

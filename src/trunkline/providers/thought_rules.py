@@ -1,0 +1,78 @@
+"""What each vendor takes back of earlier turns' thinking and state: data, one row a vendor.
+
+A row counts for the provider type of its name, and for a server of the type ``openai-compatible`` whose
+address is the vendor's. A server that has no row gets back what it sent itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from trunkline.dialects.openai.thoughts import ALL_FIELDS, ThoughtRules
+from trunkline.dialects.vendor_state import Form
+
+_REFUSES_ALL: Final = ThoughtRules(turns="never", refuses=ALL_FIELDS)
+_CONTENT: Final = "reasoning_content"
+_SIGNED: Final = frozenset({"reasoning_details", "extra_content"})
+"""State of other vendors' that a vendor without any does not know."""
+
+RULES: Final[Mapping[str, ThoughtRules]] = {
+    "openai": _REFUSES_ALL,
+    "groq": _REFUSES_ALL,
+    "mistral": _REFUSES_ALL,
+    "cerebras": ThoughtRules(field="reasoning", turns="calls", refuses=ALL_FIELDS - {"reasoning"}),
+    "openrouter": ThoughtRules(refuses=frozenset({"extra_content"})),
+    "deepseek": ThoughtRules(
+        field=_CONTENT, turns="calls", insists=True, refuses=_SIGNED | frozenset({"reasoning"})
+    ),
+    "moonshot": ThoughtRules(
+        field=_CONTENT, turns="calls", insists=True, refuses=_SIGNED | frozenset({"reasoning"})
+    ),
+    "zai": ThoughtRules(field=_CONTENT, turns="all", refuses=_SIGNED),
+    "minimax": ThoughtRules(refuses=frozenset({"extra_content"})),
+    "dashscope": ThoughtRules(field=_CONTENT, turns="calls", refuses=_SIGNED),
+    "gemini": ThoughtRules(
+        turns="never",
+        refuses=ALL_FIELDS - {"extra_content"},
+        missing_signature="skip_thought_signature_validator",
+    ),
+}
+"""OpenRouter is told all turns' thinking besides (see its quirks)."""
+
+HOSTS: Final[Mapping[str, str]] = {
+    "api.openai.com": "openai",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral",
+    "api.cerebras.ai": "cerebras",
+    "openrouter.ai": "openrouter",
+    "api.deepseek.com": "deepseek",
+    "api.moonshot.ai": "moonshot",
+    "api.moonshot.cn": "moonshot",
+    "api.z.ai": "zai",
+    "open.bigmodel.cn": "zai",
+    "api.minimax.io": "minimax",
+    "api.minimaxi.com": "minimax",
+    "dashscope.aliyuncs.com": "dashscope",
+    "dashscope-intl.aliyuncs.com": "dashscope",
+    "generativelanguage.googleapis.com": "gemini",
+}
+"""The host in a vendor's address → its row."""
+
+FORMS: Final[Mapping[str, Mapping[Form, re.Pattern[str]]]] = {
+    "anthropic": {"signature": re.compile(r"(?![0-9a-f]+={0,2}$)[A-Za-z0-9+/]{40,}={0,2}")},
+    "openai": {"encrypted": re.compile(r"gAAAA[A-Za-z0-9_=-]+")},
+}
+"""How the state looks that these vendors make: base64 of a message of some length; a Fernet token. Other
+vendors put hexadecimal digests and UUIDs in the same fields."""
+
+
+def rules_for(kind: str, urls: Iterable[str] = ()) -> ThoughtRules | None:
+    """The row of a provider of this type at these addresses; None if nobody knows its vendor."""
+    if kind in RULES:
+        return RULES[kind]
+    rows = {HOSTS.get(urlsplit(url).hostname or "") for url in urls}
+    row = rows.pop() if len(rows) == 1 else None
+    return None if row is None else RULES[row]
