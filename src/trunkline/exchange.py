@@ -276,6 +276,10 @@ class LocalAnswer(_BaseExchange):
 class Translate(_BaseExchange):
     """Front and back differ: the answer passes through canonical events."""
 
+    _turn: list[ThinkingDelta | ToolCallDelta] | None = None
+    """The thinking and the calls of this turn so far, if it has some."""
+    _has_calls = False
+
     def __init__(
         self,
         front: Front,
@@ -301,8 +305,6 @@ class Translate(_BaseExchange):
         self._upstream_stream = upstream_stream
         self._kept = kept
         """What earlier turns left, for clients that have no field for it."""
-        self._turn: list[ThinkingDelta | ToolCallDelta] = []
-        """The thinking and the calls of this turn, if it is to be kept."""
         self._reader = back.reader(request, upstream_stream)
         self._writer = front.writer(request, model, id_prefix)
 
@@ -310,7 +312,7 @@ class Translate(_BaseExchange):
     def body(self) -> bytes:
         """The request in the upstream's dialect."""
         request = self._request
-        if self._kept is not None and isinstance(request, ChatRequest):
+        if self._kept is not None and isinstance(request, ChatRequest) and request.tools:
             request = self._kept.restore(self.owner, request)
         return self.back.render(request, self.upstream_model, self._upstream_stream, self._defaults)
 
@@ -363,7 +365,11 @@ class Translate(_BaseExchange):
                     self.pieces += 1
                 case ThinkingDelta() | ToolCallDelta():
                     self.pieces += 1
-                    self._turn.append(event)
+                    self._has_calls = self._has_calls or isinstance(event, ToolCallDelta)
+                    if self._turn is None:
+                        self._turn = [event]
+                    else:
+                        self._turn.append(event)
                 case _:
                     pass
         try:
@@ -381,6 +387,11 @@ class Translate(_BaseExchange):
             self.error = error
             return b""
         self.complete = True
-        if self._turn and self._kept is not None and isinstance(self._request, ChatRequest):
+        if (
+            self._has_calls
+            and self._turn
+            and self._kept is not None
+            and isinstance(self._request, ChatRequest)
+        ):
             self._kept.keep(self.owner, self._request, self._turn)
         return last

@@ -95,10 +95,9 @@ class Maker:
         self.thinking_field: str | None = None
         """The field in which it was seen to send plain thinking."""
 
-    @property
-    def tells_apart(self) -> bool:
-        """Whether it is worth while to remember what it makes."""
-        return bool(self._forms)
+    def knows(self, form: Form) -> bool:
+        """Return whether state of this form that it did not make can be told from its own."""
+        return form in self._forms
 
     def seal(self, form: Form, data: str) -> str:
         """Return its own state, sealed. Nobody's state stays as it is."""

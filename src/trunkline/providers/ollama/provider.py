@@ -15,6 +15,7 @@ import msgspec
 
 from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.ollama import OllamaBack
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
@@ -93,7 +94,7 @@ class OllamaProvider(HttpProvider):
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
-            other_backs=other_backs("Ollama", speaks, "/v1"),
+            other_backs=other_backs("Ollama", speaks, "/v1", maker=Maker(f"provider={name}")),
             **more,
         )
         self._images = images
