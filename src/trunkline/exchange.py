@@ -387,11 +387,7 @@ class Translate(_BaseExchange):
             self.error = error
             return b""
         self.complete = True
-        if (
-            self._has_calls
-            and self._turn
-            and self._kept is not None
-            and isinstance(self._request, ChatRequest)
-        ):
+        if self._has_calls and self._turn and self._kept is not None:
+            assert isinstance(self._request, ChatRequest)
             self._kept.keep(self.owner, self._request, self._turn)
         return last

@@ -144,7 +144,7 @@ STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream
 
 def bare(front: str, body: Body) -> Body:
     """The same request by a client that keeps nothing of the thinking."""
-    kept = json.loads(json.dumps(body))
+    kept: Body = json.loads(json.dumps(body))
     for message in kept.get("messages", ()):
         for name in ("thinking", "reasoning", "reasoning_content", "reasoning_details"):
             message.pop(name, None)
@@ -181,7 +181,8 @@ async def two_turns(house: Running, mock: MockUpstream, front: Front, stream: bo
     first = front.first(model, stream)
     answer = await ask(house, front.path, first)
     await ask(house, front.path, front.second(first, answer, stream))
-    return mock.calls[-1].json
+    sent: Body = mock.calls[-1].json
+    return sent
 
 
 def the_turn(sent: Body) -> Body:
@@ -358,7 +359,7 @@ async def test_items_that_openai_encrypted_go_back() -> None:
 @pytest.mark.parametrize("shape", ["openai", "cerebras"])
 async def test_a_chat_clients_body_loses_what_the_vendor_refuses(shape: str) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
-    turn = {"role": "assistant", "content": None, "reasoning_content": THOUGHT, "reasoning_details": []}
+    turn: Body = {"role": "assistant", "content": None, "reasoning_content": THOUGHT, "reasoning_details": []}
     body = _chat_first(f"{shape}/gpt-4o", False)
     body["messages"] += [
         turn | {"tool_calls": [call | {"extra_content": {"google": {"thought_signature": "x"}}}]},

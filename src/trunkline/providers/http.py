@@ -26,7 +26,7 @@ from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.failures import classify
 from trunkline.providers.library import LibraryInterface
-from trunkline.providers.thoughts import maker_of
+from trunkline.providers.thought_rules import maker_of
 from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
 
@@ -293,7 +293,7 @@ class VendorProvider(HttpProvider):
             *more.pop("rules", ()),
         ]
         who = spec.title if spec.url else f"Provider '{name}'"
-        maker = maker_of(name, spec)
+        maker = maker_of(name, spec.kind)
         back = spec.back(who, maker, urls)
         others = other_backs(
             who,

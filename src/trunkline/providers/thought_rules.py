@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from trunkline.dialects.openai.thoughts import ALL_FIELDS, ThoughtRules
-from trunkline.dialects.vendor_state import Form
+from trunkline.dialects.vendor_state import Form, Maker
 
 _REFUSES_ALL: Final = ThoughtRules(turns="never", refuses=ALL_FIELDS)
 _CONTENT: Final = "reasoning_content"
@@ -61,6 +61,9 @@ HOSTS: Final[Mapping[str, str]] = {
 }
 """The host in a vendor's address → its row."""
 
+_NAMED: Final = frozenset({*RULES, "anthropic"})
+"""Provider types that are one vendor."""
+
 FORMS: Final[Mapping[str, Mapping[Form, re.Pattern[str]]]] = {
     "anthropic": {"signature": re.compile(r"(?![0-9a-f]+={0,2}$)[A-Za-z0-9+/]{40,}={0,2}")},
     "openai": {"encrypted": re.compile(r"gAAAA[A-Za-z0-9_=-]+")},
@@ -76,3 +79,9 @@ def rules_for(kind: str, urls: Iterable[str] = ()) -> ThoughtRules | None:
     rows = {HOSTS.get(urlsplit(url).hostname or "") for url in urls}
     row = rows.pop() if len(rows) == 1 else None
     return None if row is None else RULES[row]
+
+
+def maker_of(name: str, kind: str) -> Maker:
+    """Who the provider ``name`` is as the maker of state: its vendor, so that two accounts there take each
+    other's; for a server that may be anybody's, the provider itself."""
+    return Maker(kind if kind in _NAMED else f"provider={name}", FORMS.get(kind))

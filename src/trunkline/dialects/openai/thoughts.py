@@ -165,7 +165,7 @@ def write_detail(text: str, state: str, index: int) -> list[Body]:
         return [_detail("text", {"text": text, "signature": state}, None, index)]
     if sealed.form == "details":
         return [each for each in _decode_list(sealed.data) if isinstance(each, dict)]
-    origin = f"{MARK}{sealed.maker}:{sealed.form}"
+    origin: str | None = f"{MARK}{sealed.maker}:{sealed.form}"
     if sealed.form in ("redacted", "encrypted"):
         return [_detail("encrypted", {"data": sealed.data}, origin, index)]
     if sealed.form == "field":

@@ -15,7 +15,6 @@ import msgspec
 
 from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.ollama import OllamaBack
-from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
@@ -24,6 +23,7 @@ from trunkline.providers.http import HttpProvider, Rule
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
 from trunkline.providers.ollama.discovery import ModelDetails, tagged
+from trunkline.providers.thought_rules import maker_of
 from trunkline.providers.vendors import other_backs
 from trunkline.transport import Client, Timeouts
 
@@ -94,7 +94,7 @@ class OllamaProvider(HttpProvider):
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
-            other_backs=other_backs("Ollama", speaks, "/v1", maker=Maker(f"provider={name}")),
+            other_backs=other_backs("Ollama", speaks, "/v1", maker=maker_of(name, "ollama")),
             **more,
         )
         self._images = images
