@@ -370,3 +370,20 @@ async def test_a_chat_clients_body_loses_what_the_vendor_refuses(shape: str) -> 
         sent = the_turn(mock.calls[-1].json)
     kept = {"reasoning": THOUGHT} if shape == "cerebras" else {}
     assert sent == {"role": "assistant", "content": None, "tool_calls": [call]} | kept
+
+
+@STREAMS
+async def test_a_chat_clients_signature_goes_to_its_maker_alone(stream: bool) -> None:
+    async with (
+        MockUpstream("llamacpp", scripts=[gemini(stream)], any_model=True) as mock,
+        MockUpstream("llamacpp", any_model=True) as other,
+        house_of(plain=mock, other=other) as house,
+    ):
+        path = "/v1/chat/completions"
+        first = _chat_first("plain/gpt-4o", stream)
+        second = _chat_second(first, await ask(house, path, first), stream)
+        await ask(house, path, second)
+        assert the_turn(mock.calls[-1].json) == the_turn(second)
+        await ask(house, path, second | {"model": "other/gpt-4o"})
+        calls = the_turn(other.calls[-1].json)["tool_calls"]
+    assert [set(call) - {"index"} for call in calls] == [{"id", "type", "function"}] * 2

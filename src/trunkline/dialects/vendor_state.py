@@ -37,7 +37,7 @@ _FORMS: Final[Mapping[str, Form]] = {
 _NATIVE: Final = frozenset({"signature", "encrypted"})
 """Forms that clients of a vendor's own dialect send without a seal, where others' dialects have a place."""
 _MOST_KNOWN: Final = 20_000
-"""Pieces of state that are remembered of one maker, as digests of 16 bytes."""
+"""Pieces of state whose makers are remembered, as digests of 16 bytes."""
 
 
 class Sealed(NamedTuple):
@@ -76,6 +76,26 @@ def is_redacted(state: str) -> bool:
     return sealed is not None and sealed.form == "redacted"
 
 
+class MadeState:
+    """Which state was made by whom, as far as it was seen. All providers of a gateway share one; the oldest
+    is forgotten when there is too much."""
+
+    __slots__ = ("_makers",)
+
+    def __init__(self) -> None:
+        self._makers: OrderedDict[bytes, str] = OrderedDict()
+
+    def note(self, state: str, maker: str) -> None:
+        """Remember who made this piece of state."""
+        self._makers[_digest(state)] = maker
+        if len(self._makers) > _MOST_KNOWN:
+            self._makers.popitem(last=False)
+
+    def maker_of(self, state: str) -> str | None:
+        """Return who made this piece of state; None if that was not seen."""
+        return self._makers.get(_digest(state))
+
+
 class Maker:
     """One provider as the maker of state: seals its own, and knows it again.
 
@@ -83,15 +103,21 @@ class Maker:
         name: Who makes it. Providers with one name take each other's state. An empty name is nobody in
             particular: nothing is sealed, and everything that is not sealed counts as its own.
         forms: How its own state looks, by form. State of a form without an entry cannot be told apart from
-            others': what is not sealed counts as its own.
+            others': what is not sealed counts as its own, unless another was seen to make it.
+        made: Which state was made by whom.
     """
 
-    __slots__ = ("_forms", "_known", "name", "thinking_field")
+    __slots__ = ("_forms", "_made", "name", "thinking_field")
 
-    def __init__(self, name: str = "", forms: Mapping[Form, re.Pattern[str]] | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "",
+        forms: Mapping[Form, re.Pattern[str]] | None = None,
+        made: MadeState | None = None,
+    ) -> None:
         self.name = name.replace(":", "_")
         self._forms = forms or {}
-        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._made = MadeState() if made is None else made
         self.thinking_field: str | None = None
         """The field in which it was seen to send plain thinking."""
 
@@ -105,9 +131,11 @@ class Maker:
 
     def note(self, data: str) -> None:
         """Remember that it made this piece of state."""
-        self._known[_digest(data)] = None
-        if len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
+        self._made.note(data, self.name)
+
+    def is_others(self, data: str) -> bool:
+        """Return whether another vendor was seen to make this piece of state."""
+        return self._made.maker_of(data) not in (None, self.name)
 
     def open(self, state: str | None, *forms: Form) -> Sealed | None:
         """Return what this vendor can read of ``state``.
@@ -130,8 +158,11 @@ class Maker:
         return Sealed(self.name, forms[0], state) if is_own else None
 
     def _looks_own(self, state: str, form: Form) -> bool:
+        maker = self._made.maker_of(state)
+        if maker is not None:
+            return maker == self.name
         pattern = self._forms.get(form)
-        return pattern is None or pattern.fullmatch(state) is not None or _digest(state) in self._known
+        return pattern is None or pattern.fullmatch(state) is not None
 
 
 def _digest(data: str) -> bytes:

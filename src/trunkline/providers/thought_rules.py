@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from trunkline.dialects.openai.thoughts import ALL_FIELDS, ThoughtRules
-from trunkline.dialects.vendor_state import Form, Maker
+from trunkline.dialects.vendor_state import Form, MadeState, Maker
 
 _REFUSES_ALL: Final = ThoughtRules(turns="never", refuses=ALL_FIELDS)
 _CONTENT: Final = "reasoning_content"
@@ -43,6 +43,7 @@ RULES: Final[Mapping[str, ThoughtRules]] = {
 """OpenRouter is told all turns' thinking besides (see its quirks)."""
 
 HOSTS: Final[Mapping[str, str]] = {
+    "api.anthropic.com": "anthropic",
     "api.openai.com": "openai",
     "api.groq.com": "groq",
     "api.mistral.ai": "mistral",
@@ -76,12 +77,29 @@ def rules_for(kind: str, urls: Iterable[str] = ()) -> ThoughtRules | None:
     """The row of a provider of this type at these addresses; None if nobody knows its vendor."""
     if kind in RULES:
         return RULES[kind]
-    rows = {HOSTS.get(urlsplit(url).hostname or "") for url in urls}
-    row = rows.pop() if len(rows) == 1 else None
-    return None if row is None else RULES[row]
+    return RULES.get(_vendor_at(urls) or "")
 
 
-def maker_of(name: str, kind: str) -> Maker:
-    """Who the provider ``name`` is as the maker of state: its vendor, so that two accounts there take each
-    other's; for a server that may be anybody's, the provider itself."""
-    return Maker(kind if kind in _NAMED else f"provider={name}", FORMS.get(kind))
+def _vendor_at(urls: Iterable[str]) -> str | None:
+    """The vendor whose addresses these are; None if nobody knows it."""
+    found = {HOSTS.get(urlsplit(url).hostname or "") for url in urls}
+    return found.pop() if len(found) == 1 else None
+
+
+def maker_of(name: str, kind: str, urls: Iterable[str] = (), made: MadeState | None = None) -> Maker:
+    """Who a provider is as the maker of state.
+
+    Args:
+        name: the provider's.
+        kind: its type.
+        urls: its addresses.
+        made: which state was made by whom.
+
+    Returns:
+        Its vendor, by the address or by the type, so that two accounts there take each other's state; for a
+        server that may be anybody's, the provider itself.
+    """
+    vendor = _vendor_at(urls) or (kind if kind in _NAMED else None)
+    if vendor is None:
+        return Maker(f"provider={name}", made=made)
+    return Maker(vendor, FORMS.get(vendor), made)

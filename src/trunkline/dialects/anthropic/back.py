@@ -39,7 +39,7 @@ class AnthropicBack:
     ) -> None:
         self.name = name
         self.maker = maker
-        self.state_mark: bytes | None = b'"signature"' if maker.knows("signature") else None
+        self.state_mark: bytes | None = b'"signature"' if maker.name else None
         self.takes_routing = takes_routing
         self.count_tokens_path: str | None = base + COUNT_TOKENS_PATH
         self._path = base + PATH

@@ -14,7 +14,7 @@ from trunkline.dialects.openai.parse_form import is_form, replace_model
 from trunkline.dialects.openai.quirks import ENDPOINTS, Quirks
 from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.openai.request_schema import DIALECT
-from trunkline.dialects.openai.thoughts import keep_taken_thoughts, needles
+from trunkline.dialects.openai.thoughts import keep_taken_thoughts, made_state, needles
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import GatewayError
 from trunkline.model import CanonicalRequest, CompletionRequest, EmbeddingRequest, Operation
@@ -38,15 +38,16 @@ class OpenAIBack:
     """The first chunk names the role."""
     count_tokens_path: str | None = None
 
-    state_mark: bytes | None = None
-
     def __init__(self, quirks: Quirks, maker: Maker = render.NOBODY) -> None:
         self.quirks = quirks
         self.maker = maker
+        self.state_mark: bytes | None = b'"thought_signature"' if maker.name else None
         self._needles = needles(quirks.thoughts)
 
     def note_state(self, answer: bytes) -> None:
-        """Remember nothing: this dialect's clients know which state is whose."""
+        """Remember the vendor state in whole records of an answer that passes through."""
+        for state in made_state(answer):
+            self.maker.note(state)
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the operation's path below the base address, if the vendor has it."""

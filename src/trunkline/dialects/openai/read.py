@@ -11,7 +11,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,7 +25,7 @@ from trunkline.dialects.openai.answer_schema import (
     decode_vectors,
 )
 from trunkline.dialects.openai.errors import find_error
-from trunkline.dialects.openai.thoughts import DetailFold
+from trunkline.dialects.openai.thoughts import DetailFold, made_state
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
@@ -193,9 +193,14 @@ class _EventBuilder:
             for call in calls:
                 event = numbering.event(call, index, is_whole)
                 if call.extra_content and self._maker.name:
-                    state = msgspec.json.encode(call.extra_content).decode()
-                    event = msgspec.structs.replace(event, state=self._maker.seal("extra", state))
+                    event = msgspec.structs.replace(event, state=self._call_state(call.extra_content))
                 events.append(event)
+
+    def _call_state(self, extra_content: Any) -> str:
+        data = msgspec.json.encode(extra_content)
+        for state in made_state(data):
+            self._maker.note(state)
+        return self._maker.seal("extra", data.decode())
 
     def end_thinking(self, index: int, events: list[StreamEvent]) -> None:
         """Append what the vendor wants back with the thinking so far, if there is any. It gets the details

@@ -8,14 +8,15 @@ vendor does what is data (:class:`ThoughtRules`); a server that nobody knows get
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
 from trunkline.dialects.body_patch import BodyPatch
 from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.vendor_state import MARK, MARK_BYTES, Maker, unseal
+from trunkline.dialects.vendor_state import MARK, MARK_BYTES, Maker, string_values, unseal
 from trunkline.model import Part, Thinking, ToolCall
 
 Body = dict[str, Any]
@@ -208,6 +209,7 @@ def write_call_state(state: str) -> Body:
     return {"extra_content": msgspec.Raw(sealed.data.encode())}
 
 
+_SIGNATURE: Final = re.compile(rb'"thought_signature"\s*:\s*"([^"\\]*)"')
 _TEXT_NEEDLES: Final = (b'"reasoning":"', b'"reasoning": "')
 
 
@@ -217,9 +219,13 @@ def needles(rules: ThoughtRules) -> tuple[bytes, ...]:
     found = [MARK_BYTES]
     for field in sorted(rules.refuses):
         found += _TEXT_NEEDLES if field == "reasoning" else [b'"%b"' % field.encode()]
-    if rules.missing_signature is not None:
-        found.append(b'"tool_calls"')
+    found.append(b'"tool_calls"' if rules.missing_signature is not None else b'"thought_signature"')
     return tuple(found)
+
+
+def made_state(answer: bytes) -> Iterator[str]:
+    """Return the signatures of calls in an answer."""
+    return (state for state in string_values(answer, _SIGNATURE) if state)
 
 
 _decode_messages: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -253,7 +259,7 @@ def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker) -> msgspec.Raw:
     _move_thinking(message, rules)
     if isinstance(details := message.get("reasoning_details"), list):
         own = [each for each in details if not _is_foreign(each, maker)]
-        if own:
+        if own or not details:
             message["reasoning_details"] = own
         else:
             del message["reasoning_details"]
@@ -262,7 +268,7 @@ def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker) -> msgspec.Raw:
     calls = message.get("tool_calls")
     for number, call in enumerate(calls if isinstance(calls, list) else ()):
         if isinstance(call, dict):
-            _keep_call_state(call, number == 0, rules)
+            _keep_call_state(call, number == 0, rules, maker)
     after = _encode(message)
     return raw if after == before else msgspec.Raw(after)
 
@@ -284,7 +290,10 @@ def _is_foreign(detail: Any, maker: Maker) -> bool:
     return isinstance(origin, str) and origin.startswith(MARK) and maker.open(f"{origin}:", "details") is None
 
 
-def _keep_call_state(call: Body, is_first: bool, rules: ThoughtRules) -> None:
+def _keep_call_state(call: Body, is_first: bool, rules: ThoughtRules, maker: Maker) -> None:
+    extra = call.get("extra_content")
+    if extra is not None and any(maker.is_others(state) for state in made_state(_encode(extra))):
+        del call["extra_content"]
     if "extra_content" in rules.refuses:
         call.pop("extra_content", None)
     elif is_first and rules.missing_signature is not None and not call.get("extra_content"):

@@ -42,7 +42,7 @@ class ResponsesBack:
     ) -> None:
         self.name = name
         self.maker = maker
-        self.state_mark: bytes | None = b'"encrypted_content"' if maker.knows("encrypted") else None
+        self.state_mark: bytes | None = b'"encrypted_content"' if maker.name else None
         self.takes_routing = takes_routing
         self._path = base + PATH
 

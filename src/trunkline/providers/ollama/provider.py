@@ -15,6 +15,7 @@ import msgspec
 
 from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.ollama import OllamaBack
+from trunkline.dialects.vendor_state import MadeState
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
@@ -58,6 +59,7 @@ class OllamaProvider(HttpProvider):
         rules: Sequence[Rule] = (),
         local: bool = True,
         speaks: Sequence[str] = (),
+        made: MadeState | None = None,
         **more: Any,
     ) -> None:
         """What the settings of this process say is taken from them where it is left out: ``base_url`` (with
@@ -67,7 +69,8 @@ class OllamaProvider(HttpProvider):
         ``load_timeout`` is how many seconds a model that is known not to be loaded gets to its first
         byte; ``temperature`` and ``max_tokens`` fill what a request leaves open; ``images`` fetches images
         by URL, which are refused without it; ``speaks`` are dialects that the servers have besides their
-        own (``anthropic`` from 0.14 on); ``more`` is :class:`.WireProvider`'s.
+        own (``anthropic`` from 0.14 on); ``made`` is what is known of who made which state; ``more`` is
+        :class:`.WireProvider`'s.
 
         Raises:
             ValueError: an address is none.
@@ -94,7 +97,8 @@ class OllamaProvider(HttpProvider):
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
-            other_backs=other_backs("Ollama", speaks, "/v1", maker=maker_of(name, "ollama")),
+            other_backs=other_backs("Ollama", speaks, "/v1", maker=maker_of(name, "ollama", made=made)),
+            made=made,
             **more,
         )
         self._images = images
