@@ -11,7 +11,6 @@ import pytest
 from anthropic.types import ToolUseBlock
 
 from tests.gateways import GUARD, KEY, Running, make_settings, serving, upstream
-from trunkline.server.app import gateway
 from trunkline.settings.sections import LimitRule
 from trunkline_mock import Fault, MockUpstream, Script, ToolCall
 
@@ -157,20 +156,6 @@ async def test_a_stream_that_breaks_off_is_an_error(mock: MockUpstream, fault: F
         with pytest.raises(anthropic.APIError):
             async with found.messages.stream(model="m", max_tokens=9, messages=HELLO) as stream:
                 await stream.get_final_message()
-
-
-async def test_a_silent_stream_is_kept_awake(mock: MockUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "PING_S", 0.01)
-    mock.script = Script(text="one two three four", fault=Fault("stall_after", after=2))
-    async with asking(mock) as found:
-        asked: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": HELLO, "stream": True}
-        async with found.messages.with_streaming_response.create(**asked) as answer:
-            pings = 0
-            async for line in answer.iter_lines():
-                pings += line == "event: ping"
-                if pings == 3:
-                    break
-    assert pings == 3
 
 
 SEARCH: Any = {"type": "web_search_20250305", "name": "web_search"}

@@ -94,7 +94,7 @@ def _ended(heard: Heard) -> Any:
 
 def _failure(heard: Heard) -> Any:
     told = heard.error is not None and COMPLAINT.removeprefix("model ") in heard.error
-    status = 502 if heard.status == 500 else heard.status  # Anthropic's clients see Anthropic's own
+    status = 502 if heard.status == 500 else heard.status  # as Ollama and Anthropic's clients have it
     return (status, told, heard.retry_after)
 
 

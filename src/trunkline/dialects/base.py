@@ -68,8 +68,6 @@ class ClientConventions(msgspec.Struct, frozen=True, kw_only=True):
     """Query parameters that are sent on likewise."""
     forwards_errors: bool = False
     """Clients expect an upstream's error bodies as it wrote them, where it speaks their dialect."""
-    ping: bytes = b""
-    """An event without content, for clients that give up on a silent stream; empty where none do."""
 
 
 NO_CONVENTIONS = ClientConventions()
@@ -166,6 +164,14 @@ class Front(Protocol):
     def stream_error(self, error: GatewayError) -> bytes:
         """Return the event that ends a stream after its first byte."""
 
+    def ping(self, model: str) -> bytes:
+        """Return what is sent to a client that streams while there is nothing else to send. It has no
+        content, and may stand before the answer's first record and between any two. Empty if nothing may.
+
+        Args:
+            model: The model's name in the request.
+        """
+
 
 class FrontDefaults:
     """The attributes that most fronts share; a front overrides what differs."""
@@ -181,6 +187,10 @@ class FrontDefaults:
     def answer_load_request(self, request: CanonicalRequest, model: str) -> bytes | None:
         """Return None: most APIs have no requests that only load a model."""
         return None
+
+    def ping(self, model: str) -> bytes:
+        """Return nothing: there is no place for it in most answers."""
+        return b""
 
 
 class Reader(Protocol):

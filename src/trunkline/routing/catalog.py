@@ -200,7 +200,9 @@ class Catalog:
         return [
             name
             for name, provider in self._providers.items()
-            if provider.local and not provider.answers_any_name and name not in self._static
+            if provider.local
+            and name not in self._static
+            and not (provider.answers_any_name and self.listings[name].known)
         ]
 
     async def _refresh_local(self, publish: Callable[[], None]) -> None:

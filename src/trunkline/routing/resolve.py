@@ -25,6 +25,7 @@ from trunkline.providers.base import Provider
 from trunkline.routing import names
 from trunkline.routing.catalog import Catalog
 from trunkline.settings import BUILT_IN_PROVIDERS
+from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 
 MAX_COMPARED: Final = 100
 """The maximum number of names that are compared to suggest one: comparing is slow, and errors must be
@@ -38,6 +39,8 @@ class Target(NamedTuple):
     model: str
     weight: float = 1.0
     priority: int = 0
+    limits: TimeLimits = NO_LIMITS
+    """The time limits of the route that it belongs to."""
 
 
 class RouteTarget(NamedTuple):
@@ -55,6 +58,7 @@ class RouteRule(NamedTuple):
     targets: Sequence[RouteTarget]
     strategy: str = "priority"
     local_only: bool = False
+    limits: TimeLimits = NO_LIMITS
 
 
 class RoutingRules(NamedTuple):
@@ -140,7 +144,9 @@ class Resolver:
         route = self.route(name)
         if route is not None:
             return [
-                Target(self.provider(target.provider), target.model, target.weight, target.priority)
+                Target(
+                    self.provider(target.provider), target.model, target.weight, target.priority, route.limits
+                )
                 for target in route.targets
             ]
         name = self.without_alias(name)

@@ -207,6 +207,7 @@ class Router:
         ]
         upstreams = listed or list(provider.upstreams)
         info = listing.find(model)
+        timeouts = provider.timeouts_for(model, target.limits)
         return [
             Candidate(
                 provider,
@@ -221,6 +222,7 @@ class Router:
                 gate=self._gate(provider, upstream, model),
                 predictor=self._predictor(provider, upstream),
                 size=None if info is None else _size(info),
+                timeouts=timeouts,
             )
             for upstream in upstreams
         ]

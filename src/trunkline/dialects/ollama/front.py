@@ -63,6 +63,10 @@ class OllamaFront(FrontDefaults):
         """Return the line that ends a failed stream."""
         return errors.stream_error(error)
 
+    def ping(self, model: str) -> bytes:
+        """Return a record without content: Ollama's clients read every line as a record, also a blank one."""
+        return b"" if self._form is None else write.ping(self._form, model, self._clocks)
+
 
 CHAT: Final = OllamaFront("chat", parse.summarize_chat, parse.parse_chat, form=write.CHAT)
 GENERATE: Final = OllamaFront(

@@ -49,8 +49,10 @@ if TYPE_CHECKING:
 RETIRE_S: Final = 0.5
 """Seconds between two looks whether the requests of an old configuration have ended."""
 
-PING_S: Final = 10.0
-"""Seconds between two looks for silent streams, whose clients may give up: these are sent a ping."""
+LOOKS_PER_PING: Final = 8
+"""How often the gateway looks for silent streams in the time after which these are sent a ping."""
+LONGEST_PAUSE_S: Final = 2.0
+"""The longest time between two such looks, in seconds."""
 
 
 class Gateway:
@@ -202,9 +204,14 @@ class Gateway:
 
     async def _ping_silent_streams(self) -> None:
         while True:
-            await asyncio.sleep(PING_S)
-            for active in list(self.pipeline.active):
-                active.keep_alive()
+            interval = self.settings.stream_keepalive_s
+            await asyncio.sleep(min(interval / LOOKS_PER_PING, LONGEST_PAUSE_S) or LONGEST_PAUSE_S)
+            if interval:
+                now = time.perf_counter()
+                for active in list(self.pipeline.active):
+                    active.keep_alive(now, interval)
+                for handler in list(self.handlers):
+                    handler.keep_alive(now, interval)
 
     # Another configuration
 

@@ -22,6 +22,7 @@ from trunkline.routing.router import Router
 from trunkline.server.endpoints.route_table import make_route_table
 from trunkline.server.http.routes import Routes
 from trunkline.settings import ProviderConfig, Settings, resolve_providers
+from trunkline.settings.time_limits import provider_limits, section_limits
 from trunkline.transport import Client
 
 FIXED: Final = (
@@ -60,6 +61,7 @@ class Registry(Protocol):
     def registered(self) -> Mapping[str, Provider]: ...
     @property
     def default(self) -> str | None: ...
+    def use_settings(self, settings: Settings) -> None: ...
 
 
 class Wiring:
@@ -87,7 +89,10 @@ class Wiring:
         self.configured: Mapping[str, ProviderConfig] = resolve_providers(settings)
         unchanged = {} if before is None else _unchanged_providers(self, before)
         configured = build_providers(settings, client, unchanged)
-        registered = {} if registry is None else dict(registry.registered)
+        registered: dict[str, Provider] = {}
+        if registry is not None:
+            registry.use_settings(settings)
+            registered |= registry.registered
         # A program's own providers come first in order, and win over configured ones of the same name.
         self.providers: dict[str, Provider] = {**registered, **configured, **registered}
         self.filter = None if settings.models_filter is None else ModelFilter.load(settings.models_filter)
@@ -137,7 +142,9 @@ def _unchanged_providers(new: Wiring, before: Wiring) -> dict[str, Provider]:
     return {
         name: before.providers[name]
         for name, config in new.configured.items()
-        if name in before.providers and before.configured[name] == config
+        if name in before.providers
+        and before.configured[name] == config
+        and provider_limits(before.settings, config, name) == provider_limits(new.settings, config, name)
     }
 
 
@@ -157,6 +164,7 @@ def _rules(
                 ],
                 route.strategy,
                 route.local_only,
+                section_limits(route.timeouts, f"routes.{name}"),
             )
             for name, route in settings.routes.items()
         },
