@@ -74,11 +74,9 @@ def test_vendors_behind_the_same_api_take_unsigned_thinking() -> None:
     assert content(keep_own_state(sealed, LAX)) == [TEXT]
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"[]", b'{"messages":1,"signature":""}', b'{"messages":["signature"]}']
-)
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"messages":1,"signature":""}', b'{"messages":["x"]}'])
 def test_what_is_no_request_is_left_to_the_upstream(data: bytes) -> None:
-    assert keep_own_state(data + b"", ANTHROPIC) == data
+    assert keep_own_state(data, ANTHROPIC) == data
 
 
 def test_what_is_remembered_of_an_answer() -> None:

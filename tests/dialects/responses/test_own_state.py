@@ -48,10 +48,8 @@ def test_others_items_are_taken_out_and_what_followed_loses_its_id(state: str) -
 
 def test_an_item_of_ours_without_state() -> None:
     ours = {"type": "reasoning", "id": "rs_" + "0" * 34, "summary": []}
-    assert rest(keep_own_state(body(ours, OWN, CALL | {"id": "fc_1"}), OPENAI)) == [
-        OWN,
-        CALL | {"id": "fc_1"},
-    ]
+    call = CALL | {"id": "fc_1"}
+    assert rest(keep_own_state(body(ours, OWN, call), OPENAI)) == [OWN, call]
 
 
 def test_what_was_sealed_is_opened() -> None:
