@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from trunkline.dialects.vendor_state import MadeState, Maker, Sealed, is_redacted, seal, unseal
+from trunkline.dialects.vendor_state import Form, MadeState, Maker, Sealed, is_redacted, seal, unseal
 
-LETTERS = {"signature": re.compile("[a-z]+")}
+LETTERS: dict[Form, re.Pattern[str]] = {"signature": re.compile("[a-z]+")}
 
 
 @pytest.mark.parametrize("data", ["x", "", "a:b:c", '{"google":{"thought_signature":"é"}}'])
@@ -62,8 +62,8 @@ def test_nothing_is_nobodys(state: str | None) -> None:
 
 
 @pytest.mark.parametrize("form", ["extra", "field", "details", "redacted"])
-def test_forms_that_no_client_sends_unsealed(form: str) -> None:
-    assert Maker("one").open("x", form) is None  # type: ignore[arg-type]
+def test_forms_that_no_client_sends_unsealed(form: Form) -> None:
+    assert Maker("one").open("x", form) is None
 
 
 def test_redacted_thinking() -> None:
