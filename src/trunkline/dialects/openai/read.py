@@ -175,7 +175,7 @@ class _EventBuilder:
                 self._thinking[index] = "reasoning" if delta.reasoning else "reasoning_content"
         if delta.reasoning_details and self._maker.name:
             self._details.setdefault(index, DetailFold()).add(delta.reasoning_details)
-        elif self._thinking and not thinking and (delta.content or delta.tool_calls):
+        if (self._thinking or self._details) and (delta.content or delta.tool_calls):
             self.end_thinking(index, events)
         content = delta.content
         if isinstance(content, list):

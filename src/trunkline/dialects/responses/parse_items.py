@@ -78,8 +78,11 @@ class _Turns:
 
     def add(self, *parts: Part) -> None:
         """Add to the assistant's turn. Text or thinking after text begins another turn, unless the turn has
-        calls: nothing may stand between a call and its result."""
+        calls: nothing may stand between a call and its result. State without a text begins none."""
         turn = self._turn
+        if isinstance(parts[0], Thinking) and not parts[0].text:
+            self._turn.extend(parts)
+            return
         has_text = any(isinstance(part, Text) for part in turn)
         has_calls = any(isinstance(part, ToolCall) for part in turn)
         if has_text and not has_calls and not isinstance(parts[0], ToolCall):
