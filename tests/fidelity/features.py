@@ -199,7 +199,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
     ),
     "thinking_turns": Feature(_thoughts, [THOUGHT]),
     "thinking_signature": Feature(heard=lambda heard: heard.signature, expected=SIGNATURE, script=_THINKS),
-    "json_mode": _knob("format", "json_object"),
+    "json_mode": _knob("format", "json_object", anthropic="told"),
     "json_schema": _knob("format", SCHEMA),
     "max_tokens": _knob("max_tokens", BOUND),
     "stop": _knob("stop", [STOP]),

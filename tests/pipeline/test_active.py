@@ -217,3 +217,55 @@ async def test_a_ping_is_no_part_of_an_answer_that_is_kept() -> None:
     await again.end()
     assert again.client.told == [("start", 200), ("write", b"ab"), ("finish",)]
     assert len(table.upstreams[0].attempts) == 1
+
+
+# Sending again, making complete, stopping
+
+
+async def test_every_sending_counts_as_an_attempt() -> None:
+    table = await make_table()
+    asked = await table.ask()
+    attempt = attempt_of(table.upstreams[0])
+    attempt.receiver.resent()
+    attempt.receiver.resent()
+    attempt.receiver.done(b"{}")
+    await asked.end()
+    assert asked.client.headers["x-trunkline-attempts"] == "3"
+    assert asked.client.headers["x-trunkline-upstream"] == "first-0"
+    assert asked.active.response.times_sent == 3
+    assert len(asked.active.attempts) == 1
+
+
+def test_a_request_that_is_made_complete() -> None:
+    active = make_active(Client(), b'{"model":"m","messages":[]}', request_id="req_7")
+    active.replace(openai.COMPLETIONS, b'{"model":"n","prompt":"x"}')
+    request = active.request
+    assert request is active.response.request
+    assert (request.front, request.body) == (openai.COMPLETIONS, b'{"model":"n","prompt":"x"}')
+    assert (request.request_id, request.summary and request.summary.model) == ("req_7", "n")
+
+
+async def test_a_gateway_that_stops_ends_a_stream_with_an_error() -> None:
+    table = await make_table()
+    asked = await table.ask(stream=True)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.receiver.emit(b"a")
+    asked.active.stop()
+    await asked.end()
+    assert attempt.told == ["cancel"]
+    assert [told[0] for told in asked.client.told] == ["start", "write", "write", "finish"]
+    assert b"shutting down" in asked.client.told[2][1]
+    assert asked.active.attempts[-1].abandoned  # what it did may be billed
+
+
+async def test_a_gateway_that_stops_refuses_who_still_waits() -> None:
+    table = await make_table()
+    (upstream,) = table.upstreams
+    upstream.max_retries = 1
+    asked = await table.ask()
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=20.0))
+    asked.active.stop()
+    await asked.end()
+    ((_, status, body),) = asked.client.told
+    assert (status, b"shutting down" in body) == (503, True)
+    assert len(upstream.attempts) == 1

@@ -64,7 +64,8 @@ class PipelineSettings(NamedTuple):
     """How long and how often a request tries."""
 
     retry_deadline_s: float = 30.0
-    """Seconds from a request's arrival after which no attempt is begun, except the first."""
+    """Seconds from a request's arrival after which no upstream is asked again. One that was not asked yet
+    still is: the time may have gone by at the upstream that failed."""
     queue_limit: int = 1000
     """The maximum number of requests that wait for an upstream to have room."""
     queue_timeout_s: float = 30.0

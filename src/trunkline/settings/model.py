@@ -169,7 +169,7 @@ class Settings(BaseSettings):
         default=2, ge=0, description="Retries at the same upstream, before the first byte."
     )
     retry_deadline_s: Seconds = Field(
-        default=30, description="Seconds from a request's arrival after which it is not tried again."
+        default=30, description="Seconds from a request's arrival after which no upstream is asked again."
     )
     breaker_failures: int = Field(
         default=5, ge=0, description="Failures in a row after which what has failed rests; 0: never."

@@ -10,6 +10,7 @@ from trunkline.dialects.anthropic.read import StreamReader, WholeReader
 from trunkline.dialects.anthropic.request_schema import COUNT_TOKENS_PATH, DIALECT, PATH
 from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.json_mode import JsonReader, needs_json
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
@@ -28,6 +29,7 @@ class AnthropicBack:
     dialect = DIALECT
     opening_records = 2
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
+    thinks_unasked = False
 
     def __init__(
         self,
@@ -65,7 +67,8 @@ class AnthropicBack:
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
         """Make a reader for the answer to ``request``."""
         kind = StreamReader if stream else WholeReader
-        return kind(self.name, self.maker)
+        reader = kind(self.name, self.maker)
+        return JsonReader(reader) if needs_json(request) else reader
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.
