@@ -45,6 +45,7 @@ class Played:
     pieces = 0
     headers: Sequence[tuple[bytes, bytes]] = ()
     method = b"POST"
+    owner = ""
     usage: Usage | None = Usage(prompt_tokens=3, completion_tokens=5)
     model: str | None = None
 

@@ -20,8 +20,10 @@ from trunkline.dialects.base import Back
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
 from trunkline.dialects.responses import ResponsesBack
 from trunkline.dialects.turns import ANY_ORDER
+from trunkline.dialects.vendor_state import Maker
 from trunkline.providers.base import ModelInfo
 from trunkline.providers.model_facts import capabilities_by_name, told_capabilities, told_length
+from trunkline.providers.thought_rules import rules_for
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
 
@@ -60,11 +62,19 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     read_models: Callable[[Mapping[str, Any]], ModelInfo]
     """One item of its ``/models`` list → what it says."""
 
-    def back(self, who: str) -> Back:
-        """The dialect that it is asked in; ``who`` is its name in error texts."""
+    def back(self, who: str, maker: Maker | None = None, urls: Iterable[str] = ()) -> Back:
+        """The dialect that it is asked in.
+
+        Args:
+            who: its name in error texts.
+            maker: whose state it takes back; None is nobody in particular.
+            urls: its addresses, by which a server of a known vendor is known.
+        """
+        maker = maker or Maker()
         if self.quirks is None:
-            return AnthropicBack(who)
-        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who))
+            return AnthropicBack(who, maker=maker)
+        thoughts = rules_for(self.kind, urls) or self.quirks.thoughts
+        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who, thoughts=thoughts), maker)
 
 
 def plain_model(item: Mapping[str, Any]) -> ModelInfo:
@@ -283,7 +293,12 @@ VENDORS: Final[Mapping[str, VendorSpec]] = {
 
 
 def other_backs(
-    name: str, speaks: Iterable[str], base: str = "", *, takes_routing: bool = False
+    name: str,
+    speaks: Iterable[str],
+    base: str = "",
+    *,
+    takes_routing: bool = False,
+    maker: Maker | None = None,
 ) -> list[Back]:
     """Make a back for each dialect that a provider speaks besides its own.
 
@@ -292,6 +307,8 @@ def other_backs(
         speaks: the dialects.
         base: their paths lie below it.
         takes_routing: the provider takes OpenRouter's ``provider`` object.
+        maker: whose state the provider takes back; None is nobody in particular.
     """
+    maker = maker or Maker()
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
-    return [made[dialect](name, base, takes_routing=takes_routing) for dialect in speaks]
+    return [made[dialect](name, base, takes_routing=takes_routing, maker=maker) for dialect in speaks]

@@ -10,6 +10,7 @@
 - ``errors``: the envelope for clients, and errors inside upstreams' answers.
 - ``request_schema``, ``answer_schema``: the structs of requests and answers.
 - ``reasoning``: what OpenAI's thinking models refuse of a request.
+- ``thoughts``: what goes back of earlier thinking, and in which field.
 
 Sources: OpenAI's published OpenAPI document and SDKs, and OpenRouter's, Cerebras's and vLLM's documentation
 for what differs.
