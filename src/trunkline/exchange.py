@@ -70,6 +70,12 @@ class Exchange(Protocol):
     """It is to see the head of an upstream's answer, also if that is no error."""
     path: str
     """Path of the request below the provider's base address."""
+    left_out: Sequence[str]
+    """Fields of the client's request that the upstream is not sent."""
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """The state fields that the upstream has, if it is sent the client's own body."""
 
     @property
     def body(self) -> bytes:
@@ -105,6 +111,8 @@ class _BaseExchange:
     method = b"POST"
     owner = ""
     needs_head = False
+    left_out: Sequence[str] = ()
+    holds: frozenset[str] = frozenset()
     content_type: bytes
     streaming: bool
     _failed: tuple[int, Headers] | None = None
@@ -177,6 +185,11 @@ class PassThrough(_BaseExchange):
         self._inspector = back.inspector(operation, summary)
         self._state_mark = back.state_mark
         self._opening = back.opening_records if streaming and operation == "chat" else 0
+
+    @property
+    def holds(self) -> frozenset[str]:  # type: ignore[override]
+        """The back's."""
+        return self.back.holds
 
     def forward_head(self, headers: Headers, query: bytes) -> None:
         """Forward the headers and the parameters that belong to the dialect."""
@@ -314,6 +327,7 @@ class Translate(_BaseExchange):
         self.streaming = stream
         self.content_type = front.stream_type if stream else b"application/json"
         self._request = request
+        self.left_out = request.left_out
         self._defaults = defaults
         self._upstream_stream = upstream_stream
         self._kept = kept

@@ -17,7 +17,15 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from trunkline import transport
-from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    Back,
+    Front,
+    Headers,
+    HeldState,
+    RequestDefaults,
+    RequestSummary,
+)
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.kept_state import KeptState
 from trunkline.dialects.vendor_state import MadeState
@@ -130,6 +138,11 @@ class HttpProvider(LibraryInterface):
         """Whether what comes in ``dialect`` is passed through."""
         return dialect in self._backs
 
+    def holds(self, dialect: str) -> frozenset[str]:
+        """The state fields of the dialect that its upstreams have."""
+        back = self._backs.get(dialect)
+        return frozenset() if back is None else back.holds
+
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Fetch nothing: these providers take images by URL themselves."""
         return None
@@ -152,7 +165,13 @@ class HttpProvider(LibraryInterface):
         if wanted is not NO_DEFAULTS:
             defaults = _bounded(_merge([wanted, defaults]), wanted.max_tokens)
         back = self._backs.get(front.dialect)
-        if back is not None and (self._streaming or not summary.stream):
+        if (
+            back is not None
+            and (self._streaming or not summary.stream)
+            and (not summary.state or back.holds.issuperset(summary.state))
+        ):
+            if front.held is not None and self._holds_for(front.held, back):
+                body = front.held.body
             return PassThrough(front, back, body, summary, model, defaults, self.name)
         request = front.parse(body)
         if not self.loads_models and (answer := front.answer_load_request(request, model)) is not None:
@@ -169,6 +188,13 @@ class HttpProvider(LibraryInterface):
             id_prefix=self._id_prefix,
             kept=self._kept_state,
         )
+
+    def _holds_for(self, held: HeldState, back: Back) -> bool:
+        """Whether the upstream is sent a request as it came: it holds what that refers to, or is to begin to.
+        Of several upstreams it is not known which one holds something."""
+        if held.provider is None:
+            return bool(back.holds.intersection(held.fields))
+        return held.provider == self.name and len(self.upstreams) == 1
 
     def defaults_for(self, model: str) -> RequestDefaults:
         """The request defaults for ``model``: every rule that matches, later rules first."""
@@ -330,6 +356,7 @@ class VendorProvider(HttpProvider):
             spec.speaks if speaks is None else speaks,
             takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
             maker=maker,
+            holds=spec.holds,
         )
         super().__init__(
             name,

@@ -11,14 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.anthropic import STATE_FIELDS as ANTHROPIC_STATE
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
-from trunkline.dialects.responses import ResponsesBack
+from trunkline.dialects.responses import ITEM_REFERENCE, ResponsesBack
+from trunkline.dialects.responses import STATE_FIELDS as RESPONSES_STATE
 from trunkline.dialects.turns import ANY_ORDER
 from trunkline.dialects.vendor_state import Maker
 from trunkline.providers.base import ModelInfo
@@ -40,6 +43,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What its dialect of OpenAI's API is like; None is a vendor who is asked in Anthropic's."""
     speaks: tuple[str, ...] = ()
     """Dialects that it has besides its own."""
+    holds: Mapping[str, frozenset[str]] = {}
+    """The state fields that it has, by dialect. A request with another one is not passed through to it."""
     path: str = ""
     """Where the API lies below the vendor's base address."""
     list_path: str = "/models"
@@ -72,7 +77,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
         """
         maker = maker or Maker()
         if self.quirks is None:
-            return AnthropicBack(who, maker=maker)
+            holds = self.holds.get("anthropic", frozenset[str]())
+            return AnthropicBack(who, maker=maker, holds=holds)
         thoughts = rules_for(self.kind, urls) or self.quirks.thoughts
         return OpenAIBack(msgspec.structs.replace(self.quirks, name=who, thoughts=thoughts), maker)
 
@@ -216,6 +222,7 @@ OPENAI: Final = VendorSpec(
         profiles=OPENAI_REASONING,
     ),
     speaks=("responses",),
+    holds={"responses": frozenset(RESPONSES_STATE) - {"models", "plugins", "preset"} | {ITEM_REFERENCE}},
     drop={
         f"{tuned}{model}": frozenset({"reasoning_effort"})
         for tuned in ("", "ft:")
@@ -239,6 +246,10 @@ OPENROUTER: Final = VendorSpec(
         takes_routing=True,
     ),
     speaks=("anthropic", "responses"),
+    holds={
+        "anthropic": frozenset({"context_management"}),
+        "responses": frozenset({"models", "plugins", "preset"}),
+    },
     headers={"X-Title": "Trunkline"},
     key_path="/key",
     other_lists=("/embeddings/models",),
@@ -272,6 +283,7 @@ ANTHROPIC: Final = VendorSpec(
     path="/v1",
     url="https://api.anthropic.com",
     quirks=None,
+    holds={"anthropic": frozenset(ANTHROPIC_STATE)},
     headers={"anthropic-version": "2023-06-01"},
     key_headers={"x-api-key": ""},
     list_path="/models?limit=1000",
@@ -299,6 +311,7 @@ def other_backs(
     *,
     takes_routing: bool = False,
     maker: Maker | None = None,
+    holds: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> list[Back]:
     """Make a back for each dialect that a provider speaks besides its own.
 
@@ -308,7 +321,17 @@ def other_backs(
         base: their paths lie below it.
         takes_routing: the provider takes OpenRouter's ``provider`` object.
         maker: whose state the provider takes back; None is nobody in particular.
+        holds: the state fields that it has, by dialect.
     """
     maker = maker or Maker()
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
-    return [made[dialect](name, base, takes_routing=takes_routing, maker=maker) for dialect in speaks]
+    return [
+        made[dialect](
+            name,
+            base,
+            takes_routing=takes_routing,
+            maker=maker,
+            holds=holds.get(dialect, frozenset()),
+        )
+        for dialect in speaks
+    ]

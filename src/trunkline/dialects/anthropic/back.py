@@ -24,6 +24,7 @@ class AnthropicBack:
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
         maker: Whose state the upstream takes back.
+        holds: The state fields that the upstream has.
     """
 
     dialect = DIALECT
@@ -38,10 +39,12 @@ class AnthropicBack:
         *,
         takes_routing: bool = False,
         maker: Maker = render.NOBODY,
+        holds: frozenset[str] = frozenset(),
     ) -> None:
         self.name = name
         self.maker = maker
         self.state_mark: bytes | None = b'"signature"' if maker.name else None
+        self.holds = holds
         self.takes_routing = takes_routing
         self.count_tokens_path: str | None = base + COUNT_TOKENS_PATH
         self._path = base + PATH

@@ -16,6 +16,7 @@ import msgspec
 
 from trunkline.dialects import write
 from trunkline.dialects.anthropic.errors import error_body, stream_error
+from trunkline.dialects.anthropic.parse import MessagesRequest
 from trunkline.dialects.anthropic.reasoning import shows_thinking
 from trunkline.dialects.tool_arguments import is_object
 from trunkline.dialects.vendor_state import is_redacted
@@ -71,6 +72,14 @@ def stop_reason(reason: FinishReason | None, stop_sequence: str | None, refused:
     return STOP_REASONS[reason]
 
 
+def _told_of(request: ChatRequest) -> tuple[dict[str, Any], str | None]:
+    """What an answer tells about edits of the context, and the id that it must have, if it must."""
+    if not isinstance(request, MessagesRequest):
+        return {}, None
+    edits: dict[str, Any] = {"context_management": {"applied_edits": []}} if request.reports_edits else {}
+    return edits, request.message_id
+
+
 def new_call_id() -> str:
     """Return an id for a tool call, in the form of Anthropic's own ids."""
     return f"toolu_{uuid.uuid4().hex[:24]}"
@@ -103,6 +112,7 @@ class StreamWriter:
 
     def __init__(self, request: ChatRequest, model: str) -> None:
         self._shows_thinking = shows_thinking(request.reasoning)
+        self._edits, self._own_id = _told_of(request)
         self._model = model
         self._id: str | None = None
         self._usage: Usage | None = None
@@ -163,6 +173,8 @@ class StreamWriter:
         reason = stop_reason(end.reason, sequence, self._refused)
         delta = {"stop_reason": reason, "stop_sequence": sequence if reason == "stop_sequence" else None}
         data = b'"delta":' + _encode(delta) + b',"usage":' + _encode(usage_object(self._usage))
+        if self._edits:
+            data += b"," + _encode(self._edits)[1:-1]
         return (
             out + _event(b"message_delta", data) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
         )
@@ -177,7 +189,7 @@ class StreamWriter:
         if self._begun:
             return b""
         self._begun = True
-        message = _message(self._id, self._model, [], self._usage)
+        message = _message(self._own_id or self._id, self._model, [], self._usage)
         return _event(b"message_start", b'"message":' + _encode(message))
 
     def _text(self, text: str) -> bytes:
@@ -273,6 +285,7 @@ class WholeWriter(write.WholeWriter[Answer]):
     def __init__(self, request: ChatRequest, model: str) -> None:
         super().__init__(Answer())
         self._shows_thinking = shows_thinking(request.reasoning)
+        self._edits, self._own_id = _told_of(request)
         self._model = model
 
     def finish(self) -> bytes:
@@ -295,12 +308,12 @@ class WholeWriter(write.WholeWriter[Answer]):
         if text:
             content.append({"type": "text", "text": text})
         content += _tool_uses(choice, self._shows_thinking)
-        body = _message(answer.id, answer.model or self._model, content, answer.usage)
+        body = _message(self._own_id or answer.id, answer.model or self._model, content, answer.usage)
         sequence = choice.stop_sequence
         reason = stop_reason(choice.reason, sequence, bool(choice.refusal))
         body["stop_reason"] = reason
         body["stop_sequence"] = sequence if reason == "stop_sequence" else None
-        return _encode(body)
+        return _encode(body | self._edits)
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the error envelope."""

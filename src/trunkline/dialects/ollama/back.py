@@ -36,6 +36,7 @@ class OllamaBack:
     dialect = DIALECT
     opening_records = 0
     """The first record already brings content."""
+    holds: frozenset[str] = frozenset()
     thinks_unasked = True
     count_tokens_path: str | None = None
     state_mark: bytes | None = None

@@ -8,6 +8,7 @@ from trunkline.dialects.base import NO_DEFAULTS, Headers, Inspector, Reader, Req
 from trunkline.dialects.body_patch import BodyPatch
 from trunkline.dialects.openai import render
 from trunkline.dialects.openai.errors import read_error
+from trunkline.dialects.openai.fields import STATE_FIELDS
 from trunkline.dialects.openai.inspect import RelayInspector, StreamInspector, WholeInspector
 from trunkline.dialects.openai.inspect_tool_calls import NumberingInspector
 from trunkline.dialects.openai.parse_form import is_form, replace_model
@@ -44,6 +45,7 @@ class OpenAIBack:
         self.maker = maker
         self.state_mark: bytes | None = b'"thought_signature"' if maker.name else None
         self._needles = needles(quirks.thoughts)
+        self.holds = STATE_FIELDS if quirks.takes_routing else frozenset[str]()
 
     def note_state(self, answer: bytes) -> None:
         """Remember the vendor state in whole records of an answer that passes through."""

@@ -1,8 +1,8 @@
 """The structs that OpenAI's requests are decoded with: names and types of its published schema.
 
-The module holds types and no behaviour. Fields that no translation uses are left out: an unknown field is
-never an error, and what passes through keeps it. ``top_k``, ``min_p``, ``reasoning`` and
-``reasoning_details`` are OpenRouter's and vLLM's additions.
+The module holds types and no behaviour. Fields that no translation uses are left out: what becomes of them is
+decided by the lists in ``fields``, and what passes through keeps them. ``top_k``, ``min_p``, ``reasoning``,
+``reasoning_details``, ``models``, ``plugins`` and ``preset`` are OpenRouter's and vLLM's additions.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class Common(msgspec.Struct, kw_only=True):
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
     user: str | None = None
+    models: Any = None
+    plugins: Any = None
+    preset: Any = None
 
 
 class ChatSummary(Common, kw_only=True):

@@ -25,6 +25,7 @@ class ResponsesBack:
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
         maker: Whose state the upstream takes back.
+        holds: The state fields that the upstream has.
     """
 
     dialect = DIALECT
@@ -40,10 +41,12 @@ class ResponsesBack:
         *,
         takes_routing: bool = False,
         maker: Maker = NOBODY,
+        holds: frozenset[str] = frozenset(),
     ) -> None:
         self.name = name
         self.maker = maker
         self.state_mark: bytes | None = b'"encrypted_content"' if maker.name else None
+        self.holds = holds
         self.takes_routing = takes_routing
         self._path = base + PATH
 

@@ -18,6 +18,7 @@ from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses import server_items
 from trunkline.dialects.responses.client_tools import CALLS, OUTPUTS
 from trunkline.dialects.responses.errors import unsupported
+from trunkline.dialects.responses.fields import STORE_SETTING
 from trunkline.dialects.responses.parse_client_items import (
     parse_client_call,
     parse_client_result,
@@ -138,7 +139,8 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
             text = f"Item with id '{item_id}' not found among the responses kept here; send the item itself"
             raise CallerError(text, INVALID_REQUEST, param=path)
         case "item_reference":
-            raise unsupported("A reference to an item of a stored response", path, "send the item itself")
+            hint = f"this gateway keeps no responses; {STORE_SETTING} would, or send the item itself"
+            raise unsupported("A reference to an item of a stored response", path, hint)
         case _:
             raise unsupported(f"An input item of type '{kind}'", f"{path}.type")
 

@@ -1,7 +1,8 @@
 """The structs that Responses requests are decoded with: names and types of OpenAI's published schema.
 
-The module holds types and no behaviour. Fields that no translation uses are left out: an unknown field is
-never an error. Items and tools are decoded in two steps, because their other fields depend on their ``type``.
+The module holds types and no behaviour. Fields that no translation uses are left out: what becomes of them is
+decided by the lists in ``fields``. Items and tools are decoded in two steps, because their other fields
+depend on their ``type``.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ class Summary(msgspec.Struct, kw_only=True):
     background: bool | None = None
     conversation: Any = None
     prompt: Any = None
+    multi_agent: Any = None
+    access_programs: Any = None
+    moderation: Any = None
+    models: Any = None
+    plugins: Any = None
+    preset: Any = None
 
 
 class NamedTool(msgspec.Struct):

@@ -145,7 +145,9 @@ class Response:
         text: dict[str, Any] = {"format": _format(request.format)}
         if request.verbosity is not None:
             text["verbosity"] = request.verbosity
-        return {
+        conversation = request.conversation_id
+        wire: dict[str, Any] = {} if conversation is None else {"conversation": {"id": conversation}}
+        return wire | {
             "id": self.id,
             "object": "response",
             "created_at": self._created,
