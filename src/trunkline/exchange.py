@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
+from trunkline.dialects.kept_state import KeptState
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -63,6 +64,8 @@ class Exchange(Protocol):
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
+    owner: str
+    """The id of the key that the request was sent with; empty without one."""
     needs_head: bool
     """It is to see the head of an upstream's answer, also if that is no error."""
     path: str
@@ -106,6 +109,7 @@ class _BaseExchange:
     pieces = 0
     headers: Headers = ()
     method = b"POST"
+    owner = ""
     needs_head = False
     left_out: Sequence[str] = ()
     holds: frozenset[str] = frozenset()
@@ -179,6 +183,7 @@ class PassThrough(_BaseExchange):
         self.content_type = front.stream_type if streaming else b"application/json"
         self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
+        self._state_mark = back.state_mark
         self._opening = back.opening_records if streaming and operation == "chat" else 0
 
     @property
@@ -207,6 +212,8 @@ class PassThrough(_BaseExchange):
             return self._gather_error(self._failed, data)
         inspector = self._inspector
         out = inspector.feed(data)
+        if self._state_mark is not None and self._state_mark in out:
+            self.back.note_state(out)
         if out or self.streaming:
             self._note()
         else:  # nothing is known of a whole answer before its end
@@ -218,6 +225,8 @@ class PassThrough(_BaseExchange):
         if self._failed is not None:
             return self._finish_error(self._failed)
         out = self._inspector.close()
+        if self._state_mark is not None and self._state_mark in out:
+            self.back.note_state(out)
         self._note()
         return out
 
@@ -293,6 +302,10 @@ def _shown_thinking(request: ChatRequest) -> ChatRequest:
 class Translate(_BaseExchange):
     """Front and back differ: the answer passes through canonical events."""
 
+    _turn: list[ThinkingDelta | ToolCallDelta] | None = None
+    """The thinking and the calls of this turn so far, if it has some."""
+    _has_calls = False
+
     def __init__(
         self,
         front: Front,
@@ -305,6 +318,7 @@ class Translate(_BaseExchange):
         stream: bool,
         upstream_stream: bool,
         id_prefix: str,
+        kept: KeptState | None = None,
     ) -> None:
         path = back.target(front.operation, request)
         if path is None:
@@ -316,6 +330,8 @@ class Translate(_BaseExchange):
         self.left_out = request.left_out
         self._defaults = defaults
         self._upstream_stream = upstream_stream
+        self._kept = kept
+        """What earlier turns left, for clients that have no field for it."""
         self._reader = back.reader(request, upstream_stream)
         if back.thinks_unasked and front.hides_thinking and isinstance(request, ChatRequest):
             request = _shown_thinking(request)
@@ -324,7 +340,10 @@ class Translate(_BaseExchange):
     @property
     def body(self) -> bytes:
         """The request in the upstream's dialect."""
-        return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
+        request = self._request
+        if self._kept is not None and isinstance(request, ChatRequest) and request.tools:
+            request = self._kept.restore(self.owner, request)
+        return self.back.render(request, self.upstream_model, self._upstream_stream, self._defaults)
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""
@@ -371,8 +390,15 @@ class Translate(_BaseExchange):
                     self.usage = event.usage
                 case Started():
                     self.model = event.model
-                case TextDelta() | ThinkingDelta() | ToolCallDelta():
+                case TextDelta():
                     self.pieces += 1
+                case ThinkingDelta() | ToolCallDelta():
+                    self.pieces += 1
+                    self._has_calls = self._has_calls or isinstance(event, ToolCallDelta)
+                    if self._turn is None:
+                        self._turn = [event]
+                    else:
+                        self._turn.append(event)
                 case _:
                     pass
         try:
@@ -390,4 +416,7 @@ class Translate(_BaseExchange):
             self.error = error
             return b""
         self.complete = True
+        if self._has_calls and self._turn and self._kept is not None:
+            assert isinstance(self._request, ChatRequest)
+            self._kept.keep(self.owner, self._request, self._turn)
         return last

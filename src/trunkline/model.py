@@ -74,6 +74,7 @@ class Thinking(Value, frozen=True):
 
     text: str
     signature: str | None = None
+    """What its maker wants back with it (see ``dialects.vendor_state``)."""
 
 
 class ToolCall(Value, frozen=True):
@@ -84,6 +85,8 @@ class ToolCall(Value, frozen=True):
     name: str
     arguments: str
     """JSON text of an object."""
+    state: str | None = None
+    """What its maker wants back with it, sealed (see ``dialects.vendor_state``)."""
 
 
 class ToolResult(Value, frozen=True):

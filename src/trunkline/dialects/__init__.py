@@ -13,7 +13,8 @@ has further ones whose names begin with the role (``parse_messages``, ``write_st
 - ``errors`` reads and writes the dialect's errors;
 - ``request_schema`` and ``answer_schema`` hold the structs and names of requests and answers;
 - ``fields`` lists the fields that only this dialect has: state fields, and harmless ones;
-- ``reasoning`` says what thinking models take, where the dialect has such rules.
+- ``reasoning`` says what thinking models take, where the dialect has such rules;
+- ``own_state`` keeps other vendors' state out of what passes through.
 
 The modules beside the packages are what several dialects share: ``base`` the interface, ``body_patch``
 changes to a client's own body, ``read``, ``write`` and ``inspect`` the base classes of those roles,
@@ -21,5 +22,6 @@ changes to a client's own body, ``read``, ``write`` and ``inspect`` the base cla
 dialect has, ``tool_arguments`` the arguments of tool calls,
 ``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
 ``tool_matching`` the ids of tool calls, ``turns`` the normal form of turns, ``custom_tools`` tools whose
-input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode of APIs that have none.
+input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode of APIs that have none,
+``vendor_state`` whose state is whose, ``kept_state`` what clients do not send back.
 """

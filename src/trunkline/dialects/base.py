@@ -270,6 +270,10 @@ class Back(Protocol):
     """The state fields of this dialect that the upstream has."""
 
     @property
+    def state_mark(self) -> bytes | None:
+        """What an answer that passes through has in it if it holds state to remember; None if none is."""
+
+    @property
     def thinks_unasked(self) -> bool:
         """Its models think unless they are told not to, and its own endpoints show that to every client."""
 
@@ -300,6 +304,9 @@ class Back(Protocol):
 
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """Make an inspector for an answer that passes through to a client of this same dialect."""
+
+    def note_state(self, answer: bytes) -> None:
+        """Remember the vendor state in whole records of an answer that passes through."""
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return the upstream's error answer as a value; its kind decides who may be asked next."""

@@ -368,6 +368,8 @@ class Pipeline:
             else:
                 defaults = response.reservation.defaults
                 exchange = provider.exchange(request.front, body, summary, candidate.model, defaults)
+            if request.key is not None:
+                exchange.owner = request.key.id
             attempt = Attempt(candidate, exchange, response, is_probe)
             active.attempts.append(attempt)
             active.current = attempt

@@ -23,8 +23,10 @@ from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack
 from trunkline.dialects.responses import ITEM_REFERENCE, ResponsesBack
 from trunkline.dialects.responses import STATE_FIELDS as RESPONSES_STATE
 from trunkline.dialects.turns import ANY_ORDER
+from trunkline.dialects.vendor_state import Maker
 from trunkline.providers.base import ModelInfo
 from trunkline.providers.model_facts import capabilities_by_name, told_capabilities, told_length
+from trunkline.providers.thought_rules import rules_for
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
 
@@ -65,11 +67,20 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     read_models: Callable[[Mapping[str, Any]], ModelInfo]
     """One item of its ``/models`` list → what it says."""
 
-    def back(self, who: str) -> Back:
-        """The dialect that it is asked in; ``who`` is its name in error texts."""
+    def back(self, who: str, maker: Maker | None = None, urls: Iterable[str] = ()) -> Back:
+        """The dialect that it is asked in.
+
+        Args:
+            who: its name in error texts.
+            maker: whose state it takes back; None is nobody in particular.
+            urls: its addresses, by which a server of a known vendor is known.
+        """
+        maker = maker or Maker()
         if self.quirks is None:
-            return AnthropicBack(who, holds=self.holds.get("anthropic", frozenset()))
-        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who))
+            holds = self.holds.get("anthropic", frozenset[str]())
+            return AnthropicBack(who, maker=maker, holds=holds)
+        thoughts = rules_for(self.kind, urls) or self.quirks.thoughts
+        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who, thoughts=thoughts), maker)
 
 
 def plain_model(item: Mapping[str, Any]) -> ModelInfo:
@@ -299,6 +310,7 @@ def other_backs(
     base: str = "",
     *,
     takes_routing: bool = False,
+    maker: Maker | None = None,
     holds: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> list[Back]:
     """Make a back for each dialect that a provider speaks besides its own.
@@ -308,10 +320,18 @@ def other_backs(
         speaks: the dialects.
         base: their paths lie below it.
         takes_routing: the provider takes OpenRouter's ``provider`` object.
+        maker: whose state the provider takes back; None is nobody in particular.
         holds: the state fields that it has, by dialect.
     """
+    maker = maker or Maker()
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
     return [
-        made[dialect](name, base, takes_routing=takes_routing, holds=holds.get(dialect, frozenset()))
+        made[dialect](
+            name,
+            base,
+            takes_routing=takes_routing,
+            maker=maker,
+            holds=holds.get(dialect, frozenset()),
+        )
         for dialect in speaks
     ]

@@ -176,6 +176,7 @@ CONTENTS: list[tuple[str, Any, list[Message]]] = [
                 role="assistant",
                 parts=(
                     Thinking(text="Hm", signature="sig"),
+                    Thinking(text="", signature="trunkline:anthropic:redacted:xx"),
                     Thinking(text="m"),
                     Text(text="Ho"),
                     ToolCall(id="toolu_1", name="f", arguments='{"b":1.0,"a":[null]}'),

@@ -11,6 +11,7 @@
 - ``inspect``: what passes through.
 - ``errors``: the envelope for clients, and errors of upstreams.
 - ``request_schema``, ``answer_schema``: the structs and names of requests and answers.
+- ``own_state``: whose thinking is in what passes through.
 - ``fields``: fields that no other dialect has: state fields, and harmless ones.
 - ``reasoning``: budgets and efforts of thinking, in both directions.
 

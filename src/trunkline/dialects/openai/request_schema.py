@@ -129,12 +129,6 @@ class ToolCallIn(msgspec.Struct):
     type: str = "function"
 
 
-class ReasoningDetail(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-    signature: str | None = None
-
-
 class MessageIn(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | PartsIn | None = None
@@ -146,7 +140,7 @@ class MessageIn(msgspec.Struct):
     audio: dict[str, Any] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
-    reasoning_details: list[ReasoningDetail] | None = None
+    reasoning_details: Any = None
 
 
 class FunctionSpec(msgspec.Struct):

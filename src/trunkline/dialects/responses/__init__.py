@@ -9,7 +9,7 @@
 - ``render`` and ``read`` do not exist: no request is translated into this dialect. Every upstream that has
   the API has another dialect besides, in which the clients of other dialects are served.
 - ``write``: whole answers to clients; ``write_items``: their output, item by item; ``write_stream``: streams.
-- ``inspect``: what passes through.
+- ``inspect``: what passes through; ``own_state``: whose reasoning is in it.
 - ``errors``: the envelope for clients, what they ask in vain, and errors of upstreams.
 - ``fields``: fields that no other dialect has: state fields, and harmless ones.
 - ``request_schema``, ``answer_schema``: the structs and names of requests and answers.

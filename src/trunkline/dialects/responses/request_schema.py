@@ -23,8 +23,8 @@ UpTo20 = msgspec.Meta(ge=0, le=20)
 LOGPROBS: Final = "message.output_text.logprobs"
 """The one ``include`` that changes what a model is asked for."""
 SIGNED: Final = "signature:"
-"""Put before a thinking signature that travels as a reasoning item's ``encrypted_content``. What begins
-otherwise is another server's secret and no signature."""
+"""Put before a thinking signature that is not sealed and travels as a reasoning item's
+``encrypted_content``. What is neither sealed nor begins so is another server's secret and no signature."""
 
 Verbosity = Literal["low", "medium", "high"]
 SummaryDetail = Literal["auto", "concise", "detailed"]

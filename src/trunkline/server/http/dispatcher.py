@@ -210,9 +210,8 @@ class Dispatcher:
             summary = front.summarize(body)
         except GatewayError as error:
             summary, problem = None, error
-        else:
-            if summary.body is not None:
-                body = summary.body
+        if summary is not None and summary.body is not None:
+            body = summary.body
         request = Request(
             front=front,
             path=head.path,
