@@ -11,7 +11,18 @@ import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    Back,
+    FitStep,
+    Fitted,
+    Front,
+    Headers,
+    RequestDefaults,
+    RequestSummary,
+)
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.fit.answer import RestoringInspector, RestoringReader
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -61,6 +72,8 @@ class Exchange(Protocol):
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
+    fitted: Fitted | None
+    """Set where the fit step has changed the request: known once ``body`` was read."""
     needs_head: bool
     """It is to see the head of an upstream's answer, also if that is no error."""
     path: str
@@ -99,6 +112,7 @@ class _BaseExchange:
     headers: Headers = ()
     method = b"POST"
     needs_head = False
+    fitted: Fitted | None = None
     content_type: bytes
     streaming: bool
     _failed: tuple[int, Headers] | None = None
@@ -169,7 +183,23 @@ class PassThrough(_BaseExchange):
         self.content_type = front.stream_type if streaming else b"application/json"
         self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
+        step = back.fit_step
+        if step is not None and operation == "chat":
+            try:
+                step.decode(self.body)
+            except UNREADABLE:
+                self._fit(step)
         self._opening = back.opening_records if streaming and operation == "chat" else 0
+
+    def _fit(self, step: FitStep) -> None:
+        """Send what fits, and give the client its own names in the answer."""
+        fitted = self.fitted = step.fit(self.body, self.upstream_model)
+        if fitted is None:
+            return
+        self.body = fitted.body
+        if fitted.names:
+            inspector = self._inspector
+            self._inspector = RestoringInspector(inspector, fitted.names, fitted.restore, self.streaming)
 
     def forward_head(self, headers: Headers, query: bytes) -> None:
         """Forward the headers and the parameters that belong to the dialect."""
@@ -294,8 +324,26 @@ class Translate(_BaseExchange):
 
     @property
     def body(self) -> bytes:
-        """The request in the upstream's dialect."""
-        return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
+        """The request in the upstream's dialect, as it fits the upstream."""
+        body = self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
+        step = self.back.fit_step
+        if step is None:
+            return body
+        try:
+            step.decode(body)
+        except UNREADABLE:
+            return self._fit(step, body)
+        return body
+
+    def _fit(self, step: FitStep, body: bytes) -> bytes:
+        """The body that fits. The client gets its own names in the answer."""
+        before, fitted = self.fitted, step.fit(body, self.upstream_model)
+        self.fitted = fitted
+        if fitted is None:
+            return body
+        if fitted.names and before is None:
+            self._reader = RestoringReader(self._reader, fitted.names)
+        return fitted.body
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""

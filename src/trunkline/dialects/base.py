@@ -7,7 +7,7 @@ stores it in ``error`` instead of raising it, so that the events before it in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -217,12 +217,39 @@ class Inspector(Protocol):
         is not complete."""
 
 
+class Fitted(msgspec.Struct, frozen=True, eq=False):
+    """A body that a fit step has changed."""
+
+    body: bytes
+    changes: tuple[str, ...]
+    """What was changed, each by its path; nothing of the client's texts is in them."""
+    names: Mapping[str, str]
+    """The client's name of each tool that has another name in ``body``."""
+    restore: Callable[[Any, Mapping[str, str]], bool]
+    """Gives the tools in an answer's record the client's names again; False if there were none to give."""
+
+
+class FitStep(Protocol):
+    """Changes in a request what its upstream is known to refuse although the meaning is plain."""
+
+    @property
+    def decode(self) -> Callable[[bytes], object]:
+        """Raises one of ``error_envelope.UNREADABLE`` for a body that may not fit."""
+
+    def fit(self, data: bytes, model: str) -> Fitted | None:
+        """Return ``data`` changed into a body that fits ``model``; None if nothing is to be changed."""
+
+
 class Back(Protocol):
     """A dialect as the gateway speaks it to upstreams."""
 
     dialect: str
     opening_records: int
     """Records of a streamed chat before the first that brings content."""
+
+    @property
+    def fit_step(self) -> FitStep | None:
+        """Changes in chats what the upstream is known to refuse; None if nothing is known."""
 
     @property
     def count_tokens_path(self) -> str | None:

@@ -17,9 +17,11 @@ import msgspec
 
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
 from trunkline.dialects.responses import ResponsesBack
 from trunkline.providers.base import ModelInfo
+from trunkline.providers.fits import ANTHROPIC_FIT, CEREBRAS_FIT, OPENAI_FIT
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
 
@@ -52,6 +54,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     vendor_ids: bool = False
     """Model ids are ``vendor/model``; one without a slash stands in the provider's own namespace
     (``openrouter/auto``)."""
+    fit: FitRules | None = None
+    """What it refuses in Anthropic's dialect although the meaning is plain, where that is its own."""
     drop: Mapping[str, frozenset[str]] = {}
     """Request fields it refuses, by model pattern (``*`` and ``?`` match)."""
     id_prefix: str = "chatcmpl-"
@@ -61,7 +65,7 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     def back(self, who: str) -> Back:
         """The dialect that it is asked in; ``who`` is its name in error texts."""
         if self.quirks is None:
-            return AnthropicBack(who)
+            return AnthropicBack(who, fit=self.fit)
         return OpenAIBack(msgspec.structs.replace(self.quirks, name=who))
 
 
@@ -202,6 +206,7 @@ OPENAI: Final = VendorSpec(
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
         profiles=OPENAI_REASONING,
+        fit=OPENAI_FIT,
     ),
     speaks=("responses",),
     drop={
@@ -223,6 +228,7 @@ OPENROUTER: Final = VendorSpec(
         history_reasoning_field="reasoning",
         usage_on_request=False,
         takes_routing=True,
+        takes_cache_control=True,
     ),
     speaks=("anthropic", "responses"),
     headers={"X-Title": "Trunkline"},
@@ -243,6 +249,7 @@ CEREBRAS: Final = VendorSpec(
         extra_sampling=frozenset(),
         numbers_tool_calls=False,
         usage_on_request=False,
+        fit=CEREBRAS_FIT,
     ),
     drop={
         "*": frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
@@ -258,6 +265,7 @@ ANTHROPIC: Final = VendorSpec(
     path="/v1",
     url="https://api.anthropic.com",
     quirks=None,
+    fit=ANTHROPIC_FIT,
     headers={"anthropic-version": "2023-06-01"},
     key_headers={"x-api-key": ""},
     list_path="/models?limit=1000",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from trunkline.dialects.anthropic import render
 from trunkline.dialects.anthropic.errors import read_error
+from trunkline.dialects.anthropic.fit import MessagesFitStep
 from trunkline.dialects.anthropic.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.anthropic.read import StreamReader, WholeReader
 from trunkline.dialects.anthropic.request_schema import COUNT_TOKENS_PATH, DIALECT, PATH
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
 
@@ -20,14 +22,23 @@ class AnthropicBack:
         name: The upstream's name in error texts.
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
+        fit: What the upstream refuses although the meaning is plain; None if that is not known.
     """
 
     dialect = DIALECT
     opening_records = 2
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
 
-    def __init__(self, name: str = "Anthropic", base: str = "", *, takes_routing: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "Anthropic",
+        base: str = "",
+        *,
+        takes_routing: bool = False,
+        fit: FitRules | None = None,
+    ) -> None:
         self.name = name
+        self.fit_step: FitStep | None = None if fit is None else MessagesFitStep(fit)
         self.takes_routing = takes_routing
         self.count_tokens_path: str | None = base + COUNT_TOKENS_PATH
         self._path = base + PATH

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import BodyPatch, decode_fields
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama import render
@@ -37,6 +37,7 @@ class OllamaBack:
     opening_records = 0
     """The first record already brings content."""
     count_tokens_path: str | None = None
+    fit_step: FitStep | None = None
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the path of the native endpoint, if there is one."""

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.base import NO_DEFAULTS, Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    FitStep,
+    Headers,
+    Inspector,
+    Reader,
+    RequestDefaults,
+    RequestSummary,
+)
 from trunkline.dialects.body_patch import BodyPatch
 from trunkline.dialects.openai import render
 from trunkline.dialects.openai.errors import read_error
+from trunkline.dialects.openai.fit import ChatFitStep
 from trunkline.dialects.openai.inspect import RelayInspector, StreamInspector, WholeInspector
 from trunkline.dialects.openai.inspect_tool_calls import NumberingInspector
 from trunkline.dialects.openai.parse_form import is_form, replace_model
@@ -37,6 +46,7 @@ class OpenAIBack:
 
     def __init__(self, quirks: Quirks) -> None:
         self.quirks = quirks
+        self.fit_step: FitStep | None = None if quirks.fit is None else ChatFitStep(quirks.fit)
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the operation's path below the base address, if the vendor has it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
 from trunkline.dialects.responses.errors import read_error
 from trunkline.dialects.responses.inspect import StreamInspector, WholeInspector
@@ -26,6 +26,7 @@ class ResponsesBack:
     opening_records = 4
     """``response.created`` and ``.in_progress``, the first item and its first part."""
     count_tokens_path: str | None = None
+    fit_step: FitStep | None = None
 
     def __init__(self, name: str = "The upstream", base: str = "", *, takes_routing: bool = False) -> None:
         self.name = name
