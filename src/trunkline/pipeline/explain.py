@@ -25,7 +25,7 @@ def is_asked(headers: Headers, topic: bytes) -> bool:
 
 
 def fit_lines(changes: Sequence[str]) -> Lines:
-    """The header line with what the fit step has changed. A long list is cut, and says how much is missing."""
+    """The header line with what the fit step has changed. A long list is cut."""
     told: list[str] = []
     size = 0
     for change in changes:

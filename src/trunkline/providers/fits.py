@@ -61,9 +61,9 @@ _REASONED: Final = frozenset({"reasoning", "reasoning_content", "reasoning_detai
 _NO_DEVELOPER: Final = {"developer": "system"}
 
 
-def _only(field: str, *values: str, **others: str) -> dict[str, Mapping[str, Any]]:
-    """The values that a field has, and what others become."""
-    return {each: {field: each} for each in values} | {each: {field: kept} for each, kept in others.items()}
+def _only(field: str, *values: str) -> dict[str, Mapping[str, Any]]:
+    """The values that a field has; others are left out."""
+    return {each: {field: each} for each in values}
 
 
 def _efforts(*models: str, **values: str) -> ValueRule:
@@ -218,8 +218,10 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
                     _efforts("mistral-small*", "mistral-medium*", none="none", **_ANY_HIGH),
                     ValueRule(
                         field="reasoning_effort",
-                        models=("magistral*", "codestral*", "devstral*", "ministral*", "pixtral*", "open-*")
-                        + ("mistral-large*", "mistral-tiny*", "voxtral*"),
+                        models=(
+                            *("magistral*", "codestral*", "devstral*", "ministral*", "pixtral*", "open-*"),
+                            *("mistral-large*", "mistral-tiny*", "voxtral*"),
+                        ),
                         values={},
                     ),
                 ),

@@ -128,8 +128,8 @@ class ProviderConfig(Section):
     drop: tuple[str, ...] = Field(default=(), description="Request fields never to send to it.")
     vendor: str | None = Field(
         default=None,
-        description="Whose API an openai-compatible server has (groq, mistral, deepseek, …): requests are made "
-        "to fit what that vendor refuses. Default: the vendor whose address it is, if it is a known one.",
+        description="Whose API an openai-compatible server has (groq, mistral, deepseek, …): requests are "
+        "made to fit what that vendor refuses. Default: the vendor whose address it is, if it is known.",
     )
     speaks: tuple[Literal["anthropic", "responses"], ...] | None = Field(
         default=None,

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
+from trunkline.dialects.cache_control import read_ttl
 from trunkline.dialects.request_errors import invalid, unsupported
 from trunkline.model import Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
@@ -131,7 +132,10 @@ def _content(
 
 
 def _text(block: schema.TextBlock) -> Text:
-    return Text(text=block.text, cache=block.cache_control is not None)
+    control = block.cache_control
+    if control is None:
+        return Text(text=block.text)
+    return Text(text=block.text, cache=True, cache_ttl=read_ttl(control))
 
 
 def _image(block: schema.ImageBlock, path: str) -> Image:

@@ -1,7 +1,7 @@
 """Canonical requests → bodies for Anthropic's Messages API.
 
 Content that the API has no field for is refused with a clear 400. Settings that it lacks (seed, penalties,
-log probabilities, ``strict`` tools) are left out. What it would refuse although the meaning is plain is
+log probabilities, ``strict`` for models that do not know it) are left out. What it would refuse although the meaning is plain is
 changed into a form that it takes: sampling fields for models that take none, temperatures above 1, empty
 texts, ids with other characters, stop sequences of blanks, sampling fields together with thinking, thinking
 together with a forced tool, users named by their e-mail addresses.
@@ -16,8 +16,14 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.reasoning import render_reasoning, takes_sampling, thinking_tokens
+from trunkline.dialects.anthropic.reasoning import (
+    render_reasoning,
+    takes_sampling,
+    takes_strict,
+    thinking_tokens,
+)
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.cache_control import write_cache_control
 from trunkline.dialects.tool_arguments import is_object
 from trunkline.dialects.tool_matching import match_tool_calls
 from trunkline.errors import UNSUPPORTED, CallerError
@@ -91,7 +97,7 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     stop = [word for word in request.sampling.stop if word.strip()]
     if stop:
         body["stop_sequences"] = stop
-    body |= _tools(request)
+    body |= _tools(request, is_strict=takes_strict(model))
     if request.format is not None:
         body["output_config"] = body.get("output_config", {}) | {"format": _format(request.format)}
     if request.user:
@@ -139,10 +145,10 @@ def _sampling(sampling: Sampling, defaults: RequestDefaults, thinks: bool) -> Bo
     return body
 
 
-def _tools(request: ChatRequest) -> Body:
+def _tools(request: ChatRequest, *, is_strict: bool) -> Body:
     if not request.tools:
         return {}
-    body: Body = {"tools": [_tool(tool) for tool in request.tools]}
+    body: Body = {"tools": [_tool(tool, is_strict=is_strict) for tool in request.tools]}
     choice = request.tool_choice
     one_at_a_time = request.parallel_tool_calls is False
     if choice is None and not one_at_a_time:
@@ -156,11 +162,13 @@ def _tools(request: ChatRequest) -> Body:
     return body | {"tool_choice": wire}
 
 
-def _tool(tool: Tool) -> Body:
+def _tool(tool: Tool, *, is_strict: bool) -> Body:
     wire: Body = {"name": tool.name}
+    if tool.strict and is_strict:
+        wire["strict"] = True
     if tool.description is not None:
         wire["description"] = tool.description
-    wire["input_schema"] = {"type": "object"} | (tool.parameters or {"properties": {}})
+    wire["input_schema"] = {"type": "object", "properties": {}} | (tool.parameters or {})
     return wire
 
 
@@ -244,7 +252,7 @@ def _misplaced(part: Part, where: str, index: int) -> CallerError:
 
 def _text(part: Text) -> Body:
     wire: Body = {"type": "text", "text": part.text}
-    return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
+    return wire | write_cache_control(part)
 
 
 def _image(image: Image) -> Body:

@@ -250,7 +250,10 @@ ABSENT = Literal["\0"]
 
 def absent(names: Iterable[str]) -> list[tuple[str, Any, Any]]:
     """Return the fields of a fitting type that must not be there."""
-    return [(name, ABSENT, msgspec.UNSET) for name in sorted(names)]
+    return [
+        (f"absent{number}", ABSENT, msgspec.field(default=msgspec.UNSET, name=name))
+        for number, name in enumerate(sorted(names))
+    ]
 
 
 def matching(rule: NameRule | None) -> Any:

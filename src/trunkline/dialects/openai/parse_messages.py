@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from trunkline.dialects.cache_control import read_ttl
 from trunkline.dialects.openai import request_schema as schema
 from trunkline.dialects.request_errors import invalid, missing, split_data_url, unsupported
 from trunkline.model import Audio, Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
@@ -95,7 +96,10 @@ def _part(
 ) -> Part:
     match part:
         case schema.TextPart():
-            return Text(text=part.text, cache=part.cache_control is not None)
+            control = part.cache_control
+            if control is None:
+                return Text(text=part.text)
+            return Text(text=part.text, cache=True, cache_ttl=read_ttl(control))
         case schema.RefusalPart():
             return Text(text=part.refusal)
         case schema.ImagePart():

@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.cache_control import write_cache_control
+from trunkline.dialects.openai.fit import file_name
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
 from trunkline.dialects.tool_matching import match_tool_calls
@@ -187,10 +189,12 @@ def _message(message: Message, quirks: Quirks) -> Body:
     wire: Body = {"role": message.role}
     if message.role == "assistant":
         wire |= _assistant(message, quirks)
-    elif all(isinstance(part, Text) and not part.cache for part in message.parts):
+    elif all(
+        isinstance(part, Text) and not (part.cache and quirks.takes_cache_control) for part in message.parts
+    ):
         wire["content"] = message.text
     else:
-        wire["content"] = [_content(part) for part in message.parts]
+        wire["content"] = [_content(part, quirks) for part in message.parts]
     _put(wire, "name", message.name)
     return wire
 
@@ -221,11 +225,10 @@ def _put(body: Body, name: str, value: Any) -> None:
         body[name] = value
 
 
-def _content(part: Part) -> Body:
+def _content(part: Part, quirks: Quirks) -> Body:
     match part:
         case Text():
-            wire = _text(part.text)
-            return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
+            return _text(part.text) | (write_cache_control(part) if quirks.takes_cache_control else {})
         case Image():
             url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
             image = {"url": url} | ({"detail": part.detail} if part.detail else {})
@@ -249,9 +252,10 @@ def _file(part: Document) -> Body:
         raise CallerError("A document by URL cannot be sent in OpenAI's chat API; send its data", UNSUPPORTED)
     file: Body = {}
     _put(file, "file_id", part.file_id)
-    _put(file, "filename", part.name)
+    kind = part.media_type or "application/pdf"
+    _put(file, "filename", part.name or (None if part.data is None else file_name(kind)))
     if part.data is not None:
-        file["file_data"] = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
+        file["file_data"] = f"data:{kind};base64,{part.data}"
     return file
 
 
@@ -278,7 +282,9 @@ def _text(text: str) -> Body:
 def _tool(tool: Tool) -> Body:
     function: Body = {"name": tool.name}
     _put(function, "description", tool.description)
-    _put(function, "parameters", tool.parameters)
+    if tool.parameters is not None:
+        is_object = tool.parameters.get("type", "object") == "object"
+        function["parameters"] = ({"type": "object", "properties": {}} if is_object else {}) | tool.parameters
     _put(function, "strict", tool.strict)
     return {"type": "function", "function": function}
 
