@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from keyword import iskeyword
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -251,9 +252,13 @@ ABSENT = Literal["\0"]
 def absent(names: Iterable[str]) -> list[tuple[str, Any, Any]]:
     """Return the fields of a fitting type that must not be there."""
     return [
-        (f"absent{number}", ABSENT, msgspec.field(default=msgspec.UNSET, name=name))
-        for number, name in enumerate(sorted(names))
+        (_identifier(name), ABSENT, msgspec.field(default=msgspec.UNSET, name=name)) for name in sorted(names)
     ]
+
+
+def _identifier(name: str) -> str:
+    """A name that an attribute may have: ``not`` and ``$ref`` are none."""
+    return name if name.isidentifier() and not iskeyword(name) else f"no_{name.removeprefix('$')}"
 
 
 def matching(rule: NameRule | None) -> Any:

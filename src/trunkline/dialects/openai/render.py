@@ -271,7 +271,7 @@ def _tool_result(result: ToolResult) -> Body:
 
 def _images(result: ToolResult) -> list[Body]:
     """A tool's images, after a text that says which tool they are from."""
-    images = [_content(part) for part in result.parts if isinstance(part, Image)]
+    images = [_content(part, quirks) for part in result.parts if isinstance(part, Image)]
     return [_text(f"Returned by the tool {result.name or 'call'}:"), *images] if images else []
 
 
