@@ -2,9 +2,10 @@
 
 Content that the API has no field for is refused with a clear 400. Settings that it lacks (seed, penalties,
 log probabilities, ``strict`` for models that do not know it) are left out. What it would refuse although the
-meaning is plain is changed into a form that it takes: sampling fields for models that take none, temperatures above 1, empty
-texts, ids with other characters, stop sequences of blanks, sampling fields together with thinking, thinking
-together with a forced tool, users named by their e-mail addresses.
+meaning is plain is changed into a form that it takes: sampling fields for models that take none, temperatures
+above 1, empty texts, ids with other characters, stop sequences of blanks, sampling fields together with
+thinking, thinking together with a forced tool, users named by their e-mail addresses. What differs by vendor
+data is left to the fit step.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ class DialectFitStep(ABC):
         for path, spec in self._tool_specs(body):
             for name in sorted(rules.refused_in_tools & spec.keys()):
                 del spec[name]
-                body.note(f"{path}.{name}")
+                body.note(f"-{path}.{name}")
             rule = rules.answer_schema if spec.get("strict") is True else None
             for each in (rules.tool_schema, rule):
                 if each is not None:
@@ -195,8 +195,8 @@ class Draft:
         return self._values[name]
 
     def note(self, path: str) -> None:
-        """Note that something below the field with which ``path`` begins was changed."""
-        self._changed.add(path.partition(".")[0].partition("[")[0])
+        """Note that something below the field with which ``path`` begins was changed, or left out (``-``)."""
+        self._changed.add(path.removeprefix("-").partition(".")[0].partition("[")[0])
         self.changes.append(path)
 
     def put(self, name: str, value: Any, note: str | None = None) -> None:

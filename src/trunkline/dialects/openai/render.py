@@ -230,9 +230,7 @@ def _content(part: Part, quirks: Quirks) -> Body:
         case Text():
             return _text(part.text) | (write_cache_control(part) if quirks.takes_cache_control else {})
         case Image():
-            url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
-            image = {"url": url} | ({"detail": part.detail} if part.detail else {})
-            return {"type": "image_url", "image_url": image}
+            return _image(part)
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case Document(text=str(text)):
@@ -241,6 +239,11 @@ def _content(part: Part, quirks: Quirks) -> Body:
             return {"type": "file", "file": _file(part)}
         case _:
             raise _misplaced(part, "a user's message")
+
+
+def _image(part: Image) -> Body:
+    url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
+    return {"type": "image_url", "image_url": {"url": url} | ({"detail": part.detail} if part.detail else {})}
 
 
 def _misplaced(part: Part, where: str) -> CallerError:
@@ -271,7 +274,7 @@ def _tool_result(result: ToolResult) -> Body:
 
 def _images(result: ToolResult) -> list[Body]:
     """A tool's images, after a text that says which tool they are from."""
-    images = [_content(part, quirks) for part in result.parts if isinstance(part, Image)]
+    images = [_image(part) for part in result.parts if isinstance(part, Image)]
     return [_text(f"Returned by the tool {result.name or 'call'}:"), *images] if images else []
 
 
