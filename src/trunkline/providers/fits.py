@@ -94,6 +94,15 @@ OPENAI_FIT: Final = FitRules(
 )
 """OpenAI itself. ``id``: "string too long. Expected a string with maximum length 40" (seen by many)."""
 
+OPENAI_RESPONSES_FIT: Final = FitRules(
+    tool_names=_NAMES,
+    call_ids=NameRule(chars="!-~", longest=64),
+    schema_names=_NAMES,
+    tool_schema=_FLAT,
+    refused={"*": _FOREIGN - {"reasoning"}},
+)
+"""The same in its Responses API, whose ids may be longer."""
+
 CEREBRAS_FIT: Final = FitRules(
     tool_names=_NAMES,
     schema_names=_NAMES,

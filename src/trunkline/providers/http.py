@@ -292,6 +292,7 @@ class VendorProvider(HttpProvider):
             who,
             spec.speaks if speaks is None else speaks,
             takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
+            fits=spec.fits,
         )
         super().__init__(
             name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more

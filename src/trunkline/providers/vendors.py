@@ -21,9 +21,11 @@ from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
 from trunkline.dialects.responses import ResponsesBack
 from trunkline.providers.base import ModelInfo
-from trunkline.providers.fits import ANTHROPIC_FIT, CEREBRAS_FIT, OPENAI_FIT
+from trunkline.providers.fits import ANTHROPIC_FIT, CEREBRAS_FIT, OPENAI_FIT, OPENAI_RESPONSES_FIT
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
+NO_FITS: Final[Mapping[str, FitRules]] = {}
+"""Nothing is known of what a vendor refuses."""
 
 
 class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +56,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     vendor_ids: bool = False
     """Model ids are ``vendor/model``; one without a slash stands in the provider's own namespace
     (``openrouter/auto``)."""
-    fit: FitRules | None = None
-    """What it refuses in Anthropic's dialect although the meaning is plain, where that is its own."""
+    fits: Mapping[str, FitRules] = {}
+    """What it refuses although the meaning is plain, by dialect; that of OpenAI's chats is in ``quirks``."""
     drop: Mapping[str, frozenset[str]] = {}
     """Request fields it refuses, by model pattern (``*`` and ``?`` match)."""
     id_prefix: str = "chatcmpl-"
@@ -65,7 +67,7 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     def back(self, who: str) -> Back:
         """The dialect that it is asked in; ``who`` is its name in error texts."""
         if self.quirks is None:
-            return AnthropicBack(who, fit=self.fit)
+            return AnthropicBack(who, fit=self.fits.get("anthropic"))
         return OpenAIBack(msgspec.structs.replace(self.quirks, name=who))
 
 
@@ -209,6 +211,7 @@ OPENAI: Final = VendorSpec(
         fit=OPENAI_FIT,
     ),
     speaks=("responses",),
+    fits={"responses": OPENAI_RESPONSES_FIT},
     drop={
         f"{tuned}{model}": frozenset({"reasoning_effort"})
         for tuned in ("", "ft:")
@@ -265,7 +268,7 @@ ANTHROPIC: Final = VendorSpec(
     path="/v1",
     url="https://api.anthropic.com",
     quirks=None,
-    fit=ANTHROPIC_FIT,
+    fits={"anthropic": ANTHROPIC_FIT},
     headers={"anthropic-version": "2023-06-01"},
     key_headers={"x-api-key": ""},
     list_path="/models?limit=1000",
@@ -287,7 +290,12 @@ VENDORS: Final[Mapping[str, VendorSpec]] = {
 
 
 def other_backs(
-    name: str, speaks: Iterable[str], base: str = "", *, takes_routing: bool = False
+    name: str,
+    speaks: Iterable[str],
+    base: str = "",
+    *,
+    takes_routing: bool = False,
+    fits: Mapping[str, FitRules] = NO_FITS,
 ) -> list[Back]:
     """Make a back for each dialect that a provider speaks besides its own.
 
@@ -296,6 +304,9 @@ def other_backs(
         speaks: the dialects.
         base: their paths lie below it.
         takes_routing: the provider takes OpenRouter's ``provider`` object.
+        fits: what the provider refuses although the meaning is plain, by dialect.
     """
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
-    return [made[dialect](name, base, takes_routing=takes_routing) for dialect in speaks]
+    return [
+        made[dialect](name, base, takes_routing=takes_routing, fit=fits.get(dialect)) for dialect in speaks
+    ]

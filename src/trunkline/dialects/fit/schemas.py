@@ -25,6 +25,7 @@ TOP: Final = (*_CHOICES, "not", "enum", "const", "$ref")
 _SCALARS: Final = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
 """A schema for anything, as near as types can say it without an end."""
 _TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+_ANY: Final = SchemaRule()
 _DEPTH: Final = 64
 """How deep references are followed, so that one that refers to itself has an end."""
 
@@ -36,6 +37,15 @@ def fit_schema(schema: Schema, rule: SchemaRule) -> Schema:
         schema = _flat(schema, root)
     fitted: Schema = _fit(schema, rule, root)
     return fitted
+
+
+def complete(schema: Schema) -> Schema:
+    """Return a tool's schema that names what vendors look for: the properties of an object, and the items of
+    every array."""
+    if schema.get("type", "object") == "object" and not ("type" in schema and "properties" in schema):
+        schema = {"type": "object", "properties": {}} | schema
+    text = msgspec.json.encode(schema)
+    return fit_schema(schema, _ANY) if text.count(b'"array"') > text.count(b'"items"') else schema
 
 
 def _fit(schema: Any, rule: SchemaRule, root: Schema) -> Any:
@@ -50,6 +60,8 @@ def _fit(schema: Any, rule: SchemaRule, root: Schema) -> Any:
         schema = {("anyOf" if name == "oneOf" else name): value for name, value in schema.items()}
     if rule.typed or (rule.closed and "$ref" not in schema):
         schema = _typed(schema, is_open=not rule.closed)
+    if schema.get("type") == "array" and not ("items" in schema or "prefixItems" in schema):
+        schema = schema | {"items": {}}
     fitted = {name: _fit_keyword(name, value, rule, root) for name, value in schema.items()}
     if _is_object(fitted):
         fitted.setdefault("properties", {})

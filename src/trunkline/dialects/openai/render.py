@@ -13,6 +13,7 @@ import msgspec
 
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.cache_control import write_cache_control
+from trunkline.dialects.fit.schemas import complete
 from trunkline.dialects.openai.fit import file_name
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
@@ -286,8 +287,7 @@ def _tool(tool: Tool) -> Body:
     function: Body = {"name": tool.name}
     _put(function, "description", tool.description)
     if tool.parameters is not None:
-        is_object = tool.parameters.get("type", "object") == "object"
-        function["parameters"] = ({"type": "object", "properties": {}} if is_object else {}) | tool.parameters
+        function["parameters"] = complete(tool.parameters)
     _put(function, "strict", tool.strict)
     return {"type": "function", "function": function}
 

@@ -6,7 +6,9 @@ from typing import NoReturn
 
 from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.responses.errors import read_error
+from trunkline.dialects.responses.fit import ResponsesFitStep
 from trunkline.dialects.responses.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.responses.request_schema import DIALECT, PATH
 from trunkline.errors import INTERNAL, GatewayError
@@ -20,16 +22,24 @@ class ResponsesBack:
         name: The upstream's name in error texts.
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
+        fit: What the upstream refuses although the meaning is plain; None if that is not known.
     """
 
     dialect = DIALECT
     opening_records = 4
     """``response.created`` and ``.in_progress``, the first item and its first part."""
     count_tokens_path: str | None = None
-    fit_step: FitStep | None = None
 
-    def __init__(self, name: str = "The upstream", base: str = "", *, takes_routing: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "The upstream",
+        base: str = "",
+        *,
+        takes_routing: bool = False,
+        fit: FitRules | None = None,
+    ) -> None:
         self.name = name
+        self.fit_step: FitStep | None = None if fit is None else ResponsesFitStep(fit)
         self.takes_routing = takes_routing
         self._path = base + PATH
 
