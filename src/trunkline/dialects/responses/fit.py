@@ -59,10 +59,11 @@ class ResponsesFitStep(DialectFitStep):
     def restore(self, record: Any, names: Mapping[str, str]) -> bool:
         """Give the tools in an event, or a whole response, the client's names again."""
         if isinstance(record, list):
-            return any([self.restore(each, names) for each in record])
+            restored = [self.restore(each, names) for each in record]
+            return any(restored)
         if not isinstance(record, dict):
             return False
-        found = any([self.restore(each, names) for each in record.values() if isinstance(each, dict | list)])
+        found = self.restore([each for each in record.values() if isinstance(each, dict | list)], names)
         if record.get("type") in _NAMED and record.get("name") in names:
             record["name"] = names[record["name"]]
             found = True
