@@ -4,6 +4,7 @@
 - ``back``: the API as upstreams speak it.
 - ``parse``: requests; ``parse_content``: the blocks of their messages.
 - ``render``: requests to upstreams.
+- ``fit``: bodies that their vendor does not refuse.
 - ``read``: upstreams' answers.
 - ``write``: answers to clients.
 - ``inspect``: what passes through.
