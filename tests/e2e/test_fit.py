@@ -284,8 +284,14 @@ async def test_stop_sequences_beyond_a_vendors_number(front: str, back: str, mos
 
 
 async def test_fields_that_clients_echo_do_not_reach_mistral() -> None:
-    said: Any = {"role": "assistant", "content": "Hi", "refusal": None, "annotations": [], "function_call": None}
-    turns = [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": "Hi"}, said,
+    said: Any = {
+        "role": "assistant",
+        "content": "Hi",
+        "refusal": None,
+        "annotations": [],
+        "function_call": None,
+    }
+    turns = [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": "Hi"}, echoed,
              {"role": "user", "content": "And?"}]  # fmt: skip
     async with playing("mistral", "m") as mock, serving(behind(mock, "mistral", "m")) as node:
         await send(
@@ -294,7 +300,7 @@ async def test_fields_that_clients_echo_do_not_reach_mistral() -> None:
         sent = mock.calls[-1].json
     assert "stream_options" not in sent
     assert sent["messages"][0]["role"] == "system"
-    assert sent["messages"][2] == {"role": "assistant", "content": "Hi"}
+    assert sent["messages"][2] == said
 
 
 async def test_a_forced_tool_stops_the_thinking_that_refuses_it() -> None:

@@ -114,7 +114,7 @@ def _is_refused(name: str, value: Any, rule: SchemaRule) -> bool:
     if name in rule.lacks:
         return name != "additionalProperties" or value is False
     if name == "format" and rule.formats is not None:
-        return value not in rule.formats
+        return not isinstance(value, str) or value not in rule.formats
     too_many = name == "minItems" and rule.most_min_items is not None
     return too_many and isinstance(value, int) and value > (rule.most_min_items or 0)
 
