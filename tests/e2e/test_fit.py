@@ -284,13 +284,8 @@ async def test_stop_sequences_beyond_a_vendors_number(front: str, back: str, mos
 
 
 async def test_fields_that_clients_echo_do_not_reach_mistral() -> None:
-    said: Any = {
-        "role": "assistant",
-        "content": "Hi",
-        "refusal": None,
-        "annotations": [],
-        "function_call": None,
-    }
+    said: Any = {"role": "assistant", "content": "Hi"}
+    echoed = said | {"refusal": None, "annotations": [], "function_call": None}
     turns = [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": "Hi"}, echoed,
              {"role": "user", "content": "And?"}]  # fmt: skip
     async with playing("mistral", "m") as mock, serving(behind(mock, "mistral", "m")) as node:

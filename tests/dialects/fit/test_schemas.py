@@ -19,11 +19,8 @@ assert ANTHROPIC_FIT.answer_schema is not None
 STRICT = ANTHROPIC_FIT.answer_schema
 
 A = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
-B = {
-    "type": "object",
-    "properties": {"b": {"type": "string"}, "a": {"type": "integer"}},
-    "required": ["b", "a"],
-}
+TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
+B = {"type": "object", "properties": {"b": TEXT, "a": NUMBER}, "required": ["b", "a"]}
 NODE: dict[str, Any] = {"type": "object", "properties": {"next": {"$ref": "#"}}}
 
 

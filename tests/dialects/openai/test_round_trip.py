@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trunkline.dialects.base import NO_DEFAULTS
+from trunkline.dialects.fit.schemas import complete
 from trunkline.dialects.openai import CHAT, OpenAIBack, Quirks
 from trunkline.events import (
     Answer,
@@ -41,7 +42,7 @@ from trunkline.model import (
     Usage,
 )
 
-BACK = OpenAIBack(Quirks(history_reasoning_field="reasoning"))
+BACK = OpenAIBack(Quirks(history_reasoning_field="reasoning", takes_cache_control=True))
 
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=8)
 some = st.text(min_size=1, max_size=12)
@@ -92,7 +93,7 @@ def turns(draw: st.DrawFn) -> list[Message]:
 
 
 tools = st.builds(
-    Tool, name=names, description=st.none() | some, parameters=st.none() | schemas, strict=flags
+    Tool, name=names, description=st.none() | some, parameters=st.none() | schemas.map(complete), strict=flags
 )
 choices = st.one_of(
     st.none(),
