@@ -18,9 +18,9 @@ TYPED = SchemaRule(typed=True)
 assert ANTHROPIC_FIT.answer_schema is not None
 STRICT = ANTHROPIC_FIT.answer_schema
 
-A = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+A: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 TEXT, NUMBER = {"type": "string"}, {"type": "integer"}
-B = {"type": "object", "properties": {"b": TEXT, "a": NUMBER}, "required": ["b", "a"]}
+B: dict[str, Any] = {"type": "object", "properties": {"b": TEXT, "a": NUMBER}, "required": ["b", "a"]}
 NODE: dict[str, Any] = {"type": "object", "properties": {"next": {"$ref": "#"}}}
 
 
