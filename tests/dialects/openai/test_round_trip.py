@@ -60,7 +60,7 @@ media: st.SearchStrategy[Part] = st.one_of(
     st.builds(Image, data=base64, media_type=st.sampled_from(["image/png", "image/webp"])),
     st.builds(Image, url=st.just("https://example.com/a.png"), detail=st.none() | st.just("low")),
     st.builds(Audio, data=base64, format=st.just("wav")),
-    st.builds(Document, data=base64, media_type=st.just("application/pdf"), name=st.none() | some),
+    st.builds(Document, data=base64, media_type=st.just("application/pdf"), name=some),
     st.builds(Document, file_id=some, name=st.none() | some),
 )
 
