@@ -17,6 +17,7 @@ import msgspec
 
 from trunkline.dialects.fit.rules import Exclusive, FitRules, NameRule, Range, SchemaRule, ValueRule
 from trunkline.dialects.openai import ENDPOINTS, Quirks
+from trunkline.dialects.turns import ANY_ORDER
 
 _NAMES: Final = NameRule()
 """What most vendors take as a tool's name."""
@@ -158,11 +159,21 @@ class KnownVendor(msgspec.Struct, frozen=True, kw_only=True):
 KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
     "openai": KnownVendor(
         hosts=("api.openai.com",),
-        quirks=Quirks(max_tokens_field="max_completion_tokens", extra_sampling=frozenset(), fit=OPENAI_FIT),
+        quirks=Quirks(
+            max_tokens_field="max_completion_tokens",
+            extra_sampling=frozenset(),
+            turns=ANY_ORDER,
+            fit=OPENAI_FIT,
+        ),
     ),
     "azure": KnownVendor(
         hosts=("openai.azure.com",),
-        quirks=Quirks(max_tokens_field="max_completion_tokens", extra_sampling=frozenset(), fit=OPENAI_FIT),
+        quirks=Quirks(
+            max_tokens_field="max_completion_tokens",
+            extra_sampling=frozenset(),
+            turns=ANY_ORDER,
+            fit=OPENAI_FIT,
+        ),
     ),
     "cerebras": KnownVendor(
         hosts=("api.cerebras.ai",),

@@ -28,6 +28,7 @@ class ResponsesBack:
     dialect = DIALECT
     opening_records = 4
     """``response.created`` and ``.in_progress``, the first item and its first part."""
+    thinks_unasked = False
     count_tokens_path: str | None = None
 
     def __init__(
