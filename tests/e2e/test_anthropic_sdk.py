@@ -158,6 +158,7 @@ async def test_a_stream_that_breaks_off_is_an_error(mock: MockUpstream, fault: F
                 await stream.get_final_message()
 
 
+RUN: Any = {"type": "code_execution_20250825", "name": "code_execution"}
 SEARCH: Any = {"type": "web_search_20250305", "name": "web_search"}
 PAPER: Any = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "paper"}}
 READ: list[Any] = [
@@ -192,5 +193,5 @@ async def test_who_wrote_the_api_counts_all_that_it_takes(asked: dict[str, Any])
 
 async def test_nobody_counts_what_cannot_be_sent(mock: MockUpstream) -> None:
     async with asking(mock) as found:
-        with pytest.raises(anthropic.BadRequestError, match="web_search"):
-            await found.messages.count_tokens(model="m", messages=HELLO, tools=[SEARCH])
+        with pytest.raises(anthropic.BadRequestError, match="code_execution"):
+            await found.messages.count_tokens(model="m", messages=HELLO, tools=[RUN])

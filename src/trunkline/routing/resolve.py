@@ -248,7 +248,8 @@ class Resolver:
     def _targets_anywhere(self, name: str) -> list[Target]:
         """All providers that list the model, the preferred one first, which may answer any name.
 
-        If none lists it, it is the preferred provider alone, where that one may have it unlisted.
+        If none lists it, it is the preferred provider alone, where that one may have it unlisted; or all
+        Ollama servers, if the name is one of Ollama's cloud.
         """
         first = self.preferred
         order = [first, *(other for other in self.providers if other != first)]
@@ -263,6 +264,10 @@ class Resolver:
             return targets
         if self._may_have_unlisted(self.providers[first]) and self.catalog.allows(name):
             return [Target(self.providers[first], name)]
+        if names.is_cloud(name) and self.catalog.allows(name):
+            clouds = [self.providers[each] for each in order if self.providers[each].loads_models]
+            if clouds:
+                return [Target(each, name) for each in clouds]
         for provider in order:
             if self.may_pull(self.providers[provider], name):
                 return [Target(self.providers[provider], name)]

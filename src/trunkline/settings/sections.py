@@ -185,6 +185,9 @@ class Route(Section):
     )
 
 
+Capability = Literal["completion", "tools", "vision", "thinking", "embedding", "insert", "image", "audio"]
+
+
 class ModelDefaults(Section):
     """What to fill in for the models that match a pattern, for clients that cannot say it."""
 
@@ -197,6 +200,15 @@ class ModelDefaults(Section):
     )
     timeouts: Timeouts = Field(
         default=Timeouts(), description="Time limits of each attempt, before those of the provider."
+    )
+
+    capabilities: tuple[Capability, ...] = Field(
+        default=(),
+        description="What these models can do, as clients are told it. Default: what is known of them. "
+        "Ollama's servers say it themselves.",
+    )
+    context_length: int | None = Field(
+        default=None, ge=1, description="How many tokens these models read, as clients are told it."
     )
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ class AnthropicFront(FrontDefaults):
     dialect = DIALECT
     operation: Operation = "chat"
     stream_type = SSE_TYPE
+    hides_thinking = True
     conventions = ClientConventions(
         id_header=b"request-id",
         forwarded_headers=frozenset({b"anthropic-version", b"anthropic-beta"}),

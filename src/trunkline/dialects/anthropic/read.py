@@ -1,7 +1,7 @@
 """Answers of Messages upstreams: bytes → canonical events.
 
 A stream is complete with its ``message_stop`` and with nothing else. A ``ping`` becomes no event, and neither
-do the blocks of Anthropic's own servers (searches, code runs): a translated request cannot ask for them.
+do the blocks of Anthropic's own servers (searches, code runs): what they found is in the text.
 """
 
 from __future__ import annotations

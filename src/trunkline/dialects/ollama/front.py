@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from trunkline.dialects.base import FrontDefaults, RequestSummary, Writer
+from trunkline.dialects.base import ClientConventions, FrontDefaults, RequestSummary, Writer
 from trunkline.dialects.ollama import errors, parse, write
 from trunkline.dialects.ollama.request_schema import DIALECT
 from trunkline.dialects.ollama.write import NDJSON_TYPE, Clocks, Form
@@ -21,6 +21,7 @@ class OllamaFront(FrontDefaults):
 
     default_provider: ClassVar[str | None] = DIALECT
     stream_type = NDJSON_TYPE
+    conventions = ClientConventions(forwards_errors=True, is_own_error=errors.is_own_error)
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ from trunkline.pipeline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import preload
+from trunkline.providers import model_facts
 from trunkline.server.accounting.recorder import Recorder
 from trunkline.server.app.gauges import read_gauges
 from trunkline.server.app.policy_config import BudgetWarnings, SpendingReader, period, price_book, rulebook
@@ -192,6 +193,7 @@ class Gateway:
         self.access_log.start(loop)
         self.wiring.start()
         preload(provider.kind for provider in self.providers.values())
+        model_facts.preload(self.providers.values())
         if self.ledger is not None:
             self.ledger.start()
         if self._shared is not None:

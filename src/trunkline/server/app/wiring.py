@@ -15,6 +15,7 @@ from trunkline.pipeline.pipeline import PipelineSettings
 from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
+from trunkline.providers.model_facts import ModelFacts
 from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
@@ -100,6 +101,7 @@ class Wiring:
             self.providers,
             static={name: config.models for name, config in self.configured.items()},
             allows=None if self.filter is None else self.filter.allows,
+            complete=ModelFacts(settings.models).complete,
         )
         breaker = partial(CircuitBreaker, settings.breaker_failures, settings.breaker_recovery_s)
         self.router = Router(
