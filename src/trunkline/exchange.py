@@ -13,7 +13,18 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    Back,
+    FitStep,
+    Fitted,
+    Front,
+    Headers,
+    RequestDefaults,
+    RequestSummary,
+)
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.fit.answer import RestoringInspector, RestoringReader
 from trunkline.dialects.kept_state import KeptState
 from trunkline.errors import (
     UNSUPPORTED,
@@ -66,6 +77,8 @@ class Exchange(Protocol):
 
     owner: str
     """The id of the key that the request was sent with; empty without one."""
+    fitted: Fitted | None
+    """Set where the fit step has changed the request: known once ``body`` was read."""
     needs_head: bool
     """It is to see the head of an upstream's answer, also if that is no error."""
     path: str
@@ -113,6 +126,7 @@ class _BaseExchange:
     needs_head = False
     left_out: Sequence[str] = ()
     holds: frozenset[str] = frozenset()
+    fitted: Fitted | None = None
     content_type: bytes
     streaming: bool
     _failed: tuple[int, Headers] | None = None
@@ -184,12 +198,28 @@ class PassThrough(_BaseExchange):
         self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
         self._state_mark = back.state_mark
+        step = back.fit_step
+        if step is not None and operation == "chat":
+            try:
+                step.decode(self.body)
+            except UNREADABLE:
+                self._fit(step)
         self._opening = back.opening_records if streaming and operation == "chat" else 0
 
     @property
     def holds(self) -> frozenset[str]:  # type: ignore[override]
         """The back's."""
         return self.back.holds
+
+    def _fit(self, step: FitStep) -> None:
+        """Send what fits, and give the client its own names in the answer."""
+        fitted = self.fitted = step.fit(self.body, self.upstream_model)
+        if fitted is None:
+            return
+        self.body = fitted.body
+        if fitted.names:
+            inspector = self._inspector
+            self._inspector = RestoringInspector(inspector, fitted.names, fitted.restore, self.streaming)
 
     def forward_head(self, headers: Headers, query: bytes) -> None:
         """Forward the headers and the parameters that belong to the dialect."""
@@ -339,11 +369,29 @@ class Translate(_BaseExchange):
 
     @property
     def body(self) -> bytes:
-        """The request in the upstream's dialect."""
+        """The request in the upstream's dialect, as it fits the upstream."""
         request = self._request
         if self._kept is not None and isinstance(request, ChatRequest) and request.tools:
             request = self._kept.restore(self.owner, request)
-        return self.back.render(request, self.upstream_model, self._upstream_stream, self._defaults)
+        body = self.back.render(request, self.upstream_model, self._upstream_stream, self._defaults)
+        step = self.back.fit_step
+        if step is None:
+            return body
+        try:
+            step.decode(body)
+        except UNREADABLE:
+            return self._fit(step, body)
+        return body
+
+    def _fit(self, step: FitStep, body: bytes) -> bytes:
+        """The body that fits. The client gets its own names in the answer."""
+        before, fitted = self.fitted, step.fit(body, self.upstream_model)
+        self.fitted = fitted
+        if fitted is None:
+            return body
+        if fitted.names and before is None:
+            self._reader = RestoringReader(self._reader, fitted.names)
+        return fitted.body
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""

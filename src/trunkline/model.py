@@ -28,6 +28,8 @@ class Text(Value, frozen=True):
     text: str
     cache: bool = False
     """The prompt up to here may be cached (Anthropic's ``cache_control``)."""
+    cache_ttl: str | None = None
+    """How long, where the request says it: ``5m`` or ``1h``."""
 
 
 class Image(Value, frozen=True):

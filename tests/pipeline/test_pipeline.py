@@ -14,7 +14,7 @@ from tests.pipeline.requests import make_active
 from tests.routing.fakes import Fake
 from trunkline import immediate
 from trunkline.dialects import openai
-from trunkline.dialects.base import Front, RequestSummary
+from trunkline.dialects.base import Fitted, Front, RequestSummary
 from trunkline.errors import (
     INVALID_API_KEY,
     UPSTREAM_ERROR,
@@ -58,6 +58,7 @@ class Played:
 
     path = ""
     needs_head = False
+    fitted: Fitted | None = None
 
     def head(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         raise NotImplementedError

@@ -7,6 +7,7 @@ has further ones whose names begin with the role (``parse_messages``, ``write_st
 - ``front`` and ``back`` put the other modules together, as ``base`` asks;
 - ``parse`` turns a client's bytes into a canonical request;
 - ``render`` turns a canonical request into bytes for an upstream;
+- ``fit`` changes an upstream's bytes in what its vendor would refuse;
 - ``read`` turns an upstream's bytes into events;
 - ``write`` turns events into bytes for a client;
 - ``inspect`` reads what passes through unchanged, for usage, errors and the end of the answer;
@@ -23,5 +24,6 @@ dialect has, ``tool_arguments`` the arguments of tool calls,
 ``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
 ``tool_matching`` the ids of tool calls, ``turns`` the normal form of turns, ``custom_tools`` tools whose
 input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode of APIs that have none,
-``vendor_state`` whose state is whose, ``kept_state`` what clients do not send back.
+``vendor_state`` whose state is whose, ``kept_state`` what clients do not send back, ``cache_control`` cache
+breakpoints, and the package ``fit`` what fit steps share.
 """

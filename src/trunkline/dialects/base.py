@@ -260,6 +260,29 @@ class Inspector(Protocol):
         is not complete."""
 
 
+class Fitted(msgspec.Struct, frozen=True, eq=False):
+    """A body that a fit step has changed."""
+
+    body: bytes
+    changes: tuple[str, ...]
+    """What was changed, each by its path; nothing of the client's texts is in them."""
+    names: Mapping[str, str]
+    """The client's name of each tool that has another name in ``body``."""
+    restore: Callable[[Any, Mapping[str, str]], bool]
+    """Gives the tools in an answer's record the client's names again; False if there were none to give."""
+
+
+class FitStep(Protocol):
+    """Changes in a request what its upstream is known to refuse although the meaning is plain."""
+
+    @property
+    def decode(self) -> Callable[[bytes], object]:
+        """Raises one of ``error_envelope.UNREADABLE`` for a body that may not fit."""
+
+    def fit(self, data: bytes, model: str) -> Fitted | None:
+        """Return ``data`` changed into a body that fits ``model``; None if nothing is to be changed."""
+
+
 class Back(Protocol):
     """A dialect as the gateway speaks it to upstreams."""
 
@@ -272,6 +295,10 @@ class Back(Protocol):
     @property
     def state_mark(self) -> bytes | None:
         """What an answer that passes through has in it if it holds state to remember; None if none is."""
+
+    @property
+    def fit_step(self) -> FitStep | None:
+        """Changes in chats what the upstream is known to refuse; None if nothing is known."""
 
     @property
     def thinks_unasked(self) -> bool:

@@ -33,6 +33,7 @@ from trunkline.errors import (
 from trunkline.pipeline import debug_log
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome, outcome_of
 from trunkline.pipeline.cache import AnswerCache
+from trunkline.pipeline.explain import fit_lines, is_asked
 from trunkline.pipeline.request import Request
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
 from trunkline.policy.reservations import Reservation
@@ -389,6 +390,8 @@ class Pipeline:
                     exchange.headers = (*exchange.headers, traceparent)
                 attempt.sent_at = _now()
                 attempt.in_flight = provider.open(exchange, candidate.upstream, attempt, candidate.timeouts)
+                if exchange.fitted is not None or response.explained:
+                    self._tell_fit(active, attempt)
                 failure = attempt.failure = await attempt
         finally:
             ended = _now()
@@ -413,6 +416,15 @@ class Pipeline:
             if self.queue.depth:
                 self.queue.serve(ended)
         return failure
+
+    def _tell_fit(self, active: ActiveRequest, attempt: Attempt) -> None:
+        """Say what was changed in the request so that the upstream takes it."""
+        fitted = attempt.exchange.fitted
+        changes = () if fitted is None else fitted.changes
+        if self._debug and changes:
+            debug_log.log_fit(active, attempt.candidate, changes)
+        asked = changes and is_asked(active.request.headers, b"fit")
+        active.response.explained = fit_lines(changes) if asked else b""
 
     def _begin_probe(self, active: ActiveRequest, candidate: Candidate, now: float) -> bool:
         """Whether the attempt that begins is a probe. It proves by its sending that the address can be

@@ -9,16 +9,19 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.vendor_state import MadeState
 from trunkline.providers.base import Provider
 from trunkline.providers.custom import CustomProcessingProvider
+from trunkline.providers.fits import KNOWN_VENDORS, find_vendor
 from trunkline.providers.from_settings import client_for, headers_for, limits_for
 from trunkline.providers.http import HttpProvider, Rule, VendorProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.vendors import BEARER, VENDORS, VendorSpec
+from trunkline.providers.vendors import BEARER, COMPATIBLE, VENDORS, VendorSpec
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.settings.values import suggest
 from trunkline.transport import Client
@@ -78,7 +81,8 @@ def _build(
             return _python(name, _entry_point(name, kind), config, settings)
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images, made)
-        return _vendor(name, VENDORS[kind], config, settings, shared, made)
+        spec = _with_known_quirks(VENDORS[kind], config)
+        return _vendor(name, spec, config, settings, shared, made)
     except SettingsError:  # it names the provider
         raise
     except ValueError as error:
@@ -132,6 +136,20 @@ def _vendor(
         local=bool(config.local),
         **_common(name, config, settings, shared, spec.headers, spec.key_headers),
     )
+
+
+def _with_known_quirks(spec: VendorSpec, config: ProviderConfig) -> VendorSpec:
+    """``spec``, with the quirks of the vendor whose API the server has."""
+    if spec.kind != COMPATIBLE.kind:
+        return spec
+    if config.vendor is None:
+        known = find_vendor(config.addresses)
+    elif config.vendor in KNOWN_VENDORS:
+        known = KNOWN_VENDORS[config.vendor]
+    else:
+        hint = suggest(config.vendor, list(KNOWN_VENDORS), "the vendors are")
+        raise ValueError(f"no such vendor {config.vendor!r}; {hint}")
+    return spec if known is None else msgspec.structs.replace(spec, quirks=known.quirks)
 
 
 def load_class(path: str) -> Any:

@@ -357,6 +357,7 @@ class VendorProvider(HttpProvider):
             takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
             maker=maker,
             holds=spec.holds,
+            fits=spec.fits,
         )
         super().__init__(
             name,

@@ -19,16 +19,20 @@ import msgspec
 from trunkline.dialects.anthropic import STATE_FIELDS as ANTHROPIC_STATE
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
 from trunkline.dialects.responses import ITEM_REFERENCE, ResponsesBack
 from trunkline.dialects.responses import STATE_FIELDS as RESPONSES_STATE
 from trunkline.dialects.turns import ANY_ORDER
 from trunkline.dialects.vendor_state import Maker
 from trunkline.providers.base import ModelInfo
+from trunkline.providers.fits import ANTHROPIC_FIT, CEREBRAS_FIT, OPENAI_FIT, OPENAI_RESPONSES_FIT
 from trunkline.providers.model_facts import capabilities_by_name, told_capabilities, told_length
 from trunkline.providers.thought_rules import rules_for
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
+NO_FITS: Final[Mapping[str, FitRules]] = {}
+"""Nothing is known of what a vendor refuses."""
 
 
 class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +65,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     vendor_ids: bool = False
     """Model ids are ``vendor/model``; one without a slash stands in the provider's own namespace
     (``openrouter/auto``)."""
+    fits: Mapping[str, FitRules] = {}
+    """What it refuses although the meaning is plain, by dialect; that of OpenAI's chats is in ``quirks``."""
     drop: Mapping[str, frozenset[str]] = {}
     """Request fields it refuses, by model pattern (``*`` and ``?`` match)."""
     id_prefix: str = "chatcmpl-"
@@ -78,7 +84,7 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
         maker = maker or Maker()
         if self.quirks is None:
             holds = self.holds.get("anthropic", frozenset[str]())
-            return AnthropicBack(who, maker=maker, holds=holds)
+            return AnthropicBack(who, maker=maker, holds=holds, fit=self.fits.get("anthropic"))
         thoughts = rules_for(self.kind, urls) or self.quirks.thoughts
         return OpenAIBack(msgspec.structs.replace(self.quirks, name=who, thoughts=thoughts), maker)
 
@@ -220,9 +226,11 @@ OPENAI: Final = VendorSpec(
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
         profiles=OPENAI_REASONING,
+        fit=OPENAI_FIT,
     ),
     speaks=("responses",),
     holds={"responses": frozenset(RESPONSES_STATE) - {"models", "plugins", "preset"} | {ITEM_REFERENCE}},
+    fits={"responses": OPENAI_RESPONSES_FIT},
     drop={
         f"{tuned}{model}": frozenset({"reasoning_effort"})
         for tuned in ("", "ft:")
@@ -244,6 +252,7 @@ OPENROUTER: Final = VendorSpec(
         searching_models=("*",),
         takes_plugins=True,
         takes_routing=True,
+        takes_cache_control=True,
     ),
     speaks=("anthropic", "responses"),
     holds={
@@ -268,6 +277,7 @@ CEREBRAS: Final = VendorSpec(
         extra_sampling=frozenset(),
         numbers_tool_calls=False,
         usage_on_request=False,
+        fit=CEREBRAS_FIT,
     ),
     drop={
         "*": frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
@@ -284,6 +294,7 @@ ANTHROPIC: Final = VendorSpec(
     url="https://api.anthropic.com",
     quirks=None,
     holds={"anthropic": frozenset(ANTHROPIC_STATE)},
+    fits={"anthropic": ANTHROPIC_FIT},
     headers={"anthropic-version": "2023-06-01"},
     key_headers={"x-api-key": ""},
     list_path="/models?limit=1000",
@@ -312,6 +323,7 @@ def other_backs(
     takes_routing: bool = False,
     maker: Maker | None = None,
     holds: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    fits: Mapping[str, FitRules] = NO_FITS,
 ) -> list[Back]:
     """Make a back for each dialect that a provider speaks besides its own.
 
@@ -322,6 +334,7 @@ def other_backs(
         takes_routing: the provider takes OpenRouter's ``provider`` object.
         maker: whose state the provider takes back; None is nobody in particular.
         holds: the state fields that it has, by dialect.
+        fits: what the provider refuses although the meaning is plain, by dialect.
     """
     maker = maker or Maker()
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
@@ -332,6 +345,7 @@ def other_backs(
             takes_routing=takes_routing,
             maker=maker,
             holds=holds.get(dialect, frozenset()),
+            fit=fits.get(dialect),
         )
         for dialect in speaks
     ]

@@ -134,7 +134,7 @@ CONTENTS: list[tuple[str, Any, list[Message]]] = [
     (
         "user",
         [{"type": "text", "text": "a", **CACHED}, {"type": "text", "text": "b", "cache_control": None}],
-        [user(Text(text="a", cache=True), Text(text="b"))],
+        [user(Text(text="a", cache=True, cache_ttl="1h"), Text(text="b"))],
     ),
     (
         "user",
@@ -221,7 +221,7 @@ def test_messages(role: str, content: Any, messages: list[Message]) -> None:
     [
         ("Be brief", (Text(text="Be brief"),)),
         ([{"type": "text", "text": "a"}, {"type": "text", "text": "b", **CACHED}],
-         (Text(text="a"), Text(text="b", cache=True))),
+         (Text(text="a"), Text(text="b", cache=True, cache_ttl="1h"))),
     ],
 )  # fmt: skip
 def test_the_system_prompt_comes_first(system: Any, parts: tuple[Text, ...]) -> None:

@@ -5,6 +5,7 @@
 - ``parse``: requests; ``parse_content``: the blocks of their messages; ``server_blocks``: those as text that
   only Anthropic's servers make; ``client_tools``: Anthropic's tools that the client runs.
 - ``render``: requests to upstreams.
+- ``fit``: bodies that their vendor does not refuse.
 - ``web_search``: the tool that searches the web, both ways.
 - ``read``: upstreams' answers.
 - ``write``: answers to clients; ``read_message``: the message in such an answer.

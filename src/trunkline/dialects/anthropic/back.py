@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from trunkline.dialects.anthropic import render
 from trunkline.dialects.anthropic.errors import read_error
+from trunkline.dialects.anthropic.fit import MessagesFitStep
 from trunkline.dialects.anthropic.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.anthropic.own_state import NEEDLES, keep_own_state, made_state
 from trunkline.dialects.anthropic.read import StreamReader, WholeReader
 from trunkline.dialects.anthropic.request_schema import COUNT_TOKENS_PATH, DIALECT, PATH
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.json_mode import JsonReader, needs_json
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
@@ -25,6 +27,7 @@ class AnthropicBack:
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
         maker: Whose state the upstream takes back.
         holds: The state fields that the upstream has.
+        fit: What the upstream refuses although the meaning is plain; None if that is not known.
     """
 
     dialect = DIALECT
@@ -40,11 +43,13 @@ class AnthropicBack:
         takes_routing: bool = False,
         maker: Maker = render.NOBODY,
         holds: frozenset[str] = frozenset(),
+        fit: FitRules | None = None,
     ) -> None:
         self.name = name
         self.maker = maker
         self.state_mark: bytes | None = b'"signature"' if maker.name else None
         self.holds = holds
+        self.fit_step: FitStep | None = None if fit is None else MessagesFitStep(fit)
         self.takes_routing = takes_routing
         self.count_tokens_path: str | None = base + COUNT_TOKENS_PATH
         self._path = base + PATH

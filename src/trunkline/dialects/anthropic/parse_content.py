@@ -15,6 +15,7 @@ import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
 from trunkline.dialects.anthropic.server_blocks import search_result_text, server_text
+from trunkline.dialects.cache_control import read_ttl
 from trunkline.dialects.request_errors import invalid, unsupported
 from trunkline.dialects.tool_arguments import raw_text
 from trunkline.dialects.vendor_state import is_sealed, seal
@@ -126,7 +127,10 @@ def _content(
 
 
 def _text(block: schema.TextBlock) -> Text:
-    return Text(text=block.text, cache=block.cache_control is not None)
+    control = block.cache_control
+    if control is None:
+        return Text(text=block.text)
+    return Text(text=block.text, cache=True, cache_ttl=read_ttl(control))
 
 
 def _image(block: schema.ImageBlock, path: str) -> Image:

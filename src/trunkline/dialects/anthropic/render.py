@@ -1,10 +1,11 @@
 """Canonical requests → bodies for Anthropic's Messages API.
 
 Content that the API has no field for is refused with a clear 400. Settings that it lacks (seed, penalties,
-log probabilities, ``strict`` tools) are left out. What it would refuse although the meaning is plain is
-changed into a form that it takes: sampling fields for models that take none, temperatures above 1, empty
-texts, ids with other characters, stop sequences of blanks, sampling fields together with thinking, thinking
-together with a forced tool, users named by their e-mail addresses, a JSON mode without a schema.
+log probabilities, ``strict`` for models that do not know it) are left out. What it would refuse although the
+meaning is plain is changed into a form that it takes: sampling fields for models that take none, temperatures
+above 1, empty texts, ids with other characters, stop sequences of blanks, sampling fields together with
+thinking, thinking together with a forced tool, users named by their e-mail addresses, a JSON mode without a
+schema. What differs by vendor data is left to the fit step.
 """
 
 from __future__ import annotations
@@ -16,9 +17,15 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.reasoning import render_reasoning, takes_sampling, thinking_tokens
+from trunkline.dialects.anthropic.reasoning import (
+    render_reasoning,
+    takes_sampling,
+    takes_strict,
+    thinking_tokens,
+)
 from trunkline.dialects.anthropic.web_search import SEARCH_NAME, search_tool
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.cache_control import write_cache_control
 from trunkline.dialects.json_mode import INSTRUCTION, needs_json
 from trunkline.dialects.turns import normalize_turns
 from trunkline.dialects.vendor_state import Maker
@@ -99,7 +106,7 @@ def messages(
     stop = [word for word in request.sampling.stop if word.strip()]
     if stop:
         body["stop_sequences"] = stop
-    body |= _tools(request)
+    body |= _tools(request, is_strict=takes_strict(model))
     if request.format is not None and request.format.schema is not None:
         wanted = {"type": "json_schema", "schema": request.format.schema}
         body["output_config"] = body.get("output_config", {}) | {"format": wanted}
@@ -148,8 +155,8 @@ def _sampling(sampling: Sampling, defaults: RequestDefaults, thinks: bool) -> Bo
     return body
 
 
-def _tools(request: ChatRequest) -> Body:
-    tools = [_tool(tool) for tool in request.tools]
+def _tools(request: ChatRequest, *, is_strict: bool) -> Body:
+    tools = [_tool(tool, is_strict=is_strict) for tool in request.tools]
     if request.web_search is not None:
         tools.append(search_tool(request.web_search))
     if not tools:
@@ -168,11 +175,13 @@ def _tools(request: ChatRequest) -> Body:
     return body | {"tool_choice": wire}
 
 
-def _tool(tool: Tool) -> Body:
+def _tool(tool: Tool, *, is_strict: bool) -> Body:
     wire: Body = {"name": tool.name}
+    if tool.strict and is_strict:
+        wire["strict"] = True
     if tool.description is not None:
         wire["description"] = tool.description
-    wire["input_schema"] = {"type": "object"} | (tool.parameters or {"properties": {}})
+    wire["input_schema"] = {"type": "object", "properties": {}} | (tool.parameters or {})
     return wire
 
 
@@ -260,7 +269,7 @@ def _misplaced(part: Part, where: str, index: int) -> CallerError:
 
 def _text(part: Text) -> Body:
     wire: Body = {"type": "text", "text": part.text}
-    return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
+    return wire | write_cache_control(part)
 
 
 def _image(image: Image) -> Body:

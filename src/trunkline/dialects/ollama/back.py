@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import BodyPatch, decode_fields
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama import render
@@ -40,6 +40,7 @@ class OllamaBack:
     thinks_unasked = True
     count_tokens_path: str | None = None
     state_mark: bytes | None = None
+    fit_step: FitStep | None = None
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the path of the native endpoint, if there is one."""

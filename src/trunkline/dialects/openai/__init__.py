@@ -4,6 +4,7 @@
 - ``back``: the API as upstreams speak it; ``quirks``: how vendors differ, as data.
 - ``parse``: requests; ``parse_messages``: their messages; ``parse_form``: the model that a form names.
 - ``render``: requests to upstreams; ``web_search``: their searches of the web.
+- ``fit``: bodies that their vendor does not refuse.
 - ``read``: upstreams' answers.
 - ``write``: answers to clients; ``write_custom``: the calls of custom tools in them.
 - ``inspect``: what passes through; ``inspect_tool_calls``: the same for vendors who do not number tool calls.

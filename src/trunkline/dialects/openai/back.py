@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.base import NO_DEFAULTS, Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    FitStep,
+    Headers,
+    Inspector,
+    Reader,
+    RequestDefaults,
+    RequestSummary,
+)
 from trunkline.dialects.body_patch import BodyPatch
 from trunkline.dialects.openai import render
 from trunkline.dialects.openai.errors import read_error
 from trunkline.dialects.openai.fields import STATE_FIELDS
+from trunkline.dialects.openai.fit import ChatFitStep
 from trunkline.dialects.openai.inspect import RelayInspector, StreamInspector, WholeInspector
 from trunkline.dialects.openai.inspect_tool_calls import NumberingInspector
 from trunkline.dialects.openai.parse_form import is_form, replace_model
@@ -46,6 +55,7 @@ class OpenAIBack:
         self.state_mark: bytes | None = b'"thought_signature"' if maker.name else None
         self._needles = needles(quirks.thoughts)
         self.holds = STATE_FIELDS if quirks.takes_routing else frozenset[str]()
+        self.fit_step: FitStep | None = None if quirks.fit is None else ChatFitStep(quirks.fit)
 
     def note_state(self, answer: bytes) -> None:
         """Remember the vendor state in whole records of an answer that passes through."""

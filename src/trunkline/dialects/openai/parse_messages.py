@@ -7,6 +7,7 @@ error.
 
 from __future__ import annotations
 
+from trunkline.dialects.cache_control import read_ttl
 from trunkline.dialects.custom_tools import wrap_input
 from trunkline.dialects.openai import request_schema as schema
 from trunkline.dialects.openai.thoughts import read_details
@@ -94,7 +95,10 @@ def _part(
 ) -> Part:
     match part:
         case schema.TextPart():
-            return Text(text=part.text, cache=part.cache_control is not None)
+            control = part.cache_control
+            if control is None:
+                return Text(text=part.text)
+            return Text(text=part.text, cache=True, cache_ttl=read_ttl(control))
         case schema.RefusalPart():
             return Text(text=part.refusal)
         case schema.ImagePart():

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.openai.reasoning import ReasoningProfile
 from trunkline.dialects.openai.thoughts import ThoughtRules
 from trunkline.dialects.turns import TurnRules
@@ -55,3 +56,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """It takes OpenRouter's ``provider`` object."""
     profiles: tuple[ReasoningProfile, ...] = ()
     """What its thinking models take; the first that matches a model counts. Other models take everything."""
+    takes_cache_control: bool = False
+    """It takes Anthropic's ``cache_control`` in parts of messages."""
+    fit: FitRules | None = None
+    """What it refuses although the meaning is plain; None if that is not known."""

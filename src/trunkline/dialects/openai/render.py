@@ -12,6 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.cache_control import write_cache_control
+from trunkline.dialects.fit.schemas import complete
+from trunkline.dialects.openai.fit import file_name
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
 from trunkline.dialects.openai.thoughts import call_fields, thinking_fields
@@ -49,6 +52,9 @@ INCLUDE_USAGE: Final = {"include_usage": True}
 
 NOBODY: Final = Maker()
 _SILENCE: Final = {"role": "assistant", "content": ""}
+
+_PLAIN: Final = Quirks()
+"""For parts that every server takes in the same form."""
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -205,10 +211,12 @@ def _message(message: Message, quirks: Quirks, maker: Maker) -> Body:
     wire: Body = {"role": message.role}
     if message.role == "assistant":
         wire |= _assistant(message, quirks, maker)
-    elif all(isinstance(part, Text) and not part.cache for part in message.parts):
+    elif all(
+        isinstance(part, Text) and not (part.cache and quirks.takes_cache_control) for part in message.parts
+    ):
         wire["content"] = message.text
     else:
-        wire["content"] = [_content(part) for part in message.parts]
+        wire["content"] = [_content(part, quirks) for part in message.parts]
     _put(wire, "name", message.name)
     return wire
 
@@ -239,15 +247,12 @@ def _put(body: Body, name: str, value: Any) -> None:
         body[name] = value
 
 
-def _content(part: Part) -> Body:
+def _content(part: Part, quirks: Quirks) -> Body:
     match part:
         case Text():
-            wire = _text(part.text)
-            return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
+            return _text(part.text) | (write_cache_control(part) if quirks.takes_cache_control else {})
         case Image():
-            url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
-            image = {"url": url} | ({"detail": part.detail} if part.detail else {})
-            return {"type": "image_url", "image_url": image}
+            return _image(part)
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case Document(text=str(text)):
@@ -256,6 +261,11 @@ def _content(part: Part) -> Body:
             return {"type": "file", "file": _file(part)}
         case _:
             raise _misplaced(part, "a user's message")
+
+
+def _image(part: Image) -> Body:
+    url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
+    return {"type": "image_url", "image_url": {"url": url} | ({"detail": part.detail} if part.detail else {})}
 
 
 def _misplaced(part: Part, where: str) -> CallerError:
@@ -267,9 +277,10 @@ def _file(part: Document) -> Body:
         raise CallerError("A document by URL cannot be sent in OpenAI's chat API; send its data", UNSUPPORTED)
     file: Body = {}
     _put(file, "file_id", part.file_id)
-    _put(file, "filename", part.name)
+    kind = part.media_type or "application/pdf"
+    _put(file, "filename", part.name or (None if part.data is None else file_name(kind)))
     if part.data is not None:
-        file["file_data"] = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
+        file["file_data"] = f"data:{kind};base64,{part.data}"
     return file
 
 
@@ -286,7 +297,7 @@ def _tool_result(result: ToolResult) -> Body:
 
 def _attached(result: ToolResult) -> list[Body]:
     """A tool's images and files, after a text that says which tool they are from."""
-    images = [_content(part) for part in result.parts if not isinstance(part, Text)]
+    images = [_content(part, _PLAIN) for part in result.parts if not isinstance(part, Text)]
     return [_text(f"Returned by the tool {result.name or 'call'}:"), *images] if images else []
 
 
@@ -297,7 +308,8 @@ def _text(text: str) -> Body:
 def _tool(tool: Tool) -> Body:
     function: Body = {"name": tool.name}
     _put(function, "description", tool.description)
-    _put(function, "parameters", tool.parameters)
+    if tool.parameters is not None:
+        function["parameters"] = complete(tool.parameters)
     _put(function, "strict", tool.strict)
     return {"type": "function", "function": function}
 

@@ -8,6 +8,7 @@
 - ``server_items``: what OpenAI's servers did in earlier turns.
 - ``render`` and ``read`` do not exist: no request is translated into this dialect. Every upstream that has
   the API has another dialect besides, in which the clients of other dialects are served.
+- ``fit``: bodies that their vendor does not refuse.
 - ``write``: whole answers to clients; ``write_items``: their output, item by item; ``write_stream``: streams.
 - ``inspect``: what passes through; ``own_state``: whose reasoning is in it.
 - ``errors``: the envelope for clients, what they ask in vain, and errors of upstreams.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NoReturn
 
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.responses.errors import read_error
+from trunkline.dialects.responses.fit import ResponsesFitStep
 from trunkline.dialects.responses.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.responses.own_state import NEEDLES, keep_own_state, made_state
 from trunkline.dialects.responses.request_schema import DIALECT, PATH
@@ -26,6 +28,7 @@ class ResponsesBack:
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
         maker: Whose state the upstream takes back.
         holds: The state fields that the upstream has.
+        fit: What the upstream refuses although the meaning is plain; None if that is not known.
     """
 
     dialect = DIALECT
@@ -42,11 +45,13 @@ class ResponsesBack:
         takes_routing: bool = False,
         maker: Maker = NOBODY,
         holds: frozenset[str] = frozenset(),
+        fit: FitRules | None = None,
     ) -> None:
         self.name = name
         self.maker = maker
         self.state_mark: bytes | None = b'"encrypted_content"' if maker.name else None
         self.holds = holds
+        self.fit_step: FitStep | None = None if fit is None else ResponsesFitStep(fit)
         self.takes_routing = takes_routing
         self._path = base + PATH
 
