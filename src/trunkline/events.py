@@ -52,6 +52,7 @@ class ThinkingDelta(Event, frozen=True):
     text: str
     choice: int = 0
     signature: str | None = None
+    """What the vendor wants back with the thinking before it: sealed, or as its own dialect has it."""
 
 
 class ToolCallDelta(Event, frozen=True):
@@ -63,6 +64,8 @@ class ToolCallDelta(Event, frozen=True):
     name: str | None = None
     arguments: str = ""
     choice: int = 0
+    state: str | None = None
+    """What the vendor wants back with the call, sealed."""
 
 
 class Finished(Event, frozen=True):
@@ -102,12 +105,13 @@ StreamEvent: TypeAlias = (
 class Call:
     """A tool call while it is being folded."""
 
-    __slots__ = ("arguments", "id", "name")
+    __slots__ = ("arguments", "id", "name", "state")
 
     def __init__(self, id: str | None, name: str) -> None:
         self.id = id
         self.name = name
         self.arguments = ""
+        self.state: str | None = None
 
 
 class Choice:
@@ -201,6 +205,7 @@ class Answer:
                 if call is None:
                     call = choice.calls[event.index] = Call(event.id, event.name or "")
                 call.arguments += event.arguments
+                call.state = event.state or call.state
             case Finished():
                 choice.reason = event.reason
                 choice.stop_sequence = event.stop_sequence

@@ -25,6 +25,7 @@ from trunkline.dialects.base import (
 )
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.fit.answer import RestoringInspector, RestoringReader
+from trunkline.dialects.kept_state import KeptState
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -74,12 +75,20 @@ class Exchange(Protocol):
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
+    owner: str
+    """The id of the key that the request was sent with; empty without one."""
     fitted: Fitted | None
     """Set where the fit step has changed the request: known once ``body`` was read."""
     needs_head: bool
     """It is to see the head of an upstream's answer, also if that is no error."""
     path: str
     """Path of the request below the provider's base address."""
+    left_out: Sequence[str]
+    """Fields of the client's request that the upstream is not sent."""
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """The state fields that the upstream has, if it is sent the client's own body."""
 
     @property
     def body(self) -> bytes:
@@ -113,7 +122,10 @@ class _BaseExchange:
     pieces = 0
     headers: Headers = ()
     method = b"POST"
+    owner = ""
     needs_head = False
+    left_out: Sequence[str] = ()
+    holds: frozenset[str] = frozenset()
     fitted: Fitted | None = None
     content_type: bytes
     streaming: bool
@@ -185,6 +197,7 @@ class PassThrough(_BaseExchange):
         self.content_type = front.stream_type if streaming else b"application/json"
         self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
+        self._state_mark = back.state_mark
         step = back.fit_step
         if step is not None and operation == "chat":
             try:
@@ -192,6 +205,11 @@ class PassThrough(_BaseExchange):
             except UNREADABLE:
                 self._fit(step)
         self._opening = back.opening_records if streaming and operation == "chat" else 0
+
+    @property
+    def holds(self) -> frozenset[str]:  # type: ignore[override]
+        """The back's."""
+        return self.back.holds
 
     def _fit(self, step: FitStep) -> None:
         """Send what fits, and give the client its own names in the answer."""
@@ -224,6 +242,8 @@ class PassThrough(_BaseExchange):
             return self._gather_error(self._failed, data)
         inspector = self._inspector
         out = inspector.feed(data)
+        if self._state_mark is not None and self._state_mark in out:
+            self.back.note_state(out)
         if out or self.streaming:
             self._note()
         else:  # nothing is known of a whole answer before its end
@@ -235,6 +255,8 @@ class PassThrough(_BaseExchange):
         if self._failed is not None:
             return self._finish_error(self._failed)
         out = self._inspector.close()
+        if self._state_mark is not None and self._state_mark in out:
+            self.back.note_state(out)
         self._note()
         return out
 
@@ -310,6 +332,10 @@ def _shown_thinking(request: ChatRequest) -> ChatRequest:
 class Translate(_BaseExchange):
     """Front and back differ: the answer passes through canonical events."""
 
+    _turn: list[ThinkingDelta | ToolCallDelta] | None = None
+    """The thinking and the calls of this turn so far, if it has some."""
+    _has_calls = False
+
     def __init__(
         self,
         front: Front,
@@ -322,6 +348,7 @@ class Translate(_BaseExchange):
         stream: bool,
         upstream_stream: bool,
         id_prefix: str,
+        kept: KeptState | None = None,
     ) -> None:
         path = back.target(front.operation, request)
         if path is None:
@@ -330,8 +357,11 @@ class Translate(_BaseExchange):
         self.streaming = stream
         self.content_type = front.stream_type if stream else b"application/json"
         self._request = request
+        self.left_out = request.left_out
         self._defaults = defaults
         self._upstream_stream = upstream_stream
+        self._kept = kept
+        """What earlier turns left, for clients that have no field for it."""
         self._reader = back.reader(request, upstream_stream)
         if back.thinks_unasked and front.hides_thinking and isinstance(request, ChatRequest):
             request = _shown_thinking(request)
@@ -340,7 +370,10 @@ class Translate(_BaseExchange):
     @property
     def body(self) -> bytes:
         """The request in the upstream's dialect, as it fits the upstream."""
-        body = self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
+        request = self._request
+        if self._kept is not None and isinstance(request, ChatRequest) and request.tools:
+            request = self._kept.restore(self.owner, request)
+        body = self.back.render(request, self.upstream_model, self._upstream_stream, self._defaults)
         step = self.back.fit_step
         if step is None:
             return body
@@ -405,8 +438,15 @@ class Translate(_BaseExchange):
                     self.usage = event.usage
                 case Started():
                     self.model = event.model
-                case TextDelta() | ThinkingDelta() | ToolCallDelta():
+                case TextDelta():
                     self.pieces += 1
+                case ThinkingDelta() | ToolCallDelta():
+                    self.pieces += 1
+                    self._has_calls = self._has_calls or isinstance(event, ToolCallDelta)
+                    if self._turn is None:
+                        self._turn = [event]
+                    else:
+                        self._turn.append(event)
                 case _:
                     pass
         try:
@@ -424,4 +464,7 @@ class Translate(_BaseExchange):
             self.error = error
             return b""
         self.complete = True
+        if self._has_calls and self._turn and self._kept is not None:
+            assert isinstance(self._request, ChatRequest)
+            self._kept.keep(self.owner, self._request, self._turn)
         return last

@@ -45,6 +45,9 @@ class Played:
     pieces = 0
     headers: Sequence[tuple[bytes, bytes]] = ()
     method = b"POST"
+    owner = ""
+    left_out: Sequence[str] = ()
+    holds: frozenset[str] = frozenset()
     usage: Usage | None = Usage(prompt_tokens=3, completion_tokens=5)
     model: str | None = None
 

@@ -13,7 +13,8 @@ has further ones whose names begin with the role (``parse_messages``, ``write_st
 - ``inspect`` reads what passes through unchanged, for usage, errors and the end of the answer;
 - ``errors`` reads and writes the dialect's errors;
 - ``request_schema`` and ``answer_schema`` hold the structs and names of requests and answers;
-- ``reasoning`` says what thinking models take, where the dialect has such rules.
+- ``reasoning`` says what thinking models take, where the dialect has such rules;
+- ``own_state`` keeps other vendors' state out of what passes through.
 
 The modules beside the packages are what several dialects share: ``base`` the interface, ``body_patch``
 changes to a client's own body, ``read``, ``write`` and ``inspect`` the base classes of those roles,
@@ -21,5 +22,6 @@ changes to a client's own body, ``read``, ``write`` and ``inspect`` the base cla
 ``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
 ``tool_matching`` the ids of tool calls, ``turns`` the normal form of turns, ``custom_tools`` tools whose
 input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode of APIs that have none,
-``cache_control`` cache breakpoints, and the package ``fit`` what fit steps share.
+``vendor_state`` whose state is whose, ``kept_state`` what clients do not send back, ``cache_control`` cache
+breakpoints, and the package ``fit`` what fit steps share.
 """

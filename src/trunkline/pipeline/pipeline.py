@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from trunkline.dialects.base import RequestSummary
+from trunkline.dialects.base import Front, Headers, RequestSummary
 from trunkline.errors import (
     CLIENT_GONE,
     MODEL_NOT_ALLOWED,
@@ -174,6 +174,8 @@ class Pipeline:
         if summary.load is not None:
             candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
+        if summary.state:
+            pool = pool.narrowed(_holders(pool, request.front, summary.state))
         active.route = pool.route
         if self._debug:
             debug_log.log_resolved(active, pool, _now())
@@ -367,6 +369,8 @@ class Pipeline:
             else:
                 defaults = response.reservation.defaults
                 exchange = provider.exchange(request.front, body, summary, candidate.model, defaults)
+            if request.key is not None:
+                exchange.owner = request.key.id
             attempt = Attempt(candidate, exchange, response, is_probe)
             active.attempts.append(attempt)
             active.current = attempt
@@ -375,6 +379,9 @@ class Pipeline:
                 candidate.header_lines,
                 response.times_sent,
             )
+            if exchange.left_out and _wants_explanation(request.headers):
+                names = ", ".join(exchange.left_out).encode("ascii", "replace")
+                response.served_by += b"x-trunkline-left-out: %b\r\n" % names
             if not response.client_gone:
                 if request.query or request.front.conventions.forwarded_headers:
                     exchange.forward_head(request.headers, request.query)
@@ -539,6 +546,17 @@ class Pipeline:
         if self._recheck_timer is not None:
             self._recheck_timer.cancel()
             self._recheck_timer = None
+
+
+def _wants_explanation(headers: Headers) -> bool:
+    """Whether the client asks to be told what was changed of its request."""
+    return any(name == b"x-trunkline-explain" for name, _ in headers)
+
+
+def _holders(pool: CandidatePool, front: Front, state: Sequence[str]) -> Set[str]:
+    """Keys of the candidates that have those state fields of a request which no other can do without."""
+    needed = frozenset(state) - front.emulates
+    return {each.key for each in pool if needed <= each.provider.holds(front.dialect)}
 
 
 def _max_retries(candidate: Candidate, failure: GatewayError) -> int:

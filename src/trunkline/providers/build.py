@@ -12,11 +12,12 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.vendor_state import MadeState
 from trunkline.providers.base import Provider
 from trunkline.providers.custom import CustomProcessingProvider
 from trunkline.providers.fits import KNOWN_VENDORS, find_vendor
 from trunkline.providers.from_settings import client_for, headers_for, limits_for
-from trunkline.providers.http import Rule, VendorProvider
+from trunkline.providers.http import HttpProvider, Rule, VendorProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
@@ -46,11 +47,13 @@ def build_providers(
     shared = shared or Client()
     kept = kept or {}
     images = ImageFetcher(max_bytes=settings.image_max_bytes) if settings.fetch_image_urls else None
+    known = (each.made for each in kept.values() if isinstance(each, HttpProvider))
+    made = next((each for each in known if each is not None), MadeState())
     built: dict[str, Provider] = {}
     problems: list[str] = []
     for name, config in resolve_providers(settings).items():
         try:
-            built[name] = kept.get(name) or _build(name, config, settings, shared, images)
+            built[name] = kept.get(name) or _build(name, config, settings, shared, images, made)
         except SettingsError as error:
             problems += error.problems
     if problems:
@@ -59,7 +62,12 @@ def build_providers(
 
 
 def _build(
-    name: str, config: ProviderConfig, settings: Settings, shared: Client, images: ImageFetcher | None
+    name: str,
+    config: ProviderConfig,
+    settings: Settings,
+    shared: Client,
+    images: ImageFetcher | None,
+    made: MadeState,
 ) -> Provider:
     kind = config.type or name
     try:
@@ -72,9 +80,9 @@ def _build(
         if kind not in VENDORS and kind != "ollama":
             return _python(name, _entry_point(name, kind), config, settings)
         if kind == "ollama":
-            return _ollama(name, config, settings, shared, images)
+            return _ollama(name, config, settings, shared, images, made)
         spec = _with_known_quirks(VENDORS[kind], config)
-        return _vendor(name, spec, config, settings, shared)
+        return _vendor(name, spec, config, settings, shared, made)
     except SettingsError:  # it names the provider
         raise
     except ValueError as error:
@@ -82,7 +90,12 @@ def _build(
 
 
 def _ollama(
-    name: str, config: ProviderConfig, settings: Settings, shared: Client, images: ImageFetcher | None
+    name: str,
+    config: ProviderConfig,
+    settings: Settings,
+    shared: Client,
+    images: ImageFetcher | None,
+    made: MadeState,
 ) -> Provider:
     view = settings.ollama_settings
     return OllamaProvider(
@@ -96,12 +109,18 @@ def _ollama(
         images=images,
         local=config.local is not False,
         speaks=config.speaks or (),
+        made=made,
         **_common(name, config, settings, shared, {}),
     )
 
 
 def _vendor(
-    name: str, spec: VendorSpec, config: ProviderConfig, settings: Settings, shared: Client
+    name: str,
+    spec: VendorSpec,
+    config: ProviderConfig,
+    settings: Settings,
+    shared: Client,
+    made: MadeState,
 ) -> Provider:
     if spec.needs_key and not config.api_key:
         variable = f"set {name.upper()}_API_KEY, or " if name in BUILT_IN_PROVIDERS else ""
@@ -112,6 +131,7 @@ def _vendor(
         [url + spec.path for url in config.addresses],
         drop=config.drop,
         speaks=config.speaks,
+        made=made,
         max_retries=settings.max_retries,
         local=bool(config.local),
         **_common(name, config, settings, shared, spec.headers, spec.key_headers),

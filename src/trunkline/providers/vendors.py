@@ -11,19 +11,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.anthropic import STATE_FIELDS as ANTHROPIC_STATE
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
 from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
-from trunkline.dialects.responses import ResponsesBack
+from trunkline.dialects.responses import ITEM_REFERENCE, ResponsesBack
+from trunkline.dialects.responses import STATE_FIELDS as RESPONSES_STATE
 from trunkline.dialects.turns import ANY_ORDER
+from trunkline.dialects.vendor_state import Maker
 from trunkline.providers.base import ModelInfo
 from trunkline.providers.fits import ANTHROPIC_FIT, CEREBRAS_FIT, OPENAI_FIT, OPENAI_RESPONSES_FIT
 from trunkline.providers.model_facts import capabilities_by_name, told_capabilities, told_length
+from trunkline.providers.thought_rules import rules_for
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
 NO_FITS: Final[Mapping[str, FitRules]] = {}
@@ -42,6 +47,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What its dialect of OpenAI's API is like; None is a vendor who is asked in Anthropic's."""
     speaks: tuple[str, ...] = ()
     """Dialects that it has besides its own."""
+    holds: Mapping[str, frozenset[str]] = {}
+    """The state fields that it has, by dialect. A request with another one is not passed through to it."""
     path: str = ""
     """Where the API lies below the vendor's base address."""
     list_path: str = "/models"
@@ -66,11 +73,20 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     read_models: Callable[[Mapping[str, Any]], ModelInfo]
     """One item of its ``/models`` list → what it says."""
 
-    def back(self, who: str) -> Back:
-        """The dialect that it is asked in; ``who`` is its name in error texts."""
+    def back(self, who: str, maker: Maker | None = None, urls: Iterable[str] = ()) -> Back:
+        """The dialect that it is asked in.
+
+        Args:
+            who: its name in error texts.
+            maker: whose state it takes back; None is nobody in particular.
+            urls: its addresses, by which a server of a known vendor is known.
+        """
+        maker = maker or Maker()
         if self.quirks is None:
-            return AnthropicBack(who, fit=self.fits.get("anthropic"))
-        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who))
+            holds = self.holds.get("anthropic", frozenset[str]())
+            return AnthropicBack(who, maker=maker, holds=holds, fit=self.fits.get("anthropic"))
+        thoughts = rules_for(self.kind, urls) or self.quirks.thoughts
+        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who, thoughts=thoughts), maker)
 
 
 def plain_model(item: Mapping[str, Any]) -> ModelInfo:
@@ -213,6 +229,7 @@ OPENAI: Final = VendorSpec(
         fit=OPENAI_FIT,
     ),
     speaks=("responses",),
+    holds={"responses": frozenset(RESPONSES_STATE) - {"models", "plugins", "preset"} | {ITEM_REFERENCE}},
     fits={"responses": OPENAI_RESPONSES_FIT},
     drop={
         f"{tuned}{model}": frozenset({"reasoning_effort"})
@@ -238,6 +255,10 @@ OPENROUTER: Final = VendorSpec(
         takes_cache_control=True,
     ),
     speaks=("anthropic", "responses"),
+    holds={
+        "anthropic": frozenset({"context_management"}),
+        "responses": frozenset({"models", "plugins", "preset"}),
+    },
     headers={"X-Title": "Trunkline"},
     key_path="/key",
     other_lists=("/embeddings/models",),
@@ -272,6 +293,7 @@ ANTHROPIC: Final = VendorSpec(
     path="/v1",
     url="https://api.anthropic.com",
     quirks=None,
+    holds={"anthropic": frozenset(ANTHROPIC_STATE)},
     fits={"anthropic": ANTHROPIC_FIT},
     headers={"anthropic-version": "2023-06-01"},
     key_headers={"x-api-key": ""},
@@ -299,6 +321,8 @@ def other_backs(
     base: str = "",
     *,
     takes_routing: bool = False,
+    maker: Maker | None = None,
+    holds: Mapping[str, frozenset[str]] = MappingProxyType({}),
     fits: Mapping[str, FitRules] = NO_FITS,
 ) -> list[Back]:
     """Make a back for each dialect that a provider speaks besides its own.
@@ -308,9 +332,20 @@ def other_backs(
         speaks: the dialects.
         base: their paths lie below it.
         takes_routing: the provider takes OpenRouter's ``provider`` object.
+        maker: whose state the provider takes back; None is nobody in particular.
+        holds: the state fields that it has, by dialect.
         fits: what the provider refuses although the meaning is plain, by dialect.
     """
+    maker = maker or Maker()
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
     return [
-        made[dialect](name, base, takes_routing=takes_routing, fit=fits.get(dialect)) for dialect in speaks
+        made[dialect](
+            name,
+            base,
+            takes_routing=takes_routing,
+            maker=maker,
+            holds=holds.get(dialect, frozenset()),
+            fit=fits.get(dialect),
+        )
+        for dialect in speaks
     ]

@@ -327,12 +327,20 @@ class CacheRule(Section):
 
 
 class ResponsesRule(Section):
-    """Responses that are kept for ``previous_response_id``, in memory or Redis."""
+    """What the gateway stores between requests: responses, conversations and message threads."""
 
-    store: bool = Field(default=False, description="Keep them, unless a request says store: false.")
-    ttl_s: Seconds = Field(default=86400, description="Seconds for which one is kept.")
+    store: bool = Field(default=True, description="Store them, unless a request says store: false.")
+    ttl_s: Seconds = Field(default=30 * 86400, description="Seconds for which one is stored.")
     max_bytes: int = Field(
         default=64 * 1024 * 1024, ge=1, description="Most bytes of them in memory; the oldest go first."
+    )
+    max_disk_bytes: int = Field(
+        default=512 * 1024 * 1024,
+        ge=0,
+        description="Most bytes of them in LEDGER_DIR; the oldest go first. 0: memory only.",
+    )
+    max_key_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1, description="Most bytes for one key, in memory and on disk."
     )
 
 

@@ -340,7 +340,12 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         + text("Hel", index=2)
         + end()
         + DONE,
-        wrap(ThinkingDelta("Hm"), ThinkingDelta("", signature="sig"), HEL),
+        wrap(
+            ThinkingDelta("Hm"),
+            ThinkingDelta("", signature="sig"),
+            ThinkingDelta("", signature="trunkline::redacted:xx"),
+            HEL,
+        ),
     ),
     "calls": (
         BEGIN
@@ -490,6 +495,7 @@ WHOLES: dict[str, tuple[CanonicalRequest, bytes, list[StreamEvent]]] = {
             STARTED,
             FIRST,
             ThinkingDelta("Hm", signature="sig"),
+            ThinkingDelta("", signature="trunkline::redacted:x"),
             HEL,
             ToolCallDelta(0, "toolu_1", "f"),
             ToolCallDelta(0, arguments='{"x":1}'),

@@ -21,6 +21,7 @@ from trunkline.dialects.anthropic.answer_schema import (
 )
 from trunkline.dialects.anthropic.errors import read_error_field
 from trunkline.dialects.error_envelope import malformed
+from trunkline.dialects.vendor_state import Maker, seal
 from trunkline.events import (
     Finished,
     FinishReason,
@@ -42,14 +43,16 @@ REASONS: Final[Mapping[str, FinishReason]] = {
 """``stop_reason`` → canonical. ``end_turn``, ``stop_sequence`` and any new reason are a plain stop."""
 
 _NO_INPUT: Final = (b"", b"{}", b"null")
+NOBODY: Final = Maker()
+"""The maker of state where nobody needs to know."""
 
 
 class StreamReader(read.StreamReader):
-    """Reads a streamed answer."""
+    """Reads a streamed answer, whose signatures ``maker`` wants back."""
 
-    def __init__(self, upstream_name: str) -> None:
+    def __init__(self, upstream_name: str, maker: Maker = NOBODY) -> None:
         super().__init__(upstream_name, SSESplitter())
-        self._builder = _EventBuilder()
+        self._builder = _EventBuilder(maker)
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
@@ -63,7 +66,11 @@ class StreamReader(read.StreamReader):
 
 
 class WholeReader(read.WholeReader):
-    """Reads an answer that came as one JSON body."""
+    """Reads an answer that came as one JSON body; see :class:`StreamReader`."""
+
+    def __init__(self, upstream_name: str, maker: Maker = NOBODY) -> None:
+        super().__init__(upstream_name)
+        self._maker = maker
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
         message = decode_message(body)
@@ -72,13 +79,14 @@ class WholeReader(read.WholeReader):
             raise read_error_field(message.error, self._upstream_name)
         if message.content is None:
             raise malformed(self._upstream_name, "it has no content")
-        _EventBuilder().add_whole(message, events)
+        _EventBuilder(self._maker).add_whole(message, events)
 
 
 class _EventBuilder:
     """Turns records into events, with the little state that is needed between records."""
 
-    def __init__(self) -> None:
+    def __init__(self, maker: Maker) -> None:
+        self._maker = maker
         self._usage: UsageIn | None = None
         self._calls: dict[int, int] = {}
         """Index of a block → number of its call."""
@@ -131,7 +139,10 @@ class _EventBuilder:
                     events.append(TextDelta(block.text))
             case "thinking":
                 if block.thinking or block.signature:
-                    events.append(ThinkingDelta(block.thinking or "", signature=block.signature or None))
+                    events.append(self._thinking(block.thinking, block.signature))
+            case "redacted_thinking":
+                if block.data:
+                    events.append(ThinkingDelta("", signature=seal(self._maker.name, "redacted", block.data)))
             case "tool_use":
                 call = self._calls[index] = len(self._calls)
                 data = bytes(block.input)
@@ -149,7 +160,12 @@ class _EventBuilder:
                 self._initial_inputs.pop(index, None)
                 events.append(ToolCallDelta(call, arguments=delta.partial_json))
         elif delta.thinking or delta.signature:
-            events.append(ThinkingDelta(delta.thinking or "", signature=delta.signature or None))
+            events.append(self._thinking(delta.thinking, delta.signature))
+
+    def _thinking(self, text: str | None, signature: str | None) -> ThinkingDelta:
+        return ThinkingDelta(
+            text or "", signature=self._maker.seal("signature", signature) if signature else None
+        )
 
     def _finish(self, wire_reason: str, stop_sequence: str | None, events: list[StreamEvent]) -> None:
         if not self._finished:

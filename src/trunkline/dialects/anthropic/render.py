@@ -28,6 +28,7 @@ from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.cache_control import write_cache_control
 from trunkline.dialects.json_mode import INSTRUCTION, needs_json
 from trunkline.dialects.turns import normalize_turns
+from trunkline.dialects.vendor_state import Maker
 from trunkline.dialects.web_search import forces_search
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -61,11 +62,16 @@ _IMAGE_TYPES: Final = {
 }
 """Beginning of an image in base64 → its type: the API refuses an image that is of another type than named."""
 
+THINKING_BLOCKS: Final = frozenset({"thinking", "redacted_thinking"})
+NOBODY: Final = Maker()
+
 encode: Final = msgspec.json.Encoder().encode
 
 
-def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
-    """Return the body that asks ``model`` for ``request``.
+def messages(
+    request: ChatRequest, model: str, stream: bool, defaults: RequestDefaults, maker: Maker = NOBODY
+) -> bytes:
+    """Return the body that asks ``model`` for ``request``; only state of ``maker`` is in it.
 
     Raises:
         CallerError: The request asks for several answers; or it holds audio, a file by id, an image in a
@@ -73,7 +79,7 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     if request.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
     bound = request.sampling.max_tokens if request.sampling.max_tokens is not None else defaults.max_tokens
-    turns = _turns(request.messages)
+    turns = _turns(request.messages, maker)
     thinking = render_reasoning(request.reasoning, model, bound)
     kind = thinking.get("thinking", {}).get("type")
     forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "tool")
@@ -128,7 +134,7 @@ def _began_with_thinking(turns: list[Body]) -> bool:
     if not turns or not _has_tool_results(turns[-1]):
         return True
     before = next((turn["content"] for turn in reversed(turns) if turn["role"] == "assistant"), None)
-    return before is None or isinstance(before, str) or before[0]["type"] == "thinking"
+    return before is None or isinstance(before, str) or before[0]["type"] in THINKING_BLOCKS
 
 
 def _has_tool_results(turn: Body) -> bool:
@@ -202,14 +208,14 @@ def _system(messages: tuple[Message, ...]) -> str | list[Body]:
     return [_text(part) for part in parts]
 
 
-def _turns(messages: tuple[Message, ...]) -> list[Body]:
+def _turns(messages: tuple[Message, ...], maker: Maker) -> list[Body]:
     """The conversation. Successive turns of one role become one, with a user's tool results first."""
     turns: list[Body] = []
     for index, message in enumerate(normalize_turns(messages)):
         if message.role == "system":
             continue
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = [block for part in message.parts if (block := _block(part, role, index)) is not None]
+        blocks = [block for part in message.parts if (block := _block(part, role, index, maker)) is not None]
         if not blocks:
             continue
         if turns and turns[-1]["role"] == role:
@@ -226,7 +232,7 @@ def _turns(messages: tuple[Message, ...]) -> list[Body]:
     return turns
 
 
-def _block(part: Part, role: str, index: int) -> Body | None:
+def _block(part: Part, role: str, index: int, maker: Maker) -> Body | None:
     """One part as a block; None for empty text, and for thinking that the vendor has not signed."""
     match part:
         case Text():
@@ -238,13 +244,20 @@ def _block(part: Part, role: str, index: int) -> Body | None:
         case ToolResult() if role == "user":
             return _result(part, index)
         case Thinking() if role == "assistant":
-            if not part.signature:
-                return None
-            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+            return _thinking(part, maker)
         case ToolCall() if role == "assistant":
             return _call(part)
         case _:
             raise _misplaced(part, f"a message of role '{role}'", index)
+
+
+def _thinking(part: Thinking, maker: Maker) -> Body | None:
+    own = maker.open(part.signature, "signature", "redacted")
+    if own is None:
+        return None
+    if own.form == "redacted":
+        return {"type": "redacted_thinking", "data": own.data}
+    return {"type": "thinking", "thinking": part.text, "signature": own.data}
 
 
 def _misplaced(part: Part, where: str, index: int) -> CallerError:

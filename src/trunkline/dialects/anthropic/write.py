@@ -16,8 +16,10 @@ import msgspec
 
 from trunkline.dialects import write
 from trunkline.dialects.anthropic.errors import error_body, stream_error
+from trunkline.dialects.anthropic.parse import MessagesRequest
 from trunkline.dialects.anthropic.reasoning import shows_thinking
 from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.vendor_state import is_redacted
 from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.events import (
@@ -70,6 +72,14 @@ def stop_reason(reason: FinishReason | None, stop_sequence: str | None, refused:
     return STOP_REASONS[reason]
 
 
+def _told_of(request: ChatRequest) -> tuple[dict[str, Any], str | None]:
+    """What an answer tells about edits of the context, and the id that it must have, if it must."""
+    if not isinstance(request, MessagesRequest):
+        return {}, None
+    edits: dict[str, Any] = {"context_management": {"applied_edits": []}} if request.reports_edits else {}
+    return edits, request.message_id
+
+
 def new_call_id() -> str:
     """Return an id for a tool call, in the form of Anthropic's own ids."""
     return f"toolu_{uuid.uuid4().hex[:24]}"
@@ -102,6 +112,7 @@ class StreamWriter:
 
     def __init__(self, request: ChatRequest, model: str) -> None:
         self._shows_thinking = shows_thinking(request.reasoning)
+        self._edits, self._own_id = _told_of(request)
         self._model = model
         self._id: str | None = None
         self._usage: Usage | None = None
@@ -162,6 +173,8 @@ class StreamWriter:
         reason = stop_reason(end.reason, sequence, self._refused)
         delta = {"stop_reason": reason, "stop_sequence": sequence if reason == "stop_sequence" else None}
         data = b'"delta":' + _encode(delta) + b',"usage":' + _encode(usage_object(self._usage))
+        if self._edits:
+            data += b"," + _encode(self._edits)[1:-1]
         return (
             out + _event(b"message_delta", data) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
         )
@@ -176,7 +189,7 @@ class StreamWriter:
         if self._begun:
             return b""
         self._begun = True
-        message = _message(self._id, self._model, [], self._usage)
+        message = _message(self._own_id or self._id, self._model, [], self._usage)
         return _event(b"message_start", b'"message":' + _encode(message))
 
     def _text(self, text: str) -> bytes:
@@ -186,6 +199,8 @@ class StreamWriter:
     def _thinking(self, event: ThinkingDelta) -> bytes:
         if not (event.text or event.signature):
             return b""
+        if event.signature and is_redacted(event.signature):
+            return self._begin_block("thinking", _encode(_redacted(event.signature))) + self._close()
         block = b'{"type":"thinking","thinking":"","signature":""}'
         out = b"" if self._open == "thinking" else self._begin_block("thinking", block)
         if event.text:
@@ -211,17 +226,27 @@ class StreamWriter:
             return b""
         self._known_calls.add(index)
         call = Call(event.id, event.name or "")
-        call.arguments = event.arguments
+        call.arguments, call.state = event.arguments, event.state
         if self._open == "tool_use" and (self._waiting or not is_object(self._arguments)):
             self._waiting[index] = call
             return b""
         return self._start_call(index, call)
 
     def _start_call(self, index: int, call: Call) -> bytes:
+        out = b"" if call.state is None else self._call_state(call.state)
         block = {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": {}}
-        out = self._begin_block("tool_use", _encode(block))
+        out += self._begin_block("tool_use", _encode(block))
         self._call, self._arguments = index, ""
         return out + self._add_arguments(call.arguments)
+
+    def _call_state(self, state: str) -> bytes:
+        """What a call's maker wants back with it, as a thought before the call: clients send thoughts back
+        as they are."""
+        if not self._shows_thinking:
+            return b""
+        out = self._begin_block("thinking", b'{"type":"thinking","thinking":"","signature":""}')
+        out += self._head + b'{"type":"signature_delta","signature":' + _encode(state) + b"}}\n\n"
+        return out + self._close()
 
     def _add_arguments(self, arguments: str) -> bytes:
         if not arguments:
@@ -260,6 +285,7 @@ class WholeWriter(write.WholeWriter[Answer]):
     def __init__(self, request: ChatRequest, model: str) -> None:
         super().__init__(Answer())
         self._shows_thinking = shows_thinking(request.reasoning)
+        self._edits, self._own_id = _told_of(request)
         self._model = model
 
     def finish(self) -> bytes:
@@ -273,26 +299,32 @@ class WholeWriter(write.WholeWriter[Answer]):
         content: list[dict[str, Any]] = []
         if self._shows_thinking:
             content += (
-                {"type": "thinking", "thinking": thinking, "signature": signature}
+                _redacted(signature)
+                if is_redacted(signature)
+                else {"type": "thinking", "thinking": thinking, "signature": signature}
                 for thinking, signature in choice.thinking_pieces()
             )
         text = "".join(choice.text) + "".join(choice.refusal)
         if text:
             content.append({"type": "text", "text": text})
-        content += _tool_uses(choice)
-        body = _message(answer.id, answer.model or self._model, content, answer.usage)
+        content += _tool_uses(choice, self._shows_thinking)
+        body = _message(self._own_id or answer.id, answer.model or self._model, content, answer.usage)
         sequence = choice.stop_sequence
         reason = stop_reason(choice.reason, sequence, bool(choice.refusal))
         body["stop_reason"] = reason
         body["stop_sequence"] = sequence if reason == "stop_sequence" else None
-        return _encode(body)
+        return _encode(body | self._edits)
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the error envelope."""
         return error_body(error)
 
 
-def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
+def _redacted(state: str) -> dict[str, Any]:
+    return {"type": "redacted_thinking", "data": state}
+
+
+def _tool_uses(choice: Choice, shows_thinking: bool) -> list[dict[str, Any]]:
     """Gathered calls as blocks. A call that the bound on the answer cut short is left out: the stop reason
     says so."""
     blocks: list[dict[str, Any]] = []
@@ -300,6 +332,8 @@ def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
         arguments = call.arguments.strip() or "{}"
         if is_object(arguments):
             value = msgspec.Raw(arguments.encode())
+            if call.state is not None and shows_thinking:
+                blocks.append({"type": "thinking", "thinking": "", "signature": call.state})
             blocks.append(
                 {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": value}
             )

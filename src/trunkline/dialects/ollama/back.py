@@ -36,8 +36,10 @@ class OllamaBack:
     dialect = DIALECT
     opening_records = 0
     """The first record already brings content."""
+    holds: frozenset[str] = frozenset()
     thinks_unasked = True
     count_tokens_path: str | None = None
+    state_mark: bytes | None = None
     fit_step: FitStep | None = None
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
@@ -96,6 +98,9 @@ class OllamaBack:
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """Make an inspector for an answer on its way to an Ollama client."""
         return StreamInspector() if summary.stream and operation != "embeddings" else WholeInspector()
+
+    def note_state(self, answer: bytes) -> None:
+        """Remember nothing: Ollama's servers give no state."""
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return Ollama's error answer as a value."""

@@ -10,7 +10,9 @@
 - ``inspect``: what passes through; ``inspect_tool_calls``: the same for vendors who do not number tool calls.
 - ``errors``: the envelope for clients, and errors inside upstreams' answers.
 - ``request_schema``, ``answer_schema``: the structs of requests and answers.
+- ``fields``: fields that no other dialect has: state fields, and harmless ones.
 - ``reasoning``: what OpenAI's thinking models refuse of a request.
+- ``thoughts``: what goes back of earlier thinking, and in which field.
 
 Sources: OpenAI's published OpenAPI document and SDKs, and OpenRouter's, Cerebras's and vLLM's documentation
 for what differs.

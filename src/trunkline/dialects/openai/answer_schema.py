@@ -24,6 +24,8 @@ class CallPiece(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: FunctionPiece | None = None
+    extra_content: Any = None
+    """Gemini's: the signature of the thinking before the call."""
 
 
 class TextPiece(msgspec.Struct):
@@ -36,6 +38,8 @@ class Delta(msgspec.Struct):
     content: str | list[TextPiece] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    reasoning_details: Any = None
+    """OpenRouter's and MiniMax's."""
     refusal: str | None = None
     tool_calls: list[CallPiece] | None = None
     function_call: FunctionPiece | None = None

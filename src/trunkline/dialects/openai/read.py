@@ -11,7 +11,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,8 @@ from trunkline.dialects.openai.answer_schema import (
     decode_vectors,
 )
 from trunkline.dialects.openai.errors import find_error
+from trunkline.dialects.openai.thoughts import DetailFold, made_state
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
     Embedded,
@@ -48,15 +50,16 @@ _REASONS: Final[dict[str, FinishReason]] = {
     "content_filter": "content_filter",
 }
 """Wire name → canonical. Further reasons that a server invents (``eos``) are a plain stop."""
+NOBODY: Final = Maker()
 
 
 class StreamReader(read.StreamReader):
     """Reads a streamed chat or completion answer. It is complete with its terminal marker, or without one if
     every choice has a finish reason."""
 
-    def __init__(self, upstream_name: str) -> None:
+    def __init__(self, upstream_name: str, maker: Maker = NOBODY) -> None:
         super().__init__(upstream_name, SSESplitter())
-        self._builder = _EventBuilder()
+        self._builder = _EventBuilder(maker)
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
@@ -76,6 +79,10 @@ class StreamReader(read.StreamReader):
 class WholeReader(read.WholeReader):
     """Reads a chat or completion answer that came as one JSON body."""
 
+    def __init__(self, upstream_name: str, maker: Maker = NOBODY) -> None:
+        super().__init__(upstream_name)
+        self._maker = maker
+
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
         chunk = decode_chunk(body)
         error = find_error(chunk, self._upstream_name)
@@ -83,9 +90,11 @@ class WholeReader(read.WholeReader):
             error = ProviderError(f"{self._upstream_name} answered without any choice", UPSTREAM_PROTOCOL)
         if error is not None:
             raise error
-        builder = _EventBuilder()
+        builder = _EventBuilder(self._maker)
         builder.add(chunk, events)
-        events.extend(Finished("stop", index) for index in sorted(builder.open_choices))
+        for index in sorted(builder.open_choices):
+            builder.end_thinking(index, events)
+            events.append(Finished("stop", index))
 
 
 class EmbeddingReader(read.WholeReader):
@@ -116,7 +125,11 @@ def _floats(value: list[float] | str) -> list[float]:
 class _EventBuilder:
     """Turns chunks into events, with the little state that is needed between chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, maker: Maker) -> None:
+        self._maker = maker
+        self._thinking: dict[int, str] = {}
+        """By choice: the field in which thinking comes, until something else follows it."""
+        self._details: dict[int, DetailFold] = {}
         self._started = False
         self._choices: set[int] = set()
         self._finished: set[int] = set()
@@ -141,6 +154,8 @@ class _EventBuilder:
         for choice in chunk.choices or ():
             self._add_choice(choice, events)
             if choice.finish_reason and not failed and choice.index not in self._finished:
+                if self._thinking or self._details:
+                    self.end_thinking(choice.index, events)
                 events.append(self._finish(choice.index, choice.finish_reason))
         if chunk.usage is not None:
             events.append(Metered(chunk.usage.canonical()))
@@ -156,6 +171,12 @@ class _EventBuilder:
         thinking = delta.reasoning or delta.reasoning_content
         if thinking:
             events.append(ThinkingDelta(thinking, index))
+            if self._maker.name:
+                self._thinking[index] = "reasoning" if delta.reasoning else "reasoning_content"
+        if delta.reasoning_details and self._maker.name:
+            self._details.setdefault(index, DetailFold()).add(delta.reasoning_details)
+        if (self._thinking or self._details) and (delta.content or delta.tool_calls):
+            self.end_thinking(index, events)
         content = delta.content
         if isinstance(content, list):
             content = "".join(piece.text for piece in content)
@@ -169,7 +190,29 @@ class _EventBuilder:
         if calls:
             numbering = self._numberings.setdefault(index, CallNumbering())
             is_whole = choice.message is not None
-            events.extend(numbering.event(call, index, is_whole) for call in calls)
+            for call in calls:
+                event = numbering.event(call, index, is_whole)
+                if call.extra_content and self._maker.name:
+                    event = msgspec.structs.replace(event, state=self._call_state(call.extra_content))
+                events.append(event)
+
+    def _call_state(self, extra_content: Any) -> str:
+        data = msgspec.json.encode(extra_content)
+        for state in made_state(data):
+            self._maker.note(state)
+        return self._maker.seal("extra", data.decode())
+
+    def end_thinking(self, index: int, events: list[StreamEvent]) -> None:
+        """Append what the vendor wants back with the thinking so far, if there is any. It gets the details
+        where it gave some, else it is told in which field it sent its thinking."""
+        field = self._thinking.pop(index, None)
+        if field is not None:
+            self._maker.thinking_field = field
+        details = self._details.pop(index).take() if index in self._details else None
+        if details is not None:
+            events.append(ThinkingDelta("", index, self._maker.seal("details", details)))
+        elif field is not None:
+            events.append(ThinkingDelta("", index, self._maker.seal("field", field)))
 
     def _finish(self, index: int, wire_reason: str) -> Finished:
         self._finished.add(index)

@@ -17,8 +17,10 @@ from trunkline.dialects.fit.schemas import complete
 from trunkline.dialects.openai.fit import file_name
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
+from trunkline.dialects.openai.thoughts import call_fields, thinking_fields
 from trunkline.dialects.openai.web_search import put_web_search
 from trunkline.dialects.turns import normalize_turns
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -48,6 +50,7 @@ MAX_USER: Final = 64
 INCLUDE_USAGE: Final = {"include_usage": True}
 """The ``stream_options`` that ask for usage in a stream."""
 
+NOBODY: Final = Maker()
 _SILENCE: Final = {"role": "assistant", "content": ""}
 
 _PLAIN: Final = Quirks()
@@ -57,9 +60,14 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 def render(
-    request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults, quirks: Quirks
+    request: CanonicalRequest,
+    model: str,
+    stream: bool,
+    defaults: RequestDefaults,
+    quirks: Quirks,
+    maker: Maker = NOBODY,
 ) -> bytes:
-    """Return the body that asks ``model`` for ``request``.
+    """Return the body that asks ``model`` for ``request``; only state of ``maker`` is in it.
 
     Raises:
         CallerError: The request holds content that OpenAI's API has no field for.
@@ -67,11 +75,11 @@ def render(
     body: Body
     match request:
         case ChatRequest():
-            body = _chat(request, quirks)
+            body = _chat(request, quirks, maker)
             if request.web_search is not None:
                 put_web_search(body, request, model, quirks)
         case CompletionRequest(templated=True):
-            body = _chat(request.as_chat(), quirks)
+            body = _chat(request.as_chat(), quirks, maker)
         case CompletionRequest():
             body = _completion(request, quirks)
         case EmbeddingRequest():
@@ -105,8 +113,9 @@ def default_fields(
     return [(name, value) for name, value in fields.items() if value is not None]
 
 
-def _chat(request: ChatRequest, quirks: Quirks) -> Body:
-    body: Body = {"messages": _messages(normalize_turns(request.messages, quirks.turns), quirks)}
+def _chat(request: ChatRequest, quirks: Quirks, maker: Maker) -> Body:
+    messages = normalize_turns(request.messages, quirks.turns)
+    body: Body = {"messages": _messages(messages, quirks, maker)}
     body |= _sampling(request.sampling, quirks)
     _put(body, "logprobs", request.sampling.logprobs)
     _put(body, "top_logprobs", request.sampling.top_logprobs)
@@ -172,7 +181,7 @@ def _reasoning(reasoning: Reasoning | None, quirks: Quirks) -> Body:
     return {"reasoning": wire} if wire else {}
 
 
-def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
+def _messages(messages: Sequence[Message], quirks: Quirks, maker: Maker) -> list[Body]:
     """All turns. A tool's message holds text only, so that images and files which tools returned go into a
     message of the user. It comes after all results, since nothing may stand between them."""
     wires: list[Body] = []
@@ -183,7 +192,7 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
             wires += map(_tool_result, results)
             images += [part for result in results for part in _attached(result)]
             continue
-        wire = _message(message, quirks)
+        wire = _message(message, quirks, maker)
         if message.role == "assistant" and wire == _SILENCE:  # its thinking has no field here
             continue
         if images and message.role == "user":
@@ -193,13 +202,15 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
             wires.append({"role": "user", "content": images})
         images = []
         wires.append(wire)
-    return [*wires, {"role": "user", "content": images}] if images else wires
+    if images:
+        wires.append({"role": "user", "content": images})
+    return wires or [_SILENCE]
 
 
-def _message(message: Message, quirks: Quirks) -> Body:
+def _message(message: Message, quirks: Quirks, maker: Maker) -> Body:
     wire: Body = {"role": message.role}
     if message.role == "assistant":
-        wire |= _assistant(message, quirks)
+        wire |= _assistant(message, quirks, maker)
     elif all(
         isinstance(part, Text) and not (part.cache and quirks.takes_cache_control) for part in message.parts
     ):
@@ -210,20 +221,20 @@ def _message(message: Message, quirks: Quirks) -> Body:
     return wire
 
 
-def _assistant(message: Message, quirks: Quirks) -> Body:
-    thinking, calls = "", []
+def _assistant(message: Message, quirks: Quirks, maker: Maker) -> Body:
+    calls: list[Body] = []
     for part in message.parts:
         match part:
-            case Thinking():
-                thinking += part.text
             case ToolCall():
-                calls.append(_tool_call(part))
-            case Text():
+                calls.append(_tool_call(part) | call_fields(part, not calls, quirks.thoughts, maker))
+            case Text() | Thinking():
                 pass
             case _:
                 raise _misplaced(part, "an assistant's message")
     text = message.text
     wire: Body = {"content": text if text or not calls else None}
+    wire |= thinking_fields(message.parts, quirks.thoughts, maker)
+    thinking = "".join(part.text for part in message.parts if isinstance(part, Thinking))
     if thinking and quirks.history_reasoning_field:
         wire[quirks.history_reasoning_field] = thinking
     if calls:

@@ -18,6 +18,7 @@ import msgspec
 
 from trunkline.dialects import write
 from trunkline.dialects.openai.errors import error_body, stream_error
+from trunkline.dialects.openai.thoughts import write_call_state, write_detail
 from trunkline.dialects.openai.write_custom import CustomCalls, custom_names, whole_call
 from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import GatewayError
@@ -57,12 +58,6 @@ def usage_object(usage: Usage | None) -> dict[str, Any]:
     if usage.cost is not None:
         wire["cost"] = usage.cost
     return wire
-
-
-def reasoning_detail(text: str, signature: str, index: int) -> dict[str, Any]:
-    """Return signed reasoning in OpenRouter's form, which clients send back unchanged."""
-    detail = {"type": "reasoning.text", "text": text, "signature": signature}
-    return detail | {"format": "anthropic-claude-v1", "index": index}
 
 
 class _Identified:
@@ -154,9 +149,10 @@ class ChatStreamWriter(_Identified):
             out = self._delta(event.choice, b'{"reasoning":' + text + b',"reasoning_content":' + text + b"}")
         if event.signature:
             number = self._signatures.get(event.choice, 0)
-            detail = reasoning_detail("".join(unsigned), event.signature, number)
-            out += self._delta(event.choice, _encode({"reasoning_details": [detail]}))
-            self._signatures[event.choice] = number + 1
+            details = write_detail("".join(unsigned), event.signature, number)
+            if details:
+                out += self._delta(event.choice, _encode({"reasoning_details": details}))
+            self._signatures[event.choice] = number + len(details)
             unsigned.clear()
         return out
 
@@ -208,14 +204,15 @@ class ChatStreamWriter(_Identified):
 
 def _call_delta(event: ToolCallDelta) -> dict[str, Any]:
     function: dict[str, Any] = {"arguments": event.arguments}
+    state = {} if event.state is None else write_call_state(event.state)
     if event.name is None:
-        return {"index": event.index, "function": function}
+        return {"index": event.index, "function": function} | state
     return {
         "index": event.index,
         "id": _call_id(event.id),
         "type": "function",
         "function": {"name": event.name} | function,
-    }
+    } | state
 
 
 def _call_id(known: str | None) -> str:
@@ -329,6 +326,7 @@ def _chat_choice(index: int, choice: Choice, custom: frozenset[str]) -> dict[str
             "type": "function",
             "function": {"name": call.name, "arguments": call.arguments or "{}"},
         }
+        | ({} if call.state is None else write_call_state(call.state))
         for _, call in sorted(choice.calls.items())
     ]
     refusal = "".join(choice.refusal) or None
@@ -340,10 +338,11 @@ def _chat_choice(index: int, choice: Choice, custom: frozenset[str]) -> dict[str
     if choice.thinking:
         message["reasoning"] = message["reasoning_content"] = "".join(choice.thinking)
     if choice.signed_thinking:
-        message["reasoning_details"] = [
-            reasoning_detail(text, signature, number)
-            for number, (text, signature) in enumerate(choice.signed_thinking)
-        ]
+        details: list[dict[str, Any]] = []
+        for text, signature in choice.signed_thinking:
+            details += write_detail(text, signature, len(details))
+        if details:
+            message["reasoning_details"] = details
     if calls:
         message["tool_calls"] = calls
     return {

@@ -21,6 +21,7 @@ from trunkline.dialects.responses.errors import error_body
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import LOGPROBS, SIGNED
 from trunkline.dialects.responses.write_items import REASONING, SUMMARY, Item, Output, Part
+from trunkline.dialects.vendor_state import is_sealed
 from trunkline.dialects.web_search import forces_search
 from trunkline.errors import INVALID_REQUEST, CallerError, GatewayError
 from trunkline.events import Started
@@ -144,7 +145,9 @@ class Response:
         text: dict[str, Any] = {"format": _format(request.format)}
         if request.verbosity is not None:
             text["verbosity"] = request.verbosity
-        return {
+        conversation = request.conversation_id
+        wire: dict[str, Any] = {} if conversation is None else {"conversation": {"id": conversation}}
+        return wire | {
             "id": self.id,
             "object": "response",
             "created_at": self._created,
@@ -213,7 +216,8 @@ def _reasoning(item: Item, parts: list[dict[str, Any]]) -> dict[str, Any]:
     if content:
         wire["content"] = content
     if item.signature is not None:
-        wire["encrypted_content"] = SIGNED + item.signature
+        signature = item.signature
+        wire["encrypted_content"] = signature if is_sealed(signature) else SIGNED + signature
     return wire
 
 

@@ -15,6 +15,7 @@ import msgspec
 from trunkline.dialects.custom_tools import InputReader
 from trunkline.dialects.responses.client_tools import ClientTool, OfferedTool
 from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.vendor_state import is_sealed
 from trunkline.events import (
     Finished,
     FinishReason,
@@ -176,8 +177,8 @@ class Output:
         if not event.text and event.signature is None:
             return
         item = self._last_or_new("reasoning")
-        if item.signature is not None and event.text:  # a signature ends an item
-            item = self._begin("reasoning")
+        if item.signature is not None and (event.text or is_sealed(event.signature or "")):
+            item = self._begin("reasoning")  # a signature ends an item
         if event.text:
             item.part(self._reasoning).add(event.text)
         item.signature = event.signature or item.signature
@@ -185,6 +186,8 @@ class Output:
     def _add_call(self, event: ToolCallDelta) -> None:
         item = self._calls.get(event.index)
         if item is None:
+            if event.state is not None:  # a reasoning item before a call goes back with it
+                self._begin("reasoning").signature = event.state
             item = self._calls[event.index] = self._begin_call(event.name or "")
             item.call_id = event.id
         if event.arguments and not item.closed:
