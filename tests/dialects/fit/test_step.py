@@ -122,6 +122,19 @@ def test_legacy_functions_have_names_too() -> None:
     assert str(sent).count("fs_read") == 3
 
 
+def test_custom_tools_have_names_too() -> None:
+    custom = {"name": "apply.patch", "input": "x"}
+    body = {
+        "tools": [{"type": "custom", "custom": {"name": "apply.patch"}}],
+        "messages": [{"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": custom}]}],
+    }
+    sent, _ = fit(CHAT, body)
+    assert sent["messages"][0]["tool_calls"][0]["custom"]["name"] == "apply_patch"
+    record = {"choices": [{"delta": {"tool_calls": [{"custom": {"name": "apply_patch"}}]}}]}
+    assert CHAT.restore(record, {"apply_patch": "apply.patch"})
+    assert "apply.patch" in str(record)
+
+
 def test_the_responses_api() -> None:
     name, call = "x" * 65, "c" * 65
     body = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
@@ -28,6 +28,10 @@ FILE_NAMES: Mapping[str, str] = {
 """Type of a file → its name, where the client has given none."""
 
 
+_KINDS: Final = ("function", "custom")
+"""The fields of a tool, or of a call, that have its name."""
+
+
 def file_name(media_type: str) -> str:
     """Return a name for a file without one: vendors insist on it, and read its ending."""
     return FILE_NAMES.get(media_type, "document")
@@ -42,11 +46,14 @@ class ChatFitStep(DialectFitStep):
         """Return a type that a body which needs no change decodes into."""
         rules = self.rules
         named = msgspec.defstruct("FittingName", [("name", matching(rules.tool_names), "")])
+        custom = ("custom", named | None, None)
         function = self._fitting_function()
         refused = rules.refused_in_tools | (frozenset() if rules.takes_cache_control else {"cache_control"})
-        tool = msgspec.defstruct("FittingTool", [("function", function | None, None), *absent(refused)])
+        tool = msgspec.defstruct(
+            "FittingTool", [("function", function | None, None), custom, *absent(refused)]
+        )
         choice = msgspec.defstruct(
-            "FittingChoice", [("function", named | None, None), ("allowed_tools", None, None)]
+            "FittingChoice", [("function", named | None, None), custom, ("allowed_tools", None, None)]
         )
         own: list[Any] = [
             ("messages", list[self._fitting_message(named)] | None, None),  # type: ignore[misc]
@@ -78,7 +85,7 @@ class ChatFitStep(DialectFitStep):
         rules = self.rules
         call_id = matching(rules.call_ids)
         call = msgspec.defstruct(
-            "FittingCall", [("id", call_id | None, None), ("function", named | None, None)]
+            "FittingCall", [("id", call_id | None, None), *((kind, named | None, None) for kind in _KINDS)]
         )
         fields: list[Any] = [
             ("content", self._fitting_content(), None),
@@ -112,7 +119,9 @@ class ChatFitStep(DialectFitStep):
                 piece = choice.get(field)
                 if not isinstance(piece, dict):
                     continue
-                calls = [call.get("function") for _, call in objects(piece.get("tool_calls"), "")]
+                calls = [
+                    call.get(kind) for _, call in objects(piece.get("tool_calls"), "") for kind in _KINDS
+                ]
                 for function in (*calls, piece.get("function_call")):
                     if isinstance(function, dict) and function.get("name") in names:
                         function["name"] = names[function["name"]]
@@ -124,16 +133,17 @@ class ChatFitStep(DialectFitStep):
 
     def _tool_specs(self, body: Draft) -> Iterator[tuple[str, Object]]:
         for path, tool in objects(body.value("tools"), "tools"):
-            function = tool.get("function")
-            if isinstance(function, dict):
-                yield f"{path}.function", function
+            for kind in _KINDS:
+                if isinstance(tool.get(kind), dict):
+                    yield f"{path}.{kind}", tool[kind]
         yield from objects(body.value("functions"), "functions")
 
     def _named(self, body: Draft) -> Iterator[tuple[str, Object]]:
         choice = body.value("tool_choice")
         if isinstance(choice, dict):
-            if isinstance(choice.get("function"), dict):
-                yield "tool_choice.function", choice["function"]
+            for kind in _KINDS:
+                if isinstance(choice.get(kind), dict):
+                    yield f"tool_choice.{kind}", choice[kind]
             allowed = choice.get("allowed_tools")
             tools = allowed.get("tools") if isinstance(allowed, dict) else None
             for path, tool in objects(tools, "tool_choice.allowed_tools.tools"):
@@ -144,8 +154,9 @@ class ChatFitStep(DialectFitStep):
             yield "function_call", forced
         for path, message in objects(body.value("messages"), "messages"):
             for at, call in objects(message.get("tool_calls"), f"{path}.tool_calls"):
-                if isinstance(call.get("function"), dict):
-                    yield f"{at}.function", call["function"]
+                for kind in _KINDS:
+                    if isinstance(call.get(kind), dict):
+                        yield f"{at}.{kind}", call[kind]
             if isinstance(message.get("function_call"), dict):
                 yield f"{path}.function_call", message["function_call"]
             if message.get("role") in ("tool", "function") and message.get("name"):
