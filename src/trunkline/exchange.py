@@ -11,7 +11,12 @@ import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
+from trunkline.dialects.error_envelope import malformed
+from trunkline.dialects.other_form import OtherForm
+from trunkline.dialects.rewrite import Refuser, Rewriter
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -169,6 +174,8 @@ class PassThrough(_BaseExchange):
         self.content_type = front.stream_type if streaming else b"application/json"
         self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
+        self._inspector.request = self.body
+        self._summary = summary
         self._opening = back.opening_records if streaming and operation == "chat" else 0
 
     def forward_head(self, headers: Headers, query: bytes) -> None:
@@ -191,7 +198,10 @@ class PassThrough(_BaseExchange):
         if self._failed is not None:
             return self._gather_error(self._failed, data)
         inspector = self._inspector
-        out = inspector.feed(data)
+        try:
+            out = inspector.feed(data)
+        except OtherForm as other:
+            return self._turn(other.data)
         if out or self.streaming:
             self._note()
         else:  # nothing is known of a whole answer before its end
@@ -202,9 +212,27 @@ class PassThrough(_BaseExchange):
         """What the inspector still held."""
         if self._failed is not None:
             return self._finish_error(self._failed)
-        out = self._inspector.close()
+        try:
+            out = self._inspector.close()
+        except OtherForm as other:
+            out = self._turn(other.data)
+            if self.error is None and not self.complete:
+                out += self._inspector.close()
         self._note()
         return out
+
+    def _turn(self, data: bytes) -> bytes:
+        """Go on with an answer of the other form, of which ``data`` has come: it is read, and written anew in
+        the form that the client asked for."""
+        try:
+            request = self.front.parse(self.body)
+            reader = self.back.reader(request, not self.streaming)
+            self._inspector = Rewriter(reader, self.front.writer(request, self.upstream_model, "chatcmpl-"))
+        except GatewayError:  # what cannot be read as events still may hold an error's words
+            other = msgspec.structs.replace(self._summary, stream=not self.streaming)
+            self._inspector = Refuser(self.back.inspector(self.front.operation, other))
+        self._opening = 0
+        return self.feed(data)
 
     def _note(self) -> None:
         """Copy what is known so far: the client may disconnect at any time, and is charged for it then."""
@@ -267,6 +295,9 @@ class LocalAnswer(_BaseExchange):
 class Translate(_BaseExchange):
     """Front and back differ: the answer passes through canonical events."""
 
+    _has_turned = False
+    """The answer turned out to be of the other form than was asked for."""
+
     def __init__(
         self,
         front: Front,
@@ -304,7 +335,10 @@ class Translate(_BaseExchange):
         if self.complete:
             return b""
         reader = self._reader
-        events = reader.feed(data)
+        try:
+            events = reader.feed(data)
+        except OtherForm as other:
+            return self._turn(other.data)
         self.error = reader.error
         out = self._write(events)
         if reader.complete:
@@ -319,7 +353,11 @@ class Translate(_BaseExchange):
             return self._finish_error(self._failed)
         if self.complete:
             return b""
-        events = self._reader.close()
+        try:
+            events = self._reader.close()
+        except OtherForm as other:
+            out = self._turn(other.data)
+            return out if self.complete or self.error is not None else out + self.finish()
         self.error = self._reader.error
         out = self._write(events)
         if self._reader.complete and self.error is None:
@@ -327,6 +365,16 @@ class Translate(_BaseExchange):
         elif self.error is None:
             self.error = ProviderError("The upstream's answer has no end", UPSTREAM_PROTOCOL)
         return out
+
+    def _turn(self, data: bytes) -> bytes:
+        """Go on with an answer of the other form, of which ``data`` has come."""
+        if self._has_turned:
+            self.error = malformed("The upstream", "it is neither a stream nor a whole answer")
+            return b""
+        self._has_turned = True
+        self._upstream_stream = not self._upstream_stream
+        self._reader = self.back.reader(self._request, self._upstream_stream)
+        return self.feed(data)
 
     def fail(self, error: GatewayError) -> bytes:
         """The writer's error event, which depends on what it has written before."""

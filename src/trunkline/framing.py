@@ -30,6 +30,11 @@ class _Splitter:
         self._size = 0
         self.limit = limit
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no unfinished record is held."""
+        return not self._pieces
+
     def _hold(self, piece: bytes) -> None:
         if piece:
             self._pieces.append(piece)

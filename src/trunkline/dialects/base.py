@@ -208,6 +208,8 @@ class Inspector(Protocol):
     """Data records so far; heartbeats and comments do not count."""
     usage: Usage | None
     model: str | None
+    request: bytes
+    """The body that the upstream was sent."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what of these bytes goes on to the client now."""

@@ -1,13 +1,13 @@
 """Answers of Messages upstreams: bytes → canonical events.
 
-A stream is complete with its ``message_stop`` and with nothing else. A ``ping`` becomes no event, and neither
-do the blocks of Anthropic's own servers (searches, code runs): a translated request cannot ask for them.
+A stream is complete with its ``message_stop`` and with nothing else. A ``ping`` becomes no event. Of blocks of
+Anthropic's own servers (searches, code runs) and of unknown ones it is said that they were left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from trunkline.dialects import read
 from trunkline.dialects.anthropic.answer_schema import (
@@ -19,11 +19,15 @@ from trunkline.dialects.anthropic.answer_schema import (
     decode_message,
     decode_record,
 )
-from trunkline.dialects.anthropic.errors import read_error_field
-from trunkline.dialects.error_envelope import malformed
+from trunkline.dialects.anthropic.errors import find_error
+from trunkline.dialects.error_envelope import UNREADABLE, malformed
+from trunkline.dialects.tool_arguments import open_arguments
 from trunkline.events import (
+    Cited,
     Finished,
     FinishReason,
+    LeftOut,
+    Media,
     Metered,
     Started,
     StreamEvent,
@@ -41,8 +45,6 @@ REASONS: Final[Mapping[str, FinishReason]] = {
 }
 """``stop_reason`` → canonical. ``end_turn``, ``stop_sequence`` and any new reason are a plain stop."""
 
-_NO_INPUT: Final = (b"", b"{}", b"null")
-
 
 class StreamReader(read.StreamReader):
     """Reads a streamed answer."""
@@ -53,9 +55,14 @@ class StreamReader(read.StreamReader):
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
-            record = decode_record(payload)
-            if record.error is not None or record.type == "error":
-                raise read_error_field(record.error, self._upstream_name)
+            try:
+                record = decode_record(payload)
+            except UNREADABLE:
+                record = self._decode_generously(payload, Record)
+            if record.error is not None or record.type in ("error", None):
+                error = find_error(record.type, record.error, payload, self._upstream_name)
+                if error is not None:
+                    raise error
             self._builder.add(record, events)
             if record.type == "message_stop":
                 self.complete = True
@@ -66,10 +73,15 @@ class WholeReader(read.WholeReader):
     """Reads an answer that came as one JSON body."""
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        message = decode_message(body)
         body.decode()
-        if message.error is not None or message.type == "error":
-            raise read_error_field(message.error, self._upstream_name)
+        try:
+            message = decode_message(body)
+        except UNREADABLE:
+            message = self._decode_generously(body, MessageIn)
+        if message.error is not None or message.content is None:
+            error = find_error(message.type, message.error, body, self._upstream_name)
+            if error is not None:
+                raise error
         if message.content is None:
             raise malformed(self._upstream_name, "it has no content")
         _EventBuilder().add_whole(message, events)
@@ -85,6 +97,10 @@ class _EventBuilder:
         self._initial_inputs: dict[int, bytes] = {}
         """Index of a block → input of a call for which no pieces came yet."""
         self._finished = False
+        self._length = 0
+        """Characters of text so far."""
+        self._block_start = 0
+        """Characters of text before the open block."""
 
     def add(self, record: Record, events: list[StreamEvent]) -> None:
         """Append the record's events."""
@@ -125,23 +141,50 @@ class _EventBuilder:
     def _start(self, index: int, block: BlockIn, events: list[StreamEvent]) -> None:
         """A block begins, perhaps with content. A call's input mostly comes in pieces: the one here is used
         only if no pieces come."""
+        self._block_start = self._length
         match block.type:
             case "text":
                 if block.text:
-                    events.append(TextDelta(block.text))
+                    events.append(self._text(block.text))
+                for each in block.citations or ():
+                    events.append(self._cite(each))
             case "thinking":
                 if block.thinking or block.signature:
                     events.append(ThinkingDelta(block.thinking or "", signature=block.signature or None))
             case "tool_use":
                 call = self._calls[index] = len(self._calls)
                 data = bytes(block.input)
-                self._initial_inputs[index] = b"{}" if data in _NO_INPUT else data
+                if data[:1] != b"{":
+                    data = open_arguments(data.decode()).encode()
+                self._initial_inputs[index] = data
                 events.append(ToolCallDelta(call, block.id or None, block.name or ""))
-            case _:
+            case "image":
+                url = _image_url(block.source)
+                events.append(LeftOut("image") if url is None else Media("image", url=url))
+            case "redacted_thinking":
                 pass
+            case kind:
+                if kind:
+                    events.append(LeftOut(kind))
+
+    def _text(self, text: str) -> TextDelta:
+        self._length += len(text)
+        return TextDelta(text)
+
+    def _cite(self, citation: Any) -> StreamEvent:
+        """A source of the block that is open: of all of its text so far."""
+        url = citation.get("url") if isinstance(citation, dict) else None
+        if not isinstance(url, str):
+            kind = citation.get("type") if isinstance(citation, dict) else None
+            return LeftOut(kind if isinstance(kind, str) else "citation")
+        title, quote = (
+            value if isinstance(value := citation.get(name), str) else None for name in ("title", "cited_text")
+        )
+        return Cited(url, title, self._block_start, self._length, quote)
 
     def _delta(self, index: int, delta: DeltaIn, events: list[StreamEvent]) -> None:
         if delta.text:
+            self._length += len(delta.text)
             events.append(TextDelta(delta.text))
         elif delta.partial_json:
             call = self._calls.get(index)
@@ -150,6 +193,8 @@ class _EventBuilder:
                 events.append(ToolCallDelta(call, arguments=delta.partial_json))
         elif delta.thinking or delta.signature:
             events.append(ThinkingDelta(delta.thinking or "", signature=delta.signature or None))
+        elif delta.citation is not None:
+            events.append(self._cite(delta.citation))
 
     def _finish(self, wire_reason: str, stop_sequence: str | None, events: list[StreamEvent]) -> None:
         if not self._finished:
@@ -160,3 +205,12 @@ class _EventBuilder:
         if usage is not None:
             self._usage = usage.over(self._usage)
             events.append(Metered(self._usage.canonical()))
+
+
+def _image_url(source: Any) -> str | None:
+    if not isinstance(source, dict):
+        return None
+    url, data = source.get("url"), source.get("data")
+    if isinstance(data, str) and data:
+        return f"data:{source.get('media_type') or 'image/png'};base64,{data}"
+    return url if isinstance(url, str) and url else None

@@ -7,15 +7,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from trunkline.dialects import read
-from trunkline.dialects.ollama.answer_schema import Chunk, WireCall, decode_chunk, decode_embeddings
-from trunkline.dialects.ollama.errors import OllamaErrors, read_error_field, truncated
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.ollama.answer_schema import Chunk, Embeddings, WireCall, decode_chunk, decode_embeddings
+from trunkline.dialects.ollama.errors import OllamaErrors, find_hidden_error, read_error_field, truncated
 from trunkline.dialects.ollama.logprobs import Logprob, to_chat, to_completion
 from trunkline.dialects.ollama.tool_calls import argument_text, new_call_id
+from trunkline.dialects.other_form import OtherForm, is_lines
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
     Embedded,
     Finished,
     FinishReason,
+    Media,
     Metered,
     Started,
     StreamEvent,
@@ -46,12 +49,23 @@ class _ChunkReader(OllamaErrors):
     """Characters of text before the next piece, for the legacy logprobs."""
     _calls: int = 0
     _call_ids: set[str]
+    _has_no_mark: bool = False
+    """The latest chunk does not say whether it is the last."""
 
     def _read_chunks(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for record in records:
-            chunk = decode_chunk(record)
+            try:
+                chunk = decode_chunk(record)
+            except UNREADABLE:
+                if not self._started and not self._is_whole and record.strip() == b"{":
+                    raise OtherForm(b"\n".join(records)) from None
+                chunk = self._decode_generously(record, Chunk)
             if chunk.error is not None:
                 raise read_error_field(chunk.error)
+            if chunk.message is None and chunk.response is None and not chunk.done:
+                error = find_hidden_error(record)
+                if error is not None:
+                    raise error
             if not self._started:
                 self._start(chunk, events)
             message = chunk.message
@@ -65,6 +79,11 @@ class _ChunkReader(OllamaErrors):
                 events.append(TextDelta(text, 0, self._logprobs(chunk.logprobs, text)))
             if message is not None and message.tool_calls:
                 events += [self._call(call) for call in message.tool_calls]
+            if message is not None and message.images:
+                events += [Media("image", url=_data_url(image)) for image in message.images]
+            if chunk.image:
+                events.append(Media("image", url=_data_url(chunk.image)))
+            self._has_no_mark = chunk.done is None
             if chunk.done or self._is_whole:
                 self._finish(chunk, events)
                 return
@@ -135,7 +154,11 @@ class StreamReader(_ChunkReader, read.StreamReader):
         self._echo = echo
         self._call_ids = set()
 
-    _read = _ChunkReader._read_chunks
+    def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
+        try:
+            self._read_chunks(records, events)
+        except OtherForm as other:  # one object over several lines: with what of it is held
+            raise OtherForm(b"\n".join((other.data, *self._splitter.close()))) from None
 
 
 class WholeReader(_ChunkReader, read.WholeReader):
@@ -156,6 +179,10 @@ class WholeReader(_ChunkReader, read.WholeReader):
         events += found  # nothing counts of an answer that turns out to be none
 
 
+    def _is_stream(self, body: bytes) -> bool:
+        return is_lines(body)
+
+
 class EmbeddingReader(OllamaErrors, read.WholeReader):
     """Reads an answer of /api/embed.
 
@@ -170,7 +197,10 @@ class EmbeddingReader(OllamaErrors, read.WholeReader):
         self._inputs = inputs
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        answer = decode_embeddings(body)
+        try:
+            answer = decode_embeddings(body)
+        except UNREADABLE:
+            answer = self._decode_generously(body, Embeddings)
         if answer.error is not None:
             raise read_error_field(answer.error)
         if answer.embeddings is None or len(answer.embeddings) != self._inputs:
@@ -193,3 +223,7 @@ def unix_time(text: str | None) -> int | None:
     except (ValueError, OverflowError):
         return None
     return seconds if seconds > 0 else None
+
+
+def _data_url(image: str) -> str:
+    return image if image.startswith(("data:", "http:", "https:")) else f"data:image/png;base64,{image}"

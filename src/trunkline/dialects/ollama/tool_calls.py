@@ -6,7 +6,7 @@ import random
 
 import msgspec
 
-from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
+from trunkline.dialects.tool_arguments import open_arguments
 
 
 def new_call_id() -> str:
@@ -16,16 +16,6 @@ def new_call_id() -> str:
 
 def argument_text(raw: msgspec.Raw) -> str:
     """Return a call's ``arguments`` as the JSON text of an object: Ollama sends the object, look-alikes send
-    its text.
-
-    Raises:
-        ProviderError: ``raw`` is neither.
-    """
+    its text, or another value in its place."""
     data = bytes(raw)
-    if data.startswith(b"{"):
-        return data.decode()
-    if data.startswith(b'"'):
-        return msgspec.json.decode(data, type=str) or "{}"
-    if data in (b"", b"null"):
-        return "{}"
-    raise ProviderError("The upstream sent tool arguments that are not an object", UPSTREAM_PROTOCOL)
+    return data.decode() if data.startswith(b"{") else open_arguments(data.decode())

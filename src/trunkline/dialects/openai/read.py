@@ -10,21 +10,22 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
-
 from trunkline.dialects import read
+from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.openai.answer_schema import (
     CallPiece,
     ChoicePiece,
     Chunk,
-    FunctionPiece,
+    Vectors,
     decode_chunk,
     decode_vectors,
 )
+from trunkline.dialects.openai.call_numbering import CallNumbering, is_never_tool
 from trunkline.dialects.openai.errors import find_error
+from trunkline.dialects.openai.read_content import ContentReader, read_parts
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
     Embedded,
@@ -52,19 +53,27 @@ _REASONS: Final[dict[str, FinishReason]] = {
 
 class StreamReader(read.StreamReader):
     """Reads a streamed chat or completion answer. It is complete with its terminal marker, or without one if
-    every choice has a finish reason."""
+    every choice has a finish reason.
 
-    def __init__(self, upstream_name: str) -> None:
+    Args:
+        upstream_name: The upstream's name in error texts.
+        is_tool: Whether this is the whole name of a tool that the request has.
+    """
+
+    def __init__(self, upstream_name: str, is_tool: Callable[[str], bool] = is_never_tool) -> None:
         super().__init__(upstream_name, SSESplitter())
-        self._builder = _EventBuilder()
+        self._builder = _EventBuilder(is_tool)
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
             if payload.startswith(b"[DONE]"):
                 self._end()
                 return
-            chunk = decode_chunk(payload)
-            error = find_error(chunk, self._upstream_name)
+            try:
+                chunk = decode_chunk(payload)
+            except UNREADABLE:
+                chunk = self._decode_generously(payload, Chunk)
+            error = find_error(chunk, payload, self._upstream_name)
             self._builder.add(chunk, events, failed=error is not None)
             if error is not None:
                 raise error
@@ -77,25 +86,31 @@ class WholeReader(read.WholeReader):
     """Reads a chat or completion answer that came as one JSON body."""
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        chunk = decode_chunk(body)
-        error = find_error(chunk, self._upstream_name)
+        try:
+            chunk = decode_chunk(body)
+        except UNREADABLE:
+            chunk = self._decode_generously(body, Chunk)
+        error = find_error(chunk, body, self._upstream_name)
         if error is None and not chunk.choices:
             error = ProviderError(f"{self._upstream_name} answered without any choice", UPSTREAM_PROTOCOL)
         if error is not None:
             raise error
-        builder = _EventBuilder()
+        builder = _EventBuilder(is_never_tool)
         builder.add(chunk, events)
-        events.extend(Finished("stop", index) for index in sorted(builder.open_choices))
+        events.extend(builder.finish(index, "stop") for index in sorted(builder.open_choices))
 
 
 class EmbeddingReader(read.WholeReader):
     """Reads an embedding answer, and returns its vectors in the order of the inputs."""
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        answer = decode_vectors(body)
+        try:
+            answer = decode_vectors(body)
+        except UNREADABLE:
+            answer = self._decode_generously(body, Vectors)
         if not answer.data:
             missing = ProviderError(f"{self._upstream_name} answered without any vector", UPSTREAM_PROTOCOL)
-            raise find_error(decode_chunk(body), self._upstream_name) or missing
+            raise find_error(self._decode_generously(body, Chunk), body, self._upstream_name) or missing
         try:
             vectors = [_floats(item.embedding) for item in sorted(answer.data, key=lambda item: item.index)]
         except (binascii.Error, struct.error) as error:
@@ -116,11 +131,13 @@ def _floats(value: list[float] | str) -> list[float]:
 class _EventBuilder:
     """Turns chunks into events, with the little state that is needed between chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_tool: Callable[[str], bool]) -> None:
         self._started = False
         self._choices: set[int] = set()
         self._finished: set[int] = set()
         self._numberings: dict[int, CallNumbering] = {}
+        self._is_tool = is_tool
+        self._sources = ContentReader()
 
     @property
     def is_finished(self) -> bool:
@@ -141,9 +158,13 @@ class _EventBuilder:
         for choice in chunk.choices or ():
             self._add_choice(choice, events)
             if choice.finish_reason and not failed and choice.index not in self._finished:
-                events.append(self._finish(choice.index, choice.finish_reason))
-        if chunk.usage is not None:
-            events.append(Metered(chunk.usage.canonical()))
+                events += self._flush_calls(choice.index)
+                events.append(self.finish(choice.index, choice.finish_reason))
+        if chunk.citations:
+            events += self._sources.cite(chunk.citations)
+        usage = chunk.find_usage()
+        if usage is not None:
+            events.append(Metered(usage.canonical()))
 
     def _add_choice(self, choice: ChoicePiece, events: list[StreamEvent]) -> None:
         index = choice.index
@@ -158,7 +179,7 @@ class _EventBuilder:
             events.append(ThinkingDelta(thinking, index))
         content = delta.content
         if isinstance(content, list):
-            content = "".join(piece.text for piece in content)
+            content = read_parts(content, index, events)
         if content or choice.logprobs:
             events.append(TextDelta(content or "", index, choice.logprobs))
         if delta.refusal:
@@ -167,49 +188,22 @@ class _EventBuilder:
         if calls is None and delta.function_call is not None:
             calls = [CallPiece(index=0, function=delta.function_call)]
         if calls:
-            numbering = self._numberings.setdefault(index, CallNumbering())
-            is_whole = choice.message is not None
-            events.extend(numbering.event(call, index, is_whole) for call in calls)
+            numbering = self._numberings.get(index)
+            if numbering is None:
+                numbering = self._numberings[index] = CallNumbering(self._is_tool)
+            events += numbering.add(calls, index, is_whole=choice.message is not None)
+        if delta.images or delta.audio or delta.annotations or delta.grounding_metadata:
+            events += self._sources.read(delta, index)
+        if choice.grounding_metadata:
+            events += self._sources.ground(choice.grounding_metadata, index)
 
-    def _finish(self, index: int, wire_reason: str) -> Finished:
+    def _flush_calls(self, index: int) -> list[ToolCallDelta]:
+        """What was held back of calls, as the choice ends."""
+        numbering = self._numberings.get(index)
+        return [] if numbering is None else numbering.flush(index)
+
+    def finish(self, index: int, wire_reason: str) -> Finished:
+        """Note that the choice ends, and return the event."""
         self._finished.add(index)
         reason = _REASONS.get(wire_reason, "stop")
         return Finished("tool_calls" if reason == "stop" and index in self._numberings else reason, index)
-
-
-class CallNumbering:
-    """Numbers one choice's tool calls, also where the upstream numbers them wrongly or not at all."""
-
-    def __init__(self) -> None:
-        self._ids: list[str | None] = []
-        self._by_wire_index: dict[int, int] = {}
-
-    def event(self, call: CallPiece, choice: int, is_whole: bool) -> ToolCallDelta:
-        """Return what ``call`` adds. A whole call is always a call of its own, whatever its id and index."""
-        function = call.function or FunctionPiece()
-        arguments = function.arguments
-        if isinstance(arguments, dict):
-            arguments = msgspec.json.encode(arguments).decode()
-        known = None if is_whole else self._find(call, function)
-        if known is not None:
-            self._ids[known] = call.id or self._ids[known]
-            return ToolCallDelta(known, None, None, arguments or "", choice)
-        number = len(self._ids)
-        self._ids.append(call.id or None)
-        if call.index is not None:
-            self._by_wire_index[call.index] = number
-        return ToolCallDelta(number, call.id or None, function.name or "", arguments or "", choice)
-
-    def _find(self, call: CallPiece, function: FunctionPiece) -> int | None:
-        """The number of the call that this delta continues. A new id begins a new call whatever the index."""
-        if call.id and call.id in self._ids:
-            return self._ids.index(call.id)
-        if call.index is not None:
-            known = self._by_wire_index.get(call.index)
-        elif function.name or not self._ids:
-            known = None
-        else:  # without an index and a name it belongs to the latest call
-            known = len(self._ids) - 1
-        if known is not None and call.id and self._ids[known] is not None:
-            return None
-        return known

@@ -1,0 +1,53 @@
+"""Answers of the other form: a whole JSON body where a stream was asked for, or a stream in place of a body.
+
+Servers that do not know how to stream, and gateways before them that report an error, answer in one JSON body;
+others stream whatever was asked. The first bytes of an answer tell which of the two it is, and they tell the
+truth more often than its content type does. Who meets the other form raises :class:`OtherForm`, and the
+exchange goes on with a reader for it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+USUAL_BEGIN: Final = b"de:"
+"""The first bytes of nearly every stream of events: of ``data``, ``event`` and a comment."""
+_BOM: Final = b"\xef\xbb\xbf"
+_EVENTS: Final = re.compile(rb"(?:data|event|id|retry)\s*:")
+
+
+class OtherForm(Exception):  # noqa: N818 - a turn of the way, no error
+    """The answer is of the other form.
+
+    Args:
+        data: All bytes of the answer so far.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__("the answer is of the other form")
+        self.data = data
+
+
+def without_comments(body: bytes) -> bytes:
+    """Return a body from its first line that is neither blank nor a comment of a stream of events."""
+    rest = body.removeprefix(_BOM).lstrip()
+    while rest.startswith(b":"):
+        rest = rest.partition(b"\n")[2].lstrip()
+    return rest
+
+
+def begins_json(data: bytes) -> bool:
+    """Whether these bytes begin a JSON object or list, which no stream of events does."""
+    return without_comments(data)[:1] in (b"{", b"[")
+
+
+def begins_events(data: bytes) -> bool:
+    """Whether these bytes begin a stream of server-sent events."""
+    return _EVENTS.match(without_comments(data)) is not None
+
+
+def is_lines(body: bytes) -> bool:
+    """Whether a body consists of several objects, one a line."""
+    first, _, rest = body.strip().partition(b"\n")
+    return first.startswith(b"{") and first.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")
