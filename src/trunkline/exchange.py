@@ -63,6 +63,8 @@ class Exchange(Protocol):
     """Of the request."""
     headers: Headers
     """Request headers that the upstream is to be sent, in place of the provider's own of that name."""
+    left_out: Sequence[str]
+    """What of a complete answer the client's dialect has no field for."""
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
@@ -100,6 +102,7 @@ class _BaseExchange:
     progress = 0
     usage: Usage | None = None
     model: str | None = None
+    left_out: Sequence[str] = ()
     pieces = 0
     headers: Headers = ()
     method = b"POST"
@@ -409,4 +412,5 @@ class Translate(_BaseExchange):
             self.error = error
             return b""
         self.complete = True
+        self.left_out = self._writer.left_out
         return last

@@ -80,6 +80,10 @@ class Writer(Protocol):
 
     content_type: bytes
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        """What of the answer the dialect has no field for."""
+
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the bytes that these events become now; none while a whole answer is being gathered."""
 

@@ -111,7 +111,10 @@ def find_hidden(value: Any) -> Any:
         return None
     is_error = value.get("error") or value.get("errors") or is_failed(value.get("base_resp"))
     if not is_error and not value.get("id"):
-        is_error = any(value.get(name) for name in ("message", "detail", "msg", "error_message", "errorMessage"))
+        message = value.get("message")
+        is_error = (message and (isinstance(message, str) or "detail" in message)) or any(
+            value.get(name) for name in ("detail", "msg", "error_message", "errorMessage")
+        )
     return open_envelope(value) if is_error else None
 
 

@@ -27,7 +27,7 @@ from trunkline.events import (
     ToolCallDelta,
 )
 
-CONTENT: Final = frozenset(
+ESSENTIAL: Final = frozenset(
     {
         "choices",
         "delta",
@@ -48,9 +48,14 @@ CONTENT: Final = frozenset(
         "data",
         "embedding",
         "embeddings",
+        "type",
+        "done",
+        "finish_reason",
+        "stop_reason",
     }
 )
-"""Fields that hold what the answer says: one that cannot be read makes the record malformed."""
+"""Fields that hold what the answer says, or whether it is whole: one that cannot be read makes the record
+malformed."""
 
 T = TypeVar("T")
 
@@ -133,7 +138,7 @@ def _fit_struct(value: Any, info: inspect.StructType) -> Any:
         try:
             fields[field.name] = _fit(given, field.type)
         except _Unfit:
-            if field.required or (given is not None and field.encode_name in CONTENT):
+            if field.required or (given is not None and field.encode_name in ESSENTIAL):
                 raise _Unfit(f"its '{field.encode_name}' is of an unknown form") from None
     return info.cls(**fields)
 

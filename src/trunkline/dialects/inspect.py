@@ -208,7 +208,7 @@ class BodyInspector(InspectorBase, ABC):
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         if self.error is None:
-            if body[:1] != b"{":
+            if body[:1] == b":":
                 body = without_comments(body)
             answer = self._decode(self.answer_decoder, body)
             if answer is not None:

@@ -80,7 +80,7 @@ class StreamReader(_Reader, ABC):
             return events
         if self._unseen and data[:1] != b":":
             self._unseen = data.isspace()
-            if data[:1] not in USUAL_BEGIN and begins_json(data):
+            if data[:1] not in USUAL_BEGIN and self._splitter.is_empty and begins_json(data):
                 raise OtherForm(data)
         try:
             self._read(self._splitter.feed(data), events)
@@ -164,7 +164,7 @@ class WholeReader(_Reader, ABC):
         if self.error is not None:
             return events
         body = b"".join(self._pieces)
-        if body[:1] != b"{":
+        if body[:1] == b":":
             body = without_comments(body)
         try:
             self._read(body, events)

@@ -31,6 +31,7 @@ class WholeWriter(ABC, Generic[F]):
     """
 
     content_type = JSON_TYPE
+    left_out: Sequence[str] = ()
 
     def __init__(self, answer: F) -> None:
         self._answer = answer

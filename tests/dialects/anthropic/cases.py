@@ -28,7 +28,9 @@ from trunkline.dialects.anthropic.write import StreamWriter, WholeWriter
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, RequestDefaults, RequestSummary
 from trunkline.errors import Kind
 from trunkline.events import (
+    Cited,
     Finished,
+    LeftOut,
     Metered,
     Started,
     StreamEvent,
@@ -392,7 +394,7 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         + stop(2)
         + end()
         + DONE,
-        wrap(HEL),
+        wrap(LeftOut("server_tool_use"), LeftOut("web_search_tool_result"), HEL, Cited("x", start=0, end=3)),
     ),
     "unknown events": (
         BEGIN + event("weather", sky="blue") + text("Hel") + end() + DONE,
@@ -464,7 +466,6 @@ FAULTS: dict[str, tuple[bytes, Kind, str]] = {
     "not utf-8": (delta(0, "text_delta", text="odd").replace(b"odd", b"\xff"), *_MALFORMED),
     "not an object": (b"data: [1]\n\n", *_MALFORMED),
     "a delta of another type": (event("message_delta", delta=7), *_MALFORMED),
-    "usage of another type": (event("message_delta", usage=7), *_MALFORMED),
     "nested without end": (b"data: " + b"[" * 5000 + b"\n\n", *_MALFORMED),
     "a cut": (b"", errors.UPSTREAM_TRUNCATED, "Acme ended the stream"),
 }

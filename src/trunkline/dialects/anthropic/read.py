@@ -99,6 +99,8 @@ class _EventBuilder:
         self._finished = False
         self._length = 0
         """Characters of text so far."""
+        self._citations: list[Any] = []
+        """The sources of the open block."""
         self._block_start = 0
         """Characters of text before the open block."""
 
@@ -113,6 +115,8 @@ class _EventBuilder:
                     self._start(record.index, record.content_block, events)
             case "content_block_stop":
                 arguments = self._initial_inputs.pop(record.index, None)
+                events += [self._cite(each) for each in self._citations]
+                self._citations.clear()
                 if arguments is not None:
                     events.append(ToolCallDelta(self._calls[record.index], arguments=arguments.decode()))
             case "message_start":
@@ -146,8 +150,7 @@ class _EventBuilder:
             case "text":
                 if block.text:
                     events.append(self._text(block.text))
-                for each in block.citations or ():
-                    events.append(self._cite(each))
+                self._citations += block.citations or ()
             case "thinking":
                 if block.thinking or block.signature:
                     events.append(ThinkingDelta(block.thinking or "", signature=block.signature or None))
@@ -172,7 +175,7 @@ class _EventBuilder:
         return TextDelta(text)
 
     def _cite(self, citation: Any) -> StreamEvent:
-        """A source of the block that is open: of all of its text so far."""
+        """A source of all the text of the block that ends."""
         url = citation.get("url") if isinstance(citation, dict) else None
         if not isinstance(url, str):
             kind = citation.get("type") if isinstance(citation, dict) else None
@@ -194,7 +197,7 @@ class _EventBuilder:
         elif delta.thinking or delta.signature:
             events.append(ThinkingDelta(delta.thinking or "", signature=delta.signature or None))
         elif delta.citation is not None:
-            events.append(self._cite(delta.citation))
+            self._citations.append(delta.citation)
 
     def _finish(self, wire_reason: str, stop_sequence: str | None, events: list[StreamEvent]) -> None:
         if not self._finished:

@@ -140,7 +140,7 @@ class StreamInspector(_RecordInspector):
             if not line or line.isspace():
                 continue
             record = self._decode(_RECORD, line)
-            if record is None and not self.records and line.strip() == b"{":
+            if record is None and not self.records and line.strip() == b"{" and lines.endswith(b"\n"):
                 self.error = None
                 raise OtherForm(lines + b"".join(self._held))
             if record is None or not self._inspect_record(record, line):

@@ -49,6 +49,9 @@ class _ChunkReader(OllamaErrors):
     """Characters of text before the next piece, for the legacy logprobs."""
     _calls: int = 0
     _call_ids: set[str]
+    _may_turn: bool = False
+    """An object over several lines may come, where one a line was asked for."""
+    _chunks: int = 0
     _has_no_mark: bool = False
     """The latest chunk does not say whether it is the last."""
 
@@ -57,7 +60,7 @@ class _ChunkReader(OllamaErrors):
             try:
                 chunk = decode_chunk(record)
             except UNREADABLE:
-                if not self._started and not self._is_whole and record.strip() == b"{":
+                if not self._started and self._may_turn and record.strip() == b"{":
                     raise OtherForm(b"\n".join(records)) from None
                 chunk = self._decode_generously(record, Chunk)
             if chunk.error is not None:
@@ -150,11 +153,22 @@ class StreamReader(_ChunkReader, read.StreamReader):
 
     def __init__(self, *, is_legacy: bool = False, echo: str = "") -> None:
         super().__init__("Ollama", NDJSONSplitter())
+        self._may_turn = True
         self._is_legacy = is_legacy
         self._echo = echo
         self._call_ids = set()
 
+    def close(self) -> list[StreamEvent]:
+        """See the base class. A record that begins an object at the very end is half of one."""
+        self._may_turn = False
+        return super().close()
+
+    def _may_end(self) -> bool:
+        """Whether all that came is one whole answer of a server that does not mark its end."""
+        return self._chunks == 1 and self._has_no_mark
+
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
+        self._chunks += len(records)
         try:
             self._read_chunks(records, events)
         except OtherForm as other:  # one object over several lines: with what of it is held

@@ -52,6 +52,7 @@ class CallNumbering:
         self._is_tool = is_tool
         self._calls: list[_Call] = []
         self._by_wire_index: dict[int, int] = {}
+        self._first_waiting = 0
 
     def add(self, pieces: Sequence[CallPiece], choice: int, *, is_whole: bool = False) -> list[ToolCallDelta]:
         """Return what the ``tool_calls`` of one chunk, or of a whole answer, add."""
@@ -69,7 +70,20 @@ class CallNumbering:
             self._extend(number, piece, function)
             event = self._next(number, choice, is_last=is_whole)
             if event is not None:
+                if event.name is not None:
+                    events += self._begin_earlier(number, choice)
                 events.append(event)
+        return events
+
+    def _begin_earlier(self, number: int, choice: int) -> list[ToolCallDelta]:
+        """Begin the calls before this one that still wait: their names are whole, as another has begun."""
+        events = []
+        for earlier in range(self._first_waiting, number):
+            call = self._calls[earlier]
+            if not call.begun and call.name:
+                call.begun = True
+                events.append(ToolCallDelta(earlier, call.id, call.name, "", choice))
+        self._first_waiting = number + 1
         return events
 
     def flush(self, choice: int) -> list[ToolCallDelta]:

@@ -12,10 +12,14 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text, split_data_url
 from trunkline.dialects.tool_arguments import is_object
 from trunkline.events import (
+    Cited,
     Finished,
     FinishReason,
+    LeftOut,
+    Media,
     Metered,
     RefusalDelta,
     Started,
@@ -58,10 +62,13 @@ ARGUMENTS: Final = Kind("", "arguments", "response.function_call_arguments", "",
 class Part:
     """A part of an item: content of one kind, as far as it has come."""
 
-    __slots__ = ("kind", "logprobs", "pieces")
+    __slots__ = ("annotations", "kind", "logprobs", "pieces", "start")
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, start: int = 0) -> None:
         self.kind = kind
+        self.start = start
+        """Characters of the answer's text before it."""
+        self.annotations: list[dict[str, Any]] = []
         self.pieces: list[str] = []
         self.logprobs: list[Sequence[Any]] = []
         """The logprobs of each piece."""
@@ -77,12 +84,15 @@ class Part:
         return "".join(self.pieces)
 
 
+ItemType = Literal["message", "reasoning", "function_call", "image_generation_call"]
+
+
 class Item:
     """One item of the output, as far as it has come."""
 
-    __slots__ = ("call_id", "closed", "name", "parts", "signature", "type")
+    __slots__ = ("call_id", "closed", "name", "parts", "result", "signature", "type")
 
-    def __init__(self, type: Literal["message", "reasoning", "function_call"]) -> None:
+    def __init__(self, type: ItemType) -> None:
         self.type = type
         self.parts: list[Part] = []
         self.closed = False
@@ -90,6 +100,8 @@ class Item:
         """The signature of thinking."""
         self.call_id: str | None = None
         self.name = ""
+        self.result: str | None = None
+        """The base64 of an image."""
 
     def part(self, kind: Kind) -> Part:
         """Return the last part if it is of ``kind``, else a new one."""
@@ -114,6 +126,9 @@ class Output:
         self._reasoning = reasoning
         self._logprobs = logprobs
         self._calls: dict[int, Item] = {}
+        self._length = 0
+        """Characters of text so far."""
+        self.left_out: list[str] = []
 
     def add(self, event: StreamEvent) -> None:
         """Take in one more event."""
@@ -125,7 +140,7 @@ class Output:
             case TextDelta(choice=0):
                 logprobs = convert_logprobs(event.logprobs) if self._logprobs else ()
                 if event.text or logprobs:
-                    self._last_or_new("message").part(TEXT).add(event.text, logprobs)
+                    self._add_text(event.text, logprobs)
             case RefusalDelta(choice=0):
                 if event.text:
                     self._last_or_new("message").part(REFUSAL).add(event.text)
@@ -133,6 +148,12 @@ class Output:
                 self._add_thinking(event)
             case ToolCallDelta(choice=0):
                 self._add_call(event)
+            case Media(choice=0):
+                self._add_media(event)
+            case Cited(choice=0):
+                self._add_citation(event)
+            case LeftOut(choice=0):
+                add_name(self.left_out, event.what)
             case Finished(choice=0):
                 self.reason = event.reason
             case _:
@@ -147,11 +168,47 @@ class Output:
         """Close all items, as nothing more comes. An answer without content is still a message, and a call
         without arguments has an empty object of them."""
         if not self.items:
-            self._begin("message").part(TEXT)
+            part = self._begin("message").part(TEXT)
+            if self.left_out:
+                part.add(notice(self.left_out))
         for item in self.items:
             item.closed = True
             if item.type == "function_call" and not self.is_cut and not item.parts[0].text:
                 item.parts[0].add("{}")
+
+    def _add_text(self, text: str, logprobs: Sequence[Any] = ()) -> None:
+        part = self._last_or_new("message").part(TEXT)
+        if not part.pieces:
+            part.start = self._length
+        part.add(text, logprobs)
+        self._length += len(text)
+
+    def _add_media(self, event: Media) -> None:
+        """An image is an item of its own; of what else there is, only a text can be shown."""
+        image = split_data_url(event.url) if event.kind == "image" else None
+        if image is not None:
+            item = self._begin("image_generation_call")
+            item.result, item.closed = image[1], True
+        elif text := shown_as_text(event, self.left_out):
+            self._add_text(text)
+
+    def _add_citation(self, event: Cited) -> None:
+        """A source belongs to the part of text that was last written, if that can still be added to."""
+        item = self.items[-1] if self.items else None
+        part = item.parts[-1] if item is not None and item.type == "message" and item.parts else None
+        if part is None or part.kind is not TEXT:
+            add_name(self.left_out, CITATION)
+            return
+        start, end = (max(0, (index or 0) - part.start) for index in (event.start, event.end))
+        part.annotations.append(
+            {
+                "type": "url_citation",
+                "url": event.url,
+                "title": event.title or "",
+                "start_index": start,
+                "end_index": end,
+            }
+        )
 
     def _add_thinking(self, event: ThinkingDelta) -> None:
         if not event.text and event.signature is None:
@@ -179,7 +236,7 @@ class Output:
             return self.items[-1]
         return self._begin(type)
 
-    def _begin(self, type: Literal["message", "reasoning", "function_call"]) -> Item:
+    def _begin(self, type: ItemType) -> Item:
         if self.items:
             _close(self.items[-1])
         item = Item(type)
