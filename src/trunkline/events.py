@@ -233,14 +233,7 @@ class Answer:
 
     def _add_to_choice(
         self,
-        event: TextDelta
-        | RefusalDelta
-        | ThinkingDelta
-        | ToolCallDelta
-        | Media
-        | Cited
-        | LeftOut
-        | Finished,
+        event: TextDelta | RefusalDelta | ThinkingDelta | ToolCallDelta | Media | Cited | LeftOut | Finished,
     ) -> None:
         choice = self.choices.get(event.choice)
         if choice is None:

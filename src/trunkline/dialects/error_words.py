@@ -83,7 +83,9 @@ def find_words(value: Any, depth: int = 0) -> str:
     return ""
 
 
-_CODES: Final = frozenset({"type", "code", "loc", "status", "object", "param", "input", "ctx", "url", "instance"})
+_CODES: Final = frozenset(
+    {"type", "code", "loc", "status", "object", "param", "input", "ctx", "url", "instance"}
+)
 """Fields beside the words that are not themselves words."""
 
 

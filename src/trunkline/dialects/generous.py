@@ -1,7 +1,7 @@
 """Records that do not fit the struct they are decoded with, read as far as they do.
 
-Servers send fields of other types than the vendor whose API they copy: a cost as an object, a count as 3.0, an
-id as a number. A field that an answer does not depend on must not fail it. Here such a record is fitted to
+Servers send fields of other types than the vendor whose API they copy: a cost as an object, a count as 3.0,
+an id as a number. A field that an answer does not depend on must not fail it. Here such a record is fitted to
 its struct field by field: a value that can be converted is, any other one is left out. Only where the content
 of the answer itself cannot be read is the record malformed. All this is slow, and done only after strict
 decoding has failed.
@@ -62,15 +62,15 @@ T = TypeVar("T")
 _type_info: Final = lru_cache(maxsize=None)(inspect.type_info)
 
 
-class _Unfit(ValueError):
+class _UnfitError(ValueError):
     """A value that cannot be converted to the type of its field."""
 
 
 def decode_generously(data: bytes, type: type[T]) -> T:
     """Return the record in ``data``, with those of its fields that could be read.
 
-    It is JSON as Python reads it: half of a surrogate pair and ``NaN`` are taken. Of a list, which some servers
-    put their errors in, the first object is the record.
+    It is JSON as Python reads it: half of a surrogate pair and ``NaN`` are taken. Of a list, which some
+    servers put their errors in, the first object is the record.
 
     Raises:
         ValueError: ``data`` is not JSON, or its content cannot be read.
@@ -122,24 +122,24 @@ def _fit(value: Any, info: Any) -> Any:
             return msgspec.Raw(json.dumps(value).encode())
         case _:
             pass
-    raise _Unfit(f"a value of type {type(value).__name__} has no place in it")
+    raise _UnfitError(f"a value of type {type(value).__name__} has no place in it")
 
 
 def _fit_struct(value: Any, info: inspect.StructType) -> Any:
     if not isinstance(value, dict):
-        raise _Unfit(f"a value of type {type(value).__name__} stands where an object is expected")
+        raise _UnfitError(f"a value of type {type(value).__name__} stands where an object is expected")
     fields = {}
     for field in info.fields:
         if field.encode_name not in value:
             if field.required:
-                raise _Unfit(f"it has no '{field.encode_name}'")
+                raise _UnfitError(f"it has no '{field.encode_name}'")
             continue
         given = value[field.encode_name]
         try:
             fields[field.name] = _fit(given, field.type)
-        except _Unfit:
+        except _UnfitError:
             if field.required or (given is not None and field.encode_name in ESSENTIAL):
-                raise _Unfit(f"its '{field.encode_name}' is of an unknown form") from None
+                raise _UnfitError(f"its '{field.encode_name}' is of an unknown form") from None
     return info.cls(**fields)
 
 
@@ -152,9 +152,9 @@ def _fit_union(value: Any, info: inspect.UnionType) -> Any:
         if not isinstance(member, inspect.NoneType):
             try:
                 return _fit(value, member)
-            except _Unfit:
+            except _UnfitError:
                 continue
-    raise _Unfit(f"a value of type {type(value).__name__} has no place in it")
+    raise _UnfitError(f"a value of type {type(value).__name__} has no place in it")
 
 
 _LIKE: Final[tuple[tuple[type, tuple[Any, ...]], ...]] = (
@@ -175,7 +175,7 @@ def _fit_list(value: Any, info: inspect.ListType) -> list[Any]:
     if isinstance(value, dict) and isinstance(info.item_type, inspect.StructType):
         value = [value]  # one object instead of a list of one
     if not isinstance(value, list):
-        raise _Unfit(f"a value of type {type(value).__name__} stands where a list is expected")
+        raise _UnfitError(f"a value of type {type(value).__name__} stands where a list is expected")
     return [_fit(item, info.item_type) for item in value if item is not None]
 
 
@@ -187,7 +187,7 @@ def _fit_number(value: Any, *, whole: bool) -> float:
         if not math.isfinite(number):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise _Unfit("it is no number") from None
+        raise _UnfitError("it is no number") from None
     return int(number) if whole else float(number)
 
 

@@ -18,7 +18,13 @@ import msgspec
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
 from trunkline.dialects.error_words import read_text
 from trunkline.dialects.generous import decode_generously
-from trunkline.dialects.other_form import USUAL_BEGIN, OtherForm, begins_events, begins_json, without_comments
+from trunkline.dialects.other_form import (
+    USUAL_BEGIN,
+    OtherForm,
+    begins_events,
+    refuse_json,
+    without_comments,
+)
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
 from trunkline.framing import SSEForwarder, extract_payload, is_heartbeat, split_events
 from trunkline.model import Usage
@@ -53,7 +59,7 @@ class InspectorBase:
             self.error = None if self.complete else self._truncated()
 
     def _decode(self, decoder: msgspec.json.Decoder[_Record], data: bytes) -> _Record | None:
-        """Return the decoded ``data``, as far as it fits; None, with ``error`` set, if it cannot be decoded."""
+        """Return the decoded ``data``, as far as it fits; None, with ``error`` set, if it cannot be read."""
         try:
             if not data.isascii():
                 data.decode()  # decoding checks only the fields of the struct; a client will read all of it
@@ -102,8 +108,8 @@ class EventInspector(InspectorBase, ABC):
         """
         if self.complete or self.error is not None:
             return b""
-        if not self.records and data[:1] not in USUAL_BEGIN and self._forwarder.is_empty and begins_json(data):
-            raise OtherForm(data)
+        if not self.records and data[:1] not in USUAL_BEGIN and self._forwarder.is_empty:
+            refuse_json(data)
         try:
             data = self._forwarder.feed(data)
         except ProviderError as error:

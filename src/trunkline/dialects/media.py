@@ -1,8 +1,8 @@
 """What becomes of images, sounds and other content of an answer where a dialect has no field for it.
 
 What can be shown as text is (the address of an image, the transcript of a sound). All else is named: in the
-log and, where the answer is sent whole, in a header. An answer that would be empty without it gets a text that
-says so, because nobody looks for a header when all seems well.
+log and, where the answer is sent whole, in a header. An answer that would be empty without it gets a text
+that says so, because nobody looks for a header when all seems well.
 """
 
 from __future__ import annotations

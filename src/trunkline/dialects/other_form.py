@@ -1,8 +1,8 @@
 """Answers of the other form: a whole JSON body where a stream was asked for, or a stream in place of a body.
 
-Servers that do not know how to stream, and gateways before them that report an error, answer in one JSON body;
-others stream whatever was asked. The first bytes of an answer tell which of the two it is, and they tell the
-truth more often than its content type does. Who meets the other form raises :class:`OtherForm`, and the
+Servers that do not know how to stream, and gateways before them that report an error, answer in one JSON
+body; others stream whatever was asked. The first bytes of an answer tell which of the two it is, and they are
+right more often than its content type. Who meets the other form raises :class:`OtherForm`, and the
 exchange goes on with a reader for it.
 """
 
@@ -37,9 +37,14 @@ def without_comments(body: bytes) -> bytes:
     return rest
 
 
-def begins_json(data: bytes) -> bool:
-    """Whether these bytes begin a JSON object or list, which no stream of events does."""
-    return without_comments(data)[:1] in (b"{", b"[")
+def refuse_json(data: bytes) -> None:
+    """Check the first bytes of a stream of events.
+
+    Raises:
+        OtherForm: They begin a JSON object or list, which no such stream does.
+    """
+    if without_comments(data)[:1] in (b"{", b"["):
+        raise OtherForm(data)
 
 
 def begins_events(data: bytes) -> bool:

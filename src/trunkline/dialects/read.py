@@ -15,11 +15,10 @@ from typing import TypeVar
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
 from trunkline.dialects.error_words import read_text
 from trunkline.dialects.generous import HalfJoiner, decode_generously, has_halves
-from trunkline.dialects.other_form import USUAL_BEGIN, OtherForm, begins_events, begins_json, without_comments
+from trunkline.dialects.other_form import USUAL_BEGIN, OtherForm, begins_events, refuse_json, without_comments
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
 from trunkline.events import StreamEvent
 from trunkline.framing import NDJSONSplitter, SSESplitter
-
 
 _Record = TypeVar("_Record")
 
@@ -80,8 +79,8 @@ class StreamReader(_Reader, ABC):
             return events
         if self._unseen and data[:1] != b":":
             self._unseen = data.isspace()
-            if data[:1] not in USUAL_BEGIN and self._splitter.is_empty and begins_json(data):
-                raise OtherForm(data)
+            if data[:1] not in USUAL_BEGIN and self._splitter.is_empty:
+                refuse_json(data)
         try:
             self._read(self._splitter.feed(data), events)
         except UNREADABLE as error:
@@ -184,5 +183,5 @@ class WholeReader(_Reader, ABC):
 
 
 def quote(body: bytes) -> str:
-    """Return the words of a body that is no JSON (a page, a proxy's line of text); nothing for broken JSON."""
+    """Return the words of a body that is no JSON (a page, a proxy's line); nothing for broken JSON."""
     return "" if body[:1] in (b"{", b"[", b'"') else read_text(body)

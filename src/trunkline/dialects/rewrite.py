@@ -73,8 +73,9 @@ class Rewriter:
 
 
 class Refuser:
-    """Stands in for an inspector where an answer of the other form cannot be read as events: its error's words
-    are kept, and any other answer is an error.
+    """Stands in for an inspector where an answer of the other form cannot be read as events.
+
+    An error's words are kept, and any other answer is an error.
 
     Args:
         inspector: Inspects the form that came.

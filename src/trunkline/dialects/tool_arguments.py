@@ -21,8 +21,11 @@ def is_object(arguments: str) -> bool:
 
 
 def open_arguments(arguments: str) -> str:
-    """Return the JSON text of the object that ``arguments`` stand for: a model may encode them twice, wrap
-    them in a list, or write ``null`` or ``[]`` where a tool takes none. Any other text is returned as it is."""
+    """Return the JSON text of the object that ``arguments`` stand for.
+
+    A model may encode them twice, wrap them in a list, or write ``null`` or ``[]`` where a tool takes none.
+    Any other text is returned as it is.
+    """
     text = arguments
     for _ in range(3):
         if not text.strip():

@@ -230,6 +230,8 @@ class Attempt(ImmediateFuture[GatewayError | None]):
                 response.responder.write(data)
             response.responder.finish()
         else:
+            if exchange.left_out:
+                response.served_by += b"x-trunkline-left-out: %b\r\n" % ", ".join(exchange.left_out).encode()
             response.send(exchange.content_type, data)
         self.settle(None)
 

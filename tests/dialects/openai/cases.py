@@ -577,7 +577,10 @@ PASSED: dict[str, tuple[bytes, bytes, Usage | None]] = {
         ("unknown fields", ROLE + text("a", obfuscation="x7", choice_token_ids=[1]) + STOP + DONE, None),
         (
             "tool calls",
-            ROLE + samples.calls({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}) + STOP + DONE,
+            ROLE
+            + samples.calls({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}})
+            + STOP
+            + DONE,
             None,
         ),
         (

@@ -1,7 +1,7 @@
 """Answers of Messages upstreams: bytes → canonical events.
 
-A stream is complete with its ``message_stop`` and with nothing else. A ``ping`` becomes no event. Of blocks of
-Anthropic's own servers (searches, code runs) and of unknown ones it is said that they were left out.
+A stream is complete with its ``message_stop`` and with nothing else. A ``ping`` becomes no event. Of blocks
+of Anthropic's own servers (searches, code runs) and of unknown ones it is said that they were left out.
 """
 
 from __future__ import annotations
@@ -181,7 +181,8 @@ class _EventBuilder:
             kind = citation.get("type") if isinstance(citation, dict) else None
             return LeftOut(kind if isinstance(kind, str) else "citation")
         title, quote = (
-            value if isinstance(value := citation.get(name), str) else None for name in ("title", "cited_text")
+            value if isinstance(value := citation.get(name), str) else None
+            for name in ("title", "cited_text")
         )
         return Cited(url, title, self._block_start, self._length, quote)
 

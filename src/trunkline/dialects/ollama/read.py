@@ -8,7 +8,13 @@ from typing import Any, Final
 
 from trunkline.dialects import read
 from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.ollama.answer_schema import Chunk, Embeddings, WireCall, decode_chunk, decode_embeddings
+from trunkline.dialects.ollama.answer_schema import (
+    Chunk,
+    Embeddings,
+    WireCall,
+    decode_chunk,
+    decode_embeddings,
+)
 from trunkline.dialects.ollama.errors import OllamaErrors, find_hidden_error, read_error_field, truncated
 from trunkline.dialects.ollama.logprobs import Logprob, to_chat, to_completion
 from trunkline.dialects.ollama.tool_calls import argument_text, new_call_id
@@ -191,7 +197,6 @@ class WholeReader(_ChunkReader, read.WholeReader):
         found: list[StreamEvent] = []
         self._read_chunks((body,), found)
         events += found  # nothing counts of an answer that turns out to be none
-
 
     def _is_stream(self, body: bytes) -> bool:
         return is_lines(body)

@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from trunkline.dialects import write
+from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text, split_data_url
 from trunkline.dialects.ollama.errors import error_body, stream_error
 from trunkline.dialects.ollama.logprobs import from_openai
 from trunkline.dialects.ollama.parse import load_reason
 from trunkline.dialects.ollama.tool_calls import new_call_id
-from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text, split_data_url
 from trunkline.dialects.tool_arguments import is_object
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.events import (
@@ -27,9 +27,9 @@ from trunkline.events import (
     Choice,
     Cited,
     Finished,
+    FinishReason,
     LeftOut,
     Media,
-    FinishReason,
     Metered,
     RefusalDelta,
     Started,

@@ -112,7 +112,9 @@ class CallNumbering:
         if function.name and not piece.id:
             if known in touched:  # no chunk brings two pieces of one name
                 return None
-            if is_object(call.arguments) and (function.name != call.name or _text(function.arguments).strip()):
+            if is_object(call.arguments) and (
+                function.name != call.name or _text(function.arguments).strip()
+            ):
                 return None
         return known
 

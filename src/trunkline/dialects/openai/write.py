@@ -17,8 +17,8 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects import write
-from trunkline.dialects.openai.errors import error_body, stream_error
 from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text
+from trunkline.dialects.openai.errors import error_body, stream_error
 from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import GatewayError
 from trunkline.events import (
@@ -267,9 +267,7 @@ class CompletionStreamWriter(_Identified):
                 add_name(self.left_out, event.what)
             case Finished():
                 is_empty = self.left_out and event.choice not in self._opened
-                return self._text(
-                    event.choice, notice(self.left_out) if is_empty else "", None, event.reason
-                )
+                return self._text(event.choice, notice(self.left_out) if is_empty else "", None, event.reason)
             case Started():
                 self._identify(event)
             case Metered():

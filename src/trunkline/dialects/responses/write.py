@@ -187,7 +187,10 @@ def part_object(part: Part) -> dict[str, Any]:
     """Return the object of a part, as far as it has come."""
     wire: dict[str, Any] = {"type": part.kind.type, part.kind.key: part.text}
     if part.kind.type == "output_text":
-        wire |= {"annotations": part.annotations, "logprobs": [each for piece in part.logprobs for each in piece]}
+        wire |= {
+            "annotations": part.annotations,
+            "logprobs": [each for piece in part.logprobs for each in piece],
+        }
     return wire
 
 
