@@ -31,6 +31,11 @@ class _Splitter:
         self.limit = limit
 
     @property
+    def held(self) -> bytes:
+        """The record that has not ended yet."""
+        return b"".join(self._pieces)
+
+    @property
     def is_empty(self) -> bool:
         """Whether no unfinished record is held."""
         return not self._pieces

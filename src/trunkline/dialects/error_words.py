@@ -45,6 +45,8 @@ def open_envelope(value: Any) -> Any:
         return open_envelope(items[0]) if len(items) == 1 or (items and isinstance(items[0], dict)) else items
     if not isinstance(value, dict):
         return value
+    if isinstance(value.get("errors"), dict) and value["errors"]:
+        return {"message": value["errors"]}
     inside = value.get("error") or value.get("errors")
     if isinstance(inside, dict) and inside:
         return inside

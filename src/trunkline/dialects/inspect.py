@@ -22,7 +22,8 @@ from trunkline.dialects.other_form import (
     USUAL_BEGIN,
     OtherForm,
     begins_events,
-    refuse_json,
+    refuse_body,
+    refuse_text,
     without_comments,
 )
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
@@ -109,7 +110,7 @@ class EventInspector(InspectorBase, ABC):
         if self.complete or self.error is not None:
             return b""
         if not self.records and data[:1] not in USUAL_BEGIN and self._forwarder.is_empty:
-            refuse_json(data)
+            refuse_body(data)
         try:
             data = self._forwarder.feed(data)
         except ProviderError as error:
@@ -134,6 +135,8 @@ class EventInspector(InspectorBase, ABC):
         if self.complete or self.error is not None:
             return b""
         rest = self._forwarder.close().strip(b"\r\n")
+        if not self.records:
+            refuse_text(rest)
         has_payload = any(extract_payload(event) for event in split_events(rest))
         out = self._inspect_events(rest + b"\n\n") if has_payload else b""
         self._end()

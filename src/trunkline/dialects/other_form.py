@@ -37,14 +37,25 @@ def without_comments(body: bytes) -> bytes:
     return rest
 
 
-def refuse_json(data: bytes) -> None:
+def refuse_body(data: bytes) -> None:
     """Check the first bytes of a stream of events.
 
     Raises:
-        OtherForm: They begin a JSON object or list, which no such stream does.
+        OtherForm: They begin a JSON object or list, or a page of HTML, which no such stream does.
     """
-    if without_comments(data)[:1] in (b"{", b"["):
+    if without_comments(data)[:1] in (b"{", b"[", b"<"):
         raise OtherForm(data)
+
+
+def refuse_text(rest: bytes) -> None:
+    """Check what is left at the end of a stream of events that had none.
+
+    Raises:
+        OtherForm: It is a text or a body.
+    """
+    rest = without_comments(rest)
+    if rest and not begins_events(rest):
+        raise OtherForm(rest)
 
 
 def begins_events(data: bytes) -> bool:

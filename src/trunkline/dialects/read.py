@@ -15,7 +15,14 @@ from typing import TypeVar
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
 from trunkline.dialects.error_words import read_text
 from trunkline.dialects.generous import HalfJoiner, decode_generously, has_halves
-from trunkline.dialects.other_form import USUAL_BEGIN, OtherForm, begins_events, refuse_json, without_comments
+from trunkline.dialects.other_form import (
+    USUAL_BEGIN,
+    OtherForm,
+    begins_events,
+    refuse_body,
+    refuse_text,
+    without_comments,
+)
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
 from trunkline.events import StreamEvent
 from trunkline.framing import NDJSONSplitter, SSESplitter
@@ -78,9 +85,9 @@ class StreamReader(_Reader, ABC):
         if self.complete or self.error is not None:
             return events
         if self._unseen and data[:1] != b":":
-            self._unseen = data.isspace()
-            if data[:1] not in USUAL_BEGIN and self._splitter.is_empty:
-                refuse_json(data)
+            self._unseen = data[:1] not in USUAL_BEGIN
+            if self._unseen and self._splitter.is_empty:
+                refuse_body(data)
         try:
             self._read(self._splitter.feed(data), events)
         except UNREADABLE as error:
@@ -95,6 +102,8 @@ class StreamReader(_Reader, ABC):
         events: list[StreamEvent] = []
         if self.complete or self.error is not None:
             return events
+        if self._unseen:
+            refuse_text(self._splitter.held)
         try:
             self._read(self._splitter.close(), events)
         except UNREADABLE as error:

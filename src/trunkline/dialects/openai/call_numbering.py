@@ -112,9 +112,8 @@ class CallNumbering:
         if function.name and not piece.id:
             if known in touched:  # no chunk brings two pieces of one name
                 return None
-            if is_object(call.arguments) and (
-                function.name != call.name or _text(function.arguments).strip()
-            ):
+            begins = call.name != function.name or _text(function.arguments).strip()
+            if call.name and begins and is_object(call.arguments):
                 return None
         return known
 
