@@ -42,6 +42,7 @@ class Played:
     complete = False
     progress = 0
     pieces = 0
+    left_out = ()
     headers: Sequence[tuple[bytes, bytes]] = ()
     method = b"POST"
     usage: Usage | None = Usage(prompt_tokens=3, completion_tokens=5)

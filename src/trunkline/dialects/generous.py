@@ -59,7 +59,10 @@ malformed."""
 
 T = TypeVar("T")
 
-_type_info: Final = lru_cache(maxsize=None)(inspect.type_info)
+
+@lru_cache(maxsize=None)
+def _type_info(type: Any) -> Any:
+    return inspect.type_info(type)
 
 
 class _UnfitError(ValueError):

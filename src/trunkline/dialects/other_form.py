@@ -14,6 +14,7 @@ from typing import Final
 USUAL_BEGIN: Final = b"de:"
 """The first bytes of nearly every stream of events: of ``data``, ``event`` and a comment."""
 _BOM: Final = b"\xef\xbb\xbf"
+_FIELDS: Final = (b"data:", b"event:", b"id:", b"retry:")
 _EVENTS: Final = re.compile(rb"(?:data|event|id|retry)\s*:")
 
 
@@ -54,7 +55,8 @@ def refuse_text(rest: bytes) -> None:
         OtherForm: It is a text or a body.
     """
     rest = without_comments(rest)
-    if rest and not begins_events(rest):
+    is_cut = any(field.startswith(rest) for field in _FIELDS)
+    if rest and not is_cut and not begins_events(rest):
         raise OtherForm(rest)
 
 

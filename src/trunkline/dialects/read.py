@@ -30,7 +30,9 @@ from trunkline.framing import NDJSONSplitter, SSESplitter
 _Record = TypeVar("_Record")
 
 
-class _Reader:
+class Reader:
+    """What every reader has found so far."""
+
     error: GatewayError | None = None
     complete: bool = False
     _upstream_name: str
@@ -52,7 +54,7 @@ class _Reader:
         return malformed(self._upstream_name, error)
 
 
-class StreamReader(_Reader, ABC):
+class StreamReader(Reader, ABC):
     """Reads a streamed answer, record by record.
 
     Args:
@@ -128,7 +130,7 @@ class StreamReader(_Reader, ABC):
         return truncated(self._upstream_name)
 
 
-class WholeReader(_Reader, ABC):
+class WholeReader(Reader, ABC):
     """Reads an answer that comes as one JSON body: its pieces are gathered, and decoded at its end.
 
     Args:

@@ -43,7 +43,7 @@ MAX_ANSWER: Final = 128 * 1024 * 1024
 """Bytes of the longest whole answer that is taken: a batch of embeddings is much longer than any line."""
 
 
-class _ChunkReader(OllamaErrors):
+class _ChunkReader(OllamaErrors, read.Reader):
     """Turns the chunks of a chat or generate answer into events. A whole answer is one chunk."""
 
     complete: bool

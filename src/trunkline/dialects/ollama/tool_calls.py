@@ -7,6 +7,7 @@ import random
 import msgspec
 
 from trunkline.dialects.tool_arguments import open_arguments
+from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 
 
 def new_call_id() -> str:
@@ -16,6 +17,17 @@ def new_call_id() -> str:
 
 def argument_text(raw: msgspec.Raw) -> str:
     """Return a call's ``arguments`` as the JSON text of an object: Ollama sends the object, look-alikes send
-    its text, or another value in its place."""
+    its text, or nothing of the kind.
+
+    Raises:
+        ProviderError: ``raw`` holds something else than an object.
+    """
     data = bytes(raw)
-    return data.decode() if data.startswith(b"{") else open_arguments(data.decode())
+    if data.startswith(b"{"):
+        return data.decode()
+    text = open_arguments(data.decode())
+    if data.startswith(b'"') and text == data.decode():  # a text that is no JSON: the model's own mistake
+        return msgspec.json.decode(data, type=str)
+    if not text.startswith("{"):
+        raise ProviderError("The upstream sent tool arguments that are not an object", UPSTREAM_PROTOCOL)
+    return text

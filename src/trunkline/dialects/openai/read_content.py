@@ -114,7 +114,8 @@ class ContentReader:
         for support in _list(grounding, "groundingSupports", "grounding_supports"):
             if not isinstance(support, dict):
                 continue
-            segment = support.get("segment") if isinstance(support.get("segment"), dict) else {}
+            found = support.get("segment")
+            segment: dict[str, Any] = found if isinstance(found, dict) else {}
             start, end = (_count(segment, *names) for names in (_START, _END))
             for index in _list(support, "groundingChunkIndices", "grounding_chunk_indices"):
                 if isinstance(index, int) and 0 <= index < len(chunks) and (web := chunks[index]):
