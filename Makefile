@@ -108,6 +108,10 @@ test-cov: test ## Run the tests and measure which branches they take
 test-full: $(VENV)/.has-test ## Generate 2,500 examples for each property of the dialects, instead of 100
 	@$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile=full tests/dialects $(ARGS)
 
+.PHONY: mutation
+mutation: $(VENV)/.has-dev ## Change routing, pipeline and policy in thousands of ways: do their tests notice?
+	@$(BIN)/python -m tests.mutation $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.has-dev ## Check style, formatting and who may import whom
 	$(BIN)/ruff check .

@@ -19,12 +19,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from trunkline.providers.base import ModelInfo, Upstream
+from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.latency_predictor import PredictedRequest
 from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 from trunkline.routing.strategies import SelectionContext
+from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 
 STRATEGIES: Final = ("round_robin", "least_busy", "predicted_wait")
 SEEDS: Final = 20
@@ -160,6 +162,10 @@ class Fleet:
     def supports(self, operation: str) -> bool:
         """Every operation is supported."""
         return True
+
+    def timeouts_for(self, model: str, route: TimeLimits = NO_LIMITS) -> AttemptTimeouts:
+        """The default ones; the simulation takes no notice of them."""
+        return TimeLimitRules().timeouts(model, route)
 
     def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Whether the model was loaded when the server was last asked."""

@@ -21,6 +21,10 @@ from trunkline.settings import Settings
 
 hypothesis.settings.register_profile("full", max_examples=2500, deadline=None)
 """What ``make test-full`` generates for each property."""
+hypothesis.settings.register_profile(
+    "mutation", max_examples=20, deadline=None, derandomize=True, database=None
+)
+"""What ``make mutation`` generates for each property, for every change of the code."""
 
 REQUIRE_ALL = os.environ.get("TRUNKLINE_REQUIRE_ALL") == "1"
 

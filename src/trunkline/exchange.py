@@ -29,7 +29,7 @@ from trunkline.errors import (
 )
 from trunkline.events import Metered, Started, StreamEvent, TextDelta, ThinkingDelta, ToolCallDelta
 from trunkline.framing import is_heartbeat
-from trunkline.model import CanonicalRequest, Operation, Usage
+from trunkline.model import CanonicalRequest, ChatRequest, Operation, Reasoning, Usage
 
 MAX_ERROR_BODY: Final = 256 * 1024
 """The maximum number of bytes that are read of an upstream's error answer."""
@@ -247,7 +247,10 @@ class PassThrough(_BaseExchange):
     def _finish_error(self, failed: tuple[int, Headers]) -> bytes:
         super()._finish_error(failed)
         error = self.error
-        if self.front.conventions.forwards_errors and error is not None and error.kind not in _OURS:
+        conventions = self.front.conventions
+        if not conventions.forwards_errors or error is None or error.kind in _OURS:
+            return b""
+        if conventions.is_own_error is None or conventions.is_own_error(self._error_body):
             error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
@@ -295,6 +298,14 @@ class LocalAnswer(_BaseExchange):
         return self._answer
 
 
+def _shown_thinking(request: ChatRequest) -> ChatRequest:
+    """The request to write the answer for, where its upstream thinks unless told not to: a client that left
+    the choice open is shown what the model thought."""
+    if request.reasoning is not None:
+        return request
+    return msgspec.structs.replace(request, reasoning=Reasoning(any_level=True))
+
+
 class Translate(_BaseExchange):
     """Front and back differ: the answer passes through canonical events."""
 
@@ -324,6 +335,8 @@ class Translate(_BaseExchange):
         self._defaults = defaults
         self._upstream_stream = upstream_stream
         self._reader = back.reader(request, upstream_stream)
+        if back.thinks_unasked and front.hides_thinking and isinstance(request, ChatRequest):
+            request = _shown_thinking(request)
         self._writer = front.writer(request, model, id_prefix)
 
     @property

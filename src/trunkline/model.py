@@ -90,7 +90,7 @@ class ToolResult(Value, frozen=True):
     """The result of a tool call."""
 
     id: str | None
-    parts: tuple[Text | Image, ...]
+    parts: tuple[Text | Image | Document, ...]
     name: str | None = None
     is_error: bool = False
 
@@ -128,6 +128,8 @@ class Tool(Value, frozen=True):
     parameters: dict[str, Any] | None = None
     """JSON Schema of the arguments."""
     strict: bool | None = None
+    custom: bool = False
+    """The client knows it as a custom tool, whose input is the one string among ``parameters``."""
 
 
 class ToolChoice(Value, frozen=True):
@@ -135,6 +137,24 @@ class ToolChoice(Value, frozen=True):
 
     mode: Literal["auto", "none", "required", "tool"]
     name: str | None = None
+
+
+class WebSearch(Value, frozen=True):
+    """The model may search the web, by a tool that its vendor runs."""
+
+    field: str
+    """Where the request asks for it (``tools[0].type``)."""
+    kind: str
+    """What the client's dialect calls it. Both name it in the error of an upstream that has none."""
+    optional: bool = False
+    """The answer makes sense without it: it is one of several tools."""
+    tool_name: str = "web_search"
+    context_size: str | None = None
+    location: dict[str, str] | None = None
+    """``city``, ``region``, ``country`` and ``timezone`` of the user, as far as they are known."""
+    allowed_domains: tuple[str, ...] = ()
+    blocked_domains: tuple[str, ...] = ()
+    max_uses: int | None = None
 
 
 class Format(Value, frozen=True):
@@ -186,6 +206,7 @@ class ChatRequest(Value, frozen=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
+    web_search: WebSearch | None = None
     format: Format | None = None
     reasoning: Reasoning | None = None
     stream: bool = False

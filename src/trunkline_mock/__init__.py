@@ -10,11 +10,12 @@ answers and misbehaves as a script says, and it records the requests that it get
 The package imports nothing of ``trunkline``, so that its reading of each API stays independent. The modules,
 in the order in which they import each other:
 
+- ``response``: an HTTP response before it is framed, as a sequence of records.
+- ``awkward``: answers in shapes that no reference has, and that were seen all the same.
 - ``script``: scripts, faults, models and scenarios as values, and their decoding from JSON and YAML.
 - ``scripted_names``: model names that stand for a script, such as ``mock-status-429``.
 - ``json_schema``: the smallest JSON value that a schema allows.
 - ``generation``: what the mock model writes, independent of any vendor's API.
-- ``response``: an HTTP response before it is framed, as a sequence of records.
 - ``steps``: the writes and pauses that send a response.
 - ``faults``: how a fault changes a response or its steps.
 - ``shapes``: the vendors' APIs. Each of them parses and validates requests and writes responses.
@@ -26,6 +27,7 @@ in the order in which they import each other:
 
 from __future__ import annotations
 
+from trunkline_mock.awkward import AWKWARD
 from trunkline_mock.cli import run
 from trunkline_mock.recording import RecordedRequest, Tokens
 from trunkline_mock.script import (
@@ -44,6 +46,7 @@ from trunkline_mock.shapes import SHAPES
 from trunkline_mock.upstream import MockUpstream
 
 __all__ = [
+    "AWKWARD",
     "FAULT_KINDS",
     "SHAPES",
     "Fault",

@@ -26,6 +26,8 @@ def run(
     port: int = 0,
     script_path: Path | None = None,
     models: Sequence[str] | None = None,
+    strict: bool = False,
+    awkward: str | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
@@ -36,6 +38,8 @@ def run(
         port: The port to listen on; 0 takes a free one.
         script_path: A scenario in YAML or JSON.
         models: Names of the models to have, instead of the scenario's or the shape's own.
+        strict: Refuse what the vendor is known to refuse, besides what the scenario says.
+        awkward: An awkward shape for the answers of the scenario's own script.
         announce: A function that is given one line with the address as soon as the mock listens.
 
     Raises:
@@ -45,6 +49,11 @@ def run(
     scenario = Scenario() if script_path is None else load_scenario(script_path)
     if models:
         scenario = msgspec.structs.replace(scenario, models=tuple(models))
+    if strict:
+        scenario = msgspec.structs.replace(scenario, strict=True)
+    if awkward is not None:
+        script = msgspec.structs.replace(scenario.script, awkward=awkward)
+        scenario = msgspec.structs.replace(scenario, script=script)
     mock = MockUpstream.from_scenario(shape, scenario, host=host, port=port, record=_RECORDED_REQUESTS)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_serve(mock, announce))
@@ -72,9 +81,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
     parser.add_argument("--script", type=Path, help="a scenario, in YAML or JSON")
     parser.add_argument("--model", action="append", dest="models", help="a model to have; may be repeated")
+    parser.add_argument("--strict", action="store_true", help="refuse what the vendor is known to refuse")
+    parser.add_argument("--awkward", metavar="NAME", help="answer in this awkward shape")
     options = parser.parse_args(arguments)
     try:
-        run(options.shape, options.host, options.port, options.script, options.models, _announce)
+        run(
+            options.shape,
+            options.host,
+            options.port,
+            options.script,
+            options.models,
+            options.strict,
+            options.awkward,
+            _announce,
+        )
     except (OSError, ValueError) as error:
         parser.exit(2, f"{error}\n")
     return 0

@@ -13,6 +13,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from trunkline_mock.awkward import AWKWARD
+
 FaultKind: TypeAlias = Literal[
     "refuse",
     "reset_before",
@@ -151,9 +153,14 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     body: Any = None
     """A complete response body instead of a generated one: a string is sent unchanged, anything else as
     JSON."""
+    awkward: str | None = None
+    """An awkward shape of the answer, one of :data:`trunkline_mock.AWKWARD`; answers of other APIs than the
+    shape's stay as they are."""
     fault: Fault | None = None
 
     def __post_init__(self) -> None:
+        if self.awkward is not None and self.awkward not in AWKWARD:
+            raise ValueError(f"unknown awkward shape {self.awkward!r}; there are: {', '.join(AWKWARD)}")
         if self.repeat < 1 or (self.chunk_size is not None and self.chunk_size < 1):
             raise ValueError("repeat and chunk_size are at least 1")
 
@@ -214,6 +221,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Also list the scripted model names ("magic names"); they are served in any case."""
     require_key: str | None = None
     """The only API key that is accepted, in the vendor's header; ``None``: no key is required."""
+    strict: bool = False
+    """Refuse what the vendor is known to refuse beyond its API's reference (``docs/mock.md``)."""
     quirks: dict[str, Any] = {}
     """Fields of the shape's vendor row to replace (shapes that are compatible with OpenAI)."""
 

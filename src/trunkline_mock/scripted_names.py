@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from trunkline_mock.awkward import AWKWARD
 from trunkline_mock.script import FAULT_KINDS, Fault, Script
 
 _PATTERN: Final = re.compile(
-    r"mock-(fault|status|tools|thinking|words|slow|no-usage)(?:-([a-z0-9_]+))?(?:-(\d+))?"
+    r"mock-(fault|status|awkward|tools|thinking|words|slow|no-usage)(?:-([a-z0-9_]+))?(?:-(\d+))?"
 )
 
 _DEFAULT_PAUSE_MS: Final = 50
@@ -23,6 +24,10 @@ def _fault(kind: str, after: str) -> Script | None:
     if kind not in FAULT_KINDS:
         return None
     return Script(fault=Fault(kind, after=int(after)) if after else Fault(kind))
+
+
+def _awkward(name: str, _: str) -> Script | None:
+    return Script(awkward=name) if name in AWKWARD else None
 
 
 def _status(code: str, retry_after: str) -> Script | None:
@@ -55,6 +60,7 @@ def _no_usage(_: str, __: str) -> Script | None:
 
 _SCRIPTS: Final[dict[str, Callable[[str, str], Script | None]]] = {
     "fault": _fault,
+    "awkward": _awkward,
     "status": _status,
     "tools": _tools,
     "thinking": _thinking,
@@ -72,7 +78,7 @@ def script_for_name(model: str) -> Script | None:
     if match is None:
         return None
     kind, first, second = match.group(1), match.group(2) or "", match.group(3) or ""
-    if kind not in ("fault", "status") and first and not first.isdecimal():
+    if kind not in ("fault", "status", "awkward") and first and not first.isdecimal():
         return None
     return _SCRIPTS[kind](first, second)
 
@@ -80,4 +86,5 @@ def script_for_name(model: str) -> Script | None:
 def example_names() -> tuple[str, ...]:
     """One scripted name of each kind, for model listings."""
     names = ("mock-tools", "mock-thinking", "mock-words-100", "mock-slow", "mock-no-usage", "mock-status-429")
-    return names + tuple(f"mock-fault-{kind}" for kind in FAULT_KINDS)
+    faults = tuple(f"mock-fault-{kind}" for kind in FAULT_KINDS)
+    return names + faults + tuple(f"mock-awkward-{name}" for name in AWKWARD)

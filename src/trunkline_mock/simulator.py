@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from trunkline_mock.awkward import AWKWARD, make_awkward
 from trunkline_mock.faults import FaultContext, faulty_steps
 from trunkline_mock.recording import RecordedRequest, Tokens
 from trunkline_mock.response import Record, Response
@@ -221,6 +222,8 @@ class Simulator:
         if script.body is not None:
             body = script.body.encode() if isinstance(script.body, str) else msgspec.json.encode(script.body)
             response = Response(records=(Record(body),), status=script.status)
+        if script.awkward is not None:
+            response = make_awkward(AWKWARD[script.awkward], response)
         if script.headers:
             headers_with_scripted = (*response.headers, *script.headers.items())
             response = msgspec.structs.replace(response, headers=headers_with_scripted)

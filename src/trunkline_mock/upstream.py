@@ -33,6 +33,7 @@ class MockUpstream(Simulator):
         any_model: Serve model names that are not listed.
         list_magic: Also list the scripted model names.
         require_key: The only API key that is accepted, as a bearer token or in the vendor's own header.
+        strict: Refuse what the vendor is known to refuse beyond its API's reference.
         quirks: Fields of the vendor's row to replace (shapes that are compatible with OpenAI).
         host: The address to listen on.
         port: The port to listen on. Port 0 takes a free one, and a restart keeps it.
@@ -53,6 +54,7 @@ class MockUpstream(Simulator):
         any_model: bool = False,
         list_magic: bool = False,
         require_key: str | None = None,
+        strict: bool = False,
         quirks: dict[str, Any] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -64,6 +66,7 @@ class MockUpstream(Simulator):
             models=None if models is None else tuple(models),
             any_model=any_model,
             list_magic=list_magic,
+            strict=strict,
             quirks=quirks or {},
         )
         super().__init__(
@@ -114,6 +117,7 @@ class MockUpstream(Simulator):
             any_model=scenario.any_model,
             list_magic=scenario.list_magic,
             require_key=scenario.require_key,
+            strict=scenario.strict,
             quirks=scenario.quirks,
             host=host,
             port=port,

@@ -82,6 +82,8 @@ def test_it_lists_what_rests_and_why(run: Run, url: str) -> None:
 def test_it_resets_an_upstream_by_its_id(run: Run, url: str) -> None:
     done = run("upstreams", "reset", "ollama/gpu1:11434#2", "--url", url, TRUNKLINE_KEY=KEY)
     assert (done.code, done.out.splitlines()[1].split("\t")[1]) == (0, "ok")
+    done = run("upstreams", "reset", "ollama/gpu1:11434#2", "--url", url, "--key", KEY, "--json")
+    assert json.loads(done.out) == [HEALTHY]
     done = run("upstreams", "reset", "nobody", "--url", url, TRUNKLINE_KEY=KEY)
     assert (done.code, "There is no upstream" in done.err) == (1, True)
 

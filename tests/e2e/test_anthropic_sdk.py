@@ -11,7 +11,6 @@ import pytest
 from anthropic.types import ToolUseBlock
 
 from tests.gateways import GUARD, KEY, Running, make_settings, serving, upstream
-from trunkline.server.app import gateway
 from trunkline.settings.sections import LimitRule
 from trunkline_mock import Fault, MockUpstream, Script, ToolCall
 
@@ -159,20 +158,7 @@ async def test_a_stream_that_breaks_off_is_an_error(mock: MockUpstream, fault: F
                 await stream.get_final_message()
 
 
-async def test_a_silent_stream_is_kept_awake(mock: MockUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "PING_S", 0.01)
-    mock.script = Script(text="one two three four", fault=Fault("stall_after", after=2))
-    async with asking(mock) as found:
-        asked: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": HELLO, "stream": True}
-        async with found.messages.with_streaming_response.create(**asked) as answer:
-            pings = 0
-            async for line in answer.iter_lines():
-                pings += line == "event: ping"
-                if pings == 3:
-                    break
-    assert pings == 3
-
-
+RUN: Any = {"type": "code_execution_20250825", "name": "code_execution"}
 SEARCH: Any = {"type": "web_search_20250305", "name": "web_search"}
 PAPER: Any = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "paper"}}
 READ: list[Any] = [
@@ -207,5 +193,5 @@ async def test_who_wrote_the_api_counts_all_that_it_takes(asked: dict[str, Any])
 
 async def test_nobody_counts_what_cannot_be_sent(mock: MockUpstream) -> None:
     async with asking(mock) as found:
-        with pytest.raises(anthropic.BadRequestError, match="web_search"):
-            await found.messages.count_tokens(model="m", messages=HELLO, tools=[SEARCH])
+        with pytest.raises(anthropic.BadRequestError, match="code_execution"):
+            await found.messages.count_tokens(model="m", messages=HELLO, tools=[RUN])

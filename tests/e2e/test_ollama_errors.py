@@ -90,7 +90,7 @@ def test_a_model_that_nobody_has(house: World, name: str) -> None:
             assert "'nope:1b' not found" in failure_of(answer)
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/nope", "/api/chat/", "/ollama/api/nope", "/api/blobs/"])
+@pytest.mark.parametrize("path", ["/api", "/api/nope", "/api/chat/nope", "/ollama/api/nope", "/api/blobs/"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_a_path_that_is_not_there(house: World, method: str, path: str) -> None:
     with calling(house) as client:

@@ -21,12 +21,13 @@ from tests.e2e.natives import calling, failure_of, lines_of
 from trunkline.ledger.keys import KeyStore
 from trunkline_mock import MockUpstream, ToolCall
 
-LOCAL, CLOUD = "llama3.2", "openai/gpt-4o"
-PROVIDER = {LOCAL: "ollama", CLOUD: "openrouter"}
+LOCAL, CLOUD, UNKNOWN = "llama3.2", "openai/gpt-4o", "house-llm"
+"""Models of an Ollama server, of a vendor who says what they can do, and of a server that lists ids only."""
+PROVIDER = {LOCAL: "ollama", CLOUD: "openrouter", UNKNOWN: "house"}
 SUFFIX = "qwen2.5-coder:latest"
 """A model that fills in."""
 
-models = pytest.mark.parametrize("model", [LOCAL, CLOUD], ids=["local", "cloud"])
+models = pytest.mark.parametrize("model", [LOCAL, CLOUD, UNKNOWN], ids=["local", "cloud", "unknown"])
 
 
 class House(NamedTuple):
@@ -42,6 +43,10 @@ allow_key_in_path: true
 ollama_base_url: {ollama}
 openrouter_api_key: {secret}
 openrouter_base_url: {openrouter}
+providers:
+  house: {{type: openai-compatible, url: "{house}"}}
+models:
+  "house/set-*": {{capabilities: [completion, thinking], context_length: 4096}}
 """
 
 
@@ -59,6 +64,8 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             name: stack.enter_context(MockUpstream.in_thread(name, require_key=key))
             for name, key in (("ollama", None), ("openrouter", SECRET))
         }
+        listed = [UNKNOWN, "gpt-4o-mini", "gpt-3.5-turbo", "text-embedding-3-small", "set-by-hand"]
+        mocks["house"] = stack.enter_context(MockUpstream.in_thread("generic", models=listed))
         world = stack.enter_context(gateway(folder, config_for(mocks), mocks, FAST_HTTP=request.param))
         yield House(world, admin)
 
@@ -119,7 +126,7 @@ def test_ollama_run(house: House, model: str) -> None:
                 Step("POST", "/api/show", {"model": model}, one=natives.Shown),
             ],
         )
-        assert (shown.remote_host is not None) == (model == CLOUD)
+        assert (shown.remote_host is not None) == (model != LOCAL)
         if shown.remote_host is None:  # only then does the command have the model loaded
             load = {"model": model, "keep_alive": None, "options": None, "think": None}
             (loaded,) = play(client, [Step("POST", "/api/generate", load, one=natives.Generate)])
@@ -150,7 +157,7 @@ def test_ollama_list_and_ps_and_stop(house: House, model: str) -> None:
     _, tags, loaded, before, unloaded, after = found
     (entry,) = [tag for tag in tags.models if tag.name == f"{model}:latest"]
     assert entry.name == entry.model
-    assert (entry.remote_model, entry.size == 0) == ((None, False) if model == LOCAL else (CLOUD, True))
+    assert (entry.remote_model, entry.size == 0) == ((None, False) if model == LOCAL else (model, True))
     digests = [tag.digest for tag in tags.models]
     assert len({digest[:12] for digest in digests}) == len(digests)
     assert (loaded.done_reason, unloaded.done_reason) == ("load", "unload")
@@ -247,11 +254,12 @@ def test_copilot(house: House, model: str) -> None:
             ],
         )
         assert tuple(map(int, version.version.split("."))) >= (0, 6, 4)
+        found = {tag.model: tag.capabilities for tag in tags.models}
         for tag in tags.models:
             (shown,) = play(client, [Step("POST", "/api/show", {"model": tag.model}, one=natives.Shown)])
             assert shown.capabilities == tag.capabilities
-            length = context_length(shown)
-            assert type(length) is int or tag.model == "custom:latest"
+            assert "embedding" in shown.capabilities or type(context_length(shown)) is int
+        assert {"tools", "vision"} <= {*found[f"{model}:latest"]} or model == LOCAL
         assert f"{model}:latest" in [tag.model for tag in tags.models]
         answer = client.post("/v1/chat/completions", json=chat(f"{model}:latest"))
         assert answer.status_code == 200
@@ -268,12 +276,44 @@ def context_length(shown: natives.Shown) -> Any:
 
 @pytest.mark.parametrize(
     ("model", "length"),
-    [(LOCAL, 131_072), (CLOUD, 128_000), (SUFFIX, 32_768), ("claude-3.5-sonnet", 200_000)],
+    [
+        (LOCAL, 131_072),
+        (CLOUD, 128_000),
+        (SUFFIX, 32_768),
+        ("claude-3.5-sonnet", 200_000),
+        ("house/gpt-4o-mini", 128_000),
+        ("set-by-hand", 4096),
+        (UNKNOWN, 32_768),
+    ],
 )
 def test_the_context_length(house: House, model: str, length: int) -> None:
     with calling(house.world) as client:
         (shown,) = play(client, [Step("POST", "/api/show", {"model": model}, one=natives.Shown)])
     assert context_length(shown) == length
+
+
+@pytest.mark.parametrize(
+    ("model", "capabilities"),
+    [
+        ("gpt-4o-mini", ["completion", "tools", "vision"]),
+        ("gpt-3.5-turbo", ["completion", "tools"]),
+        ("text-embedding-3-small", ["embedding"]),
+        ("set-by-hand", ["completion", "thinking"]),
+        (UNKNOWN, ["completion", "tools", "vision"]),
+    ],
+)
+def test_llm_with_its_plugin(house: House, model: str, capabilities: list[str]) -> None:
+    """It offers tools and images to models whose capabilities say so, and asks for each of them."""
+    with calling(house.world) as client:
+        (tags,) = play(client, [Step("GET", "/api/tags", one=natives.Tags)])
+        (entry,) = [tag for tag in tags.models if tag.model == f"{model}:latest"]
+        (shown,) = play(client, [Step("POST", "/api/show", {"model": entry.model}, one=natives.Shown)])
+        listed = client.get(f"/v1/models/{model}").json()
+        if "tools" in capabilities:
+            answer = client.post("/api/chat", json=chat(entry.model, tools=[WEATHER], stream=False))
+            assert answer.status_code == 200
+            assert "tools" in house.world.mocks["house"].calls[-1].json
+    assert shown.capabilities == entry.capabilities == listed["capabilities"] == capabilities
 
 
 def test_continue(house: House) -> None:
@@ -298,7 +338,7 @@ def test_zed(house: House) -> None:
             (shown,) = play(client, [Step("POST", "/api/show", {"model": tag.name}, one=natives.Shown)])
             assert (shown.remote_model, shown.remote_host) == (tag.remote_model, tag.remote_host)
             assert shown.details == tag.details
-            assert context_length(shown) is not None or tag.model == "custom:latest"
+            assert context_length(shown) is not None or "embedding" in shown.capabilities
 
 
 # Homes and pages

@@ -348,7 +348,8 @@ def test_another_provider_of_the_model_answers_instead(pair: World, fault: Fault
     assert answer.status_code == 200
     assert answer.text.endswith("data: [DONE]\n\n") if stream else PROMPT in answer.text
     assert answer.headers["x-trunkline-provider"] == "two"
-    assert answer.headers["x-trunkline-attempts"] == "2"
+    resent = fault.kind == "reset_before"  # over a kept connection the request is sent once more, and counted
+    assert answer.headers["x-trunkline-attempts"] in (("2", "3") if resent else ("2",))
     assert pinned.status_code == {429: 429, 404: 404}.get(fault.status or 0, 502)
     assert pinned.headers["x-trunkline-provider"] == "one"
     error_of(pinned)

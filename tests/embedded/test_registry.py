@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -9,7 +10,15 @@ import pytest
 from pydantic import SecretStr
 
 from tests.gateways import KEY
-from trunkline import CallerError, CustomProcessingProvider, OllamaProvider, ProviderType, get_app
+from trunkline import (
+    CallerError,
+    ChatCompletionRequest,
+    ChatCompletionResponse,
+    CustomProcessingProvider,
+    OllamaProvider,
+    ProviderType,
+    get_app,
+)
 from trunkline.embedded import ProviderRegistry
 from trunkline.settings import Settings
 
@@ -94,4 +103,26 @@ async def test_a_gateway_serves_registered_providers() -> None:
         )
     assert answer.status_code == 200
     assert answer.headers["x-trunkline-provider"] == "mine"
+    await app.gateway.aclose()
+
+
+async def test_the_gateways_time_limits_hold_for_registered_providers() -> None:
+    class Silent:
+        async def chat_completions(self, req: ChatCompletionRequest) -> ChatCompletionResponse:
+            await asyncio.Event().wait()
+            raise AssertionError(req)
+
+    found = registry(ollama_enabled=False)
+    found.register_provider(Silent(), name="mine")
+    settings = Settings(
+        allowed_api_keys=(SecretStr(KEY),), ollama_enabled=False, request_timeout_s=0.05, max_retries=0
+    )
+    app = get_app(settings, registry=found)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        body = {"model": "mine/m", "messages": [{"role": "user", "content": "Hi"}]}
+        answer = await client.post(
+            "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {KEY}"}
+        )
+    assert answer.status_code == 502
+    assert answer.json()["error"]["message"].endswith("no answer after 0.05 s (REQUEST_TIMEOUT_S)")
     await app.gateway.aclose()

@@ -197,7 +197,12 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "json_mode",
             "Any JSON",
             lacks={_A: "schemas only"},
-            losses={_A: refused("Anthropic has schemas only, and no schema was given")},
+            losses={
+                _A: about(
+                    "Anthropic has schemas only, and no schema was given: the model is told to answer with"
+                    " JSON, and what it writes around it is left out"
+                )
+            },
         ),
         Row("json_schema", "JSON of a schema"),
     ),

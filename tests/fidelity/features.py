@@ -94,7 +94,7 @@ def _ended(heard: Heard) -> Any:
 
 def _failure(heard: Heard) -> Any:
     told = heard.error is not None and COMPLAINT.removeprefix("model ") in heard.error
-    status = 502 if heard.status == 500 else heard.status  # Anthropic's clients see Anthropic's own
+    status = 502 if heard.status == 500 else heard.status  # as Ollama and Anthropic's clients have it
     return (status, told, heard.retry_after)
 
 
@@ -199,7 +199,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
     ),
     "thinking_turns": Feature(_thoughts, [THOUGHT]),
     "thinking_signature": Feature(heard=lambda heard: heard.signature, expected=SIGNATURE, script=_THINKS),
-    "json_mode": _knob("format", "json_object"),
+    "json_mode": _knob("format", "json_object", anthropic="told"),
     "json_schema": _knob("format", SCHEMA),
     "max_tokens": _knob("max_tokens", BOUND),
     "stop": _knob("stop", [STOP]),

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from trunkline_mock import FAULT_KINDS, SHAPES, Fault, MockModel, MockUpstream, Scenario, Script
+from trunkline_mock import AWKWARD, FAULT_KINDS, SHAPES, Fault, MockModel, MockUpstream, Scenario, Script
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "mock.md").read_text()
 
@@ -44,3 +44,8 @@ def test_the_script_file_example_is_a_valid_scenario() -> None:
 @pytest.mark.parametrize("code", blocks("python"))
 def test_the_python_examples_run(code: str) -> None:
     exec(compile(code, "docs/mock.md", "exec"), {"__name__": "example"})
+
+
+def test_every_awkward_shape_is_documented() -> None:
+    rows = [f"| `{shape.name}` | {shape.seen} |" for shape in AWKWARD.values()]
+    assert [row for row in section("Awkward answers").splitlines() if row.startswith("| `")] == rows

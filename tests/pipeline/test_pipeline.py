@@ -29,6 +29,7 @@ from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.pipeline import Pipeline
 from trunkline.pipeline.responder import error_lines
 from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
+from trunkline.providers.time_limits import AttemptTimeouts
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
@@ -111,7 +112,13 @@ class Upstreams(Fake):
             raise self.problem
         return Played(body, model, summary.stream)
 
-    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
+    def open(
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        receiver: AnswerReceiver,
+        timeouts: AttemptTimeouts | None = None,
+    ) -> InFlight:
         self.attempts.append(Attempt(exchange, receiver))
         return self.attempts[-1]
 

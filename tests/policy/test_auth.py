@@ -5,17 +5,20 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import SecretStr
 
+from trunkline.dialects.base import RequestDefaults
 from trunkline.errors import INVALID_API_KEY, CallerError
-from trunkline.ledger.policies import StoredKey
+from trunkline.ledger.policies import StoredKey, StoredTeam
 from trunkline.policy.auth import (
     ApiKey,
     KeyRing,
     Role,
     authenticate,
     configured_id,
+    configured_ids,
     redact_path,
     split_key_path,
 )
@@ -166,3 +169,89 @@ def test_splitting_a_path_with_a_key(path: str, key: str | None, rest: str) -> N
 )
 def test_a_key_in_a_path_is_never_shown(path: str, shown: str) -> None:
     assert redact_path(path) == shown
+
+
+def test_the_ids_by_which_settings_name_configured_keys() -> None:
+    ids = configured_ids([SecretStr("first"), SecretStr("second")])
+    assert ids == {"env-1": configured_id("first"), "env-2": configured_id("second")}
+
+
+@pytest.mark.parametrize(
+    ("models", "providers", "asked", "allowed"),
+    [
+        ((), (), ["up"], True),
+        ((), (), [], False),
+        ((), (frozenset({"ant"}),), ["up"], False),
+        ((), (frozenset({"ant"}),), ["up", "ant"], True),
+        ((("m*",),), (), ["up"], True),
+        ((("n*",),), (), ["up"], False),
+        ((("up/*",),), (), ["up"], True),
+        ((("up/*",),), (), ["ant"], False),
+        ((("up/*",),), (frozenset({"ant"}),), ["up", "ant"], False),
+    ],
+)
+def test_whether_a_key_may_use_a_model_that_nobody_lists(
+    models: tuple[tuple[str, ...], ...],
+    providers: tuple[frozenset[str], ...],
+    asked: list[str],
+    allowed: bool,
+) -> None:
+    key = ApiKey(id="k", name="k", role="member", prefix="gw_", models=models, providers=providers)
+    assert key.may_name(["m1"], asked) is allowed
+
+
+def test_a_stored_key_has_what_the_store_its_team_and_the_settings_say() -> None:
+    team = StoredTeam(id="t", name="red", models=("M*",), providers=("up",), local_only=True)
+    stored = record(
+        KEY,
+        "app",
+        team_id="t",
+        expires_at=500.0,
+        models=("m1", "M2"),
+        providers=("up", "ant"),
+        priority="high",
+        data_collection="deny",
+        zdr=True,
+    )
+    ring = KeyRing(stored=[stored], teams=[StoredTeam(id="u", name="blue"), team])
+    expected = ApiKey(
+        id="id-app",
+        name="app",
+        role="member",
+        prefix=KEY[:6],
+        local_only=True,
+        priority="high",
+        team_id="t",
+        team_name="red",
+        expires_at=500.0,
+        models=(("m1", "m2"), ("m*",)),
+        providers=(frozenset({"up", "ant"}), frozenset({"up"})),
+        defaults=RequestDefaults(routing={"data_collection": "deny", "zdr": True}),
+    )
+    assert ring.find(KEY.encode()) == expected
+    policy = KeyPolicy(models=("X",), providers=("up",), priority="low", zdr=False)
+    ring.reconfigure([], [stored], {"app": policy}, [team])
+    assert ring.find(KEY.encode()) == msgspec.structs.replace(
+        expected,
+        priority="low",
+        models=(*expected.models, ("x",)),
+        providers=(*expected.providers, frozenset({"up"})),
+        defaults=RequestDefaults(routing={"zdr": False}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "old_until", "accepted_until"),
+    [(None, 100.0, 100.0), (50.0, 100.0, 50.0), (500.0, 100.0, 100.0)],
+)
+def test_the_key_before_a_rotation_is_accepted_for_a_while(
+    expires_at: float | None, old_until: float, accepted_until: float
+) -> None:
+    old = sha256(b"old").hexdigest()
+    stored = record(KEY, "app", expires_at=expires_at, old_hash=old, old_hash_until=old_until)
+    ring = KeyRing(stored=[stored])
+    before, now = ring.find(b"old"), ring.find(KEY.encode())
+    assert before is not None
+    assert now is not None
+    assert (before.id, before.expires_at, now.expires_at) == ("id-app", accepted_until, expires_at)
+    assert KeyRing(stored=[record(KEY, "app", old_hash=old)]).find(b"old") is None

@@ -16,10 +16,11 @@ from trunkline import (
     ProviderError,
 )
 from trunkline.providers.images import mentions_image_url
-from trunkline.transport import Timeouts
+from trunkline.providers.time_limits import TimeLimitRules
+from trunkline.settings.time_limits import silence_limits
 from trunkline_mock import Fault, MockModel, MockUpstream, Script, ToolCall, Usage
 
-QUICK = Timeouts(connect=0.5, first_byte=0.5, idle=0.5)
+QUICK = TimeLimitRules(silence_limits(0.5, "OLLAMA_TIMEOUT"))
 
 
 def ask(**more: Any) -> ChatCompletionRequest:
@@ -143,7 +144,7 @@ async def test_settings_fill_what_a_request_leaves_open() -> None:
 )
 async def test_failures_are_provider_errors(fault: Fault, status: int, code: str) -> None:
     async with MockUpstream("ollama", Script(fault=fault)) as mock:
-        provider = OllamaProvider(mock.base_url, timeouts=QUICK)
+        provider = OllamaProvider(mock.base_url, limits=QUICK)
         with pytest.raises(ProviderError) as raised:
             await provider.chat_completions(ask())
         await provider.aclose()
@@ -184,12 +185,12 @@ async def test_a_model_that_must_be_loaded_gets_more_time() -> None:
     slow = Script(delay_first_s=0.9, text="at last")
     resident = MockModel(name="warm")
     async with MockUpstream("ollama", slow, models=[resident, MockModel(name="cold")]) as mock:
-        provider = OllamaProvider(mock.base_url, timeouts=QUICK, load_timeout=20)
+        provider = OllamaProvider(mock.base_url, limits=QUICK, load_timeout=20)
         found = await provider.fetch_models(provider.upstreams[0])
         assert {model.id for model in found} == {"warm:latest", "cold:latest"}
         provider._resident[provider.upstreams[0].name] = {"warm:latest"}
         answer = await provider.chat_completions(ask(model="cold"))
-        with pytest.raises(ProviderError, match="Timed out"):
+        with pytest.raises(ProviderError, match=r"after 0\.5 s \(OLLAMA_TIMEOUT\)"):
             await provider.chat_completions(ask(model="warm"))
         await provider.aclose()
     assert answer.choices[0].message.content == "at last"

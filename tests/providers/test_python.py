@@ -25,6 +25,8 @@ from trunkline.providers.schemas import (
     EmbeddingRequest,
     EmbeddingResponse,
 )
+from trunkline.providers.time_limits import TimeLimitRules
+from trunkline.settings.time_limits import silence_limits
 
 ASK = {"model": "mine:m", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -194,7 +196,7 @@ FAILURES: dict[str, tuple[PythonProvider, dict[str, Any], Kind, str]] = {
         PythonProvider("mine", Mine(TimeoutError())),
         {},
         errors.UPSTREAM_TIMEOUT,
-        "Provider 'mine' sent nothing for 30 s",
+        "Provider 'mine' raised TimeoutError",
     ),
     "a field of the wrong type": (
         PythonProvider("mine", Mine()),
@@ -242,11 +244,12 @@ async def test_silence_is_given_up(stream: bool) -> None:
         raise AssertionError(req)
 
     inner.chat_completions = never  # type: ignore[method-assign]
-    receiver, _ = send(PythonProvider("mine", inner, timeout=0.01), stream=stream)
+    limits = TimeLimitRules(silence_limits(0.01, "REQUEST_TIMEOUT_S"))
+    receiver, _ = send(PythonProvider("mine", inner, limits=limits), stream=stream)
     error = await receiver.failure()
-    assert (error.kind, error.message) == (
-        errors.UPSTREAM_TIMEOUT, "Provider 'mine' sent nothing for 0.01 s"
-    )  # fmt: skip
+    waited = "timed out in its answer: silent for" if stream else "timed out: no answer after"
+    assert error.kind is errors.UPSTREAM_TIMEOUT
+    assert error.message == f"Provider 'mine' {waited} 0.01 s (REQUEST_TIMEOUT_S)"
     assert bool(receiver.pieces) is stream
 
 

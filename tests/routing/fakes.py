@@ -9,6 +9,7 @@ from typing import Any
 
 from trunkline.errors import UPSTREAM_RATE_LIMIT, ProviderError, Scope
 from trunkline.providers.base import ModelInfo, Upstream
+from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.catalog import Catalog
@@ -16,6 +17,7 @@ from trunkline.routing.resolve import RoutingRules
 from trunkline.routing.router import Router
 from trunkline.routing.strategies import SelectionContext
 from trunkline.routing.upstream_state import UpstreamState
+from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 
 
 class Fake:
@@ -46,6 +48,9 @@ class Fake:
         return True
 
     async def refresh_loaded_models(self, upstream: Upstream) -> None: ...
+
+    def timeouts_for(self, model: str, route: TimeLimits = NO_LIMITS) -> AttemptTimeouts:
+        return TimeLimitRules().timeouts(model, route)
 
     def supports(self, operation: str) -> bool:
         return operation not in self.without

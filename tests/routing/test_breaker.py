@@ -199,3 +199,40 @@ def test_a_record_keeps_no_text(code: str, kept: str, text: str) -> None:
     assert "secret" not in repr(record)
     failure.upstream_status = None
     assert str(FailureRecord.of(failure)) == kept
+
+
+def test_a_record_keeps_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 77.5)
+    failure = ProviderError("x", UPSTREAM_RATE_LIMIT, status=529)
+    failure.scope, failure.upstream_status = "credential", 529
+    assert FailureRecord.of(failure) == FailureRecord(
+        UPSTREAM_RATE_LIMIT, 529, "rate_limit_exceeded", "credential", 529, 77.5
+    )
+
+
+def test_a_health_check_lets_no_second_probe_out() -> None:
+    breaker = CircuitBreaker(1, RECOVERY)
+    breaker.record_failure(FAILURE, False, 0.0)
+    assert breaker.record_request(10.0)
+    breaker.start_cooldown(60.0, 10.0)
+    breaker.allow_probe(11.0)
+    assert not breaker.allows_request(11.0)
+
+
+def test_other_settings_hold_for_what_goes_on() -> None:
+    breaker = CircuitBreaker(1, RECOVERY)
+    breaker.record_failure(FAILURE, False, 0.0)
+    breaker.adopt(CircuitBreaker(3, 2.0))
+    assert breaker.seconds_until_allowed(0.0) == RECOVERY  # a rest that has begun ends as planned
+    assert breaker.record_request(RECOVERY)
+    breaker.record_failure(FAILURE, True, RECOVERY)
+    assert breaker.seconds_until_allowed(RECOVERY) == 2.0
+    assert (breaker.threshold, breaker.failures) == (3, 2)
+
+
+def test_breakers_that_are_switched_off_let_everything_pass() -> None:
+    breaker = CircuitBreaker(1, RECOVERY)
+    breaker.record_failure(FAILURE, False, 0.0)
+    breaker.start_cooldown(60.0, 0.0)
+    breaker.adopt(CircuitBreaker(0, RECOVERY))
+    assert (breaker.seconds_until_allowed(0.0), breaker.is_open, breaker.is_enabled) == (0.0, False, False)

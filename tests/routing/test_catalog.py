@@ -190,3 +190,23 @@ async def test_a_slow_server_does_not_keep_back_what_the_others_have(monkeypatch
     gate.set()
     await until(lambda: sorted(listing.models) == ["a", "fresh", "later"])
     await catalog.aclose()
+
+
+async def test_a_new_catalog_goes_on_with_the_listings_of_the_same_providers() -> None:
+    kept, changed, fixed = Fake("kept", ["m"]), Fake("changed", ["m"]), Fake("fixed", ["m"])
+    before = make_catalog(kept, changed, fixed)
+    await before.refresh()
+    after = make_catalog(kept, Fake("changed", ["n"]), fixed, static={"fixed": ["s"]})
+    after.inherit(before)
+    assert after.listings["kept"] is before.listings["kept"]
+    assert not after.listings["changed"].known
+    assert after.listings["fixed"].find("s") is not None
+
+
+async def test_a_check_asks_everybody() -> None:
+    fakes = Fake("up", ["m"]), Fake("fixed", ["m"])
+    catalog = make_catalog(*fakes, static={"fixed": ["s"]})
+    await catalog.refresh()
+    assert [each.fetches for each in fakes] == [1, 0]
+    await catalog.check()
+    assert [each.fetches for each in fakes] == [2, 1]

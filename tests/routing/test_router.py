@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 
-from trunkline.errors import CallerError, GatewayError
+from trunkline.errors import UPSTREAM_AUTH, UPSTREAM_ERROR, CallerError, GatewayError, ProviderError
 from trunkline.policy.filters import ModelFilter
-from trunkline.routing.resolve import RouteRule, RouteTarget
+from trunkline.providers.base import Upstream
+from trunkline.routing.breaker import CircuitBreaker
+from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
+from trunkline.routing.router import Router
 from trunkline.routing.strategies import SelectionContext
 
-from .fakes import Fake, candidates_in_order, make_router, targets_in_order
+from .fakes import Fake, candidates_in_order, make_catalog, make_router, targets_in_order
 
 HF = "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M"
 OLLAMA = ("llama2:latest", "llama2:7b", "llama3.2:latest", "gpt-oss:20b", HF)
@@ -325,3 +329,79 @@ async def test_names_that_lead_back() -> None:
         assert router.public_id(provider, model) == found
         target = router.resolver.resolve(found)[0]
         assert (target.provider.name, target.model) == (provider, model)
+
+
+@pytest.mark.parametrize(
+    ("preferred", "only", "local_only", "found"),
+    [
+        ("vllm", None, False, "vllm"),
+        ("ollama", None, False, "openrouter"),  # the preferred one does not have these paths
+        ("vllm", "openrouter", False, "openrouter"),
+        ("vllm", None, True, "custom"),
+        ("auto", None, False, "openrouter"),
+        ("vllm", "ollama", False, None),
+        ("vllm", "openrouter", True, None),
+        ("vllm", "nobody", False, None),
+    ],
+)
+async def test_paths_without_a_model(
+    preferred: str, only: str | None, local_only: bool, found: str | None
+) -> None:
+    servers = Fake("ollama", OLLAMA, without=["other"])
+    router = await make_router(servers, openrouter(), vllm(), preferred=preferred)
+    if found is None:
+        with pytest.raises(CallerError) as caught:
+            router.pool_without_model(only, local_only)
+        assert (caught.value.status, caught.value.provider) == (404, only)
+        return
+    pool = router.pool_without_model(only, local_only)
+    assert [(each.provider.name, each.model) for each in pool] == [(found, "")]
+
+
+async def test_upstreams_that_have_the_model_loaded_come_first() -> None:
+    servers = Fake("ollama", ["m"], ["m"], ["m"])
+    refreshed: list[str] = []
+
+    async def refresh(upstream: Upstream) -> None:
+        refreshed.append(upstream.name)
+
+    servers.is_loaded = lambda upstream, model: (upstream.name, model) == ("ollama-2", "m")  # type: ignore[method-assign]
+    servers.refresh_loaded_models = refresh  # type: ignore[method-assign]
+    router = await make_router(servers)
+    candidates = list(router.pool("m", "chat"))
+    found = await router.resident_first([*candidates, candidates[0]])
+    assert [each.upstream.name for each in found] == ["ollama-2", "ollama-0", "ollama-1", "ollama-0"]
+    assert refreshed == ["ollama-0", "ollama-1", "ollama-2"]
+
+
+async def test_a_new_router_goes_on_with_what_is_known() -> None:
+    kept, changed = Fake("ollama", ["m"], ["m"]), vllm()
+    kept.loads_models, kept.max_concurrent = True, 3
+    before = await make_router(kept, changed, preferred="ollama", model_limits={"ollama/m": 2})
+    for each in [*before.pool("m", "chat"), *before.pool("gpt-4o", "chat")]:
+        each.acquire()
+        each.state.record_failure(ProviderError("x", UPSTREAM_AUTH), each.model, False, 0.0)
+    fresh = vllm()
+    providers: Any = {"ollama": kept, "vllm": fresh}
+    catalog = make_catalog(kept, fresh)
+    await catalog.refresh()
+    rules = RoutingRules(preferred="ollama", model_limits={"ollama/m": 5})
+    after = Router(providers, catalog, rules, partial(CircuitBreaker, 2, 60.0))
+    after.inherit(before)
+    old, new = list(before.pool("m", "chat")), list(after.pool("m", "chat"))
+    for one, other in zip(old, new, strict=True):
+        assert one is not other
+        assert (one.state, one.gate, one.predictor) == (other.state, other.gate, other.predictor)
+        assert other.gate is not None
+        assert (other.gate.in_flight, other.gate.limit) == (1, 5)
+        assert other.state.failures() == 1
+    assert after.pool("m", "chat").tiers[0].memory is before.pool("m", "chat").tiers[0].memory
+    (renewed,) = after.pool("gpt-4o", "chat")
+    assert (renewed.state.gate.in_flight, renewed.state.failures()) == (0, 0)
+    # what is kept goes by the new settings: two failures, and a minute
+    state = new[0].state
+    state.record_failure(ProviderError("x", UPSTREAM_AUTH), "m", False, 100.0)
+    assert state.seconds_until_allowed(100.0) == 60.0
+    state.record_failure(ProviderError("x", UPSTREAM_ERROR), "n", False, 100.0)
+    assert state.seconds_until_allowed(100.0, "n") == 60.0
+    assert state.models["n"].threshold == 2

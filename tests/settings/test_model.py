@@ -37,7 +37,7 @@ def test_the_names_in_the_integration_guide_work() -> None:
         1,
         True,
     )
-    assert (ollama.default_model, ollama.timeout, ollama.load_timeout) == ("llama2", 30, 300)
+    assert (ollama.default_model, ollama.timeout, ollama.load_timeout) == ("llama2", None, 300)
     assert (ollama.health_check_interval, ollama.auto_health_check) == (60, True)
 
 

@@ -73,14 +73,6 @@ def test_loopback_addresses_and_ollama_are_local_unless_the_file_says_otherwise(
     assert resolved()["custom"].local is True
 
 
-def test_missing_timeouts_are_filled_in() -> None:
-    section = {"x": {"type": "y", "timeouts": {"connect": 1, "total": 9}}}
-    found = resolved(providers=section, request_timeout_s=5, ollama_timeout=6)
-    x, ollama = found["x"].timeouts, found["ollama"].timeouts
-    assert (x.connect, x.first_byte, x.idle, x.total) == (1, 5, 5, 9)
-    assert (ollama.connect, ollama.first_byte, ollama.idle, ollama.total) == (6, 6, 6, None)
-
-
 def test_types_and_addresses_are_filled_in() -> None:
     found = resolved(
         providers={"p": {"python": "a:B"}, "v": {"type": "openai-compatible", "url": "http://h/v1"}}

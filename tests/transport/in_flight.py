@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.transport import InFlightRequest, Limits, Origin, Timeouts, UpstreamRequest
+from trunkline.transport import InFlightRequest, LimitNames, Limits, Origin, Timeouts, UpstreamRequest
 from trunkline.transport.host_pool import HostPool
 from trunkline.transport.in_flight import InFlightUpload
 from trunkline.transport.route import make_route
@@ -12,7 +12,8 @@ from trunkline.transport.route import make_route
 from .upstream import Recorder
 
 ORIGIN = Origin("http", "h", 80)
-TIMEOUTS = Timeouts(connect=1.0, first_byte=2.0, idle=3.0, total=100.0)
+NAMES = LimitNames("CONNECT_S", "FIRST_BYTE_S", "IDLE_S", "TOTAL_S", "QUEUE_S")
+TIMEOUTS = Timeouts(connect=1.0, first_byte=2.0, idle=3.0, total=100.0, queue=4.0, names=NAMES)
 
 
 class Owner:

@@ -252,7 +252,7 @@ async def test_busy_timeout(listen: Listen) -> None:
     origin = await listen(start_stream)
     first, second = Recorder(), Recorder()
     client.send(get(origin), first)
-    client.send(get(origin, timeouts=Timeouts(connect=0.01)), second)
+    client.send(get(origin, timeouts=Timeouts(queue=0.01)), second)
     failure = await second.wait_failure()
     assert (failure.code, failure.reason) == ("upstream_busy", "busy")
     assert failure.message.endswith("none became free within 0.01 s")

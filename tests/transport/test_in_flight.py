@@ -9,7 +9,7 @@ import pytest
 from trunkline.transport import Timeouts
 from trunkline.transport import failures as f
 from trunkline.transport.failures import Fault
-from trunkline.transport.in_flight import expired_timeout
+from trunkline.transport.in_flight import ExpiredTimeout, expired_timeout
 from trunkline.transport.states import CLOSED, CONNECTING, DRAINING, QUEUED, SENDING, SENT, State
 
 from .in_flight import Owner, make_request, make_upload
@@ -20,18 +20,25 @@ from .in_flight import Owner, make_request, make_upload
 @pytest.mark.parametrize(
     ("state", "has_progressed", "expired"),
     [
-        (QUEUED, False, (f.BUSY, 1.0)),
-        (CONNECTING, False, (f.CONNECT_TIMEOUT, 1.0)),
-        (SENT, False, (f.FIRST_BYTE_TIMEOUT, 2.0)),
-        (SENT, True, (f.IDLE_TIMEOUT, 3.0)),
-        (DRAINING, True, (f.IDLE_TIMEOUT, 1.0)),
+        (QUEUED, False, (f.BUSY, 4.0, "QUEUE_S")),
+        (CONNECTING, False, (f.CONNECT_TIMEOUT, 1.0, "CONNECT_S")),
+        (SENT, False, (f.FIRST_BYTE_TIMEOUT, 2.0, "FIRST_BYTE_S")),
+        (SENT, True, (f.IDLE_TIMEOUT, 3.0, "IDLE_S")),
+        (DRAINING, True, (f.IDLE_TIMEOUT, 1.0, "")),
     ],
 )
-def test_each_state_has_its_timeout(state: State, has_progressed: bool, expired: tuple[Fault, float]) -> None:
+def test_each_state_has_its_timeout(
+    state: State, has_progressed: bool, expired: tuple[Fault, float, str]
+) -> None:
     in_flight, _ = make_request(Owner())
     in_flight.state, in_flight.has_progressed, in_flight.silent_since = state, has_progressed, 10.0
     assert expired_timeout(in_flight, 10.0 + expired[1] - 0.01) is None
     assert expired_timeout(in_flight, 10.0 + expired[1]) == expired
+
+
+def test_a_timeout_is_told_with_its_name_if_it_has_one() -> None:
+    assert ExpiredTimeout(f.IDLE_TIMEOUT, 0.5, "IDLE_S").detail == "0.5 s (IDLE_S)"
+    assert ExpiredTimeout(f.IDLE_TIMEOUT, 120.0, "").detail == "120 s"
 
 
 def test_progress_starts_the_idle_time_anew() -> None:
@@ -43,14 +50,14 @@ def test_progress_starts_the_idle_time_anew() -> None:
     sink.progress += 1
     assert expired_timeout(in_flight, 7.0) is None
     assert expired_timeout(in_flight, 9.9) is None
-    assert expired_timeout(in_flight, 10.0) == (f.IDLE_TIMEOUT, 3.0)
+    assert expired_timeout(in_flight, 10.0) == (f.IDLE_TIMEOUT, 3.0, "IDLE_S")
 
 
 def test_the_progress_of_a_sink_before_its_request_does_not_count() -> None:
     in_flight, sink = make_request(Owner())
     in_flight.state = SENT
     in_flight.last_progress = sink.progress = 7
-    assert expired_timeout(in_flight, 2.0) == (f.FIRST_BYTE_TIMEOUT, 2.0)
+    assert expired_timeout(in_flight, 2.0) == (f.FIRST_BYTE_TIMEOUT, 2.0, "FIRST_BYTE_S")
 
 
 def test_an_upstream_that_takes_a_large_request_is_not_silent() -> None:
@@ -60,11 +67,11 @@ def test_an_upstream_that_takes_a_large_request_is_not_silent() -> None:
     in_flight.state, in_flight.connection = SENT, connection
     for now, size.return_value in ((1.0, 900), (2.9, 800), (4.8, 100)):
         assert expired_timeout(in_flight, now) is None
-    assert expired_timeout(in_flight, 6.8) == (f.FIRST_BYTE_TIMEOUT, 2.0)  # it takes no more
+    assert expired_timeout(in_flight, 6.8) == (f.FIRST_BYTE_TIMEOUT, 2.0, "FIRST_BYTE_S")  # it takes no more
     size.return_value = 0
     assert expired_timeout(in_flight, 6.8) is None
     assert expired_timeout(in_flight, 8.7) is None
-    assert expired_timeout(in_flight, 8.8) == (f.FIRST_BYTE_TIMEOUT, 2.0)
+    assert expired_timeout(in_flight, 8.8) == (f.FIRST_BYTE_TIMEOUT, 2.0, "FIRST_BYTE_S")
 
 
 async def test_an_upload_is_idle_only_while_it_is_blocked_and_nothing_is_taken() -> None:
@@ -78,10 +85,10 @@ async def test_an_upload_is_idle_only_while_it_is_blocked_and_nothing_is_taken()
     for now, size.return_value in ((51.0, 900), (53.9, 800), (56.8, 100)):
         assert expired_timeout(upload, now) is None
     assert expired_timeout(upload, 59.7) is None
-    assert expired_timeout(upload, 59.8) == (f.IDLE_TIMEOUT, 3.0)
+    assert expired_timeout(upload, 59.8) == (f.IDLE_TIMEOUT, 3.0, "IDLE_S")
     connection.writable.set()
     assert expired_timeout(upload, 99.0) is None
-    assert expired_timeout(upload, 100.0) == (f.TOTAL_TIMEOUT, 100.0)
+    assert expired_timeout(upload, 100.0) == (f.TOTAL_TIMEOUT, 100.0, "TOTAL_S")
 
 
 @pytest.mark.parametrize("state", [QUEUED, CONNECTING, SENDING, SENT])
@@ -89,7 +96,7 @@ def test_the_total_time_always_runs(state: State) -> None:
     in_flight, sink = make_request(Owner())
     in_flight.state, in_flight.silent_since, in_flight.paused = state, 99.9, True
     sink.progress = 1
-    assert expired_timeout(in_flight, 100.0) == (f.TOTAL_TIMEOUT, 100.0)
+    assert expired_timeout(in_flight, 100.0) == (f.TOTAL_TIMEOUT, 100.0, "TOTAL_S")
 
 
 def test_without_a_total_timeout_there_is_no_deadline() -> None:
@@ -106,7 +113,7 @@ def test_a_paused_request_is_not_idle() -> None:
     owner.now = 51.0
     in_flight.resume()
     assert expired_timeout(in_flight, 52.9) is None
-    assert expired_timeout(in_flight, 53.1) == (f.IDLE_TIMEOUT, 3.0)
+    assert expired_timeout(in_flight, 53.1) == (f.IDLE_TIMEOUT, 3.0, "IDLE_S")
 
 
 # Cancel and release

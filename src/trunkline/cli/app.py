@@ -375,6 +375,10 @@ def _mock(
     model: Annotated[
         list[str] | None, typer.Option(help="A model to have; may be repeated. Default: those of the shape.")
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what the vendor refuses.")] = False,
+    awkward: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Answer in this awkward shape (docs/mock.md).")
+    ] = None,
 ) -> None:
     """Play an upstream, with scripted answers and faults, to test against.
 
@@ -382,11 +386,13 @@ def _mock(
     Examples:
       trunkline mock --shape ollama --port 11434 --model llama3.2
       trunkline mock --script faults.yaml
+      trunkline mock --shape deepseek --strict
+      trunkline mock --awkward calls_zero_no_ids
     """
     from trunkline_mock import run
 
     try:
-        run(shape, host, port, script, model, announce=typer.echo)
+        run(shape, host, port, script, model, strict, awkward, announce=typer.echo)
     except OSError as error:
         if error.filename is not None:  # the script cannot be read
             raise typer.BadParameter(f"{error.filename} cannot be read: {error.strerror}") from None

@@ -18,5 +18,6 @@ The modules beside the packages are what several dialects share: ``base`` the in
 changes to a client's own body, ``read``, ``write`` and ``inspect`` the base classes of those roles,
 ``request_errors`` the decoding of requests, ``tool_arguments`` the arguments of tool calls,
 ``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
-``tool_matching`` the ids of tool calls.
+``tool_matching`` the ids of tool calls, ``turns`` the normal form of turns, ``custom_tools`` tools whose
+input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode of APIs that have none.
 """

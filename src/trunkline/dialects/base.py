@@ -7,7 +7,7 @@ stores it in ``error`` instead of raising it, so that the events before it in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -35,6 +35,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     one turn unless the request is raw or has a suffix."""
     load: Literal["load", "unload"] | None = None
     """Set for Ollama's empty requests, which only load a model into memory or unload it."""
+    body: bytes | None = None
+    """The body in the usual spelling, to be used instead of the client's; None if that is usual already."""
 
 
 class RequestDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +70,9 @@ class ClientConventions(msgspec.Struct, frozen=True, kw_only=True):
     """Query parameters that are sent on likewise."""
     forwards_errors: bool = False
     """Clients expect an upstream's error bodies as it wrote them, where it speaks their dialect."""
-    ping: bytes = b""
-    """An event without content, for clients that give up on a silent stream; empty where none do."""
+    is_own_error: Callable[[bytes], bool] | None = None
+    """Tells error bodies of the dialect from what something on the way wrote, which is not forwarded. None:
+    all are."""
 
 
 NO_CONVENTIONS = ClientConventions()
@@ -116,6 +119,10 @@ class Front(Protocol):
     @property
     def may_name_no_model(self) -> bool:
         """A request may be meant for an upstream and for none of its models (files)."""
+
+    @property
+    def hides_thinking(self) -> bool:
+        """Its writers leave thinking out that the request did not ask for."""
 
     @property
     def method(self) -> str:
@@ -170,6 +177,14 @@ class Front(Protocol):
     def stream_error(self, error: GatewayError) -> bytes:
         """Return the event that ends a stream after its first byte."""
 
+    def ping(self, model: str) -> bytes:
+        """Return what is sent to a client that streams while there is nothing else to send. It has no
+        content, and may stand before the answer's first record and between any two. Empty if nothing may.
+
+        Args:
+            model: The model's name in the request.
+        """
+
 
 class FrontDefaults:
     """The attributes that most fronts share; a front overrides what differs."""
@@ -177,6 +192,7 @@ class FrontDefaults:
     is_relayed: ClassVar[bool] = False
     has_countable_tokens: ClassVar[bool] = True
     may_name_no_model: ClassVar[bool] = False
+    hides_thinking: ClassVar[bool] = False
     method: str = "POST"
     subpath: str = ""
     default_provider: ClassVar[str | None] = None
@@ -185,6 +201,10 @@ class FrontDefaults:
     def answer_load_request(self, request: CanonicalRequest, model: str) -> bytes | None:
         """Return None: most APIs have no requests that only load a model."""
         return None
+
+    def ping(self, model: str) -> bytes:
+        """Return nothing: there is no place for it in most answers."""
+        return b""
 
 
 class Reader(Protocol):
@@ -229,6 +249,10 @@ class Back(Protocol):
     dialect: str
     opening_records: int
     """Records of a streamed chat before the first that brings content."""
+
+    @property
+    def thinks_unasked(self) -> bool:
+        """Its models think unless they are told not to, and its own endpoints show that to every client."""
 
     @property
     def count_tokens_path(self) -> str | None:

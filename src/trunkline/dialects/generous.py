@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -60,7 +60,7 @@ malformed."""
 T = TypeVar("T")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _type_info(type: Any) -> Any:
     return inspect.type_info(type)
 

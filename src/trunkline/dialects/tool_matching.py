@@ -35,6 +35,9 @@ def match_tool_calls(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         turn_results += found
         results += found
     _match(turn_results, turn_calls, calls)
+    for result in results:  # one that stands before its call
+        if result.peer is None and result.part.id is not None:
+            _pair(result, (call for call in calls if call.part.id == result.part.id))
     if not calls and not results:
         return messages
     _assign_ids(calls, results)

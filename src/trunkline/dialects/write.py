@@ -11,6 +11,8 @@ from trunkline.events import StreamEvent
 
 JSON_TYPE: Final = b"application/json"
 SSE_TYPE: Final = b"text/event-stream; charset=utf-8"
+SSE_PING: Final = b": keep-alive\n\n"
+"""A comment, which every reader of SSE skips."""
 
 
 class Fold(Protocol):

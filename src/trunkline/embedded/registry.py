@@ -14,7 +14,9 @@ from trunkline.errors import PROVIDER_NOT_CONFIGURED, CallerError
 from trunkline.providers.base import ChatProvider, Provider
 from trunkline.providers.build import build_providers
 from trunkline.providers.python import PythonProvider
-from trunkline.settings import Settings, load_settings
+from trunkline.providers.time_limits import TimeLimitRules
+from trunkline.settings import ProviderConfig, Settings, load_settings
+from trunkline.settings.time_limits import model_limits, provider_limits
 
 
 class ProviderType(StrEnum):
@@ -63,6 +65,18 @@ class ProviderRegistry:
         """
         registered = as_provider(provider, name)
         self.registered[registered.name] = registered
+
+    def use_settings(self, settings: Settings) -> None:
+        """Have the time limits of a gateway's settings hold for the program's own classes, too.
+
+        Args:
+            settings: the gateway's.
+        """
+        for name, provider in self.registered.items():
+            if isinstance(provider, PythonProvider):
+                config = settings.providers.get(name, ProviderConfig())
+                own = provider_limits(settings, config, name)
+                provider.limits = TimeLimitRules(own, model_limits(settings, name))
 
     def set_default_provider(self, provider: ProviderType | str) -> None:
         """Set the provider of model names that name no provider.

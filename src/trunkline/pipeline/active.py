@@ -59,6 +59,8 @@ class Response:
         "error",
         "finished",
         "first_byte_at",
+        "is_open",
+        "pieces",
         "request",
         "reservation",
         "responder",
@@ -67,11 +69,14 @@ class Response:
         "started",
         "status",
         "times_sent",
+        "unrecorded",
     )
 
     def __init__(self, request: Request, responder: Responder) -> None:
         self.request = request
-        self.responder = responder
+        self.responder = self.unrecorded = responder
+        """Takes the answer. Where the cache records it, this one writes to ``unrecorded``, which takes what
+        belongs to no answer."""
         self.reservation: Reservation | None = None
         """What the request has taken of limits; headers tell the client what is left."""
         self.served_by: Lines = b""
@@ -83,8 +88,12 @@ class Response:
         """``hit`` or ``miss``; empty where the answer cache was not asked."""
         self.cached: CachedAnswer | None = None
         """The cached answer that was given, on a ``hit``."""
+        self.is_open = False
+        """The head of a streamed answer was sent, with or without a part of the answer."""
         self.started = False
         """A part of the answer was sent: no other upstream may be asked any more."""
+        self.pieces = 0
+        """How many pieces of a streamed answer were sent; the last one may be left out."""
         self.finished = False
         self.size = 0
         """Bytes of an answer that was sent whole."""
@@ -104,11 +113,24 @@ class Response:
         self.responder.send(200, self.head_lines(content_type), body)
 
     def start(self, content_type: bytes) -> None:
-        """Send the head of an upstream's streamed answer."""
+        """Send the head of an upstream's streamed answer, unless it was sent already."""
         self.started = True
-        self.status = 200
         self.first_byte_at = _now()
+        if self.is_open:
+            return
+        self.is_open = True
+        self.status = 200
         self.responder.start(200, self.head_lines(content_type) + _STREAM_LINES)
+
+    def ping(self, ping: bytes) -> None:
+        """Send a ping of the client's dialect. If nothing was sent yet, the head of the answer goes before
+        it. That head does not say who answers: it may be another upstream in the end."""
+        if not self.is_open:
+            self.is_open = True
+            self.status = 200
+            lines = self.head_lines(self.request.front.stream_type).removesuffix(self.served_by)
+            self.responder.start(200, lines + _STREAM_LINES)
+        self.unrecorded.write(ping)
 
     def sent_to(self, candidate: Candidate) -> None:
         """The request is sent, or sent again, to ``candidate``: the answer's headers tell."""
@@ -127,13 +149,18 @@ class Response:
         self.responder.finish()
 
     def refuse(self, error: GatewayError) -> None:
-        """Send an error; an answer that has begun was ended by its attempt already."""
+        """Send an error: as an error answer, or as an error event if the head was sent with a ping. An answer
+        that has begun was ended by its attempt already."""
         if self.error is not None and self.finished:  # the client was told already why the request ended
             return
         self.error = error
         if self.started or self.client_gone:
             return
         self.started = self.finished = True
+        if self.is_open:
+            self.responder.write(self.request.front.stream_error(error))
+            self.responder.finish()
+            return
         self.status = error.status
         lines = self.head_lines(b"application/json") + error_lines(error)
         self.responder.send(error.status, lines, error.body or self.request.front.error_body(error))
@@ -217,13 +244,14 @@ class Attempt(ImmediateFuture[GatewayError | None]):
         response = self.response
         if not response.started:
             self._start()
+        response.pieces += 1
         response.responder.write(data)
 
     def done(self, data: bytes) -> None:
         """Pass on the last bytes of the answer."""
         exchange, response = self.exchange, self.response
         response.finished = True
-        if response.started or exchange.streaming:
+        if response.is_open or exchange.streaming:
             if not response.started:
                 self._start()
             if data:
@@ -285,10 +313,12 @@ class ActiveRequest:
     """One request under way."""
 
     __slots__ = (
-        "_last_progress",
+        "_pieces_seen",
         "_rest",
+        "_silent_since",
         "attempts",
         "current",
+        "is_paused",
         "queued_s",
         "request",
         "response",
@@ -317,8 +347,12 @@ class ActiveRequest:
         """Seconds that it has spent in that queue, for all its attempts together."""
         self._rest: ImmediateFuture[None] | None = None
         """The pause before an attempt, while it lasts."""
-        self._last_progress = -1
-        """The progress of the running attempt at the last :meth:`keep_alive`."""
+        self.is_paused = False
+        """The client reads more slowly than the answer comes."""
+        self._pieces_seen = 0
+        """How many pieces had been sent at the last :meth:`keep_alive`."""
+        self._silent_since = request.received_at
+        """When the client was last sent something, as far as :meth:`keep_alive` has seen."""
 
     def replace(self, front: Front, body: bytes) -> None:
         """Go on with another body, which ``front`` reads: the one that came, made complete.
@@ -352,24 +386,36 @@ class ActiveRequest:
 
     def pause(self) -> None:
         """Stop reading from the upstream: the client reads more slowly than the upstream writes."""
+        self.is_paused = True
         if self.attempts and (in_flight := self.attempts[-1].in_flight) is not None:
             in_flight.pause()
 
     def resume(self) -> None:
         """Read on: the client has caught up."""
+        self.is_paused = False
         if self.attempts and (in_flight := self.attempts[-1].in_flight) is not None:
             in_flight.resume()
 
-    def keep_alive(self) -> None:
-        """Send a ping if nothing was sent since the last call: some clients give up on a silent stream. To be
-        called every few seconds."""
-        response, ping = self.response, self.request.front.conventions.ping
-        if not ping or not self.attempts or not response.started or response.finished:
+    def keep_alive(self, now: float, interval: float) -> None:
+        """Send a ping to a client that streams and was sent nothing for so long: some clients, and proxies
+        before them, give up on a silent stream. To be called several times in each interval.
+
+        Args:
+            now: by ``time.perf_counter``.
+            interval: the longest silence, in seconds.
+        """
+        response, summary = self.response, self.request.summary
+        if response.pieces != self._pieces_seen:
+            self._pieces_seen = response.pieces
+            self._silent_since = now
+        if now - self._silent_since < interval or summary is None or not summary.stream:
             return
-        progress = self.attempts[-1].exchange.progress
-        if progress == self._last_progress:
-            response.responder.write(ping)
-        self._last_progress = progress
+        if response.finished or response.client_gone or self.is_paused:
+            return
+        ping = self.request.front.ping(summary.model or "")
+        if ping:
+            self._silent_since = now
+            response.ping(ping)
 
     async def rest(self, seconds: float) -> None:
         """Wait for so many ``seconds``, or until the client disconnects: what the request has taken of limits

@@ -154,7 +154,9 @@ class AnswerCache:
             response.replay(cached)
             return True
         response.cache_status = "miss"
-        response.responder = RecordingResponder(response.responder, self.policy.max_bytes // _SHARE)
+        recording = RecordingResponder(response.responder, self.policy.max_bytes // _SHARE)
+        recording.streaming = response.is_open
+        response.responder = recording
         return False
 
     def keep(self, name: str, active: ActiveRequest) -> None:

@@ -1,9 +1,10 @@
 """Providers: who answers requests, how they are reached, and what is particular to each.
 
-``base`` holds the Protocols; ``vendors`` the providers that are only data; ``http`` carries exchanges over
-the transport; ``failures`` says what vendors' failures concern; ``ollama``, ``openrouter`` and ``custom``
-have behaviour of their own; ``python`` lends a user's Python provider the same interface; ``build`` makes all
-of them from the settings, each as ``from_settings`` says that it is reached. For Python programs, ``library``
+``base`` holds the Protocols; ``vendors`` the providers that are only data, ``model_facts`` what is known of
+models; ``http`` carries exchanges over the transport; ``failures`` says what vendors' failures concern, and
+``time_limits`` how long an attempt at a model may take; ``ollama``, ``openrouter`` and ``custom`` have
+behaviour of their own; ``python`` lends a user's Python provider the same interface; ``build`` makes all of
+them from the settings, each as ``from_settings`` says that it is reached. For Python programs, ``library``
 gives every provider methods to call and ``schemas`` the objects that they take and return. ``images`` fetches
 images for upstreams that take no addresses.
 """

@@ -22,6 +22,8 @@ from trunkline.providers.schemas import (
     EmbeddingRequest,
     EmbeddingResponse,
 )
+from trunkline.providers.time_limits import AttemptTimeouts
+from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 
 
 @runtime_checkable
@@ -184,8 +186,23 @@ class Provider(Protocol):
             CallerError: this provider cannot answer the request.
         """
 
-    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
-        """Send the request; the answer flows into ``receiver``."""
+    def timeouts_for(self, model: str, route: TimeLimits = NO_LIMITS) -> AttemptTimeouts:
+        """How long attempts at a model may take. Slow: to be kept with the candidate.
+
+        Args:
+            model: its name at this provider.
+            route: what the route says that leads to it.
+        """
+
+    def open(
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        receiver: AnswerReceiver,
+        timeouts: AttemptTimeouts | None = None,
+    ) -> InFlight:
+        """Send the request; the answer flows into ``receiver``. Without ``timeouts``, those of the exchange's
+        model hold."""
 
     def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Whether the model is in memory at the upstream, as far as is known."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from trunkline.dialects.base import RequestDefaults
 from trunkline.providers.base import Provider
 from trunkline.providers.custom import CustomProcessingProvider
-from trunkline.providers.from_settings import client_for, headers_for, timeouts_for
+from trunkline.providers.from_settings import client_for, headers_for, limits_for
 from trunkline.providers.http import Rule, VendorProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
@@ -61,11 +61,13 @@ def _build(
     kind = config.type or name
     try:
         if config.python:
-            return _python(name, load_class(config.python), config)
+            return _python(name, load_class(config.python), config, settings)
         if kind == "custom":
-            return PythonProvider(name, CustomProcessingProvider(), local=True)
+            return PythonProvider(
+                name, CustomProcessingProvider(), local=True, limits=limits_for(name, config, settings)
+            )
         if kind not in VENDORS and kind != "ollama":
-            return _python(name, _entry_point(name, kind), config)
+            return _python(name, _entry_point(name, kind), config, settings)
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images)
         return _vendor(name, VENDORS[kind], config, settings, shared)
@@ -146,7 +148,7 @@ def _entry_point(name: str, kind: str) -> Any:
         raise SettingsError(problem) from error
 
 
-def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
+def _python(name: str, factory: Any, config: ProviderConfig, settings: Settings) -> Provider:
     try:
         inner = factory(**config.options)
     except Exception as error:
@@ -154,14 +156,13 @@ def _python(name: str, factory: Any, config: ProviderConfig) -> Provider:
         raise SettingsError(problem) from error
     if not callable(getattr(inner, "chat_completions", None)):
         raise SettingsError(f"provider {name!r}: {type(inner).__name__} has no chat_completions method")
-    timeout = config.timeouts.first_byte or 30.0
     return PythonProvider(
         name,
         inner,
         local=bool(config.local),
         local_only=config.local_only,
         max_concurrent=config.max_concurrent,
-        timeout=timeout,
+        limits=limits_for(name, config, settings),
     )
 
 
@@ -181,7 +182,7 @@ def _common(
     return {
         "client": client,
         "owns_client": client is not shared,
-        "timeouts": timeouts_for(config),
+        "limits": limits_for(name, config, settings),
         "headers": first,
         "other_keys": others,
         "local_only": config.local_only,

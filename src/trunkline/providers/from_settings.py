@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trunkline.providers.http import encode_headers
+from trunkline.providers.time_limits import TimeLimitRules
 from trunkline.providers.vendors import BEARER
 from trunkline.settings import ProviderConfig, Settings, load_settings, resolve_provider
-from trunkline.transport import Client, ProxyConfig, Timeouts, TlsConfig
+from trunkline.settings.time_limits import model_limits, provider_limits
+from trunkline.transport import Client, ProxyConfig, TlsConfig
 
 
 def read_settings_of(name: str) -> tuple[Settings, ProviderConfig]:
@@ -58,12 +60,12 @@ def headers_for(
     return encode_headers(headers)
 
 
-def timeouts_for(config: ProviderConfig) -> Timeouts:
-    """The time limits of a provider."""
-    given, default = config.timeouts, Timeouts()
-    return Timeouts(
-        connect=given.connect or default.connect,
-        first_byte=given.first_byte or default.first_byte,
-        idle=given.idle or default.idle,
-        total=given.total,
-    )
+def limits_for(name: str, config: ProviderConfig, settings: Settings) -> TimeLimitRules:
+    """The time limits of a provider.
+
+    Args:
+        name: the provider's.
+        config: its configuration.
+        settings: all of them.
+    """
+    return TimeLimitRules(provider_limits(settings, config, name), model_limits(settings, name))

@@ -25,7 +25,9 @@ from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.failures import classify
 from trunkline.providers.library import LibraryInterface
+from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.providers.vendors import VendorSpec, other_backs
+from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 from trunkline.transport import Client, Origin, Timeouts, UpstreamRequest, parse_origin
 
 MAX_WHOLE_BODY: Final = 256 * 1024 * 1024
@@ -73,7 +75,7 @@ class HttpProvider(LibraryInterface):
         client: Client,
         headers: Sequence[tuple[bytes, bytes]] = (),
         other_keys: Sequence[Sequence[tuple[bytes, bytes]]] = (),
-        timeouts: Timeouts | None = None,
+        limits: TimeLimitRules | None = None,
         local: bool = False,
         local_only: bool = False,
         max_concurrent: int | None = None,
@@ -97,7 +99,7 @@ class HttpProvider(LibraryInterface):
         self._backs = {each.dialect: each for each in (*other_backs, back)}
         self.client = client
         self._owns_client = owns_client
-        self.timeouts = timeouts or Timeouts()
+        self.limits = limits or TimeLimitRules()
         self.upstreams: list[Upstream] = []
         self._id_prefix = id_prefix
         self._streaming = streaming
@@ -168,10 +170,19 @@ class HttpProvider(LibraryInterface):
             defaults = self._defaults_by_model[model] = _merge(matching) if matching else NO_DEFAULTS
         return defaults
 
-    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
+    def open(
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        receiver: AnswerReceiver,
+        timeouts: AttemptTimeouts | None = None,
+    ) -> InFlight:
         """Send the request; the answer flows into ``receiver``."""
         if exchange.complete:
             return _AnsweredLocally(exchange, receiver)
+        if timeouts is None:
+            timeouts = self.limits.timeouts(exchange.upstream_model)
+        chosen = timeouts.stream if exchange.streaming and self._streaming else timeouts.whole
         place = self._places[upstream.name]
         request = UpstreamRequest(
             place.origin,
@@ -179,16 +190,20 @@ class HttpProvider(LibraryInterface):
             place.path + exchange.path.encode(),
             place.headers if not exchange.headers else _overlaid(place.headers, exchange.headers),
             exchange.body,
-            self.timeouts_for(exchange, upstream) if self.loads_models else self.timeouts,
+            self.timeouts_to_load(chosen, exchange, upstream) if self.loads_models else chosen,
             0 if exchange.streaming else MAX_WHOLE_BODY,
         )
         sink = _ExchangeSink(exchange, receiver, self)
         in_flight = sink.in_flight = self.client.send(request, sink)
         return in_flight
 
-    def timeouts_for(self, exchange: Exchange, upstream: Upstream) -> Timeouts:
-        """How long this exchange may take."""
-        return self.timeouts
+    def timeouts_for(self, model: str, route: TimeLimits = NO_LIMITS) -> AttemptTimeouts:
+        """How long attempts at a model may take."""
+        return self.limits.timeouts(model, route)
+
+    def timeouts_to_load(self, timeouts: Timeouts, exchange: Exchange, upstream: Upstream) -> Timeouts:
+        """``timeouts``, with the time in it that the upstream may need to load the model."""
+        return timeouts
 
     def attributed(self, error: GatewayError) -> GatewayError:
         """``error`` with this provider's name in it, in the terms that its users know, and of the kind that
@@ -217,19 +232,24 @@ class HttpProvider(LibraryInterface):
             place.path + path.encode(),
             place.headers_of_get if body is None else place.headers,
             body or b"",
-            timeouts or self.timeouts,
+            timeouts or self.limits.lookup,
         )
 
     async def get_json(
-        self, upstream: Upstream, path: str, body: bytes | None = None, headers: Headers = ()
+        self,
+        upstream: Upstream,
+        path: str,
+        body: bytes | None = None,
+        headers: Headers = (),
+        timeouts: Timeouts | None = None,
     ) -> Any:
         """A small JSON document from one upstream (GET, or POST of ``body``); ``headers`` go in place of the
-        provider's own of that name.
+        provider's own of that name. Without ``timeouts`` it is a look-up, which asks no model.
 
         Raises:
             ProviderError: no answer, an error answer, or one that is not JSON.
         """
-        request = self.request_to(upstream, "GET" if body is None else "POST", path, body)
+        request = self.request_to(upstream, "GET" if body is None else "POST", path, body, timeouts)
         sent = _overlaid(request.headers, headers) if headers else request.headers
         try:
             answer = await self.client.fetch(replace(request, headers=sent, max_body=MAX_LISTING))
@@ -252,9 +272,13 @@ class HttpProvider(LibraryInterface):
         """Do nothing: no model has to be loaded."""
 
     async def ask_json(self, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        """Like :meth:`get_json` of the first upstream, for an answer that is an object."""
-        encoded = None if body is None else msgspec.json.encode(body)
-        answer = await self.get_json(self.upstreams[0], path, encoded)
+        """Like :meth:`get_json` of the first upstream, for an answer that is an object; a ``body`` asks its
+        model, and has the time that a whole answer takes."""
+        encoded, timeouts = None, None
+        if body is not None:
+            encoded = msgspec.json.encode(body)
+            timeouts = self.limits.timeouts(str(body.get("model", ""))).whole
+        answer = await self.get_json(self.upstreams[0], path, encoded, timeouts=timeouts)
         if not isinstance(answer, dict):
             raise self.attributed(
                 ProviderError(f"{self.name} sent no JSON object to {path}", UPSTREAM_PROTOCOL)

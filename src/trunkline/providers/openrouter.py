@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.providers.from_settings import client_for, headers_for, read_settings_of, timeouts_for
+from trunkline.providers.from_settings import client_for, headers_for, limits_for, read_settings_of
 from trunkline.providers.http import VendorProvider
+from trunkline.providers.time_limits import TimeLimitRules
 from trunkline.providers.vendors import OPENROUTER
 from trunkline.settings import ProviderConfig, SettingsError
-from trunkline.transport import Client, Timeouts
+from trunkline.settings.time_limits import silence_limits
+from trunkline.transport import Client
 
 
 class OpenRouterClient:
@@ -32,16 +34,16 @@ class OpenRouterClient:
         Raises:
             SettingsError: there is no key, or the settings are needed and invalid.
         """
-        config = ProviderConfig()
+        config, limits = ProviderConfig(), TimeLimitRules()
         if api_key is None or base_url is None or timeout is None:
-            _, config = read_settings_of("openrouter")
+            settings, config = read_settings_of("openrouter")
+            limits = limits_for("openrouter", config, settings)
         if api_key is None:
             api_key = next((key.get_secret_value() for key in config.api_key), None)
             if api_key is None:
                 raise SettingsError("OpenRouterClient needs a key; set OPENROUTER_API_KEY, or pass api_key")
-        limits = timeouts_for(config)
         if timeout is not None:
-            limits = Timeouts(connect=timeout, first_byte=timeout, idle=timeout)
+            limits = TimeLimitRules(silence_limits(timeout, "timeout"))
         address = config if base_url is None else ProviderConfig(urls=(base_url,))
         self._provider = VendorProvider(
             "openrouter",
@@ -49,7 +51,7 @@ class OpenRouterClient:
             [url + OPENROUTER.path for url in address.addresses[:1]],
             client=client_for(address, Client()),
             headers=headers_for(address, OPENROUTER.headers, api_key, OPENROUTER.key_headers),
-            timeouts=limits,
+            limits=limits,
         )
 
     async def chat_completion(

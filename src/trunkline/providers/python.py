@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -32,6 +32,11 @@ from trunkline.providers.base import (
     Upstream,
 )
 from trunkline.providers.schemas import ChatCompletionRequest, EmbeddingRequest
+from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
+from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
+from trunkline.transport import Timeouts
+
+_Result = TypeVar("_Result")
 
 log: Final = structlog.stdlib.get_logger(__name__)
 
@@ -57,7 +62,7 @@ class PythonProvider:
         local: bool = False,
         local_only: bool = False,
         max_concurrent: int | None = None,
-        timeout: float = 30.0,
+        limits: TimeLimitRules | None = None,
     ) -> None:
         self.name = name
         self.inner = inner
@@ -65,8 +70,7 @@ class PythonProvider:
         self.local = local
         self.local_only = local_only
         self.max_concurrent = max_concurrent
-        self.timeout = timeout
-        """Seconds of silence before an answer, and between its chunks, is given up."""
+        self.limits = limits or TimeLimitRules()
         self.upstreams = [Upstream(name=name, url="")]
         endpoints: dict[Operation, str] = {"chat": _CHAT}
         if isinstance(inner, EmbeddingProvider):
@@ -110,9 +114,19 @@ class PythonProvider:
             id_prefix="chatcmpl-",
         )
 
-    def open(self, exchange: Exchange, upstream: Upstream, receiver: AnswerReceiver) -> InFlight:
+    def timeouts_for(self, model: str, route: TimeLimits = NO_LIMITS) -> AttemptTimeouts:
+        """How long attempts at a model may take."""
+        return self.limits.timeouts(model, route)
+
+    def open(
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        receiver: AnswerReceiver,
+        timeouts: AttemptTimeouts | None = None,
+    ) -> InFlight:
         """Call the provider in a task of its own."""
-        return _Run(self, exchange, receiver)
+        return _Run(self, exchange, receiver, timeouts or self.limits.timeouts(exchange.upstream_model))
 
     def is_loaded(self, upstream: Upstream, model: str) -> bool:
         """Always: there is nothing to load."""
@@ -134,13 +148,58 @@ class PythonProvider:
             await aclose()
 
 
+class _Clock:
+    """Limits the waits for one answer of a Python provider."""
+
+    def __init__(self, who: str, timeouts: Timeouts) -> None:
+        self._who = who
+        self._timeouts = timeouts
+        self._began = asyncio.get_running_loop().time()
+        self.has_begun = False
+        """A part of the answer has come."""
+
+    async def limit(self, wait: Awaitable[_Result]) -> _Result:
+        """The result of ``wait``.
+
+        Raises:
+            ProviderError: it did not come in time.
+        """
+        timeouts, names = self._timeouts, self._timeouts.names
+        if self.has_begun:
+            seconds, name, text = timeouts.idle, names.idle, "timed out in its answer: silent for"
+        else:
+            seconds, name, text = timeouts.first_byte, names.first_byte, "timed out: no answer after"
+        shown = seconds
+        if timeouts.total is not None:
+            left = self._began + timeouts.total - asyncio.get_running_loop().time()
+            if left < seconds:
+                seconds, shown, name = left, timeouts.total, names.total
+                text = "timed out: its answer was not complete after"
+        try:
+            async with asyncio.timeout(seconds) as timer:
+                return await wait
+        except TimeoutError:
+            if not timer.expired():  # it is the provider's own
+                raise
+            setting = f" ({name})" if name else ""
+            problem = f"Provider '{self._who}' {text} {shown:g} s{setting}"
+            raise ProviderError(problem, UPSTREAM_TIMEOUT) from None
+
+
 class _Run:
     """One call of a Python provider; satisfies ``base.InFlight``."""
 
-    def __init__(self, provider: PythonProvider, exchange: Exchange, receiver: AnswerReceiver) -> None:
+    def __init__(
+        self,
+        provider: PythonProvider,
+        exchange: Exchange,
+        receiver: AnswerReceiver,
+        timeouts: AttemptTimeouts,
+    ) -> None:
         self._provider = provider
         self._exchange = exchange
         self._receiver = receiver
+        self._timeouts = timeouts
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self.sent = True
@@ -162,13 +221,9 @@ class _Run:
             last = await self._answer()
         except GatewayError as error:
             self._fail(error)
-        except TimeoutError:
-            text = f"Provider '{self._provider.name}' sent nothing for {self._provider.timeout:g} s"
-            self._fail(ProviderError(text, UPSTREAM_TIMEOUT))
         except Exception as error:
-            failure = ProviderError(
-                f"Provider '{self._provider.name}' raised {type(error).__name__}", UPSTREAM_ERROR
-            )
+            kind = UPSTREAM_TIMEOUT if isinstance(error, TimeoutError) else UPSTREAM_ERROR
+            failure = ProviderError(f"Provider '{self._provider.name}' raised {type(error).__name__}", kind)
             failure.__cause__ = error
             log.exception("a Python provider failed", provider=self._provider.name)
             self._fail(failure)
@@ -194,20 +249,20 @@ class _Run:
         return await self._whole(inner.chat_completions(request))
 
     async def _whole(self, call: Awaitable[Any]) -> bytes:
-        async with asyncio.timeout(self._provider.timeout):
-            answer = await call
+        answer = await _Clock(self._provider.name, self._timeouts.whole).limit(call)
         self._feed(_encode(answer))
         return self._finish()
 
     async def _stream(self, chunks: AsyncIterator[Any]) -> bytes:
+        clock = _Clock(self._provider.name, self._timeouts.stream)
         try:
             while True:
                 await self._may_go_on.wait()
-                async with asyncio.timeout(self._provider.timeout):
-                    chunk = await anext(chunks, None)
+                chunk = await clock.limit(anext(chunks, None))
                 if chunk is None:
                     return self._finish()
                 self._feed(sse(_encode(chunk)))
+                clock.has_begun = True
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()

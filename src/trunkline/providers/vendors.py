@@ -19,7 +19,9 @@ from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
 from trunkline.dialects.responses import ResponsesBack
+from trunkline.dialects.turns import ANY_ORDER
 from trunkline.providers.base import ModelInfo
+from trunkline.providers.model_facts import capabilities_by_name, told_capabilities, told_length
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
 
@@ -66,16 +68,14 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plain_model(item: Mapping[str, Any]) -> ModelInfo:
-    """OpenAI's item, with the context lengths that vLLM (``max_model_len``) and others add."""
-    created, length = item.get("created"), item.get("max_model_len") or item.get("context_length")
-    meta = item.get("meta")
-    if length is None and isinstance(meta, dict):
-        length = meta.get("n_ctx_train")
+    """OpenAI's item, with the context lengths and capabilities that other servers add."""
+    created = item.get("created")
     return ModelInfo(
         id=str(item["id"]),
         created=created if isinstance(created, int) else None,
         owner=item.get("owned_by") if isinstance(item.get("owned_by"), str) else None,
-        context_length=length if isinstance(length, int) else None,
+        context_length=told_length(item),
+        capabilities=told_capabilities(item),
     )
 
 
@@ -121,7 +121,7 @@ def anthropic_model(item: Mapping[str, Any]) -> ModelInfo:
         owner="anthropic",
         context_length=length if isinstance(length, int) else None,
         max_output=most if isinstance(most, int) else None,
-        capabilities=("completion", "tools", "vision"),
+        capabilities=capabilities_by_name(str(item["id"])),
     )
 
 
@@ -199,6 +199,8 @@ OPENAI: Final = VendorSpec(
     url="https://api.openai.com/v1",
     quirks=Quirks(
         name="OpenAI",
+        turns=ANY_ORDER,
+        searching_models=("*-search-*", "*-search"),
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
         profiles=OPENAI_REASONING,
@@ -222,6 +224,8 @@ OPENROUTER: Final = VendorSpec(
         reasoning="object",
         history_reasoning_field="reasoning",
         usage_on_request=False,
+        searching_models=("*",),
+        takes_plugins=True,
         takes_routing=True,
     ),
     speaks=("anthropic", "responses"),

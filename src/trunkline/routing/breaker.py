@@ -88,6 +88,14 @@ class CircuitBreaker:
         self.last_failure: FailureRecord | None = None
         """The last failure since the last success."""
 
+    def adopt(self, other: CircuitBreaker) -> None:
+        """Go on with the threshold and the time of recovery of ``other``, from the next failure on."""
+        self.threshold = other.threshold
+        self._recovery_s = other._recovery_s
+        if not self.is_enabled:
+            self.cooldown_until = -math.inf
+            self._close()
+
     @property
     def is_enabled(self) -> bool:
         """Whether the breaker can open at all."""

@@ -7,6 +7,7 @@ import math
 from typing import Final
 
 from trunkline.providers.base import Provider, Upstream
+from trunkline.providers.time_limits import AttemptTimeouts
 from trunkline.routing.latency_predictor import LatencyPredictor
 from trunkline.routing.upstream_state import ConcurrencyGate, UpstreamState
 
@@ -31,6 +32,7 @@ class Candidate:
         "state",
         "target",
         "target_weight",
+        "timeouts",
         "upstream",
         "weight",
     )
@@ -50,6 +52,7 @@ class Candidate:
         gate: ConcurrencyGate | None = None,
         predictor: LatencyPredictor | None = None,
         size: int | None = None,
+        timeouts: AttemptTimeouts | None = None,
     ) -> None:
         self.provider = provider
         self.upstream = upstream
@@ -78,6 +81,8 @@ class Candidate:
         """Whether this is the only candidate of its pool. Then nothing has to be measured for comparisons."""
         self.size = size
         """The model's size in bytes, where it is known."""
+        self.timeouts = timeouts
+        """Of attempts there; None leaves them to the provider."""
 
     def allows_request(self, now: float) -> bool:
         """Whether circuit breakers and cooldowns allow a request for this model now."""

@@ -24,6 +24,8 @@ _Found = TypeVar("_Found")
 AllowsModel = Callable[[str, str, str], bool]
 """The models filter: whether the model with this short name, tagged name and full id may be used."""
 
+CompletesModel = Callable[[Provider, ModelInfo], ModelInfo]
+
 SLOW_S: Final = 1.0
 """Seconds after which discovery goes on with the upstreams of a provider that have answered."""
 
@@ -120,15 +122,18 @@ class Catalog:
         *,
         static: Mapping[str, Iterable[str]] | None = None,
         allows: AllowsModel | None = None,
+        complete: CompletesModel | None = None,
     ) -> None:
         """
         Args:
             providers: the providers by name.
             static: the models that the settings list, by provider.
             allows: the models filter; without one every model may be used.
+            complete: adds to what a list says of a model what is known of it besides.
         """
         self._providers = providers
         self._allows = allows
+        self._complete = complete
         self._static = {name: tuple(ids) for name, ids in (static or {}).items() if ids}
         self.listings = {name: ModelListing() for name in providers}
         self.observers: list[Callable[[str, str], None]] = []
@@ -166,6 +171,10 @@ class Catalog:
         short = names.short(model)
         return self._allows(names.bare(short), names.tagged(short), model)
 
+    def describe(self, provider: str, model: ModelInfo) -> ModelInfo:
+        """All that is known of a provider's model, for those who show it to clients."""
+        return model if self._complete is None else self._complete(self._providers[provider], model)
+
     def start(self, interval: float, intervals: Mapping[str, float | None] | None = None) -> None:
         """Begin to refresh the listings, now and then again and again.
 
@@ -200,7 +209,9 @@ class Catalog:
         return [
             name
             for name, provider in self._providers.items()
-            if provider.local and not provider.answers_any_name and name not in self._static
+            if provider.local
+            and name not in self._static
+            and not (provider.answers_any_name and self.listings[name].known)
         ]
 
     async def _refresh_local(self, publish: Callable[[], None]) -> None:

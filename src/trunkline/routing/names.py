@@ -66,6 +66,13 @@ def short(name: str) -> str:
     return name.rpartition("/")[2]
 
 
+def is_cloud(name: str) -> bool:
+    """Whether the tag says that an Ollama server has Ollama's own cloud answer: ``:cloud``, ``:120b-cloud``.
+    A server does so for every such name, listed or not."""
+    tag = short(name).partition(":")[2].lower()
+    return tag == "cloud" or tag.endswith("-cloud")
+
+
 def without_default_registry(name: str) -> str:
     """The name as Ollama shows it: without its own registry and that registry's library.
 

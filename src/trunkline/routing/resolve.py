@@ -25,6 +25,7 @@ from trunkline.providers.base import Provider
 from trunkline.routing import names
 from trunkline.routing.catalog import Catalog
 from trunkline.settings import BUILT_IN_PROVIDERS
+from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 
 MAX_COMPARED: Final = 100
 """The maximum number of names that are compared to suggest one: comparing is slow, and errors must be
@@ -38,6 +39,8 @@ class Target(NamedTuple):
     model: str
     weight: float = 1.0
     priority: int = 0
+    limits: TimeLimits = NO_LIMITS
+    """The time limits of the route that it belongs to."""
 
 
 class RouteTarget(NamedTuple):
@@ -55,6 +58,7 @@ class RouteRule(NamedTuple):
     targets: Sequence[RouteTarget]
     strategy: str = "priority"
     local_only: bool = False
+    limits: TimeLimits = NO_LIMITS
 
 
 class RoutingRules(NamedTuple):
@@ -140,7 +144,9 @@ class Resolver:
         route = self.route(name)
         if route is not None:
             return [
-                Target(self.provider(target.provider), target.model, target.weight, target.priority)
+                Target(
+                    self.provider(target.provider), target.model, target.weight, target.priority, route.limits
+                )
                 for target in route.targets
             ]
         name = self.without_alias(name)
@@ -242,7 +248,8 @@ class Resolver:
     def _targets_anywhere(self, name: str) -> list[Target]:
         """All providers that list the model, the preferred one first, which may answer any name.
 
-        If none lists it, it is the preferred provider alone, where that one may have it unlisted.
+        If none lists it, it is the preferred provider alone, where that one may have it unlisted; or all
+        Ollama servers, if the name is one of Ollama's cloud.
         """
         first = self.preferred
         order = [first, *(other for other in self.providers if other != first)]
@@ -257,6 +264,10 @@ class Resolver:
             return targets
         if self._may_have_unlisted(self.providers[first]) and self.catalog.allows(name):
             return [Target(self.providers[first], name)]
+        if names.is_cloud(name) and self.catalog.allows(name):
+            clouds = [self.providers[each] for each in order if self.providers[each].loads_models]
+            if clouds:
+                return [Target(each, name) for each in clouds]
         for provider in order:
             if self.may_pull(self.providers[provider], name):
                 return [Target(self.providers[provider], name)]

@@ -67,7 +67,8 @@ class Router:
     def inherit(self, before: Router) -> None:
         """Take over the states of upstreams whose providers are the same objects in an earlier router.
 
-        The strategies' memories are taken over as well.
+        The strategies' memories are taken over as well. Circuit breakers keep what they know and go by this
+        router's settings.
         """
         same = {name for name, each in self.providers.items() if before.providers.get(name) is each}
         self._states = {key: state for key, state in before._states.items() if key[0] in same}
@@ -76,6 +77,8 @@ class Router:
         self._predictors = {key: each for key, each in before._predictors.items() if key[0] in same}
         self._fleet_averages = {name: each for name, each in before._fleet_averages.items() if name in same}
         self._memories = before._memories
+        for state in self._states.values():
+            state.adopt_breakers(self._make_breaker)
 
     @property
     def preferred(self) -> str:
@@ -207,6 +210,7 @@ class Router:
         ]
         upstreams = listed or list(provider.upstreams)
         info = listing.find(model)
+        timeouts = provider.timeouts_for(model, target.limits)
         return [
             Candidate(
                 provider,
@@ -221,6 +225,7 @@ class Router:
                 gate=self._gate(provider, upstream, model),
                 predictor=self._predictor(provider, upstream),
                 size=None if info is None else _size(info),
+                timeouts=timeouts,
             )
             for upstream in upstreams
         ]
@@ -275,10 +280,8 @@ class Router:
 
     async def resident_first(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The same candidates; those at which the model is loaded now come first."""
-        refreshes = {
-            id(each.upstream): each.provider.refresh_loaded_models(each.upstream) for each in candidates
-        }
-        await asyncio.gather(*refreshes.values())
+        by_upstream = {id(each.upstream): each for each in candidates}.values()
+        await asyncio.gather(*(each.provider.refresh_loaded_models(each.upstream) for each in by_upstream))
         return sorted(candidates, key=lambda candidate: not candidate.is_loaded)
 
     def public_id(self, provider: str, model: str) -> str:

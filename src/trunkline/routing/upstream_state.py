@@ -146,6 +146,13 @@ class UpstreamState:
         self.requests_sent = 0
         """The number of requests sent to it since the start."""
 
+    def adopt_breakers(self, make_breaker: Callable[[], CircuitBreaker]) -> None:
+        """Go on with the settings of the breakers that ``make_breaker`` makes."""
+        self._make_breaker = make_breaker
+        made = make_breaker()
+        for breaker in (self.address.breaker, self.breaker, *self.models.values()):
+            breaker.adopt(made)
+
     def breakers(self, model: str | None = None) -> Iterator[CircuitBreaker]:
         """The breakers that a request for ``model``, or for any model, has to pass."""
         yield self.address.breaker

@@ -8,6 +8,7 @@
 - `problems` turns validation errors into lines for a person, and `remainder` is what is left of settings
   without the invalid ones.
 - `resolve` derives the complete list of providers from the settings.
+- `time_limits` says which setting decides each time limit of an attempt.
 - `exposure` decides where the gateway listens and whether requests need a key.
 - `schema` generates the JSON Schema of ``trunkline.yaml``.
 """

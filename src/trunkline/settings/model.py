@@ -88,10 +88,10 @@ class OllamaSettings(NamedTuple):
     explicit: bool
     """Whether a setting names the address. Otherwise it is the default one."""
     default_model: str
-    timeout: float
-    """The longest silence of the server, in seconds."""
+    timeout: float | None
+    """The longest silence of the server, in seconds, where a setting bounds every silence."""
     load_timeout: float
-    """Seconds to the first byte of a model that the server must load first."""
+    """Further seconds to the first byte of a model that the server must load first."""
     health_check_interval: float
     """Seconds between two health checks."""
     auto_health_check: bool
@@ -165,15 +165,11 @@ class Settings(BaseSettings):
     enable_fallback: bool = Field(
         default=True, description="Try another provider of the same model when one fails."
     )
-    request_timeout_s: Seconds = Field(
-        default=30,
-        description="Longest silence of an upstream, in seconds: to connect, to first byte, between bytes.",
-    )
     max_retries: int = Field(
         default=2, ge=0, description="Retries at the same upstream, before the first byte."
     )
     retry_deadline_s: Seconds = Field(
-        default=30, description="Seconds from a request's arrival after which it is not tried again."
+        default=30, description="Seconds from a request's arrival after which no upstream is asked again."
     )
     breaker_failures: int = Field(
         default=5, ge=0, description="Failures in a row after which what has failed rests; 0: never."
@@ -190,6 +186,39 @@ class Settings(BaseSettings):
     )
     model_refresh_interval_s: Seconds = Field(
         default=60, description="Seconds between two looks at the providers' models."
+    )
+
+    # Time limits of one attempt, and signs of life for clients that wait
+    connect_timeout_s: Seconds = Field(
+        default=10, description="Seconds until a connection to an upstream stands, TLS included."
+    )
+    first_byte_timeout_s: Seconds = Field(
+        default=300, description="Seconds until the first byte of a streamed answer."
+    )
+    answer_timeout_s: Seconds = Field(
+        default=600, description="Seconds until the first byte of an answer that is not streamed."
+    )
+    stream_idle_timeout_s: Seconds = Field(
+        default=120, description="Longest silence within an answer, in seconds."
+    )
+    total_timeout_s: Seconds | None = Field(
+        default=None, description="Seconds for a whole attempt. Default: no limit."
+    )
+    lookup_timeout_s: Seconds = Field(
+        default=30,
+        description="Seconds for what asks no model: a provider's list of models, a check of its health.",
+    )
+    request_timeout_s: Seconds | None = Field(
+        default=None,
+        description="Longest silence of an upstream, in seconds, in place of each of the limits above that "
+        "is not set: to connect, to the first byte, between bytes.",
+    )
+    stream_keepalive_s: float = Field(
+        default=15,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds without a byte after which a client that streams is sent a sign of life; "
+        "0: never.",
     )
 
     # Cloud providers
@@ -218,12 +247,13 @@ class Settings(BaseSettings):
     ollama_default_model: str = Field(
         default="llama2", min_length=1, description="Model of a request that names none."
     )
-    ollama_timeout: Seconds = Field(
-        default_factory=lambda data: data.get("request_timeout_s", 30.0),
+    ollama_timeout: Seconds | None = Field(
+        default_factory=lambda data: data.get("request_timeout_s"),
         description="Longest silence of Ollama, in seconds. Default: REQUEST_TIMEOUT_S.",
     )
     ollama_load_timeout: Seconds = Field(
-        default=300, description="Seconds to the first byte of a model that Ollama must load first."
+        default=300,
+        description="Further seconds to the first byte of a model that Ollama must load first.",
     )
     ollama_max_retries: int = Field(
         default=3,

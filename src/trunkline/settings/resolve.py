@@ -1,7 +1,7 @@
 """The providers that follow from the settings: those of the file, of the environment, and the built-in ones.
 
-Pure functions: they take Settings and return complete ProviderConfig objects, with an address, timeouts and
-whether the provider is local. This module knows names and addresses, and not how a provider works.
+Pure functions: they take Settings and return complete ProviderConfig objects, with an address and whether
+the provider is local. This module knows names and addresses, and not how a provider works.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from trunkline.settings.model import BUILT_IN_PROVIDERS
-from trunkline.settings.sections import ProviderConfig, Timeouts
+from trunkline.settings.sections import ProviderConfig
 from trunkline.settings.values import OLLAMA_PORT, is_loopback, ollama_url
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def resolve_providers(settings: Settings) -> dict[str, ProviderConfig]:
     """All configured providers by name: those of the file in its order, then the others, ``custom`` last.
 
     A setting with a name of its own (OPENROUTER_API_KEY, OLLAMA_BASE_URL, …) wins over the same value in the
-    provider's section. In every result ``type``, ``local`` and all timeouts but ``total`` are filled in, and
-    its addresses are in ``urls``.
+    provider's section. In every result ``type`` and ``local`` are filled in, and its addresses are in
+    ``urls``.
     """
     names = dict.fromkeys((*settings.providers, *BUILT_IN_PROVIDERS))
     return {name: resolve_provider(name, settings) for name in names if _is_configured(name, settings)}
@@ -70,7 +70,6 @@ def resolve_provider(name: str, settings: Settings) -> ProviderConfig:
         urls = (address,) if not urls or f"{name}_base_url" in settings.model_fields_set else urls
     if kind == "ollama":
         urls = tuple(ollama_url(url) for url in urls)
-    default_timeout = settings.ollama_timeout if kind == "ollama" else settings.request_timeout_s
     return config.model_copy(
         update={
             "type": kind,
@@ -78,7 +77,6 @@ def resolve_provider(name: str, settings: Settings) -> ProviderConfig:
             "urls": urls,
             "api_key": keys,
             "local": _is_local(kind, urls) if config.local is None else config.local,
-            "timeouts": _timeouts(config.timeouts, default_timeout),
         }
     )
 
@@ -87,12 +85,3 @@ def _is_local(kind: str, urls: tuple[str, ...]) -> bool:
     if kind in ("ollama", "custom"):
         return True
     return bool(urls) and all(is_loopback(urlsplit(url).hostname or "") for url in urls)
-
-
-def _timeouts(configured: Timeouts, default: float) -> Timeouts:
-    return Timeouts(
-        connect=configured.connect or default,
-        first_byte=configured.first_byte or default,
-        idle=configured.idle or default,
-        total=configured.total,
-    )

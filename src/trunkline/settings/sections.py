@@ -50,14 +50,21 @@ class Section(BaseModel):
 
 
 class Timeouts(Section):
-    """How long an upstream may be silent, in seconds. Default: REQUEST_TIMEOUT_S, or OLLAMA_TIMEOUT."""
+    """Time limits of one attempt, in seconds: of a provider, of models or of a route. What is not said here
+    is what the wider place says: the model pattern, then the provider, then the settings CONNECT_TIMEOUT_S,
+    FIRST_BYTE_TIMEOUT_S and so on."""
 
     connect: Seconds | None = Field(default=None, description="Until the connection stands, TLS included.")
     first_byte: Seconds | None = Field(
-        default=None, description="From the request's end to the answer's first byte."
+        default=None,
+        description="From the request's end to the answer's first byte. Without answer, also of an answer "
+        "that is not streamed.",
     )
-    idle: Seconds | None = Field(default=None, description="Between two bytes of an answer.")
-    total: Seconds | None = Field(default=None, description="For a whole attempt. Without it, none.")
+    answer: Seconds | None = Field(
+        default=None, description="In place of first_byte for an answer that is not streamed."
+    )
+    idle: Seconds | None = Field(default=None, description="Silence between two bytes of an answer.")
+    total: Seconds | None = Field(default=None, description="For a whole attempt.")
 
 
 RouteStrategy = Literal[
@@ -112,7 +119,7 @@ class ProviderConfig(Section):
     proxy: SecretStr | None = Field(
         default=None, description="HTTP proxy to reach it through, http://[user:pass@]host:port."
     )
-    timeouts: Timeouts = Field(default=Timeouts(), description="How long it may be silent.")
+    timeouts: Timeouts = Field(default=Timeouts(), description="Its time limits.")
     max_concurrent: int | None = Field(
         default=None, ge=1, description="Most requests at once to each of its servers."
     )
@@ -173,6 +180,12 @@ class Route(Section):
     cache: bool | None = Field(
         default=None, description="Answer from the cache; default: what cache.enabled says."
     )
+    timeouts: Timeouts = Field(
+        default=Timeouts(), description="Time limits of each attempt, before those of models and providers."
+    )
+
+
+Capability = Literal["completion", "tools", "vision", "thinking", "embedding", "insert", "image", "audio"]
 
 
 class ModelDefaults(Section):
@@ -184,6 +197,18 @@ class ModelDefaults(Section):
     )
     max_concurrent: int | None = Field(
         default=None, ge=1, description="Most requests at once for each model, at each server."
+    )
+    timeouts: Timeouts = Field(
+        default=Timeouts(), description="Time limits of each attempt, before those of the provider."
+    )
+
+    capabilities: tuple[Capability, ...] = Field(
+        default=(),
+        description="What these models can do, as clients are told it. Default: what is known of them. "
+        "Ollama's servers say it themselves.",
+    )
+    context_length: int | None = Field(
+        default=None, ge=1, description="How many tokens these models read, as clients are told it."
     )
 
     @model_validator(mode="after")

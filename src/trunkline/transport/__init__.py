@@ -15,13 +15,14 @@ from trunkline.transport.failures import TransportError
 from trunkline.transport.host_pool import Limits
 from trunkline.transport.in_flight import InFlightRequest, Sink
 from trunkline.transport.proxies import ProxyConfig
-from trunkline.transport.request import Origin, Timeouts, UpstreamRequest, parse_origin
+from trunkline.transport.request import LimitNames, Origin, Timeouts, UpstreamRequest, parse_origin
 from trunkline.transport.response_stream import Response, ResponseStream
 from trunkline.transport.tls import TlsConfig
 
 __all__ = [
     "Client",
     "InFlightRequest",
+    "LimitNames",
     "Limits",
     "Origin",
     "ProxyConfig",

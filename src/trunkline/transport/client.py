@@ -441,9 +441,10 @@ class Client:
             self._timer = self._loop.call_later(interval, self._check_timeouts)
         else:
             self._timer = None
-        for in_flight, (fault, seconds) in late:
+        for in_flight, expired in late:
             if in_flight.state is not CLOSED:  # the failure of another one may have ended it
-                self._fail(in_flight, TransportError(fault, in_flight.pool.route.address, seconds))
+                address = in_flight.pool.route.address
+                self._fail(in_flight, TransportError(expired.fault, address, expired.detail))
         for pool in self._pools.values():
             for connection in pool.take_expired(now):
                 connection.abort()

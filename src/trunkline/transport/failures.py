@@ -64,7 +64,7 @@ NO_FILES: Final = Fault(
     UPSTREAM_BUSY, "no_files", "Too many open files here for a connection to {address}: {detail}"
 )
 BUSY: Final = Fault(
-    UPSTREAM_BUSY, "busy", "All connections to {address} are in use; none became free within {detail:g} s"
+    UPSTREAM_BUSY, "busy", "All connections to {address} are in use; none became free within {detail}"
 )
 
 RESET: Final = Fault(UPSTREAM_RESET, "reset", "{address} closed the connection without an answer")
@@ -76,16 +76,16 @@ CERTIFICATE: Final = Fault(
 TLS: Final = Fault(UPSTREAM_TLS, "tls", "No TLS connection to {address}: {detail}")
 
 CONNECT_TIMEOUT: Final = Fault(
-    UPSTREAM_TIMEOUT, "connect", "Timed out connecting to {address} after {detail:g} s", "upstream"
+    UPSTREAM_TIMEOUT, "connect", "Timed out connecting to {address} after {detail}", "upstream"
 )
 FIRST_BYTE_TIMEOUT: Final = Fault(
-    UPSTREAM_TIMEOUT, "first_byte", "Timed out waiting for an answer from {address} after {detail:g} s"
+    UPSTREAM_TIMEOUT, "first_byte", "Timed out waiting for an answer from {address} after {detail}"
 )
 IDLE_TIMEOUT: Final = Fault(
-    UPSTREAM_TIMEOUT, "idle", "Timed out in the answer from {address}: silent for {detail:g} s"
+    UPSTREAM_TIMEOUT, "idle", "Timed out in the answer from {address}: silent for {detail}"
 )
 TOTAL_TIMEOUT: Final = Fault(
-    UPSTREAM_TIMEOUT, "total", "Timed out: the answer from {address} was not complete after {detail:g} s"
+    UPSTREAM_TIMEOUT, "total", "Timed out: the answer from {address} was not complete after {detail}"
 )
 SYSTEM_TIMEOUT: Final = Fault(UPSTREAM_TIMEOUT, "system", "Timed out at {address}: {detail}", "upstream")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from trunkline.errors import ProviderError
 from trunkline.transport import failures
@@ -352,16 +352,30 @@ class InFlightUpload(InFlightRequest):
         self._writable.set()
 
 
-def expired_timeout(in_flight: InFlightRequest, now: float) -> tuple[Fault, float] | None:
-    """The timeout that has passed, with its seconds, if one has. Remembers the progress for the next
-    check."""
+class ExpiredTimeout(NamedTuple):
+    """A timeout that has passed."""
+
+    fault: Fault
+    seconds: float
+    name: str
+    """What the caller calls it; empty if it has no name."""
+
+    @property
+    def detail(self) -> str:
+        """The ``{detail}`` of the fault's text."""
+        return f"{self.seconds:g} s ({self.name})" if self.name else f"{self.seconds:g} s"
+
+
+def expired_timeout(in_flight: InFlightRequest, now: float) -> ExpiredTimeout | None:
+    """The timeout that has passed, if one has. Remembers the progress for the next check."""
     timeouts = in_flight.request.timeouts
+    names = timeouts.names
     state = in_flight.state
     if state is DRAINING:
         expired = now - in_flight.silent_since >= DRAIN_TIMEOUT
-        return (failures.IDLE_TIMEOUT, DRAIN_TIMEOUT) if expired else None
+        return ExpiredTimeout(failures.IDLE_TIMEOUT, DRAIN_TIMEOUT, "") if expired else None
     if in_flight.deadline is not None and now >= in_flight.deadline:
-        return failures.TOTAL_TIMEOUT, timeouts.total or 0.0
+        return ExpiredTimeout(failures.TOTAL_TIMEOUT, timeouts.total or 0.0, names.total)
     if state is SENT:
         progress = in_flight.sink.progress
         if progress != in_flight.last_progress:
@@ -375,22 +389,22 @@ def expired_timeout(in_flight: InFlightRequest, now: float) -> tuple[Fault, floa
         if not in_flight.has_progressed and _takes_more(in_flight):
             in_flight.silent_since = now
             return None
-        fault, limit = (
-            (failures.IDLE_TIMEOUT, timeouts.idle)
+        fault, limit, name = (
+            (failures.IDLE_TIMEOUT, timeouts.idle, names.idle)
             if in_flight.has_progressed
-            else (failures.FIRST_BYTE_TIMEOUT, timeouts.first_byte)
+            else (failures.FIRST_BYTE_TIMEOUT, timeouts.first_byte, names.first_byte)
         )
     elif state is SENDING:
         assert isinstance(in_flight, InFlightUpload)
         if _takes_more(in_flight) or not in_flight.is_blocked:  # not blocked: the next piece is waited for
             in_flight.silent_since = now
             return None
-        fault, limit = failures.IDLE_TIMEOUT, timeouts.idle
+        fault, limit, name = failures.IDLE_TIMEOUT, timeouts.idle, names.idle
     elif state is CONNECTING:
-        fault, limit = failures.CONNECT_TIMEOUT, timeouts.connect
+        fault, limit, name = failures.CONNECT_TIMEOUT, timeouts.connect, names.connect
     else:
-        fault, limit = failures.BUSY, timeouts.connect
-    return (fault, limit) if now - in_flight.silent_since >= limit else None
+        fault, limit, name = failures.BUSY, timeouts.queue, names.queue
+    return ExpiredTimeout(fault, limit, name) if now - in_flight.silent_since >= limit else None
 
 
 def _takes_more(in_flight: InFlightRequest) -> bool:

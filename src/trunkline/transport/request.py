@@ -82,20 +82,37 @@ def _to_ascii(authority: str, url: str) -> str:
         raise ValueError(f"Bad host or port in the address {url!r}") from error
 
 
+class LimitNames(NamedTuple):
+    """What the caller calls each of its timeouts, for the text of a failure. Empty: it has no name."""
+
+    connect: str = ""
+    first_byte: str = ""
+    idle: str = ""
+    total: str = ""
+    queue: str = ""
+
+
+NO_NAMES: Final = LimitNames()
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """How long an upstream may be silent, in seconds. They are accurate to about a quarter of a second."""
 
-    connect: float = 30.0
-    """To establish a connection, TLS and proxies included; also the longest wait for a free one."""
-    first_byte: float = 30.0
+    connect: float = 10.0
+    """To establish a connection, TLS and proxies included."""
+    first_byte: float = 300.0
     """From the request to the first record that counts as one (see ``Sink.progress``). Does not run while the
     upstream continues to take a large request."""
-    idle: float = 30.0
+    idle: float = 120.0
     """Between two records; in an upload, while the upstream takes nothing of the body. Does not run while the
     request is paused."""
     total: float | None = None
     """From ``send`` to the end of the response."""
+    queue: float = 30.0
+    """Until a connection is free, where the host pool has no slot left."""
+    names: LimitNames = NO_NAMES
+    """Whoever reads that a timeout has passed learns by its name where to change it."""
 
 
 @dataclass(slots=True)

@@ -32,8 +32,10 @@ from trunkline_mock.shapes.ollama.shape import OllamaShape
 from trunkline_mock.shapes.ollama.store import DEFAULT_MODELS as OLLAMA_MODELS
 from trunkline_mock.shapes.ollama.store import OllamaStore
 from trunkline_mock.shapes.openai.shape import NestedShape, OpenAIShape
-from trunkline_mock.shapes.openai.vendors import VENDORS, Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
+from trunkline_mock.shapes.openai.vendors import VENDORS
 from trunkline_mock.shapes.responses.shape import ResponsesShape
+from trunkline_mock.shapes.strict.vendors import STRICT
 
 __all__ = ["SHAPES", "ParsedRequest", "Shape", "VendorError", "make_shape"]
 
@@ -55,7 +57,8 @@ def make_shape(name: str, scenario: Scenario) -> Shape:
     if name in ("ollama", "anthropic") and scenario.quirks:
         raise ValueError(f"the {name} shape has no quirks to set")
     if name == "anthropic":
-        return AnthropicShape(_catalog(ANTHROPIC_MODELS if models is None else models, scenario))
+        catalog = _catalog(ANTHROPIC_MODELS if models is None else models, scenario)
+        return AnthropicShape(catalog, strict=scenario.strict)
     if name == "ollama":
         return OllamaShape(
             OllamaStore(
@@ -69,12 +72,13 @@ def make_shape(name: str, scenario: Scenario) -> Shape:
     fields = {field: getattr(VENDORS[name], field) for field in Vendor.__struct_fields__}
     vendor = msgspec.convert({**fields, **scenario.quirks}, Vendor)
     catalog = _catalog(vendor.models if models is None else models, scenario)
+    rules = STRICT.get(name) if scenario.strict else None
     nested: list[NestedShape] = []
     if vendor.responses:
-        nested.append(ResponsesShape(vendor, catalog))
+        nested.append(ResponsesShape(vendor, catalog, rules if name == "openai" else None))
     if vendor.messages:
         nested.append(MessagesOnlyShape(vendor.name, vendor.roots, catalog))
-    return OpenAIShape(vendor, catalog, nested)
+    return OpenAIShape(vendor, catalog, nested, rules)
 
 
 def _catalog(models: tuple[MockModel, ...], scenario: Scenario) -> Catalog:

@@ -37,13 +37,23 @@ class VendorError(Exception):
     """The error with which the vendor would refuse this request."""
 
     def __init__(
-        self, status: int, message: str, *, code: str | None = None, param: str | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        message_object: dict[str, Any] | None = None,
+        details: dict[str, Any] | None = None,
     ) -> None:
+        """``message_object`` stands in the place of the message, ``details`` beside it (Anthropic)."""
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.param = param
+        self.message_object = message_object
+        self.details = details
 
 
 Handler: TypeAlias = Callable[[ParsedRequest, Script], Response]

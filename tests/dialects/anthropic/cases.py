@@ -394,7 +394,11 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         + stop(2)
         + end()
         + DONE,
-        wrap(LeftOut("server_tool_use"), LeftOut("web_search_tool_result"), HEL, Cited("x", start=0, end=3)),
+        wrap(HEL, Cited("x", start=0, end=3)),
+    ),
+    "blocks of unknown types": (
+        BEGIN + start(0, type="hologram", depth=3) + stop(0) + text("Hel") + end() + DONE,
+        wrap(LeftOut("hologram"), HEL),
     ),
     "unknown events": (
         BEGIN + event("weather", sky="blue") + text("Hel") + end() + DONE,

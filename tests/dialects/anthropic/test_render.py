@@ -8,6 +8,7 @@ import pytest
 
 from trunkline.dialects.anthropic import DEFAULT_MAX_TOKENS, AnthropicBack
 from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults
+from trunkline.dialects.json_mode import INSTRUCTION
 from trunkline.errors import INVALID_REQUEST, UNSUPPORTED, CallerError, Kind
 from trunkline.model import (
     Audio,
@@ -169,7 +170,7 @@ TURNS: list[tuple[tuple[Message, ...], list[dict[str, Any]]]] = [
     ((HI, say("assistant", "Ho"), HI), [user("Hi"), model("Ho"), user("Hi")]),
     ((HI, say("user", "there")), [user([text("Hi"), text("there")])]),
     ((say("user", "a", "", " \n", "b"),), [user([text("a"), text("b")])]),
-    ((HI, say("assistant"), say("user", "?")), [user([text("Hi"), text("?")])]),
+    ((HI, say("assistant"), say("user", "?")), [user("Hi\n\n?")]),
     ((HI, say("assistant", "")), [user("Hi")]),
     ((say("user", "Hi "), say("assistant", "So \n")), [user("Hi "), model("So")]),
     (
@@ -369,7 +370,6 @@ UNSENDABLE: list[tuple[ChatRequest, Kind, str]] = [
     (chat(say("system", Text(text="Be brief."))), UNSUPPORTED, "messages"),
     (chat(say("system", Text(text="Be brief.")), say("user", Text(text=" "))), UNSUPPORTED, "messages"),
     (chat(sampling=Sampling(n=2)), UNSUPPORTED, "n"),
-    (chat(format=Format()), UNSUPPORTED, "response_format"),
     (chat(HI, say("user", Audio(data="x", format="wav"))), UNSUPPORTED, "messages[1].content"),
     (chat(say("system", Image(data="x"))), UNSUPPORTED, "messages[0].content"),
     (chat(say("assistant", Image(data="x"))), UNSUPPORTED, "messages[0].content"),
@@ -388,15 +388,13 @@ UNSENDABLE: list[tuple[ChatRequest, Kind, str]] = [
         "messages[0].content",
     ),
     (chat(say("user", Document(data="?", media_type="text/plain"))), INVALID_REQUEST, "messages[0].content"),
-    *(
-        (
-            chat(say("assistant", ToolCall(id="a", name="f", arguments=arguments))),
-            INVALID_REQUEST,
-            "messages[0].tool_calls",
-        )
-        for arguments in ("{", "[1]", '"x"', "[" * 100_000)
-    ),
 ]
+
+
+@pytest.mark.parametrize("arguments", ["{", "[1]", '"x"', "[" * 100_000, "null", '"{}"'])
+def test_arguments_are_sent_as_an_object(arguments: str) -> None:
+    call = ToolCall(id="a", name="f", arguments=arguments)
+    assert isinstance(render(chat(say("assistant", call)))["messages"][0]["content"][0]["input"], dict)
 
 
 @pytest.mark.parametrize(("canonical", "kind", "param"), UNSENDABLE)
@@ -429,3 +427,23 @@ def test_sampling_fields_are_only_for_models_that_take_them(model: str, takes: b
     sampling_fields = {"temperature", "top_p", "top_k"}
     assert body.keys() & sampling_fields == (sampling_fields if takes else set())
     assert ("temperature" in render(chat(), model, defaults=RequestDefaults(temperature=0.2))) is takes
+
+
+@pytest.mark.parametrize(
+    ("system", "sent"),
+    [
+        ((), INSTRUCTION),
+        ((say("system", Text(text="Be kind.")),), f"Be kind.\n\n{INSTRUCTION}"),
+        (
+            (say("system", Text(text="Be kind.", cache=True)),),
+            [
+                {"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}},
+                {"type": "text", "text": INSTRUCTION},
+            ],
+        ),
+    ],
+)
+def test_a_json_mode_without_a_schema_is_an_instruction(system: tuple[Message, ...], sent: object) -> None:
+    body = render(chat(*system, say("user", Text(text="x")), format=Format()))
+    assert body["system"] == sent
+    assert "output_config" not in body

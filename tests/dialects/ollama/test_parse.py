@@ -264,22 +264,6 @@ def test_a_second_turn_that_lost_its_ids() -> None:
         ({"messages": [HI, {"role": "robot", "content": "Hi"}]}, "messages[1].role"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "images": ["?"]}]}, "messages[0].images[0]"),
-        (
-            {
-                "messages": [
-                    {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}
-                ]
-            },
-            "messages[0].tool_calls[0].function.arguments",
-        ),
-        (
-            {
-                "messages": [
-                    {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}
-                ]
-            },
-            "messages[0].tool_calls[0].function.arguments",
-        ),
         ({"options": []}, "options"),
         ({"options": {"top_k": "x"}}, "options.top_k"),
         ({"stream": "yes"}, "stream"),

@@ -208,11 +208,10 @@ def test_effort(effort: Effort, think: bool | str) -> None:
                 ],
             },
         ),
-        (_message("assistant"), {"role": "assistant", "content": ""}),
     ],
 )
 def test_messages(message: Message, wire: dict[str, Any]) -> None:
-    assert _chat(messages=(HI, message))["messages"][1:] == [wire]
+    assert _chat(messages=(HI, message))["messages"][1] == wire
 
 
 def test_big_numbers_in_arguments_survive() -> None:
@@ -253,7 +252,8 @@ def test_a_tool_result_with_an_image_and_text_beside_it() -> None:
 
 def test_a_tool_result_that_is_an_error() -> None:
     result = ToolResult(id="c9", name="f", parts=(Text(text="Too far"),), is_error=True)
-    assert _chat(messages=(_message("tool", result),))["messages"] == [
+    call = ToolCall(id="c9", name="f", arguments="{}")
+    assert _chat(messages=(_message("assistant", call), _message("tool", result)))["messages"][1:] == [
         {"role": "tool", "content": "Error: Too far", "tool_call_id": "c9", "tool_name": "f"},
     ]
 
@@ -277,12 +277,13 @@ def test_what_ollama_has_no_field_for(fields: dict[str, Any], param: str) -> Non
     assert (caught.value.kind, caught.value.status, caught.value.param) == (UNSUPPORTED, 400, param)
 
 
-@pytest.mark.parametrize("arguments", ["{", "[1]", '"x"', "{'a': 1}"])
-def test_arguments_that_are_no_object(arguments: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "sent"), [("{", {"arguments": "{"}), ("[1]", {"arguments": [1]}), ("null", {})]
+)
+def test_arguments_that_are_no_object(arguments: str, sent: dict[str, Any]) -> None:
     call = ToolCall(id="c", name="f", arguments=arguments)
-    with pytest.raises(CallerError) as caught:
-        _chat(messages=(HI, _message("assistant", ToolCall(id="b", name="g", arguments="{}"), call)))
-    assert caught.value.param == "messages[1].tool_calls[1].function.arguments"
+    messages = _chat(messages=(HI, _message("assistant", call)))["messages"]
+    assert messages[1]["tool_calls"][0]["function"]["arguments"] == sent
 
 
 def test_a_choice_of_an_unknown_tool() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.feeding import bytewise, linewise
 from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.dialects.ollama import CHAT, OllamaBack
+from trunkline.dialects.turns import normalize_turns
 from trunkline.events import (
     Answer,
     Finished,
@@ -117,7 +118,7 @@ def chats(draw: st.DrawFn) -> ChatRequest:
     efforts = st.sampled_from(["none", "low", "medium", "high", "max"])
     return ChatRequest(
         model=draw(texts),
-        messages=tuple(message for turn in turns for message in turn),
+        messages=normalize_turns(tuple(message for turn in turns for message in turn)),
         sampling=draw(samplings),
         tools=tuple(draw(st.lists(tools, max_size=2))),
         format=draw(st.none() | st.just(Format()) | schema),

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from trunkline.dialects.base import RequestSummary
+from trunkline.dialects.custom_tools import as_function
 from trunkline.dialects.openai.parse import (
     parse_chat,
     parse_completion,
@@ -27,6 +28,7 @@ from trunkline.model import (
     Text,
     Tool,
     ToolChoice,
+    WebSearch,
 )
 
 Parse = Callable[[bytes], Any]
@@ -125,7 +127,29 @@ CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
     "top_p": ({"top_p": 0.1}, _sampled(top_p=0.1)),
     "user": ({"user": "u"}, _canonical(user="u")),
     "verbosity": ({"verbosity": "low"}, _canonical()),
-    "web_search_options": ({"web_search_options": {}}, _canonical()),
+    "web_search_options": (
+        {
+            "web_search_options": {
+                "search_context_size": "low",
+                "user_location": {"type": "approximate", "approximate": {"city": "Rome"}},
+            }
+        },
+        _canonical(
+            web_search=WebSearch(
+                field="web_search_options",
+                kind="web_search_options",
+                context_size="low",
+                location={"city": "Rome"},
+            )
+        ),
+    ),
+    "a custom tool": (
+        {
+            "tools": [{"type": "custom", "custom": {"name": "c", "description": "Runs"}}],
+            "tool_choice": {"type": "custom", "custom": {"name": "c"}},
+        },
+        _canonical(tools=(as_function("c", "Runs", None),), tool_choice=ToolChoice(mode="tool", name="c")),
+    ),
     "OpenRouter's and vLLM's fields": (
         {"top_k": 4, "min_p": 0.1, "repetition_penalty": 1.1},
         _sampled(top_k=4, min_p=0.1, repetition_penalty=1.1),
@@ -342,8 +366,8 @@ UNSENDABLE: list[tuple[Parse, dict[str, Any], str]] = [
     (parse_embedding, {"input": [1, 2]}, "input"),
     (parse_embedding, {"input": [[1]]}, "input"),
     (parse_chat, ASK | {"modalities": ["text", "audio"]}, "modalities"),
-    (parse_chat, ASK | {"tools": [TOOL, {"type": "custom", "custom": {"name": "c"}}]}, "tools[1].type"),
-    (parse_chat, ASK | {"tool_choice": {"type": "custom", "custom": {"name": "c"}}}, "tool_choice.type"),
+    (parse_chat, ASK | {"tools": [TOOL, {"type": "other"}]}, "tools[1].type"),
+    (parse_chat, ASK | {"tool_choice": {"type": "other"}}, "tool_choice.type"),
 ]
 
 

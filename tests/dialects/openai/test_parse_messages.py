@@ -212,8 +212,8 @@ REFUSED: dict[str, tuple[dict[str, Any], Kind, str]] = {
         UNSUPPORTED,
         "messages[1].audio",
     ),
-    "a custom tool's call": (
-        {"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "c"}}]},
+    "an unknown tool's call": (
+        {"role": "assistant", "tool_calls": [{"id": "a", "type": "other"}]},
         UNSUPPORTED,
         "messages[1].tool_calls[0].type",
     ),

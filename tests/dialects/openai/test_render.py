@@ -170,8 +170,9 @@ def test_lost_tool_ids_are_matched_again() -> None:
 )
 def test_a_result_that_is_an_error_says_so(text: str, content: str) -> None:
     result = ToolResult(id="a", parts=(Text(text=text),), is_error=True)
-    messages = render(chat(HI, Message(role="tool", parts=(result,))))["messages"]
-    assert messages[1]["content"] == content
+    call = Message(role="assistant", parts=(ToolCall(id="a", name="f", arguments="{}"),))
+    messages = render(chat(HI, call, Message(role="tool", parts=(result,))))["messages"]
+    assert messages[2]["content"] == content
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import string
 from itertools import pairwise
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trunkline.dialects.base import NO_DEFAULTS
 from trunkline.dialects.openai import CHAT, OpenAIBack, Quirks
+from trunkline.dialects.turns import normalize_turns
 from trunkline.events import (
     Answer,
     Finished,
@@ -52,6 +54,7 @@ flags = st.none() | st.booleans()
 schemas = st.dictionaries(
     some, st.none() | st.integers(-5, 5) | some | st.lists(some, max_size=2), max_size=3
 )
+objects = schemas.map(lambda value: msgspec.json.encode(value).decode())
 
 texts = st.builds(Text, text=some)
 media: st.SearchStrategy[Part] = st.one_of(
@@ -83,12 +86,24 @@ def turns(draw: st.DrawFn) -> list[Message]:
         thinking = draw(st.lists(st.builds(Thinking, text=some), max_size=1))
         spoken = draw(st.lists(texts, max_size=1))
         ids = [f"call_{turn}_{number}" for number in range(draw(st.integers(0, 2)))]
-        called = [ToolCall(id=name, name=draw(names), arguments=draw(some)) for name in ids]
+        called = [ToolCall(id=name, name=draw(names), arguments=draw(objects)) for name in ids]
         messages.append(Message(role="assistant", parts=(*thinking, *spoken, *called)))
         for name in draw(st.permutations(ids)):
             result = ToolResult(id=name, parts=tuple(draw(st.lists(texts, max_size=1))))
             messages.append(Message(role="tool", parts=(result,)))
     return messages
+
+
+def _normal(messages: list[Message]) -> tuple[Message, ...]:
+    """The normal form, in which OpenAI's API has no field for the name of a result's tool."""
+    return tuple(
+        msgspec.structs.replace(
+            message, parts=tuple(msgspec.structs.replace(part, name=None) for part in message.parts)
+        )
+        if message.role == "tool"
+        else message
+        for message in normalize_turns(tuple(messages), BACK.quirks.turns)
+    )
 
 
 tools = st.builds(
@@ -129,7 +144,7 @@ def requests(draw: st.DrawFn) -> ChatRequest:
     stream = draw(st.booleans())
     return ChatRequest(
         model="up",
-        messages=tuple(draw(turns())),
+        messages=_normal(draw(turns())),
         sampling=draw(samplings),
         tools=offered,
         tool_choice=draw(choices) if offered else None,

@@ -166,11 +166,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "background": ({"background": True}, "background"),
     "conversation": ({"conversation": "conv_1"}, "conversation"),
     "prompt": ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-    "web search": ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+    "a search of what is stored": (
+        {"tools": [{"type": "web_search", "external_web_access": False}]},
+        "tools[0].type",
+    ),
     "file search": ({"tools": [{"type": "file_search", "vector_store_ids": []}]}, "tools[0].type"),
     "mcp": ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0].type"),
     "code": ({"tools": [{"type": "code_interpreter", "container": {}}]}, "tools[0].type"),
-    "a custom tool": ({"tools": [{"type": "custom", "name": "x"}]}, "tools[0].type"),
+    "a hosted shell": (
+        {"tools": [{"type": "shell", "environment": {"type": "container_auto"}}]},
+        "tools[0].type",
+    ),
     "choice of search": ({"tool_choice": {"type": "web_search_preview"}}, "tool_choice.type"),
     "choice of mcp": ({"tool_choice": {"type": "mcp", "server_label": "x"}}, "tool_choice.type"),
 }
@@ -279,7 +285,7 @@ def test_what_an_upstream_stores_is_refused_only_where_it_is_translated(fields: 
 
 
 def test_a_tool_that_only_openai_could_run_is_left_out_beside_others() -> None:
-    tools = [{"type": "web_search"}, TOOL, {"type": "namespace", "name": "n", "tools": [{"type": "custom"}]}]
+    tools = [{"type": "mcp"}, TOOL, {"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]}]
     assert RESPONSES.parse(body({**ASK, "tools": tools})).tools == (F,)
 
 

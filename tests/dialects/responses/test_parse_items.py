@@ -200,11 +200,14 @@ WRONG: list[tuple[Any, str]] = [
     ({"type": "function_call", "name": "f", "arguments": ""}, "input[0].call_id"),
     (call(""), "input[0].call_id"),
     (call("a") | {"name": None}, "input[0].name"),
-    (call("a") | {"arguments": {}}, "input[0].arguments"),
     ({"type": "function_call_output", "output": ""}, "input[0].call_id"),
     ({"type": "function_call_output", "call_id": "a"}, "input[0].output"),
     (result("a", {}), "input[0].output"),
     (result("a", [{"type": "output_text", "text": "Hi"}]), "input[0].output[0].type"),
+    ({"type": "custom_tool_call", "call_id": "a", "input": ""}, "input[0].name"),
+    ({"type": "custom_tool_call", "name": "a", "input": ""}, "input[0].call_id"),
+    ({"type": "shell_call", "call_id": "a"}, "input[0].action"),
+    ({"type": "computer_call_output", "call_id": "a", "output": {}}, "input[0].output.image_url"),
     ({"type": "reasoning", "summary": "Hm"}, "input[0].summary"),
     ({"type": "reasoning", "content": [{"type": "reasoning_text"}]}, "input[0].content[0].text"),
     ({"type": "reasoning", "encrypted_content": 1}, "input[0].encrypted_content"),
@@ -213,11 +216,9 @@ WRONG: list[tuple[Any, str]] = [
 REFUSED: list[tuple[Any, str]] = [
     ({"id": "msg_1"}, "input[0]"),
     ({"type": "item_reference", "id": "msg_1"}, "input[0]"),
-    ({"type": "web_search_call", "id": "ws_1", "status": "completed"}, "input[0].type"),
-    ({"type": "computer_call_output", "call_id": "a", "output": {"type": "x"}}, "input[0].type"),
-    ({"type": "custom_tool_call", "call_id": "a", "name": "x", "input": ""}, "input[0].type"),
+    ({"type": "compaction", "encrypted_content": "x"}, "input[0].type"),
+    ({"type": "multi_agent_call", "id": "x"}, "input[0].type"),
     (user({"type": "input_image", "file_id": "file-1"}), "input[0].content[0].file_id"),
-    (result("a", [{"type": "input_file", "file_id": "file-1"}]), "input[0].output[0]"),
 ]
 
 

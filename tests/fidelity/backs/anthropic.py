@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from tests.dialects.anthropic.samples import delta, end, event, start, stop
 from tests.fidelity.values import ANSWER, UNKNOWN, UNKNOWN_FIELD, Turn
+from trunkline.dialects.json_mode import INSTRUCTION
 from trunkline_mock import Script
 
 SHAPE: Final = "anthropic"
@@ -81,6 +82,8 @@ def _thinking(body: dict[str, Any]) -> Any:
 
 
 def _format(body: dict[str, Any]) -> Any:
+    if INSTRUCTION in str(body.get("system")):
+        return "told"
     return ((body.get("output_config") or {}).get("format") or {}).get("schema")
 
 

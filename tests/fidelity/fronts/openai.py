@@ -44,6 +44,7 @@ ERRORS: Final = {
     400: "invalid_request_error",
     404: "invalid_request_error",
     429: "rate_limit_error",
+    500: "upstream_error",
     502: "upstream_error",
 }
 

@@ -13,7 +13,15 @@ from tests.policy.guarding import KEY
 from trunkline import immediate
 from trunkline.dialects import openai
 from trunkline.dialects.base import RequestSummary
-from trunkline.errors import REFUSED, SUCCESS, UPSTREAM_ERROR, CallerError, OutcomeLabel, ProviderError
+from trunkline.errors import (
+    REFUSED,
+    SUCCESS,
+    UPSTREAM_ERROR,
+    UPSTREAM_TIMEOUT,
+    CallerError,
+    OutcomeLabel,
+    ProviderError,
+)
 from trunkline.ledger.store import Store
 from trunkline.ledger.usage import sum_usage
 from trunkline.ledger.usage_rows import RowIds, UsageRow
@@ -208,6 +216,24 @@ async def test_who_leaves_before_the_answer_pays_for_the_prompt_once_it_was_sent
     prompt = -(-len(body) // 4) if sent else 0
     assert (row.prompt_tokens, row.completion_tokens, row.estimated) == (prompt, 0, sent)
     assert row.cost_micros == 2 * prompt
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_an_attempt_that_timed_out_costs_its_prompt_once_it_was_sent(sent: bool) -> None:
+    table = await make_priced("second")
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}'
+    asked = await table.ask(body=body)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.exchange.usage = None
+    attempt.sent = sent
+    attempt.receiver.fail(ProviderError("late", UPSTREAM_TIMEOUT))
+    await asked.end()
+    (row,) = rows(table.outcomes[0])
+    prompt = -(-len(body) // 4) if sent else 0
+    assert (row.status, row.error, row.prompt_tokens, row.completion_tokens) == (
+        502, "upstream_timeout", prompt, 0
+    )  # fmt: skip
+    assert (row.estimated, row.cost_micros) == (sent, 2 * prompt)
 
 
 async def test_who_leaves_after_a_failure_does_not_pay_for_it() -> None:

@@ -61,3 +61,19 @@ def test_origins(origins: tuple[str, ...], origin: bytes | None, allowed: bool) 
     lines = admission(*origins).cors(origin)
     expected = b"access-control-allow-origin: %b\r\nvary: Origin\r\n" % origin if origin and allowed else b""
     assert lines == expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (b"http://localhost:3000", True),
+        (b"https://127.0.0.1", True),
+        (b"http://[::1]:80", True),
+        (b"http://localhost:3000.evil.example", False),
+        (b"ftp://localhost", False),
+        (b"http://localhost:123456", False),
+    ],
+)
+def test_pages_of_this_machine(origin: bytes, allowed: bool) -> None:
+    assert bool(admission().cors(origin, allows_loopback=True)) == allowed
+    assert not admission().cors(origin)

@@ -577,10 +577,10 @@ async def test_fastapi_serves_all_other_paths(running: Running, capfd: pytest.Ca
     assert answer.error["message"] == "There is nothing at /nothing/here"
     assert answer.error["code"] == "not_found"
     for path, message in (
-        ("/chat/completions", "There is nothing at /chat/completions; did you mean /v1/chat/completions?"),
+        ("/x/v1/models", "There is nothing at /x/v1/models; did you mean /v1/models?"),
         (
-            f"/key/{KEY}/api/tags",
-            "There is nothing at /key/***/api/tags: keys in the path need ALLOW_KEY_IN_PATH=true",
+            f"/key/{KEY}/v1/models",
+            "There is nothing at /key/***/v1/models: keys in the path need ALLOW_KEY_IN_PATH=true",
         ),
     ):
         wire.send(get(path))

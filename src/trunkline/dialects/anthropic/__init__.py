@@ -2,8 +2,10 @@
 
 - ``front``: the one operation, ``POST /v1/messages``.
 - ``back``: the API as upstreams speak it.
-- ``parse``: requests; ``parse_content``: the blocks of their messages.
+- ``parse``: requests; ``parse_content``: the blocks of their messages; ``server_blocks``: those as text that
+  only Anthropic's servers make; ``client_tools``: Anthropic's tools that the client runs.
 - ``render``: requests to upstreams.
+- ``web_search``: the tool that searches the web, both ways.
 - ``read``: upstreams' answers.
 - ``write``: answers to clients.
 - ``inspect``: what passes through.

@@ -9,6 +9,7 @@ from trunkline.dialects.anthropic.read import StreamReader, WholeReader
 from trunkline.dialects.anthropic.request_schema import COUNT_TOKENS_PATH, DIALECT, PATH
 from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.json_mode import JsonReader, needs_json
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
 
@@ -25,6 +26,7 @@ class AnthropicBack:
     dialect = DIALECT
     opening_records = 2
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
+    thinks_unasked = False
 
     def __init__(self, name: str = "Anthropic", base: str = "", *, takes_routing: bool = False) -> None:
         self.name = name
@@ -52,7 +54,8 @@ class AnthropicBack:
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
         """Make a reader for the answer to ``request``."""
-        return StreamReader(self.name) if stream else WholeReader(self.name)
+        reader = StreamReader(self.name) if stream else WholeReader(self.name)
+        return JsonReader(reader) if needs_json(request) else reader
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.

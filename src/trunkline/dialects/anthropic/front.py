@@ -19,12 +19,12 @@ class AnthropicFront(FrontDefaults):
     dialect = DIALECT
     operation: Operation = "chat"
     stream_type = SSE_TYPE
+    hides_thinking = True
     conventions = ClientConventions(
         id_header=b"request-id",
         forwarded_headers=frozenset({b"anthropic-version", b"anthropic-beta"}),
         forwarded_parameters=frozenset({b"beta"}),
         forwards_errors=True,
-        ping=PING,
     )
 
     def summarize(self, body: bytes) -> RequestSummary:
@@ -53,6 +53,10 @@ class AnthropicFront(FrontDefaults):
     def stream_error(self, error: GatewayError) -> bytes:
         """Return the event that ends a failed stream."""
         return errors.stream_error(error)
+
+    def ping(self, model: str) -> bytes:
+        """Return the event that Anthropic sends for this purpose; its SDKs skip it."""
+        return PING
 
 
 MESSAGES: Final = AnthropicFront()

@@ -12,8 +12,10 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
+from trunkline.dialects.anthropic.client_tools import client_tool
 from trunkline.dialects.anthropic.parse_content import SERVER_BLOCKS, parse_message, parse_system
 from trunkline.dialects.anthropic.reasoning import parse_reasoning
+from trunkline.dialects.anthropic.web_search import SEARCH_PREFIX, parse_search
 from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.request_errors import decode, missing, unsupported
 from trunkline.errors import CallerError
@@ -58,6 +60,7 @@ def parse(body: bytes) -> ChatRequest:
         raise unsupported("A list of MCP servers", "mcp_servers")
     turns = [turn for i, each in enumerate(fields.messages) for turn in parse_message(each, f"messages[{i}]")]
     stream = fields.stream is True
+    tools = fields.tools or ()
     return ChatRequest(
         model=fields.model or "",
         messages=(*parse_system(fields.system), *turns),
@@ -68,7 +71,10 @@ def parse(body: bytes) -> ChatRequest:
             max_tokens=fields.max_tokens,
             stop=tuple(fields.stop_sequences or ()),
         ),
-        tools=tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(fields.tools or ())),
+        tools=tuple(_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools) if not _is_search(tool)),
+        web_search=next(
+            (parse_search(tool, f"tools[{i}]") for i, tool in enumerate(tools) if _is_search(tool)), None
+        ),
         tool_choice=_tool_choice(fields),
         parallel_tool_calls=_parallel(fields),
         format=_format(fields),
@@ -87,9 +93,18 @@ def _for_server_block(error: CallerError) -> CallerError:
     return unsupported(f"A block of type '{value.group(1)}'", error.param or "")
 
 
+def _is_search(tool: schema.ToolIn) -> bool:
+    return (tool.type or "").startswith(SEARCH_PREFIX)
+
+
 def _tool(tool: schema.ToolIn, path: str) -> Tool:
     if tool.type not in (None, "custom"):
-        raise unsupported(f"A tool of type '{tool.type}'", f"{path}.type")
+        known = client_tool(tool.type, tool.name or tool.type)
+        if known is None:
+            raise unsupported(f"A tool of type '{tool.type}'", f"{path}.type")
+        return known
+    if tool.name is None:
+        raise missing(f"{path}.name")
     if tool.input_schema is None:
         raise missing(f"{path}.input_schema")
     return Tool(

@@ -10,45 +10,39 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
+from trunkline.dialects.anthropic.server_blocks import search_result_text, server_text
 from trunkline.dialects.request_errors import invalid, unsupported
+from trunkline.dialects.tool_arguments import raw_text
 from trunkline.model import Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
 SERVER_BLOCKS: Final = frozenset(
     {
-        "search_result",
-        "server_tool_use",
-        "web_search_tool_result",
-        "web_fetch_tool_result",
-        "code_execution_tool_result",
-        "bash_code_execution_tool_result",
-        "text_editor_code_execution_tool_result",
-        "tool_search_tool_result",
         "tool_reference",
         "container_upload",
-        "mcp_tool_use",
-        "mcp_tool_result",
         "browser_state",
         "compaction",
     }
 )
-"""Types of blocks that only Anthropic's own servers know."""
+"""Types of blocks that only Anthropic's own servers know, and that no text can stand for."""
 
 _USER_BLOCKS: Final = (
     schema.TextBlock,
     schema.ImageBlock,
     schema.DocumentBlock,
     schema.ToolResultBlock,
+    schema.SearchResultBlock,
 )
 _ASSISTANT_BLOCKS: Final = (
     schema.TextBlock,
     schema.ThinkingBlock,
     schema.RedactedBlock,
     schema.ToolUseBlock,
+    schema.ServerBlock,
 )
 
 
@@ -93,8 +87,9 @@ def parse_message(message: schema.MessageIn, path: str) -> list[Message]:
             case schema.RedactedBlock():
                 pass
             case schema.ToolUseBlock():
-                arguments = msgspec.json.encode(block.input).decode()
-                parts.append(ToolCall(id=block.id, name=block.name, arguments=arguments))
+                parts.append(ToolCall(id=block.id, name=block.name, arguments=raw_text(block.input)))
+            case schema.ServerBlock():
+                parts.append(server_text(block))
             case _:
                 parts.append(_content(block, block_path))
     if parts or not messages:
@@ -106,20 +101,17 @@ def _result(block: schema.ToolResultBlock, path: str) -> ToolResult:
     content = block.content
     if isinstance(content, str):
         content = [schema.TextBlock(text=content)] if content else []
-    parts: list[Text | Image] = []
+    parts: list[Text | Image | Document] = []
     for i, piece in enumerate(content or ()):
         part = _content(piece, f"{path}.content[{i}]")
-        if isinstance(part, Document):
-            text = part.text
-            if text is None:
-                raise unsupported("A document as a tool's result, unless it is text,", f"{path}.content[{i}]")
-            part = Text(text=f"{text}\n\n")
+        if isinstance(part, Document) and part.text is not None:
+            part = Text(text=f"{part.text}\n\n")
         parts.append(part)
     return ToolResult(id=block.tool_use_id, parts=tuple(parts), is_error=block.is_error is True)
 
 
 def _content(
-    block: schema.TextBlock | schema.ImageBlock | schema.DocumentBlock, path: str
+    block: schema.TextBlock | schema.ImageBlock | schema.DocumentBlock | schema.SearchResultBlock, path: str
 ) -> Text | Image | Document:
     match block:
         case schema.TextBlock():
@@ -128,6 +120,8 @@ def _content(
             return _image(block, path)
         case schema.DocumentBlock():
             return _document(block, path)
+        case schema.SearchResultBlock():
+            return search_result_text(block)
 
 
 def _text(block: schema.TextBlock) -> Text:
@@ -157,8 +151,23 @@ def _document(block: schema.DocumentBlock, path: str) -> Document:
             return Document(url=_address(url, f"{path}.source.url"), name=block.title)
         case schema.FileSource():
             raise unsupported("An uploaded file", f"{path}.source")
-        case schema.ContentSource():
-            raise unsupported("A document made of blocks", f"{path}.source")
+        case schema.ContentSource(content=content):
+            found = _source_text(content)
+            if found is None:
+                raise unsupported("A document made of other blocks than text", f"{path}.source")
+            data = base64.b64encode(found.encode()).decode()
+            return Document(data=data, media_type="text/plain", name=block.title)
+
+
+def _source_text(content: Any) -> str | None:
+    """The text that a document is made of; None if it has other blocks, too."""
+    if isinstance(content, str):
+        return content
+    try:
+        blocks = msgspec.convert(content, list[schema.TextBlock])
+    except msgspec.ValidationError:
+        return None
+    return "\n\n".join(block.text for block in blocks)
 
 
 def _address(url: str, path: str) -> str:

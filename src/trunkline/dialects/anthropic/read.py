@@ -1,7 +1,8 @@
 """Answers of Messages upstreams: bytes → canonical events.
 
-A stream is complete with its ``message_stop`` and with nothing else. A ``ping`` becomes no event. Of blocks
-of Anthropic's own servers (searches, code runs) and of unknown ones it is said that they were left out.
+A stream is complete with its ``message_stop`` and with nothing else. A ``ping`` becomes no event, and neither
+do the searches of Anthropic's own servers: what they found is in the text, and cited. Of other blocks of
+theirs, and of unknown ones, it is said that they were left out.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ class _EventBuilder:
             case "image":
                 url = _image_url(block.source)
                 events.append(LeftOut("image") if url is None else Media("image", url=url))
-            case "redacted_thinking":
+            case "redacted_thinking" | "server_tool_use" | "web_search_tool_result":
                 pass
             case kind:
                 if kind:

@@ -4,7 +4,7 @@ Content that the API has no field for is refused with a clear 400. Settings that
 log probabilities, ``strict`` tools) are left out. What it would refuse although the meaning is plain is
 changed into a form that it takes: sampling fields for models that take none, temperatures above 1, empty
 texts, ids with other characters, stop sequences of blanks, sampling fields together with thinking, thinking
-together with a forced tool, users named by their e-mail addresses.
+together with a forced tool, users named by their e-mail addresses, a JSON mode without a schema.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.anthropic.reasoning import render_reasoning, takes_sampling, thinking_tokens
+from trunkline.dialects.anthropic.web_search import SEARCH_NAME, search_tool
 from trunkline.dialects.base import RequestDefaults
-from trunkline.dialects.tool_arguments import is_object
-from trunkline.dialects.tool_matching import match_tool_calls
+from trunkline.dialects.json_mode import INSTRUCTION, needs_json
+from trunkline.dialects.turns import normalize_turns
+from trunkline.dialects.web_search import forces_search
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
     ChatRequest,
     Document,
-    Format,
     Image,
     Message,
     Part,
@@ -60,9 +61,8 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     """Return the body that asks ``model`` for ``request``.
 
     Raises:
-        CallerError: The request asks for several answers or for a JSON mode without a schema; or it holds
-            audio, a file by id, an image in a system prompt, tool arguments that are no JSON object, or
-            nothing besides the system prompt."""
+        CallerError: The request asks for several answers; or it holds audio, a file by id, an image in a
+            system prompt, or nothing besides the system prompt."""
     if request.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
     bound = request.sampling.max_tokens if request.sampling.max_tokens is not None else defaults.max_tokens
@@ -77,6 +77,8 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
         bound = DEFAULT_MAX_TOKENS + thinking_tokens(request.reasoning if thinks else None)
     body: Body = {"model": model, "max_tokens": bound}
     system = _system(request.messages)
+    if needs_json(request):
+        system = _with_instruction(system)
     if system:
         body["system"] = system
     if not turns:
@@ -92,8 +94,9 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     if stop:
         body["stop_sequences"] = stop
     body |= _tools(request)
-    if request.format is not None:
-        body["output_config"] = body.get("output_config", {}) | {"format": _format(request.format)}
+    if request.format is not None and request.format.schema is not None:
+        wanted = {"type": "json_schema", "schema": request.format.schema}
+        body["output_config"] = body.get("output_config", {}) | {"format": wanted}
     if request.user:
         body["metadata"] = {"user_id": _opaque(request.user)}
     if stream:
@@ -140,9 +143,12 @@ def _sampling(sampling: Sampling, defaults: RequestDefaults, thinks: bool) -> Bo
 
 
 def _tools(request: ChatRequest) -> Body:
-    if not request.tools:
+    tools = [_tool(tool) for tool in request.tools]
+    if request.web_search is not None:
+        tools.append(search_tool(request.web_search))
+    if not tools:
         return {}
-    body: Body = {"tools": [_tool(tool) for tool in request.tools]}
+    body: Body = {"tools": tools}
     choice = request.tool_choice
     one_at_a_time = request.parallel_tool_calls is False
     if choice is None and not one_at_a_time:
@@ -150,7 +156,7 @@ def _tools(request: ChatRequest) -> Body:
     mode = "auto" if choice is None else choice.mode
     wire: Body = {"type": {"required": "any"}.get(mode, mode)}
     if choice is not None and mode == "tool":
-        wire["name"] = choice.name
+        wire["name"] = SEARCH_NAME if forces_search(request) else choice.name
     if one_at_a_time and mode != "none":
         wire["disable_parallel_tool_use"] = True
     return body | {"tool_choice": wire}
@@ -164,14 +170,11 @@ def _tool(tool: Tool) -> Body:
     return wire
 
 
-def _format(format: Format) -> Body:
-    if format.schema is None:
-        raise CallerError(
-            "Anthropic's API has no JSON mode without a schema: ask for a json_schema",
-            UNSUPPORTED,
-            param="response_format",
-        )
-    return {"type": "json_schema", "schema": format.schema}
+def _with_instruction(system: str | list[Body]) -> str | list[Body]:
+    """The system prompt, and that the answer must be JSON: the API has no other way to say so."""
+    if isinstance(system, str):
+        return f"{system}\n\n{INSTRUCTION}"
+    return [*system, {"type": "text", "text": INSTRUCTION}] if system else INSTRUCTION
 
 
 def _system(messages: tuple[Message, ...]) -> str | list[Body]:
@@ -193,7 +196,7 @@ def _system(messages: tuple[Message, ...]) -> str | list[Body]:
 def _turns(messages: tuple[Message, ...]) -> list[Body]:
     """The conversation. Successive turns of one role become one, with a user's tool results first."""
     turns: list[Body] = []
-    for index, message in enumerate(match_tool_calls(messages)):
+    for index, message in enumerate(normalize_turns(messages)):
         if message.role == "system":
             continue
         role = "assistant" if message.role == "assistant" else "user"
@@ -224,13 +227,13 @@ def _block(part: Part, role: str, index: int) -> Body | None:
         case Document() if role == "user":
             return _document(part, index)
         case ToolResult() if role == "user":
-            return _result(part)
+            return _result(part, index)
         case Thinking() if role == "assistant":
             if not part.signature:
                 return None
             return {"type": "thinking", "thinking": part.text, "signature": part.signature}
         case ToolCall() if role == "assistant":
-            return _call(part, index)
+            return _call(part)
         case _:
             raise _misplaced(part, f"a message of role '{role}'", index)
 
@@ -284,24 +287,28 @@ def _source(document: Document, param: str) -> Body:
     return {"type": "text", "media_type": "text/plain", "data": text}
 
 
-def _call(call: ToolCall, index: int) -> Body:
-    arguments = call.arguments.strip() or "{}"
-    if not is_object(arguments):
-        raise CallerError(
-            f"The arguments of the call of {call.name!r} are not a JSON object",
-            param=f"messages[{index}].tool_calls",
-        )
-    value = msgspec.Raw(arguments.encode())
+def _call(call: ToolCall) -> Body:
+    value = msgspec.Raw(call.arguments.encode())
     return {"type": "tool_use", "id": _valid_id(call.id), "name": call.name, "input": value}
 
 
-def _result(result: ToolResult) -> Body:
+def _result_part(part: Text | Image | Document, index: int) -> Body:
+    match part:
+        case Text():
+            return _text(part)
+        case Image():
+            return _image(part)
+        case Document():
+            return _document(part, index)
+
+
+def _result(result: ToolResult, index: int) -> Body:
     wire: Body = {"type": "tool_result", "tool_use_id": _valid_id(result.id)}
     parts = [part for part in result.parts if not isinstance(part, Text) or part.text.strip()]
     if parts and all(isinstance(part, Text) and not part.cache for part in parts):
         wire["content"] = "".join(part.text for part in parts if isinstance(part, Text))
     elif parts:
-        wire["content"] = [_text(part) if isinstance(part, Text) else _image(part) for part in parts]
+        wire["content"] = [_result_part(part, index) for part in parts]
     return wire | ({"is_error": True} if result.is_error else {})
 
 

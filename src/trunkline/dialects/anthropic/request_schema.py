@@ -67,10 +67,62 @@ class RedactedBlock(msgspec.Struct, tag_field="type", tag="redacted_thinking"):
 class ToolUseBlock(msgspec.Struct, tag_field="type", tag="tool_use"):
     id: str
     name: str
-    input: dict[str, msgspec.Raw]
+    input: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-ResultContent = list[TextBlock | ImageBlock | DocumentBlock]
+class SearchResultBlock(msgspec.Struct, tag_field="type", tag="search_result"):
+    """What a client's own search found."""
+
+    content: list[TextBlock]
+    source: str = ""
+    title: str = ""
+
+
+class ServerBlock(msgspec.Struct, tag_field="type"):
+    """What Anthropic's own servers did, or found."""
+
+    content: Any = None
+    name: str | None = None
+    input: Any = None
+
+
+class ServerToolUse(ServerBlock, tag="server_tool_use"):
+    pass
+
+
+class McpToolUse(ServerBlock, tag="mcp_tool_use"):
+    pass
+
+
+class McpToolResult(ServerBlock, tag="mcp_tool_result"):
+    pass
+
+
+class WebSearchResult(ServerBlock, tag="web_search_tool_result"):
+    pass
+
+
+class WebFetchResult(ServerBlock, tag="web_fetch_tool_result"):
+    pass
+
+
+class CodeResult(ServerBlock, tag="code_execution_tool_result"):
+    pass
+
+
+class BashResult(ServerBlock, tag="bash_code_execution_tool_result"):
+    pass
+
+
+class EditorResult(ServerBlock, tag="text_editor_code_execution_tool_result"):
+    pass
+
+
+class ToolSearchResult(ServerBlock, tag="tool_search_tool_result"):
+    pass
+
+
+ResultContent = list[TextBlock | ImageBlock | DocumentBlock | SearchResultBlock]
 
 
 class ToolResultBlock(msgspec.Struct, tag_field="type", tag="tool_result"):
@@ -80,7 +132,23 @@ class ToolResultBlock(msgspec.Struct, tag_field="type", tag="tool_result"):
 
 
 Block = (
-    TextBlock | ImageBlock | DocumentBlock | ThinkingBlock | RedactedBlock | ToolUseBlock | ToolResultBlock
+    TextBlock
+    | ImageBlock
+    | DocumentBlock
+    | ThinkingBlock
+    | RedactedBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | SearchResultBlock
+    | ServerToolUse
+    | McpToolUse
+    | McpToolResult
+    | WebSearchResult
+    | WebFetchResult
+    | CodeResult
+    | BashResult
+    | EditorResult
+    | ToolSearchResult
 )
 
 
@@ -90,11 +158,16 @@ class MessageIn(msgspec.Struct):
 
 
 class ToolIn(msgspec.Struct):
-    name: str
+    name: str | None = None
     type: str | None = None
     description: str | None = None
     input_schema: dict[str, Any] | None = None
     strict: bool | None = None
+    max_uses: int | None = None
+    """This and the next three belong to the search of the web."""
+    allowed_domains: list[str] | None = None
+    blocked_domains: list[str] | None = None
+    user_location: dict[str, Any] | None = None
 
 
 class AutoChoice(msgspec.Struct, tag_field="type", tag="auto"):

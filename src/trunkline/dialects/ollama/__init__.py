@@ -2,7 +2,7 @@
 
 - ``front``: the four operations that clients may ask for.
 - ``back``: the native API of Ollama servers.
-- ``parse``: requests; ``parse_values``: the single values in them.
+- ``parse``: requests; ``parse_values``: the single values in them; ``go_json``: bodies that only Go reads.
 - ``render``: requests to servers.
 - ``read``: servers' answers.
 - ``write``: answers to clients.

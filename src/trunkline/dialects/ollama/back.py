@@ -36,6 +36,7 @@ class OllamaBack:
     dialect = DIALECT
     opening_records = 0
     """The first record already brings content."""
+    thinks_unasked = True
     count_tokens_path: str | None = None
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:

@@ -74,6 +74,11 @@ def read_error(status: int, headers: Headers, body: bytes) -> GatewayError:
     return error_for_status(status, text, headers, upstream_name="Ollama")
 
 
+def is_own_error(body: bytes) -> bool:
+    """Return whether an error body is Ollama's own, which its clients are to have as it came."""
+    return _read_body(body)[1]
+
+
 def _read_body(body: bytes) -> tuple[str, bool]:
     """The text of an error body, whatever its form, and whether it is Ollama's own: ``{"error": "text"}``."""
     try:

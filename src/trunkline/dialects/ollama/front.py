@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from trunkline.dialects.base import FrontDefaults, RequestSummary, Writer
+from trunkline.dialects.base import ClientConventions, FrontDefaults, RequestSummary, Writer
 from trunkline.dialects.ollama import errors, parse, write
 from trunkline.dialects.ollama.request_schema import DIALECT
 from trunkline.dialects.ollama.write import NDJSON_TYPE, Clocks, Form
@@ -21,6 +21,7 @@ class OllamaFront(FrontDefaults):
 
     default_provider: ClassVar[str | None] = DIALECT
     stream_type = NDJSON_TYPE
+    conventions = ClientConventions(forwards_errors=True, is_own_error=errors.is_own_error)
 
     def __init__(
         self,
@@ -62,6 +63,10 @@ class OllamaFront(FrontDefaults):
     def stream_error(self, error: GatewayError) -> bytes:
         """Return the line that ends a failed stream."""
         return errors.stream_error(error)
+
+    def ping(self, model: str) -> bytes:
+        """Return a record without content: Ollama's clients read every line as a record, also a blank one."""
+        return b"" if self._form is None else write.ping(self._form, model, self._clocks)
 
 
 CHAT: Final = OllamaFront("chat", parse.summarize_chat, parse.parse_chat, form=write.CHAT)

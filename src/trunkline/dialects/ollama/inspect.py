@@ -24,7 +24,7 @@ class _Record(msgspec.Struct, gc=False):
     """The fields of a record that an inspector needs."""
 
     model: str | None = None
-    done: bool = False
+    done: bool | None = None
     prompt_eval_count: int | None = None
     eval_count: int | None = None
     error: Any = None
@@ -87,8 +87,12 @@ class WholeInspector(_RecordInspector, BodyInspector):
         return is_lines(body)
 
     def _inspect(self, answer: _Record, body: bytes) -> None:
-        if self._inspect_record(answer, body):
-            self._finish(answer)
+        if not self._inspect_record(answer, body):
+            return
+        if answer.done is False:  # the server has stopped before the model has
+            self.error = self._truncated()
+            return
+        self._finish(answer)
 
 
 class StreamInspector(_RecordInspector):

@@ -7,18 +7,18 @@ model (with ``keep_alive`` 0: to unload it); ``extras["load"]`` of the canonical
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
 from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.ollama import parse_values
+from trunkline.dialects.ollama import go_json, parse_values
 from trunkline.dialects.ollama import request_schema as schema
-from trunkline.dialects.ollama.tool_calls import argument_text
-from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.tool_arguments import as_object, raw_text
 from trunkline.dialects.tool_matching import match_tool_calls
-from trunkline.errors import INVALID_JSON, CallerError, ProviderError
+from trunkline.errors import INVALID_JSON, CallerError
 from trunkline.model import (
     CanonicalRequest,
     ChatRequest,
@@ -57,18 +57,30 @@ _T = TypeVar("_T")
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
-    if not body.strip():
-        raise CallerError("missing request body")
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError as error:
+    except UNREADABLE as error:
+        return decoder.decode(_repaired(body, error))
+
+
+def _repaired(body: bytes, error: Exception) -> bytes:
+    """A body that could not be decoded, as Go reads it.
+
+    Raises:
+        CallerError: Go does not read it either.
+    """
+    if isinstance(error, msgspec.ValidationError):
         text = str(error)
         path = _PATH.search(text)
         param = path.group(1) if path else None
         problem = _PATH.sub("", text)
         raise CallerError(f"{param}: {problem}" if param else problem, param=param) from None
-    except UNREADABLE as error:
+    if not body.strip():
+        raise CallerError("missing request body") from None
+    repaired = go_json.repair(body)
+    if repaired is None or repaired == body:
         raise CallerError(f"invalid JSON: {error}", INVALID_JSON) from None
+    return repaired
 
 
 def summarize_chat(body: bytes) -> RequestSummary:
@@ -77,20 +89,42 @@ def summarize_chat(body: bytes) -> RequestSummary:
     Raises:
         CallerError: There is no body, it is not JSON, or a field has the wrong type.
     """
-    fields = _decode(_CHAT_SUMMARY, body)
+    if go_json.find_capital(body) and (usual := go_json.respell(body, schema.Chat)) != body:
+        return _of_another_spelling(summarize_chat, usual)
+    try:
+        fields = _CHAT_SUMMARY.decode(body)
+    except UNREADABLE as error:
+        return _of_another_spelling(summarize_chat, _repaired(body, error))
     return _summary(fields, bool(fields.messages), is_empty=not fields.messages)
 
 
 def summarize_generate(body: bytes) -> RequestSummary:
     """Return what routing needs of /api/generate; see :func:`summarize_chat`."""
-    fields = _decode(_GENERATE_SUMMARY, body)
+    if go_json.find_capital(body) and (usual := go_json.respell(body, schema.Generate)) != body:
+        return _of_another_spelling(summarize_generate, usual)
+    try:
+        fields = _GENERATE_SUMMARY.decode(body)
+    except UNREADABLE as error:
+        return _of_another_spelling(summarize_generate, _repaired(body, error))
     operation: Operation = "completions" if fields.raw or fields.suffix else "chat"
     return _summary(fields, bool(fields.prompt), is_empty=not fields.prompt, operation=operation)
 
 
 def summarize_embed(body: bytes) -> RequestSummary:
     """Return what routing needs of /api/embed and /api/embeddings."""
-    return _summary(_decode(_EMBED_SUMMARY, body), stream=False)
+    if go_json.find_capital(body) and (usual := go_json.respell(body, schema.AnyEmbed)) != body:
+        return _of_another_spelling(summarize_embed, usual)
+    try:
+        fields = _EMBED_SUMMARY.decode(body)
+    except UNREADABLE as error:
+        return _of_another_spelling(summarize_embed, _repaired(body, error))
+    return _summary(fields, stream=False)
+
+
+def _of_another_spelling(summarize: Callable[[bytes], RequestSummary], body: bytes) -> RequestSummary:
+    """The summary of a body that takes the place of the client's own."""
+    summary = summarize(body)
+    return summary if summary.body is not None else msgspec.structs.replace(summary, body=body)
 
 
 def _summary(
@@ -254,22 +288,11 @@ def _message(message: schema.MessageIn, path: str) -> Message:
     parts: list[Part] = [Thinking(text=message.thinking)] if message.thinking else []
     parts += text
     parts += images
-    for i, call in enumerate(message.tool_calls or ()):
-        arguments = _arguments(call.function, f"{path}.tool_calls[{i}].function.arguments")
+    for call in message.tool_calls or ():
+        arguments = as_object(raw_text(call.function.arguments))
         parts.append(ToolCall(id=call.id or None, name=call.function.name, arguments=arguments))
     return Message(role=role, parts=tuple(parts))
 
 
 def _images(images: list[str] | None, path: str) -> tuple[Image, ...]:
     return tuple(parse_values.parse_image(image, f"{path}[{i}]") for i, image in enumerate(images or ()))
-
-
-def _arguments(function: schema.FunctionIn, path: str) -> str:
-    """A call's arguments as JSON text: Ollama's clients send the object, some its text."""
-    try:
-        text = argument_text(function.arguments)
-    except (ProviderError, *UNREADABLE):
-        text = ""
-    if not is_object(text):
-        raise CallerError(f"The arguments of the call of {function.name!r} are not a JSON object", param=path)
-    return text

@@ -15,8 +15,8 @@ import msgspec
 
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.ollama.request_schema import EXTRAS, SAMPLING, THINK
-from trunkline.dialects.tool_arguments import is_object
-from trunkline.dialects.tool_matching import match_tool_calls
+from trunkline.dialects.turns import normalize_turns
+from trunkline.dialects.web_search import refuse_web_search
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -47,10 +47,11 @@ def chat(request: ChatRequest, model: str, stream: bool, defaults: RequestDefaul
     """Return the body of /api/chat.
 
     Raises:
-        CallerError: The request asks for several answers, or holds an image by URL, audio, a document that is
-            not text, or tool arguments that are not a JSON object.
+        CallerError: The request asks for several answers, or holds an image by URL, audio, or a document
+            that is not text; or it asks for a search of the web.
     """
-    messages = match_tool_calls(request.messages)
+    refuse_web_search(request.web_search, "Ollama")
+    messages = normalize_turns(request.messages)
     body: Body = {
         "model": model,
         "messages": [wire for index, message in enumerate(messages) for wire in _message(message, index)],
@@ -178,12 +179,13 @@ def _message(message: Message, index: int) -> Iterator[Body]:
             case Image():
                 images.append(_image(part, f"messages[{index}].content"))
             case ToolCall():
-                calls.append(_call(part, len(calls), index))
+                calls.append(_call(part, len(calls)))
             case Document(text=str(document)):
                 text.append(f"{document}\n\n")
-            case Audio() | Document():
-                kind = "audio" if isinstance(part, Audio) else "documents that are not text"
-                raise CallerError(f"Ollama takes no {kind}", UNSUPPORTED, param=f"messages[{index}].content")
+            case Document():
+                raise _no_document(index)
+            case Audio():
+                raise CallerError("Ollama takes no audio", UNSUPPORTED, param=f"messages[{index}].content")
             case ToolResult():
                 pass
     body: Body = {"role": message.role, "content": "".join(text)}
@@ -196,8 +198,15 @@ def _message(message: Message, index: int) -> Iterator[Body]:
     yield body
 
 
+def _no_document(index: int) -> CallerError:
+    text = "Ollama takes no documents that are not text"
+    return CallerError(text, UNSUPPORTED, param=f"messages[{index}].content")
+
+
 def _result(result: ToolResult, index: int) -> Body:
     images = [_image(part, f"messages[{index}].content") for part in result.parts if isinstance(part, Image)]
+    if any(isinstance(part, Document) for part in result.parts):
+        raise _no_document(index)
     body: Body = {"role": "tool", "content": result.text, "tool_call_id": result.id}
     if result.name:
         body["tool_name"] = result.name
@@ -206,14 +215,8 @@ def _result(result: ToolResult, index: int) -> Body:
     return body
 
 
-def _call(call: ToolCall, number: int, index: int) -> Body:
-    arguments = call.arguments.strip() or "{}"
-    if not is_object(arguments):
-        raise CallerError(
-            f"The arguments of the call of {call.name!r} are not a JSON object",
-            param=f"messages[{index}].tool_calls[{number}].function.arguments",
-        )
-    function = {"index": number, "name": call.name, "arguments": msgspec.Raw(arguments.encode())}
+def _call(call: ToolCall, number: int) -> Body:
+    function = {"index": number, "name": call.name, "arguments": msgspec.Raw(call.arguments.encode())}
     return {"id": call.id, "function": function}
 
 

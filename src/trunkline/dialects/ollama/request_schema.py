@@ -153,3 +153,9 @@ class LegacyEmbeddings(Common, kw_only=True):
     """A request to /api/embeddings."""
 
     prompt: str | None = None
+
+
+class AnyEmbed(Embed, kw_only=True):
+    """The fields of both kinds of requests for embeddings."""
+
+    prompt: str | None = None

@@ -202,6 +202,11 @@ class StreamWriter:
         return self._heading.now() + content + b',"done":false}\n'
 
 
+def ping(form: Form, model: str, clocks: Clocks) -> bytes:
+    """Return a line of a streamed answer that has no content."""
+    return _Heading(model, clocks.wall).now() + form.wrap(b'""') + b',"done":false}\n'
+
+
 class WholeWriter(write.WholeWriter[Answer]):
     """Writes a chat or generate answer as one object."""
 

@@ -3,9 +3,9 @@
 - ``front``: the three operations; ``front_relay``: the paths that are relayed and never translated.
 - ``back``: the API as upstreams speak it; ``quirks``: how vendors differ, as data.
 - ``parse``: requests; ``parse_messages``: their messages; ``parse_form``: the model that a form names.
-- ``render``: requests to upstreams.
+- ``render``: requests to upstreams; ``web_search``: their searches of the web.
 - ``read``: upstreams' answers.
-- ``write``: answers to clients.
+- ``write``: answers to clients; ``write_custom``: the calls of custom tools in them.
 - ``inspect``: what passes through; ``inspect_tool_calls``: the same for vendors who do not number tool calls.
 - ``errors``: the envelope for clients, and errors inside upstreams' answers.
 - ``request_schema``, ``answer_schema``: the structs of requests and answers.

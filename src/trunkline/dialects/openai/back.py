@@ -32,6 +32,7 @@ class OpenAIBack:
     dialect = DIALECT
     opening_records = 1
     """The first chunk names the role."""
+    thinks_unasked = False
     count_tokens_path: str | None = None
 
     def __init__(self, quirks: Quirks) -> None:

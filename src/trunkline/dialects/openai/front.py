@@ -8,7 +8,7 @@ from typing import Final
 from trunkline.dialects.base import FrontDefaults, RequestSummary, Writer
 from trunkline.dialects.openai import errors, parse, write
 from trunkline.dialects.openai.request_schema import DIALECT
-from trunkline.dialects.write import SSE_TYPE
+from trunkline.dialects.write import SSE_PING, SSE_TYPE
 from trunkline.errors import GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
 
@@ -44,6 +44,10 @@ class OpenAIFront(FrontDefaults):
     def stream_error(self, error: GatewayError) -> bytes:
         """Return the event that ends a failed stream."""
         return errors.stream_error(error)
+
+    def ping(self, model: str) -> bytes:
+        """Return a comment."""
+        return SSE_PING
 
 
 CHAT: Final = OpenAIFront("chat", parse.summarize_chat, parse.parse_chat)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import RequestSummary
+from trunkline.dialects.custom_tools import as_function
 from trunkline.dialects.openai import parse_form
 from trunkline.dialects.openai import request_schema as schema
 from trunkline.dialects.openai.parse_messages import parse_message
@@ -26,6 +27,7 @@ from trunkline.model import (
     Sampling,
     Tool,
     ToolChoice,
+    WebSearch,
 )
 
 _CHAT_SUMMARY: Final = msgspec.json.Decoder(schema.ChatSummary)
@@ -148,6 +150,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         tools=_tools(fields),
         tool_choice=_tool_choice(fields),
         parallel_tool_calls=fields.parallel_tool_calls,
+        web_search=_web_search(fields.web_search_options),
         format=_format(fields.response_format),
         reasoning=_reasoning(fields),
         stream=summary.stream,
@@ -158,30 +161,53 @@ def parse_chat(body: bytes) -> ChatRequest:
 
 def _tools(fields: schema.Chat) -> tuple[Tool, ...]:
     """The functions that the model may call; only those that ``tool_choice`` allows, if it names some."""
-    specs = [_function(tool, f"tools[{i}]") for i, tool in enumerate(fields.tools or ())]
+    tools = [_tool(tool, f"tools[{i}]") for i, tool in enumerate(fields.tools or ())]
     choice = fields.tool_choice
     if isinstance(choice, schema.Choice) and choice.allowed_tools is not None:
-        allowed = {tool.function.name for tool in choice.allowed_tools.tools if tool.function is not None}
-        specs = [spec for spec in specs if spec.name in allowed]
-    return tuple(
-        Tool(name=spec.name, description=spec.description, parameters=spec.parameters, strict=spec.strict)
-        for spec in specs or fields.functions or ()
-    )
+        named = [tool.function or tool.custom for tool in choice.allowed_tools.tools]
+        allowed = {each.name for each in named if each is not None}
+        tools = [tool for tool in tools if tool.name in allowed]
+    return tuple(tools or map(_function, fields.functions or ()))
 
 
-def _function(tool: schema.ToolIn, path: str) -> schema.FunctionSpec:
+def _function(spec: schema.FunctionSpec) -> Tool:
+    return Tool(name=spec.name, description=spec.description, parameters=spec.parameters, strict=spec.strict)
+
+
+def _tool(tool: schema.ToolIn, path: str) -> Tool:
+    if tool.type == "custom":
+        if tool.custom is None:
+            raise missing(f"{path}.custom")
+        return as_function(tool.custom.name, tool.custom.description, tool.custom.format)
     if tool.type != "function":
         raise unsupported(f"A tool of type '{tool.type}'", f"{path}.type")
     if tool.function is None:
         raise missing(f"{path}.function")
-    return tool.function
+    return _function(tool.function)
+
+
+def _web_search(options: schema.WebSearchOptions | None) -> WebSearch | None:
+    if options is None:
+        return None
+    location = options.user_location
+    place = msgspec.structs.asdict(location.approximate) if location and location.approximate else {}
+    return WebSearch(
+        field="web_search_options",
+        kind="web_search_options",
+        context_size=options.search_context_size,
+        location={name: value for name, value in place.items() if value} or None,
+    )
 
 
 def _tool_choice(fields: schema.Chat) -> ToolChoice | None:
     match fields.tool_choice or fields.function_call:
         case None:
             return None
-        case schema.Choice(function=schema.NamedFunction(name=name)) | schema.NamedFunction(name=name):
+        case (
+            schema.Choice(function=schema.NamedFunction(name=name))
+            | schema.Choice(custom=schema.NamedFunction(name=name))
+            | schema.NamedFunction(name=name)
+        ):
             return ToolChoice(mode="tool", name=name)
         case schema.Choice(allowed_tools=schema.AllowedTools(mode=mode)):
             return ToolChoice(mode=mode)

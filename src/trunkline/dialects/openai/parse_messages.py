@@ -7,10 +7,10 @@ error.
 
 from __future__ import annotations
 
-import msgspec
-
+from trunkline.dialects.custom_tools import wrap_input
 from trunkline.dialects.openai import request_schema as schema
 from trunkline.dialects.request_errors import invalid, missing, split_data_url, unsupported
+from trunkline.dialects.tool_arguments import argument_text
 from trunkline.model import Audio, Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
 
@@ -40,10 +40,10 @@ def _required(message: schema.MessageIn, path: str) -> tuple[Part, ...]:
 def _result(message: schema.MessageIn, path: str) -> ToolResult:
     if message.role == "tool" and not message.tool_call_id:
         raise missing(f"{path}.tool_call_id")
-    parts: list[Text | Image] = []
+    parts: list[Text | Image | Document] = []
     for i, part in enumerate(_parts(message.content, path)):
-        if not isinstance(part, Text | Image):
-            raise unsupported("Audio or a file as a tool's result", f"{path}.content[{i}]")
+        if not isinstance(part, Text | Image | Document):
+            raise unsupported("Audio as a tool's result", f"{path}.content[{i}]")
         parts.append(part)
     return ToolResult(id=message.tool_call_id, name=message.name, parts=tuple(parts))
 
@@ -73,14 +73,16 @@ def _thinking(message: schema.MessageIn) -> list[Thinking]:
 
 
 def _call(call: schema.ToolCallIn, path: str) -> ToolCall:
+    if call.type == "custom":
+        if call.custom is None:
+            raise missing(f"{path}.custom")
+        return ToolCall(id=call.id or None, name=call.custom.name, arguments=wrap_input(call.custom.input))
     if call.type != "function":
         raise unsupported(f"A tool call of type '{call.type}'", f"{path}.type")
     if call.function is None:
         raise missing(f"{path}.function")
-    arguments = call.function.arguments
-    if isinstance(arguments, dict):
-        arguments = msgspec.json.encode(arguments).decode()
-    return ToolCall(id=call.id or None, name=call.function.name, arguments=arguments or "{}")
+    function = call.function
+    return ToolCall(id=call.id or None, name=function.name, arguments=argument_text(function.arguments))
 
 
 def _parts(content: str | schema.PartsIn | None, path: str) -> tuple[Part, ...]:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from trunkline.dialects.openai.reasoning import ReasoningProfile
+from trunkline.dialects.turns import TurnRules
 from trunkline.model import Operation
 
 ENDPOINTS: Final[Mapping[Operation, str]] = {
@@ -28,6 +29,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Its name in error texts."""
     endpoints: Mapping[Operation, str] = msgspec.field(default_factory=lambda: ENDPOINTS)
     """Paths of the operations that it has."""
+    turns: TurnRules = TurnRules(system="first")
+    """What it wants of the order of turns. Chat templates refuse a system message that is not the first."""
     max_tokens_field: str = "max_tokens"
     """Its name for the bound on an answer."""
     reasoning: Literal["effort", "object", "none"] = "effort"
@@ -38,6 +41,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Which of the extra sampling fields it knows."""
     usage_on_request: bool = True
     """A stream's usage comes only when ``stream_options.include_usage`` asks for it."""
+    searching_models: tuple[str, ...] = ()
+    """Patterns of its models that search the web when they are told to."""
+    takes_plugins: bool = False
+    """It searches for every model, by OpenRouter's web plugin."""
     takes_routing: bool = False
     """It takes OpenRouter's ``provider`` object."""
     profiles: tuple[ReasoningProfile, ...] = ()

@@ -14,7 +14,8 @@ import msgspec
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
-from trunkline.dialects.tool_matching import match_tool_calls
+from trunkline.dialects.openai.web_search import put_web_search
+from trunkline.dialects.turns import normalize_turns
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -44,6 +45,8 @@ MAX_USER: Final = 64
 INCLUDE_USAGE: Final = {"include_usage": True}
 """The ``stream_options`` that ask for usage in a stream."""
 
+_SILENCE: Final = {"role": "assistant", "content": ""}
+
 encode: Final = msgspec.json.Encoder().encode
 
 
@@ -59,6 +62,8 @@ def render(
     match request:
         case ChatRequest():
             body = _chat(request, quirks)
+            if request.web_search is not None:
+                put_web_search(body, request, model, quirks)
         case CompletionRequest(templated=True):
             body = _chat(request.as_chat(), quirks)
         case CompletionRequest():
@@ -95,7 +100,7 @@ def default_fields(
 
 
 def _chat(request: ChatRequest, quirks: Quirks) -> Body:
-    body: Body = {"messages": _messages(match_tool_calls(request.messages), quirks)}
+    body: Body = {"messages": _messages(normalize_turns(request.messages, quirks.turns), quirks)}
     body |= _sampling(request.sampling, quirks)
     _put(body, "logprobs", request.sampling.logprobs)
     _put(body, "top_logprobs", request.sampling.top_logprobs)
@@ -162,17 +167,19 @@ def _reasoning(reasoning: Reasoning | None, quirks: Quirks) -> Body:
 
 
 def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
-    """All turns. A tool's message holds text only, so that images which tools returned go into a message of
-    the user. It comes after all results, since nothing may stand between them."""
+    """All turns. A tool's message holds text only, so that images and files which tools returned go into a
+    message of the user. It comes after all results, since nothing may stand between them."""
     wires: list[Body] = []
     images: list[Body] = []
     for message in messages:
         if message.role == "tool":
             results = [part for part in message.parts if isinstance(part, ToolResult)]
             wires += map(_tool_result, results)
-            images += [part for result in results for part in _images(result)]
+            images += [part for result in results for part in _attached(result)]
             continue
         wire = _message(message, quirks)
+        if message.role == "assistant" and wire == _SILENCE:  # its thinking has no field here
+            continue
         if images and message.role == "user":
             content = wire["content"]
             wire["content"] = images + ([_text(content)] if isinstance(content, str) else content)
@@ -261,13 +268,14 @@ def _tool_call(call: ToolCall) -> Body:
 
 
 def _tool_result(result: ToolResult) -> Body:
-    text = result.text or ("See the images that follow." if _images(result) else "")
+    kind = "images" if all(isinstance(part, Text | Image) for part in result.parts) else "files"
+    text = result.text or (f"See the {kind} that follow." if _attached(result) else "")
     return {"role": "tool", "tool_call_id": result.id, "content": text}
 
 
-def _images(result: ToolResult) -> list[Body]:
-    """A tool's images, after a text that says which tool they are from."""
-    images = [_content(part) for part in result.parts if isinstance(part, Image)]
+def _attached(result: ToolResult) -> list[Body]:
+    """A tool's images and files, after a text that says which tool they are from."""
+    images = [_content(part) for part in result.parts if not isinstance(part, Text)]
     return [_text(f"Returned by the tool {result.name or 'call'}:"), *images] if images else []
 
 

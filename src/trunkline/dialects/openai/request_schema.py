@@ -111,11 +111,17 @@ PartsIn = list[TextPart | ImagePart | AudioPart | FilePart | RefusalPart]
 
 class Function(msgspec.Struct):
     name: str
-    arguments: str | dict[str, Any] = ""
+    arguments: Any = ""
+
+
+class CustomCall(msgspec.Struct):
+    name: str
+    input: str = ""
 
 
 class ToolCallIn(msgspec.Struct):
     function: Function | None = None
+    custom: CustomCall | None = None
     id: str | None = None
     type: str = "function"
 
@@ -147,8 +153,15 @@ class FunctionSpec(msgspec.Struct):
     strict: bool | None = None
 
 
+class CustomSpec(msgspec.Struct):
+    name: str
+    description: str | None = None
+    format: dict[str, Any] | None = None
+
+
 class ToolIn(msgspec.Struct):
     function: FunctionSpec | None = None
+    custom: CustomSpec | None = None
     type: str = "function"
 
 
@@ -158,6 +171,7 @@ class NamedFunction(msgspec.Struct):
 
 class AllowedTool(msgspec.Struct):
     function: NamedFunction | None = None
+    custom: NamedFunction | None = None
     type: str = "function"
 
 
@@ -170,6 +184,7 @@ class Choice(msgspec.Struct):
     """A ``tool_choice`` that is more than a word."""
 
     function: NamedFunction | None = None
+    custom: NamedFunction | None = None
     allowed_tools: AllowedTools | None = None
     type: str = "function"
 
@@ -193,6 +208,22 @@ class ReasoningIn(msgspec.Struct):
     enabled: bool | None = None
 
 
+class Place(msgspec.Struct):
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+
+
+class Location(msgspec.Struct):
+    approximate: Place | None = None
+
+
+class WebSearchOptions(msgspec.Struct):
+    search_context_size: str | None = None
+    user_location: Location | None = None
+
+
 class Chat(Common, kw_only=True):
     messages: Annotated[list[MessageIn], NotEmpty]
     max_completion_tokens: int | None = None
@@ -207,6 +238,7 @@ class Chat(Common, kw_only=True):
     reasoning_effort: Effort | None = None
     reasoning: ReasoningIn | None = None
     modalities: list[str] | None = None
+    web_search_options: WebSearchOptions | None = None
 
 
 class Completion(Common, kw_only=True):

@@ -19,6 +19,7 @@ import msgspec
 from trunkline.dialects import write
 from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text
 from trunkline.dialects.openai.errors import error_body, stream_error
+from trunkline.dialects.openai.write_custom import CustomCalls, custom_names, whole_call
 from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import GatewayError
 from trunkline.events import (
@@ -119,6 +120,8 @@ class ChatStreamWriter(_Identified):
         """By choice: the thinking that has no signature yet."""
         self._signatures: dict[int, int] = {}
         """By choice: how many signatures came."""
+        custom = custom_names(request)
+        self._custom = CustomCalls(custom) if custom else None
         self._prefix = b""
         self._tail = b',"usage":null}\n\n' if request.include_usage else b"}\n\n"
 
@@ -135,6 +138,8 @@ class ChatStreamWriter(_Identified):
             case ThinkingDelta():
                 return self._thinking(event)
             case ToolCallDelta():
+                if self._custom is not None and self._custom.takes(event):
+                    return self._custom_call(self._custom, event)
                 return self._delta(event.choice, _encode({"tool_calls": [_call_delta(event)]}))
             case RefusalDelta():
                 return self._delta(event.choice, b'{"refusal":' + _encode(event.text) + b"}")
@@ -151,6 +156,9 @@ class ChatStreamWriter(_Identified):
                 if self.left_out and event.choice not in self._opened:
                     return self._chunk(TextDelta(notice(self.left_out), event.choice)) + self._chunk(event)
                 opening = self._open(event.choice)
+                if self._custom is not None:
+                    for wire in self._custom.rest(event.choice):
+                        opening += self._delta(event.choice, _encode({"tool_calls": [wire]}))
                 finish = b',"delta":{},"logprobs":null,"finish_reason":"' + event.reason.encode() + b'"}]'
                 return opening + self._prefix + b"%d" % event.choice + finish + self._tail
             case Started():
@@ -161,6 +169,10 @@ class ChatStreamWriter(_Identified):
                 return b""
             case _:
                 return b""
+
+    def _custom_call(self, calls: CustomCalls, event: ToolCallDelta) -> bytes:
+        wire = calls.delta(event, _call_id(event.id))
+        return b"" if wire is None else self._delta(event.choice, _encode({"tool_calls": [wire]}))
 
     def _thinking(self, event: ThinkingDelta) -> bytes:
         """More thinking. A signature is sent with all the thinking that it signs."""
@@ -230,10 +242,14 @@ def _call_delta(event: ToolCallDelta) -> dict[str, Any]:
         return {"index": event.index, "function": function}
     return {
         "index": event.index,
-        "id": event.id or f"call_{uuid.uuid4().hex[:24]}",
+        "id": _call_id(event.id),
         "type": "function",
         "function": {"name": event.name} | function,
     }
+
+
+def _call_id(known: str | None) -> str:
+    return known or f"call_{uuid.uuid4().hex[:24]}"
 
 
 class CompletionStreamWriter(_Identified):
@@ -339,7 +355,8 @@ class WholeWriter(_Identified, write.WholeWriter[Answer]):
         if isinstance(self._request, CompletionRequest):
             body["choices"] = [_completion_choice(self._request, *pair) for pair in choices]
         else:
-            body["choices"] = [_chat_choice(*pair) for pair in choices]
+            custom = custom_names(self._request) if isinstance(self._request, ChatRequest) else frozenset()
+            body["choices"] = [_chat_choice(*pair, custom) for pair in choices]
         body["usage"] = usage_object(answer.usage)
         return _encode(body)
 
@@ -371,11 +388,13 @@ def _join_audio(pieces: Sequence[Media]) -> dict[str, Any]:
     return joined
 
 
-def _chat_choice(index: int, choice: Choice) -> dict[str, Any]:
+def _chat_choice(index: int, choice: Choice, custom: frozenset[str]) -> dict[str, Any]:
     text = "".join(choice.text)
     calls = [
-        {
-            "id": call.id or f"call_{uuid.uuid4().hex[:24]}",
+        whole_call(_call_id(call.id), call.name, call.arguments)
+        if call.name in custom
+        else {
+            "id": _call_id(call.id),
             "type": "function",
             "function": {"name": call.name, "arguments": call.arguments or "{}"},
         }

@@ -2,7 +2,10 @@
 
 - ``front``: the one operation.
 - ``back``: the API as upstreams speak it, for what passes through.
-- ``parse``: requests; ``parse_items``: their input; ``parse_tools``: their tools.
+- ``parse``: requests; ``parse_items``: their input; ``parse_client_items``: calls and results of client tools
+  in it; ``parse_tools``: their tools.
+- ``client_tools``: the tools other than functions that the client runs.
+- ``server_items``: what OpenAI's servers did in earlier turns.
 - ``render`` and ``read`` do not exist: no request is translated into this dialect. Every upstream that has
   the API has another dialect besides, in which the clients of other dialects are served.
 - ``write``: whole answers to clients; ``write_items``: their output, item by item; ``write_stream``: streams.

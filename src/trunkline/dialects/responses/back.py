@@ -25,6 +25,7 @@ class ResponsesBack:
     dialect = DIALECT
     opening_records = 4
     """``response.created`` and ``.in_progress``, the first item and its first part."""
+    thinks_unasked = False
     count_tokens_path: str | None = None
 
     def __init__(self, name: str = "The upstream", base: str = "", *, takes_routing: bool = False) -> None:

@@ -12,7 +12,7 @@ from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import DIALECT
 from trunkline.dialects.responses.write import WholeWriter
 from trunkline.dialects.responses.write_stream import StreamWriter
-from trunkline.dialects.write import SSE_TYPE
+from trunkline.dialects.write import SSE_PING, SSE_TYPE
 from trunkline.errors import GatewayError
 from trunkline.model import CanonicalRequest, Operation
 
@@ -58,6 +58,10 @@ class ResponsesFront(FrontDefaults, msgspec.Struct, frozen=True):
         """Return the event that says what went wrong, with the number 0: only a writer knows the number that
         the event has in its stream, and the response so far."""
         return errors.stream_error(error, 0)
+
+    def ping(self, model: str) -> bytes:
+        """Return a comment: an event would need a number, and only a writer knows it."""
+        return SSE_PING
 
 
 RESPONSES: Final = ResponsesFront()

@@ -16,6 +16,7 @@ import msgspec
 from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.request_errors import decode, missing
 from trunkline.dialects.responses import request_schema as schema
+from trunkline.dialects.responses.client_tools import OfferedTool
 from trunkline.dialects.responses.errors import unsupported
 from trunkline.dialects.responses.parse_items import parse_input
 from trunkline.dialects.responses.parse_tools import QualifiedName, parse_tools
@@ -39,6 +40,8 @@ class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
     """The response will be stored."""
     qualified_names: Mapping[str, QualifiedName] = {}
     """The names of tools in a namespace, by the names that upstreams get for them."""
+    client_tools: Mapping[str, OfferedTool] = {}
+    """The tools other than functions that the client runs, by the names that upstreams get for them."""
     include: tuple[str, ...] = ()
     truncation: str | None = None
     metadata: dict[str, str] | None = None
@@ -140,6 +143,8 @@ def parse(
         previous_response_id=fields.previous_response_id,
         store=fields.store,
         qualified_names=toolbox.qualified_names,
+        client_tools=toolbox.client_tools,
+        web_search=toolbox.web_search,
         is_stored=stored and fields.store is not False,
         include=include,
         truncation=fields.truncation,

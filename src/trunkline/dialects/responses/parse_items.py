@@ -13,10 +13,18 @@ from typing import Final
 
 import msgspec
 
-from trunkline.dialects.request_errors import decode, invalid, missing, split_data_url
+from trunkline.dialects.request_errors import decode, missing, split_data_url
 from trunkline.dialects.responses import request_schema as schema
+from trunkline.dialects.responses import server_items
+from trunkline.dialects.responses.client_tools import CALLS, OUTPUTS
 from trunkline.dialects.responses.errors import unsupported
+from trunkline.dialects.responses.parse_client_items import (
+    parse_client_call,
+    parse_client_result,
+    parse_image,
+)
 from trunkline.dialects.responses.parse_tools import flat_name
+from trunkline.dialects.tool_arguments import argument_text
 from trunkline.errors import INVALID_REQUEST, CallerError, redact
 from trunkline.model import (
     Audio,
@@ -101,10 +109,24 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
         case "function_call":
             call = decode(_CALL, item, path)
             name = flat_name(call.namespace, call.name)
-            turns.add(ToolCall(id=call.call_id, name=name, arguments=call.arguments or "{}"))
-        case "function_call_output":
+            turns.add(ToolCall(id=call.call_id, name=name, arguments=argument_text(call.arguments)))
+        case "function_call_output" | "custom_tool_call_output":
             result = decode(_RESULT, item, path)
             turns.add_message("tool", (ToolResult(id=result.call_id, parts=_result(result, path)),))
+        case _ if kind in CALLS:
+            turns.add(parse_client_call(kind, item, path))
+        case _ if kind in OUTPUTS:
+            turns.add_message("tool", (parse_client_result(kind, item, path),))
+        case _ if kind in server_items.TOLD:
+            told = server_items.as_text(kind, item, path)
+            if told is not None:
+                turns.add(told)
+        case server_items.IMAGE:
+            image = server_items.as_image(item, path)
+            if image is not None:
+                turns.add_message("user", (Text(text="The image that was generated:"), image))
+        case _ if kind in server_items.SILENT:
+            pass
         case "reasoning":
             _reasoning(decode(_REASONING, item, path), turns)
         case "item_reference" if stored:
@@ -143,15 +165,14 @@ def _reasoning(item: schema.ReasoningItem, turns: _Turns) -> None:
         turns.add(Thinking(text=text, signature=signature))
 
 
-def _result(item: schema.ResultItem, path: str) -> tuple[Text | Image, ...]:
+def _result(item: schema.ResultItem, path: str) -> tuple[Text | Image | Document, ...]:
     if isinstance(item.output, str):
         return (Text(text=item.output),) if item.output else ()
-    parts: list[Text | Image] = []
-    for index, part in enumerate(_parts(item.output, f"{path}.output")):
+    parts: list[Text | Image | Document] = []
+    for part in _parts(item.output, f"{path}.output"):
         if isinstance(part, Document) and part.text is not None:
             part = Text(text=f"{part.text}\n\n")
-        if not isinstance(part, Text | Image):
-            raise unsupported("A file as a tool's result, unless it is text,", f"{path}.output[{index}]")
+        assert isinstance(part, Text | Image | Document)
         parts.append(part)
     return tuple(parts)
 
@@ -169,25 +190,11 @@ def _part(part: schema.PartIn, path: str) -> Part:
         case schema.RefusalPart():
             return Text(text=part.refusal)
         case schema.ImagePart():
-            return _image(part, path)
+            return parse_image(part, path)
         case schema.FilePart():
             return _document(part, path)
         case schema.AudioPart():
             return Audio(data=part.input_audio.data, format=part.input_audio.format)
-
-
-def _image(part: schema.ImagePart, path: str) -> Image:
-    url, url_path = part.image_url, f"{path}.image_url"
-    if url is None:
-        if part.file_id is not None:
-            raise unsupported("An image by file id", f"{path}.file_id")
-        raise missing(url_path)
-    if url.startswith("data:"):
-        media_type, data = split_data_url(url, url_path)
-        return Image(data=data, media_type=media_type, detail=part.detail)
-    if url.startswith(("http://", "https://")):
-        return Image(url=url, detail=part.detail)
-    raise invalid(url_path, "an image is a data: URL with base64 data, or an http(s) URL")
 
 
 def _document(part: schema.FilePart, path: str) -> Document:

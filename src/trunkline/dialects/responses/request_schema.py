@@ -153,13 +153,58 @@ class MessageItem(msgspec.Struct):
 class CallItem(msgspec.Struct):
     call_id: Annotated[str, NotEmpty]
     name: str
-    arguments: str
+    arguments: Any
     namespace: str | None = None
 
 
 class ResultItem(msgspec.Struct):
     call_id: Annotated[str, NotEmpty]
     output: str | list[TextPart | ImagePart | FilePart]
+
+
+class ClientCallItem(msgspec.Struct):
+    """A call of a tool that the client runs, other than a function."""
+
+    call_id: str | None = None
+    id: str | None = None
+    """The id of older shell calls."""
+    name: str | None = None
+    namespace: str | None = None
+    input: str | None = None
+    action: dict[str, Any] | None = None
+    actions: list[dict[str, Any]] | None = None
+    operation: dict[str, Any] | None = None
+
+
+class Exit(msgspec.Struct):
+    """How a command ended."""
+
+    type: str = ""
+    exit_code: int | None = None
+
+
+class CommandOutput(msgspec.Struct):
+    stdout: str | None = None
+    stderr: str | None = None
+    outcome: Exit | None = None
+
+
+class Screenshot(msgspec.Struct):
+    image_url: str | None = None
+    file_id: str | None = None
+
+
+class PatchResult(msgspec.Struct):
+    output: str | None = None
+    status: str | None = None
+
+
+class ShellResult(msgspec.Struct):
+    output: list[CommandOutput]
+
+
+class ScreenResult(msgspec.Struct):
+    output: Screenshot
 
 
 class ReasoningPart(msgspec.Struct):
@@ -177,6 +222,24 @@ class FunctionTool(msgspec.Struct):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+
+
+class SearchLocation(msgspec.Struct):
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+
+
+class SearchFilters(msgspec.Struct):
+    allowed_domains: list[str] | None = None
+
+
+class SearchTool(msgspec.Struct):
+    search_context_size: str | None = None
+    user_location: SearchLocation | None = None
+    filters: SearchFilters | None = None
+    external_web_access: bool | None = None
 
 
 class NamespaceTool(msgspec.Struct):

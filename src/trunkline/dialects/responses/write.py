@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
 from trunkline.dialects import write
+from trunkline.dialects.responses.client_tools import CALLS, OfferedTool
 from trunkline.dialects.responses.errors import error_body
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import LOGPROBS, SIGNED
 from trunkline.dialects.responses.write_items import REASONING, SUMMARY, Item, Output, Part
+from trunkline.dialects.web_search import forces_search
 from trunkline.errors import INVALID_REQUEST, CallerError, GatewayError
 from trunkline.events import Started
 from trunkline.model import Format, Tool, ToolChoice, Usage
@@ -28,7 +30,12 @@ Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 encode: Final = msgspec.json.Encoder().encode
 
-_PREFIXES: Final = {"message": "msg", "reasoning": "rs", "function_call": "fc", "image_generation_call": "ig"}
+_PREFIXES: Final = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "image_generation_call": "ig",
+} | {kind: tool.prefix for kind, tool in CALLS.items()}
 _CUT_REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -37,7 +44,9 @@ class Response:
 
     def __init__(self, request: ResponsesRequest, model: str) -> None:
         self.output = Output(
-            reasoning=REASONING if request.summary is None else SUMMARY, logprobs=LOGPROBS in request.include
+            reasoning=REASONING if request.summary is None else SUMMARY,
+            logprobs=LOGPROBS in request.include,
+            client_tools=request.client_tools,
         )
         self._request = request
         self._model = model
@@ -82,6 +91,21 @@ class Response:
                     **self.function_name(item),
                     "arguments": "" if status == "in_progress" else item.parts[0].text,
                 }
+            case _:
+                return (
+                    wire
+                    | {"call_id": item.call_id or f"call_{self._root}{index:02x}"}
+                    | (self._client_call(item, status))
+                )
+
+    def _client_call(self, item: Item, status: Status) -> dict[str, Any]:
+        """What a call of a tool that the client runs has besides its ids."""
+        tool, reader = item.client_tool, item.reader
+        assert tool is not None
+        assert reader is not None
+        if tool.is_custom:
+            return self.function_name(item) | {"input": "" if status == "in_progress" else item.parts[0].text}
+        return tool.call_fields(reader.arguments)
 
     def function_name(self, item: Item) -> dict[str, str]:
         """Return the name of the function that a call is for, and its namespace if it has one."""
@@ -149,8 +173,10 @@ class Response:
             "store": request.is_stored,
             "temperature": sampling.temperature,
             "text": text,
-            "tool_choice": _tool_choice(request.tool_choice),
-            "tools": [_tool(tool) for tool in request.tools],
+            "tool_choice": {"type": request.web_search.kind}
+            if request.web_search is not None and forces_search(request)
+            else _tool_choice(request.tool_choice, request.client_tools),
+            "tools": [_tool(tool, request.client_tools.get(tool.name)) for tool in request.tools],
             "top_logprobs": sampling.top_logprobs or 0,
             "top_p": sampling.top_p,
             "truncation": "disabled",
@@ -243,7 +269,9 @@ def _format(format: Format | None) -> dict[str, Any]:
     }
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, offer: OfferedTool | None) -> dict[str, Any]:
+    if offer is not None:
+        return offer.wire
     return {
         "type": "function",
         "name": tool.name,
@@ -253,7 +281,10 @@ def _tool(tool: Tool) -> dict[str, Any]:
     }
 
 
-def _tool_choice(choice: ToolChoice | None) -> str | dict[str, Any]:
+def _tool_choice(choice: ToolChoice | None, client_tools: Mapping[str, OfferedTool]) -> str | dict[str, Any]:
     if choice is None:
         return "auto"
+    offer = client_tools.get(choice.name or "")
+    if choice.mode == "tool" and offer is not None:
+        return {"type": offer.wire["type"]} | ({"name": choice.name} if offer.kind.is_custom else {})
     return {"type": "function", "name": choice.name} if choice.mode == "tool" else choice.mode

@@ -7,12 +7,14 @@ upstreams may send the pieces of several calls in turn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from trunkline.dialects.custom_tools import InputReader
 from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text, split_data_url
+from trunkline.dialects.responses.client_tools import ClientTool, OfferedTool
 from trunkline.dialects.tool_arguments import is_object
 from trunkline.events import (
     Cited,
@@ -57,6 +59,10 @@ SUMMARY: Final = Kind(
     "summary_index",
 )
 ARGUMENTS: Final = Kind("", "arguments", "response.function_call_arguments", "", "")
+INPUT: Final = Kind("", "input", "response.custom_tool_call_input", "", "")
+
+
+EMPTY: Final[Mapping[str, OfferedTool]] = {}
 
 
 class Part:
@@ -84,16 +90,17 @@ class Part:
         return "".join(self.pieces)
 
 
-ItemType = Literal["message", "reasoning", "function_call", "image_generation_call"]
-
-
 class Item:
     """One item of the output, as far as it has come."""
 
-    __slots__ = ("call_id", "closed", "name", "parts", "result", "signature", "type")
+    __slots__ = ("call_id", "client_tool", "closed", "name", "parts", "reader", "result", "signature", "type")
 
-    def __init__(self, type: ItemType) -> None:
+    def __init__(self, type: str) -> None:
         self.type = type
+        self.client_tool: ClientTool | None = None
+        """Set for the call of a tool that the client runs, other than a function."""
+        self.reader: InputReader | None = None
+        """Its arguments, as far as they have come."""
         self.parts: list[Part] = []
         self.closed = False
         self.signature: str | None = None
@@ -116,9 +123,16 @@ class Output:
     Args:
         reasoning: The kind of content that thinking becomes.
         logprobs: The client wants log probabilities.
+        client_tools: The tools other than functions that the client runs, by their names.
     """
 
-    def __init__(self, reasoning: Kind = REASONING, logprobs: bool = False) -> None:
+    def __init__(
+        self,
+        reasoning: Kind = REASONING,
+        logprobs: bool = False,
+        client_tools: Mapping[str, OfferedTool] = EMPTY,
+    ) -> None:
+        self._client_tools = client_tools
         self.items: list[Item] = []
         self.started: Started | None = None
         self.usage: Usage | None = None
@@ -172,7 +186,9 @@ class Output:
             if self.left_out:
                 part.add(notice(self.left_out))
         for item in self.items:
-            item.closed = True
+            if not item.closed:
+                item.closed = True
+                _end_input(item)
             if item.type == "function_call" and not self.is_cut and not item.parts[0].text:
                 item.parts[0].add("{}")
 
@@ -223,20 +239,34 @@ class Output:
     def _add_call(self, event: ToolCallDelta) -> None:
         item = self._calls.get(event.index)
         if item is None:
-            item = self._calls[event.index] = self._begin("function_call")
-            item.call_id, item.name = event.id, event.name or ""
-            item.part(ARGUMENTS)
+            item = self._calls[event.index] = self._begin_call(event.name or "")
+            item.call_id = event.id
         if event.arguments and not item.closed:
-            item.parts[0].add(event.arguments)
+            if item.reader is None:
+                item.parts[0].add(event.arguments)
+            elif (text := item.reader.feed(event.arguments)) and item.parts:
+                item.parts[0].add(text)
             if item is not self.items[-1]:
                 _close(item)
+
+    def _begin_call(self, name: str) -> Item:
+        offer = self._client_tools.get(name)
+        item = self._begin("function_call" if offer is None else offer.kind.call)
+        item.name = name
+        if offer is None:
+            item.part(ARGUMENTS)
+        else:
+            item.client_tool, item.reader = offer.kind, InputReader()
+            if offer.kind.is_custom:
+                item.part(INPUT)
+        return item
 
     def _last_or_new(self, type: Literal["message", "reasoning"]) -> Item:
         if self.items and self.items[-1].type == type:
             return self.items[-1]
         return self._begin(type)
 
-    def _begin(self, type: ItemType) -> Item:
+    def _begin(self, type: str) -> Item:
         if self.items:
             _close(self.items[-1])
         item = Item(type)
@@ -246,13 +276,25 @@ class Output:
 
 def _close(item: Item) -> None:
     """Close ``item``, as something else has begun, unless it is a call whose arguments are not whole."""
-    item.closed = item.type != "function_call" or _is_whole(item.parts[0])
+    if item.closed:
+        return
+    if item.reader is not None:
+        item.closed = is_object(item.reader.arguments)
+        _end_input(item)
+    else:
+        item.closed = item.type != "function_call" or _is_whole(item.parts[0])
 
 
 def _is_whole(arguments: Part) -> bool:
     if not arguments.pieces or not arguments.pieces[-1].rstrip().endswith("}"):
         return False
     return is_object(arguments.text)
+
+
+def _end_input(item: Item) -> None:
+    """Add what is still missing of a custom tool's input, once its arguments are whole."""
+    if item.closed and item.reader is not None and item.parts and (rest := item.reader.finish()):
+        item.parts[0].add(rest)
 
 
 class _Top(msgspec.Struct):

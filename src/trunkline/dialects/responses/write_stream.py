@@ -94,6 +94,8 @@ class StreamWriter:
         while self._item < len(items):
             item = items[self._item]
             if not self._item_open:
+                if item.client_tool is not None and not item.parts and not item.closed:
+                    return  # nothing is told of such a call before it is whole
                 self._item_open = True
                 self._add_item_event(
                     out, "response.output_item.added", self._response.item(self._item, "in_progress")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.providers.ollama.provider import OllamaProvider
-from trunkline.transport import Timeouts
+from trunkline.providers.time_limits import TimeLimitRules
+from trunkline.settings.time_limits import silence_limits
 
 
 class OllamaClient:
@@ -25,8 +26,8 @@ class OllamaClient:
         Raises:
             SettingsError: the settings are needed and invalid.
         """
-        limits = None if timeout is None else Timeouts(connect=timeout, first_byte=timeout, idle=timeout)
-        self._provider = OllamaProvider(base_url, timeouts=limits)
+        limits = None if timeout is None else TimeLimitRules(silence_limits(timeout, "timeout"))
+        self._provider = OllamaProvider(base_url, limits=limits)
 
     async def chat(self, model: str, messages: list[dict[str, Any]], **kwargs: Any) -> dict[str, Any]:
         """``POST /api/chat``, whole: ``kwargs`` are further fields (``options``, ``tools``)."""

@@ -106,7 +106,9 @@ class OllamaServer:
         return answer.status
 
     def _patient(self) -> Timeouts:
-        return replace(self.provider.timeouts, first_byte=PATIENCE_S, idle=PATIENCE_S)
+        lookup = self.provider.limits.lookup
+        names = lookup.names._replace(first_byte="", idle="")
+        return replace(lookup, first_byte=PATIENCE_S, idle=PATIENCE_S, names=names)
 
     def _check(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         if status >= 400:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -18,11 +19,12 @@ from trunkline.dialects.ollama import OllamaBack
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
-from trunkline.providers.from_settings import client_for, headers_for, read_settings_of, timeouts_for
+from trunkline.providers.from_settings import client_for, headers_for, limits_for, read_settings_of
 from trunkline.providers.http import HttpProvider, Rule
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
 from trunkline.providers.ollama.discovery import ModelDetails, tagged
+from trunkline.providers.time_limits import TimeLimitRules
 from trunkline.providers.vendors import other_backs
 from trunkline.transport import Client, Timeouts
 
@@ -48,7 +50,7 @@ class OllamaProvider(HttpProvider):
         *,
         name: str = "ollama",
         client: Client | None = None,
-        timeouts: Timeouts | None = None,
+        limits: TimeLimitRules | None = None,
         load_timeout: float | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
@@ -60,10 +62,10 @@ class OllamaProvider(HttpProvider):
         **more: Any,
     ) -> None:
         """What the settings of this process say is taken from them where it is left out: ``base_url`` (with
-        the headers and the key of the section ``ollama``, if there is one), ``timeouts`` and
+        the headers and the key of the section ``ollama``, if there is one), ``limits`` and
         ``load_timeout``. They are not read where the first two are given.
 
-        ``load_timeout`` is how many seconds a model that is known not to be loaded gets to its first
+        ``load_timeout`` is how many more seconds a model that is known not to be loaded gets to its first
         byte; ``temperature`` and ``max_tokens`` fill what a request leaves open; ``images`` fetches images
         by URL, which are refused without it; ``speaks`` are dialects that the servers have besides their
         own (``anthropic`` from 0.14 on); ``more`` is :class:`.WireProvider`'s.
@@ -72,14 +74,14 @@ class OllamaProvider(HttpProvider):
             ValueError: an address is none.
             SettingsError: the settings are needed and invalid.
         """
-        if base_url is None or timeouts is None:
+        if base_url is None or limits is None:
             settings, config = read_settings_of("ollama")
             if base_url is None:
                 base_url = config.addresses
                 client = client or client_for(config, Client())
                 key = next((key.get_secret_value() for key in config.api_key), None)
                 more.setdefault("headers", headers_for(config, {}, key))
-            timeouts = timeouts or timeouts_for(config)
+            limits = limits or limits_for("ollama", config, settings)
             load_timeout = load_timeout or settings.ollama_load_timeout
         urls = [base_url] if isinstance(base_url, str) else list(base_url)
         own = [Rule("*", RequestDefaults(temperature=temperature, max_tokens=max_tokens))]
@@ -89,7 +91,7 @@ class OllamaProvider(HttpProvider):
             OllamaBack(),
             [url.rstrip("/") for url in urls],
             client=client or Client(),
-            timeouts=timeouts,
+            limits=limits,
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
@@ -124,15 +126,19 @@ class OllamaProvider(HttpProvider):
             return None
         return self._images.inline(body)
 
-    def timeouts_for(self, exchange: Exchange, upstream: Upstream) -> Timeouts:
+    def timeouts_to_load(self, timeouts: Timeouts, exchange: Exchange, upstream: Upstream) -> Timeouts:
         """A model that is known not to be loaded gets more time to its first byte."""
         loaded = self._resident.get(upstream.name)
         model = tagged(exchange.upstream_model).lower()
         if loaded is None or model in loaded:
-            return self.timeouts
+            return timeouts
         loaded.add(model)  # it is being loaded now; the next answer of /api/ps says whether it stayed
-        time_limit = max(self._load_timeout, self.timeouts.first_byte)
-        return Timeouts(self.timeouts.connect, time_limit, self.timeouts.idle, self.timeouts.total)
+        names = timeouts.names
+        return replace(
+            timeouts,
+            first_byte=timeouts.first_byte + self._load_timeout,
+            names=names._replace(first_byte=f"{names.first_byte} + OLLAMA_LOAD_TIMEOUT".removeprefix(" + ")),
+        )
 
     def attributed(self, error: GatewayError) -> GatewayError:
         """The error in the terms that Ollama's users know, with the command that helps."""

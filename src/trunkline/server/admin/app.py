@@ -106,10 +106,13 @@ async def _unexpected_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     path = redact_path(request.url.path)
+    render = openai.error_body
     match error.status_code:
         case 404:
             services: AdminServices = request.app.state.gateway
-            problem = services.routes.nothing_at(request.url.path)
+            nothing = services.routes.nothing_at(request.url.path)
+            nothing = services.routes.for_client(nothing, dict(request.scope["headers"]))
+            problem, render = nothing.error, nothing.render
             if request.url.path.startswith("/key/") and not services.settings.allow_key_in_path:
                 text = f"There is nothing at {path}: keys in the path need ALLOW_KEY_IN_PATH=true"
                 problem = CallerError(text, NOT_FOUND)
@@ -119,5 +122,4 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
             problem = CallerError(f"The request body is larger than {MAX_BODY} bytes", TOO_LARGE)
         case status:
             problem = CallerError(str(error.detail), INVALID_REQUEST, status=status)
-    body = openai.error_body(problem)
-    return Response(body, problem.status, dict(error.headers or {}), media_type="application/json")
+    return Response(render(problem), problem.status, dict(error.headers or {}), media_type="application/json")

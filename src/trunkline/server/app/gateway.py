@@ -25,6 +25,7 @@ from trunkline.pipeline.pipeline import FIRST_LOOK_S, Pipeline
 from trunkline.policy.auth import KeyRing
 from trunkline.policy.guard import Guard
 from trunkline.policy.prices import preload
+from trunkline.providers import model_facts
 from trunkline.server.accounting.recorder import Recorder
 from trunkline.server.app.gauges import read_gauges
 from trunkline.server.app.policy_config import BudgetWarnings, SpendingReader, period, price_book, rulebook
@@ -49,8 +50,10 @@ if TYPE_CHECKING:
 RETIRE_S: Final = 0.5
 """Seconds between two looks whether the requests of an old configuration have ended."""
 
-PING_S: Final = 10.0
-"""Seconds between two looks for silent streams, whose clients may give up: these are sent a ping."""
+LOOKS_PER_PING: Final = 8
+"""How often the gateway looks for silent streams in the time after which these are sent a ping."""
+LONGEST_PAUSE_S: Final = 2.0
+"""The longest time between two such looks, in seconds."""
 
 
 class Gateway:
@@ -190,6 +193,7 @@ class Gateway:
         self.access_log.start(loop)
         self.wiring.start()
         preload(provider.kind for provider in self.providers.values())
+        model_facts.preload(self.providers.values())
         if self.ledger is not None:
             self.ledger.start()
         if self._shared is not None:
@@ -202,9 +206,14 @@ class Gateway:
 
     async def _ping_silent_streams(self) -> None:
         while True:
-            await asyncio.sleep(PING_S)
-            for active in list(self.pipeline.active):
-                active.keep_alive()
+            interval = self.settings.stream_keepalive_s
+            await asyncio.sleep(min(interval / LOOKS_PER_PING, LONGEST_PAUSE_S) or LONGEST_PAUSE_S)
+            if interval:
+                now = time.perf_counter()
+                for active in list(self.pipeline.active):
+                    active.keep_alive(now, interval)
+                for handler in list(self.handlers):
+                    handler.keep_alive(now, interval)
 
     # Another configuration
 

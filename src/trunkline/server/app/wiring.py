@@ -15,6 +15,7 @@ from trunkline.pipeline.pipeline import PipelineSettings
 from trunkline.policy.filters import ModelFilter
 from trunkline.providers.base import Provider
 from trunkline.providers.build import build_providers
+from trunkline.providers.model_facts import ModelFacts
 from trunkline.routing.breaker import CircuitBreaker
 from trunkline.routing.catalog import Catalog
 from trunkline.routing.resolve import RouteRule, RouteTarget, RoutingRules
@@ -22,6 +23,7 @@ from trunkline.routing.router import Router
 from trunkline.server.endpoints.route_table import make_route_table
 from trunkline.server.http.routes import Routes
 from trunkline.settings import ProviderConfig, Settings, resolve_providers
+from trunkline.settings.time_limits import provider_limits, section_limits
 from trunkline.transport import Client
 
 FIXED: Final = (
@@ -60,6 +62,7 @@ class Registry(Protocol):
     def registered(self) -> Mapping[str, Provider]: ...
     @property
     def default(self) -> str | None: ...
+    def use_settings(self, settings: Settings) -> None: ...
 
 
 class Wiring:
@@ -87,7 +90,10 @@ class Wiring:
         self.configured: Mapping[str, ProviderConfig] = resolve_providers(settings)
         unchanged = {} if before is None else _unchanged_providers(self, before)
         configured = build_providers(settings, client, unchanged)
-        registered = {} if registry is None else dict(registry.registered)
+        registered: dict[str, Provider] = {}
+        if registry is not None:
+            registry.use_settings(settings)
+            registered |= registry.registered
         # A program's own providers come first in order, and win over configured ones of the same name.
         self.providers: dict[str, Provider] = {**registered, **configured, **registered}
         self.filter = None if settings.models_filter is None else ModelFilter.load(settings.models_filter)
@@ -95,6 +101,7 @@ class Wiring:
             self.providers,
             static={name: config.models for name, config in self.configured.items()},
             allows=None if self.filter is None else self.filter.allows,
+            complete=ModelFacts(settings.models).complete,
         )
         breaker = partial(CircuitBreaker, settings.breaker_failures, settings.breaker_recovery_s)
         self.router = Router(
@@ -137,7 +144,9 @@ def _unchanged_providers(new: Wiring, before: Wiring) -> dict[str, Provider]:
     return {
         name: before.providers[name]
         for name, config in new.configured.items()
-        if name in before.providers and before.configured[name] == config
+        if name in before.providers
+        and before.configured[name] == config
+        and provider_limits(before.settings, config, name) == provider_limits(new.settings, config, name)
     }
 
 
@@ -157,6 +166,7 @@ def _rules(
                 ],
                 route.strategy,
                 route.local_only,
+                section_limits(route.timeouts, f"routes.{name}"),
             )
             for name, route in settings.routes.items()
         },

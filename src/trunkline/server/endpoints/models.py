@@ -68,7 +68,7 @@ def listed_models(
         for model in services.catalog.listings[provider].models.values():
             public = _name_for(services, key, provider, model.id, only)
             if public is not None and names.untagged(public.lower()) not in configured:
-                yield ListedModel(public, provider, model)
+                yield ListedModel(public, provider, services.catalog.describe(provider, model))
 
 
 def _find_configured(services: ModelCatalog, name: str, key: ApiKey | None) -> ListedModel | None:
@@ -92,7 +92,8 @@ def _info(services: ModelCatalog, provider: str, model: str) -> ModelInfo | None
     """
     listing = services.catalog.listings[provider]
     lists_all = listing.known and services.router.providers[provider].loads_models
-    return listing.find(model) or (None if lists_all else ModelInfo(id=model))
+    found = listing.find(model) or (None if lists_all else ModelInfo(id=model))
+    return None if found is None else services.catalog.describe(provider, found)
 
 
 def _common_info(models: Sequence[ModelInfo]) -> ModelInfo:
@@ -185,7 +186,7 @@ def find_model(
             model = services.catalog.listings[provider].find(candidate.model)
             if model is not None:
                 public = _name_for(services, key, provider, model.id, only) or name
-                return ListedModel(public, provider, model)
+                return ListedModel(public, provider, services.catalog.describe(provider, model))
     raise _in_no_catalog(name)
 
 

@@ -167,6 +167,13 @@ SUFFIXES: Final[Mapping[str, Mapping[str, PageMethods]]] = {
 }
 """What may stand after the argument of a prefix."""
 
+LOOPBACK: Final = ("/", "/api")
+"""What a page may ask that this machine serves: Ollama allows that, and such pages count on it. They need a
+key as everybody does."""
+
+MARKS: Final[Mapping[bytes, RenderError]] = {anthropic_pages.VERSION: anthropic.error_body}
+"""Headers by which a dialect's clients are known, and the shape of errors for them where nothing is."""
+
 
 def make_route_table(*, metrics_public: bool = False, stores_responses: bool = False) -> RouteTable:
     """The table for one configuration.
@@ -188,4 +195,6 @@ def make_route_table(*, metrics_public: bool = False, stores_responses: bool = F
         patterns=PATTERNS,
         prefixes=PREFIXES,
         suffixes=SUFFIXES,
+        loopback=LOOPBACK,
+        marks=MARKS,
     )

@@ -1,7 +1,8 @@
 """HTTP towards clients, without any knowledge of the endpoints.
 
 ``protocol`` (fast) and ``asgi`` (reference) are the two ends. Both ask the ``dispatcher``, which finds the
-route of a request in ``routes``, asks ``admission`` for the check of its key and length, and makes a
-``request_head``. ``async_handler`` answers requests that take their time, ``page`` are the answers that the
-gateway gives itself, ``forwarded`` finds the client's address behind trusted proxies.
+route of a request in ``routes`` (``addresses`` has the usual spellings of a path), asks ``admission`` for the
+check of its key and length, and makes a ``request_head``. ``async_handler`` answers requests that take their
+time, ``page`` are the answers that the gateway gives itself, ``forwarded`` finds the client's address behind
+trusted proxies.
 """

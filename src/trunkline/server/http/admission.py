@@ -5,6 +5,7 @@ The data plane's two ends and FastAPI's dependency call the same function.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
@@ -16,6 +17,9 @@ from trunkline.settings import Settings
 _PREFLIGHT: Final = (
     b"access-control-allow-methods: GET, HEAD, POST, DELETE, OPTIONS\r\naccess-control-max-age: 600\r\n"
 )
+
+_LOOPBACK: Final = re.compile(rb"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(?::\d{1,5})?")
+"""Origins of pages that this machine serves. Ollama allows the same ones (``OLLAMA_ORIGINS``)."""
 
 
 class Admission:
@@ -71,11 +75,17 @@ class Admission:
             text = f"The request body is larger than {self.max_body} bytes (MAX_BODY_BYTES)"
             raise CallerError(text, TOO_LARGE)
 
-    def cors(self, origin: bytes | None) -> Lines:
-        """The headers that let a page from an allowed origin read the answer; none by default."""
-        if origin is None or not self._origins:
+    def cors(self, origin: bytes | None, *, allows_loopback: bool = False) -> Lines:
+        """The headers that let a page from an allowed origin read the answer; none by default.
+
+        Args:
+            origin: of the page.
+            allows_loopback: pages that this machine serves are allowed, whatever the settings say.
+        """
+        if origin is None:
             return b""
-        if not ("*" in self._origins or origin.decode("latin-1") in self._origins):
+        allowed = "*" in self._origins or origin.decode("latin-1") in self._origins
+        if not allowed and not (allows_loopback and _LOOPBACK.fullmatch(origin)):
             return b""
         return b"access-control-allow-origin: %b\r\nvary: Origin\r\n" % origin
 

@@ -78,6 +78,9 @@ class AsyncHandler:
         self._started = False
         self._stopping = False
         """The gateway stops."""
+        self._last_line = b""
+        """The last line that was sent; empty while no other may follow it."""
+        self._last_sent = 0.0
         self._writable = asyncio.Event()
         """Cleared while the client reads more slowly than lines come."""
         self._writable.set()
@@ -87,6 +90,7 @@ class AsyncHandler:
 
     def disconnected(self) -> None:
         """Stop this request, and everything that was begun for it: the client has disconnected."""
+        self._last_line = b""
         self._task.cancel()
 
     def stop(self) -> None:
@@ -101,6 +105,18 @@ class AsyncHandler:
     def resume(self) -> None:
         """The client has caught up."""
         self._writable.set()
+
+    def keep_alive(self, now: float, interval: float) -> None:
+        """Send the last line of a progress again if nothing was sent for so long: it still holds, and some
+        clients give up on a silent stream.
+
+        Args:
+            now: by ``time.perf_counter``.
+            interval: the longest silence, in seconds.
+        """
+        if self._last_line and now - self._last_sent >= interval and self._writable.is_set():
+            self._last_sent = now
+            self._responder.write(self._last_line)
 
     async def _serve(self) -> None:
         status, failure = 200, None
@@ -134,11 +150,15 @@ class AsyncHandler:
                 if not self._started:
                     self._started = True
                     self._responder.start(200, self._head.lines(NDJSON) + b"cache-control: no-cache\r\n")
-                self._responder.write(msgspec.json.encode(line) + b"\n")
+                self._last_line = msgspec.json.encode(line) + b"\n"
+                self._last_sent = time.perf_counter()
+                self._responder.write(self._last_line)
                 await self._writable.wait()
+        self._last_line = b""
         self._responder.finish()
 
     def _fail(self, error: GatewayError) -> None:
+        self._last_line = b""
         body = self._head.render(error)
         if self._started:
             self._responder.write(body + b"\n")

@@ -140,7 +140,8 @@ class Dispatcher:
         cors = b""
         route: Route | None = None
         if b"origin" in fields:
-            cors = admission.cors(fields[b"origin"])
+            allows_loopback = gateway.routes.allows_loopback(path)
+            cors = admission.cors(fields[b"origin"], allows_loopback=allows_loopback)
             if cors and method == "OPTIONS":
                 cors = admission.preflight(cors, fields.get(b"access-control-request-headers", b"*"))
                 route = _PREFLIGHT
@@ -148,6 +149,8 @@ class Dispatcher:
             route = self._exact.get((method, path)) or self._find(method, path)
             if route is None:
                 return None
+            if isinstance(route, ErrorRoute):
+                route = self._gateway.routes.for_client(route, fields)
         if path_key is not None or not route.asks_model:
             shown_path = redact_path(shown_path)
         length = None if b"transfer-encoding" in fields else int(fields.get(b"content-length", 0))
@@ -205,6 +208,9 @@ class Dispatcher:
             summary = front.summarize(body)
         except GatewayError as error:
             summary, problem = None, error
+        else:
+            if summary.body is not None:
+                body = summary.body
         request = Request(
             front=front,
             path=head.path,

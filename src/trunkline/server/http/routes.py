@@ -1,7 +1,8 @@
 """The kinds of routes, and the look-up of the route at a path.
 
 A :class:`RouteTable` holds the routes. ``/{provider}/…`` before a path of a dialect pins the provider. A path
-without a route belongs to FastAPI, unless it lies below one of the table's surfaces: then the error has the
+at which nothing stands is looked up once more in its usual spelling (:mod:`.addresses`). If nothing stands
+there either, it belongs to FastAPI, unless it lies below one of the table's surfaces: then the error has the
 shape of that surface.
 """
 
@@ -25,6 +26,7 @@ from trunkline.errors import (
 )
 from trunkline.policy.auth import redact_path
 from trunkline.routing.resolve import not_configured
+from trunkline.server.http import addresses
 from trunkline.server.http.page import Answer, Page
 from trunkline.settings import BUILT_IN_PROVIDERS
 
@@ -174,6 +176,20 @@ class RouteTable(msgspec.Struct, frozen=True, kw_only=True):
     """Beginnings of paths whose rest is an argument, with the argument's name."""
     suffixes: Mapping[str, Mapping[str, PageMethods]] = {}
     """What may stand after the argument of a prefix."""
+    loopback: Collection[str] = ()
+    """Surfaces, and own paths, that a page may ask which this machine serves (CORS)."""
+    marks: Mapping[bytes, RenderError] = {}
+    """Headers by which a dialect's clients are known, and the shape of errors for them where nothing is."""
+
+
+class _Split(NamedTuple):
+    """A path in two."""
+
+    provider: str | None
+    rest: str
+    """The path without the provider."""
+    render: RenderError | None
+    """Renders errors there; None: it is below no surface."""
 
 
 _LONGEST_MISTAKE: Final = 128
@@ -214,6 +230,21 @@ class Routes:
         return route if route is not None else self._find_slowly(method, path)
 
     def _find_slowly(self, method: str, path: str) -> Route | None:
+        route = self._find_as_written(method, path)
+        if route is not None:
+            return route
+        for spelling in addresses.spellings(path, self._pins):
+            route = self.exact.get((method, spelling)) or self._find_as_written(method, spelling)
+            if route is not None:
+                return route
+        for spelling in path, addresses.plain(path):
+            render = self._split(spelling).render
+            if render is not None:
+                return msgspec.structs.replace(self.nothing_at(path), render=render)
+        return None
+
+    def _find_as_written(self, method: str, path: str) -> Route | None:
+        """What stands at this very path; None if nothing does, or FastAPI may know it."""
         table = self._table
         if path in table.own:
             return _wrong_method(method, path, table.own[path], openai.error_body)
@@ -230,8 +261,8 @@ class Routes:
                 return _wrong_method(method, path, methods, render)
             return route if provider is None else route.pinned(provider)
         for prefix, (argument, pages) in table.prefixes.items():
-            value = rest.removeprefix(prefix)
-            if value and value != rest:
+            value = rest[len(prefix) :].rstrip("/") if rest.startswith(prefix) else ""
+            if value:
                 for suffix, others in table.suffixes.get(prefix, {}).items():
                     if len(value) > len(suffix) and value.endswith(suffix):
                         value, pages = value.removesuffix(suffix), others
@@ -240,7 +271,24 @@ class Routes:
                     return _wrong_method(method, path, pages, render)
                 page = page.with_argument(argument, value)
                 return page if provider is None else page.pinned(provider)
-        return ErrorRoute(self.nothing_at(path), render=render)
+        return None
+
+    def _pins(self, name: str) -> bool:
+        """Whether a path that begins with this name is about a provider."""
+        return name in self._providers or name in BUILT_IN_PROVIDERS
+
+    def for_client(self, route: ErrorRoute, headers: Mapping[bytes, bytes]) -> ErrorRoute:
+        """``route`` in the shape of the client's dialect, where its headers say which that is."""
+        for mark, render in self._table.marks.items():
+            if mark in headers:
+                return msgspec.structs.replace(route, render=render)
+        return route
+
+    def allows_loopback(self, path: str) -> bool:
+        """Whether a page that this machine serves may ask ``path``, whatever the settings say."""
+        path = addresses.plain(path)
+        below = tuple(f"{each}/" for each in self._table.loopback)
+        return path in self._table.loopback or self._split(path).rest.startswith(below)
 
     def _match(self, path: str) -> Methods | None:
         for expression, make in self._table.patterns:
@@ -248,14 +296,17 @@ class Routes:
                 return make(path)
         return None
 
-    def nothing_at(self, path: str) -> CallerError:
-        """The error for a path without a route; it suggests a similar path."""
+    def nothing_at(self, path: str) -> ErrorRoute:
+        """The refusal of a path without a route. It suggests a similar path, and has the shape of errors
+        there."""
         similar = self._similar(path) if len(path) <= _LONGEST_MISTAKE else None
         hint = f"; did you mean {similar}?" if similar else ""
-        return CallerError(f"There is nothing at {redact_path(path)}{hint}", NOT_FOUND)
+        render = self._split(similar).render if similar else None
+        error = CallerError(f"There is nothing at {redact_path(path)}{hint}", NOT_FOUND)
+        return ErrorRoute(error, render=render or openai.error_body)
 
     def _similar(self, path: str) -> str | None:
-        """The path of a dialect to suggest: mostly a base address has a /v1 too many or lacks one."""
+        """The path of a dialect to suggest."""
         paths = self._table.dialects
         first, _, rest = path[1:].rstrip("/").partition("/")
         if f"/{rest}" in paths:
@@ -264,22 +315,21 @@ class Routes:
         pin, rest = (f"/{first}", f"/{rest}") if first in self._providers else ("", path.rstrip("/"))
         ends = (rest[index:] for index, letter in enumerate(rest) if letter == "/")
         close: list[str] = get_close_matches(rest, paths, n=1, cutoff=0.9)
-        for each in (f"/v1{rest}", *ends, *close):
+        for each in (*ends, *close):
             if each in paths:
                 return pin + each
         return None
 
-    def _split(self, path: str) -> tuple[str | None, str, RenderError | None]:
-        """The provider's name, the path without it, and what renders errors there (None: no surface)."""
+    def _split(self, path: str) -> _Split:
         for surface, render in self._table.surfaces.items():
             if f"{path}/".startswith(f"{surface}/"):
-                return None, path, render
+                return _Split(None, path, render)
         first, slash, rest = path[1:].partition("/")
-        if slash and (first in self._providers or first in BUILT_IN_PROVIDERS):
+        if slash and self._pins(first):
             for surface, render in self._table.surfaces.items():
                 if f"/{rest}/".startswith(f"{surface}/"):
-                    return first, f"/{rest}", render
-        return None, path, None
+                    return _Split(first, f"/{rest}", render)
+        return _Split(None, path, None)
 
 
 def _wrong_method(method: str, path: str, methods: Methods, render: RenderError) -> ErrorRoute:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from trunkline_mock.generation import make_id, request_seed
 from trunkline_mock.response import Response
 from trunkline_mock.shapes.base import VendorError, json_response, named_sse_event
@@ -71,7 +73,13 @@ def error_response(status: int, message: str | None, code: str | int | None) -> 
 
 def vendor_error_response(error: VendorError) -> Response:
     """The response to a request that the vendor refuses."""
-    return error_response(error.status, error.message, None)
+    if error.details is None:
+        return error_response(error.status, error.message, None)
+    body = error_body(error.status, error.message, None)
+    body["error"]["details"] = error.details
+    headers = (("request-id", body["request_id"]),)
+    response = json_response(body, status=error.status, headers=headers)
+    return msgspec.structs.replace(response, cacheable=False)  # what is not there now may be there later
 
 
 def error_event(status: int, message: str | None, code: str | int | None) -> bytes:

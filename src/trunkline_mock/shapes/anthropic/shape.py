@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -19,9 +20,12 @@ from trunkline_mock.shapes.anthropic.errors import (
     vendor_error_response,
 )
 from trunkline_mock.shapes.anthropic.parse import apply_tool_choice, count_prompt_tokens, parse_message
+from trunkline_mock.shapes.anthropic.threads import ThreadStore
 from trunkline_mock.shapes.anthropic.validate import validate_message, validate_token_count
 from trunkline_mock.shapes.anthropic.write import (
     PING,
+    message_content,
+    message_id,
     models_page,
     request_id_header,
     streamed_response,
@@ -39,6 +43,7 @@ from trunkline_mock.shapes.base import (
     encode_json,
     json_response,
 )
+from trunkline_mock.shapes.strict.messages import check_message
 
 DEFAULT_MODELS: Final = (
     MockModel("claude-opus-5", context_length=200_000),
@@ -56,6 +61,7 @@ class AnthropicShape:
 
     Args:
         catalog: The models that the server has.
+        strict: Refuse what the vendor's servers refuse beyond its reference.
     """
 
     name = "anthropic"
@@ -64,8 +70,10 @@ class AnthropicShape:
     key_header = "x-api-key"
     vary_headers: tuple[bytes, ...] = (b"anthropic-version", b"anthropic-beta")
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, strict: bool = False) -> None:
         self.catalog = catalog
+        self._strict = strict
+        self._threads = ThreadStore()
         self._routes = RouteTable(
             {
                 "/v1/messages": {
@@ -142,14 +150,24 @@ class AnthropicShape:
     # Inference.
 
     def _message(self, request: ParsedRequest, script: Script) -> Response:
+        thread = request.data.get("thread")
+        request = self._threads.resolve(request)
         data = request.data
         validate_message(request)
+        if self._strict:
+            check_message(request)
         model = self._require_model(data["model"])
         output = generate(parse_message(request, model.name), apply_tool_choice(data, script))
         omit_thinking = (data.get("thinking") or {}).get("display") == "omitted"
         if data.get("stream"):
-            return streamed_response(output, omit_thinking=omit_thinking, pings=script.comments)
-        return whole_response(output, omit_thinking=omit_thinking)
+            response = streamed_response(output, omit_thinking=omit_thinking, pings=script.comments)
+        else:
+            response = whole_response(output, omit_thinking=omit_thinking)
+        if thread is None:
+            return response
+        content = message_content(output, omit_thinking=omit_thinking)
+        save = partial(self._threads.save, thread, data, message_id(output), content)
+        return msgspec.structs.replace(response, cacheable=False, side_effect=save)
 
     def _count_tokens(self, request: ParsedRequest, script: Script) -> Response:
         validate_token_count(request)

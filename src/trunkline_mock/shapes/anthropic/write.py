@@ -72,6 +72,28 @@ def whole_response(output: ModelOutput, *, omit_thinking: bool) -> Response:
         output: The model's output.
         omit_thinking: Whether thinking blocks have only a signature, but no text.
     """
+    content = message_content(output, omit_thinking=omit_thinking)
+    usage = _usage(output, output.completion_tokens, details=True)
+    body = encode_json(_message(output, content, _ending(output), usage))
+    return Response(
+        records=(Record(body, RecordKind.CONTENT, output.completion_tokens),),
+        headers=_answer_headers(output),
+        prompt_tokens=output.prompt_tokens,
+    )
+
+
+def message_id(output: ModelOutput) -> str:
+    """The id of a message."""
+    return f"msg_01{make_id(output.seed, -2, 22)}"
+
+
+def message_content(output: ModelOutput, *, omit_thinking: bool) -> list[dict[str, Any]]:
+    """The blocks of a message.
+
+    Args:
+        output: The model's output.
+        omit_thinking: Whether thinking blocks have only a signature, but no text.
+    """
     content: list[dict[str, Any]] = []
     if output.thinking_chunks:
         thinking = "" if omit_thinking else output.thinking
@@ -82,13 +104,7 @@ def whole_response(output: ModelOutput, *, omit_thinking: bool) -> Response:
     content += [
         _tool_use(output, number, call, _tool_input(call)) for number, call in enumerate(output.tool_calls)
     ]
-    usage = _usage(output, output.completion_tokens, details=True)
-    body = encode_json(_message(output, content, _ending(output), usage))
-    return Response(
-        records=(Record(body, RecordKind.CONTENT, output.completion_tokens),),
-        headers=_answer_headers(output),
-        prompt_tokens=output.prompt_tokens,
-    )
+    return content
 
 
 def streamed_response(output: ModelOutput, *, omit_thinking: bool, pings: int) -> Response:
@@ -159,7 +175,7 @@ def _message(
 ) -> dict[str, Any]:
     return {
         "model": output.model,
-        "id": f"msg_01{make_id(output.seed, -2, 22)}",
+        "id": message_id(output),
         "type": "message",
         "role": "assistant",
         "content": content,

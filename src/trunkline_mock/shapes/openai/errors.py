@@ -11,7 +11,7 @@ import msgspec
 
 from trunkline_mock.response import Response
 from trunkline_mock.shapes.base import VendorError, encode_json, json_response, sse_event
-from trunkline_mock.shapes.openai.vendors import DefaultError, Vendor
+from trunkline_mock.shapes.openai.vendor import DefaultError, Vendor
 
 _UNKNOWN_STATUS: Final = DefaultError("server_error", None, "Something went wrong.")
 
@@ -31,6 +31,8 @@ def error_object(vendor: Vendor, status: int, message: str | None, code: str | i
         code = default.code if code is None else code
         return {"message": message, "type": default.type, "param": None, "code": code}
     number = status if code is None else code
+    if vendor.error_form == "list":
+        return {"code": status, "message": message, "status": default.type}
     if vendor.error_code == "object":
         fields = {"object": "error", "message": message, "type": default.type, "param": None}
         return {**fields, "code": number}
@@ -52,12 +54,26 @@ def vendor_error_response(vendor: Vendor, error: VendorError) -> Response:
         fields["type"] = fields["type"] or "invalid_request_error"
     if "param" in fields:
         fields["param"] = error.param
+    if error.message_object is not None:
+        fields["message"] = error.message_object
     return _response(vendor, error.status, fields)
 
 
 def _response(vendor: Vendor, status: int, error: dict[str, Any]) -> Response:
-    body = error if vendor.error_form == "flat" else {"error": error}
-    return json_response(body, status=status)
+    return json_response(error_body(vendor, error), status=status)
+
+
+def error_body(vendor: Vendor, error: dict[str, Any]) -> Any:
+    """The body that reports the object ``error``, in the vendor's form."""
+    match vendor.error_form:
+        case "flat":
+            return {"object": "error", **error} if vendor.reasoning == "content" else error
+        case "list":
+            return [{"error": error}]
+        case "text":
+            return {"code": error.get("code"), "error": error["message"]}
+        case _:
+            return {"error": error}
 
 
 def midstream_error_record(

@@ -35,7 +35,7 @@ from trunkline_mock.shapes.openai.validate import (
     validate_common_fields,
     validate_embeddings,
 )
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
 from trunkline_mock.shapes.openai.write import (
     ChatFormat,
     TextFormat,
@@ -45,6 +45,8 @@ from trunkline_mock.shapes.openai.write import (
     streamed_response,
     whole_response,
 )
+from trunkline_mock.shapes.strict.chat import check_chat
+from trunkline_mock.shapes.strict.rules import ChatRules
 
 
 class NestedShape(Shape, Protocol):
@@ -62,12 +64,20 @@ class OpenAIShape:
         vendor: The row to play.
         catalog: The models that the server has.
         nested: The shapes of other APIs that it serves.
+        rules: What it refuses besides what OpenAI's API refuses; ``None``: nothing.
     """
 
     key_header = ""
 
-    def __init__(self, vendor: Vendor, catalog: Catalog, nested: Sequence[NestedShape] = ()) -> None:
+    def __init__(
+        self,
+        vendor: Vendor,
+        catalog: Catalog,
+        nested: Sequence[NestedShape] = (),
+        rules: ChatRules | None = None,
+    ) -> None:
         self.vendor = vendor
+        self._rules = rules
         self.catalog = catalog
         self.name = vendor.name
         self.base_path = vendor.roots[0]
@@ -147,6 +157,8 @@ class OpenAIShape:
     def _chat(self, request: ParsedRequest, script: Script) -> Response:
         data = request.data
         validate_chat(data, self.vendor)
+        if self._rules is not None:
+            check_chat(self._rules, data)
         model = require_model(self.vendor, self.catalog, data["model"])
         output = generate(parse_chat(request, model.name), script)
         outputs = [output] * (data.get("n") or 1)

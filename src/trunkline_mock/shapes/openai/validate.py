@@ -12,7 +12,7 @@ import msgspec
 
 from trunkline_mock.script import MockModel
 from trunkline_mock.shapes.base import Catalog, VendorError
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
 
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 

@@ -1,78 +1,15 @@
 """The vendors and servers with OpenAI's API as rows of data: how they differ from OpenAI, and their errors.
 
-Every field of a row is a quirk that a scenario may replace (``quirks:``). That is the way to play a server
-that is not in the table. Sources: the vendors' published API references.
+Sources: the vendors' published API references.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
-
-import msgspec
+from typing import Final
 
 from trunkline_mock.script import MockModel
-
-
-class DefaultError(NamedTuple):
-    """The ``type``, ``code`` and ``message`` of a status, unless a script sets others."""
-
-    type: str
-    code: str | None
-    message: str
-
-
-class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One vendor or server."""
-
-    name: str
-    roots: tuple[str, ...] = ("/v1",)
-    """The path prefixes that are served. Clients are configured with the first."""
-    models: tuple[MockModel, ...] = ()
-    id_prefix: str = "chatcmpl-"
-    reasoning: Literal["reasoning", "reasoning_content"] | None = None
-    """The field that carries thinking; ``None``: thinking is hidden and only counted."""
-    reasoning_details: bool = False
-    tool_index: Literal["counted", "zero", "absent"] = "counted"
-    tool_deltas: Literal["pieces", "whole"] = "pieces"
-    """Whether the arguments of a streamed tool call come in pieces or in one delta with its name."""
-    arguments: Literal["string", "object"] = "string"
-    usage: Literal["asked", "always", "never"] = "asked"
-    """When a stream carries usage (``asked``: if ``stream_options`` asks for it)."""
-    usage_place: Literal["own", "last"] = "own"
-    """Whether usage comes in its own chunk without choices, or in the last chunk with a finish reason."""
-    comment: str = ""
-    """The text of the heartbeat comments before the first chunk; empty for none."""
-    native_finish_reason: bool = False
-    provider: str = ""
-    """The value of the field ``provider``; empty if there is no such field."""
-    cost: bool = False
-    time_info: bool = False
-    extra_nulls: bool = False
-    """Whether there are OpenAI's own fields ``service_tier``, ``refusal`` and ``usage: null``."""
-    errors: dict[int, DefaultError] = {}
-    error_form: Literal["nested", "flat"] = "nested"
-    error_code: Literal["string", "int", "object"] = "string"
-    """The value of an error's ``code``: a string, the status (``int``), or the status with the field
-    ``"object": "error"`` beside it (``object``)."""
-    midstream: Literal["error", "chunk", "status_code"] = "error"
-    """An error in a stream: its own event, a chunk with the finish reason ``error``, or one with a status."""
-    unknown_model: int = 404
-    embeddings: bool = True
-    rejects: tuple[str, ...] = ()
-    """Request fields that are refused with a 400."""
-    max_temperature: float = 2.0
-    limit_headers: Literal["", "openai", "cerebras"] = ""
-    id_header: str = ""
-    """The response header with an id of the request or the answer; empty for none."""
-    health: bool = False
-    responses: Literal["", "nested", "flat"] = ""
-    """Whether there is a Responses API, and the format of its error event: OpenAI documents a flat one and
-    sends one with its error envelope inside."""
-    messages: bool = False
-    """Whether there is Anthropic's Messages API as well."""
-    least_output_tokens: int = 1
-    """The minimum of ``max_output_tokens`` in the Responses API."""
-
+from trunkline_mock.shapes.openai.hosted import HOSTED
+from trunkline_mock.shapes.openai.vendor import DefaultError, Vendor
 
 _OLLAMA_FIELDS: Final = ("options", "keep_alive", "think", "format", "num_ctx", "num_predict")
 
@@ -243,7 +180,7 @@ _ROWS: Final = (
         error_form="flat",
         midstream="status_code",
         embeddings=False,
-        rejects=(*_OLLAMA_FIELDS, "frequency_penalty", "presence_penalty", "logit_bias"),
+        rejects=_OLLAMA_FIELDS,
         max_temperature=1.5,
         limit_headers="cerebras",
         id_header="x-request-id",
@@ -283,7 +220,7 @@ _ROWS: Final = (
     ),
 )
 
-VENDORS: Final[dict[str, Vendor]] = {row.name: row for row in _ROWS}
+VENDORS: Final[dict[str, Vendor]] = {row.name: row for row in (*_ROWS, *HOSTED)}
 """Every row, by its name."""
 
 OLLAMA_V1: Final = Vendor(name="ollama", reasoning="reasoning", tool_deltas="whole", errors=_OPENAI_ERRORS)

@@ -24,7 +24,8 @@ from trunkline_mock.generation import (
 from trunkline_mock.response import Record, RecordKind, Response
 from trunkline_mock.script import MockModel, Script, ToolCall
 from trunkline_mock.shapes.base import ParsedRequest, encode_json, json_response, sse_event
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
+from trunkline_mock.shapes.strict.chat import sign_call
 
 _CREATED: Final = 1_735_689_600
 """When the mock's models were created: the start of 2025."""
@@ -88,6 +89,8 @@ class ChatFormat:
             message |= {"refusal": None, "annotations": []}
         if output.thinking_chunks:
             message |= self._thinking_fields(output.thinking)
+            if self._vendor.reasoning == "content" and output.text:
+                message["content"] = [*message["content"], {"type": "text", "text": output.text}]
         if output.tool_calls:
             message["tool_calls"] = [
                 self._tool_call(output, number, call) for number, call in enumerate(output.tool_calls)
@@ -98,6 +101,8 @@ class ChatFormat:
         """The events of role, thinking, text and tool calls."""
         vendor = self._vendor
         deltas: list[tuple[dict[str, Any], str]] = []
+        if vendor.reasoning and output.thinking_chunks and vendor.opens_reasoning:
+            deltas.append((self._thinking_fields(""), ""))
         if vendor.reasoning:
             deltas += [(self._thinking_fields(chunk), chunk) for chunk in output.thinking_chunks]
         deltas += [({"content": chunk}, chunk) for chunk in output.text_chunks]
@@ -134,6 +139,8 @@ class ChatFormat:
     def _thinking_fields(self, text: str) -> dict[str, Any]:
         if self._vendor.reasoning is None:
             return {}
+        if self._vendor.reasoning == "content":
+            return {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]}
         fields: dict[str, Any] = {self._vendor.reasoning: text}
         if self._vendor.reasoning_details:
             detail = {"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}
@@ -144,11 +151,23 @@ class ChatFormat:
         arguments: Any = call.arguments
         if self._vendor.arguments != "object" and not isinstance(arguments, str):
             arguments = msgspec.json.encode(arguments).decode()
-        return {
-            "id": call.id or f"call_{make_id(output.seed, number, 24)}",
+        fields: dict[str, Any] = {
+            "id": call.id or self._call_id(output, number, call),
             "type": "function",
             "function": {"name": call.name, "arguments": arguments},
         }
+        if self._vendor.signs_calls and number == 0:
+            fields["extra_content"] = {"google": {"thought_signature": sign_call(call.name)}}
+        return fields
+
+    def _call_id(self, output: ModelOutput, number: int, call: ToolCall) -> str:
+        match self._vendor.call_id:
+            case "short":
+                return make_id(output.seed, number, 9)
+            case "function":
+                return f"functions.{call.name}:{number}"
+            case _:
+                return f"call_{make_id(output.seed, number, 24)}"
 
     def _tool_call_deltas(
         self, output: ModelOutput, number: int, call: ToolCall
@@ -260,10 +279,17 @@ def streamed_response(
     for index, output in enumerate(outputs):
         records += choice_format.stream(envelope, index, output)
     for index, output in enumerate(outputs):
-        choice = _choice(vendor, index, choice_format.closing(), output.finish_reason)
+        reason = output.finish_reason
+        if reason == "tool_calls":
+            reason = vendor.calls_finish
+        choice = _choice(vendor, index, choice_format.closing(), reason)
         closing = envelope | {"choices": [choice]}
         if vendor.usage_place == "last" and index == len(outputs) - 1:
             closing |= usage_fields
+            if vendor.x_groq and usage_fields:
+                closing["x_groq"] = {"id": f"req_{first.seed}", **usage_fields}
+        elif vendor.usage_place == "choice" and index == len(outputs) - 1:
+            choice |= usage_fields
         records.append(Record(sse_event(closing), RecordKind.FINISH))
     if usage_fields and vendor.usage_place == "own":
         records.append(Record(sse_event(envelope | {"choices": []} | usage_fields), RecordKind.USAGE))
@@ -339,6 +365,11 @@ def _usage_fields(
         "prompt_tokens_details": {"cached_tokens": outputs[0].cached_tokens},
         "completion_tokens_details": details,
     }
+    if vendor.cache_hit_tokens:
+        usage["prompt_cache_hit_tokens"] = outputs[0].cached_tokens
+        usage["prompt_cache_miss_tokens"] = max(prompt_tokens - outputs[0].cached_tokens, 0)
+    if not vendor.counts_reasoning:
+        usage["completion_tokens"] = max(completion_tokens - details["reasoning_tokens"], 0)
     if vendor.cost:
         usage["cost"] = answer_cost(
             model, script, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens

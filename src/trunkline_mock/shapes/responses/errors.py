@@ -12,7 +12,7 @@ import msgspec
 from trunkline_mock.response import Response
 from trunkline_mock.shapes.base import encode_json, named_sse_event
 from trunkline_mock.shapes.openai.errors import error_object
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
 
 _FAILURE_CODES: Final = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 """The ``error.code`` of a failed response by status; that of any other status is ``server_error``."""

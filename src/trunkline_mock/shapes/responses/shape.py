@@ -13,7 +13,7 @@ from trunkline_mock.script import Script
 from trunkline_mock.shapes.base import Catalog, ParsedRequest, Route, RouteTable, Shape, VendorError
 from trunkline_mock.shapes.openai.errors import error_response, vendor_error_response
 from trunkline_mock.shapes.openai.validate import parse_object, require_model
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
 from trunkline_mock.shapes.openai.write import heartbeat_comment
 from trunkline_mock.shapes.responses.errors import error_body_in_200, midstream_error_record
 from trunkline_mock.shapes.responses.parse import is_self_contained, parse_response
@@ -26,6 +26,8 @@ from trunkline_mock.shapes.responses.write import (
     streamed_response,
     whole_response,
 )
+from trunkline_mock.shapes.strict.responses import check_response_request
+from trunkline_mock.shapes.strict.rules import ChatRules
 
 
 class ResponsesShape:
@@ -34,13 +36,15 @@ class ResponsesShape:
     Args:
         vendor: The row to play.
         catalog: The models that the server has.
+        rules: What the vendor refuses beyond its reference; ``None``: nothing.
     """
 
     key_header = ""
     vary_headers: tuple[bytes, ...] = ()
 
-    def __init__(self, vendor: Vendor, catalog: Catalog) -> None:
+    def __init__(self, vendor: Vendor, catalog: Catalog, rules: ChatRules | None = None) -> None:
         self.vendor = vendor
+        self._rules = rules
         self.catalog = catalog
         self.name = vendor.name
         self.base_path = vendor.roots[0]
@@ -89,6 +93,8 @@ class ResponsesShape:
         model = require_model(self.vendor, self.catalog, data["model"])
         conversation = self._store.conversation(data)
         validate_tool_results(conversation)
+        if self._rules is not None:
+            check_response_request(self._rules, data, conversation, self._store.has_item)
         output = generate(parse_response(request, model.name, conversation), script)
         items = output_items(output, data, self.vendor)
         initial = initial_object(output, data)

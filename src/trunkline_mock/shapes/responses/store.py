@@ -50,6 +50,10 @@ class ResponseStore:
             request_input = [{"role": "user", "content": request_input}]
         return (*previous_items, *(self._resolve(item) for item in request_input))
 
+    def has_item(self, id: str) -> bool:
+        """Whether an item of that id is stored."""
+        return any(item.get("id") == id for items in self._conversations.values() for item in items)
+
     def _resolve(self, item: dict[str, Any]) -> dict[str, Any]:
         """The stored item to which ``item`` refers, or ``item`` itself if it is not a reference."""
         if item.get("type") != "item_reference":

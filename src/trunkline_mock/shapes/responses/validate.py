@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from trunkline_mock.shapes.base import VendorError
 from trunkline_mock.shapes.openai.validate import missing, require, validate_common_fields, wrong_type
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
 
 _MOVED_FIELDS: Final = {
     "messages": "input",

@@ -16,9 +16,10 @@ from trunkline_mock.response import Record, RecordKind, Response
 from trunkline_mock.script import MockModel, Script, ToolCall
 from trunkline_mock.shapes.base import encode_json
 from trunkline_mock.shapes.openai.errors import error_object
-from trunkline_mock.shapes.openai.vendors import Vendor
+from trunkline_mock.shapes.openai.vendor import Vendor
 from trunkline_mock.shapes.openai.write import answer_cost, answer_headers, heartbeat_comment
 from trunkline_mock.shapes.responses.errors import encode_event
+from trunkline_mock.shapes.strict.responses import BOUND_SUFFIX, ENCRYPTED_PREFIX
 
 _INCOMPLETE_REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """The finish reasons of an incomplete response, and the reasons that the response gives for them."""
@@ -245,7 +246,7 @@ def _reasoning_item(output: ModelOutput, data: dict[str, Any], vendor: Vendor) -
     """The reasoning: in full if the vendor shows it. OpenAI only gives a summary, and only on request."""
     head: dict[str, Any] = {"id": f"rs_{output.seed}00", "type": "reasoning", "summary": []}
     if "reasoning.encrypted_content" in (data.get("include") or ()):
-        head["encrypted_content"] = f"mock-{output.seed}"
+        head["encrypted_content"] = f"{ENCRYPTED_PREFIX}{output.seed}"
     if vendor.reasoning is not None:
         part: dict[str, Any] = {"type": "reasoning_text", "text": output.thinking}
         events = _reasoning_events(
@@ -291,7 +292,7 @@ def _function_call_item(
     if not isinstance(arguments, str):
         arguments = msgspec.json.encode(arguments).decode()
     head = {
-        "id": f"fc_{output.seed}{index:02x}",
+        "id": f"fc_{output.seed}{index:02x}{BOUND_SUFFIX if output.thinking_chunks else ''}",
         "type": "function_call",
         "call_id": call.id or f"call_{make_id(output.seed, number, 24)}",
         "name": call.name,

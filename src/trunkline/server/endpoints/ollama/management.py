@@ -27,10 +27,10 @@ from trunkline.errors import (
 from trunkline.pipe import Pipe
 from trunkline.providers.ollama import OllamaServer
 from trunkline.server.endpoints.ollama import fleet
+from trunkline.server.endpoints.ollama.fields import read_fields
 from trunkline.server.endpoints.ollama.fleet import Command, Fleet, ManagedFleet
 from trunkline.server.endpoints.ollama.pages import model_in
 from trunkline.server.endpoints.ollama.progress_merge import Failure, Line, error_of, merge
-from trunkline.server.endpoints.request_body import json_object
 from trunkline.server.http.async_handler import RequestContext
 from trunkline.server.http.page import TEXT, Answer, Page, Progress, json_page
 
@@ -43,7 +43,7 @@ _AWAY: Final = (UPSTREAM_UNREACHABLE, UPSTREAM_RESET, UPSTREAM_TIMEOUT, UPSTREAM
 async def pull(context: RequestContext[ManagedFleet], only: str | None = None) -> Answer:
     """Have a model fetched: by all servers that lack it (by all, if none does), by one, or by the one with
     the most room."""
-    services, fields = context.services, json_object(context.body)
+    services, fields = context.services, read_fields(context.body)
     servers, model = fleet.resolve_model(services, model_in(fields), only, "pull")
     servers, selection = fleet.select_servers(services, servers, context.query.get("upstream"))
     servers, silent = await _answering(services, servers, selection)
@@ -61,7 +61,7 @@ async def pull(context: RequestContext[ManagedFleet], only: str | None = None) -
 
 async def push(context: RequestContext[ManagedFleet], only: str | None = None) -> Answer:
     """Have one server that has the model send it to its registry."""
-    fields = json_object(context.body)
+    fields = read_fields(context.body)
     found = await _servers_with(context, model_in(fields), only, "push")
     targets = _Targets(found.servers[:1], [], found.model)
     return await _run_on_servers(context, fields, targets, "/api/push", _body_for(fields, found.model))
@@ -70,7 +70,7 @@ async def push(context: RequestContext[ManagedFleet], only: str | None = None) -
 async def create(context: RequestContext[ManagedFleet], only: str | None = None) -> Answer:
     """Have a model made: by all servers, by one, or by the one with the most room of those that have what it
     is made of."""
-    services, fields = context.services, json_object(context.body)
+    services, fields = context.services, read_fields(context.body)
     servers, model = fleet.resolve_model(services, model_in(fields), only, "create")
     servers, selection = fleet.select_servers(services, servers, context.query.get("upstream"))
     base = fields.get("from")
@@ -132,7 +132,7 @@ async def _has_parts(services: Fleet, server: OllamaServer, body: dict[str, Any]
 
 async def copy(context: RequestContext[ManagedFleet], only: str | None = None) -> Page:
     """Give a model a second name on every server that has it."""
-    services, fields = context.services, json_object(context.body)
+    services, fields = context.services, read_fields(context.body)
     source, destination = fields.get("source"), fields.get("destination")
     if not isinstance(source, str) or not isinstance(destination, str) or not (source and destination):
         raise CallerError("source and destination are required", param="source")
@@ -145,7 +145,7 @@ async def copy(context: RequestContext[ManagedFleet], only: str | None = None) -
 
 async def delete(context: RequestContext[ManagedFleet], only: str | None = None) -> Page:
     """Delete a model on every server that has it."""
-    fields = json_object(context.body)
+    fields = read_fields(context.body)
     targets = await _servers_with(context, model_in(fields), only, "delete")
     body = _body_for({}, targets.model)
     await _command_all(context.services, targets, Command("DELETE", "/api/delete", body, targets.model))

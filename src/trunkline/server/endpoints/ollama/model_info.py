@@ -18,6 +18,10 @@ from trunkline.routing import names
 _UNKNOWN: Final = ("completion",)
 """Capabilities of a model of which nothing is known."""
 
+UNKNOWN_LENGTH: Final = 32_768
+"""The context length that is told of a chat model whose own is not known: clients leave a model out, or fail,
+without one."""
+
 _INSERT: Final = "{{ if .Suffix }}{{ .Prompt }}{{ .Suffix }}{{ else }}{{ .Prompt }}{{ end }}"
 _PLAIN: Final = "{{ .Prompt }}"
 
@@ -59,9 +63,9 @@ def show_answer(provider: str, host: str, model: ModelInfo, started: float) -> d
     """
     architecture = family(model.id)
     info: dict[str, Any] = {"general.architecture": architecture, "general.basename": names.short(model.id)}
-    if model.context_length is not None:
-        info[f"{architecture}.context_length"] = model.context_length
     can_do = capabilities(model)
+    if model.context_length is not None or "completion" in can_do:
+        info[f"{architecture}.context_length"] = model.context_length or UNKNOWN_LENGTH
     return {
         "license": "",
         "modelfile": f"# {model.id} at {provider}\nFROM {model.id}\n",

@@ -12,8 +12,8 @@ from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.routing import names
 from trunkline.server.endpoints.models import ModelCatalog, find_candidates, listed_models
 from trunkline.server.endpoints.ollama import fleet, model_info
+from trunkline.server.endpoints.ollama.fields import read_fields
 from trunkline.server.endpoints.ollama.fleet import Fleet
-from trunkline.server.endpoints.request_body import json_object
 from trunkline.server.http.async_handler import RequestContext
 from trunkline.server.http.page import Headers, Page, json_page
 
@@ -115,7 +115,7 @@ async def show(context: RequestContext[OllamaModels], only: str | None = None) -
         CallerError: 404, no provider has it, or the key may not use it.
         ProviderError: none of the servers that have it answered.
     """
-    services, fields = context.services, json_object(context.body)
+    services, fields = context.services, read_fields(context.body)
     name = model_in(fields)
     try:
         candidates = await find_candidates(services, name, only, context.key)
@@ -139,6 +139,7 @@ async def show(context: RequestContext[OllamaModels], only: str | None = None) -
         if model is None and only is None and services.router.resolver.configured_name(name) is not None:
             model = ModelInfo(id=candidate.model)  # as in the lists
         if model is not None:
+            model = services.catalog.describe(provider.name, model)
             host, started_at = _host_of(provider), services.started_at
             return json_page(model_info.show_answer(provider.name, host, model, started_at))
     raise failure or CallerError(f"model '{redact(name)}' not found", MODEL_NOT_FOUND, param="model")
