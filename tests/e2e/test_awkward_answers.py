@@ -377,3 +377,72 @@ async def test_a_refusal_is_told(front: str, stream: bool) -> None:
     async with answering(body) as running:
         heard = await hear(running, front, stream=stream)
     assert b"I won't" in heard.answer.body
+
+
+NATIVE: dict[str, tuple[str, str, Any, str]] = {
+    "Anthropic": (
+        "anthropic",
+        "messages",
+        {
+            "id": 5,
+            "type": "message",
+            "role": "assistant",
+            "model": "m",
+            "content": [{"type": "text", "text": "Hi"}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 3.0, "output_tokens": "2", "cache_read_input_tokens": []},
+        },
+        'event: message_start\ndata: {"type":"message_start","message":{"id":5,"content":[],"usage":'
+        '{"input_tokens":3.0}}}\n\n'
+        'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":'
+        '{"type":"text","text":""}}\n\n'
+        'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
+        '{"type":"text_delta","text":"Hi"}}\n\n'
+        'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
+        'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":'
+        '{"input_tokens":3.0,"output_tokens":"2"}}\n\n'
+        'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    ),
+    "Ollama": (
+        "ollama",
+        "ollama",
+        {
+            "model": "m",
+            "created_at": 17,
+            "message": {"role": "assistant", "content": "Hi"},
+            "done": True,
+            "total_duration": "long",
+            "prompt_eval_count": 3.0,
+            "eval_count": "2",
+        },
+        '{"model":"m","created_at":17,"message":{"content":"Hi"},"done":false}\n'
+        '{"model":"m","message":{"content":""},"done":true,"prompt_eval_count":3.0,"eval_count":"2"}\n',
+    ),
+}
+
+
+@TWO_WAYS
+@pytest.mark.parametrize("sent", ["whole", "stream", "indented"])
+@pytest.mark.parametrize(("shape", "own", "body", "text"), NATIVE.values(), ids=NATIVE.keys())
+async def test_native_answers_are_read_as_generously(
+    shape: str, own: str, body: Any, text: str, sent: str, stream: bool
+) -> None:
+    answer = {"whole": json.dumps(body), "stream": text, "indented": json.dumps(body, indent=2)}[sent]
+    async with answering(answer, shape=shape) as running:
+        for front in (own, *(each for each in FRONTS if each != own)):
+            heard = await hear(running, front, stream=stream)
+            assert (heard.answer.status, heard.text, heard.error) == (200, "Hi", ""), front
+            if front != own:
+                assert heard.usage == (3, 2), front
+
+
+@TWO_WAYS
+@pytest.mark.parametrize("shape", ["anthropic", "ollama"])
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", ERRORS.values(), ids=ERRORS.keys())
+async def test_the_words_of_native_errors_arrive(shape: str, stream: bool, status: int, body: Any) -> None:
+    async with answering(body, status, shape) as running:
+        for front in FRONTS:
+            heard = await hear(running, front, stream=stream)
+            assert "BOOM words" in heard.answer.body.decode(), front
+            assert heard.answer.status >= 400

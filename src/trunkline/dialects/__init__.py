@@ -20,4 +20,7 @@ changes to a client's own body, ``read``, ``write`` and ``inspect`` the base cla
 ``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
 ``tool_matching`` the ids of tool calls, ``turns`` the normal form of turns, ``custom_tools`` tools whose
 input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode of APIs that have none.
+Answers that are not as they should be: ``generous`` reads records that do not fit their struct,
+``error_words`` finds the words of errors, ``other_form`` tells a stream from a whole answer, ``rewrite`` writes
+one as the other, ``cost`` reads costs, and ``media`` says what becomes of content without a field.
 """

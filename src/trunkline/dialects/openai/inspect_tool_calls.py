@@ -2,7 +2,7 @@
 
 OpenAI's clients put a call's pieces together by ``index``, join the strings in them, and want each call's id
 and name in its first piece. Where a server sends pieces otherwise, they are replaced by what a reader of the
-same answer makes of them (:mod:`.call_numbering`). All other chunks go on as they came.
+same answer makes of them (:mod:`.read_tool_calls`). All other chunks go on as they came.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trunkline.dialects.openai.answer_schema import CallPiece, ChoicePiece, Chunk, FunctionPiece
-from trunkline.dialects.openai.call_numbering import CallNumbering
+from trunkline.dialects.openai.read_tool_calls import CallNumbering
 from trunkline.dialects.tool_arguments import open_arguments
 from trunkline.events import ToolCallDelta
 

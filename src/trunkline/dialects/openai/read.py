@@ -23,9 +23,9 @@ from trunkline.dialects.openai.answer_schema import (
     decode_chunk,
     decode_vectors,
 )
-from trunkline.dialects.openai.call_numbering import CallNumbering, is_never_tool
 from trunkline.dialects.openai.errors import find_error
 from trunkline.dialects.openai.read_content import ContentReader, read_parts
+from trunkline.dialects.openai.read_tool_calls import CallNumbering, is_never_tool
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
     Embedded,
