@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.awkward import FRONTS, answering, hear, piece, sse, whole
+from tests.e2e.awkward import FRONTS, answering, hear, piece, request, sse, whole
 
 every_front = pytest.mark.parametrize("front", FRONTS)
 TWO_WAYS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -392,16 +392,18 @@ NATIVE: dict[str, tuple[str, str, Any, str]] = {
             "stop_reason": "end_turn",
             "usage": {"input_tokens": 3.0, "output_tokens": "2", "cache_read_input_tokens": []},
         },
-        'event: message_start\ndata: {"type":"message_start","message":{"id":5,"content":[],"usage":'
-        '{"input_tokens":3.0}}}\n\n'
-        'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":'
-        '{"type":"text","text":""}}\n\n'
-        'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
-        '{"type":"text_delta","text":"Hi"}}\n\n'
-        'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
-        'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":'
-        '{"input_tokens":3.0,"output_tokens":"2"}}\n\n'
-        'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+        (
+            'event: message_start\ndata: {"type":"message_start","message":{"id":5,"content":[],"usage":'
+            '{"input_tokens":3.0}}}\n\n'
+            'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":'
+            '{"type":"text","text":""}}\n\n'
+            'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
+            '{"type":"text_delta","text":"Hi"}}\n\n'
+            'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
+            'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":'
+            '{"input_tokens":3.0,"output_tokens":"2"}}\n\n'
+            'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        ),
     ),
     "Ollama": (
         "ollama",
@@ -415,8 +417,10 @@ NATIVE: dict[str, tuple[str, str, Any, str]] = {
             "prompt_eval_count": 3.0,
             "eval_count": "2",
         },
-        '{"model":"m","created_at":17,"message":{"content":"Hi"},"done":false}\n'
-        '{"model":"m","message":{"content":""},"done":true,"prompt_eval_count":3.0,"eval_count":"2"}\n',
+        (
+            '{"model":"m","created_at":17,"message":{"content":"Hi"},"done":false}\n'
+            '{"model":"m","message":{"content":""},"done":true,"prompt_eval_count":3.0,"eval_count":"2"}\n'
+        ),
     ),
 }
 
@@ -443,6 +447,6 @@ async def test_native_answers_are_read_as_generously(
 async def test_the_words_of_native_errors_arrive(shape: str, stream: bool, status: int, body: Any) -> None:
     async with answering(body, status, shape) as running:
         for front in FRONTS:
-            heard = await hear(running, front, stream=stream)
-            assert "BOOM words" in heard.answer.body.decode(), front
-            assert heard.answer.status >= 400
+            answer = await running.ask(request(front, stream=stream))
+            assert "BOOM words" in answer.body.decode(), front
+            assert answer.status >= 400

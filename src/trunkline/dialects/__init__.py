@@ -21,6 +21,6 @@ changes to a client's own body, ``read``, ``write`` and ``inspect`` the base cla
 ``tool_matching`` the ids of tool calls, ``turns`` the normal form of turns, ``custom_tools`` tools whose
 input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode of APIs that have none.
 Answers that are not as they should be: ``generous`` reads records that do not fit their struct,
-``error_words`` finds the words of errors, ``other_form`` tells a stream from a whole answer, ``rewrite`` writes
-one as the other, ``cost`` reads costs, and ``media`` says what becomes of content without a field.
+``error_words`` finds the words of errors, ``other_form`` tells a stream from a whole answer, ``rewrite``
+writes one as the other, ``cost`` reads costs, ``media`` says what becomes of content without a field.
 """

@@ -65,6 +65,17 @@ def begins_events(data: bytes) -> bool:
     return _EVENTS.match(without_comments(data)) is not None
 
 
+def is_body(line: bytes, *, may_go_on: bool) -> bool:
+    """Whether the first line of what should be a stream of lines belongs to a body.
+
+    Args:
+        line: It cannot be decoded.
+        may_go_on: The line has ended, and others may follow; without its end it is half of an object.
+    """
+    line = line.strip()
+    return line == b"{" if may_go_on and line[:1] in (b"{", b"[") else line[:1] not in (b"{", b"[")
+
+
 def is_lines(body: bytes) -> bool:
     """Whether a body consists of several objects, one a line."""
     first, _, rest = body.strip().partition(b"\n")

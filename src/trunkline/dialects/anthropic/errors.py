@@ -69,7 +69,7 @@ def find_error(kind: str | None, detail: Any, payload: bytes, upstream_name: str
     """Return the error that an event, or an answer of status 200, is or holds; None if it holds none.
 
     Args:
-        kind: Its ``type``.
+        kind: Its ``type``; None for an answer without content, whatever type it says.
         detail: Its ``error``.
         payload: All of it: without a type it may be an error of any form.
         upstream_name: The upstream's name in error texts.

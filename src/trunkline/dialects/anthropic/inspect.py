@@ -92,7 +92,8 @@ class WholeInspector(BodyInspector):
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         if answer.error is not None or answer.content is None:
-            self.error = find_error(answer.type, answer.error, body, self._upstream_name)
+            kind = "error" if answer.type == "error" else None
+            self.error = find_error(kind, answer.error, body, self._upstream_name)
             if self.error is None and answer.content is None:
                 self.error = malformed(self._upstream_name, "it has no content")
         self.model = answer.model

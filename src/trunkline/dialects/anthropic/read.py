@@ -80,7 +80,8 @@ class WholeReader(read.WholeReader):
         except UNREADABLE:
             message = self._decode_generously(body, MessageIn)
         if message.error is not None or message.content is None:
-            error = find_error(message.type, message.error, body, self._upstream_name)
+            kind = "error" if message.type == "error" else None
+            error = find_error(kind, message.error, body, self._upstream_name)
             if error is not None:
                 raise error
         if message.content is None:

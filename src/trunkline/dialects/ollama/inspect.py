@@ -14,7 +14,7 @@ from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.inspect import BodyInspector, InspectorBase
 from trunkline.dialects.ollama.errors import OllamaErrors, find_hidden_error, read_error_field
 from trunkline.dialects.ollama.read import MAX_ANSWER
-from trunkline.dialects.other_form import OtherForm, is_lines
+from trunkline.dialects.other_form import OtherForm, is_body, is_lines
 from trunkline.errors import UPSTREAM_TOO_LARGE, ProviderError
 from trunkline.framing import MAX_RECORD
 from trunkline.model import Usage
@@ -144,7 +144,7 @@ class StreamInspector(_RecordInspector):
             if not line or line.isspace():
                 continue
             record = self._decode(_RECORD, line)
-            if record is None and not self.records and line.strip() == b"{" and lines.endswith(b"\n"):
+            if record is None and not self.records and is_body(line, may_go_on=lines.endswith(b"\n")):
                 self.error = None
                 raise OtherForm(lines + b"".join(self._held))
             if record is None or not self._inspect_record(record, line):

@@ -18,7 +18,7 @@ from trunkline.dialects.ollama.answer_schema import (
 from trunkline.dialects.ollama.errors import OllamaErrors, find_hidden_error, read_error_field, truncated
 from trunkline.dialects.ollama.logprobs import Logprob, to_chat, to_completion
 from trunkline.dialects.ollama.tool_calls import argument_text, new_call_id
-from trunkline.dialects.other_form import OtherForm, is_lines
+from trunkline.dialects.other_form import OtherForm, is_body, is_lines
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
     Embedded,
@@ -66,12 +66,15 @@ class _ChunkReader(OllamaErrors, read.Reader):
             try:
                 chunk = decode_chunk(record)
             except UNREADABLE:
-                if not self._started and self._may_turn and record.strip() == b"{":
+                if not self._started and self._is_other(record):
                     raise OtherForm(b"\n".join(records)) from None
+                error = find_hidden_error(record)
+                if error is not None:
+                    raise error from None
                 chunk = self._decode_generously(record, Chunk)
             if chunk.error is not None:
                 raise read_error_field(chunk.error)
-            if chunk.message is None and chunk.response is None and not chunk.done:
+            if chunk.model is None and not chunk.done:
                 error = find_hidden_error(record)
                 if error is not None:
                     raise error
@@ -96,6 +99,10 @@ class _ChunkReader(OllamaErrors, read.Reader):
             if chunk.done or self._is_whole:
                 self._finish(chunk, events)
                 return
+
+    def _is_other(self, record: bytes) -> bool:
+        """Whether a stream's first line, which cannot be decoded, belongs to a body of several lines."""
+        return not self._is_whole and is_body(record, may_go_on=self._may_turn)
 
     def _start(self, chunk: Chunk, events: list[StreamEvent]) -> None:
         self._started = True

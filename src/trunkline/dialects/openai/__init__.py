@@ -4,8 +4,8 @@
 - ``back``: the API as upstreams speak it; ``quirks``: how vendors differ, as data.
 - ``parse``: requests; ``parse_messages``: their messages; ``parse_form``: the model that a form names.
 - ``render``: requests to upstreams; ``web_search``: their searches of the web.
-- ``read``: upstreams' answers; ``read_tool_calls``: the pieces of their calls; ``read_content``: images, sounds
-  and sources in them.
+- ``read``: upstreams' answers; ``read_tool_calls``: the pieces of their calls; ``read_content``: images,
+  sounds and sources in them.
 - ``write``: answers to clients; ``write_custom``: the calls of custom tools in them.
 - ``inspect``: what passes through; ``inspect_tool_calls``: mends calls that clients could not read.
 - ``errors``: the envelope for clients, and errors inside upstreams' answers.
