@@ -17,7 +17,7 @@ from trunkline.ledger.writer import Ledger
 from trunkline.server.app.gateway import Gateway
 from trunkline.server.app.run import make_config
 from trunkline.settings import Settings, exposure
-from trunkline.settings.sections import ProviderConfig
+from trunkline.settings.sections import ProviderConfig, ResponsesRule
 from trunkline_mock import MockUpstream
 
 GUARD = 30.0
@@ -28,9 +28,11 @@ BEARER = f"Authorization: Bearer {KEY}\r\n".encode()
 
 
 def make_settings(**changes: Any) -> Settings:
-    """A gateway with one key, no Ollama, and every surprise left out: nothing is tried twice or rests."""
+    """A gateway with one key, no Ollama, and every surprise left out: nothing is tried twice or rests, and no
+    test finds on disk what another one has stored."""
     given: dict[str, Any] = {"allowed_api_keys": (SecretStr(KEY),), "ollama_enabled": False}
     given |= {"max_retries": 0, "ollama_max_retries": 0, "breaker_failures": 0}
+    given["responses"] = ResponsesRule(max_disk_bytes=0)
     return Settings(**given | changes)
 
 

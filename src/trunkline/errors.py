@@ -141,6 +141,8 @@ class GatewayError(Exception):
         """Value of the header ``x-should-retry``, which OpenAI's SDKs obey: ``true``, ``false``, or none."""
         self.body: bytes | None = None
         """The upstream's own error body, for a client who speaks its dialect and is to have it as it came."""
+        self.details: dict[str, object] | None = None
+        """What Anthropic's clients read beside the error: ``error.details``."""
         self.lines = b""
         """Further header lines of the answer, each ended by CRLF: what is left of a limit that refuses."""
 

@@ -52,6 +52,7 @@ class ThinkingDelta(Event, frozen=True):
     text: str
     choice: int = 0
     signature: str | None = None
+    """What the vendor wants back with the thinking before it: sealed, or as its own dialect has it."""
 
 
 class Media(Event, frozen=True):
@@ -79,7 +80,7 @@ class Cited(Event, frozen=True):
     choice: int = 0
 
 
-class LeftOut(Event, frozen=True):
+class NotShown(Event, frozen=True):
     """The upstream sent content that has no canonical form."""
 
     what: str
@@ -96,6 +97,8 @@ class ToolCallDelta(Event, frozen=True):
     name: str | None = None
     arguments: str = ""
     choice: int = 0
+    state: str | None = None
+    """What the vendor wants back with the call, sealed."""
 
 
 class Finished(Event, frozen=True):
@@ -135,7 +138,7 @@ StreamEvent: TypeAlias = (
     | ToolCallDelta
     | Media
     | Cited
-    | LeftOut
+    | NotShown
     | Finished
     | Metered
     | Timed
@@ -146,12 +149,13 @@ StreamEvent: TypeAlias = (
 class Call:
     """A tool call while it is being folded."""
 
-    __slots__ = ("arguments", "id", "name")
+    __slots__ = ("arguments", "id", "name", "state")
 
     def __init__(self, id: str | None, name: str) -> None:
         self.id = id
         self.name = name
         self.arguments = ""
+        self.state: str | None = None
 
 
 class Choice:
@@ -161,9 +165,9 @@ class Choice:
         "_unsigned",
         "calls",
         "citations",
-        "left_out",
         "logprobs",
         "media",
+        "not_shown",
         "reason",
         "refusal",
         "signed_thinking",
@@ -183,7 +187,7 @@ class Choice:
         self.calls: dict[int, Call] = {}
         self.media: list[Media] = []
         self.citations: list[Cited] = []
-        self.left_out: list[str] = []
+        self.not_shown: list[str] = []
         self.logprobs: list[Any] = []
         self.reason: FinishReason | None = None
         self.stop_sequence: str | None = None
@@ -233,7 +237,7 @@ class Answer:
 
     def _add_to_choice(
         self,
-        event: TextDelta | RefusalDelta | ThinkingDelta | ToolCallDelta | Media | Cited | LeftOut | Finished,
+        event: TextDelta | RefusalDelta | ThinkingDelta | ToolCallDelta | Media | Cited | NotShown | Finished,
     ) -> None:
         choice = self.choices.get(event.choice)
         if choice is None:
@@ -252,12 +256,13 @@ class Answer:
                 if call is None:
                     call = choice.calls[event.index] = Call(event.id, event.name or "")
                 call.arguments += event.arguments
+                call.state = event.state or call.state
             case Media():
                 choice.media.append(event)
             case Cited():
                 choice.citations.append(event)
-            case LeftOut():
-                choice.left_out.append(event.what)
+            case NotShown():
+                choice.not_shown.append(event.what)
             case Finished():
                 choice.reason = event.reason
                 choice.stop_sequence = event.stop_sequence

@@ -13,8 +13,19 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
-from trunkline.dialects.error_envelope import malformed
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    Back,
+    FitStep,
+    Fitted,
+    Front,
+    Headers,
+    RequestDefaults,
+    RequestSummary,
+)
+from trunkline.dialects.error_envelope import UNREADABLE, malformed
+from trunkline.dialects.fit.answer import RestoringInspector, RestoringReader
+from trunkline.dialects.kept_state import KeptState
 from trunkline.dialects.other_form import OtherForm
 from trunkline.dialects.rewrite import Refuser, Rewriter
 from trunkline.errors import (
@@ -63,15 +74,25 @@ class Exchange(Protocol):
     """Of the request."""
     headers: Headers
     """Request headers that the upstream is to be sent, in place of the provider's own of that name."""
-    left_out: Sequence[str]
+    not_shown: Sequence[str]
     """What of a complete answer the client's dialect has no field for."""
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
+    owner: str
+    """The id of the key that the request was sent with; empty without one."""
+    fitted: Fitted | None
+    """Set where the fit step has changed the request: known once ``body`` was read."""
     needs_head: bool
     """It is to see the head of an upstream's answer, also if that is no error."""
     path: str
     """Path of the request below the provider's base address."""
+    left_out: Sequence[str]
+    """Fields of the client's request that the upstream is not sent."""
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """The state fields that the upstream has, if it is sent the client's own body."""
 
     @property
     def body(self) -> bytes:
@@ -102,11 +123,15 @@ class _BaseExchange:
     progress = 0
     usage: Usage | None = None
     model: str | None = None
-    left_out: Sequence[str] = ()
+    not_shown: Sequence[str] = ()
     pieces = 0
     headers: Headers = ()
     method = b"POST"
+    owner = ""
     needs_head = False
+    left_out: Sequence[str] = ()
+    holds: frozenset[str] = frozenset()
+    fitted: Fitted | None = None
     content_type: bytes
     streaming: bool
     _failed: tuple[int, Headers] | None = None
@@ -177,9 +202,32 @@ class PassThrough(_BaseExchange):
         self.content_type = front.stream_type if streaming else b"application/json"
         self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
-        self._inspector.request = self.body
+        inspector = self._inspector
         self._summary = summary
+        self._state_mark = back.state_mark
+        step = back.fit_step
+        if step is not None and operation == "chat":
+            try:
+                step.decode(self.body)
+            except UNREADABLE:
+                self._fit(step)
+        inspector.request = self.body
         self._opening = back.opening_records if streaming and operation == "chat" else 0
+
+    @property
+    def holds(self) -> frozenset[str]:  # type: ignore[override]
+        """The back's."""
+        return self.back.holds
+
+    def _fit(self, step: FitStep) -> None:
+        """Send what fits, and give the client its own names in the answer."""
+        fitted = self.fitted = step.fit(self.body, self.upstream_model)
+        if fitted is None:
+            return
+        self.body = fitted.body
+        if fitted.names:
+            inspector = self._inspector
+            self._inspector = RestoringInspector(inspector, fitted.names, fitted.restore, self.streaming)
 
     def forward_head(self, headers: Headers, query: bytes) -> None:
         """Forward the headers and the parameters that belong to the dialect."""
@@ -204,7 +252,9 @@ class PassThrough(_BaseExchange):
         try:
             out = inspector.feed(data)
         except OtherForm as other:
-            return self._turn(other.data)
+            return self._switch(other.data)
+        if self._state_mark is not None and self._state_mark in out:
+            self.back.note_state(out)
         if out or self.streaming:
             self._note()
         else:  # nothing is known of a whole answer before its end
@@ -218,18 +268,22 @@ class PassThrough(_BaseExchange):
         try:
             out = self._inspector.close()
         except OtherForm as other:
-            out = self._turn(other.data)
+            out = self._switch(other.data)
             if self.error is None and not self.complete:
                 out += self._inspector.close()
+        if self._state_mark is not None and self._state_mark in out:
+            self.back.note_state(out)
         self._note()
         return out
 
-    def _turn(self, data: bytes) -> bytes:
+    def _switch(self, data: bytes) -> bytes:
         """Go on with an answer of the other form, of which ``data`` has come: it is read, and written anew in
         the form that the client asked for."""
         try:
             request = self.front.parse(self.body)
             reader = self.back.reader(request, not self.streaming)
+            if self.fitted is not None and self.fitted.names:
+                reader = RestoringReader(reader, self.fitted.names)
             self._inspector = Rewriter(reader, self.front.writer(request, self.upstream_model, "chatcmpl-"))
         except GatewayError:  # what cannot be read as events still may hold an error's words
             other = msgspec.structs.replace(self._summary, stream=not self.streaming)
@@ -309,8 +363,11 @@ def _shown_thinking(request: ChatRequest) -> ChatRequest:
 class Translate(_BaseExchange):
     """Front and back differ: the answer passes through canonical events."""
 
-    _has_turned = False
+    _has_switched = False
     """The answer turned out to be of the other form than was asked for."""
+    _turn: list[ThinkingDelta | ToolCallDelta] | None = None
+    """The thinking and the calls of this turn so far, if it has some."""
+    _has_calls = False
 
     def __init__(
         self,
@@ -324,6 +381,7 @@ class Translate(_BaseExchange):
         stream: bool,
         upstream_stream: bool,
         id_prefix: str,
+        kept: KeptState | None = None,
     ) -> None:
         path = back.target(front.operation, request)
         if path is None:
@@ -332,8 +390,11 @@ class Translate(_BaseExchange):
         self.streaming = stream
         self.content_type = front.stream_type if stream else b"application/json"
         self._request = request
+        self.left_out = request.left_out
         self._defaults = defaults
         self._upstream_stream = upstream_stream
+        self._kept = kept
+        """What earlier turns left, for clients that have no field for it."""
         self._reader = back.reader(request, upstream_stream)
         if back.thinks_unasked and front.hides_thinking and isinstance(request, ChatRequest):
             request = _shown_thinking(request)
@@ -341,8 +402,29 @@ class Translate(_BaseExchange):
 
     @property
     def body(self) -> bytes:
-        """The request in the upstream's dialect."""
-        return self.back.render(self._request, self.upstream_model, self._upstream_stream, self._defaults)
+        """The request in the upstream's dialect, as it fits the upstream."""
+        request = self._request
+        if self._kept is not None and isinstance(request, ChatRequest) and request.tools:
+            request = self._kept.restore(self.owner, request)
+        body = self.back.render(request, self.upstream_model, self._upstream_stream, self._defaults)
+        step = self.back.fit_step
+        if step is None:
+            return body
+        try:
+            step.decode(body)
+        except UNREADABLE:
+            return self._fit(step, body)
+        return body
+
+    def _fit(self, step: FitStep, body: bytes) -> bytes:
+        """The body that fits. The client gets its own names in the answer."""
+        before, fitted = self.fitted, step.fit(body, self.upstream_model)
+        self.fitted = fitted
+        if fitted is None:
+            return body
+        if fitted.names and before is None:
+            self._reader = RestoringReader(self._reader, fitted.names)
+        return fitted.body
 
     def feed(self, data: bytes) -> bytes:
         """The upstream's events, in the client's dialect."""
@@ -354,7 +436,7 @@ class Translate(_BaseExchange):
         try:
             events = reader.feed(data)
         except OtherForm as other:
-            return self._turn(other.data)
+            return self._switch(other.data)
         self.error = reader.error
         out = self._write(events)
         if reader.complete:
@@ -372,7 +454,7 @@ class Translate(_BaseExchange):
         try:
             events = self._reader.close()
         except OtherForm as other:
-            out = self._turn(other.data)
+            out = self._switch(other.data)
             return out if self.complete or self.error is not None else out + self.finish()
         self.error = self._reader.error
         out = self._write(events)
@@ -382,14 +464,16 @@ class Translate(_BaseExchange):
             self.error = ProviderError("The upstream's answer has no end", UPSTREAM_PROTOCOL)
         return out
 
-    def _turn(self, data: bytes) -> bytes:
+    def _switch(self, data: bytes) -> bytes:
         """Go on with an answer of the other form, of which ``data`` has come."""
-        if self._has_turned:
+        if self._has_switched:
             self.error = malformed("The upstream", "it is neither a stream nor a whole answer")
             return b""
-        self._has_turned = True
+        self._has_switched = True
         self._upstream_stream = not self._upstream_stream
-        self._reader = self.back.reader(self._request, self._upstream_stream)
+        reader = self.back.reader(self._request, self._upstream_stream)
+        fitted = self.fitted
+        self._reader = RestoringReader(reader, fitted.names) if fitted and fitted.names else reader
         return self.feed(data)
 
     def fail(self, error: GatewayError) -> bytes:
@@ -406,8 +490,15 @@ class Translate(_BaseExchange):
                     self.usage = event.usage
                 case Started():
                     self.model = event.model
-                case TextDelta() | ThinkingDelta() | ToolCallDelta():
+                case TextDelta():
                     self.pieces += 1
+                case ThinkingDelta() | ToolCallDelta():
+                    self.pieces += 1
+                    self._has_calls = self._has_calls or isinstance(event, ToolCallDelta)
+                    if self._turn is None:
+                        self._turn = [event]
+                    else:
+                        self._turn.append(event)
                 case _:
                     pass
         try:
@@ -425,5 +516,8 @@ class Translate(_BaseExchange):
             self.error = error
             return b""
         self.complete = True
-        self.left_out = self._writer.left_out
+        self.not_shown = self._writer.not_shown
+        if self._has_calls and self._turn and self._kept is not None:
+            assert isinstance(self._request, ChatRequest)
+            self._kept.keep(self.owner, self._request, self._turn)
         return last

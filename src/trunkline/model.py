@@ -28,6 +28,8 @@ class Text(Value, frozen=True):
     text: str
     cache: bool = False
     """The prompt up to here may be cached (Anthropic's ``cache_control``)."""
+    cache_ttl: str | None = None
+    """How long, where the request says it: ``5m`` or ``1h``."""
 
 
 class Image(Value, frozen=True):
@@ -74,6 +76,7 @@ class Thinking(Value, frozen=True):
 
     text: str
     signature: str | None = None
+    """What its maker wants back with it (see ``dialects.vendor_state``)."""
 
 
 class ToolCall(Value, frozen=True):
@@ -84,6 +87,8 @@ class ToolCall(Value, frozen=True):
     name: str
     arguments: str
     """JSON text of an object."""
+    state: str | None = None
+    """What its maker wants back with it, sealed (see ``dialects.vendor_state``)."""
 
 
 class ToolResult(Value, frozen=True):
@@ -215,6 +220,8 @@ class ChatRequest(Value, frozen=True):
     user: str | None = None
     extras: dict[str, Any] = {}
     """Fields that only some back dialects know, by their wire name (Ollama's ``keep_alive``, ``options``)."""
+    left_out: tuple[str, ...] = ()
+    """Fields of the client's request that only its own dialect has. An answer without them is still right."""
 
 
 class CompletionRequest(Value, frozen=True):
@@ -235,6 +242,8 @@ class CompletionRequest(Value, frozen=True):
     include_usage: bool = False
     user: str | None = None
     extras: dict[str, Any] = {}
+    left_out: tuple[str, ...] = ()
+    """As in :class:`ChatRequest`."""
 
     def as_chat(self) -> ChatRequest:
         """Return the chat of one turn that a templated prompt stands for."""
@@ -263,6 +272,8 @@ class EmbeddingRequest(Value, frozen=True):
     """The client wants vectors as base64 of little-endian floats (OpenAI's ``encoding_format``)."""
     user: str | None = None
     extras: dict[str, Any] = {}
+    left_out: tuple[str, ...] = ()
+    """As in :class:`ChatRequest`."""
 
 
 CanonicalRequest: TypeAlias = ChatRequest | CompletionRequest | EmbeddingRequest

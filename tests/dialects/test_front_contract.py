@@ -77,12 +77,18 @@ def test_a_request_has_its_writer(
 
 
 @every_case("front", "body", "writer_type", "content_type", of="REQUESTS")
-def test_an_unknown_field_is_no_error(
+def test_an_unknown_field_matters_only_where_a_request_is_translated(
     dialect: ModuleType, front: Front, body: bytes, writer_type: type, content_type: bytes
 ) -> None:
+    """Ollama itself skips it. Others refuse it, and so does the gateway, which cannot know what it means."""
     more = body[:-1] + b',"unheard_of":[{"x":1.0}]}'
     assert front.summarize(more) == front.summarize(body)
-    assert front.parse(more) == front.parse(body)
+    if front.dialect == "ollama" or front.operation == "embeddings":
+        assert front.parse(more) == front.parse(body)
+        return
+    with pytest.raises(CallerError, match="unheard_of") as caught:
+        front.parse(more)
+    assert (caught.value.status, caught.value.param) == (400, "unheard_of")
 
 
 @every_case("front", "body", "writer_type", "content_type", of="REQUESTS")

@@ -15,24 +15,24 @@ def test_data_urls() -> None:
 
 
 def test_what_is_shown() -> None:
-    left_out: list[str] = []
+    not_shown: list[str] = []
     assert (
-        shown_as_text(Media("image", url="https://x.test/a.png"), left_out)
+        shown_as_text(Media("image", url="https://x.test/a.png"), not_shown)
         == "![image](https://x.test/a.png)"
     )
-    assert shown_as_text(Media("audio", audio={"transcript": "Hi"}), left_out) == "Hi"
-    assert left_out == []
-    assert shown_as_text(Media("image", url="data:image/png;base64,AA=="), left_out) == ""
-    assert shown_as_text(Media("audio", audio={"data": "AA=="}), left_out) == ""
-    assert left_out == ["image", "audio"]
-    assert "image, audio" in notice(left_out)
+    assert shown_as_text(Media("audio", audio={"transcript": "Hi"}), not_shown) == "Hi"
+    assert not_shown == []
+    assert shown_as_text(Media("image", url="data:image/png;base64,AA=="), not_shown) == ""
+    assert shown_as_text(Media("audio", audio={"data": "AA=="}), not_shown) == ""
+    assert not_shown == ["image", "audio"]
+    assert "image, audio" in notice(not_shown)
 
 
 def test_names_fit_a_header() -> None:
-    left_out: list[str] = []
-    add_name(left_out, "a\r\nb: é" + "x" * 100)
-    add_name(left_out, left_out[0])
-    assert left_out == ["a__b_ _" + "x" * 53]
+    not_shown: list[str] = []
+    add_name(not_shown, "a\r\nb: é" + "x" * 100)
+    add_name(not_shown, not_shown[0])
+    assert not_shown == ["a__b_ _" + "x" * 53]
 
 
 def test_costs() -> None:

@@ -51,8 +51,8 @@ async def test_clients_of_anthropic(node: Running, base: str) -> None:
         assert counted.input_tokens > 0
         with pytest.raises(anthropic.NotFoundError) as missing:
             await client.post("/v1/nothing", cast_to=object, body={})
-    assert missing.value.body["type"] == "error"
-    assert missing.value.body["error"]["type"] == "not_found_error"
+    body: Any = missing.value.body
+    assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
 
 
 @pytest.mark.parametrize("base", ["/", "/v1", "/api", "/up/", "/up/v1"])
@@ -64,7 +64,7 @@ async def test_clients_of_ollama(node: Running, base: str) -> None:
         listed = await client.list()
     finally:
         await client._client.aclose()
-    assert ("m:latest" if "/up" in base else "up/m:latest") in [each.model for each in listed.models]
+    assert "m:latest" in [each.model for each in listed.models]
 
 
 @pytest.mark.parametrize("path", ["/messages", "//v1/messages/", "/v1/v1/messages"])

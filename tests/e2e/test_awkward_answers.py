@@ -85,8 +85,8 @@ def call(index: int | None = 0, id: str | None = None, **function: Any) -> dict[
     return made
 
 
-WEATHER = [("get_weather", {})]
-BOTH = [("f", {"x": 1}), ("g", {"y": 2})]
+WEATHER: list[tuple[str, Any]] = [("get_weather", {})]
+BOTH: list[tuple[str, Any]] = [("f", {"x": 1}), ("g", {"y": 2})]
 CALLS: dict[str, tuple[list[list[dict[str, Any]]], list[tuple[str, Any]]]] = {
     "the name behind the id": (
         [[call(id="a", arguments="")], [call(name="get_weather", arguments="{}")]],
@@ -251,7 +251,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": PNG}}
 @every_front
 @TWO_WAYS
 @pytest.mark.parametrize("text", ["", "Look:"])
-async def test_images_are_shown_or_said_to_be_left_out(front: str, stream: bool, text: str) -> None:
+async def test_images_are_shown_or_said_to_be_not_shown(front: str, stream: bool, text: str) -> None:
     message = {"content": text, "images": [IMAGE]}
     body = sse(piece(message), piece({}, "stop")) if stream else whole(message)
     async with answering(body) as running:
@@ -259,7 +259,7 @@ async def test_images_are_shown_or_said_to_be_left_out(front: str, stream: bool,
     if front == "messages":
         assert heard.text == text or "cannot carry: image" in heard.text
         assert bool(heard.text)
-        assert stream or heard.answer.headers["x-trunkline-left-out"] == "image"
+        assert stream or heard.answer.headers["x-trunkline-not-shown"] == "image"
     else:
         assert (heard.text, heard.images) == (text, [PNG])
 
@@ -287,7 +287,7 @@ async def test_thinking_among_the_parts_of_content(front: str, stream: bool) -> 
         heard = await hear(running, front, stream=stream)
     assert (heard.thinking, heard.text) == ("Hm", "Hi")
     if not stream:
-        assert "reference" in heard.answer.headers["x-trunkline-left-out"]
+        assert "reference" in heard.answer.headers["x-trunkline-not-shown"]
 
 
 SOURCES: dict[str, dict[str, Any]] = {
@@ -319,7 +319,7 @@ async def test_sources_are_cited(front: str, stream: bool, sources: dict[str, An
         heard = await hear(running, front, stream=stream)
     assert heard.text == "Hi"
     if front == "ollama":
-        assert stream or heard.answer.headers["x-trunkline-left-out"] == "citation"
+        assert stream or heard.answer.headers["x-trunkline-not-shown"] == "citation"
     else:
         assert heard.citations == ["https://x.test"]
 
@@ -327,7 +327,7 @@ async def test_sources_are_cited(front: str, stream: bool, sources: dict[str, An
 @pytest.mark.parametrize("front", ["responses", "messages"])
 @TWO_WAYS
 async def test_a_list_of_addresses_is_cited_once(front: str, stream: bool) -> None:
-    more = {"citations": ["https://x.test"]}
+    more: dict[str, Any] = {"citations": ["https://x.test"]}
     body: Any = whole({"content": "Hi"}, **more)
     if stream:
         body = sse(
@@ -353,7 +353,7 @@ async def test_sounds_are_told_by_their_transcript(front: str, stream: bool) -> 
         assert b'"AAAA"' in heard.answer.body
     else:
         assert heard.text == "Hi there"
-        assert stream or heard.answer.headers["x-trunkline-left-out"] == "audio"
+        assert stream or heard.answer.headers["x-trunkline-not-shown"] == "audio"
 
 
 @pytest.mark.parametrize("front", FRONTS[1:])

@@ -17,7 +17,11 @@ from tests.gateways import GUARD, KEY, make_settings, serving, upstream
 from trunkline_mock import Fault, MockUpstream, Script
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello!"}]
-PATHS = {"/api/chat": {"messages": HELLO}, "/api/generate": {"prompt": "x"}, "/api/embed": {"input": ["x"]}}
+PATHS: dict[str, dict[str, Any]] = {
+    "/api/chat": {"messages": HELLO},
+    "/api/generate": {"prompt": "x"},
+    "/api/embed": {"input": ["x"]},
+}
 HEADERS = {"authorization": f"Bearer {KEY}"}
 
 

@@ -16,7 +16,8 @@ from trunkline.settings.sections import ResponsesRule
 from trunkline_mock import MockUpstream, Script, ToolCall
 
 OTHER = "gw_" + "o" * 43
-KEEPING = ResponsesRule(store=True)
+KEEPING = ResponsesRule(max_disk_bytes=0)
+FORGETTING = ResponsesRule(store=False)
 
 
 @pytest.fixture
@@ -64,13 +65,23 @@ async def test_a_response_and_a_stream_of_it(mock: MockUpstream) -> None:
         assert seen == list(range(len(seen)))
 
 
-async def test_without_a_store_nothing_is_kept(mock: MockUpstream) -> None:
-    async with clients(mock) as (client, _):
+async def test_without_a_store_nothing_is_kept_and_errors_name_the_setting(mock: MockUpstream) -> None:
+    async with clients(mock, responses=FORGETTING) as (client, _):
         first = await client.responses.create(model="gpt-4o", input="How far?")
-        with pytest.raises(openai.BadRequestError, match="keeps no responses"):
+        assert (first.model_extra or {})["store"] is False
+        item: Any = {"type": "item_reference", "id": first.output[0].id}
+        setting = r"keeps no \w+; `responses: \{store: true\}`"
+        with pytest.raises(openai.BadRequestError, match=setting):
             await client.responses.create(model="gpt-4o", input="And?", previous_response_id=first.id)
-        with pytest.raises(openai.NotFoundError, match="keeps no responses"):
+        with pytest.raises(openai.BadRequestError, match=setting):
+            await client.responses.create(model="gpt-4o", input="And?", conversation="conv_1")
+        with pytest.raises(openai.BadRequestError, match=setting):
+            await client.responses.create(model="gpt-4o", input=[item])
+        with pytest.raises(openai.NotFoundError, match=setting):
             await client.responses.retrieve(first.id)
+        with pytest.raises(openai.NotFoundError, match=setting):
+            await client.conversations.create()
+    assert len(mock.calls) == 1
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -127,11 +138,20 @@ async def test_a_kept_response_goes_on_without_more_input(mock: MockUpstream) ->
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_an_upstream_that_keeps_responses_too_is_told_the_conversation_once(streamed: bool) -> None:
+@pytest.mark.parametrize("holds", [True, False])
+async def test_an_upstream_that_keeps_responses_too_is_told_the_conversation_once(
+    streamed: bool, holds: bool
+) -> None:
+    """By its own id where it has stored the response, else in full."""
     tool = {"type": "function", "name": "far", "parameters": {"type": "object"}, "strict": False}
     script = Script(tool_calls=(ToolCall("far", {"to": "moon"}),), text="")
+    keys = ("sk-upstream-secret",) if holds else ("sk-upstream-secret", "sk-upstream-other")
     async with MockUpstream("openai", script, models=["gpt-4o"]) as mock:
-        async with clients(mock, responses=KEEPING) as (client, _):
+        how = make_settings(providers={"plain": upstream(mock, api_key=keys)}, responses=KEEPING)
+        async with (
+            serving(how) as node,
+            openai.AsyncOpenAI(base_url=f"{node.url}/v1", api_key=KEY, max_retries=0) as client,
+        ):
             first = await client.responses.create(model="gpt-4o", input="How far?", tools=[tool])  # type: ignore[list-item]
             call = next(item for item in first.output if item.type == "function_call")
             mock.script = Script(text="Far.")
@@ -145,12 +165,12 @@ async def test_an_upstream_that_keeps_responses_too_is_told_the_conversation_onc
             assert second.output_text == "Far."
         assert mock.calls[-1].path == "/v1/responses"
         sent = mock.calls[-1].json
-        assert "previous_response_id" not in sent
-        assert [item["type"] for item in sent["input"]] == [
-            "message",
-            "function_call",
-            "function_call_output",
-        ]
+        kinds = [item["type"] for item in sent["input"]]
+        if holds:
+            assert (sent["previous_response_id"], kinds) == (first.id, ["function_call_output"])
+        else:
+            assert kinds == ["message", "function_call", "function_call_output"]
+            assert "previous_response_id" not in sent
 
 
 async def test_what_a_client_has_to_answer_is_kept_with_what_it_needs() -> None:
@@ -264,19 +284,22 @@ async def test_a_reference_to_another_keys_item_is_refused(mock: MockUpstream) -
     assert len(mock.calls) == 1
 
 
-async def test_a_reference_to_somebody_elses_item_goes_on_to_who_may_know_it() -> None:
-    scripted = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
-    items: list[Any] = [
-        {"type": "item_reference", "id": "msg_abc"},
-        {"type": "item_reference", "id": 7},
-        {"type": "item_reference"},
-    ]
-    async with MockUpstream("openai", Script(body=scripted), models=["gpt-4o"]) as mock:
-        how = make_settings(providers={"plain": upstream(mock)}, responses=KEEPING)
-        async with serving(how) as node:
-            body = {"model": "gpt-4o", "input": items}
-            await node.ask(post(body, BEARER, path="/v1/responses"))
-        assert mock.calls[-1].json["input"] == items
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"input": [{"type": "item_reference", "id": "msg_abc"}]},
+        {"input": [{"id": "rs_abc"}]},
+        {"input": "And?", "previous_response_id": "resp_abc"},
+        {"input": "And?", "conversation": {"id": "conv_abc"}},
+    ],
+)
+async def test_what_is_not_this_keys_is_not_asked_for_upstream(fields: dict[str, Any]) -> None:
+    """All keys share the account there: it may be another key's."""
+    async with MockUpstream("openai", Script(text="Hi"), models=["gpt-4o"]) as mock:
+        async with serving(make_settings(providers={"plain": upstream(mock)})) as node:
+            answer = await node.ask(post({"model": "gpt-4o"} | fields, BEARER, path="/v1/responses"))
+        assert (answer.status, "not found" in answer.error["message"]) in ((400, True), (404, True))
+        assert mock.calls == []
 
 
 async def test_it_is_its_keys_alone(mock: MockUpstream) -> None:
@@ -331,13 +354,14 @@ def _said(item: Any) -> str:
     return text
 
 
-@pytest.mark.parametrize("keeping", [ResponsesRule(), KEEPING])
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "keeping"),
     [
-        {"prompt": {"id": "pmpt_1", "variables": {"to": "moon"}}},
-        {"conversation": "conv_1", "input": "How far?"},
-        {"background": True, "stream": True, "input": "How far?"},
+        ({"prompt": {"id": "pmpt_1", "variables": {"to": "moon"}}}, KEEPING),
+        ({"prompt": {"id": "pmpt_1", "variables": {"to": "moon"}}}, FORGETTING),
+        ({"conversation": "conv_1", "input": "How far?"}, FORGETTING),
+        ({"previous_response_id": "resp_1", "input": "How far?"}, FORGETTING),
+        ({"background": True, "stream": True, "input": "How far?"}, KEEPING),
     ],
 )
 async def test_what_the_upstream_keeps_passes_through_to_it(
@@ -357,7 +381,7 @@ async def test_what_the_upstream_keeps_passes_through_to_it(
             assert other.calls == []
 
 
-@pytest.mark.parametrize(("name", "value"), [("prompt", {"id": "pmpt_1"}), ("conversation", "conv_1")])
+@pytest.mark.parametrize(("name", "value"), [("prompt", {"id": "pmpt_1"})])
 async def test_what_only_the_upstream_could_tell_again_is_not_kept(name: str, value: Any) -> None:
     scripted = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-4o", "output": []}
     async with MockUpstream("openai", Script(body=scripted), models=["gpt-4o"]) as mock:
@@ -381,7 +405,7 @@ async def test_what_is_not_there_says_so(mock: MockUpstream) -> None:
             await client.responses.input_tokens.count(model="gpt-4o", input="How far?")
         with pytest.raises(openai.NotFoundError, match="compacts no conversations"):
             await client.responses.compact(model="gpt-4o", input="How far?")
-    async with clients(mock) as (client, _):
+    async with clients(mock, responses=FORGETTING) as (client, _):
         for ask in (client.responses.cancel, client.responses.input_items.list):
             with pytest.raises(openai.NotFoundError, match="keeps no responses"):
                 await ask("resp_1")

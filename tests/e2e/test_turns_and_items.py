@@ -296,7 +296,7 @@ async def test_a_built_in_tool_that_the_client_runs(case: Any, streamed: bool) -
 
 
 async def test_tools_of_anthropics_that_the_client_runs_reach_other_models() -> None:
-    tools = [
+    tools: list[dict[str, Any]] = [
         {"type": "bash_20250124", "name": "bash"},
         {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
         {"type": "memory_20250818", "name": "memory"},

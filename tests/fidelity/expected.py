@@ -76,6 +76,8 @@ _R, _A, _L = "responses", "anthropic", "ollama"
 _NO_CHOICE: Final = {_L: "Ollama's requests have no tool choice"}
 _NO_COUNTS: Final = {_L: "Ollama's answers count prompt and answer only"}
 _STRANGE: Final = "an unknown field of one dialect means nothing in another"
+_UNHEARD: Final = refused("OpenAI refuses a field that it does not know, and so does the gateway")
+_EDITS: Final = dropped("the answer tells that no edit of the context was applied")
 _NO_HISTORY: Final = dropped("OpenAI's messages have no field for earlier thinking")
 
 
@@ -286,9 +288,9 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "unknown",
             "Unknown fields",
             losses={
-                "openai": dict.fromkeys((_R, _A, _L), dropped(_STRANGE)),
-                _A: dict.fromkeys(("openai", _R, _L), dropped(_STRANGE)),
-                _L: dict.fromkeys(("openai", _R, _A), dropped(_STRANGE)),
+                "openai": dict.fromkeys((_R, _L), dropped(_STRANGE)) | {_A: _EDITS},
+                _A: dict.fromkeys((_R, _L), dropped(_STRANGE)) | {"openai": _UNHEARD},
+                _L: {"openai": _UNHEARD, _R: dropped(_STRANGE), _A: _EDITS},
             },
         ),
     ),

@@ -7,7 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.fidelity.expected import BACKS, CELLS, COUNTED, FRONTS, GROUPS, Cell, Key, share
+from tests.fidelity.awkward import AWKWARD_CELLS
+from tests.fidelity.expected import BACKS, CELLS, COUNTED, FRONTS, GROUPS, ROWS, Cell, Key, share
+from tests.fidelity.pending import awkward_marks, strict_marks
+from tests.fidelity.strict import STRICT_CELLS, STRICT_VENDORS
+from tests.fidelity.strict import title as feature_title
+from trunkline_mock import AWKWARD
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "fidelity.md"
 
@@ -62,6 +67,32 @@ through it is {between}.
 {shares}
 """
 
+_STRICT: Final = """
+## In front of strict vendors
+
+Each request is sent to a mock of the vendor that refuses what the vendor refuses (`trunkline mock --strict`, \
+[mock.md](mock.md#strict)). *Taken*: the vendor takes what the gateway makes of it, and the client gets the \
+answer. *Refused*: the vendor cannot have it, and the gateway says so. *Passed*: every client that has the \
+feature speaks the vendor's own dialect, and gets its answer or its own words; the same holds for those \
+clients in all other rows. {cells} cells, each with a client's dialect, are tests. What is *pending* is not so \
+yet.
+
+| | {heads} |
+|---|{rule}
+"""
+
+_AWKWARD: Final = """
+## Of awkward answers
+
+{shapes} shapes of answers that vendors and servers were seen to send (`trunkline mock --awkward NAME`). \
+*Kept*: what the answer says reaches the client, whole and streamed. *Told*: the error's words reach the \
+client. *Kept or named*: so does the piece, or the answer says that it was left out. None becomes a gateway's \
+own failure, and nothing is lost in silence. What is *pending* is not so yet.
+
+| | {heads} |
+|---|{rule}
+"""
+
 _HEAD: Final = "\n## In front of {seen}\n\n| | {heads} |\n|---|{rule}\n"
 
 
@@ -87,7 +118,46 @@ def render() -> str:
     )
     for back in BACKS:
         page += _HEAD.format(seen=_SEEN[back], heads=heads, rule=rule) + "\n".join(_table(back)) + "\n"
-    return page
+    return page + _strict_part() + _awkward_part()
+
+
+def _strict_part() -> str:
+    """The axis of strict vendors: a table of features and vendors, for all fronts at once."""
+    titles = {row.name: row.title for row in ROWS.values()}
+    features = dict.fromkeys(feature for _, _, feature in STRICT_CELLS)
+    heads = " | ".join(vendor.title for vendor in STRICT_VENDORS.values())
+    rows = []
+    for feature in features:
+        cells = [_strict_cell(vendor, feature) for vendor in STRICT_VENDORS]
+        rows.append(f"| {feature_title(feature, titles)} | {' | '.join(cells)} |")
+    return _STRICT.format(cells=len(STRICT_CELLS), heads=heads, rule="---|" * len(STRICT_VENDORS)) + (
+        "\n".join(rows) + "\n"
+    )
+
+
+def _strict_cell(vendor: str, feature: str) -> str:
+    """What becomes of a feature at a vendor, in front of which it does not pass through."""
+    kinds = {
+        kind
+        for (_, who, what), kind in STRICT_CELLS.items()
+        if (who, what) == (vendor, feature) and kind != "passed"
+    }
+    pending = " (pending)" if strict_marks(vendor, feature) else ""
+    return (" or ".join(sorted(kinds)) or "passed") + pending
+
+
+def _awkward_cell(front: str, shape: str) -> str:
+    return AWKWARD_CELLS[front, shape] + (" (pending)" if awkward_marks(shape) else "")
+
+
+def _awkward_part() -> str:
+    """The axis of awkward answers."""
+    heads, rule = " | ".join(_NAMES[front] for front in FRONTS), "---|" * len(FRONTS)
+    rows = [
+        f"| {shape.seen} (`{name}`) | {' | '.join(_awkward_cell(front, name) for front in FRONTS)} |"
+        for name, shape in AWKWARD.items()
+    ]
+    return _AWKWARD.format(shapes=len(AWKWARD), heads=heads, rule=rule) + "\n".join(rows) + "\n"
 
 
 def _shares(back: str) -> str:

@@ -1,7 +1,8 @@
 """The axis of strict vendors: what a client of each dialect asks is taken by each vendor's strict mock.
 
 A cell is *taken* if the strict mock takes what the gateway makes of the request and the client gets the
-answer, or *refused* if the vendor cannot have it and the gateway says so before it asks.
+answer, or *refused* if the vendor cannot have it and the gateway says so before it asks. Where the client
+speaks the vendor's own dialect, it is *passed*: taken, or refused in the vendor's own words.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from tests.fidelity.fronts import FRONTS
+from tests.fidelity.lenient import said
 from tests.fidelity.matrix import World
 from tests.fidelity.values import ANSWER, BETA, CALL_IDS, SCHEMA, STOP, WEATHER
 from tests.gateways import BEARER, make_settings, post, serving, upstream
@@ -20,7 +22,7 @@ from trunkline.providers.vendors import VENDORS as KINDS
 from trunkline.settings.sections import ProviderConfig
 from trunkline_mock import MockUpstream, Script
 
-StrictKind: TypeAlias = Literal["taken", "refused"]
+StrictKind: TypeAlias = Literal["taken", "refused", "passed"]
 StrictKey: TypeAlias = tuple[str, str, str]
 """Front, vendor, feature."""
 
@@ -45,6 +47,14 @@ STRICT_VENDORS: Final[Mapping[str, Vendor]] = {
     "moonshot": Vendor("Moonshot", "kimi-k2.6"),
 }
 """The ten that are used most."""
+
+PASSED: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(STRICT_VENDORS, ("openai",)),
+    "openai": ("openai", "responses"),
+    "anthropic": ("anthropic",),
+    "openrouter": ("openai", "responses", "anthropic"),
+}
+"""The fronts whose dialect each vendor speaks itself."""
 
 _TITLES: Final = {
     "long_name": "A tool's name of 68 characters",
@@ -148,13 +158,15 @@ ASKS: Final = {front: _asks(front) for front in FRONTS}
 """What each front asks, by feature."""
 
 
-def _expected(vendor: str, feature: str) -> StrictKind:
+def _expected(front: str, vendor: str, feature: str) -> StrictKind:
+    if front in PASSED[vendor]:
+        return "passed"
     hits = (fnmatchcase(feature, pattern) for who, pattern in REFUSED if who == vendor)
     return "refused" if any(hits) else "taken"
 
 
 STRICT_CELLS: Final[Mapping[StrictKey, StrictKind]] = {
-    (front, vendor, feature): _expected(vendor, feature)
+    (front, vendor, feature): _expected(front, vendor, feature)
     for front in FRONTS
     for vendor in STRICT_VENDORS
     for feature in ASKS[front]
@@ -204,6 +216,11 @@ async def produce_strict(there: World, front_name: str, vendor: str, feature: st
         assert answer.status == 400, answer.body
         assert front.complaint(answer)
         return "refused"
+    if front_name in PASSED[vendor]:
+        assert answer.status == mock.calls[-1].status < 500, answer.body
+        if answer.status == 200:
+            assert ANSWER in said(answer), answer.body
+        return "passed"
     assert mock.calls[-1].status == 200, (answer.body, mock.calls[-1].json)
     assert answer.status == 200, answer.body
     assert set(front.hear(answer, stream).texts) == {ANSWER}

@@ -14,7 +14,7 @@ from tests.pipeline.requests import make_active
 from tests.routing.fakes import Fake
 from trunkline import immediate
 from trunkline.dialects import openai
-from trunkline.dialects.base import Front, RequestSummary
+from trunkline.dialects.base import Fitted, Front, RequestSummary
 from trunkline.errors import (
     INVALID_API_KEY,
     UPSTREAM_ERROR,
@@ -43,9 +43,12 @@ class Played:
     complete = False
     progress = 0
     pieces = 0
-    left_out = ()
+    not_shown: Sequence[str] = ()
     headers: Sequence[tuple[bytes, bytes]] = ()
     method = b"POST"
+    owner = ""
+    left_out: Sequence[str] = ()
+    holds: frozenset[str] = frozenset()
     usage: Usage | None = Usage(prompt_tokens=3, completion_tokens=5)
     model: str | None = None
 
@@ -56,6 +59,7 @@ class Played:
 
     path = ""
     needs_head = False
+    fitted: Fitted | None = None
 
     def head(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         raise NotImplementedError

@@ -66,3 +66,28 @@ def test_predictions_shorten_the_waits_of_a_fleet(scenario: Scenario) -> None:
     found = {name: p95(scenario, name, SEEDS) for name in ("round_robin", "least_busy", "predicted_wait")}
     bound = 0.8 if scenario.name in ("cold", "skewed popularity") else 1.05
     assert found["predicted_wait"] <= bound * min(found["round_robin"], found["least_busy"])
+
+
+def test_averages_move_by_a_share_of_the_difference() -> None:
+    predictor = LatencyPredictor(FleetAverages())
+    now = 0.0
+    for seconds in (1.0, 3.0):
+        predicted = predictor.begin("m", True, None, now)
+        now += seconds
+        predictor.end(predicted, True, now)
+    assert 1.0 < predictor.service_time("m") < 2.0
+    assert predictor.service_time("n") == DEFAULT_SERVICE_S
+
+
+def test_what_has_ended_is_no_longer_ahead() -> None:
+    predictor = LatencyPredictor(FleetAverages())
+    requests = [predictor.begin("m", True, None, 0.0) for _ in range(3)]
+    for request in requests:
+        predictor.end(request, False, 1.0)
+    assert predictor.predict("m", True, None, 1.0) == DEFAULT_SERVICE_S
+
+
+def test_a_quick_load_is_learned_as_what_it_took() -> None:
+    predictor = LatencyPredictor(FleetAverages())
+    predictor.end(predictor.begin("m", False, None, 0.0), True, DEFAULT_SERVICE_S + 0.25)
+    assert predictor.load_time("m", None) == 0.25

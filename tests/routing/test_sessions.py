@@ -46,3 +46,9 @@ def test_prompts(one: Any, other: Any, same: bool) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b'{"messages":7}', b"{}", b'"\xff"'])
 def test_bodies_without_a_session(body: bytes) -> None:
     assert session(body) is None
+
+
+def test_the_turns_of_the_responses_api_are_one_session() -> None:
+    turns = [SYSTEM, FIRST, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": "And now?"}]
+    assert session({"input": turns[:2]}) == session({"input": turns})
+    assert session({"input": turns[:2]}) != session({"input": [SYSTEM, turns[3]]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -247,3 +248,22 @@ def test_a_concurrency_gate(limit: Any, room: list[bool]) -> None:
         found.append(gate.has_room)
         gate.in_flight += 1
     assert found == room
+
+
+def test_a_latency_falls_with_the_time_since_the_last_one() -> None:
+    latency = PeakEwma(tau_s=10.0)
+    latency.add(8.0, 100.0)
+    latency.add(0.0, 110.0)
+    assert latency.value == pytest.approx(8.0 / math.e)
+    latency.add(5.0, 111.0)
+    assert latency.value == 5.0
+
+
+def test_a_success_of_one_model_leaves_the_failures_of_others() -> None:
+    state = UpstreamState()
+    for model in ("m", "n"):
+        state.record_failure(ProviderError("x"), model, False, 0.0)
+    state.record_success("m", False)
+    assert (state.failing, state.failures("m"), state.failures("n")) == (True, 0, 1)
+    state.record_success("n", False)
+    assert not state.failing

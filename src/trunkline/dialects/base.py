@@ -33,6 +33,9 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation | None = None
     """The operation that is asked for, where it is not the front's own: Ollama's ``generate`` is a chat of
     one turn unless the request is raw or has a suffix."""
+    state: tuple[str, ...] = ()
+    """Its state fields: those that change what the rest of the request means. An upstream must have them, or
+    the request is translated, which emulates or refuses them."""
     load: Literal["load", "unload"] | None = None
     """Set for Ollama's empty requests, which only load a model into memory or unload it."""
     body: bytes | None = None
@@ -78,13 +81,23 @@ class ClientConventions(msgspec.Struct, frozen=True, kw_only=True):
 NO_CONVENTIONS = ClientConventions()
 
 
+class HeldState(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it came, for the one provider that holds what it refers to. Others get it made whole."""
+
+    provider: str | None
+    """The provider's name; None: any that has one of ``fields``."""
+    body: bytes
+    fields: tuple[str, ...] = ()
+    """State fields with which the request asks for something to be held."""
+
+
 class Writer(Protocol):
     """Writes canonical events as the bytes of one answer in the client's dialect. One is made per attempt."""
 
     content_type: bytes
 
     @property
-    def left_out(self) -> Sequence[str]:
+    def not_shown(self) -> Sequence[str]:
         """What of the answer the dialect has no field for."""
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
@@ -144,6 +157,14 @@ class Front(Protocol):
     def conventions(self) -> ClientConventions:
         """What its clients expect besides the bytes of an answer."""
 
+    @property
+    def emulates(self) -> frozenset[str]:
+        """The state fields that need no upstream which has them."""
+
+    @property
+    def held(self) -> HeldState | None:
+        """What an upstream that holds the conversation so far is sent instead of the body."""
+
     def summarize(self, body: bytes) -> RequestSummary:
         """Read what routing needs.
 
@@ -197,6 +218,8 @@ class FrontDefaults:
     subpath: str = ""
     default_provider: ClassVar[str | None] = None
     conventions: ClassVar[ClientConventions] = NO_CONVENTIONS
+    emulates: ClassVar[frozenset[str]] = frozenset()
+    held: HeldState | None = None
 
     def answer_load_request(self, request: CanonicalRequest, model: str) -> bytes | None:
         """Return None: most APIs have no requests that only load a model."""
@@ -243,12 +266,45 @@ class Inspector(Protocol):
         is not complete."""
 
 
+class Fitted(msgspec.Struct, frozen=True, eq=False):
+    """A body that a fit step has changed."""
+
+    body: bytes
+    changes: tuple[str, ...]
+    """What was changed, each by its path; nothing of the client's texts is in them."""
+    names: Mapping[str, str]
+    """The client's name of each tool that has another name in ``body``."""
+    restore: Callable[[Any, Mapping[str, str]], bool]
+    """Gives the tools in an answer's record the client's names again; False if there were none to give."""
+
+
+class FitStep(Protocol):
+    """Changes in a request what its upstream is known to refuse although the meaning is plain."""
+
+    @property
+    def decode(self) -> Callable[[bytes], object]:
+        """Raises one of ``error_envelope.UNREADABLE`` for a body that may not fit."""
+
+    def fit(self, data: bytes, model: str) -> Fitted | None:
+        """Return ``data`` changed into a body that fits ``model``; None if nothing is to be changed."""
+
+
 class Back(Protocol):
     """A dialect as the gateway speaks it to upstreams."""
 
     dialect: str
     opening_records: int
     """Records of a streamed chat before the first that brings content."""
+    holds: frozenset[str]
+    """The state fields of this dialect that the upstream has."""
+
+    @property
+    def state_mark(self) -> bytes | None:
+        """What an answer that passes through has in it if it holds state to remember; None if none is."""
+
+    @property
+    def fit_step(self) -> FitStep | None:
+        """Changes in chats what the upstream is known to refuse; None if nothing is known."""
 
     @property
     def thinks_unasked(self) -> bool:
@@ -281,6 +337,9 @@ class Back(Protocol):
 
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """Make an inspector for an answer that passes through to a client of this same dialect."""
+
+    def note_state(self, answer: bytes) -> None:
+        """Remember the vendor state in whole records of an answer that passes through."""
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return the upstream's error answer as a value; its kind decides who may be asked next."""

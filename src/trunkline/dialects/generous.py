@@ -83,7 +83,8 @@ def decode_generously(data: bytes, type: type[T]) -> T:
         value = next((item for item in value if isinstance(item, dict)), None)
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")
-    fitted: T = _fit(value, _type_info(type))
+    form: Any = type
+    fitted: T = _fit(value, _type_info(form))
     return fitted
 
 

@@ -28,26 +28,26 @@ def split_data_url(url: str | None) -> tuple[str, str] | None:
     return found[1] or "image/png", url[found.end() :]
 
 
-def shown_as_text(media: Media, left_out: list[str]) -> str:
-    """Return what of an image or a sound can be shown as text; what cannot be is added to ``left_out``."""
+def shown_as_text(media: Media, not_shown: list[str]) -> str:
+    """Return what of an image or a sound can be shown as text; what cannot be is added to ``not_shown``."""
     if media.kind == "image":
         if media.url and media.url.startswith(("https://", "http://")):
             return f"![image]({media.url})"
-        add_name(left_out, IMAGE)
+        add_name(not_shown, IMAGE)
         return ""
     transcript = (media.audio or {}).get("transcript")
     if (media.audio or {}).get("data"):
-        add_name(left_out, AUDIO)
+        add_name(not_shown, AUDIO)
     return transcript if isinstance(transcript, str) else ""
 
 
-def add_name(left_out: list[str], what: str) -> None:
+def add_name(not_shown: list[str], what: str) -> None:
     """Add the name of what was left out, once."""
     name = re.sub(r"[^\w. -]", "_", what, flags=re.ASCII)[:60]
-    if name not in left_out:
-        left_out.append(name)
+    if name not in not_shown:
+        not_shown.append(name)
 
 
-def notice(left_out: Sequence[str]) -> str:
+def notice(not_shown: Sequence[str]) -> str:
     """Return the text of an answer of which nothing else could be shown."""
-    return f"[The model's answer holds content that this API cannot carry: {', '.join(left_out)}.]"
+    return f"[The model's answer holds content that this API cannot carry: {', '.join(not_shown)}.]"

@@ -57,6 +57,7 @@ class Response:
         "cached",
         "client_gone",
         "error",
+        "explained",
         "finished",
         "first_byte_at",
         "is_open",
@@ -81,6 +82,8 @@ class Response:
         """What the request has taken of limits; headers tell the client what is left."""
         self.served_by: Lines = b""
         """Header lines that name the upstream that was asked last, and the number of attempts."""
+        self.explained: Lines = b""
+        """Header lines that a client has asked for: what was changed in its request."""
         self.times_sent = 0
         """How often the request was sent: once for each attempt, and again where a kept connection was closed
         before an answer began."""
@@ -176,7 +179,7 @@ class Response:
             lines += self.reservation.header_lines()
         if self.cache_status:
             lines += b"x-trunkline-cache: %b\r\n" % self.cache_status.encode()
-        return lines + self.served_by
+        return lines + self.served_by + self.explained
 
 
 class Attempt(ImmediateFuture[GatewayError | None]):
@@ -258,8 +261,10 @@ class Attempt(ImmediateFuture[GatewayError | None]):
                 response.responder.write(data)
             response.responder.finish()
         else:
-            if exchange.left_out:
-                response.served_by += b"x-trunkline-left-out: %b\r\n" % ", ".join(exchange.left_out).encode()
+            if exchange.not_shown:
+                response.served_by += (
+                    b"x-trunkline-not-shown: %b\r\n" % ", ".join(exchange.not_shown).encode()
+                )
             response.send(exchange.content_type, data)
         self.settle(None)
 

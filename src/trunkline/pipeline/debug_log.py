@@ -7,6 +7,7 @@ No line has a text of the client or of an upstream: either may hold a prompt.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -63,6 +64,16 @@ def log_attempt(active: ActiveRequest, candidate: Candidate, *, is_probe: bool) 
         number=len(active.attempts) + 1,
         candidate=candidate.key,
         probe=is_probe,
+    )
+
+
+def log_fit(active: ActiveRequest, candidate: Candidate, changes: Sequence[str]) -> None:
+    """Log what was changed in a request so that its upstream takes it, by its paths."""
+    log.debug(
+        "made to fit",
+        request_id=active.request.request_id,
+        candidate=candidate.key,
+        changes=list(changes),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from trunkline.dialects.base import RequestSummary
+from trunkline.dialects.base import Front, Headers, RequestSummary
 from trunkline.errors import (
     CLIENT_GONE,
     MODEL_NOT_ALLOWED,
@@ -33,6 +33,7 @@ from trunkline.errors import (
 from trunkline.pipeline import debug_log
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome, outcome_of
 from trunkline.pipeline.cache import AnswerCache
+from trunkline.pipeline.explain import fit_lines, is_asked
 from trunkline.pipeline.request import Request
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
 from trunkline.policy.reservations import Reservation
@@ -173,6 +174,8 @@ class Pipeline:
         if summary.load is not None:
             candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
+        if summary.state:
+            pool = pool.narrowed(_holders(pool, request.front, summary.state))
         active.route = pool.route
         if self._debug:
             debug_log.log_resolved(active, pool, _now())
@@ -366,6 +369,8 @@ class Pipeline:
             else:
                 defaults = response.reservation.defaults
                 exchange = provider.exchange(request.front, body, summary, candidate.model, defaults)
+            if request.key is not None:
+                exchange.owner = request.key.id
             attempt = Attempt(candidate, exchange, response, is_probe)
             active.attempts.append(attempt)
             active.current = attempt
@@ -374,6 +379,9 @@ class Pipeline:
                 candidate.header_lines,
                 response.times_sent,
             )
+            if exchange.left_out and _wants_explanation(request.headers):
+                names = ", ".join(exchange.left_out).encode("ascii", "replace")
+                response.served_by += b"x-trunkline-left-out: %b\r\n" % names
             if not response.client_gone:
                 if request.query or request.front.conventions.forwarded_headers:
                     exchange.forward_head(request.headers, request.query)
@@ -382,6 +390,8 @@ class Pipeline:
                     exchange.headers = (*exchange.headers, traceparent)
                 attempt.sent_at = _now()
                 attempt.in_flight = provider.open(exchange, candidate.upstream, attempt, candidate.timeouts)
+                if exchange.fitted is not None or response.explained:
+                    self._tell_fit(active, attempt)
                 failure = attempt.failure = await attempt
         finally:
             ended = _now()
@@ -406,6 +416,15 @@ class Pipeline:
             if self.queue.depth:
                 self.queue.serve(ended)
         return failure
+
+    def _tell_fit(self, active: ActiveRequest, attempt: Attempt) -> None:
+        """Say what was changed in the request so that the upstream takes it."""
+        fitted = attempt.exchange.fitted
+        changes = () if fitted is None else fitted.changes
+        if self._debug and changes:
+            debug_log.log_fit(active, attempt.candidate, changes)
+        asked = changes and is_asked(active.request.headers, b"fit")
+        active.response.explained = fit_lines(changes) if asked else b""
 
     def _begin_probe(self, active: ActiveRequest, candidate: Candidate, now: float) -> bool:
         """Whether the attempt that begins is a probe. It proves by its sending that the address can be
@@ -527,6 +546,17 @@ class Pipeline:
         if self._recheck_timer is not None:
             self._recheck_timer.cancel()
             self._recheck_timer = None
+
+
+def _wants_explanation(headers: Headers) -> bool:
+    """Whether the client asks to be told what was changed of its request."""
+    return any(name == b"x-trunkline-explain" for name, _ in headers)
+
+
+def _holders(pool: CandidatePool, front: Front, state: Sequence[str]) -> Set[str]:
+    """Keys of the candidates that have those state fields of a request which no other can do without."""
+    needed = frozenset(state) - front.emulates
+    return {each.key for each in pool if needed <= each.provider.holds(front.dialect)}
 
 
 def _max_retries(candidate: Candidate, failure: GatewayError) -> int:

@@ -1,7 +1,8 @@
 """Providers: who answers requests, how they are reached, and what is particular to each.
 
 ``base`` holds the Protocols; ``vendors`` the providers that are only data, ``model_facts`` what is known of
-models; ``http`` carries exchanges over the transport; ``failures`` says what vendors' failures concern, and
+models and ``fits`` what vendors refuse; ``http`` carries exchanges over the transport; ``thought_rules`` says
+what each vendor takes back of earlier thinking, ``failures`` what vendors' failures concern, and
 ``time_limits`` how long an attempt at a model may take; ``ollama``, ``openrouter`` and ``custom`` have
 behaviour of their own; ``python`` lends a user's Python provider the same interface; ``build`` makes all of
 them from the settings, each as ``from_settings`` says that it is reached. For Python programs, ``library``

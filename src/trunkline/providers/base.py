@@ -155,6 +155,9 @@ class Provider(Protocol):
     def supports(self, operation: Operation) -> bool:
         """Whether it has an endpoint for the operation."""
 
+    def holds(self, dialect: str) -> frozenset[str]:
+        """The state fields of ``dialect`` that its upstreams have."""
+
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Fetch what the request refers to and the provider does not fetch itself (images by URL).
 

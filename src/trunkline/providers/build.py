@@ -9,15 +9,19 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.vendor_state import MadeState
 from trunkline.providers.base import Provider
 from trunkline.providers.custom import CustomProcessingProvider
+from trunkline.providers.fits import KNOWN_VENDORS, find_vendor
 from trunkline.providers.from_settings import client_for, headers_for, limits_for
-from trunkline.providers.http import Rule, VendorProvider
+from trunkline.providers.http import HttpProvider, Rule, VendorProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.vendors import BEARER, VENDORS, VendorSpec
+from trunkline.providers.vendors import BEARER, COMPATIBLE, VENDORS, VendorSpec
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.settings.values import suggest
 from trunkline.transport import Client
@@ -43,11 +47,13 @@ def build_providers(
     shared = shared or Client()
     kept = kept or {}
     images = ImageFetcher(max_bytes=settings.image_max_bytes) if settings.fetch_image_urls else None
+    known = (each.made for each in kept.values() if isinstance(each, HttpProvider))
+    made = next((each for each in known if each is not None), MadeState())
     built: dict[str, Provider] = {}
     problems: list[str] = []
     for name, config in resolve_providers(settings).items():
         try:
-            built[name] = kept.get(name) or _build(name, config, settings, shared, images)
+            built[name] = kept.get(name) or _build(name, config, settings, shared, images, made)
         except SettingsError as error:
             problems += error.problems
     if problems:
@@ -56,7 +62,12 @@ def build_providers(
 
 
 def _build(
-    name: str, config: ProviderConfig, settings: Settings, shared: Client, images: ImageFetcher | None
+    name: str,
+    config: ProviderConfig,
+    settings: Settings,
+    shared: Client,
+    images: ImageFetcher | None,
+    made: MadeState,
 ) -> Provider:
     kind = config.type or name
     try:
@@ -69,8 +80,9 @@ def _build(
         if kind not in VENDORS and kind != "ollama":
             return _python(name, _entry_point(name, kind), config, settings)
         if kind == "ollama":
-            return _ollama(name, config, settings, shared, images)
-        return _vendor(name, VENDORS[kind], config, settings, shared)
+            return _ollama(name, config, settings, shared, images, made)
+        spec = _with_known_quirks(VENDORS[kind], config)
+        return _vendor(name, spec, config, settings, shared, made)
     except SettingsError:  # it names the provider
         raise
     except ValueError as error:
@@ -78,7 +90,12 @@ def _build(
 
 
 def _ollama(
-    name: str, config: ProviderConfig, settings: Settings, shared: Client, images: ImageFetcher | None
+    name: str,
+    config: ProviderConfig,
+    settings: Settings,
+    shared: Client,
+    images: ImageFetcher | None,
+    made: MadeState,
 ) -> Provider:
     view = settings.ollama_settings
     return OllamaProvider(
@@ -92,12 +109,18 @@ def _ollama(
         images=images,
         local=config.local is not False,
         speaks=config.speaks or (),
+        made=made,
         **_common(name, config, settings, shared, {}),
     )
 
 
 def _vendor(
-    name: str, spec: VendorSpec, config: ProviderConfig, settings: Settings, shared: Client
+    name: str,
+    spec: VendorSpec,
+    config: ProviderConfig,
+    settings: Settings,
+    shared: Client,
+    made: MadeState,
 ) -> Provider:
     if spec.needs_key and not config.api_key:
         variable = f"set {name.upper()}_API_KEY, or " if name in BUILT_IN_PROVIDERS else ""
@@ -108,10 +131,25 @@ def _vendor(
         [url + spec.path for url in config.addresses],
         drop=config.drop,
         speaks=config.speaks,
+        made=made,
         max_retries=settings.max_retries,
         local=bool(config.local),
         **_common(name, config, settings, shared, spec.headers, spec.key_headers),
     )
+
+
+def _with_known_quirks(spec: VendorSpec, config: ProviderConfig) -> VendorSpec:
+    """``spec``, with the quirks of the vendor whose API the server has."""
+    if spec.kind != COMPATIBLE.kind:
+        return spec
+    if config.vendor is None:
+        known = find_vendor(config.addresses)
+    elif config.vendor in KNOWN_VENDORS:
+        known = KNOWN_VENDORS[config.vendor]
+    else:
+        hint = suggest(config.vendor, list(KNOWN_VENDORS), "the vendors are")
+        raise ValueError(f"no such vendor {config.vendor!r}; {hint}")
+    return spec if known is None else msgspec.structs.replace(spec, quirks=known.quirks)
 
 
 def load_class(path: str) -> Any:

@@ -17,14 +17,25 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from trunkline import transport
-from trunkline.dialects.base import NO_DEFAULTS, Back, Front, Headers, RequestDefaults, RequestSummary
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    Back,
+    Front,
+    Headers,
+    HeldState,
+    RequestDefaults,
+    RequestSummary,
+)
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.kept_state import KeptState
+from trunkline.dialects.vendor_state import MadeState
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Translate
 from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.failures import classify
 from trunkline.providers.library import LibraryInterface
+from trunkline.providers.thought_rules import maker_of
 from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
@@ -85,10 +96,14 @@ class HttpProvider(LibraryInterface):
         streaming: bool = True,
         owns_client: bool = True,
         other_backs: Sequence[Back] = (),
+        kept_state: KeptState | None = None,
+        made: MadeState | None = None,
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
         one more upstream of every address. ``other_backs`` are dialects that the upstreams speak besides
-        their own: a request in one of them is passed through."""
+        their own: a request in one of them is passed through. ``kept_state`` keeps what the vendor wants
+        back and a client's dialect has no field for; ``made`` is what is known of who made which
+        state."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -103,6 +118,8 @@ class HttpProvider(LibraryInterface):
         self.upstreams: list[Upstream] = []
         self._id_prefix = id_prefix
         self._streaming = streaming
+        self._kept_state = kept_state
+        self.made = made
         self._rules = tuple(rules)
         self._defaults_by_model: dict[str, RequestDefaults] = {}
         self._places: dict[str, _Place] = {}
@@ -120,6 +137,11 @@ class HttpProvider(LibraryInterface):
     def speaks(self, dialect: str) -> bool:
         """Whether what comes in ``dialect`` is passed through."""
         return dialect in self._backs
+
+    def holds(self, dialect: str) -> frozenset[str]:
+        """The state fields of the dialect that its upstreams have."""
+        back = self._backs.get(dialect)
+        return frozenset() if back is None else back.holds
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Fetch nothing: these providers take images by URL themselves."""
@@ -143,7 +165,13 @@ class HttpProvider(LibraryInterface):
         if wanted is not NO_DEFAULTS:
             defaults = _bounded(_merge([wanted, defaults]), wanted.max_tokens)
         back = self._backs.get(front.dialect)
-        if back is not None and (self._streaming or not summary.stream):
+        if (
+            back is not None
+            and (self._streaming or not summary.stream)
+            and (not summary.state or back.holds.issuperset(summary.state))
+        ):
+            if front.held is not None and self._holds_for(front.held, back):
+                body = front.held.body
             return PassThrough(front, back, body, summary, model, defaults, self.name)
         request = front.parse(body)
         if not self.loads_models and (answer := front.answer_load_request(request, model)) is not None:
@@ -158,7 +186,15 @@ class HttpProvider(LibraryInterface):
             stream=summary.stream,
             upstream_stream=summary.stream and self._streaming,
             id_prefix=self._id_prefix,
+            kept=self._kept_state,
         )
+
+    def _holds_for(self, held: HeldState, back: Back) -> bool:
+        """Whether the upstream is sent a request as it came: it holds what that refers to, or is to begin to.
+        Of several upstreams it is not known which one holds something."""
+        if held.provider is None:
+            return bool(back.holds.intersection(held.fields))
+        return held.provider == self.name and len(self.upstreams) == 1
 
     def defaults_for(self, model: str) -> RequestDefaults:
         """The request defaults for ``model``: every rule that matches, later rules first."""
@@ -302,23 +338,38 @@ class VendorProvider(HttpProvider):
         *,
         drop: Sequence[str] = (),
         speaks: Sequence[str] | None = None,
+        made: MadeState | None = None,
         **more: Any,
     ) -> None:
-        """``speaks`` are the dialects besides its own, where they differ from the vendor spec's."""
+        """``speaks`` are the dialects besides its own, where they differ from the vendor spec's. ``made`` is
+        what is known of who made which state."""
         rules = [
             *(Rule(pattern, RequestDefaults(drop=fields)) for pattern, fields in spec.drop.items()),
             *([Rule("*", RequestDefaults(drop=frozenset(drop)))] if drop else []),
             *more.pop("rules", ()),
         ]
         who = spec.title if spec.url else f"Provider '{name}'"
-        back = spec.back(who)
+        maker = maker_of(name, spec.kind, urls, made)
+        back = spec.back(who, maker, urls)
         others = other_backs(
             who,
             spec.speaks if speaks is None else speaks,
             takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
+            maker=maker,
+            holds=spec.holds,
+            fits=spec.fits,
         )
         super().__init__(
-            name, spec.kind, back, urls, rules=rules, id_prefix=spec.id_prefix, other_backs=others, **more
+            name,
+            spec.kind,
+            back,
+            urls,
+            rules=rules,
+            id_prefix=spec.id_prefix,
+            other_backs=others,
+            kept_state=KeptState(),
+            made=made,
+            **more,
         )
         self.spec = spec
         self.has_vendor_ids = spec.vendor_ids

@@ -84,6 +84,10 @@ class PythonProvider:
         """Chat always; embeddings where the provider has the method."""
         return self._back.target(operation, None) is not None
 
+    def holds(self, dialect: str) -> frozenset[str]:
+        """Nothing: it is told of no state fields."""
+        return frozenset()
+
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
         """Nothing to fetch."""
         return None
@@ -97,7 +101,7 @@ class PythonProvider:
         wanted: RequestDefaults = NO_DEFAULTS,
     ) -> Exchange:
         """Whole to whole passes through; everything else is translated."""
-        if front.dialect == "openai" and not summary.stream:
+        if front.dialect == "openai" and not summary.stream and not summary.state:
             return PassThrough(front, self._back, body, summary, model, wanted, self.name)
         request = front.parse(body)
         if (answer := front.answer_load_request(request, model)) is not None:

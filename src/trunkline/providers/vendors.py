@@ -11,19 +11,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.anthropic import STATE_FIELDS as ANTHROPIC_STATE
 from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
-from trunkline.dialects.responses import ResponsesBack
+from trunkline.dialects.responses import ITEM_REFERENCE, ResponsesBack
+from trunkline.dialects.responses import STATE_FIELDS as RESPONSES_STATE
 from trunkline.dialects.turns import ANY_ORDER
+from trunkline.dialects.vendor_state import Maker
 from trunkline.providers.base import ModelInfo
+from trunkline.providers.fits import ANTHROPIC_FIT, CEREBRAS_FIT, OPENAI_FIT, OPENAI_RESPONSES_FIT
 from trunkline.providers.model_facts import capabilities_by_name, told_capabilities, told_length
+from trunkline.providers.thought_rules import rules_for
 
 BEARER: Final[Mapping[str, str]] = {"authorization": "Bearer "}
+NO_FITS: Final[Mapping[str, FitRules]] = {}
+"""Nothing is known of what a vendor refuses."""
 
 
 class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +47,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What its dialect of OpenAI's API is like; None is a vendor who is asked in Anthropic's."""
     speaks: tuple[str, ...] = ()
     """Dialects that it has besides its own."""
+    holds: Mapping[str, frozenset[str]] = {}
+    """The state fields that it has, by dialect. A request with another one is not passed through to it."""
     path: str = ""
     """Where the API lies below the vendor's base address."""
     list_path: str = "/models"
@@ -54,17 +65,28 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     vendor_ids: bool = False
     """Model ids are ``vendor/model``; one without a slash stands in the provider's own namespace
     (``openrouter/auto``)."""
+    fits: Mapping[str, FitRules] = {}
+    """What it refuses although the meaning is plain, by dialect; that of OpenAI's chats is in ``quirks``."""
     drop: Mapping[str, frozenset[str]] = {}
     """Request fields it refuses, by model pattern (``*`` and ``?`` match)."""
     id_prefix: str = "chatcmpl-"
     read_models: Callable[[Mapping[str, Any]], ModelInfo]
     """One item of its ``/models`` list → what it says."""
 
-    def back(self, who: str) -> Back:
-        """The dialect that it is asked in; ``who`` is its name in error texts."""
+    def back(self, who: str, maker: Maker | None = None, urls: Iterable[str] = ()) -> Back:
+        """The dialect that it is asked in.
+
+        Args:
+            who: its name in error texts.
+            maker: whose state it takes back; None is nobody in particular.
+            urls: its addresses, by which a server of a known vendor is known.
+        """
+        maker = maker or Maker()
         if self.quirks is None:
-            return AnthropicBack(who)
-        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who))
+            holds = self.holds.get("anthropic", frozenset[str]())
+            return AnthropicBack(who, maker=maker, holds=holds, fit=self.fits.get("anthropic"))
+        thoughts = rules_for(self.kind, urls) or self.quirks.thoughts
+        return OpenAIBack(msgspec.structs.replace(self.quirks, name=who, thoughts=thoughts), maker)
 
 
 def plain_model(item: Mapping[str, Any]) -> ModelInfo:
@@ -204,8 +226,11 @@ OPENAI: Final = VendorSpec(
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
         profiles=OPENAI_REASONING,
+        fit=OPENAI_FIT,
     ),
     speaks=("responses",),
+    holds={"responses": frozenset(RESPONSES_STATE) - {"models", "plugins", "preset"} | {ITEM_REFERENCE}},
+    fits={"responses": OPENAI_RESPONSES_FIT},
     drop={
         f"{tuned}{model}": frozenset({"reasoning_effort"})
         for tuned in ("", "ft:")
@@ -227,8 +252,13 @@ OPENROUTER: Final = VendorSpec(
         searching_models=("*",),
         takes_plugins=True,
         takes_routing=True,
+        takes_cache_control=True,
     ),
     speaks=("anthropic", "responses"),
+    holds={
+        "anthropic": frozenset({"context_management"}),
+        "responses": frozenset({"models", "plugins", "preset"}),
+    },
     headers={"X-Title": "Trunkline"},
     key_path="/key",
     other_lists=("/embeddings/models",),
@@ -246,6 +276,7 @@ CEREBRAS: Final = VendorSpec(
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
         usage_on_request=False,
+        fit=CEREBRAS_FIT,
     ),
     drop={
         "*": frozenset({"frequency_penalty", "presence_penalty", "logit_bias", "service_tier"}),
@@ -261,6 +292,8 @@ ANTHROPIC: Final = VendorSpec(
     path="/v1",
     url="https://api.anthropic.com",
     quirks=None,
+    holds={"anthropic": frozenset(ANTHROPIC_STATE)},
+    fits={"anthropic": ANTHROPIC_FIT},
     headers={"anthropic-version": "2023-06-01"},
     key_headers={"x-api-key": ""},
     list_path="/models?limit=1000",
@@ -282,7 +315,14 @@ VENDORS: Final[Mapping[str, VendorSpec]] = {
 
 
 def other_backs(
-    name: str, speaks: Iterable[str], base: str = "", *, takes_routing: bool = False
+    name: str,
+    speaks: Iterable[str],
+    base: str = "",
+    *,
+    takes_routing: bool = False,
+    maker: Maker | None = None,
+    holds: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    fits: Mapping[str, FitRules] = NO_FITS,
 ) -> list[Back]:
     """Make a back for each dialect that a provider speaks besides its own.
 
@@ -291,6 +331,20 @@ def other_backs(
         speaks: the dialects.
         base: their paths lie below it.
         takes_routing: the provider takes OpenRouter's ``provider`` object.
+        maker: whose state the provider takes back; None is nobody in particular.
+        holds: the state fields that it has, by dialect.
+        fits: what the provider refuses although the meaning is plain, by dialect.
     """
+    maker = maker or Maker()
     made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
-    return [made[dialect](name, base, takes_routing=takes_routing) for dialect in speaks]
+    return [
+        made[dialect](
+            name,
+            base,
+            takes_routing=takes_routing,
+            maker=maker,
+            holds=holds.get(dialect, frozenset()),
+            fit=fits.get(dialect),
+        )
+        for dialect in speaks
+    ]

@@ -55,6 +55,16 @@ class CandidatePool:
         missing = set(self.missing)
         return all((each.provider.name, each.model) in missing for each in self.candidates)
 
+    def narrowed(self, keys: Collection[str]) -> CandidatePool:
+        """The pool of those candidates that ``keys`` names; this one, if it has none or no other."""
+        if not keys or all(each.key in keys for each in self.candidates):
+            return self
+        tiers = [
+            tier._replace(candidates=[each for each in tier.candidates if each.key in keys])
+            for tier in self.tiers
+        ]
+        return CandidatePool(tiers, fallback=self.fallback, route=self.route)
+
     def __iter__(self) -> Iterator[Candidate]:
         """All candidates, tier by tier."""
         return iter(self.candidates)

@@ -133,6 +133,11 @@ class ProviderConfig(Section):
     )
     options: dict[str, Any] = Field(default={}, description="Keyword arguments for a Python provider.")
     drop: tuple[str, ...] = Field(default=(), description="Request fields never to send to it.")
+    vendor: str | None = Field(
+        default=None,
+        description="Whose API an openai-compatible server has (groq, mistral, deepseek, …): requests are "
+        "made to fit what that vendor refuses. Default: the vendor whose address it is, if it is known.",
+    )
     speaks: tuple[Literal["anthropic", "responses"], ...] | None = Field(
         default=None,
         description="APIs that it has besides its own, and is asked in as requests come: anthropic "
@@ -150,6 +155,8 @@ class ProviderConfig(Section):
             raise ValueError(
                 "has python and also type or url; a Python provider takes its settings from options"
             )
+        if self.vendor and (self.type or "openai-compatible") != "openai-compatible":
+            raise ValueError("has a vendor, which is for type openai-compatible")
         if self.options and not self.python:
             raise ValueError("has options but no python; options are for Python providers")
         return self
@@ -320,12 +327,20 @@ class CacheRule(Section):
 
 
 class ResponsesRule(Section):
-    """Responses that are kept for ``previous_response_id``, in memory or Redis."""
+    """What the gateway stores between requests: responses, conversations and message threads."""
 
-    store: bool = Field(default=False, description="Keep them, unless a request says store: false.")
-    ttl_s: Seconds = Field(default=86400, description="Seconds for which one is kept.")
+    store: bool = Field(default=True, description="Store them, unless a request says store: false.")
+    ttl_s: Seconds = Field(default=30 * 86400, description="Seconds for which one is stored.")
     max_bytes: int = Field(
         default=64 * 1024 * 1024, ge=1, description="Most bytes of them in memory; the oldest go first."
+    )
+    max_disk_bytes: int = Field(
+        default=512 * 1024 * 1024,
+        ge=0,
+        description="Most bytes of them in LEDGER_DIR; the oldest go first. 0: memory only.",
+    )
+    max_key_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1, description="Most bytes for one key, in memory and on disk."
     )
 
 

@@ -30,8 +30,8 @@ from trunkline.errors import Kind
 from trunkline.events import (
     Cited,
     Finished,
-    LeftOut,
     Metered,
+    NotShown,
     Started,
     StreamEvent,
     TextDelta,
@@ -342,7 +342,12 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         + text("Hel", index=2)
         + end()
         + DONE,
-        wrap(ThinkingDelta("Hm"), ThinkingDelta("", signature="sig"), HEL),
+        wrap(
+            ThinkingDelta("Hm"),
+            ThinkingDelta("", signature="sig"),
+            ThinkingDelta("", signature="trunkline::redacted:xx"),
+            HEL,
+        ),
     ),
     "calls": (
         BEGIN
@@ -398,7 +403,7 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
     ),
     "blocks of unknown types": (
         BEGIN + start(0, type="hologram", depth=3) + stop(0) + text("Hel") + end() + DONE,
-        wrap(LeftOut("hologram"), HEL),
+        wrap(NotShown("hologram"), HEL),
     ),
     "unknown events": (
         BEGIN + event("weather", sky="blue") + text("Hel") + end() + DONE,
@@ -495,6 +500,7 @@ WHOLES: dict[str, tuple[CanonicalRequest, bytes, list[StreamEvent]]] = {
             STARTED,
             FIRST,
             ThinkingDelta("Hm", signature="sig"),
+            ThinkingDelta("", signature="trunkline::redacted:x"),
             HEL,
             ToolCallDelta(0, "toolu_1", "f"),
             ToolCallDelta(0, arguments='{"x":1}'),

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.dialects.anthropic.samples import body
 from trunkline.dialects.anthropic import MESSAGES
 from trunkline.dialects.base import RequestSummary
 from trunkline.errors import INVALID_REQUEST, UNSUPPORTED, CallerError
+from trunkline.events import Finished, TextDelta
 from trunkline.model import (
     ChatRequest,
     Document,
@@ -53,7 +55,11 @@ FIELDS: list[tuple[dict[str, Any], ChatRequest]] = [
     ({"metadata": {"user_id": "u1", "other": 1}}, chat(user="u1")),
     ({"metadata": {}}, PLAIN),
     ({"metadata": None, "temperature": None, "tools": None, "thinking": None, "system": None}, PLAIN),
-    ({"service_tier": "auto", "container": "c", "cache_control": {}, "betas": [1], "mcp_servers": []}, PLAIN),
+    ({"container": None, "mcp_servers": [], "fallbacks": "default", "unheard_of": None}, PLAIN),
+    (
+        {"service_tier": "auto", "speed": "fast", "cache_control": {}, "betas": [1]},
+        chat(left_out=("service_tier", "speed", "cache_control", "betas")),
+    ),
     ({"thinking": {"type": "disabled"}}, chat(reasoning=Reasoning(effort="none"))),
     ({"thinking": {"type": "adaptive"}}, chat(reasoning=Reasoning())),
     ({"thinking": {"type": "between_tools"}}, chat(reasoning=Reasoning())),
@@ -128,7 +134,7 @@ CONTENTS: list[tuple[str, Any, list[Message]]] = [
     (
         "user",
         [{"type": "text", "text": "a", **CACHED}, {"type": "text", "text": "b", "cache_control": None}],
-        [user(Text(text="a", cache=True), Text(text="b"))],
+        [user(Text(text="a", cache=True, cache_ttl="1h"), Text(text="b"))],
     ),
     (
         "user",
@@ -170,6 +176,7 @@ CONTENTS: list[tuple[str, Any, list[Message]]] = [
                 role="assistant",
                 parts=(
                     Thinking(text="Hm", signature="sig"),
+                    Thinking(text="", signature="trunkline:anthropic:redacted:xx"),
                     Thinking(text="m"),
                     Text(text="Ho"),
                     ToolCall(id="toolu_1", name="f", arguments='{"b":1.0,"a":[null]}'),
@@ -214,7 +221,7 @@ def test_messages(role: str, content: Any, messages: list[Message]) -> None:
     [
         ("Be brief", (Text(text="Be brief"),)),
         ([{"type": "text", "text": "a"}, {"type": "text", "text": "b", **CACHED}],
-         (Text(text="a"), Text(text="b", cache=True))),
+         (Text(text="a"), Text(text="b", cache=True, cache_ttl="1h"))),
     ],
 )  # fmt: skip
 def test_the_system_prompt_comes_first(system: Any, parts: tuple[Text, ...]) -> None:
@@ -419,3 +426,50 @@ def test_what_cannot_be_translated_is_refused(fields: dict[str, Any], param: str
     with pytest.raises(CallerError) as caught:
         MESSAGES.parse(body(fields))
     assert (caught.value.status, caught.value.kind, caught.value.param) == (400, UNSUPPORTED, param)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"container": {"skills": [{"type": "anthropic", "skill_id": "pptx"}]}}, "container: Extra inputs"),
+        ({"compaction": {"type": "summarize"}}, "compaction: Extra inputs are not permitted"),
+        ({"fallbacks": [{"model": "claude-haiku-4-5"}]}, "fallbacks: Extra inputs are not permitted"),
+        ({"fallback_credit_token": "t"}, "fallback_credit_token: Extra inputs"),
+        ({"billing_policy": {"bill_to": "user_profile"}}, "billing_policy: Extra inputs"),
+        ({"inference_geo": "eu"}, "inference_geo: Extra inputs"),
+        ({"unheard_of": 1}, "unheard_of: Extra inputs are not permitted"),
+        (
+            {"context_management": {"edits": [{"type": "forget_20270101"}]}},
+            "context_management.edits.0: Input",
+        ),
+        ({"context_management": {"edits": "all"}}, "context_management.edits: Input should be a valid list"),
+    ],
+)
+def test_what_changes_the_meaning_of_a_request_is_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        MESSAGES.parse(body(ASK | fields))
+    assert caught.value.status == 400
+    assert caught.value.message.startswith(words)
+    if "unheard_of" not in fields:
+        assert MESSAGES.summarize(body(ASK | fields)).state == tuple(fields)
+
+
+def test_a_thread_that_nobody_holds_is_refused_so_that_sdks_go_on_without() -> None:
+    thread = {"thread": {"type": "continue", "previous_message_id": "msg_1"}}
+    with pytest.raises(CallerError) as caught:
+        MESSAGES.parse(body(ASK | thread))
+    assert msgspec.json.decode(MESSAGES.error_body(caught.value))["error"]["details"] == {
+        "error_code": "thread_unsupported_request"
+    }
+    assert MESSAGES.summarize(body(ASK | thread | {"messages": []})).state == ("thread",)
+    with pytest.raises(CallerError, match="'messages'"):
+        MESSAGES.summarize(body(ASK | {"messages": []}))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_edits_of_the_context_are_answered_with_those_that_were_applied(stream: bool) -> None:
+    edits = {"edits": [{"type": "clear_tool_uses_20250919"}, {"type": "compact_20260112"}]}
+    request = MESSAGES.parse(body(ASK | {"context_management": edits, "stream": stream}))
+    writer = MESSAGES.writer(request, "m", "")
+    written = writer.feed([TextDelta(text="Hi"), Finished(reason="stop")]) + writer.finish()
+    assert written.count(b'"context_management":{"applied_edits":[]}') == 1

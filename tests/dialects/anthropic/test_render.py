@@ -35,7 +35,7 @@ BACK = AnthropicBack("Acme")
 CLAUDE = "claude-sonnet-4-6"
 SCHEMA = {"type": "object", "properties": {"x": {"type": "integer"}}}
 TOOL = Tool(name="f", description="F", parameters=SCHEMA, strict=True)
-WIRE_TOOL = {"name": "f", "description": "F", "input_schema": SCHEMA}
+WIRE_TOOL = {"name": "f", "strict": True, "description": "F", "input_schema": SCHEMA}
 
 
 def say(role: Any, *parts: Part | str) -> Message:

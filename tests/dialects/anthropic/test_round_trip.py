@@ -87,7 +87,8 @@ def turns(draw: st.DrawFn) -> list[Message]:
     return messages
 
 
-tools = st.builds(Tool, name=names, description=st.none() | some, parameters=schemas)
+EMPTY = {"type": "object", "properties": {}}
+tools = st.builds(Tool, name=names, description=st.none() | some, parameters=schemas.map(EMPTY.__or__))
 choices = st.one_of(
     st.builds(ToolChoice, mode=st.sampled_from(["auto", "required"])),
     st.builds(ToolChoice, mode=st.just("tool"), name=names),

@@ -16,9 +16,9 @@ from trunkline.events import (
     Embedded,
     Event,
     Finished,
-    LeftOut,
     Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -338,9 +338,9 @@ def test_all_events_are_known() -> None:
     writer = StreamWriter(CHAT, "m", _ticking())
     made: list[Any] = [
         STARTED, TextDelta("a"), RefusalDelta("a"), ThinkingDelta("a"), ToolCallDelta(0, "c", "f"),
-        Media("image", url="data:image/png;base64,AA=="), Cited("https://x.test"), LeftOut("hologram"),
+        Media("image", url="data:image/png;base64,AA=="), Cited("https://x.test"), NotShown("hologram"),
         Finished("stop"), METERED, Timed(), Embedded([]),
     ]  # fmt: skip
     assert {type(event) for event in made} == kinds
     assert len(_lines(writer.feed(made))) == 5
-    assert writer.left_out == ["citation", "hologram"]
+    assert writer.not_shown == ["citation", "hologram"]

@@ -76,7 +76,6 @@ CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
     "max_tokens without bound": ({"max_tokens": -1}, _canonical()),
     "metadata": ({"metadata": {"a": "b"}}, _canonical()),
     "modalities": ({"modalities": ["text"]}, _canonical()),
-    "moderation": ({"moderation": {"input": {"mode": "score"}}}, _canonical()),
     "n": ({"n": 3}, _sampled(n=3)),
     "parallel_tool_calls": ({"parallel_tool_calls": False}, _canonical(parallel_tool_calls=False)),
     "prediction": ({"prediction": {"type": "content", "content": "x"}}, _canonical()),
@@ -164,7 +163,7 @@ CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
     ),
     "reasoning on": ({"reasoning": {"enabled": True}}, _canonical(reasoning=Reasoning(effort="medium"))),
     "reasoning off": ({"reasoning": {"enabled": False}}, _canonical(reasoning=Reasoning(effort="none"))),
-    "an unknown field": ({"whatever": [1]}, _canonical()),
+    "an unknown field without a value": ({"whatever": None, "other": []}, _canonical()),
     "all null": (
         dict.fromkeys(["temperature", "stop", "n", "tools", "stream", "stream_options", "response_format"]),
         _canonical(),
@@ -172,10 +171,37 @@ CHAT_FIELDS: dict[str, tuple[dict[str, Any], ChatRequest]] = {
 }
 
 
+@pytest.mark.parametrize("field", ["whatever", "moderation", "guided_json", "models", "plugins", "preset"])
+def test_a_field_without_which_an_answer_may_be_wrong_is_refused(field: str) -> None:
+    with pytest.raises(CallerError, match=f"Unrecognized request argument supplied: {field}") as caught:
+        chat(**{field: ["x"]})
+    assert (caught.value.status, caught.value.param) == (400, field)
+
+
+def test_what_is_left_out_is_noted() -> None:
+    fields = {"prompt_cache_key": "k", "logit_bias": {"1": 2}, "metadata": None}
+    assert chat(**fields).left_out == ("prompt_cache_key", "logit_bias")
+    completion = parse_completion(body({"model": "m", "prompt": "p"} | fields))
+    assert completion.left_out == ("prompt_cache_key", "logit_bias")
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({}, ()),
+        ({"models": [], "plugins": None}, ()),
+        ({"models": ["a"], "plugins": [{"id": "web"}]}, ("models", "plugins")),
+        ({"preset": "p"}, ("preset",)),
+    ],
+)
+def test_state_fields_are_known_before_routing(fields: dict[str, Any], state: tuple[str, ...]) -> None:
+    assert summarize_chat(body(ASK | fields)).state == state
+
+
 @pytest.mark.parametrize("case", CHAT_FIELDS)
 def test_every_field_of_a_chat_request(case: str) -> None:
     fields, expected = CHAT_FIELDS[case]
-    assert chat(**fields) == expected
+    assert msgspec.structs.replace(chat(**fields), left_out=()) == expected
     summary = summarize_chat(body(ASK | fields))
     assert (summary.model, summary.stream, summary.include_usage) == (
         "m",
@@ -250,7 +276,7 @@ def test_every_field_of_a_completion_request(case: str) -> None:
     fields, canonical = COMPLETION_FIELDS[case]
     data = body({"model": "m", "prompt": "p"} | fields)
     expected = CompletionRequest(model="m", **({"prompts": ("p",)} | canonical))
-    assert parse_completion(data) == expected
+    assert msgspec.structs.replace(parse_completion(data), left_out=()) == expected
     summary = summarize_completion(data)
     assert (summary.stream, summary.include_usage) == (expected.stream, expected.include_usage)
     assert summary.max_tokens == expected.sampling.max_tokens

@@ -51,7 +51,9 @@ ROLES: dict[str, tuple[dict[str, Any], Message]] = {
             "role": "assistant",
             "reasoning": "HmHa",
             "reasoning_details": [
-                {"type": "reasoning.text", "text": "Hm", "signature": "s", "index": 0, "format": "x"},
+                {"type": "reasoning.text", "text": "Hm", "signature": "s", "index": 0, "format": "unknown"},
+                {"type": "reasoning.text", "text": "Na", "signature": "g", "format": "google-gemini-v1"},
+                {"type": "reasoning.encrypted", "data": "BB", "id": "trunkline:anthropic:redacted"},
                 {"type": "reasoning.text", "text": "Ho", "signature": None},
                 {"type": "reasoning.encrypted", "data": "AA", "signature": "u"},
                 {"type": "reasoning.text", "signature": "t"},
@@ -62,6 +64,7 @@ ROLES: dict[str, tuple[dict[str, Any], Message]] = {
             role="assistant",
             parts=(
                 Thinking(text="Hm", signature="s"),
+                Thinking(text="", signature="trunkline:anthropic:redacted:BB"),
                 Thinking(text="", signature="t"),
                 Text(text="Hello"),
             ),

@@ -31,6 +31,7 @@ from trunkline.model import (
 
 BACK = OpenAIBack(Quirks(name="Acme"))
 HI = Message(role="user", parts=(Text(text="Hi"),))
+EMPTY = {"type": "object", "properties": {}}
 F = Tool(name="f", parameters={"type": "object"})
 EXTRA = Sampling(top_k=4, min_p=0.1, repetition_penalty=1.1, max_tokens=9)
 
@@ -62,7 +63,7 @@ RENDERED: dict[str, tuple[CanonicalRequest, dict[str, Any]]] = {
     "chat, tools": (
         chat(tools=(F,), tool_choice=ToolChoice(mode="tool", name="f"), parallel_tool_calls=False),
         {
-            "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": EMPTY}}],
             "tool_choice": {"type": "function", "function": {"name": "f"}},
             "parallel_tool_calls": False,
         },
@@ -231,7 +232,6 @@ def test_images_that_tools_returned_follow_all_results(
 
 
 PARTS: list[tuple[Part, dict[str, Any]]] = [
-    (Text(text="a", cache=True), {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}),
     (Image(url="http://x/y"), {"type": "image_url", "image_url": {"url": "http://x/y"}}),
     (
         Image(data="AA==", detail="low"),
@@ -247,12 +247,23 @@ PARTS: list[tuple[Part, dict[str, Any]]] = [
         Document(data="AA", name="a.pdf"),
         {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}},
     ),
+    (
+        Document(data="AA"),
+        {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,AA"}},
+    ),
 ]
 
 
 @pytest.mark.parametrize(("part", "expected"), PARTS)
 def test_parts(part: Part, expected: dict[str, Any]) -> None:
     assert render(chat(Message(role="user", parts=(part,))))["messages"][0]["content"] == [expected]
+
+
+def test_cache_breakpoints_go_where_they_are_known() -> None:
+    request = chat(Message(role="user", parts=(Text(text="a", cache=True, cache_ttl="1h"),)))
+    part = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    assert render(request)["messages"][0]["content"] == "a"
+    assert render(request, quirks=Quirks(takes_cache_control=True))["messages"][0]["content"] == [part]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trunkline.dialects.base import NO_DEFAULTS
+from trunkline.dialects.fit.schemas import complete
 from trunkline.dialects.openai import CHAT, OpenAIBack, Quirks
 from trunkline.dialects.turns import normalize_turns
 from trunkline.events import (
@@ -43,7 +44,7 @@ from trunkline.model import (
     Usage,
 )
 
-BACK = OpenAIBack(Quirks(history_reasoning_field="reasoning"))
+BACK = OpenAIBack(Quirks(history_reasoning_field="reasoning", takes_cache_control=True))
 
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=8)
 some = st.text(min_size=1, max_size=12)
@@ -62,7 +63,7 @@ media: st.SearchStrategy[Part] = st.one_of(
     st.builds(Image, data=base64, media_type=st.sampled_from(["image/png", "image/webp"])),
     st.builds(Image, url=st.just("https://example.com/a.png"), detail=st.none() | st.just("low")),
     st.builds(Audio, data=base64, format=st.just("wav")),
-    st.builds(Document, data=base64, media_type=st.just("application/pdf"), name=st.none() | some),
+    st.builds(Document, data=base64, media_type=st.just("application/pdf"), name=some),
     st.builds(Document, file_id=some, name=st.none() | some),
 )
 
@@ -107,7 +108,7 @@ def _normal(messages: list[Message]) -> tuple[Message, ...]:
 
 
 tools = st.builds(
-    Tool, name=names, description=st.none() | some, parameters=st.none() | schemas, strict=flags
+    Tool, name=names, description=st.none() | some, parameters=st.none() | schemas.map(complete), strict=flags
 )
 choices = st.one_of(
     st.none(),

@@ -132,14 +132,14 @@ FIELDS: dict[str, tuple[dict[str, Any], ResponsesRequest]] = {
     "top_p": ({"top_p": 0.5}, _sampled(top_p=0.5)),
     "truncation": ({"truncation": "auto"}, _canonical(truncation="auto")),
     "user": ({"user": "u"}, _canonical(user="u")),
-    "an unknown field": ({"whatever": [1]}, _canonical()),
+    "an unknown field without a value": ({"whatever": None}, _canonical()),
 }
 
 
 @pytest.mark.parametrize(("fields", "expected"), FIELDS.values(), ids=FIELDS.keys())
 def test_a_field(fields: dict[str, Any], expected: ResponsesRequest) -> None:
     data = body(ASK | fields)
-    assert RESPONSES.parse(data) == expected
+    assert msgspec.structs.replace(RESPONSES.parse(data), left_out=()) == expected
     summary = RESPONSES.summarize(data)
     assert (summary.model, summary.stream, summary.n) == ("m", expected.stream, 1)
     assert (summary.max_tokens, summary.user) == (expected.sampling.max_tokens, expected.user)
@@ -147,7 +147,11 @@ def test_a_field(fields: dict[str, Any], expected: ResponsesRequest) -> None:
 
 def test_what_routing_needs() -> None:
     fields = ASK | {"stream": True, "max_output_tokens": 7, "user": "u", "previous_response_id": "resp_1"}
-    assert RESPONSES.summarize(body(fields)) == RequestSummary(model="m", stream=True, max_tokens=7, user="u")
+    assert RESPONSES.summarize(body(fields)) == RequestSummary(
+        model="m", stream=True, max_tokens=7, user="u", state=("previous_response_id",)
+    )
+    reference = {"input": [{"type": "item_reference", "id": "msg_1"}]}
+    assert RESPONSES.summarize(body(reference)).state == ("item_reference",)
     assert RESPONSES.summarize(body({"input": "Hi"})).model is None
     assert RESPONSES.parse(body({"input": "Hi"})).model == ""
 
@@ -158,12 +162,26 @@ def test_a_previous_response_is_refused_unless_it_can_be_looked_up() -> None:
         RESPONSES.parse(data)
     assert (caught.value.param, caught.value.status) == ("previous_response_id", 400)
     assert caught.value.kind is UNSUPPORTED
+    assert "responses: {store: true}" in caught.value.message
     request = ResponsesFront(stored=True).parse(data)
     assert (request.previous_response_id, request.messages) == ("resp_1", (HI,))
 
 
+def test_what_no_upstream_has_is_left_out_or_refused_by_name() -> None:
+    fields = ASK | {"context_management": [{"type": "compaction"}], "service_tier": "flex"}
+    assert RESPONSES.parse(body(fields)).left_out == ("context_management", "service_tier")
+    with pytest.raises(CallerError, match="Unknown parameter: 'unheard_of'") as caught:
+        RESPONSES.parse(body(ASK | {"unheard_of": 1}))
+    assert (caught.value.code, caught.value.param) == ("unknown_parameter", "unheard_of")
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "background": ({"background": True}, "background"),
+    "agents": ({"multi_agent": {"enabled": True}}, "multi_agent"),
+    "access programs": ({"access_programs": ["x"]}, "access_programs"),
+    "moderation": ({"moderation": {"policy": {}}}, "moderation"),
+    "plugins": ({"plugins": [{"id": "web"}]}, "plugins"),
+    "models": ({"models": ["a"]}, "models"),
     "conversation": ({"conversation": "conv_1"}, "conversation"),
     "prompt": ({"prompt": {"id": "pmpt_1"}}, "prompt"),
     "a search of what is stored": (

@@ -124,10 +124,10 @@ THOUGHTS: dict[str, tuple[dict[str, Any], Thinking | None]] = {
         {"content": None, "summary": [{"type": "summary_text", "text": text} for text in ("Hm", "So")]},
         Thinking(text="Hm\n\nSo"),
     ),
-    "our signature": ({"encrypted_content": "signature:s"}, Thinking(text="Hm", signature="s")),
+    "our signature": ({"encrypted_content": "signature:s"}, Thinking(text="Hm", signature="signature:s")),
     "our signature alone": (
         {"content": [], "encrypted_content": "signature:s"},
-        Thinking(text="", signature="s"),
+        Thinking(text="", signature="signature:s"),
     ),
     "another's secret": ({"encrypted_content": "gAAAA"}, HM),
     "another's secret alone": ({"content": [], "encrypted_content": "gAAAA"}, None),

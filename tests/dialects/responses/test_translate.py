@@ -60,7 +60,7 @@ def test_a_request_to_an_openai_upstream() -> None:
             {"role": "tool", "tool_call_id": "a", "content": "1"},
         ],
         "max_tokens": 9,
-        "tools": [{"type": "function", "function": {"name": "f", "parameters": SCHEMA}}],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": SCHEMA | {"properties": {}}}}],
         "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": SCHEMA}},
     }
 

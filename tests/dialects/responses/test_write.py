@@ -224,7 +224,7 @@ def test_signatures_survive_writing_and_parsing() -> None:
     ]
     again = RESPONSES.parse(json.dumps({"input": output[:2]}).encode())
     thinking = [(part.text, part.signature) for part in again.messages[0].parts]  # type: ignore[union-attr]
-    assert thinking == [("Hm", "s"), ("So", "u")]
+    assert thinking == [("Hm", "signature:s"), ("So", "signature:u")]
 
 
 def test_a_refusal() -> None:

@@ -162,7 +162,8 @@ def hear(answer: Answer, stream: bool) -> Heard:
                 heard.call_ids += (block["id"],)
     heard.texts = ("".join(heard.texts),)
     heard.model = message["model"]
-    heard.unknown = message.get(UNKNOWN_FIELD)
+    told = message.get(UNKNOWN_FIELD)
+    heard.unknown = None if told == {"applied_edits": []} else told  # the gateway's word that it was left out
     heard.stop_sequence = message.get("stop_sequence")
     reason = message["stop_reason"]
     heard.reason = REASONS.get(reason, reason)

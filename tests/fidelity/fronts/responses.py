@@ -34,7 +34,7 @@ from tests.fidelity.values import (
 from tests.gateways import Answer, events
 
 PATH: Final = "/v1/responses"
-SIGNED: Final = "signature:"
+SIGNED: Final = "trunkline:anthropic:signature:"
 """Begins the ``encrypted_content`` that holds a signature, as the gateway gives it to its clients."""
 _CUT: Final = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
@@ -169,8 +169,8 @@ def hear(answer: Answer, stream: bool) -> Heard:
                 parts = item.get("content") or item["summary"]
                 heard.thinking += "".join(part["text"] for part in parts)
                 secret = item.get("encrypted_content") or ""
-                assert not secret or secret.startswith(SIGNED)
-                heard.signature = secret.removeprefix(SIGNED) or None
+                assert not secret or secret.startswith("trunkline:")
+                heard.signature = secret.removeprefix(SIGNED) if secret.startswith(SIGNED) else None
             case "function_call":
                 if item["status"] == "completed":
                     heard.calls += ((item["name"], msgspec.json.decode(item["arguments"])),)

@@ -53,6 +53,8 @@ class BlockIn(msgspec.Struct):
     text: str | None = None
     thinking: str | None = None
     signature: str | None = None
+    data: str | None = None
+    """Of redacted thinking."""
     id: str | None = None
     name: str | None = None
     input: msgspec.Raw = msgspec.Raw(b"")

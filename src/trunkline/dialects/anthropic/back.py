@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from trunkline.dialects.anthropic import render
 from trunkline.dialects.anthropic.errors import read_error
+from trunkline.dialects.anthropic.fit import MessagesFitStep
 from trunkline.dialects.anthropic.inspect import StreamInspector, WholeInspector
+from trunkline.dialects.anthropic.own_state import NEEDLES, keep_own_state, made_state
 from trunkline.dialects.anthropic.read import StreamReader, WholeReader
 from trunkline.dialects.anthropic.request_schema import COUNT_TOKENS_PATH, DIALECT, PATH
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.json_mode import JsonReader, needs_json
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
 
@@ -21,6 +25,9 @@ class AnthropicBack:
         name: The upstream's name in error texts.
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
+        maker: Whose state the upstream takes back.
+        holds: The state fields that the upstream has.
+        fit: What the upstream refuses although the meaning is plain; None if that is not known.
     """
 
     dialect = DIALECT
@@ -28,8 +35,21 @@ class AnthropicBack:
     """``message_start`` and the first ``content_block_start``; a ping is not counted."""
     thinks_unasked = False
 
-    def __init__(self, name: str = "Anthropic", base: str = "", *, takes_routing: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "Anthropic",
+        base: str = "",
+        *,
+        takes_routing: bool = False,
+        maker: Maker = render.NOBODY,
+        holds: frozenset[str] = frozenset(),
+        fit: FitRules | None = None,
+    ) -> None:
         self.name = name
+        self.maker = maker
+        self.state_mark: bytes | None = b'"signature"' if maker.name else None
+        self.holds = holds
+        self.fit_step: FitStep | None = None if fit is None else MessagesFitStep(fit)
         self.takes_routing = takes_routing
         self.count_tokens_path: str | None = base + COUNT_TOKENS_PATH
         self._path = base + PATH
@@ -50,11 +70,12 @@ class AnthropicBack:
             request = request.as_chat()
         if not isinstance(request, ChatRequest):
             raise CallerError(f"{self.name} takes chats only", UNSUPPORTED, param="model")
-        return render.messages(request, model, stream, defaults)
+        return render.messages(request, model, stream, defaults, self.maker)
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
         """Make a reader for the answer to ``request``."""
-        reader = StreamReader(self.name) if stream else WholeReader(self.name)
+        kind = StreamReader if stream else WholeReader
+        reader = kind(self.name, self.maker)
         return JsonReader(reader) if needs_json(request) else reader
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
@@ -63,9 +84,18 @@ class AnthropicBack:
         Raises:
             CallerError: The body is not a JSON object.
         """
+        for needle in NEEDLES:
+            if needle in body:
+                body = keep_own_state(body, self.maker)
+                break
         return patch_body(
             body, summary, model, defaults, bound="max_tokens", takes_routing=self.takes_routing
         )
+
+    def note_state(self, answer: bytes) -> None:
+        """Remember the state in these whole records of an answer that passes through."""
+        for state in made_state(answer):
+            self.maker.note(state)
 
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """Make an inspector for an answer that passes through."""

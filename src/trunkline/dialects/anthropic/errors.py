@@ -51,7 +51,9 @@ def error_type(status: int) -> str:
 
 def error_body(error: GatewayError, request_id: str | None = None) -> bytes:
     """Return Anthropic's error envelope, with ``request_id`` beside the error if there is one."""
-    detail = {"type": error_type(error.status), "message": error.message}
+    detail: dict[str, Any] = {"type": error_type(error.status), "message": error.message}
+    if error.details is not None:
+        detail["details"] = error.details
     body: dict[str, Any] = {"type": "error", "error": detail}
     if request_id is not None:
         body["request_id"] = request_id

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from trunkline.dialects.anthropic import errors, parse
 from trunkline.dialects.anthropic.request_schema import DIALECT
 from trunkline.dialects.anthropic.write import PING, StreamWriter, WholeWriter
-from trunkline.dialects.base import ClientConventions, FrontDefaults, RequestSummary, Writer
+from trunkline.dialects.base import ClientConventions, FrontDefaults, HeldState, RequestSummary, Writer
 from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import INTERNAL, GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, Operation
@@ -18,6 +20,7 @@ class AnthropicFront(FrontDefaults):
 
     dialect = DIALECT
     operation: Operation = "chat"
+    emulates = frozenset({"context_management"})
     stream_type = SSE_TYPE
     hides_thinking = True
     conventions = ClientConventions(
@@ -57,6 +60,26 @@ class AnthropicFront(FrontDefaults):
     def ping(self, model: str) -> bytes:
         """Return the event that Anthropic sends for this purpose; its SDKs skip it."""
         return PING
+
+
+class ThreadFront(AnthropicFront):
+    """The same for one request that creates or continues a thread, which the gateway holds.
+
+    Args:
+        message_id: The answer's id, unless its upstream speaks this dialect: others' ids may not be unique.
+        held: The request as it came, for a provider that holds the thread too.
+    """
+
+    def __init__(self, message_id: str, held: HeldState | None) -> None:
+        self.held = held
+        self._message_id = message_id
+
+    def parse(self, body: bytes) -> ChatRequest:
+        """Return a request in canonical form."""
+        request = super().parse(body)
+        if isinstance(request, parse.MessagesRequest):
+            return msgspec.structs.replace(request, message_id=self._message_id)
+        return parse.as_messages_request(request, message_id=self._message_id)
 
 
 MESSAGES: Final = AnthropicFront()

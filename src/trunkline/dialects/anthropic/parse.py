@@ -1,30 +1,42 @@
 """Requests of Anthropic clients: bytes → what routing needs, and bytes → canonical.
 
-The structs of ``request_schema`` do the checking: an unknown field is no error, and a wrong one is reported
-with its path. What a field means is decided in :func:`parse`, in ``parse_content`` and in ``reasoning`` only.
+The structs of ``request_schema`` do the checking: another field is no error if ``fields`` calls it harmless,
+and a wrong one is reported with its path. What a field means is decided in :func:`parse`, ``parse_content``
+and ``reasoning`` only.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
 from trunkline.dialects.anthropic.client_tools import client_tool
+from trunkline.dialects.anthropic.fields import HARMLESS, check_state, not_permitted, state_fields
 from trunkline.dialects.anthropic.parse_content import SERVER_BLOCKS, parse_message, parse_system
 from trunkline.dialects.anthropic.reasoning import parse_reasoning
 from trunkline.dialects.anthropic.web_search import SEARCH_PREFIX, parse_search
 from trunkline.dialects.base import RequestSummary
-from trunkline.dialects.request_errors import decode, missing, unsupported
+from trunkline.dialects.request_errors import decode, invalid, missing, unsupported
+from trunkline.dialects.unknown_fields import RequestDecoder
 from trunkline.errors import CallerError
 from trunkline.model import ChatRequest, Format, Sampling, Tool, ToolChoice
 
 _SUMMARY: Final = msgspec.json.Decoder(schema.Summary)
-_MESSAGES: Final = msgspec.json.Decoder(schema.Messages)
+_MESSAGES: Final = RequestDecoder(schema.Messages, HARMLESS, not_permitted)
 
 _INVALID_VALUE: Final = re.compile(r"^Invalid '.*?': Invalid value '(.*?)'")
+
+
+class MessagesRequest(ChatRequest, frozen=True, kw_only=True):
+    """A chat whose answer tells more than other clients want to know."""
+
+    reports_edits: bool = False
+    """The client asked for edits of its context; the answer tells that none was applied."""
+    message_id: str | None = None
+    """The id of the answer, where the upstream's own is not to be used."""
 
 
 def summarize(body: bytes) -> RequestSummary:
@@ -34,11 +46,27 @@ def summarize(body: bytes) -> RequestSummary:
         CallerError: The body is not JSON, or a top-level field is missing or has the wrong type.
     """
     fields = decode(_SUMMARY, body)
+    if not fields.messages and not fields.thread:
+        raise invalid("messages", "Expected `array` of length >= 1")
+    state: tuple[str, ...] = ()
+    if (
+        fields.thread
+        or fields.context_management
+        or fields.container
+        or fields.compaction
+        or fields.fallbacks
+        or fields.fallback_credit_token
+        or fields.billing_policy
+        or fields.inference_geo
+        or fields.mcp_servers
+    ):
+        state = state_fields(fields)
     return RequestSummary(
         model=fields.model or None,
         stream=fields.stream is True,
         max_tokens=fields.max_tokens,
         user=_user(fields),
+        state=state,
     )
 
 
@@ -52,16 +80,22 @@ def parse(body: bytes) -> ChatRequest:
     Raises:
         CallerError: A field is missing or wrong, or cannot be carried to other dialects; ``param`` names it.
     """
+    left_out: tuple[str, ...] = ()
     try:
-        fields = decode(_MESSAGES, body)
-    except CallerError as error:
-        raise _for_server_block(error) from None
+        fields = _MESSAGES.decode(body)
+    except (ValueError, RecursionError):
+        try:
+            fields, left_out = _MESSAGES.decode_slowly(body)
+        except CallerError as error:
+            raise _for_server_block(error) from None
+    state = state_fields(fields)
+    reports_edits = bool(state) and check_state(fields, state)
     if fields.mcp_servers:
         raise unsupported("A list of MCP servers", "mcp_servers")
     turns = [turn for i, each in enumerate(fields.messages) for turn in parse_message(each, f"messages[{i}]")]
     stream = fields.stream is True
     tools = fields.tools or ()
-    return ChatRequest(
+    chat = ChatRequest(
         model=fields.model or "",
         messages=(*parse_system(fields.system), *turns),
         sampling=Sampling(
@@ -82,7 +116,14 @@ def parse(body: bytes) -> ChatRequest:
         stream=stream,
         include_usage=stream,
         user=_user(fields),
+        left_out=left_out,
     )
+    return as_messages_request(chat, reports_edits=True) if reports_edits else chat
+
+
+def as_messages_request(chat: ChatRequest, **more: Any) -> MessagesRequest:
+    """Return ``chat`` with more fields; those that it had are kept."""
+    return MessagesRequest(**{name: getattr(chat, name) for name in chat.__struct_fields__} | more)
 
 
 def _for_server_block(error: CallerError) -> CallerError:

@@ -2,8 +2,7 @@
 
 What a translated request cannot carry is refused with its path (``messages[1].content[0]``) and never
 dropped: an upstream that gets less than the client sent, without the client's knowing, is worse than an
-error. Two things are no content and may be dropped: cache breakpoints on what is not text, and redacted
-thinking, which only the vendor that encrypted it can read.
+error. Cache breakpoints on what is not text are no content and may be dropped.
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
 from trunkline.dialects.anthropic.server_blocks import search_result_text, server_text
+from trunkline.dialects.cache_control import read_ttl
 from trunkline.dialects.request_errors import invalid, unsupported
 from trunkline.dialects.tool_arguments import raw_text
+from trunkline.dialects.vendor_state import is_sealed, seal
 from trunkline.model import Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
 SERVER_BLOCKS: Final = frozenset(
@@ -84,8 +85,9 @@ def parse_message(message: schema.MessageIn, path: str) -> list[Message]:
                 messages.append(Message(role="tool", parts=(_result(block, block_path),)))
             case schema.ThinkingBlock():
                 parts.append(Thinking(text=block.thinking, signature=block.signature or None))
-            case schema.RedactedBlock():
-                pass
+            case schema.RedactedBlock(data=data):
+                own = data if is_sealed(data) else seal("anthropic", "redacted", data)
+                parts.append(Thinking(text="", signature=own))
             case schema.ToolUseBlock():
                 parts.append(ToolCall(id=block.id, name=block.name, arguments=raw_text(block.input)))
             case schema.ServerBlock():
@@ -125,7 +127,10 @@ def _content(
 
 
 def _text(block: schema.TextBlock) -> Text:
-    return Text(text=block.text, cache=block.cache_control is not None)
+    control = block.cache_control
+    if control is None:
+        return Text(text=block.text)
+    return Text(text=block.text, cache=True, cache_ttl=read_ttl(control))
 
 
 def _image(block: schema.ImageBlock, path: str) -> Image:

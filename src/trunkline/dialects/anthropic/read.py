@@ -23,13 +23,14 @@ from trunkline.dialects.anthropic.answer_schema import (
 from trunkline.dialects.anthropic.errors import find_error
 from trunkline.dialects.error_envelope import UNREADABLE, malformed
 from trunkline.dialects.tool_arguments import open_arguments
+from trunkline.dialects.vendor_state import Maker, seal
 from trunkline.events import (
     Cited,
     Finished,
     FinishReason,
-    LeftOut,
     Media,
     Metered,
+    NotShown,
     Started,
     StreamEvent,
     TextDelta,
@@ -46,13 +47,16 @@ REASONS: Final[Mapping[str, FinishReason]] = {
 }
 """``stop_reason`` → canonical. ``end_turn``, ``stop_sequence`` and any new reason are a plain stop."""
 
+NOBODY: Final = Maker()
+"""The maker of state where nobody needs to know."""
+
 
 class StreamReader(read.StreamReader):
-    """Reads a streamed answer."""
+    """Reads a streamed answer, whose signatures ``maker`` wants back."""
 
-    def __init__(self, upstream_name: str) -> None:
+    def __init__(self, upstream_name: str, maker: Maker = NOBODY) -> None:
         super().__init__(upstream_name, SSESplitter())
-        self._builder = _EventBuilder()
+        self._builder = _EventBuilder(maker)
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
@@ -71,7 +75,11 @@ class StreamReader(read.StreamReader):
 
 
 class WholeReader(read.WholeReader):
-    """Reads an answer that came as one JSON body."""
+    """Reads an answer that came as one JSON body; see :class:`StreamReader`."""
+
+    def __init__(self, upstream_name: str, maker: Maker = NOBODY) -> None:
+        super().__init__(upstream_name)
+        self._maker = maker
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
         body.decode()
@@ -86,13 +94,14 @@ class WholeReader(read.WholeReader):
                 raise error
         if message.content is None:
             raise malformed(self._upstream_name, "it has no content")
-        _EventBuilder().add_whole(message, events)
+        _EventBuilder(self._maker).add_whole(message, events)
 
 
 class _EventBuilder:
     """Turns records into events, with the little state that is needed between records."""
 
-    def __init__(self) -> None:
+    def __init__(self, maker: Maker) -> None:
+        self._maker = maker
         self._usage: UsageIn | None = None
         self._calls: dict[int, int] = {}
         """Index of a block → number of its call."""
@@ -155,7 +164,10 @@ class _EventBuilder:
                 self._citations += block.citations or ()
             case "thinking":
                 if block.thinking or block.signature:
-                    events.append(ThinkingDelta(block.thinking or "", signature=block.signature or None))
+                    events.append(self._thinking(block.thinking, block.signature))
+            case "redacted_thinking":
+                if block.data:
+                    events.append(ThinkingDelta("", signature=seal(self._maker.name, "redacted", block.data)))
             case "tool_use":
                 call = self._calls[index] = len(self._calls)
                 data = bytes(block.input)
@@ -165,12 +177,12 @@ class _EventBuilder:
                 events.append(ToolCallDelta(call, block.id or None, block.name or ""))
             case "image":
                 url = _image_url(block.source)
-                events.append(LeftOut("image") if url is None else Media("image", url=url))
-            case "redacted_thinking" | "server_tool_use" | "web_search_tool_result":
+                events.append(NotShown("image") if url is None else Media("image", url=url))
+            case "server_tool_use" | "web_search_tool_result":
                 pass
             case kind:
                 if kind:
-                    events.append(LeftOut(kind))
+                    events.append(NotShown(kind))
 
     def _text(self, text: str) -> TextDelta:
         self._length += len(text)
@@ -181,7 +193,7 @@ class _EventBuilder:
         url = citation.get("url") if isinstance(citation, dict) else None
         if not isinstance(url, str):
             kind = citation.get("type") if isinstance(citation, dict) else None
-            return LeftOut(kind if isinstance(kind, str) else "citation")
+            return NotShown(kind if isinstance(kind, str) else "citation")
         title, quote = (
             value if isinstance(value := citation.get(name), str) else None
             for name in ("title", "cited_text")
@@ -198,9 +210,14 @@ class _EventBuilder:
                 self._initial_inputs.pop(index, None)
                 events.append(ToolCallDelta(call, arguments=delta.partial_json))
         elif delta.thinking or delta.signature:
-            events.append(ThinkingDelta(delta.thinking or "", signature=delta.signature or None))
+            events.append(self._thinking(delta.thinking, delta.signature))
         elif delta.citation is not None:
             self._citations.append(delta.citation)
+
+    def _thinking(self, text: str | None, signature: str | None) -> ThinkingDelta:
+        return ThinkingDelta(
+            text or "", signature=self._maker.seal("signature", signature) if signature else None
+        )
 
     def _finish(self, wire_reason: str, stop_sequence: str | None, events: list[StreamEvent]) -> None:
         if not self._finished:

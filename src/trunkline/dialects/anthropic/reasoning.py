@@ -41,6 +41,16 @@ BUDGETED: Final = (
 SAMPLED: Final = (*UNTHINKING, *BUDGETED, "claude-opus-4-6", "claude-sonnet-4-6")
 """Beginnings of the names of models that take sampling fields; newer ones refuse them all with a 400."""
 
+UNSTRICT: Final = (
+    *UNTHINKING,
+    "claude-3-7",
+    "claude-opus-4-0",
+    "claude-opus-4-2",
+    "claude-sonnet-4-0",
+    "claude-sonnet-4-2",
+)
+"""Beginnings of the names of models that know no ``strict`` tools."""
+
 LEAST_BUDGET: Final = 1024
 """Tokens below which the API refuses a budget."""
 
@@ -127,6 +137,12 @@ def takes_sampling(model: str) -> bool:
     """Return whether ``model`` takes sampling fields."""
     name = _short_name(model)
     return name.startswith(SAMPLED) or not name.startswith("claude")
+
+
+def takes_strict(model: str) -> bool:
+    """Return whether ``model`` takes tools whose arguments are to fit their schema strictly."""
+    name = _short_name(model)
+    return name.startswith("claude") and not name.startswith(UNSTRICT)
 
 
 def _short_name(model: str) -> str:

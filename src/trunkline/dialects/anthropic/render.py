@@ -1,10 +1,11 @@
 """Canonical requests → bodies for Anthropic's Messages API.
 
 Content that the API has no field for is refused with a clear 400. Settings that it lacks (seed, penalties,
-log probabilities, ``strict`` tools) are left out. What it would refuse although the meaning is plain is
-changed into a form that it takes: sampling fields for models that take none, temperatures above 1, empty
-texts, ids with other characters, stop sequences of blanks, sampling fields together with thinking, thinking
-together with a forced tool, users named by their e-mail addresses, a JSON mode without a schema.
+log probabilities, ``strict`` for models that do not know it) are left out. What it would refuse although the
+meaning is plain is changed into a form that it takes: sampling fields for models that take none, temperatures
+above 1, empty texts, ids with other characters, stop sequences of blanks, sampling fields together with
+thinking, thinking together with a forced tool, users named by their e-mail addresses, a JSON mode without a
+schema. What differs by vendor data is left to the fit step.
 """
 
 from __future__ import annotations
@@ -16,11 +17,18 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.anthropic.reasoning import render_reasoning, takes_sampling, thinking_tokens
+from trunkline.dialects.anthropic.reasoning import (
+    render_reasoning,
+    takes_sampling,
+    takes_strict,
+    thinking_tokens,
+)
 from trunkline.dialects.anthropic.web_search import SEARCH_NAME, search_tool
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.cache_control import write_cache_control
 from trunkline.dialects.json_mode import INSTRUCTION, needs_json
 from trunkline.dialects.turns import normalize_turns
+from trunkline.dialects.vendor_state import Maker
 from trunkline.dialects.web_search import forces_search
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -54,11 +62,16 @@ _IMAGE_TYPES: Final = {
 }
 """Beginning of an image in base64 → its type: the API refuses an image that is of another type than named."""
 
+THINKING_BLOCKS: Final = frozenset({"thinking", "redacted_thinking"})
+NOBODY: Final = Maker()
+
 encode: Final = msgspec.json.Encoder().encode
 
 
-def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
-    """Return the body that asks ``model`` for ``request``.
+def messages(
+    request: ChatRequest, model: str, stream: bool, defaults: RequestDefaults, maker: Maker = NOBODY
+) -> bytes:
+    """Return the body that asks ``model`` for ``request``; only state of ``maker`` is in it.
 
     Raises:
         CallerError: The request asks for several answers; or it holds audio, a file by id, an image in a
@@ -66,7 +79,7 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     if request.sampling.n > 1:
         raise CallerError("Anthropic gives one answer a request: n must be 1", UNSUPPORTED, param="n")
     bound = request.sampling.max_tokens if request.sampling.max_tokens is not None else defaults.max_tokens
-    turns = _turns(request.messages)
+    turns = _turns(request.messages, maker)
     thinking = render_reasoning(request.reasoning, model, bound)
     kind = thinking.get("thinking", {}).get("type")
     forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "tool")
@@ -93,7 +106,7 @@ def messages(request: ChatRequest, model: str, stream: bool, defaults: RequestDe
     stop = [word for word in request.sampling.stop if word.strip()]
     if stop:
         body["stop_sequences"] = stop
-    body |= _tools(request)
+    body |= _tools(request, is_strict=takes_strict(model))
     if request.format is not None and request.format.schema is not None:
         wanted = {"type": "json_schema", "schema": request.format.schema}
         body["output_config"] = body.get("output_config", {}) | {"format": wanted}
@@ -121,7 +134,7 @@ def _began_with_thinking(turns: list[Body]) -> bool:
     if not turns or not _has_tool_results(turns[-1]):
         return True
     before = next((turn["content"] for turn in reversed(turns) if turn["role"] == "assistant"), None)
-    return before is None or isinstance(before, str) or before[0]["type"] == "thinking"
+    return before is None or isinstance(before, str) or before[0]["type"] in THINKING_BLOCKS
 
 
 def _has_tool_results(turn: Body) -> bool:
@@ -142,8 +155,8 @@ def _sampling(sampling: Sampling, defaults: RequestDefaults, thinks: bool) -> Bo
     return body
 
 
-def _tools(request: ChatRequest) -> Body:
-    tools = [_tool(tool) for tool in request.tools]
+def _tools(request: ChatRequest, *, is_strict: bool) -> Body:
+    tools = [_tool(tool, is_strict=is_strict) for tool in request.tools]
     if request.web_search is not None:
         tools.append(search_tool(request.web_search))
     if not tools:
@@ -162,11 +175,13 @@ def _tools(request: ChatRequest) -> Body:
     return body | {"tool_choice": wire}
 
 
-def _tool(tool: Tool) -> Body:
+def _tool(tool: Tool, *, is_strict: bool) -> Body:
     wire: Body = {"name": tool.name}
+    if tool.strict and is_strict:
+        wire["strict"] = True
     if tool.description is not None:
         wire["description"] = tool.description
-    wire["input_schema"] = {"type": "object"} | (tool.parameters or {"properties": {}})
+    wire["input_schema"] = {"type": "object", "properties": {}} | (tool.parameters or {})
     return wire
 
 
@@ -193,14 +208,14 @@ def _system(messages: tuple[Message, ...]) -> str | list[Body]:
     return [_text(part) for part in parts]
 
 
-def _turns(messages: tuple[Message, ...]) -> list[Body]:
+def _turns(messages: tuple[Message, ...], maker: Maker) -> list[Body]:
     """The conversation. Successive turns of one role become one, with a user's tool results first."""
     turns: list[Body] = []
     for index, message in enumerate(normalize_turns(messages)):
         if message.role == "system":
             continue
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = [block for part in message.parts if (block := _block(part, role, index)) is not None]
+        blocks = [block for part in message.parts if (block := _block(part, role, index, maker)) is not None]
         if not blocks:
             continue
         if turns and turns[-1]["role"] == role:
@@ -217,7 +232,7 @@ def _turns(messages: tuple[Message, ...]) -> list[Body]:
     return turns
 
 
-def _block(part: Part, role: str, index: int) -> Body | None:
+def _block(part: Part, role: str, index: int, maker: Maker) -> Body | None:
     """One part as a block; None for empty text, and for thinking that the vendor has not signed."""
     match part:
         case Text():
@@ -229,13 +244,20 @@ def _block(part: Part, role: str, index: int) -> Body | None:
         case ToolResult() if role == "user":
             return _result(part, index)
         case Thinking() if role == "assistant":
-            if not part.signature:
-                return None
-            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+            return _thinking(part, maker)
         case ToolCall() if role == "assistant":
             return _call(part)
         case _:
             raise _misplaced(part, f"a message of role '{role}'", index)
+
+
+def _thinking(part: Thinking, maker: Maker) -> Body | None:
+    own = maker.open(part.signature, "signature", "redacted")
+    if own is None:
+        return None
+    if own.form == "redacted":
+        return {"type": "redacted_thinking", "data": own.data}
+    return {"type": "thinking", "thinking": part.text, "signature": own.data}
 
 
 def _misplaced(part: Part, where: str, index: int) -> CallerError:
@@ -247,7 +269,7 @@ def _misplaced(part: Part, where: str, index: int) -> CallerError:
 
 def _text(part: Text) -> Body:
     wire: Body = {"type": "text", "text": part.text}
-    return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
+    return wire | write_cache_control(part)
 
 
 def _image(image: Image) -> Body:

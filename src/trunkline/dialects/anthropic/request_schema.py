@@ -1,7 +1,7 @@
 """The structs that Messages requests are decoded with: names and types of Anthropic's published schema.
 
-The module holds types and no behaviour. Fields that no translation uses are left out: an unknown field is
-never an error, and what passes through keeps it.
+The module holds types and no behaviour. Fields that no translation uses are left out: what becomes of them is
+decided by the lists in ``fields``, and what passes through keeps them.
 """
 
 from __future__ import annotations
@@ -231,10 +231,20 @@ class Common(msgspec.Struct, kw_only=True):
     max_tokens: Annotated[int, NotNegative]
     stream: bool | None = None
     metadata: Metadata | None = None
+    thread: Any = None
+    context_management: Any = None
+    container: Any = None
+    compaction: Any = None
+    fallbacks: Any = None
+    fallback_credit_token: Any = None
+    billing_policy: Any = None
+    inference_geo: Any = None
+    mcp_servers: list[Any] | None = None
 
 
 class Summary(Common, kw_only=True):
-    messages: Annotated[list[msgspec.Raw], NotEmpty]
+    messages: list[msgspec.Raw]
+    """May be empty only where a thread goes on."""
 
 
 class Messages(Common, kw_only=True):
@@ -249,4 +259,3 @@ class Messages(Common, kw_only=True):
     thinking: ThinkingIn | None = None
     output_config: OutputConfig | None = None
     output_format: FormatIn | None = None
-    mcp_servers: list[Any] | None = None

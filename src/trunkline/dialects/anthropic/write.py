@@ -16,9 +16,11 @@ import msgspec
 
 from trunkline.dialects import write
 from trunkline.dialects.anthropic.errors import error_body, stream_error
+from trunkline.dialects.anthropic.parse import MessagesRequest
 from trunkline.dialects.anthropic.reasoning import shows_thinking
 from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text
 from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.vendor_state import is_redacted
 from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.events import (
@@ -28,9 +30,9 @@ from trunkline.events import (
     Cited,
     Finished,
     FinishReason,
-    LeftOut,
     Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -72,6 +74,14 @@ def stop_reason(reason: FinishReason | None, stop_sequence: str | None, refused:
     if reason in (None, "stop"):
         return "refusal" if refused else "stop_sequence" if stop_sequence is not None else "end_turn"
     return STOP_REASONS[reason]
+
+
+def _told_of(request: ChatRequest) -> tuple[dict[str, Any], str | None]:
+    """What an answer tells about edits of the context, and the id that it must have, if it must."""
+    if not isinstance(request, MessagesRequest):
+        return {}, None
+    edits: dict[str, Any] = {"context_management": {"applied_edits": []}} if request.reports_edits else {}
+    return edits, request.message_id
 
 
 def new_call_id() -> str:
@@ -117,6 +127,7 @@ class StreamWriter:
 
     def __init__(self, request: ChatRequest, model: str) -> None:
         self._shows_thinking = shows_thinking(request.reasoning)
+        self._edits, self._own_id = _told_of(request)
         self._model = model
         self._id: str | None = None
         self._usage: Usage | None = None
@@ -136,7 +147,7 @@ class StreamWriter:
         self._known_calls: set[int] = set()
         self._end: Finished | None = None
         self._refused = False
-        self.left_out: list[str] = []
+        self.not_shown: list[str] = []
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the wire events that these events become.
@@ -159,16 +170,16 @@ class StreamWriter:
                     is_progress = True
                     out += self._tool(event)
                 case Media(choice=0):
-                    if text := shown_as_text(event, self.left_out):
+                    if text := shown_as_text(event, self.not_shown):
                         out += self._text(text)
                 case Cited(choice=0):
                     out += self._cite(event)
-                case LeftOut(choice=0):
-                    add_name(self.left_out, event.what)
+                case NotShown(choice=0):
+                    add_name(self.not_shown, event.what)
                 case Finished(choice=0):
                     self._end = event
-                    if self.left_out and self._index < 0 and not self._waiting:
-                        out += self._text(notice(self.left_out))
+                    if self.not_shown and self._index < 0 and not self._waiting:
+                        out += self._text(notice(self.not_shown))
                     out += self._begin() + self._flush()
                 case Started():
                     self._id = event.id or self._id
@@ -187,6 +198,8 @@ class StreamWriter:
         reason = stop_reason(end.reason, sequence, self._refused)
         delta = {"stop_reason": reason, "stop_sequence": sequence if reason == "stop_sequence" else None}
         data = b'"delta":' + _encode(delta) + b',"usage":' + _encode(usage_object(self._usage))
+        if self._edits:
+            data += b"," + _encode(self._edits)[1:-1]
         return (
             out + _event(b"message_delta", data) + b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
         )
@@ -201,7 +214,7 @@ class StreamWriter:
         if self._begun:
             return b""
         self._begun = True
-        message = _message(self._id, self._model, [], self._usage)
+        message = _message(self._own_id or self._id, self._model, [], self._usage)
         return _event(b"message_start", b'"message":' + _encode(message))
 
     def _text(self, text: str) -> bytes:
@@ -211,7 +224,7 @@ class StreamWriter:
     def _cite(self, event: Cited) -> bytes:
         """A source, as a part of the open block of text. Without one there is no place for it."""
         if self._open != "text":
-            add_name(self.left_out, CITATION)
+            add_name(self.not_shown, CITATION)
             return b""
         citation = _encode(citation_object(event))
         return self._head + b'{"type":"citations_delta","citation":' + citation + b"}}\n\n"
@@ -219,6 +232,8 @@ class StreamWriter:
     def _thinking(self, event: ThinkingDelta) -> bytes:
         if not (event.text or event.signature):
             return b""
+        if event.signature and is_redacted(event.signature):
+            return self._begin_block("thinking", _encode(_redacted(event.signature))) + self._close()
         block = b'{"type":"thinking","thinking":"","signature":""}'
         out = b"" if self._open == "thinking" else self._begin_block("thinking", block)
         if event.text:
@@ -244,17 +259,27 @@ class StreamWriter:
             return b""
         self._known_calls.add(index)
         call = Call(event.id, event.name or "")
-        call.arguments = event.arguments
+        call.arguments, call.state = event.arguments, event.state
         if self._open == "tool_use" and (self._waiting or not is_object(self._arguments)):
             self._waiting[index] = call
             return b""
         return self._start_call(index, call)
 
     def _start_call(self, index: int, call: Call) -> bytes:
+        out = b"" if call.state is None else self._call_state(call.state)
         block = {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": {}}
-        out = self._begin_block("tool_use", _encode(block))
+        out += self._begin_block("tool_use", _encode(block))
         self._call, self._arguments = index, ""
         return out + self._add_arguments(call.arguments)
+
+    def _call_state(self, state: str) -> bytes:
+        """What a call's maker wants back with it, as a thought before the call: clients send thoughts back
+        as they are."""
+        if not self._shows_thinking:
+            return b""
+        out = self._begin_block("thinking", b'{"type":"thinking","thinking":"","signature":""}')
+        out += self._head + b'{"type":"signature_delta","signature":' + _encode(state) + b"}}\n\n"
+        return out + self._close()
 
     def _add_arguments(self, arguments: str) -> bytes:
         if not arguments:
@@ -290,11 +315,12 @@ class StreamWriter:
 class WholeWriter(write.WholeWriter[Answer]):
     """Writes an answer that is not streamed."""
 
-    left_out: Sequence[str] = ()
+    not_shown: Sequence[str] = ()
 
     def __init__(self, request: ChatRequest, model: str) -> None:
         super().__init__(Answer())
         self._shows_thinking = shows_thinking(request.reasoning)
+        self._edits, self._own_id = _told_of(request)
         self._model = model
 
     def finish(self) -> bytes:
@@ -308,12 +334,14 @@ class WholeWriter(write.WholeWriter[Answer]):
         content: list[dict[str, Any]] = []
         if self._shows_thinking:
             content += (
-                {"type": "thinking", "thinking": thinking, "signature": signature}
+                _redacted(signature)
+                if is_redacted(signature)
+                else {"type": "thinking", "thinking": thinking, "signature": signature}
                 for thinking, signature in choice.thinking_pieces()
             )
         text = "".join(choice.text) + "".join(choice.refusal)
-        calls = _tool_uses(choice)
-        if choice.media or choice.citations or choice.left_out:
+        calls = _tool_uses(choice, self._shows_thinking)
+        if choice.media or choice.citations or choice.not_shown:
             text = self._settle(choice, text, has_calls=bool(calls))
         if text:
             block: dict[str, Any] = {"type": "text", "text": text}
@@ -321,31 +349,35 @@ class WholeWriter(write.WholeWriter[Answer]):
                 block["citations"] = [citation_object(cited) for cited in choice.citations]
             content.append(block)
         content += calls
-        body = _message(answer.id, answer.model or self._model, content, answer.usage)
+        body = _message(self._own_id or answer.id, answer.model or self._model, content, answer.usage)
         sequence = choice.stop_sequence
         reason = stop_reason(choice.reason, sequence, bool(choice.refusal))
         body["stop_reason"] = reason
         body["stop_sequence"] = sequence if reason == "stop_sequence" else None
-        return _encode(body)
+        return _encode(body | self._edits)
 
     def _settle(self, choice: Choice, text: str, *, has_calls: bool) -> str:
         """The text, with what can be shown as text of the rest."""
-        left_out: list[str] = []
-        for what in choice.left_out:
-            add_name(left_out, what)
+        not_shown: list[str] = []
+        for what in choice.not_shown:
+            add_name(not_shown, what)
         for media in choice.media:
-            text += shown_as_text(media, left_out)
+            text += shown_as_text(media, not_shown)
         if choice.citations and not text:
-            add_name(left_out, CITATION)
-        self.left_out = left_out
-        return text or (notice(left_out) if left_out and not has_calls else "")
+            add_name(not_shown, CITATION)
+        self.not_shown = not_shown
+        return text or (notice(not_shown) if not_shown and not has_calls else "")
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the error envelope."""
         return error_body(error)
 
 
-def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
+def _redacted(state: str) -> dict[str, Any]:
+    return {"type": "redacted_thinking", "data": state}
+
+
+def _tool_uses(choice: Choice, shows_thinking: bool) -> list[dict[str, Any]]:
     """Gathered calls as blocks. A call that the bound on the answer cut short is left out: the stop reason
     says so."""
     blocks: list[dict[str, Any]] = []
@@ -353,6 +385,8 @@ def _tool_uses(choice: Choice) -> list[dict[str, Any]]:
         arguments = call.arguments.strip() or "{}"
         if is_object(arguments):
             value = msgspec.Raw(arguments.encode())
+            if call.state is not None and shows_thinking:
+                blocks.append({"type": "thinking", "thinking": "", "signature": call.state})
             blocks.append(
                 {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": value}
             )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import BodyPatch, decode_fields
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.ollama import render
@@ -36,8 +36,11 @@ class OllamaBack:
     dialect = DIALECT
     opening_records = 0
     """The first record already brings content."""
+    holds: frozenset[str] = frozenset()
     thinks_unasked = True
     count_tokens_path: str | None = None
+    state_mark: bytes | None = None
+    fit_step: FitStep | None = None
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the path of the native endpoint, if there is one."""
@@ -95,6 +98,9 @@ class OllamaBack:
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """Make an inspector for an answer on its way to an Ollama client."""
         return StreamInspector() if summary.stream and operation != "embeddings" else WholeInspector()
+
+    def note_state(self, answer: bytes) -> None:
+        """Remember nothing: Ollama's servers give no state."""
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return Ollama's error answer as a value."""

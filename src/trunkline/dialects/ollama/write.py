@@ -28,9 +28,9 @@ from trunkline.events import (
     Cited,
     Finished,
     FinishReason,
-    LeftOut,
     Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -124,7 +124,7 @@ class StreamWriter:
         self._reason: FinishReason | None = None
         self._usage = Usage()
         self._timed: Timed | None = None
-        self.left_out: list[str] = []
+        self.not_shown: list[str] = []
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the lines that these events become.
@@ -172,15 +172,15 @@ class StreamWriter:
                 if data := _image_data(event):
                     self._first = self._first or self._clock()
                     return self._piece(self._form.wrap(b'""', images=(data,)))
-                return self._line(TextDelta(shown_as_text(event, self.left_out)))
+                return self._line(TextDelta(shown_as_text(event, self.not_shown)))
             case Cited():
-                add_name(self.left_out, CITATION)
-            case LeftOut():
-                add_name(self.left_out, event.what)
+                add_name(self.not_shown, CITATION)
+            case NotShown():
+                add_name(self.not_shown, event.what)
             case Finished():
                 self._reason = event.reason
-                if self.left_out and not self._first:
-                    return self._line(TextDelta(notice(self.left_out))) + self._flush_calls()
+                if self.not_shown and not self._first:
+                    return self._line(TextDelta(notice(self.not_shown))) + self._flush_calls()
                 return self._flush_calls()
             case Started():
                 if event.model:
@@ -211,7 +211,7 @@ class WholeWriter(write.WholeWriter[Answer]):
     """Writes a chat or generate answer as one object."""
 
     content_type = JSON_TYPE
-    left_out: Sequence[str] = ()
+    not_shown: Sequence[str] = ()
 
     def __init__(self, form: Form, model: str, clocks: Clocks) -> None:
         super().__init__(Answer())
@@ -236,7 +236,7 @@ class WholeWriter(write.WholeWriter[Answer]):
         text = "".join(choice.text) + "".join(choice.refusal)
         calls = build_tool_calls(choice.calls, choice.reason)
         images = [data for media in choice.media if (data := _image_data(media))]
-        if choice.media or choice.citations or choice.left_out:
+        if choice.media or choice.citations or choice.not_shown:
             text = self._settle(choice, text, is_shown=bool(calls or images))
         content = self._form.wrap(_encode(text), "".join(choice.thinking), calls, images)
         if choice.logprobs:
@@ -247,15 +247,15 @@ class WholeWriter(write.WholeWriter[Answer]):
 
     def _settle(self, choice: Choice, text: str, *, is_shown: bool) -> str:
         """The text, with what can be shown as text of the rest."""
-        left_out: list[str] = []
-        for what in choice.left_out:
-            add_name(left_out, what)
+        not_shown: list[str] = []
+        for what in choice.not_shown:
+            add_name(not_shown, what)
         for media in choice.media:
-            text += "" if _image_data(media) else shown_as_text(media, left_out)
+            text += "" if _image_data(media) else shown_as_text(media, not_shown)
         if choice.citations:
-            add_name(left_out, CITATION)
-        self.left_out = left_out
-        return text or (notice(left_out) if left_out and not is_shown else "")
+            add_name(not_shown, CITATION)
+        self.not_shown = not_shown
+        return text or (notice(not_shown) if not_shown and not is_shown else "")
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the body of an error answer."""

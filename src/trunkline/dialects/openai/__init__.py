@@ -4,13 +4,16 @@
 - ``back``: the API as upstreams speak it; ``quirks``: how vendors differ, as data.
 - ``parse``: requests; ``parse_messages``: their messages; ``parse_form``: the model that a form names.
 - ``render``: requests to upstreams; ``web_search``: their searches of the web.
+- ``fit``: bodies that their vendor does not refuse.
 - ``read``: upstreams' answers; ``read_tool_calls``: the pieces of their calls; ``read_content``: images,
   sounds and sources in them.
 - ``write``: answers to clients; ``write_custom``: the calls of custom tools in them.
 - ``inspect``: what passes through; ``inspect_tool_calls``: mends calls that clients could not read.
 - ``errors``: the envelope for clients, and errors inside upstreams' answers.
 - ``request_schema``, ``answer_schema``: the structs of requests and answers.
+- ``fields``: fields that no other dialect has: state fields, and harmless ones.
 - ``reasoning``: what OpenAI's thinking models refuse of a request.
+- ``thoughts``: what goes back of earlier thinking, and in which field.
 
 Sources: OpenAI's published OpenAPI document and SDKs, and OpenRouter's, Cerebras's and vLLM's documentation
 for what differs.

@@ -26,6 +26,8 @@ class CallPiece(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: FunctionPiece | None = None
+    extra_content: Any = None
+    """Gemini's: the signature of the thinking before the call."""
 
 
 class ContentPiece(msgspec.Struct):
@@ -47,6 +49,8 @@ class Delta(msgspec.Struct):
     content: str | list[ContentPiece] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    reasoning_details: Any = None
+    """OpenRouter's and MiniMax's."""
     refusal: str | None = None
     tool_calls: list[CallPiece] | None = None
     function_call: FunctionPiece | None = None

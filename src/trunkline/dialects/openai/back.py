@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.dialects.base import NO_DEFAULTS, Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import (
+    NO_DEFAULTS,
+    FitStep,
+    Headers,
+    Inspector,
+    Reader,
+    RequestDefaults,
+    RequestSummary,
+)
 from trunkline.dialects.body_patch import BodyPatch
 from trunkline.dialects.openai import render
 from trunkline.dialects.openai.errors import read_error
+from trunkline.dialects.openai.fields import STATE_FIELDS
+from trunkline.dialects.openai.fit import ChatFitStep
 from trunkline.dialects.openai.inspect import RelayInspector, StreamInspector, WholeInspector
 from trunkline.dialects.openai.parse_form import is_form, replace_model
 from trunkline.dialects.openai.quirks import ENDPOINTS, Quirks
 from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.openai.request_schema import DIALECT
+from trunkline.dialects.openai.thoughts import keep_taken_thoughts, made_state, needles
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, EmbeddingRequest, Operation
 
@@ -27,6 +39,7 @@ class OpenAIBack:
 
     Args:
         quirks: How the upstream's server differs from OpenAI's.
+        maker: Whose state the upstream takes back.
     """
 
     dialect = DIALECT
@@ -35,8 +48,18 @@ class OpenAIBack:
     thinks_unasked = False
     count_tokens_path: str | None = None
 
-    def __init__(self, quirks: Quirks) -> None:
+    def __init__(self, quirks: Quirks, maker: Maker = render.NOBODY) -> None:
         self.quirks = quirks
+        self.maker = maker
+        self.state_mark: bytes | None = b'"thought_signature"' if maker.name else None
+        self._needles = needles(quirks.thoughts)
+        self.holds = STATE_FIELDS if quirks.takes_routing else frozenset[str]()
+        self.fit_step: FitStep | None = None if quirks.fit is None else ChatFitStep(quirks.fit)
+
+    def note_state(self, answer: bytes) -> None:
+        """Remember the vendor state in whole records of an answer that passes through."""
+        for state in made_state(answer):
+            self.maker.note(state)
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the operation's path below the base address, if the vendor has it."""
@@ -50,16 +73,16 @@ class OpenAIBack:
         Raises:
             CallerError: The request holds content that OpenAI's API has no field for.
         """
-        return render.render(request, model, stream, defaults, self.quirks)
+        return render.render(request, model, stream, defaults, self.quirks, self.maker)
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
         """Make a reader for the answer to ``request``."""
         if isinstance(request, EmbeddingRequest):
             return EmbeddingReader(self.quirks.name)
         if not stream:
-            return WholeReader(self.quirks.name)
+            return WholeReader(self.quirks.name, self.maker)
         tools = request.tools if isinstance(request, ChatRequest) else ()
-        return StreamReader(self.quirks.name, {tool.name for tool in tools}.__contains__)
+        return StreamReader(self.quirks.name, self.maker, {tool.name for tool in tools}.__contains__)
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.
@@ -72,6 +95,10 @@ class OpenAIBack:
         """
         if not body or (body[:1] != b"{" and is_form(body)):
             return body if model == summary.model or summary.model is None else replace_model(body, model)
+        for needle in self._needles:
+            if needle in body:
+                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker)
+                break
         asks_usage = summary.stream and self.quirks.usage_on_request and not summary.include_usage
         same = not asks_usage and model in (summary.model, "")
         if same and (defaults is NO_DEFAULTS or _changes_nothing(defaults, body)):

@@ -1,8 +1,8 @@
 """Requests of OpenAI clients: bytes → canonical.
 
-The structs of ``request_schema`` do the checking: every field of the current schema is accepted, an unknown
-one is no error, and a wrong one is reported with its path. What a field means is decided in the ``parse``
-functions only.
+The structs of ``request_schema`` do the checking: every field of the current schema is accepted, another one
+if ``fields`` calls it harmless, and a wrong one is reported with its path. What a field means is decided in
+the ``parse`` functions only.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.custom_tools import as_function
 from trunkline.dialects.openai import parse_form
 from trunkline.dialects.openai import request_schema as schema
+from trunkline.dialects.openai.fields import HARMLESS, state_fields, unrecognized
 from trunkline.dialects.openai.parse_messages import parse_message
 from trunkline.dialects.request_errors import decode, missing, unsupported
+from trunkline.dialects.unknown_fields import RequestDecoder
 from trunkline.errors import INVALID_JSON, UNSUPPORTED, CallerError
 from trunkline.model import (
     ChatRequest,
@@ -34,8 +36,8 @@ _CHAT_SUMMARY: Final = msgspec.json.Decoder(schema.ChatSummary)
 _COMPLETION_SUMMARY: Final = msgspec.json.Decoder(schema.CompletionSummary)
 _EMBEDDING_SUMMARY: Final = msgspec.json.Decoder(schema.EmbeddingSummary)
 _RELAYED_SUMMARY: Final = msgspec.json.Decoder(schema.RelayedSummary)
-_CHAT: Final = msgspec.json.Decoder(schema.Chat)
-_COMPLETION: Final = msgspec.json.Decoder(schema.Completion)
+_CHAT: Final = RequestDecoder(schema.Chat, HARMLESS, unrecognized)
+_COMPLETION: Final = RequestDecoder(schema.Completion, HARMLESS, unrecognized)
 _EMBEDDING: Final = msgspec.json.Decoder(schema.Embedding)
 
 
@@ -105,6 +107,9 @@ def _chat_bound(fields: schema.Chat) -> int | None:
 def _summary(fields: schema.Common, max_tokens: int | None) -> RequestSummary:
     """The common fields. llama.cpp's and LM Studio's clients write a negative bound where they want none."""
     options = fields.stream_options
+    state: tuple[str, ...] = ()
+    if fields.models or fields.plugins or fields.preset:
+        state = state_fields(fields)
     return RequestSummary(
         model=fields.model,
         stream=fields.stream is True,
@@ -112,6 +117,7 @@ def _summary(fields: schema.Common, max_tokens: int | None) -> RequestSummary:
         max_tokens=None if max_tokens is None or max_tokens < 0 else max_tokens,
         n=fields.n or 1,
         user=fields.user,
+        state=state,
     )
 
 
@@ -139,10 +145,16 @@ def parse_chat(body: bytes) -> ChatRequest:
     Raises:
         CallerError: A field is missing or wrong; ``param`` names it.
     """
-    fields = decode(_CHAT, body)
+    left_out: tuple[str, ...] = ()
+    try:
+        fields = _CHAT.decode(body)
+    except (ValueError, RecursionError):
+        fields, left_out = _CHAT.decode_slowly(body)
     if "audio" in (fields.modalities or ()):
         raise unsupported("A request for a spoken answer", "modalities")
     summary = _summary(fields, _chat_bound(fields))
+    if summary.state:
+        raise unrecognized(summary.state[0])
     return ChatRequest(
         model=fields.model or "",
         messages=tuple(parse_message(each, f"messages[{i}]") for i, each in enumerate(fields.messages)),
@@ -156,6 +168,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         stream=summary.stream,
         include_usage=summary.include_usage,
         user=fields.user,
+        left_out=left_out,
     )
 
 
@@ -246,8 +259,14 @@ def parse_completion(body: bytes) -> CompletionRequest:
     Raises:
         CallerError: A field is missing or wrong; ``param`` names it. Prompts of token ids are refused,
             because they mean something to one tokenizer only."""
-    fields = decode(_COMPLETION, body)
+    left_out: tuple[str, ...] = ()
+    try:
+        fields = _COMPLETION.decode(body)
+    except (ValueError, RecursionError):
+        fields, left_out = _COMPLETION.decode_slowly(body)
     summary = _summary(fields, fields.max_tokens)
+    if summary.state:
+        raise unrecognized(summary.state[0])
     return CompletionRequest(
         model=fields.model or "",
         prompts=_texts(fields.prompt or "", "prompt"),
@@ -262,6 +281,7 @@ def parse_completion(body: bytes) -> CompletionRequest:
         stream=summary.stream,
         include_usage=summary.include_usage,
         user=fields.user,
+        left_out=left_out,
     )
 
 

@@ -7,8 +7,10 @@ error.
 
 from __future__ import annotations
 
+from trunkline.dialects.cache_control import read_ttl
 from trunkline.dialects.custom_tools import wrap_input
 from trunkline.dialects.openai import request_schema as schema
+from trunkline.dialects.openai.thoughts import read_details
 from trunkline.dialects.request_errors import invalid, missing, split_data_url, unsupported
 from trunkline.dialects.tool_arguments import argument_text
 from trunkline.model import Audio, Document, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
@@ -63,11 +65,7 @@ def _assistant(message: schema.MessageIn, path: str) -> tuple[Part, ...]:
 
 def _thinking(message: schema.MessageIn) -> list[Thinking]:
     """Earlier reasoning: as its vendor signed it, if the client kept the signatures."""
-    signed = [
-        Thinking(text=detail.text or "", signature=detail.signature)
-        for detail in message.reasoning_details or ()
-        if detail.type == "reasoning.text" and detail.signature
-    ]
+    signed = read_details(message.reasoning_details) if message.reasoning_details else []
     plain = message.reasoning or message.reasoning_content
     return signed or ([Thinking(text=plain)] if plain else [])
 
@@ -97,7 +95,10 @@ def _part(
 ) -> Part:
     match part:
         case schema.TextPart():
-            return Text(text=part.text, cache=part.cache_control is not None)
+            control = part.cache_control
+            if control is None:
+                return Text(text=part.text)
+            return Text(text=part.text, cache=True, cache_ttl=read_ttl(control))
         case schema.RefusalPart():
             return Text(text=part.refusal)
         case schema.ImagePart():

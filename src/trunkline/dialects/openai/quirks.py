@@ -7,7 +7,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.openai.reasoning import ReasoningProfile
+from trunkline.dialects.openai.thoughts import ThoughtRules
 from trunkline.dialects.turns import TurnRules
 from trunkline.model import Operation
 
@@ -36,7 +38,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: Literal["effort", "object", "none"] = "effort"
     """How it is told to think: ``reasoning_effort``, OpenRouter's ``reasoning`` object, or not at all."""
     history_reasoning_field: str | None = None
-    """The field in which the reasoning of earlier turns is sent back, if it takes that."""
+    """The field in which the reasoning of all earlier turns is sent back, if it takes that. Others are told
+    what ``thoughts`` says."""
+    thoughts: ThoughtRules = ThoughtRules()
+    """What it takes back of earlier turns' thinking and state."""
     extra_sampling: frozenset[str] = EXTRA_SAMPLING
     """Which of the extra sampling fields it knows."""
     usage_on_request: bool = True
@@ -49,3 +54,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """It takes OpenRouter's ``provider`` object."""
     profiles: tuple[ReasoningProfile, ...] = ()
     """What its thinking models take; the first that matches a model counts. Other models take everything."""
+    takes_cache_control: bool = False
+    """It takes Anthropic's ``cache_control`` in parts of messages."""
+    fit: FitRules | None = None
+    """What it refuses although the meaning is plain; None if that is not known."""

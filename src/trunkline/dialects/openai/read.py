@@ -11,7 +11,9 @@ import base64
 import binascii
 import struct
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from trunkline.dialects import read
 from trunkline.dialects.error_envelope import UNREADABLE
@@ -26,6 +28,8 @@ from trunkline.dialects.openai.answer_schema import (
 from trunkline.dialects.openai.errors import find_error
 from trunkline.dialects.openai.read_content import ContentReader, read_parts
 from trunkline.dialects.openai.read_tool_calls import CallNumbering, is_never_tool
+from trunkline.dialects.openai.thoughts import DetailFold, made_state
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
     Embedded,
@@ -49,6 +53,7 @@ _REASONS: Final[dict[str, FinishReason]] = {
     "content_filter": "content_filter",
 }
 """Wire name → canonical. Further reasons that a server invents (``eos``) are a plain stop."""
+NOBODY: Final = Maker()
 
 
 class StreamReader(read.StreamReader):
@@ -57,12 +62,18 @@ class StreamReader(read.StreamReader):
 
     Args:
         upstream_name: The upstream's name in error texts.
+        maker: The vendor who wants state back.
         is_tool: Whether this is the whole name of a tool that the request has.
     """
 
-    def __init__(self, upstream_name: str, is_tool: Callable[[str], bool] = is_never_tool) -> None:
+    def __init__(
+        self,
+        upstream_name: str,
+        maker: Maker = NOBODY,
+        is_tool: Callable[[str], bool] = is_never_tool,
+    ) -> None:
         super().__init__(upstream_name, SSESplitter())
-        self._builder = _EventBuilder(is_tool)
+        self._builder = _EventBuilder(maker, is_tool)
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
@@ -85,6 +96,10 @@ class StreamReader(read.StreamReader):
 class WholeReader(read.WholeReader):
     """Reads a chat or completion answer that came as one JSON body."""
 
+    def __init__(self, upstream_name: str, maker: Maker = NOBODY) -> None:
+        super().__init__(upstream_name)
+        self._maker = maker
+
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
         try:
             chunk = decode_chunk(body)
@@ -95,9 +110,11 @@ class WholeReader(read.WholeReader):
             error = ProviderError(f"{self._upstream_name} answered without any choice", UPSTREAM_PROTOCOL)
         if error is not None:
             raise error
-        builder = _EventBuilder(is_never_tool)
+        builder = _EventBuilder(self._maker, is_never_tool)
         builder.add(chunk, events)
-        events.extend(builder.finish(index, "stop") for index in sorted(builder.open_choices))
+        for index in sorted(builder.open_choices):
+            builder.end_thinking(index, events)
+            events.append(builder.finish(index, "stop"))
 
 
 class EmbeddingReader(read.WholeReader):
@@ -131,7 +148,11 @@ def _floats(value: list[float] | str) -> list[float]:
 class _EventBuilder:
     """Turns chunks into events, with the little state that is needed between chunks."""
 
-    def __init__(self, is_tool: Callable[[str], bool]) -> None:
+    def __init__(self, maker: Maker, is_tool: Callable[[str], bool]) -> None:
+        self._maker = maker
+        self._thinking: dict[int, str] = {}
+        """By choice: the field in which thinking comes, until something else follows it."""
+        self._details: dict[int, DetailFold] = {}
         self._started = False
         self._choices: set[int] = set()
         self._finished: set[int] = set()
@@ -158,6 +179,8 @@ class _EventBuilder:
         for choice in chunk.choices or ():
             self._add_choice(choice, events)
             if choice.finish_reason and not failed and choice.index not in self._finished:
+                if self._thinking or self._details:
+                    self.end_thinking(choice.index, events)
                 events += self._flush_calls(choice.index)
                 events.append(self.finish(choice.index, choice.finish_reason))
         if chunk.citations:
@@ -177,6 +200,12 @@ class _EventBuilder:
         thinking = delta.reasoning or delta.reasoning_content
         if thinking:
             events.append(ThinkingDelta(thinking, index))
+            if self._maker.name:
+                self._thinking[index] = "reasoning" if delta.reasoning else "reasoning_content"
+        if delta.reasoning_details and self._maker.name:
+            self._details.setdefault(index, DetailFold()).add(delta.reasoning_details)
+        if (self._thinking or self._details) and (delta.content or delta.tool_calls):
+            self.end_thinking(index, events)
         content = delta.content
         if isinstance(content, list):
             content = read_parts(content, index, events)
@@ -190,12 +219,31 @@ class _EventBuilder:
         if calls:
             numbering = self._numberings.get(index)
             if numbering is None:
-                numbering = self._numberings[index] = CallNumbering(self._is_tool)
+                seal = self._call_state if self._maker.name else None
+                numbering = self._numberings[index] = CallNumbering(self._is_tool, seal)
             events += numbering.add(calls, index, is_whole=choice.message is not None)
         if delta.images or delta.audio or delta.annotations or delta.grounding_metadata:
             events += self._sources.read(delta, index)
         if choice.grounding_metadata:
             events += self._sources.ground(choice.grounding_metadata, index)
+
+    def _call_state(self, extra_content: Any) -> str:
+        data = msgspec.json.encode(extra_content)
+        for state in made_state(data):
+            self._maker.note(state)
+        return self._maker.seal("extra", data.decode())
+
+    def end_thinking(self, index: int, events: list[StreamEvent]) -> None:
+        """Append what the vendor wants back with the thinking so far, if there is any. It gets the details
+        where it gave some, else it is told in which field it sent its thinking."""
+        field = self._thinking.pop(index, None)
+        if field is not None:
+            self._maker.thinking_field = field
+        details = self._details.pop(index).take() if index in self._details else None
+        if details is not None:
+            events.append(ThinkingDelta("", index, self._maker.seal("details", details)))
+        elif field is not None:
+            events.append(ThinkingDelta("", index, self._maker.seal("field", field)))
 
     def _flush_calls(self, index: int) -> list[ToolCallDelta]:
         """What was held back of calls, as the choice ends."""

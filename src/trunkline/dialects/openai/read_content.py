@@ -12,7 +12,7 @@ from typing import Any
 
 from trunkline.dialects.error_words import find_words
 from trunkline.dialects.openai.answer_schema import ContentPiece, Delta
-from trunkline.events import Cited, LeftOut, Media, RefusalDelta, StreamEvent, ThinkingDelta
+from trunkline.events import Cited, Media, NotShown, RefusalDelta, StreamEvent, ThinkingDelta
 
 
 def read_parts(parts: Sequence[ContentPiece], choice: int, events: list[StreamEvent]) -> str:
@@ -34,7 +34,7 @@ def read_parts(parts: Sequence[ContentPiece], choice: int, events: list[StreamEv
         elif part.type in ("thinking", "reasoning") and part.text:
             events.append(ThinkingDelta(part.text, choice))
         else:
-            events.append(LeftOut(part.type or "content of an unknown type", choice))
+            events.append(NotShown(part.type or "content of an unknown type", choice))
     return "".join(texts)
 
 
@@ -52,7 +52,7 @@ def _images(images: Sequence[Any], choice: int) -> list[StreamEvent]:
     events: list[StreamEvent] = []
     for image in images:
         url = _image_url(image)
-        events.append(LeftOut("image", choice) if url is None else Media("image", url=url, choice=choice))
+        events.append(NotShown("image", choice) if url is None else Media("image", url=url, choice=choice))
     return events
 
 
@@ -87,7 +87,7 @@ class ContentReader:
         if isinstance(delta.audio, dict):
             events.append(Media("audio", audio=delta.audio, choice=choice))
         elif delta.audio:
-            events.append(LeftOut("audio", choice))
+            events.append(NotShown("audio", choice))
         for each in delta.annotations or ():
             events += self._annotation(each, choice)
         if delta.grounding_metadata:
@@ -107,7 +107,7 @@ class ContentReader:
     def ground(self, grounding: Any, choice: int) -> list[StreamEvent]:
         """Return the events of Gemini's grounding: its sources, with the places that refer to them."""
         if not isinstance(grounding, dict):
-            return [LeftOut("grounding", choice)]
+            return [NotShown("grounding", choice)]
         chunks = [_web(each) for each in _list(grounding, "groundingChunks", "grounding_chunks")]
         events: list[StreamEvent] = []
         used = set()
@@ -128,13 +128,13 @@ class ContentReader:
 
     def _annotation(self, annotation: Any, choice: int) -> list[StreamEvent]:
         if not isinstance(annotation, dict):
-            return [LeftOut("annotation", choice)]
+            return [NotShown("annotation", choice)]
         kind = _text(annotation.get("type")) or "annotation"
         inside = annotation.get("url_citation")
         citation = inside if isinstance(inside, dict) else annotation
         url = citation.get("url")
         if kind != "url_citation" or not isinstance(url, str):
-            return [LeftOut(kind, choice)]
+            return [NotShown(kind, choice)]
         start, end = _count(citation, "start_index"), _count(citation, "end_index")
         title, quote = _text(citation.get("title")), _text(citation.get("content"))
         return self._once(Cited(url, title, start, end, quote, choice))

@@ -26,7 +26,7 @@ def is_never_tool(name: str) -> bool:
 class _Call:
     """One call as far as it has come."""
 
-    __slots__ = ("arguments", "begun", "id", "name", "open", "sent")
+    __slots__ = ("arguments", "begun", "id", "name", "open", "sent", "state")
 
     def __init__(self) -> None:
         self.id: str | None = None
@@ -36,6 +36,8 @@ class _Call:
         """Its name was sent on."""
         self.open = False
         """Its arguments are the text of an object, and go on as they come."""
+        self.state: str | None = None
+        """What its vendor wants back with it, until it is sent on."""
         self.sent = 0
         """Characters of its arguments that were sent on."""
 
@@ -46,10 +48,14 @@ class CallNumbering:
     Args:
         is_tool: Whether this is the whole name of a tool that the request has: such a name need not wait for
             its arguments to be known as whole.
+        seal: Makes the state that goes back of a call's ``extra_content``; None where nobody wants it back.
     """
 
-    def __init__(self, is_tool: Callable[[str], bool] = is_never_tool) -> None:
+    def __init__(
+        self, is_tool: Callable[[str], bool] = is_never_tool, seal: Callable[[Any], str] | None = None
+    ) -> None:
         self._is_tool = is_tool
+        self._seal = seal
         self._calls: list[_Call] = []
         self._by_wire_index: dict[int, int] = {}
         self._first_waiting = 0
@@ -124,6 +130,8 @@ class CallNumbering:
         name = function.name
         if name and not call.begun and name != call.name:
             call.name = name if name.startswith(call.name) else call.name + name
+        if piece.extra_content and self._seal is not None:
+            call.state = self._seal(piece.extra_content)
         if function.arguments is not None:
             call.arguments += _text(function.arguments)
 
@@ -141,10 +149,12 @@ class CallNumbering:
             new = open_arguments(arguments)
             call.open = True
         call.sent = len(arguments) if call.open else 0
+        state, call.state = call.state, None
         if not begins:
-            return ToolCallDelta(number, None, None, new, choice) if new or not is_last else None
+            is_news = new or state is not None or not is_last
+            return ToolCallDelta(number, None, None, new, choice, state) if is_news else None
         call.begun = True
-        return ToolCallDelta(number, call.id, call.name, new, choice)
+        return ToolCallDelta(number, call.id, call.name, new, choice, state)
 
 
 def _text(arguments: Any) -> str:

@@ -12,10 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.cache_control import write_cache_control
+from trunkline.dialects.fit.schemas import complete
+from trunkline.dialects.openai.fit import file_name
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
+from trunkline.dialects.openai.thoughts import call_fields, thinking_fields
 from trunkline.dialects.openai.web_search import put_web_search
 from trunkline.dialects.turns import normalize_turns
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
     Audio,
@@ -45,15 +50,24 @@ MAX_USER: Final = 64
 INCLUDE_USAGE: Final = {"include_usage": True}
 """The ``stream_options`` that ask for usage in a stream."""
 
+NOBODY: Final = Maker()
 _SILENCE: Final = {"role": "assistant", "content": ""}
+
+_PLAIN: Final = Quirks()
+"""For parts that every server takes in the same form."""
 
 encode: Final = msgspec.json.Encoder().encode
 
 
 def render(
-    request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults, quirks: Quirks
+    request: CanonicalRequest,
+    model: str,
+    stream: bool,
+    defaults: RequestDefaults,
+    quirks: Quirks,
+    maker: Maker = NOBODY,
 ) -> bytes:
-    """Return the body that asks ``model`` for ``request``.
+    """Return the body that asks ``model`` for ``request``; only state of ``maker`` is in it.
 
     Raises:
         CallerError: The request holds content that OpenAI's API has no field for.
@@ -61,11 +75,11 @@ def render(
     body: Body
     match request:
         case ChatRequest():
-            body = _chat(request, quirks)
+            body = _chat(request, quirks, maker)
             if request.web_search is not None:
                 put_web_search(body, request, model, quirks)
         case CompletionRequest(templated=True):
-            body = _chat(request.as_chat(), quirks)
+            body = _chat(request.as_chat(), quirks, maker)
         case CompletionRequest():
             body = _completion(request, quirks)
         case EmbeddingRequest():
@@ -99,8 +113,9 @@ def default_fields(
     return [(name, value) for name, value in fields.items() if value is not None]
 
 
-def _chat(request: ChatRequest, quirks: Quirks) -> Body:
-    body: Body = {"messages": _messages(normalize_turns(request.messages, quirks.turns), quirks)}
+def _chat(request: ChatRequest, quirks: Quirks, maker: Maker) -> Body:
+    messages = normalize_turns(request.messages, quirks.turns)
+    body: Body = {"messages": _messages(messages, quirks, maker)}
     body |= _sampling(request.sampling, quirks)
     _put(body, "logprobs", request.sampling.logprobs)
     _put(body, "top_logprobs", request.sampling.top_logprobs)
@@ -166,7 +181,7 @@ def _reasoning(reasoning: Reasoning | None, quirks: Quirks) -> Body:
     return {"reasoning": wire} if wire else {}
 
 
-def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
+def _messages(messages: Sequence[Message], quirks: Quirks, maker: Maker) -> list[Body]:
     """All turns. A tool's message holds text only, so that images and files which tools returned go into a
     message of the user. It comes after all results, since nothing may stand between them."""
     wires: list[Body] = []
@@ -177,7 +192,7 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
             wires += map(_tool_result, results)
             images += [part for result in results for part in _attached(result)]
             continue
-        wire = _message(message, quirks)
+        wire = _message(message, quirks, maker)
         if message.role == "assistant" and wire == _SILENCE:  # its thinking has no field here
             continue
         if images and message.role == "user":
@@ -187,35 +202,39 @@ def _messages(messages: Sequence[Message], quirks: Quirks) -> list[Body]:
             wires.append({"role": "user", "content": images})
         images = []
         wires.append(wire)
-    return [*wires, {"role": "user", "content": images}] if images else wires
+    if images:
+        wires.append({"role": "user", "content": images})
+    return wires or [_SILENCE]
 
 
-def _message(message: Message, quirks: Quirks) -> Body:
+def _message(message: Message, quirks: Quirks, maker: Maker) -> Body:
     wire: Body = {"role": message.role}
     if message.role == "assistant":
-        wire |= _assistant(message, quirks)
-    elif all(isinstance(part, Text) and not part.cache for part in message.parts):
+        wire |= _assistant(message, quirks, maker)
+    elif all(
+        isinstance(part, Text) and not (part.cache and quirks.takes_cache_control) for part in message.parts
+    ):
         wire["content"] = message.text
     else:
-        wire["content"] = [_content(part) for part in message.parts]
+        wire["content"] = [_content(part, quirks) for part in message.parts]
     _put(wire, "name", message.name)
     return wire
 
 
-def _assistant(message: Message, quirks: Quirks) -> Body:
-    thinking, calls = "", []
+def _assistant(message: Message, quirks: Quirks, maker: Maker) -> Body:
+    calls: list[Body] = []
     for part in message.parts:
         match part:
-            case Thinking():
-                thinking += part.text
             case ToolCall():
-                calls.append(_tool_call(part))
-            case Text():
+                calls.append(_tool_call(part) | call_fields(part, not calls, quirks.thoughts, maker))
+            case Text() | Thinking():
                 pass
             case _:
                 raise _misplaced(part, "an assistant's message")
     text = message.text
     wire: Body = {"content": text if text or not calls else None}
+    wire |= thinking_fields(message.parts, quirks.thoughts, maker)
+    thinking = "".join(part.text for part in message.parts if isinstance(part, Thinking))
     if thinking and quirks.history_reasoning_field:
         wire[quirks.history_reasoning_field] = thinking
     if calls:
@@ -228,15 +247,12 @@ def _put(body: Body, name: str, value: Any) -> None:
         body[name] = value
 
 
-def _content(part: Part) -> Body:
+def _content(part: Part, quirks: Quirks) -> Body:
     match part:
         case Text():
-            wire = _text(part.text)
-            return wire | ({"cache_control": {"type": "ephemeral"}} if part.cache else {})
+            return _text(part.text) | (write_cache_control(part) if quirks.takes_cache_control else {})
         case Image():
-            url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
-            image = {"url": url} | ({"detail": part.detail} if part.detail else {})
-            return {"type": "image_url", "image_url": image}
+            return _image(part)
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
         case Document(text=str(text)):
@@ -245,6 +261,11 @@ def _content(part: Part) -> Body:
             return {"type": "file", "file": _file(part)}
         case _:
             raise _misplaced(part, "a user's message")
+
+
+def _image(part: Image) -> Body:
+    url = part.url or f"data:{part.media_type or 'image/png'};base64,{part.data}"
+    return {"type": "image_url", "image_url": {"url": url} | ({"detail": part.detail} if part.detail else {})}
 
 
 def _misplaced(part: Part, where: str) -> CallerError:
@@ -256,9 +277,10 @@ def _file(part: Document) -> Body:
         raise CallerError("A document by URL cannot be sent in OpenAI's chat API; send its data", UNSUPPORTED)
     file: Body = {}
     _put(file, "file_id", part.file_id)
-    _put(file, "filename", part.name)
+    kind = part.media_type or "application/pdf"
+    _put(file, "filename", part.name or (None if part.data is None else file_name(kind)))
     if part.data is not None:
-        file["file_data"] = f"data:{part.media_type or 'application/pdf'};base64,{part.data}"
+        file["file_data"] = f"data:{kind};base64,{part.data}"
     return file
 
 
@@ -275,7 +297,7 @@ def _tool_result(result: ToolResult) -> Body:
 
 def _attached(result: ToolResult) -> list[Body]:
     """A tool's images and files, after a text that says which tool they are from."""
-    images = [_content(part) for part in result.parts if not isinstance(part, Text)]
+    images = [_content(part, _PLAIN) for part in result.parts if not isinstance(part, Text)]
     return [_text(f"Returned by the tool {result.name or 'call'}:"), *images] if images else []
 
 
@@ -286,7 +308,8 @@ def _text(text: str) -> Body:
 def _tool(tool: Tool) -> Body:
     function: Body = {"name": tool.name}
     _put(function, "description", tool.description)
-    _put(function, "parameters", tool.parameters)
+    if tool.parameters is not None:
+        function["parameters"] = complete(tool.parameters)
     _put(function, "strict", tool.strict)
     return {"type": "function", "function": function}
 

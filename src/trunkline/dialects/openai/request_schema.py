@@ -1,8 +1,8 @@
 """The structs that OpenAI's requests are decoded with: names and types of its published schema.
 
-The module holds types and no behaviour. Fields that no translation uses are left out: an unknown field is
-never an error, and what passes through keeps it. ``top_k``, ``min_p``, ``reasoning`` and
-``reasoning_details`` are OpenRouter's and vLLM's additions.
+The module holds types and no behaviour. Fields that no translation uses are left out: what becomes of them is
+decided by the lists in ``fields``, and what passes through keeps them. ``top_k``, ``min_p``, ``reasoning``,
+``reasoning_details``, ``models``, ``plugins`` and ``preset`` are OpenRouter's and vLLM's additions.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class Common(msgspec.Struct, kw_only=True):
     frequency_penalty: float | None = None
     repetition_penalty: float | None = None
     user: str | None = None
+    models: Any = None
+    plugins: Any = None
+    preset: Any = None
 
 
 class ChatSummary(Common, kw_only=True):
@@ -126,12 +129,6 @@ class ToolCallIn(msgspec.Struct):
     type: str = "function"
 
 
-class ReasoningDetail(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
-    signature: str | None = None
-
-
 class MessageIn(msgspec.Struct):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | PartsIn | None = None
@@ -143,7 +140,7 @@ class MessageIn(msgspec.Struct):
     audio: dict[str, Any] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
-    reasoning_details: list[ReasoningDetail] | None = None
+    reasoning_details: Any = None
 
 
 class FunctionSpec(msgspec.Struct):

@@ -19,6 +19,7 @@ import msgspec
 from trunkline.dialects import write
 from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text
 from trunkline.dialects.openai.errors import error_body, stream_error
+from trunkline.dialects.openai.thoughts import write_call_state, write_detail
 from trunkline.dialects.openai.write_custom import CustomCalls, custom_names, whole_call
 from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import GatewayError
@@ -27,9 +28,9 @@ from trunkline.events import (
     Choice,
     Cited,
     Finished,
-    LeftOut,
     Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -61,12 +62,6 @@ def usage_object(usage: Usage | None) -> dict[str, Any]:
     if usage.cost is not None:
         wire["cost"] = usage.cost
     return wire
-
-
-def reasoning_detail(text: str, signature: str, index: int) -> dict[str, Any]:
-    """Return signed reasoning in OpenRouter's form, which clients send back unchanged."""
-    detail = {"type": "reasoning.text", "text": text, "signature": signature}
-    return detail | {"format": "anthropic-claude-v1", "index": index}
 
 
 def image_object(media: Media) -> dict[str, Any]:
@@ -112,7 +107,7 @@ class ChatStreamWriter(_Identified):
         self._model = model
         self._id_prefix = id_prefix
         self._include_usage = request.include_usage
-        self.left_out: list[str] = []
+        self.not_shown: list[str] = []
         self._usage: Usage | None = None
         self._opened: set[int] = set()
         """The choices whose role was sent."""
@@ -149,12 +144,12 @@ class ChatStreamWriter(_Identified):
                 return self._delta(event.choice, _encode({"audio": event.audio}))
             case Cited():
                 return self._delta(event.choice, _encode({"annotations": [annotation(event)]}))
-            case LeftOut():
-                add_name(self.left_out, event.what)
+            case NotShown():
+                add_name(self.not_shown, event.what)
                 return b""
             case Finished():
-                if self.left_out and event.choice not in self._opened:
-                    return self._chunk(TextDelta(notice(self.left_out), event.choice)) + self._chunk(event)
+                if self.not_shown and event.choice not in self._opened:
+                    return self._chunk(TextDelta(notice(self.not_shown), event.choice)) + self._chunk(event)
                 opening = self._open(event.choice)
                 if self._custom is not None:
                     for wire in self._custom.rest(event.choice):
@@ -184,9 +179,10 @@ class ChatStreamWriter(_Identified):
             out = self._delta(event.choice, b'{"reasoning":' + text + b',"reasoning_content":' + text + b"}")
         if event.signature:
             number = self._signatures.get(event.choice, 0)
-            detail = reasoning_detail("".join(unsigned), event.signature, number)
-            out += self._delta(event.choice, _encode({"reasoning_details": [detail]}))
-            self._signatures[event.choice] = number + 1
+            details = write_detail("".join(unsigned), event.signature, number)
+            if details:
+                out += self._delta(event.choice, _encode({"reasoning_details": details}))
+            self._signatures[event.choice] = number + len(details)
             unsigned.clear()
         return out
 
@@ -238,14 +234,15 @@ class ChatStreamWriter(_Identified):
 
 def _call_delta(event: ToolCallDelta) -> dict[str, Any]:
     function: dict[str, Any] = {"arguments": event.arguments}
+    state = {} if event.state is None else write_call_state(event.state)
     if event.name is None:
-        return {"index": event.index, "function": function}
+        return {"index": event.index, "function": function} | state
     return {
         "index": event.index,
         "id": _call_id(event.id),
         "type": "function",
         "function": {"name": event.name} | function,
-    }
+    } | state
 
 
 def _call_id(known: str | None) -> str:
@@ -261,7 +258,7 @@ class CompletionStreamWriter(_Identified):
         self._model = model
         self._id_prefix = id_prefix
         self._request = request
-        self.left_out: list[str] = []
+        self.not_shown: list[str] = []
         self._usage: Usage | None = None
         self._opened: set[int] = set()
         """The choices whose echoed prompt was sent."""
@@ -275,15 +272,17 @@ class CompletionStreamWriter(_Identified):
             case TextDelta():
                 return self._text(event.choice, event.text, event.logprobs, None)
             case Media():
-                text = shown_as_text(event, self.left_out)
+                text = shown_as_text(event, self.not_shown)
                 return self._text(event.choice, text, None, None) if text else b""
             case Cited():
-                add_name(self.left_out, CITATION)
-            case LeftOut():
-                add_name(self.left_out, event.what)
+                add_name(self.not_shown, CITATION)
+            case NotShown():
+                add_name(self.not_shown, event.what)
             case Finished():
-                is_empty = self.left_out and event.choice not in self._opened
-                return self._text(event.choice, notice(self.left_out) if is_empty else "", None, event.reason)
+                is_empty = self.not_shown and event.choice not in self._opened
+                return self._text(
+                    event.choice, notice(self.not_shown) if is_empty else "", None, event.reason
+                )
             case Started():
                 self._identify(event)
             case Metered():
@@ -328,7 +327,7 @@ def _echo(request: CompletionRequest, choice: int) -> str:
 class WholeWriter(_Identified, write.WholeWriter[Answer]):
     """Writes any answer that is not streamed."""
 
-    left_out: Sequence[str] = ()
+    not_shown: Sequence[str] = ()
 
     def __init__(
         self, request: ChatRequest | CompletionRequest | EmbeddingRequest, model: str, id_prefix: str
@@ -347,11 +346,11 @@ class WholeWriter(_Identified, write.WholeWriter[Answer]):
         is_chat = isinstance(self._request, ChatRequest)
         body = self._head("chat.completion" if is_chat else "text_completion")
         choices = sorted(answer.choices.items())
-        left_out: list[str] = []
+        not_shown: list[str] = []
         for _, choice in choices:
-            if choice.left_out or choice.media or choice.citations:
-                _settle(choice, is_chat, left_out)
-        self.left_out = left_out
+            if choice.not_shown or choice.media or choice.citations:
+                _settle(choice, is_chat, not_shown)
+        self.not_shown = not_shown
         if isinstance(self._request, CompletionRequest):
             body["choices"] = [_completion_choice(self._request, *pair) for pair in choices]
         else:
@@ -365,17 +364,17 @@ class WholeWriter(_Identified, write.WholeWriter[Answer]):
         return error_body(error)
 
 
-def _settle(choice: Choice, is_chat: bool, left_out: list[str]) -> None:
+def _settle(choice: Choice, is_chat: bool, not_shown: list[str]) -> None:
     """Decide what becomes of the choice's content besides text and calls."""
-    for what in choice.left_out:
-        add_name(left_out, what)
+    for what in choice.not_shown:
+        add_name(not_shown, what)
     if not is_chat:  # a legacy completion is text alone
-        choice.text += [shown_as_text(media, left_out) for media in choice.media]
+        choice.text += [shown_as_text(media, not_shown) for media in choice.media]
         if choice.citations:
-            add_name(left_out, CITATION)
+            add_name(not_shown, CITATION)
     is_empty = not (any(choice.text) or choice.calls or choice.refusal or (is_chat and choice.media))
-    if is_empty and left_out:
-        choice.text.append(notice(left_out))
+    if is_empty and not_shown:
+        choice.text.append(notice(not_shown))
 
 
 def _join_audio(pieces: Sequence[Media]) -> dict[str, Any]:
@@ -398,6 +397,7 @@ def _chat_choice(index: int, choice: Choice, custom: frozenset[str]) -> dict[str
             "type": "function",
             "function": {"name": call.name, "arguments": call.arguments or "{}"},
         }
+        | ({} if call.state is None else write_call_state(call.state))
         for _, call in sorted(choice.calls.items())
     ]
     refusal = "".join(choice.refusal) or None
@@ -409,10 +409,11 @@ def _chat_choice(index: int, choice: Choice, custom: frozenset[str]) -> dict[str
     if choice.thinking:
         message["reasoning"] = message["reasoning_content"] = "".join(choice.thinking)
     if choice.signed_thinking:
-        message["reasoning_details"] = [
-            reasoning_detail(text, signature, number)
-            for number, (text, signature) in enumerate(choice.signed_thinking)
-        ]
+        details: list[dict[str, Any]] = []
+        for text, signature in choice.signed_thinking:
+            details += write_detail(text, signature, len(details))
+        if details:
+            message["reasoning_details"] = details
     images = [image_object(media) for media in choice.media if media.kind == "image"]
     if images:
         message["images"] = images

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
-from trunkline.dialects.base import Headers, Inspector, Reader, RequestDefaults, RequestSummary
+from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
+from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.responses.errors import read_error
+from trunkline.dialects.responses.fit import ResponsesFitStep
 from trunkline.dialects.responses.inspect import StreamInspector, WholeInspector
+from trunkline.dialects.responses.own_state import NEEDLES, keep_own_state, made_state
 from trunkline.dialects.responses.request_schema import DIALECT, PATH
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import INTERNAL, GatewayError
 from trunkline.model import CanonicalRequest, Operation
+
+NOBODY: Final = Maker()
 
 
 class ResponsesBack:
@@ -20,6 +26,9 @@ class ResponsesBack:
         name: The upstream's name in error texts.
         base: The path between the provider's base address and the API's own path.
         takes_routing: The upstream takes OpenRouter's ``provider`` object.
+        maker: Whose state the upstream takes back.
+        holds: The state fields that the upstream has.
+        fit: What the upstream refuses although the meaning is plain; None if that is not known.
     """
 
     dialect = DIALECT
@@ -28,8 +37,21 @@ class ResponsesBack:
     thinks_unasked = False
     count_tokens_path: str | None = None
 
-    def __init__(self, name: str = "The upstream", base: str = "", *, takes_routing: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "The upstream",
+        base: str = "",
+        *,
+        takes_routing: bool = False,
+        maker: Maker = NOBODY,
+        holds: frozenset[str] = frozenset(),
+        fit: FitRules | None = None,
+    ) -> None:
         self.name = name
+        self.maker = maker
+        self.state_mark: bytes | None = b'"encrypted_content"' if maker.name else None
+        self.holds = holds
+        self.fit_step: FitStep | None = None if fit is None else ResponsesFitStep(fit)
         self.takes_routing = takes_routing
         self._path = base + PATH
 
@@ -63,9 +85,18 @@ class ResponsesBack:
         Raises:
             CallerError: The body is not a JSON object.
         """
+        for needle in NEEDLES:
+            if needle in body:
+                body = keep_own_state(body, self.maker)
+                break
         return patch_body(
             body, summary, model, defaults, bound="max_output_tokens", takes_routing=self.takes_routing
         )
+
+    def note_state(self, answer: bytes) -> None:
+        """Remember the state in these whole records of an answer that passes through."""
+        for state in made_state(answer):
+            self.maker.note(state)
 
     def inspector(self, operation: Operation, summary: RequestSummary) -> Inspector:
         """Make an inspector for an answer that passes through."""

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from trunkline.dialects.base import FrontDefaults, RequestSummary, Writer
+from trunkline.dialects.base import FrontDefaults, HeldState, RequestSummary, Writer
 from trunkline.dialects.responses import errors, parse
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import DIALECT
@@ -25,9 +25,14 @@ class ResponsesFront(FrontDefaults, msgspec.Struct, frozen=True):
     previous_response_id: str | None = None
     """The id of the stored response that a request continues, if the items before it are already in the
     request's input."""
+    conversation_id: str | None = None
+    """The same of the conversation that it continues."""
     reasoning_items: tuple[tuple[int, bytes], ...] = ()
     """Further items of the input, with their positions, for ``parse`` only: an upstream that is asked in this
     dialect does not take them."""
+
+    held: HeldState | None = None
+    """The request as it came, for the provider that stores what it refers to."""
 
     dialect: ClassVar[str] = DIALECT
     operation: ClassVar[Operation] = "chat"
@@ -40,9 +45,13 @@ class ResponsesFront(FrontDefaults, msgspec.Struct, frozen=True):
     def parse(self, body: bytes) -> ResponsesRequest:
         """Return a request in canonical form."""
         request = parse.parse(body, self.stored, self.reasoning_items)
-        if self.previous_response_id is None:
+        if self.previous_response_id is None and self.conversation_id is None:
             return request
-        return msgspec.structs.replace(request, previous_response_id=self.previous_response_id)
+        return msgspec.structs.replace(
+            request,
+            previous_response_id=self.previous_response_id,
+            conversation_id=self.conversation_id,
+        )
 
     def writer(self, request: CanonicalRequest, model: str, id_prefix: str) -> Writer:
         """Make a writer for one answer to a request of ``parse``. A response's id has a prefix of its own,

@@ -1,9 +1,9 @@
 """Requests of Responses clients: bytes → what routing needs, and bytes → canonical.
 
 A request that refers to a stored response is refused with an explanation, unless the caller can look the
-response up. One that refers to what an upstream stores (prompts, conversations) can pass through to it, and
-is refused where it would have to be translated. A field that no upstream has (``truncation``, ``verbosity``)
-is accepted and has no effect.
+response up. One that refers to what an upstream holds (prompts, conversations) can pass through to it, and is
+refused where it would have to be translated. A field that no upstream has (``truncation``, ``verbosity``) is
+accepted and has no effect; ``fields`` lists the others that are.
 """
 
 from __future__ import annotations
@@ -18,12 +18,21 @@ from trunkline.dialects.request_errors import decode, missing
 from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses.client_tools import OfferedTool
 from trunkline.dialects.responses.errors import unsupported
+from trunkline.dialects.responses.fields import (
+    HARMLESS,
+    ITEM_REFERENCE,
+    state_fields,
+    unknown_parameter,
+    unsupported_state,
+)
 from trunkline.dialects.responses.parse_items import parse_input
 from trunkline.dialects.responses.parse_tools import QualifiedName, parse_tools
+from trunkline.dialects.unknown_fields import RequestDecoder
 from trunkline.model import ChatRequest, Format, Reasoning, Sampling
 
 _SUMMARY: Final = msgspec.json.Decoder(schema.Summary)
-_REQUEST: Final = msgspec.json.Decoder(schema.Request)
+_REQUEST: Final = RequestDecoder(schema.Request, HARMLESS, unknown_parameter)
+_REFERENCE: Final = f'"{ITEM_REFERENCE}"'.encode()
 
 
 class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
@@ -34,6 +43,8 @@ class ResponsesRequest(ChatRequest, frozen=True, kw_only=True):
     """These are also the first of ``messages``."""
     previous_response_id: str | None = None
     """The stored response that ``messages`` continue."""
+    conversation_id: str | None = None
+    """The stored conversation that they continue."""
     store: bool | None = None
     """The client wants the response stored; OpenAI's default is yes."""
     is_stored: bool = False
@@ -62,11 +73,28 @@ def summarize(body: bytes) -> RequestSummary:
     """
     fields = decode(_SUMMARY, body)
     _check(fields)
+    state: tuple[str, ...] = ()
+    if (
+        fields.previous_response_id
+        or fields.background
+        or fields.conversation
+        or fields.prompt
+        or fields.multi_agent
+        or fields.access_programs
+        or fields.moderation
+        or fields.models
+        or fields.plugins
+        or fields.preset
+    ):
+        state = state_fields(fields)
+    if _REFERENCE in body:
+        state = (*state, ITEM_REFERENCE)
     return RequestSummary(
         model=fields.model,
         stream=fields.stream is True,
         max_tokens=fields.max_output_tokens,
         user=fields.user,
+        state=state,
     )
 
 
@@ -80,14 +108,11 @@ def _check(fields: schema.Summary) -> None:
         raise missing("input")
 
 
-def _check_translatable(fields: schema.Summary) -> None:
+def _check_translatable(fields: schema.Summary, stored: bool) -> None:
     """Refuse what refers to something that only its own upstream has."""
-    if fields.background:
-        raise unsupported("A response in the background", "background")
-    if fields.conversation is not None:
-        raise unsupported("A stored conversation", "conversation")
-    if fields.prompt is not None:
-        raise unsupported("A stored prompt", "prompt")
+    for name in state_fields(fields):
+        if not (stored and name == "previous_response_id"):
+            raise unsupported_state(name)
 
 
 def parse(
@@ -104,15 +129,13 @@ def parse(
     Raises:
         CallerError: A field is missing or wrong; ``param`` names it.
     """
-    fields = decode(_REQUEST, body)
-    _check_translatable(fields)
+    left_out: tuple[str, ...] = ()
+    try:
+        fields = _REQUEST.decode(body)
+    except (ValueError, RecursionError):
+        fields, left_out = _REQUEST.decode_slowly(body)
+    _check_translatable(fields, stored)
     _check(fields)
-    if fields.previous_response_id is not None and not stored:
-        raise unsupported(
-            "A previous response",
-            "previous_response_id",
-            "this gateway keeps no responses: send the whole conversation as input",
-        )
     if isinstance(fields.input, list):
         for position, item in reasoning_items:
             fields.input.insert(position, msgspec.Raw(item))
@@ -154,6 +177,7 @@ def parse(
         max_tool_calls=fields.max_tool_calls,
         prompt_cache_key=fields.prompt_cache_key,
         safety_identifier=fields.safety_identifier,
+        left_out=left_out,
     )
 
 

@@ -18,6 +18,7 @@ from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses import server_items
 from trunkline.dialects.responses.client_tools import CALLS, OUTPUTS
 from trunkline.dialects.responses.errors import unsupported
+from trunkline.dialects.responses.fields import STORE_SETTING
 from trunkline.dialects.responses.parse_client_items import (
     parse_client_call,
     parse_client_result,
@@ -25,6 +26,7 @@ from trunkline.dialects.responses.parse_client_items import (
 )
 from trunkline.dialects.responses.parse_tools import flat_name
 from trunkline.dialects.tool_arguments import argument_text
+from trunkline.dialects.vendor_state import is_sealed
 from trunkline.errors import INVALID_REQUEST, CallerError, redact
 from trunkline.model import (
     Audio,
@@ -85,8 +87,11 @@ class _Turns:
 
     def add(self, *parts: Part) -> None:
         """Add to the assistant's turn. Text or thinking after text begins another turn, unless the turn has
-        calls: nothing may stand between a call and its result."""
+        calls: nothing may stand between a call and its result. State without a text begins none."""
         turn = self._turn
+        if isinstance(parts[0], Thinking) and not parts[0].text:
+            self._turn.extend(parts)
+            return
         has_text = any(isinstance(part, Text) for part in turn)
         has_calls = any(isinstance(part, ToolCall) for part in turn)
         if has_text and not has_calls and not isinstance(parts[0], ToolCall):
@@ -134,7 +139,8 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
             text = f"Item with id '{item_id}' not found among the responses kept here; send the item itself"
             raise CallerError(text, INVALID_REQUEST, param=path)
         case "item_reference":
-            raise unsupported("A reference to an item of a stored response", path, "send the item itself")
+            hint = f"this gateway keeps no responses; {STORE_SETTING} would, or send the item itself"
+            raise unsupported("A reference to an item of a stored response", path, hint)
         case _:
             raise unsupported(f"An input item of type '{kind}'", f"{path}.type")
 
@@ -157,10 +163,11 @@ def _texts(text: str) -> tuple[Part, ...]:
 
 
 def _reasoning(item: schema.ReasoningItem, turns: _Turns) -> None:
-    """Thinking, with its signature if it has one. What another server encrypted cannot be read here."""
+    """Thinking, with its state if it has some. What was not sealed here, another server encrypted: only a
+    server of this dialect can read it."""
     text = "\n\n".join(part.text for part in item.content or item.summary or ())
-    encrypted = item.encrypted_content or ""
-    signature = encrypted.removeprefix(schema.SIGNED) if encrypted.startswith(schema.SIGNED) else None
+    state = item.encrypted_content or ""
+    signature = state if is_sealed(state) else None
     if text or signature:
         turns.add(Thinking(text=text, signature=signature))
 

@@ -1,7 +1,8 @@
 """The structs that Responses requests are decoded with: names and types of OpenAI's published schema.
 
-The module holds types and no behaviour. Fields that no translation uses are left out: an unknown field is
-never an error. Items and tools are decoded in two steps, because their other fields depend on their ``type``.
+The module holds types and no behaviour. Fields that no translation uses are left out: what becomes of them is
+decided by the lists in ``fields``. Items and tools are decoded in two steps, because their other fields
+depend on their ``type``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ UpTo20 = msgspec.Meta(ge=0, le=20)
 LOGPROBS: Final = "message.output_text.logprobs"
 """The one ``include`` that changes what a model is asked for."""
 SIGNED: Final = "signature:"
-"""Put before a thinking signature that travels as a reasoning item's ``encrypted_content``. What begins
-otherwise is another server's secret and no signature."""
+"""Put before a thinking signature that is not sealed and travels as a reasoning item's
+``encrypted_content``. What is neither sealed nor begins so is another server's secret and no signature."""
 
 Verbosity = Literal["low", "medium", "high"]
 SummaryDetail = Literal["auto", "concise", "detailed"]
@@ -45,6 +46,12 @@ class Summary(msgspec.Struct, kw_only=True):
     background: bool | None = None
     conversation: Any = None
     prompt: Any = None
+    multi_agent: Any = None
+    access_programs: Any = None
+    moderation: Any = None
+    models: Any = None
+    plugins: Any = None
+    preset: Any = None
 
 
 class NamedTool(msgspec.Struct):

@@ -21,6 +21,7 @@ from trunkline.dialects.responses.errors import error_body
 from trunkline.dialects.responses.parse import ResponsesRequest
 from trunkline.dialects.responses.request_schema import LOGPROBS, SIGNED
 from trunkline.dialects.responses.write_items import REASONING, SUMMARY, Item, Output, Part
+from trunkline.dialects.vendor_state import is_sealed
 from trunkline.dialects.web_search import forces_search
 from trunkline.errors import INVALID_REQUEST, CallerError, GatewayError
 from trunkline.events import Started
@@ -149,7 +150,9 @@ class Response:
         text: dict[str, Any] = {"format": _format(request.format)}
         if request.verbosity is not None:
             text["verbosity"] = request.verbosity
-        return {
+        conversation = request.conversation_id
+        wire: dict[str, Any] = {} if conversation is None else {"conversation": {"id": conversation}}
+        return wire | {
             "id": self.id,
             "object": "response",
             "created_at": self._created,
@@ -194,9 +197,9 @@ class WholeWriter(write.WholeWriter[Output]):
         super().__init__(self._response.output)
 
     @property
-    def left_out(self) -> Sequence[str]:  # type: ignore[override]
+    def not_shown(self) -> Sequence[str]:  # type: ignore[override]
         """See :class:`.base.Writer`."""
-        return self._answer.left_out
+        return self._answer.not_shown
 
     def finish(self) -> bytes:
         """Return the whole body."""
@@ -226,7 +229,8 @@ def _reasoning(item: Item, parts: list[dict[str, Any]]) -> dict[str, Any]:
     if content:
         wire["content"] = content
     if item.signature is not None:
-        wire["encrypted_content"] = SIGNED + item.signature
+        signature = item.signature
+        wire["encrypted_content"] = signature if is_sealed(signature) else SIGNED + signature
     return wire
 
 

@@ -16,13 +16,14 @@ from trunkline.dialects.custom_tools import InputReader
 from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text, split_data_url
 from trunkline.dialects.responses.client_tools import ClientTool, OfferedTool
 from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.vendor_state import is_sealed
 from trunkline.events import (
     Cited,
     Finished,
     FinishReason,
-    LeftOut,
     Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -142,7 +143,7 @@ class Output:
         self._calls: dict[int, Item] = {}
         self._length = 0
         """Characters of text so far."""
-        self.left_out: list[str] = []
+        self.not_shown: list[str] = []
 
     def add(self, event: StreamEvent) -> None:
         """Take in one more event."""
@@ -166,8 +167,8 @@ class Output:
                 self._add_media(event)
             case Cited(choice=0):
                 self._add_citation(event)
-            case LeftOut(choice=0):
-                add_name(self.left_out, event.what)
+            case NotShown(choice=0):
+                add_name(self.not_shown, event.what)
             case Finished(choice=0):
                 self.reason = event.reason
             case _:
@@ -183,8 +184,8 @@ class Output:
         without arguments has an empty object of them."""
         if not self.items:
             part = self._begin("message").part(TEXT)
-            if self.left_out:
-                part.add(notice(self.left_out))
+            if self.not_shown:
+                part.add(notice(self.not_shown))
         for item in self.items:
             if not item.closed:
                 item.closed = True
@@ -205,7 +206,7 @@ class Output:
         if image is not None:
             item = self._begin("image_generation_call")
             item.result, item.closed = image[1], True
-        elif text := shown_as_text(event, self.left_out):
+        elif text := shown_as_text(event, self.not_shown):
             self._add_text(text)
 
     def _add_citation(self, event: Cited) -> None:
@@ -213,7 +214,7 @@ class Output:
         item = self.items[-1] if self.items else None
         part = item.parts[-1] if item is not None and item.type == "message" and item.parts else None
         if part is None or part.kind is not TEXT:
-            add_name(self.left_out, CITATION)
+            add_name(self.not_shown, CITATION)
             return
         start, end = (max(0, (index or 0) - part.start) for index in (event.start, event.end))
         part.annotations.append(
@@ -230,8 +231,8 @@ class Output:
         if not event.text and event.signature is None:
             return
         item = self._last_or_new("reasoning")
-        if item.signature is not None and event.text:  # a signature ends an item
-            item = self._begin("reasoning")
+        if item.signature is not None and (event.text or is_sealed(event.signature or "")):
+            item = self._begin("reasoning")  # a signature ends an item
         if event.text:
             item.part(self._reasoning).add(event.text)
         item.signature = event.signature or item.signature
@@ -239,6 +240,8 @@ class Output:
     def _add_call(self, event: ToolCallDelta) -> None:
         item = self._calls.get(event.index)
         if item is None:
+            if event.state is not None:  # a reasoning item before a call goes back with it
+                self._begin("reasoning").signature = event.state
             item = self._calls[event.index] = self._begin_call(event.name or "")
             item.call_id = event.id
         if event.arguments and not item.closed:

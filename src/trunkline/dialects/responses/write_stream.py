@@ -43,9 +43,9 @@ class StreamWriter:
         """The part's delta event up to its text."""
 
     @property
-    def left_out(self) -> Sequence[str]:
+    def not_shown(self) -> Sequence[str]:
         """See :class:`.base.Writer`."""
-        return self._output.left_out
+        return self._output.not_shown
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the wire events that these events become; none before there is some output, so that another

@@ -16,6 +16,7 @@ import msgspec
 
 from trunkline.dialects.base import NO_DEFAULTS, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.ollama import OllamaBack
+from trunkline.dialects.vendor_state import MadeState
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_UNREACHABLE, GatewayError, ProviderError
 from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
@@ -24,6 +25,7 @@ from trunkline.providers.http import HttpProvider, Rule
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.ollama import discovery
 from trunkline.providers.ollama.discovery import ModelDetails, tagged
+from trunkline.providers.thought_rules import maker_of
 from trunkline.providers.time_limits import TimeLimitRules
 from trunkline.providers.vendors import other_backs
 from trunkline.transport import Client, Timeouts
@@ -59,6 +61,7 @@ class OllamaProvider(HttpProvider):
         rules: Sequence[Rule] = (),
         local: bool = True,
         speaks: Sequence[str] = (),
+        made: MadeState | None = None,
         **more: Any,
     ) -> None:
         """What the settings of this process say is taken from them where it is left out: ``base_url`` (with
@@ -68,7 +71,8 @@ class OllamaProvider(HttpProvider):
         ``load_timeout`` is how many more seconds a model that is known not to be loaded gets to its first
         byte; ``temperature`` and ``max_tokens`` fill what a request leaves open; ``images`` fetches images
         by URL, which are refused without it; ``speaks`` are dialects that the servers have besides their
-        own (``anthropic`` from 0.14 on); ``more`` is :class:`.WireProvider`'s.
+        own (``anthropic`` from 0.14 on); ``made`` is what is known of who made which state; ``more`` is
+        :class:`.WireProvider`'s.
 
         Raises:
             ValueError: an address is none.
@@ -95,7 +99,8 @@ class OllamaProvider(HttpProvider):
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
-            other_backs=other_backs("Ollama", speaks, "/v1"),
+            other_backs=other_backs("Ollama", speaks, "/v1", maker=maker_of(name, "ollama", made=made)),
+            made=made,
             **more,
         )
         self._images = images

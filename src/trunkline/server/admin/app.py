@@ -27,6 +27,7 @@ from trunkline.policy.auth import ApiKey, redact_path
 from trunkline.server.admin import keys_and_teams, reports, rules, upstreams
 from trunkline.server.admin.docs import add_docs
 from trunkline.server.admin.validation_errors import validation_error
+from trunkline.server.http.routes import RenderError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -106,7 +107,7 @@ async def _unexpected_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     path = redact_path(request.url.path)
-    render = openai.error_body
+    render: RenderError = openai.error_body
     match error.status_code:
         case 404:
             services: AdminServices = request.app.state.gateway

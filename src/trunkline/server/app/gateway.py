@@ -31,12 +31,18 @@ from trunkline.server.app.gauges import read_gauges
 from trunkline.server.app.policy_config import BudgetWarnings, SpendingReader, period, price_book, rulebook
 from trunkline.server.app.policy_watcher import PolicyWatcher
 from trunkline.server.app.reload import Reloader
-from trunkline.server.app.shared_state import SharedCounters, make_answer_store
+from trunkline.server.app.shared_state import (
+    SharedCounters,
+    make_answer_store,
+    make_state_store,
+    state_bounds,
+)
 from trunkline.server.app.wiring import Registry, Wiring
 from trunkline.server.endpoints.ollama.auto_pull import AutoPull
 from trunkline.server.endpoints.ollama.repairs import Repairs
 from trunkline.server.endpoints.route_table import EndpointServices
 from trunkline.server.endpoints.stored_responses import ResponseStore
+from trunkline.server.endpoints.threads import MessageThreads
 from trunkline.server.http.admission import Admission
 from trunkline.server.http.async_handler import AsyncHandler
 from trunkline.server.http.dispatcher import Cancellable, Dispatcher, RequestIds
@@ -126,7 +132,9 @@ class Gateway:
             self.cache,
             self.auto_pull,
         )
-        self.responses = ResponseStore(make_answer_store(settings), self.pipeline, settings.responses)
+        self._state = make_state_store(settings)
+        self.responses = ResponseStore(self._state, self.pipeline)
+        self.threads = MessageThreads(self._state, self.pipeline)
         self._use(self.wiring)
         endpoint_services: EndpointServices = self
         self.dispatcher = Dispatcher(self, endpoint_services)
@@ -156,7 +164,8 @@ class Gateway:
             rulebook(wiring.settings, self._policies), price_book(wiring), wiring.settings.budget_max_tokens
         )
         self.cache.reconfigure(cache_policy(wiring.settings))
-        self.responses.reconfigure(wiring.settings.responses)
+        self._state.resize(state_bounds(wiring.settings))
+        self.responses.is_on = self.threads.is_on = wiring.settings.responses.store
         self.pipeline.reconfigure(wiring.router, wiring.pipeline_settings)
 
     def _apply(self, policies: Policies) -> None:
@@ -290,9 +299,9 @@ class Gateway:
             self._spending.close()
         if self._store is not None:
             self._store.close()
-        for answers in (self.cache.store, self.responses.store):
-            if isinstance(answers, RedisAnswers):
-                await answers.aclose()
+        await self._state.aclose()
+        if isinstance(self.cache.store, RedisAnswers):
+            await self.cache.store.aclose()
 
 
 async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -1,4 +1,5 @@
-"""What the nodes of a gateway share through Redis, where it is configured: answers, limits and budgets."""
+"""What the nodes of a gateway share through Redis, where it is configured: answers, stored state, limits and
+budgets."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from trunkline.policy.leases import LeasedCounters
 from trunkline.server.app.policy_config import period
 from trunkline.server.redis.cache import RedisAnswers
 from trunkline.server.redis.limits import RedisLeases
+from trunkline.server.redis.state import RedisState
+from trunkline.server.state.disk import DiskState
+from trunkline.server.state.store import Bounds, StateStore
 
 if TYPE_CHECKING:
     from trunkline.policy.rules import CounterRule
@@ -21,6 +25,20 @@ def make_answer_store(settings: Settings) -> AnswerStore:
     if settings.redis_url is None:
         return MemoryStore(settings.cache.max_bytes)
     return RedisAnswers(settings.redis_url.get_secret_value(), settings.redis_prefix)
+
+
+def state_bounds(settings: Settings) -> Bounds:
+    """How much state is stored, as the settings have it."""
+    rule = settings.responses
+    return Bounds(rule.ttl_s, rule.max_bytes, rule.max_disk_bytes, rule.max_key_bytes)
+
+
+def make_state_store(settings: Settings) -> StateStore:
+    """Where state is kept between requests: in Redis for all nodes, else in memory and on disk."""
+    if settings.redis_url is not None:
+        shared = RedisState(settings.redis_url.get_secret_value(), settings.redis_prefix)
+        return StateStore(shared, state_bounds(settings))
+    return StateStore(DiskState(settings.ledger_dir / "stored-state.db"), state_bounds(settings))
 
 
 class SharedCounters:

@@ -77,10 +77,17 @@ def list_input(items: Sequence[Any], response_id: str) -> list[Item]:
     """The input of a response as a list shows it: every item with an id, a type and a status, every message's
     text in parts."""
     root = response_id.partition("_")[2]
-    return [_list_item(item, position, root) for position, item in enumerate(items)]
+    return [list_item(item, position, root) for position, item in enumerate(items)]
 
 
-def _list_item(item: Any, position: int, root: str) -> Item:
+def list_item(item: Any, position: int, root: str) -> Item:
+    """One item as a list shows it.
+
+    Args:
+        item: as a request or a response has it.
+        position: in the list; a part of the item's id, if it has none.
+        root: likewise.
+    """
     listed = dict(item) if isinstance(item, dict) else {"content": item}
     kind = listed["type"] = listed.get("type") or "message"
     listed["id"] = listed.get("id") or f"{_PREFIXES.get(kind, 'msg')}_{root}i{position:02x}"

@@ -11,7 +11,7 @@ from typing import Concatenate, Final, Protocol, TypeAlias
 
 from trunkline.dialects import anthropic, ollama, openai, responses
 from trunkline.server.endpoints import anthropic as anthropic_pages
-from trunkline.server.endpoints import pages, providers, stored_responses
+from trunkline.server.endpoints import conversations, pages, providers, stored_responses
 from trunkline.server.endpoints.ollama import fleet, management
 from trunkline.server.endpoints.ollama import pages as ollama_pages
 from trunkline.server.http.async_handler import RequestContext
@@ -98,6 +98,7 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/responses": {"POST": ModelRoute(responses.RESPONSES)},
     "/v1/responses/input_tokens": {"POST": _task(stored_responses.count_input_tokens)},
     "/v1/responses/compact": {"POST": _task(stored_responses.compact)},
+    "/v1/conversations": {"POST": _task(conversations.create)},
     "/v1/messages": {"POST": ModelRoute(anthropic.MESSAGES)},
     "/v1/messages/count_tokens": {"POST": _task(anthropic_pages.count_tokens, anthropic.error_body)},
     "/v1/models": _page(anthropic_pages.list_models, takes_key=True, takes_query=True),
@@ -150,6 +151,14 @@ PREFIXES: Final[Mapping[str, tuple[str, PageMethods]]] = {
     "/v1/responses/": (
         "response_id",
         {"GET": _task(stored_responses.show), "DELETE": _task(stored_responses.delete)},
+    ),
+    "/v1/conversations/": (
+        "conversation_path",
+        {
+            "GET": _task(conversations.read),
+            "POST": _task(conversations.change),
+            "DELETE": _task(conversations.delete),
+        },
     ),
     "/v1/providers/": ("rest", _page(providers.provider_models, takes_key=True)),
     "/api/blobs/": (

@@ -1,29 +1,31 @@
-"""Stored responses: what ``previous_response_id`` goes on from, and what ``/v1/responses/{id}`` shows.
+"""Stored responses: what ``previous_response_id`` and ``item_reference`` refer to, and what
+``/v1/responses/{id}`` shows.
 
-Nothing is stored unless the settings say so. Of each response two things are stored: the response as its
-client got it, and all of the conversation's input up to there, so that a later turn can be sent whole to any
-upstream. Only the key that made the request can see the response. Facts: OpenAI's published OpenAPI document.
+They are stored unless the settings or the request say otherwise, as the API's clients expect. Of each
+response two things are stored: the response as its client got it, and all of the conversation's input up to
+there, so that a later turn can be sent whole to any upstream. The provider that stores the conversation
+itself is sent the turn as it came. Only the key that made the request can see the response.
+Facts: OpenAI's published OpenAPI document.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from trunkline.dialects.responses import ResponsesFront
+from trunkline.dialects.base import HeldState
+from trunkline.dialects.responses import STORE_SETTING, ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline.active import ActiveRequest
-from trunkline.pipeline.cache import AnswerStore, RecordingResponder
+from trunkline.pipeline.cache import RecordingResponder
 from trunkline.pipeline.pipeline import Pipeline
-from trunkline.pipeline.request import Request
-from trunkline.pipeline.responder import CachedAnswer
+from trunkline.server.endpoints.conversations import Conversations, conversation_id_of
 from trunkline.server.endpoints.response_items import (
     InputItem,
-    Item,
     as_input,
     input_items_of,
     list_input,
@@ -32,129 +34,255 @@ from trunkline.server.endpoints.response_items import (
     response_id_of,
     separate_reasoning,
 )
-from trunkline.server.http.page import JSON, Page
+from trunkline.server.http.page import Page
+from trunkline.server.state.store import StateStore
 
 if TYPE_CHECKING:
     from trunkline.policy.auth import ApiKey
     from trunkline.server.http.async_handler import RequestContext
-    from trunkline.settings.sections import ResponsesRule
 
-_SHARE: Final = 16
-"""The largest response that is stored is the memory divided by this."""
-_UPSTREAM_INPUT: Final = ("conversation", "prompt")
-"""Fields that stand for input which only the upstream has: a response to it is not stored, since a later turn
-could not be sent whole."""
 _FINAL_EVENTS: Final = frozenset({"response.completed", "response.incomplete"})
+_INPUT_ITEM: Final = re.compile(r"[a-z]+_(.+)i([0-9a-f]{2,})")
+"""The id that a list of input gives an item: the response's, and the item's position."""
+_MANY_IDS: Final = 200
+"""Items of one response whose ids are remembered, where they do not consist of the response's."""
 _decode: Final = msgspec.json.decode
 _encode: Final = msgspec.json.encode
+
+
+class StoredResponse(msgspec.Struct, frozen=True, array_like=True):
+    """One response."""
+
+    body: bytes
+    """As its client got it."""
+    input: bytes
+    """The items of the conversation before it."""
+    holder: str
+    """The provider that stores the conversation too; empty if there is none."""
+
+
+class _Given(msgspec.Struct):
+    """What decides of a request's response is stored."""
+
+    input: msgspec.Raw = msgspec.Raw(b"null")
+    store: Any = None
+    prompt: Any = None
+
+
+class _References(NamedTuple):
+    """What a request refers to."""
+
+    fields: dict[str, Any]
+    """The request's."""
+    given: list[Any]
+    """The items of its input."""
+    ids: list[str | None]
+    """The id that each of them refers to, if it is a reference."""
+
+    @classmethod
+    def of(cls, body: bytes) -> _References:
+        """Those of the request with this body."""
+        fields = _decode(body)
+        given = input_items_of(fields.get("input"))
+        return cls(fields, given, [referenced_id(item) for item in given])
+
+    @property
+    def exist(self) -> bool:
+        """Whether there are any."""
+        fields = self.fields
+        return bool(fields.get("previous_response_id") or fields.get("conversation") or any(self.ids))
+
+
+class _Complete(NamedTuple):
+    """A request whose input is whole."""
+
+    items: list[Any]
+    """The conversation up to the request, and the request's own items."""
+    own: list[Any]
+    """The latter alone."""
+    conversation: str | None
+    """The id of the conversation that all of this is added to."""
+
+
+_decode_given: Final = msgspec.json.Decoder(_Given).decode
+_decode_stored: Final = msgspec.msgpack.Decoder(StoredResponse).decode
+_encode_stored: Final = msgspec.msgpack.Encoder().encode
 
 
 class ResponseStore:
     """The stored responses of a gateway. It serves the requests whose responses are to be stored."""
 
-    def __init__(self, store: AnswerStore, pipeline: Pipeline, rule: ResponsesRule) -> None:
+    def __init__(self, store: StateStore, pipeline: Pipeline) -> None:
         """Store responses.
 
         Args:
             store: where they are stored.
             pipeline: answers the requests.
-            rule: the settings' section on stored responses.
         """
         self.store = store
+        self.conversations = Conversations(store)
+        self.is_on = True
+        """Whether anything is to be stored."""
         self._pipeline = pipeline
-        self.reconfigure(rule)
-
-    def reconfigure(self, rule: ResponsesRule) -> None:
-        """Use this rule from the next request on."""
-        self.rule = rule
-        self.store.resize(rule.max_bytes)
 
     async def serve(self, active: ActiveRequest) -> None:
         """Like :meth:`.Pipeline.serve`, with the conversation so far put before the request's input."""
-        request, response = active.request, active.response
-        try:
-            if request.problem is not None:
-                raise request.problem
-            fields = _decode(request.body)
-            earlier, given = await asyncio.ensure_future(self._resolve(request, fields))
-            if earlier or any(each.stored for each in given):
-                plain, reasoning = separate_reasoning([*earlier, *given])
-                # An upstream that stores responses too must not put the conversation so far there once more.
-                previous = fields.pop("previous_response_id", None)
-                front = ResponsesFront(stored=True, previous_response_id=previous, reasoning_items=reasoning)
-                active.replace(front, _encode({**fields, "input": plain}))
-        except GatewayError as error:
-            response.refuse(error)
-            self._pipeline.settle(active)
-            return
-        items = [each.item for each in (*earlier, *given)]
-        if fields.get("store") is False or any(fields.get(name) is not None for name in _UPSTREAM_INPUT):
+        request, response, complete = active.request, active.response, None
+        body = request.body
+        if request.summary is not None and (request.summary.state or b'"id"' in body):
+            try:
+                references = _References.of(request.body)
+                if references.exist:  # a task, as a store may need one
+                    complete = await asyncio.ensure_future(self._complete(active, references))
+            except GatewayError as error:
+                response.refuse(error)
+                self._pipeline.settle(active)
+                return
+        given = None if request.summary is None else _decode_given(body)
+        if given is None or given.store is False or given.prompt is not None:
+            # What a stored prompt stands for only the upstream knows: a later turn could not be sent whole.
             await self._pipeline.serve(active)
             return
-        recording = RecordingResponder(response.responder, self.rule.max_bytes // _SHARE)
+        recording = RecordingResponder(response.responder, self.store.largest)
         response.responder = recording
         await self._pipeline.serve(active)
         answered = response.error is None and response.status == 200 and not response.client_gone
         if answered and not recording.full:
-            self._keep(active, recording, items)
+            output = self._keep(active, recording, given, complete)
+            if complete is not None and complete.conversation is not None:
+                added = self.conversations.add(
+                    _owner(request.key), complete.conversation, complete.own + output
+                )
+                await asyncio.ensure_future(added)
 
-    async def _resolve(
-        self, request: Request, fields: dict[str, Any]
-    ) -> tuple[list[InputItem], list[InputItem]]:
-        """The items of the conversation before this request, and the request's own."""
-        earlier = [InputItem(item, stored=True) for item in await self._conversation(request, fields)]
-        given = []
-        for item in input_items_of(fields.get("input")):
-            item_id = referenced_id(item)
-            stored = None if item_id is None else await self._stored_item(request.key, item_id)
-            given.append(InputItem(item, stored=False) if stored is None else InputItem(stored, stored=True))
-        return earlier, given
+    async def _complete(self, active: ActiveRequest, references: _References) -> _Complete:
+        """Put what a request refers to in its place.
 
-    async def _stored_item(self, key: ApiKey | None, item_id: str) -> Item | None:
-        """An item of a stored response's output, as input."""
-        response_id = response_id_of(item_id)
-        response = await self._find(key, response_id)
-        output = () if response is None else _decode(response.body).get("output", ())
-        found = next((item for item in output if item.get("id") == item_id), None)
-        return None if found is None else as_input(found, response_id)
-
-    async def _conversation(self, request: Request, fields: dict[str, Any]) -> list[Any]:
-        """The items of the conversation up to this request."""
-        previous = fields.get("previous_response_id")
-        if previous is None:
-            return []
-        response = await self._find(request.key, str(previous))
-        items = await self.store.find(_name(request.key, f"{previous}:input"), time.time())
-        if response is None or items is None:
+        Raises:
+            CallerError: something of that is not stored here for the request's key.
+        """
+        request, fields, given = active.request, references.fields, references.given
+        previous, conversation = fields.get("previous_response_id"), None
+        owner, holders = _owner(request.key), set[str]()
+        earlier: list[InputItem] = []
+        if previous and fields.get("conversation"):
             raise CallerError(
-                f"Previous response with id '{redact(str(previous), 100)}' not found",
+                "Mutually exclusive parameters: 'previous_response_id' and 'conversation'",
                 INVALID_REQUEST,
-                param="previous_response_id",
-                code="previous_response_not_found",
+                param="conversation",
             )
-        output = (as_input(item, str(previous)) for item in _decode(response.body).get("output", ()))
-        return [*_decode(items.body), *(item for item in output if item is not None)]
+        if previous:
+            stored = await self._find(request.key, str(previous))
+            if stored is None:
+                raise CallerError(
+                    f"Previous response with id '{redact(str(previous), 100)}' not found.",
+                    INVALID_REQUEST,
+                    param="previous_response_id",
+                    code="previous_response_not_found",
+                )
+            holders.add(stored.holder)
+            output = (as_input(item, str(previous)) for item in _decode(stored.body).get("output", ()))
+            items = [*_decode(stored.input), *(item for item in output if item is not None)]
+            earlier = [InputItem(item, stored=True) for item in items]
+        elif fields.get("conversation"):
+            conversation = await self.conversations.find(owner, conversation_id_of(fields["conversation"]))
+            self.conversations.check_room(conversation, len(request.body))
+            holders.add("")
+            earlier = [InputItem(item, stored=True) for item in conversation.as_input()]
+        own: list[InputItem] = []
+        for position, (item, item_id) in enumerate(zip(given, references.ids, strict=True)):
+            if item_id is None:
+                own.append(InputItem(item, stored=False))
+                continue
+            found = await self._stored_item(request.key, item_id, f"input[{position}]")
+            holders.add(found.holder)
+            if found.item is not None:
+                own.append(InputItem(found.item, stored=True))
+        self._replace(active, fields, [*earlier, *own], holders)
+        items = [each.item for each in (*earlier, *own)]
+        return _Complete(
+            items, [each.item for each in own], None if conversation is None else conversation.id
+        )
 
-    def _keep(self, active: ActiveRequest, recording: RecordingResponder, items: list[Any]) -> None:
-        body = b"".join(recording.pieces)
-        response = _final_response(body) if recording.streaming else body
-        if response is None:
-            return
-        response_id = _decode(response).get("id")
-        now = time.time()
-        for name, data in ((f"{response_id}", response), (f"{response_id}:input", _encode(items))):
-            answer = CachedAnswer(
-                streaming=False,
-                content_type=JSON,
-                lines=b"",
-                body=data,
-                provider="",
-                model=active.model or "",
-            )
-            self.store.keep(_name(active.request.key, name), answer, self.rule.ttl_s, now)
+    def _replace(
+        self, active: ActiveRequest, fields: dict[str, Any], items: list[InputItem], holders: set[str]
+    ) -> None:
+        """Go on with the whole conversation, or with the request as it came at the one provider that stores
+        all that it refers to."""
+        held, holder = None, next(iter(holders)) if len(holders) == 1 else ""
+        if holder:
+            held = HeldState(provider=holder, body=active.request.body)
+        plain, reasoning = separate_reasoning(items)
+        # An upstream that stores responses too must not put the conversation so far there once more.
+        previous = fields.pop("previous_response_id", None)
+        conversation = fields.pop("conversation", None)
+        front = ResponsesFront(
+            stored=True,
+            previous_response_id=previous,
+            conversation_id=None if conversation is None else conversation_id_of(conversation),
+            reasoning_items=reasoning,
+            held=held,
+        )
+        active.replace(front, _encode({**fields, "input": plain}))
 
-    async def _find(self, key: ApiKey | None, response_id: str) -> CachedAnswer | None:
-        return await self.store.find(_name(key, response_id), time.time())
+    async def _stored_item(self, key: ApiKey | None, item_id: str, path: str) -> _Found:
+        """An item of a stored response's output or input, as input.
+
+        Raises:
+            CallerError: it is not stored for this key.
+        """
+        owner, response_id = _owner(key), response_id_of(item_id)
+        stored = await self._find(key, response_id)
+        if stored is None and (named := await self.store.get(owner, f"item:{item_id}")) is not None:
+            response_id = named.decode()
+            stored = await self._find(key, response_id)
+        if stored is not None:
+            for item in _decode(stored.body).get("output", ()):
+                if item.get("id") == item_id:
+                    return _Found(as_input(item, response_id), stored.holder)
+        if (listed := _INPUT_ITEM.fullmatch(item_id)) is not None:
+            stored = await self._find(key, f"resp_{listed[1]}")
+            items, position = [] if stored is None else _decode(stored.input), int(listed[2], 16)
+            if position < len(items):
+                return _Found(items[position], "")
+        raise CallerError(
+            f"Item with id '{redact(item_id, 100)}' not found. Items are not persisted when `store` is set "
+            "to false. Try again with `store` set to true, or remove this item from your input.",
+            INVALID_REQUEST,
+            param=path,
+        )
+
+    def _keep(
+        self,
+        active: ActiveRequest,
+        recording: RecordingResponder,
+        given: _Given,
+        complete: _Complete | None,
+    ) -> list[Any]:
+        """Store the response that the request has got, and return its output."""
+        data = b"".join(recording.pieces)
+        body = _final_response(data) if recording.streaming else data
+        if body is None:
+            return []
+        response = _decode(body)
+        response_id, output = str(response.get("id")), response.get("output") or []
+        holder, attempt = "", active.current
+        if attempt is not None and response.get("store") is True:
+            holds = attempt.exchange.holds
+            holder = attempt.candidate.provider.name if "previous_response_id" in holds else ""
+        items = input_items_of(_decode(given.input)) if complete is None else complete.items
+        owner = _owner(active.request.key)
+        stored = StoredResponse(body, _encode(items), holder)
+        self.store.put(owner, f"response:{response_id}", _encode_stored(stored))
+        for item in output[:_MANY_IDS]:
+            item_id = item.get("id")
+            if isinstance(item_id, str) and response_id_of(item_id) != response_id:
+                self.store.put(owner, f"item:{item_id}", response_id.encode())
+        return list(output)
+
+    async def _find(self, key: ApiKey | None, response_id: str) -> StoredResponse | None:
+        data = await self.store.get(_owner(key), f"response:{response_id}")
+        return None if data is None else _decode_stored(data)
 
     async def show(self, key: ApiKey | None, response_id: str) -> Page:
         """A stored response.
@@ -162,10 +290,7 @@ class ResponseStore:
         Raises:
             CallerError: 404.
         """
-        found = await self._find(key, response_id)
-        if found is None:
-            raise _not_found(response_id)
-        return Page(found.body)
+        return Page((await self._get(key, response_id)).body)
 
     async def show_input(self, key: ApiKey | None, response_id: str, query: Mapping[str, str]) -> Page:
         """A page of the list of a stored response's input, the conversation before it included.
@@ -178,11 +303,8 @@ class ResponseStore:
         Raises:
             CallerError: 404; or the query is wrong.
         """
-        await self.show(key, response_id)
-        items = await self.store.find(_name(key, f"{response_id}:input"), time.time())
-        if items is None:
-            raise _not_found(response_id)
-        return Page(_encode(paginate(list_input(_decode(items.body), response_id), query)))
+        items = _decode((await self._get(key, response_id)).input)
+        return Page(_encode(paginate(list_input(items, response_id), query)))
 
     async def delete(self, key: ApiKey | None, response_id: str) -> Page:
         """Forget a stored response.
@@ -190,10 +312,27 @@ class ResponseStore:
         Raises:
             CallerError: 404.
         """
-        await self.show(key, response_id)
-        for name in (response_id, f"{response_id}:input"):
-            await self.store.drop(_name(key, name))
+        stored = await self._get(key, response_id)
+        owner = _owner(key)
+        for item in _decode(stored.body).get("output", ()):
+            if isinstance(item.get("id"), str) and response_id_of(item["id"]) != response_id:
+                self.store.drop(owner, f"item:{item['id']}")
+        self.store.drop(owner, f"response:{response_id}")
         return Page(_encode({"id": response_id, "object": "response", "deleted": True}))
+
+    async def _get(self, key: ApiKey | None, response_id: str) -> StoredResponse:
+        found = await self._find(key, response_id)
+        if found is None:
+            raise _not_found(response_id)
+        return found
+
+
+class _Found(NamedTuple):
+    """A stored item that was referred to."""
+
+    item: Any
+    """None if it has no meaning as input."""
+    holder: str
 
 
 class StoredResponses(Protocol):
@@ -260,9 +399,8 @@ async def compact(context: RequestContext[object], only: str | None = None) -> P
 
 def _store_of(context: RequestContext[StoredResponses]) -> ResponseStore:
     store = context.services.responses
-    if not store.rule.store:
-        text = "This gateway keeps no responses; `responses: {store: true}` in trunkline.yaml would"
-        raise CallerError(text, NOT_FOUND)
+    if not store.is_on:
+        raise CallerError(f"This gateway keeps no responses; {STORE_SETTING} would", NOT_FOUND)
     return store
 
 
@@ -270,8 +408,9 @@ def _not_found(response_id: str) -> CallerError:
     return CallerError(f"Response with id '{redact(response_id, 100)}' not found", NOT_FOUND)
 
 
-def _name(key: ApiKey | None, response_id: str) -> str:
-    return f"response:{'' if key is None else key.id}:{response_id}"
+def _owner(key: ApiKey | None) -> str:
+    """Whose a stored response is."""
+    return "" if key is None else key.id
 
 
 def _final_response(stream: bytes) -> bytes | None:

@@ -90,6 +90,8 @@ class DispatcherServices(Protocol):
     @property
     def responses(self) -> RequestServer: ...
     @property
+    def threads(self) -> RequestServer: ...
+    @property
     def recorder(self) -> PageObserver: ...
 
 
@@ -208,9 +210,8 @@ class Dispatcher:
             summary = front.summarize(body)
         except GatewayError as error:
             summary, problem = None, error
-        else:
-            if summary.body is not None:
-                body = summary.body
+        if summary is not None and summary.body is not None:
+            body = summary.body
         request = Request(
             front=front,
             path=head.path,
@@ -234,6 +235,8 @@ class Dispatcher:
         active = ActiveRequest(request, Response(request, responder), trace)
         gateway = self._gateway
         server = gateway.responses if route.stores_response else gateway.pipeline
+        if summary is not None and summary.state and "thread" in summary.state:
+            server = gateway.threads
         immediate.run(server.serve(active))
         return active
 

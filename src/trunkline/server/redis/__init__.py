@@ -1,2 +1,2 @@
 """What nodes share in Redis (or Valkey): ``limits`` are the leases of limits and budgets, ``cache`` is the
-answers."""
+answers, ``state`` what clients refer to later."""

@@ -180,7 +180,7 @@ OPENROUTER: Final = ChatRules(
 # Gemini, in OpenAI's API
 
 _GEMINI_FIELDS: Final = _words(
-    "audio extra_body max_completion_tokens max_tokens messages modalities model n "
+    "audio extra_body logprobs top_logprobs user max_completion_tokens max_tokens messages modalities model n "
     "parallel_tool_calls reasoning_effort response_format stop stream stream_options "
     "temperature tool_choice tools top_p"
 )
