@@ -55,6 +55,39 @@ class ThinkingDelta(Event, frozen=True):
     """What the vendor wants back with the thinking before it: sealed, or as its own dialect has it."""
 
 
+class Media(Event, frozen=True):
+    """An image or a sound that the model made, or a piece of one that is streamed."""
+
+    kind: Literal["image", "audio"]
+    url: str | None = None
+    """Its address, or a ``data:`` URL that holds it."""
+    audio: dict[str, Any] | None = None
+    """A sound in OpenAI's form: ``id``, ``data``, ``transcript``, ``expires_at``."""
+    choice: int = 0
+
+
+class Cited(Event, frozen=True):
+    """A source that the text so far refers to."""
+
+    url: str
+    title: str | None = None
+    start: int | None = None
+    """The first character of the text that refers to it, counted over all of the choice's text."""
+    end: int | None = None
+    """The one after the last."""
+    quote: str | None = None
+    """What the source says."""
+    choice: int = 0
+
+
+class NotShown(Event, frozen=True):
+    """The upstream sent content that has no canonical form."""
+
+    what: str
+    """The vendor's name for it."""
+    choice: int = 0
+
+
 class ToolCallDelta(Event, frozen=True):
     """A tool call begins (``name`` is set), or more of its arguments' JSON text."""
 
@@ -98,7 +131,18 @@ class Embedded(Event, frozen=True):
 
 
 StreamEvent: TypeAlias = (
-    Started | TextDelta | RefusalDelta | ThinkingDelta | ToolCallDelta | Finished | Metered | Timed | Embedded
+    Started
+    | TextDelta
+    | RefusalDelta
+    | ThinkingDelta
+    | ToolCallDelta
+    | Media
+    | Cited
+    | NotShown
+    | Finished
+    | Metered
+    | Timed
+    | Embedded
 )
 
 
@@ -120,7 +164,10 @@ class Choice:
     __slots__ = (
         "_unsigned",
         "calls",
+        "citations",
         "logprobs",
+        "media",
+        "not_shown",
         "reason",
         "refusal",
         "signed_thinking",
@@ -138,6 +185,9 @@ class Choice:
         self._unsigned = 0
         """Index in ``thinking`` of what no signature covers yet."""
         self.calls: dict[int, Call] = {}
+        self.media: list[Media] = []
+        self.citations: list[Cited] = []
+        self.not_shown: list[str] = []
         self.logprobs: list[Any] = []
         self.reason: FinishReason | None = None
         self.stop_sequence: str | None = None
@@ -186,7 +236,8 @@ class Answer:
                 self._add_to_choice(event)
 
     def _add_to_choice(
-        self, event: TextDelta | RefusalDelta | ThinkingDelta | ToolCallDelta | Finished
+        self,
+        event: TextDelta | RefusalDelta | ThinkingDelta | ToolCallDelta | Media | Cited | NotShown | Finished,
     ) -> None:
         choice = self.choices.get(event.choice)
         if choice is None:
@@ -206,6 +257,12 @@ class Answer:
                     call = choice.calls[event.index] = Call(event.id, event.name or "")
                 call.arguments += event.arguments
                 call.state = event.state or call.state
+            case Media():
+                choice.media.append(event)
+            case Cited():
+                choice.citations.append(event)
+            case NotShown():
+                choice.not_shown.append(event.what)
             case Finished():
                 choice.reason = event.reason
                 choice.stop_sequence = event.stop_sequence

@@ -23,9 +23,11 @@ from trunkline.dialects.base import (
     RequestDefaults,
     RequestSummary,
 )
-from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.error_envelope import UNREADABLE, malformed
 from trunkline.dialects.fit.answer import RestoringInspector, RestoringReader
 from trunkline.dialects.kept_state import KeptState
+from trunkline.dialects.other_form import OtherForm
+from trunkline.dialects.rewrite import Refuser, Rewriter
 from trunkline.errors import (
     UNSUPPORTED,
     UPSTREAM_AUTH,
@@ -72,6 +74,8 @@ class Exchange(Protocol):
     """Of the request."""
     headers: Headers
     """Request headers that the upstream is to be sent, in place of the provider's own of that name."""
+    not_shown: Sequence[str]
+    """What of a complete answer the client's dialect has no field for."""
     pieces: int
     """Pieces of content seen in a streamed answer: its tokens, where the upstream does not tell them."""
 
@@ -119,6 +123,7 @@ class _BaseExchange:
     progress = 0
     usage: Usage | None = None
     model: str | None = None
+    not_shown: Sequence[str] = ()
     pieces = 0
     headers: Headers = ()
     method = b"POST"
@@ -197,6 +202,8 @@ class PassThrough(_BaseExchange):
         self.content_type = front.stream_type if streaming else b"application/json"
         self.body = back.patch(body, summary, model, defaults)
         self._inspector = back.inspector(operation, summary)
+        inspector = self._inspector
+        self._summary = summary
         self._state_mark = back.state_mark
         step = back.fit_step
         if step is not None and operation == "chat":
@@ -204,6 +211,7 @@ class PassThrough(_BaseExchange):
                 step.decode(self.body)
             except UNREADABLE:
                 self._fit(step)
+        inspector.request = self.body
         self._opening = back.opening_records if streaming and operation == "chat" else 0
 
     @property
@@ -241,7 +249,10 @@ class PassThrough(_BaseExchange):
         if self._failed is not None:
             return self._gather_error(self._failed, data)
         inspector = self._inspector
-        out = inspector.feed(data)
+        try:
+            out = inspector.feed(data)
+        except OtherForm as other:
+            return self._switch(other.data)
         if self._state_mark is not None and self._state_mark in out:
             self.back.note_state(out)
         if out or self.streaming:
@@ -254,11 +265,31 @@ class PassThrough(_BaseExchange):
         """What the inspector still held."""
         if self._failed is not None:
             return self._finish_error(self._failed)
-        out = self._inspector.close()
+        try:
+            out = self._inspector.close()
+        except OtherForm as other:
+            out = self._switch(other.data)
+            if self.error is None and not self.complete:
+                out += self._inspector.close()
         if self._state_mark is not None and self._state_mark in out:
             self.back.note_state(out)
         self._note()
         return out
+
+    def _switch(self, data: bytes) -> bytes:
+        """Go on with an answer of the other form, of which ``data`` has come: it is read, and written anew in
+        the form that the client asked for."""
+        try:
+            request = self.front.parse(self.body)
+            reader = self.back.reader(request, not self.streaming)
+            if self.fitted is not None and self.fitted.names:
+                reader = RestoringReader(reader, self.fitted.names)
+            self._inspector = Rewriter(reader, self.front.writer(request, self.upstream_model, "chatcmpl-"))
+        except GatewayError:  # what cannot be read as events still may hold an error's words
+            other = msgspec.structs.replace(self._summary, stream=not self.streaming)
+            self._inspector = Refuser(self.back.inspector(self.front.operation, other))
+        self._opening = 0
+        return self.feed(data)
 
     def _note(self) -> None:
         """Copy what is known so far: the client may disconnect at any time, and is charged for it then."""
@@ -332,6 +363,8 @@ def _shown_thinking(request: ChatRequest) -> ChatRequest:
 class Translate(_BaseExchange):
     """Front and back differ: the answer passes through canonical events."""
 
+    _has_switched = False
+    """The answer turned out to be of the other form than was asked for."""
     _turn: list[ThinkingDelta | ToolCallDelta] | None = None
     """The thinking and the calls of this turn so far, if it has some."""
     _has_calls = False
@@ -400,7 +433,10 @@ class Translate(_BaseExchange):
         if self.complete:
             return b""
         reader = self._reader
-        events = reader.feed(data)
+        try:
+            events = reader.feed(data)
+        except OtherForm as other:
+            return self._switch(other.data)
         self.error = reader.error
         out = self._write(events)
         if reader.complete:
@@ -415,7 +451,11 @@ class Translate(_BaseExchange):
             return self._finish_error(self._failed)
         if self.complete:
             return b""
-        events = self._reader.close()
+        try:
+            events = self._reader.close()
+        except OtherForm as other:
+            out = self._switch(other.data)
+            return out if self.complete or self.error is not None else out + self.finish()
         self.error = self._reader.error
         out = self._write(events)
         if self._reader.complete and self.error is None:
@@ -423,6 +463,18 @@ class Translate(_BaseExchange):
         elif self.error is None:
             self.error = ProviderError("The upstream's answer has no end", UPSTREAM_PROTOCOL)
         return out
+
+    def _switch(self, data: bytes) -> bytes:
+        """Go on with an answer of the other form, of which ``data`` has come."""
+        if self._has_switched:
+            self.error = malformed("The upstream", "it is neither a stream nor a whole answer")
+            return b""
+        self._has_switched = True
+        self._upstream_stream = not self._upstream_stream
+        reader = self.back.reader(self._request, self._upstream_stream)
+        fitted = self.fitted
+        self._reader = RestoringReader(reader, fitted.names) if fitted and fitted.names else reader
+        return self.feed(data)
 
     def fail(self, error: GatewayError) -> bytes:
         """The writer's error event, which depends on what it has written before."""
@@ -464,6 +516,7 @@ class Translate(_BaseExchange):
             self.error = error
             return b""
         self.complete = True
+        self.not_shown = self._writer.not_shown
         if self._has_calls and self._turn and self._kept is not None:
             assert isinstance(self._request, ChatRequest)
             self._kept.keep(self.owner, self._request, self._turn)

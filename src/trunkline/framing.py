@@ -30,6 +30,16 @@ class _Splitter:
         self._size = 0
         self.limit = limit
 
+    @property
+    def held(self) -> bytes:
+        """The record that has not ended yet."""
+        return b"".join(self._pieces)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no unfinished record is held."""
+        return not self._pieces
+
     def _hold(self, piece: bytes) -> None:
         if piece:
             self._pieces.append(piece)

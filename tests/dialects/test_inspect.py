@@ -22,7 +22,7 @@ class Ordinary(msgspec.Struct, forbid_unknown_fields=True):
     text: str
 
 
-decode = msgspec.json.Decoder(Record).decode
+RECORD = msgspec.json.Decoder(Record)
 decode_ordinary = msgspec.json.Decoder(Ordinary).decode
 
 
@@ -31,7 +31,7 @@ class Events(EventInspector):
         super().__init__("Ex", decode_ordinary)
 
     def _inspect(self, payload: bytes) -> bool:
-        record = self._decode(decode, payload)
+        record = self._decode(RECORD, payload)
         if record is None:
             return False
         if record.error is not None:
@@ -43,7 +43,7 @@ class Events(EventInspector):
 
 
 class Body(BodyInspector):
-    decode_answer = staticmethod(decode)
+    answer_decoder = RECORD
 
     def _inspect(self, answer: Any, body: bytes) -> None:
         self.model = answer.text

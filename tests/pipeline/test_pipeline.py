@@ -43,6 +43,7 @@ class Played:
     complete = False
     progress = 0
     pieces = 0
+    not_shown: Sequence[str] = ()
     headers: Sequence[tuple[bytes, bytes]] = ()
     method = b"POST"
     owner = ""

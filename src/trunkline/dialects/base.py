@@ -96,6 +96,10 @@ class Writer(Protocol):
 
     content_type: bytes
 
+    @property
+    def not_shown(self) -> Sequence[str]:
+        """What of the answer the dialect has no field for."""
+
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the bytes that these events become now; none while a whole answer is being gathered."""
 
@@ -251,6 +255,8 @@ class Inspector(Protocol):
     """Data records so far; heartbeats and comments do not count."""
     usage: Usage | None
     model: str | None
+    request: bytes
+    """The body that the upstream was sent."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what of these bytes goes on to the client now."""

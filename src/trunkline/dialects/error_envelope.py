@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Headers
+from trunkline.dialects.error_words import find_words, open_envelope, read_text
 from trunkline.dialects.status import error_for_status
 from trunkline.errors import (
     FORBIDDEN,
@@ -58,13 +59,12 @@ def error_detail(error: GatewayError) -> dict[str, Any]:
 
 
 def unwrap(body: bytes) -> Any:
-    """Return the inside of an error answer's envelope, or its plain text; nothing for HTML."""
+    """Return the inside of an error answer's envelope, its plain text, or the title of a page of HTML."""
     try:
         decoded: Any = _decode(body)
     except UNREADABLE:
-        text = body.decode("utf-8", "replace").strip()
-        return "" if text.startswith("<") else text
-    return decoded.get("error") or decoded if isinstance(decoded, dict) else decoded
+        return read_text(body)
+    return open_envelope(decoded)
 
 
 def read_detail(body: bytes) -> Detail:
@@ -92,18 +92,16 @@ class Detail(msgspec.Struct):
     @classmethod
     def of(cls, detail: Any) -> Detail:
         """Read the inside of an envelope, whatever its form."""
+        message = find_words(detail)
         if not isinstance(detail, dict):
-            return cls(message=detail if isinstance(detail, str) else "")
-        code, message, param = detail.get("code"), detail.get("message"), detail.get("param")
-        kind = detail.get("type")
-        if not isinstance(message, str):
-            message = detail.get("detail")
+            return cls(message=message)
+        code, param, kind = detail.get("code"), detail.get("param"), detail.get("type")
         metadata = detail.get("metadata")
-        if isinstance(message, str) and isinstance(metadata, dict):
+        if message and isinstance(metadata, dict):
             message += _cause(metadata)
         numeric = isinstance(code, int) or (isinstance(code, str) and code.isdecimal() and len(code) == 3)
         return cls(
-            message=message if isinstance(message, str) else "",
+            message=message,
             code=code if isinstance(code, str) and not numeric else None,
             type=kind if isinstance(kind, str) else None,
             status=int(code) if numeric and code is not None else None,

@@ -13,7 +13,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+import msgspec
+
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
+from trunkline.dialects.error_words import read_text
+from trunkline.dialects.generous import decode_generously
+from trunkline.dialects.other_form import (
+    USUAL_BEGIN,
+    OtherForm,
+    begins_events,
+    refuse_body,
+    refuse_text,
+    without_comments,
+)
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
 from trunkline.framing import SSEForwarder, extract_payload, is_heartbeat, split_events
 from trunkline.model import Usage
@@ -33,6 +45,8 @@ class InspectorBase:
     records: int = 0
     usage: Usage | None = None
     model: str | None = None
+    request: bytes = b""
+    """The body that the upstream was sent."""
     _may_end: bool = False
     """What came so far of a stream is a whole answer, even if its terminal record does not come."""
 
@@ -45,18 +59,20 @@ class InspectorBase:
             self.complete = self.complete or self._may_end
             self.error = None if self.complete else self._truncated()
 
-    def _decode(self, decode: Callable[[bytes], _Record], data: bytes) -> _Record | None:
-        """Return the decoded ``data``; None, with ``error`` set, if it cannot be decoded."""
+    def _decode(self, decoder: msgspec.json.Decoder[_Record], data: bytes) -> _Record | None:
+        """Return the decoded ``data``, as far as it fits; None, with ``error`` set, if it cannot be read."""
         try:
-            record = decode(data)
             if not data.isascii():
                 data.decode()  # decoding checks only the fields of the struct; a client will read all of it
+            try:
+                return decoder.decode(data)
+            except UNREADABLE:
+                return decode_generously(data, decoder.type)
         except UNREADABLE as error:
             self.error = self._malformed(error)
             return None
-        return record
 
-    def _malformed(self, error: Exception) -> GatewayError:
+    def _malformed(self, error: Exception | str) -> GatewayError:
         """The error for a record that cannot be decoded."""
         return malformed(self._upstream_name, error)
 
@@ -77,16 +93,24 @@ class EventInspector(InspectorBase, ABC):
         super().__init__(upstream_name)
         self._decode_ordinary = decode_ordinary
         self._forwarder = SSEForwarder()
+        self._replacement: bytes | None = None
+        """The payload that goes on in place of the one that was inspected."""
 
     @abstractmethod
     def _inspect(self, payload: bytes) -> bool:
         """Read the payload of the first event, or of one that is not ordinary. Return whether its event may
-        go on."""
+        go on; as another one if ``_replacement`` is set."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the events that are whole now, unchanged but for those that the client must not see."""
+        """Return the events that are whole now, unchanged but for those that the client must not see.
+
+        Raises:
+            OtherForm: The upstream sends no stream of events, but one JSON body.
+        """
         if self.complete or self.error is not None:
             return b""
+        if not self.records and data[:1] not in USUAL_BEGIN and self._forwarder.is_empty:
+            refuse_body(data)
         try:
             data = self._forwarder.feed(data)
         except ProviderError as error:
@@ -111,6 +135,8 @@ class EventInspector(InspectorBase, ABC):
         if self.complete or self.error is not None:
             return b""
         rest = self._forwarder.close().strip(b"\r\n")
+        if not self.records:
+            refuse_text(rest)
         has_payload = any(extract_payload(event) for event in split_events(rest))
         out = self._inspect_events(rest + b"\n\n") if has_payload else b""
         self._end()
@@ -118,13 +144,15 @@ class EventInspector(InspectorBase, ABC):
 
     def _inspect_events(self, data: bytes) -> bytes:
         """Inspect event by event, and return those that may go on."""
-        events, passed = split_events(data), []
+        events, passed, changed = split_events(data), [], False
         for event in events:
             if self._passes(extract_payload(event)):
+                if self._replacement is not None:
+                    event, self._replacement, changed = b"data: " + self._replacement, None, True
                 passed.append(event + b"\n\n")
             if self.complete or self.error is not None:
                 break
-        return data if passed and len(passed) == len(events) else b"".join(passed)
+        return data if passed and not changed and len(passed) == len(events) else b"".join(passed)
 
     def _passes(self, payload: bytes) -> bool:
         """Inspect one event's payload, and return whether the event may go on."""
@@ -154,8 +182,10 @@ class BodyInspector(InspectorBase, ABC):
     """Bytes of the longest body that is taken."""
     counts_pieces: bool = True
     """Each piece of the body counts as a record, unless it is a heartbeat."""
-    decode_answer: ClassVar[staticmethod[..., Any]]
-    """Decodes the body. Raises one of ``UNREADABLE`` for a body that is not an answer."""
+    answer_decoder: ClassVar[msgspec.json.Decoder[Any]]
+    """Decodes the body."""
+    _replacement: bytes | None = None
+    """The body that goes on in place of the one that was inspected."""
 
     def __init__(self, upstream_name: str) -> None:
         self._upstream_name = upstream_name
@@ -179,12 +209,27 @@ class BodyInspector(InspectorBase, ABC):
         return b""
 
     def close(self) -> bytes:
-        """Return the body, if it is whole and no error hides in it."""
+        """Return the body, if it is whole and no error hides in it.
+
+        Raises:
+            OtherForm: The upstream has sent a stream.
+        """
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
         if self.error is None:
-            answer = self._decode(self.decode_answer, body)
+            if body[:1] == b":":
+                body = without_comments(body)
+            answer = self._decode(self.answer_decoder, body)
             if answer is not None:
                 self._inspect(answer, body)
+            elif self._is_stream(body):
+                self.error = None
+                raise OtherForm(body)
+            elif body[:1] not in (b"{", b"[", b'"') and (words := read_text(body)):
+                self.error = self._malformed(words)
         self.complete = self.error is None
-        return body if self.complete else b""
+        return (self._replacement or body) if self.complete else b""
+
+    def _is_stream(self, body: bytes) -> bool:
+        """Whether a body that cannot be decoded is a stream."""
+        return begins_events(body)

@@ -10,24 +10,51 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TypeVar
 
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
+from trunkline.dialects.error_words import read_text
+from trunkline.dialects.generous import HalfJoiner, decode_generously, has_halves
+from trunkline.dialects.other_form import (
+    USUAL_BEGIN,
+    OtherForm,
+    begins_events,
+    refuse_body,
+    refuse_text,
+    without_comments,
+)
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, GatewayError, ProviderError
 from trunkline.events import StreamEvent
 from trunkline.framing import NDJSONSplitter, SSESplitter
 
+_Record = TypeVar("_Record")
 
-class _Reader:
+
+class Reader:
+    """What every reader has found so far."""
+
     error: GatewayError | None = None
     complete: bool = False
     _upstream_name: str
+    _halves: HalfJoiner | None = None
+    """Set once half of a character has come alone."""
 
-    def _malformed(self, error: Exception) -> GatewayError:
+    def _decode_generously(self, payload: bytes, type: type[_Record]) -> _Record:
+        """Decode what does not fit its struct.
+
+        Raises:
+            ValueError: It is not JSON, or its content cannot be read.
+        """
+        if self._halves is None and has_halves(payload):
+            self._halves = HalfJoiner()
+        return decode_generously(payload, type)
+
+    def _malformed(self, error: Exception | str) -> GatewayError:
         """The error for a record that cannot be decoded."""
         return malformed(self._upstream_name, error)
 
 
-class StreamReader(_Reader, ABC):
+class StreamReader(Reader, ABC):
     """Reads a streamed answer, record by record.
 
     Args:
@@ -38,6 +65,8 @@ class StreamReader(_Reader, ABC):
     def __init__(self, upstream_name: str, splitter: SSESplitter | NDJSONSplitter) -> None:
         self._upstream_name = upstream_name
         self._splitter = splitter
+        self._unseen = isinstance(splitter, SSESplitter)
+        """Nothing has come yet that tells a stream of events from a JSON body."""
 
     @abstractmethod
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
@@ -49,17 +78,25 @@ class StreamReader(_Reader, ABC):
         """
 
     def feed(self, data: bytes) -> list[StreamEvent]:
-        """Return the events of the records that ``data`` completes."""
+        """Return the events of the records that ``data`` completes.
+
+        Raises:
+            OtherForm: The upstream sends no stream of events, but one JSON body.
+        """
         events: list[StreamEvent] = []
         if self.complete or self.error is not None:
             return events
+        if self._unseen and data[:1] != b":":
+            self._unseen = data[:1] not in USUAL_BEGIN
+            if self._unseen and self._splitter.is_empty:
+                refuse_body(data)
         try:
             self._read(self._splitter.feed(data), events)
         except UNREADABLE as error:
             self.error = self._malformed(error)
         except GatewayError as error:
             self.error = error
-        return events
+        return events if self._halves is None else self._halves.join(events)
 
     def close(self) -> list[StreamEvent]:
         """Return the events of a last record without its end. The answer is complete if its terminal marker
@@ -67,6 +104,8 @@ class StreamReader(_Reader, ABC):
         events: list[StreamEvent] = []
         if self.complete or self.error is not None:
             return events
+        if self._unseen:
+            refuse_text(self._splitter.held)
         try:
             self._read(self._splitter.close(), events)
         except UNREADABLE as error:
@@ -74,7 +113,7 @@ class StreamReader(_Reader, ABC):
         except GatewayError as error:
             self.error = error
         self._end()
-        return events
+        return events if self._halves is None else self._halves.join(events)
 
     def _end(self) -> None:
         """Nothing more comes. A record at the very end that could not be decoded was half of one."""
@@ -91,7 +130,7 @@ class StreamReader(_Reader, ABC):
         return truncated(self._upstream_name)
 
 
-class WholeReader(_Reader, ABC):
+class WholeReader(Reader, ABC):
     """Reads an answer that comes as one JSON body: its pieces are gathered, and decoded at its end.
 
     Args:
@@ -126,16 +165,34 @@ class WholeReader(_Reader, ABC):
         return []
 
     def close(self) -> list[StreamEvent]:
-        """Return all events of the answer."""
+        """Return all events of the answer.
+
+        Raises:
+            OtherForm: The upstream has sent a stream.
+        """
         events: list[StreamEvent] = []
         if self.error is not None:
             return events
+        body = b"".join(self._pieces)
+        if body[:1] == b":":
+            body = without_comments(body)
         try:
-            self._read(b"".join(self._pieces), events)
+            self._read(body, events)
         except UNREADABLE as error:
-            self.error = self._malformed(error)
+            if self._is_stream(body):
+                raise OtherForm(body) from None
+            self.error = self._malformed(quote(body) or error)
         except GatewayError as error:
             self.error = error
         else:
             self.complete = True
-        return events
+        return events if self._halves is None else self._halves.join(events)
+
+    def _is_stream(self, body: bytes) -> bool:
+        """Whether a body that cannot be decoded is a stream."""
+        return begins_events(body)
+
+
+def quote(body: bytes) -> str:
+    """Return the words of a body that is no JSON (a page, a proxy's line); nothing for broken JSON."""
+    return "" if body[:1] in (b"{", b"[", b'"') else read_text(body)

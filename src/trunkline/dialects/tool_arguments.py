@@ -26,6 +26,30 @@ def is_object(arguments: str) -> bool:
         return False
 
 
+def open_arguments(arguments: str) -> str:
+    """Return the JSON text of the object that ``arguments`` stand for.
+
+    A model may encode them twice, wrap them in a list, or write ``null`` or ``[]`` where a tool takes none.
+    Any other text is returned as it is.
+    """
+    text = arguments
+    for _ in range(3):
+        if not text.strip():
+            return "{}"
+        try:
+            value = _decode(text)
+        except UNREADABLE:
+            return arguments
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+            return _encode(value[0]).decode()
+        if value is None or value == []:
+            return "{}"
+        if not isinstance(value, str):
+            return text if isinstance(value, dict) else arguments
+        text = value
+    return arguments
+
+
 def as_object(arguments: str) -> str:
     """Return ``arguments`` as the JSON text of an object.
 

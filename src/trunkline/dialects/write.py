@@ -33,6 +33,7 @@ class WholeWriter(ABC, Generic[F]):
     """
 
     content_type = JSON_TYPE
+    not_shown: Sequence[str] = ()
 
     def __init__(self, answer: F) -> None:
         self._answer = answer

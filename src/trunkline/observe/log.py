@@ -65,6 +65,8 @@ class RequestLine(
     """The milliseconds that the request waited for a free place at an upstream."""
     attempts: int | None = None
     streamed: bool | None = None
+    not_shown: tuple[str, ...] | None = None
+    """What of the answer the client's API has no field for."""
 
 
 class AccessLog:

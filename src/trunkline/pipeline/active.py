@@ -261,6 +261,10 @@ class Attempt(ImmediateFuture[GatewayError | None]):
                 response.responder.write(data)
             response.responder.finish()
         else:
+            if exchange.not_shown:
+                response.served_by += (
+                    b"x-trunkline-not-shown: %b\r\n" % ", ".join(exchange.not_shown).encode()
+                )
             response.send(exchange.content_type, data)
         self.settle(None)
 

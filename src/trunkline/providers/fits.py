@@ -180,7 +180,6 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
         quirks=Quirks(
             max_tokens_field="max_completion_tokens",
             extra_sampling=frozenset(),
-            numbers_tool_calls=False,
             usage_on_request=False,
             fit=CEREBRAS_FIT,
         ),

@@ -277,7 +277,6 @@ CEREBRAS: Final = VendorSpec(
         endpoints={"chat": "/chat/completions", "completions": "/completions"},
         max_tokens_field="max_completion_tokens",
         extra_sampling=frozenset(),
-        numbers_tool_calls=False,
         usage_on_request=False,
         fit=CEREBRAS_FIT,
     ),

@@ -28,8 +28,10 @@ from trunkline.dialects.anthropic.write import StreamWriter, WholeWriter
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, RequestDefaults, RequestSummary
 from trunkline.errors import Kind
 from trunkline.events import (
+    Cited,
     Finished,
     Metered,
+    NotShown,
     Started,
     StreamEvent,
     TextDelta,
@@ -397,7 +399,11 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         + stop(2)
         + end()
         + DONE,
-        wrap(HEL),
+        wrap(HEL, Cited("x", start=0, end=3)),
+    ),
+    "blocks of unknown types": (
+        BEGIN + start(0, type="hologram", depth=3) + stop(0) + text("Hel") + end() + DONE,
+        wrap(NotShown("hologram"), HEL),
     ),
     "unknown events": (
         BEGIN + event("weather", sky="blue") + text("Hel") + end() + DONE,
@@ -469,7 +475,6 @@ FAULTS: dict[str, tuple[bytes, Kind, str]] = {
     "not utf-8": (delta(0, "text_delta", text="odd").replace(b"odd", b"\xff"), *_MALFORMED),
     "not an object": (b"data: [1]\n\n", *_MALFORMED),
     "a delta of another type": (event("message_delta", delta=7), *_MALFORMED),
-    "usage of another type": (event("message_delta", usage=7), *_MALFORMED),
     "nested without end": (b"data: " + b"[" * 5000 + b"\n\n", *_MALFORMED),
     "a cut": (b"", errors.UPSTREAM_TRUNCATED, "Acme ended the stream"),
 }

@@ -385,7 +385,7 @@ FAULTS: dict[str, tuple[bytes, Kind, str]] = {
         "bad key ***",
     ),
     "an error as an object": (b'{"error":{"message":"busy"}}\n', errors.UPSTREAM_ERROR, "busy"),
-    "an error as a list": (b'{"error":["odd"]}\n', errors.UPSTREAM_ERROR, '["odd"]'),
+    "an error as a list": (b'{"error":["odd"]}\n', errors.UPSTREAM_ERROR, "odd"),
     "an error without its newline": (b'{"error":"no"}', errors.UPSTREAM_ERROR, "no"),
     "not json": (b"oops\n", *_INVALID),
     "half of json": (b'{"oops\n', *_INVALID),
@@ -402,7 +402,7 @@ FAULTS: dict[str, tuple[bytes, Kind, str]] = {
 """What ends a stream in an error, the error's kind, and the beginning of its text."""
 
 UNREAD_FAULTS: dict[str, tuple[bytes, Kind, str]] = {
-    "content of another type": (b'{"message":{"content":7}}\n', *_INVALID),
+    "content of another type": (b'{"message":{"content":{"text":7}}}\n', *_INVALID),
     "done of another type": (b'{"done":"yes"}\n', *_INVALID),
     "a call without a name": (text("", b',"tool_calls":[{"function":{}}]'), *_INVALID),
     "arguments that are not utf-8": (

@@ -12,10 +12,13 @@ from trunkline.dialects.ollama import write
 from trunkline.dialects.ollama.write import CHAT, GENERATE, Clocks, EmbeddingWriter, StreamWriter, WholeWriter
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TIMEOUT, ProviderError
 from trunkline.events import (
+    Cited,
     Embedded,
     Event,
     Finished,
+    Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -335,7 +338,9 @@ def test_all_events_are_known() -> None:
     writer = StreamWriter(CHAT, "m", _ticking())
     made: list[Any] = [
         STARTED, TextDelta("a"), RefusalDelta("a"), ThinkingDelta("a"), ToolCallDelta(0, "c", "f"),
+        Media("image", url="data:image/png;base64,AA=="), Cited("https://x.test"), NotShown("hologram"),
         Finished("stop"), METERED, Timed(), Embedded([]),
     ]  # fmt: skip
     assert {type(event) for event in made} == kinds
-    assert len(_lines(writer.feed(made))) == 4
+    assert len(_lines(writer.feed(made))) == 5
+    assert writer.not_shown == ["citation", "hologram"]

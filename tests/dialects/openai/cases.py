@@ -22,7 +22,6 @@ from trunkline import errors
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.openai import CHAT, COMPLETIONS, EMBEDDINGS, OpenAIBack, Quirks, RelayFront
 from trunkline.dialects.openai.inspect import RelayInspector, StreamInspector, WholeInspector
-from trunkline.dialects.openai.inspect_tool_calls import NumberingInspector
 from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.openai.write import ChatStreamWriter, CompletionStreamWriter, WholeWriter
 from trunkline.errors import Kind
@@ -125,10 +124,8 @@ READERS: dict[str, tuple[CanonicalRequest, bool, type]] = {
 }
 """Request, streamed or not, class of the reader."""
 
-_NOT_NUMBERING = OpenAIBack(Quirks(numbers_tool_calls=False))
 INSPECTORS: dict[str, tuple[Back, Operation, bool, type]] = {
     "stream": (BACK, "chat", True, StreamInspector),
-    "stream without numbers": (_NOT_NUMBERING, "chat", True, NumberingInspector),
     "whole": (BACK, "chat", False, WholeInspector),
     "embeddings": (BACK, "embeddings", False, WholeInspector),
     "relayed": (BACK, "other", False, RelayInspector),
@@ -580,7 +577,10 @@ PASSED: dict[str, tuple[bytes, bytes, Usage | None]] = {
         ("unknown fields", ROLE + text("a", obfuscation="x7", choice_token_ids=[1]) + STOP + DONE, None),
         (
             "tool calls",
-            ROLE + samples.calls({"index": 0, "id": "a", "function": {"name": "f"}}) + STOP + DONE,
+            ROLE
+            + samples.calls({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}})
+            + STOP
+            + DONE,
             None,
         ),
         (

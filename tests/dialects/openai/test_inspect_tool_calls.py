@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.dialects.openai.inspect_tool_calls import NumberingInspector
+from trunkline.dialects.openai.inspect import StreamInspector
 
 FIRST: dict[str, Any] = {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant"}}]}
 
@@ -31,7 +31,7 @@ STREAM = (
 
 @pytest.mark.parametrize("size", [1, 7, len(STREAM)])
 def test_each_piece_gets_the_number_of_its_call(size: int) -> None:
-    inspector = NumberingInspector("Cerebras", drop_usage=False)
+    inspector = StreamInspector("Cerebras", drop_usage=False)
     out = b"".join(inspector.feed(STREAM[at : at + size]) for at in range(0, len(STREAM), size))
     out += inspector.close()
     assert inspector.complete
@@ -47,6 +47,6 @@ def test_each_piece_gets_the_number_of_its_call(size: int) -> None:
 
 
 def test_events_without_calls_are_not_changed() -> None:
-    inspector = NumberingInspector("Cerebras", drop_usage=False)
+    inspector = StreamInspector("Cerebras", drop_usage=False)
     data = b'data: {"id":"c", "choices":[{"index":0,"delta":{"content":"\\"tool_calls\\""}}]}\n\n'
     assert inspector.feed(data) == data

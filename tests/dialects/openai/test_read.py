@@ -103,7 +103,7 @@ TOOLS: dict[str, tuple[bytes, Folded]] = {
         calls({"index": 0, "function": F0})
         + calls({"index": 0, "id": "a", "function": {"arguments": "{}"}})
         + calls({"index": 0, "id": "b", "function": {"name": "g", "arguments": "{}"}}),
-        [(None, "f", "{}"), ("b", "g", "{}")],
+        [("a", "f", "{}"), ("b", "g", "{}")],
     ),
     "counted from 1": (
         calls({"index": 1, "id": "a", "function": F0}) + calls({"index": 1, "function": {"arguments": "{}"}}),

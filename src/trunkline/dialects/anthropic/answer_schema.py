@@ -58,6 +58,9 @@ class BlockIn(msgspec.Struct):
     id: str | None = None
     name: str | None = None
     input: msgspec.Raw = msgspec.Raw(b"")
+    citations: list[Any] | None = None
+    source: Any = None
+    """Of an image, as compatible servers send it."""
 
 
 class DeltaIn(msgspec.Struct):
@@ -68,6 +71,7 @@ class DeltaIn(msgspec.Struct):
     thinking: str | None = None
     signature: str | None = None
     partial_json: str | None = None
+    citation: Any = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
 
@@ -98,5 +102,6 @@ class Record(msgspec.Struct):
     error: Any = None
 
 
-decode_record: Final = msgspec.json.Decoder(Record).decode
+RECORD: Final = msgspec.json.Decoder(Record)
+decode_record: Final = RECORD.decode
 decode_message: Final = msgspec.json.Decoder(MessageIn).decode

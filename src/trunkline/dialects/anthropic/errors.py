@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Headers
-from trunkline.dialects.error_envelope import unwrap
+from trunkline.dialects.error_envelope import UNREADABLE, unwrap
+from trunkline.dialects.error_words import find_hidden, find_words
 from trunkline.dialects.status import error_for_status
 from trunkline.errors import GatewayError
 
@@ -66,6 +67,25 @@ def stream_error(error: GatewayError) -> bytes:
     return b"event: error\ndata: " + body + b"\n\n"
 
 
+def find_error(kind: str | None, detail: Any, payload: bytes, upstream_name: str) -> GatewayError | None:
+    """Return the error that an event, or an answer of status 200, is or holds; None if it holds none.
+
+    Args:
+        kind: Its ``type``; None for an answer without content, whatever type it says.
+        detail: Its ``error``.
+        payload: All of it: without a type it may be an error of any form.
+        upstream_name: The upstream's name in error texts.
+    """
+    if not detail and (kind is None or kind == "error"):
+        try:
+            detail = find_hidden(msgspec.json.decode(payload))
+        except UNREADABLE:
+            detail = None
+    if detail or kind == "error":
+        return read_error_field(detail, upstream_name)
+    return None
+
+
 def read_error_field(detail: Any, upstream_name: str) -> GatewayError:
     """Return the error in the ``error`` field of a stream's event, or of an answer of status 200."""
     kind = detail.get("type") if isinstance(detail, dict) else None
@@ -79,6 +99,4 @@ def read_error(status: int, headers: Headers, body: bytes, upstream_name: str) -
 
 
 def _to_error(status: int, headers: Headers, detail: Any, upstream_name: str) -> GatewayError:
-    message = detail.get("message") if isinstance(detail, dict) else detail
-    text = message if isinstance(message, str) else ""
-    return error_for_status(status, text, headers, upstream_name=upstream_name)
+    return error_for_status(status, find_words(detail), headers, upstream_name=upstream_name)

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from trunkline.dialects.anthropic.answer_schema import MessageIn, Record, UsageIn, decode_record
-from trunkline.dialects.anthropic.errors import read_error_field
+from trunkline.dialects.anthropic.answer_schema import RECORD, MessageIn, Record, UsageIn
+from trunkline.dialects.anthropic.errors import find_error
 from trunkline.dialects.error_envelope import malformed
 from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.errors import redact_body
@@ -45,8 +45,7 @@ _MESSAGE_EVENTS: Final = frozenset({"message_start", "message_delta", "message_s
 """Events that are about the answer as a whole."""
 
 _decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
-_decode_typed: Final = msgspec.json.Decoder(_Typed).decode
-_decode_whole: Final = msgspec.json.Decoder(_Whole).decode
+_TYPED: Final = msgspec.json.Decoder(_Typed)
 
 
 class StreamInspector(EventInspector):
@@ -57,17 +56,18 @@ class StreamInspector(EventInspector):
         self._usage: UsageIn | None = None
 
     def _inspect(self, payload: bytes) -> bool:
-        typed = self._decode(_decode_typed, payload)
+        typed = self._decode(_TYPED, payload)
         if typed is None:
             return False
-        if typed.error is not None or typed.type == "error":
-            self.error = read_error_field(typed.error, self._upstream_name)
-            self.error.body = redact_body(payload)
-            return False
+        if typed.error is not None or typed.type in ("error", None):
+            self.error = find_error(typed.type, typed.error, payload, self._upstream_name)
+            if self.error is not None:
+                self.error.body = redact_body(payload) if typed.type == "error" else None
+                return False
         if typed.type == "ping":
             return self.records > 0
         if typed.type in _MESSAGE_EVENTS:
-            record = self._decode(decode_record, payload)
+            record = self._decode(RECORD, payload)
             if record is None:
                 return False
             self._inspect_record(record)
@@ -88,12 +88,13 @@ class StreamInspector(EventInspector):
 class WholeInspector(BodyInspector):
     """Inspects a whole message."""
 
-    decode_answer = staticmethod(_decode_whole)
+    answer_decoder = msgspec.json.Decoder(_Whole)
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
-        if answer.error is not None or answer.type == "error":
-            self.error = read_error_field(answer.error, self._upstream_name)
-        elif answer.content is None:
-            self.error = malformed(self._upstream_name, "it has no content")
+        if answer.error is not None or answer.content is None:
+            kind = "error" if answer.type == "error" else None
+            self.error = find_error(kind, answer.error, body, self._upstream_name)
+            if self.error is None and answer.content is None:
+                self.error = malformed(self._upstream_name, "it has no content")
         self.model = answer.model
         self.usage = None if answer.usage is None else answer.usage.canonical()

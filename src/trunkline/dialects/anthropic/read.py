@@ -1,13 +1,14 @@
 """Answers of Messages upstreams: bytes → canonical events.
 
 A stream is complete with its ``message_stop`` and with nothing else. A ``ping`` becomes no event, and neither
-do the blocks of Anthropic's own servers (searches, code runs): what they found is in the text.
+do the searches of Anthropic's own servers: what they found is in the text, and cited. Of other blocks of
+theirs, and of unknown ones, it is said that they were left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from trunkline.dialects import read
 from trunkline.dialects.anthropic.answer_schema import (
@@ -19,13 +20,17 @@ from trunkline.dialects.anthropic.answer_schema import (
     decode_message,
     decode_record,
 )
-from trunkline.dialects.anthropic.errors import read_error_field
-from trunkline.dialects.error_envelope import malformed
+from trunkline.dialects.anthropic.errors import find_error
+from trunkline.dialects.error_envelope import UNREADABLE, malformed
+from trunkline.dialects.tool_arguments import open_arguments
 from trunkline.dialects.vendor_state import Maker, seal
 from trunkline.events import (
+    Cited,
     Finished,
     FinishReason,
+    Media,
     Metered,
+    NotShown,
     Started,
     StreamEvent,
     TextDelta,
@@ -42,7 +47,6 @@ REASONS: Final[Mapping[str, FinishReason]] = {
 }
 """``stop_reason`` → canonical. ``end_turn``, ``stop_sequence`` and any new reason are a plain stop."""
 
-_NO_INPUT: Final = (b"", b"{}", b"null")
 NOBODY: Final = Maker()
 """The maker of state where nobody needs to know."""
 
@@ -56,9 +60,14 @@ class StreamReader(read.StreamReader):
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
-            record = decode_record(payload)
-            if record.error is not None or record.type == "error":
-                raise read_error_field(record.error, self._upstream_name)
+            try:
+                record = decode_record(payload)
+            except UNREADABLE:
+                record = self._decode_generously(payload, Record)
+            if record.error is not None or record.type in ("error", None):
+                error = find_error(record.type, record.error, payload, self._upstream_name)
+                if error is not None:
+                    raise error
             self._builder.add(record, events)
             if record.type == "message_stop":
                 self.complete = True
@@ -73,10 +82,16 @@ class WholeReader(read.WholeReader):
         self._maker = maker
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        message = decode_message(body)
         body.decode()
-        if message.error is not None or message.type == "error":
-            raise read_error_field(message.error, self._upstream_name)
+        try:
+            message = decode_message(body)
+        except UNREADABLE:
+            message = self._decode_generously(body, MessageIn)
+        if message.error is not None or message.content is None:
+            kind = "error" if message.type == "error" else None
+            error = find_error(kind, message.error, body, self._upstream_name)
+            if error is not None:
+                raise error
         if message.content is None:
             raise malformed(self._upstream_name, "it has no content")
         _EventBuilder(self._maker).add_whole(message, events)
@@ -93,6 +108,12 @@ class _EventBuilder:
         self._initial_inputs: dict[int, bytes] = {}
         """Index of a block → input of a call for which no pieces came yet."""
         self._finished = False
+        self._length = 0
+        """Characters of text so far."""
+        self._citations: list[Any] = []
+        """The sources of the open block."""
+        self._block_start = 0
+        """Characters of text before the open block."""
 
     def add(self, record: Record, events: list[StreamEvent]) -> None:
         """Append the record's events."""
@@ -105,6 +126,8 @@ class _EventBuilder:
                     self._start(record.index, record.content_block, events)
             case "content_block_stop":
                 arguments = self._initial_inputs.pop(record.index, None)
+                events += [self._cite(each) for each in self._citations]
+                self._citations.clear()
                 if arguments is not None:
                     events.append(ToolCallDelta(self._calls[record.index], arguments=arguments.decode()))
             case "message_start":
@@ -133,10 +156,12 @@ class _EventBuilder:
     def _start(self, index: int, block: BlockIn, events: list[StreamEvent]) -> None:
         """A block begins, perhaps with content. A call's input mostly comes in pieces: the one here is used
         only if no pieces come."""
+        self._block_start = self._length
         match block.type:
             case "text":
                 if block.text:
-                    events.append(TextDelta(block.text))
+                    events.append(self._text(block.text))
+                self._citations += block.citations or ()
             case "thinking":
                 if block.thinking or block.signature:
                     events.append(self._thinking(block.thinking, block.signature))
@@ -146,13 +171,38 @@ class _EventBuilder:
             case "tool_use":
                 call = self._calls[index] = len(self._calls)
                 data = bytes(block.input)
-                self._initial_inputs[index] = b"{}" if data in _NO_INPUT else data
+                if data[:1] != b"{":
+                    data = open_arguments(data.decode()).encode()
+                self._initial_inputs[index] = data
                 events.append(ToolCallDelta(call, block.id or None, block.name or ""))
-            case _:
+            case "image":
+                url = _image_url(block.source)
+                events.append(NotShown("image") if url is None else Media("image", url=url))
+            case "server_tool_use" | "web_search_tool_result":
                 pass
+            case kind:
+                if kind:
+                    events.append(NotShown(kind))
+
+    def _text(self, text: str) -> TextDelta:
+        self._length += len(text)
+        return TextDelta(text)
+
+    def _cite(self, citation: Any) -> StreamEvent:
+        """A source of all the text of the block that ends."""
+        url = citation.get("url") if isinstance(citation, dict) else None
+        if not isinstance(url, str):
+            kind = citation.get("type") if isinstance(citation, dict) else None
+            return NotShown(kind if isinstance(kind, str) else "citation")
+        title, quote = (
+            value if isinstance(value := citation.get(name), str) else None
+            for name in ("title", "cited_text")
+        )
+        return Cited(url, title, self._block_start, self._length, quote)
 
     def _delta(self, index: int, delta: DeltaIn, events: list[StreamEvent]) -> None:
         if delta.text:
+            self._length += len(delta.text)
             events.append(TextDelta(delta.text))
         elif delta.partial_json:
             call = self._calls.get(index)
@@ -161,6 +211,8 @@ class _EventBuilder:
                 events.append(ToolCallDelta(call, arguments=delta.partial_json))
         elif delta.thinking or delta.signature:
             events.append(self._thinking(delta.thinking, delta.signature))
+        elif delta.citation is not None:
+            self._citations.append(delta.citation)
 
     def _thinking(self, text: str | None, signature: str | None) -> ThinkingDelta:
         return ThinkingDelta(
@@ -176,3 +228,12 @@ class _EventBuilder:
         if usage is not None:
             self._usage = usage.over(self._usage)
             events.append(Metered(self._usage.canonical()))
+
+
+def _image_url(source: Any) -> str | None:
+    if not isinstance(source, dict):
+        return None
+    url, data = source.get("url"), source.get("data")
+    if isinstance(data, str) and data:
+        return f"data:{source.get('media_type') or 'image/png'};base64,{data}"
+    return url if isinstance(url, str) and url else None

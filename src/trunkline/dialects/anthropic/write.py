@@ -18,6 +18,7 @@ from trunkline.dialects import write
 from trunkline.dialects.anthropic.errors import error_body, stream_error
 from trunkline.dialects.anthropic.parse import MessagesRequest
 from trunkline.dialects.anthropic.reasoning import shows_thinking
+from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text
 from trunkline.dialects.tool_arguments import is_object
 from trunkline.dialects.vendor_state import is_redacted
 from trunkline.dialects.write import SSE_TYPE
@@ -26,9 +27,12 @@ from trunkline.events import (
     Answer,
     Call,
     Choice,
+    Cited,
     Finished,
     FinishReason,
+    Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -85,6 +89,17 @@ def new_call_id() -> str:
     return f"toolu_{uuid.uuid4().hex[:24]}"
 
 
+def citation_object(cited: Cited) -> dict[str, Any]:
+    """Return a source as Anthropic's web search gives it. The index is for Anthropic's servers alone."""
+    return {
+        "type": "web_search_result_location",
+        "url": cited.url,
+        "title": cited.title,
+        "cited_text": cited.quote or "",
+        "encrypted_index": "",
+    }
+
+
 def _message(answer_id: str | None, model: str, content: list[Any], usage: Usage | None) -> dict[str, Any]:
     return {
         "id": answer_id or f"msg_{uuid.uuid4().hex}",
@@ -132,6 +147,7 @@ class StreamWriter:
         self._known_calls: set[int] = set()
         self._end: Finished | None = None
         self._refused = False
+        self.not_shown: list[str] = []
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the wire events that these events become.
@@ -153,8 +169,17 @@ class StreamWriter:
                 case ToolCallDelta(choice=0):
                     is_progress = True
                     out += self._tool(event)
+                case Media(choice=0):
+                    if text := shown_as_text(event, self.not_shown):
+                        out += self._text(text)
+                case Cited(choice=0):
+                    out += self._cite(event)
+                case NotShown(choice=0):
+                    add_name(self.not_shown, event.what)
                 case Finished(choice=0):
                     self._end = event
+                    if self.not_shown and self._index < 0 and not self._waiting:
+                        out += self._text(notice(self.not_shown))
                     out += self._begin() + self._flush()
                 case Started():
                     self._id = event.id or self._id
@@ -195,6 +220,14 @@ class StreamWriter:
     def _text(self, text: str) -> bytes:
         opening = b"" if self._open == "text" else self._begin_block("text", b'{"type":"text","text":""}')
         return opening + self._head + b'{"type":"text_delta","text":' + _encode(text) + b"}}\n\n"
+
+    def _cite(self, event: Cited) -> bytes:
+        """A source, as a part of the open block of text. Without one there is no place for it."""
+        if self._open != "text":
+            add_name(self.not_shown, CITATION)
+            return b""
+        citation = _encode(citation_object(event))
+        return self._head + b'{"type":"citations_delta","citation":' + citation + b"}}\n\n"
 
     def _thinking(self, event: ThinkingDelta) -> bytes:
         if not (event.text or event.signature):
@@ -282,6 +315,8 @@ class StreamWriter:
 class WholeWriter(write.WholeWriter[Answer]):
     """Writes an answer that is not streamed."""
 
+    not_shown: Sequence[str] = ()
+
     def __init__(self, request: ChatRequest, model: str) -> None:
         super().__init__(Answer())
         self._shows_thinking = shows_thinking(request.reasoning)
@@ -305,15 +340,33 @@ class WholeWriter(write.WholeWriter[Answer]):
                 for thinking, signature in choice.thinking_pieces()
             )
         text = "".join(choice.text) + "".join(choice.refusal)
+        calls = _tool_uses(choice, self._shows_thinking)
+        if choice.media or choice.citations or choice.not_shown:
+            text = self._settle(choice, text, has_calls=bool(calls))
         if text:
-            content.append({"type": "text", "text": text})
-        content += _tool_uses(choice, self._shows_thinking)
+            block: dict[str, Any] = {"type": "text", "text": text}
+            if choice.citations:
+                block["citations"] = [citation_object(cited) for cited in choice.citations]
+            content.append(block)
+        content += calls
         body = _message(self._own_id or answer.id, answer.model or self._model, content, answer.usage)
         sequence = choice.stop_sequence
         reason = stop_reason(choice.reason, sequence, bool(choice.refusal))
         body["stop_reason"] = reason
         body["stop_sequence"] = sequence if reason == "stop_sequence" else None
         return _encode(body | self._edits)
+
+    def _settle(self, choice: Choice, text: str, *, has_calls: bool) -> str:
+        """The text, with what can be shown as text of the rest."""
+        not_shown: list[str] = []
+        for what in choice.not_shown:
+            add_name(not_shown, what)
+        for media in choice.media:
+            text += shown_as_text(media, not_shown)
+        if choice.citations and not text:
+            add_name(not_shown, CITATION)
+        self.not_shown = not_shown
+        return text or (notice(not_shown) if not_shown and not has_calls else "")
 
     def fail(self, error: GatewayError) -> bytes:
         """Return the error envelope."""

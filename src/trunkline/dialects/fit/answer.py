@@ -86,6 +86,7 @@ class RestoringInspector:
         self.records = 0
         self.usage: Usage | None = None
         self.model: str | None = None
+        self.request = b""
 
     def feed(self, data: bytes) -> bytes:
         """Return what of these bytes goes on to the client now."""

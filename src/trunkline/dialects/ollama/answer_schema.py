@@ -33,6 +33,7 @@ class WireMessage(msgspec.Struct, gc=False):
     content: str | None = None
     thinking: str | None = None
     tool_calls: list[WireCall] | None = None
+    images: list[str] | None = None
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -44,6 +45,8 @@ class Chunk(msgspec.Struct, gc=False):
     message: WireMessage | None = None
     response: str | None = None
     thinking: str | None = None
+    image: str | None = None
+    """An image that generate has made."""
     logprobs: list[Logprob] | None = None
     done: bool | None = None
     """Look-alikes leave it out of whole answers. A whole answer that says false was cut off."""

@@ -9,6 +9,7 @@ import msgspec
 
 from trunkline.dialects.base import Headers
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.error_words import find_hidden, find_words, open_envelope, read_text
 from trunkline.dialects.status import error_for_status, retry_after
 from trunkline.errors import (
     MODEL_NOT_FOUND,
@@ -40,9 +41,7 @@ def stream_error(error: GatewayError) -> bytes:
 def error_text(error: Any) -> str:
     """Return the text in an ``error`` field: Ollama sends a string; look-alikes send an object with a
     message."""
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("detail") or error
-    return error if isinstance(error, str) else _encode(error).decode()
+    return find_words(error) or (error if isinstance(error, str) else _encode(error).decode())
 
 
 def read_error(status: int, headers: Headers, body: bytes) -> GatewayError:
@@ -85,8 +84,8 @@ def _read_body(body: bytes) -> tuple[str, bool]:
     try:
         answer = msgspec.json.decode(body)
     except UNREADABLE:
-        return body.decode("utf-8", "replace"), False
-    error = answer.get("error", answer) if isinstance(answer, dict) else answer
+        return read_text(body), False
+    error = open_envelope(answer)
     is_own = isinstance(answer, dict) and isinstance(error, str) and bool(error.strip())
     return error_text(error), is_own
 
@@ -96,7 +95,16 @@ def read_error_field(error: object) -> ProviderError:
     return ProviderError(redact(error_text(error)), UPSTREAM_ERROR)
 
 
-def malformed(error: Exception) -> ProviderError:
+def find_hidden_error(record: bytes) -> ProviderError | None:
+    """Return the error that a record without content is in any other form than Ollama's."""
+    try:
+        detail = find_hidden(msgspec.json.decode(record))
+    except UNREADABLE:
+        return None
+    return read_error_field(detail) if detail else None
+
+
+def malformed(error: Exception | str) -> ProviderError:
     """The error for a record that cannot be decoded; it quotes the decoder, never the record."""
     return ProviderError(f"The upstream sent a record that is not valid: {error}", UPSTREAM_PROTOCOL)
 
@@ -109,7 +117,7 @@ def truncated() -> ProviderError:
 class OllamaErrors:
     """The errors of this dialect's readers and inspectors, for the hooks of their base classes."""
 
-    def _malformed(self, error: Exception) -> GatewayError:
+    def _malformed(self, error: Exception | str) -> GatewayError:
         return malformed(error)
 
     def _truncated(self) -> GatewayError:

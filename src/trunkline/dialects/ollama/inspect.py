@@ -12,8 +12,9 @@ import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.inspect import BodyInspector, InspectorBase
-from trunkline.dialects.ollama.errors import OllamaErrors, read_error_field
+from trunkline.dialects.ollama.errors import OllamaErrors, find_hidden_error, read_error_field
 from trunkline.dialects.ollama.read import MAX_ANSWER
+from trunkline.dialects.other_form import OtherForm, is_body, is_lines
 from trunkline.errors import UPSTREAM_TOO_LARGE, ProviderError
 from trunkline.framing import MAX_RECORD
 from trunkline.model import Usage
@@ -35,7 +36,7 @@ class _Ordinary(msgspec.Struct, gc=False):
     done: bool
 
 
-_decode: Final = msgspec.json.Decoder(_Record).decode
+_RECORD: Final = msgspec.json.Decoder(_Record)
 _decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
 
 
@@ -52,10 +53,13 @@ def _are_readable(lines: bytes) -> bool:
 
 
 class _RecordInspector(OllamaErrors, InspectorBase):
-    def _inspect_record(self, record: _Record) -> bool:
+    def _inspect_record(self, record: _Record, data: bytes) -> bool:
         """Inspect one record. Returns False, with ``error`` set, if it may not go on."""
         if record.error is not None:
             self.error = read_error_field(record.error)
+        elif record.model is None:
+            self.error = find_hidden_error(data)
+        if self.error is not None:
             return False
         self.records += 1
         self.model = record.model or self.model
@@ -77,10 +81,13 @@ class WholeInspector(_RecordInspector, BodyInspector):
     def __init__(self) -> None:
         super().__init__("Ollama")
 
-    decode_answer = staticmethod(_decode)
+    answer_decoder = _RECORD
+
+    def _is_stream(self, body: bytes) -> bool:
+        return is_lines(body)
 
     def _inspect(self, answer: _Record, body: bytes) -> None:
-        if not self._inspect_record(answer):
+        if not self._inspect_record(answer, body):
             return
         if answer.done is False:  # the server has stopped before the model has
             self.error = self._truncated()
@@ -136,8 +143,11 @@ class StreamInspector(_RecordInspector):
         for line in lines.split(b"\n"):
             if not line or line.isspace():
                 continue
-            record = self._decode(_decode, line)
-            if record is None or not self._inspect_record(record):
+            record = self._decode(_RECORD, line)
+            if record is None and not self.records and is_body(line, may_go_on=lines.endswith(b"\n")):
+                self.error = None
+                raise OtherForm(lines + b"".join(self._held))
+            if record is None or not self._inspect_record(record, line):
                 break
             passed.append(line)
             if record.done:

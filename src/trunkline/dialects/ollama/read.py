@@ -7,15 +7,24 @@ from datetime import datetime
 from typing import Any, Final
 
 from trunkline.dialects import read
-from trunkline.dialects.ollama.answer_schema import Chunk, WireCall, decode_chunk, decode_embeddings
-from trunkline.dialects.ollama.errors import OllamaErrors, read_error_field, truncated
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.ollama.answer_schema import (
+    Chunk,
+    Embeddings,
+    WireCall,
+    decode_chunk,
+    decode_embeddings,
+)
+from trunkline.dialects.ollama.errors import OllamaErrors, find_hidden_error, read_error_field, truncated
 from trunkline.dialects.ollama.logprobs import Logprob, to_chat, to_completion
 from trunkline.dialects.ollama.tool_calls import argument_text, new_call_id
+from trunkline.dialects.other_form import OtherForm, is_body, is_lines
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
     Embedded,
     Finished,
     FinishReason,
+    Media,
     Metered,
     Started,
     StreamEvent,
@@ -34,7 +43,7 @@ MAX_ANSWER: Final = 128 * 1024 * 1024
 """Bytes of the longest whole answer that is taken: a batch of embeddings is much longer than any line."""
 
 
-class _ChunkReader(OllamaErrors):
+class _ChunkReader(OllamaErrors, read.Reader):
     """Turns the chunks of a chat or generate answer into events. A whole answer is one chunk."""
 
     complete: bool
@@ -46,12 +55,29 @@ class _ChunkReader(OllamaErrors):
     """Characters of text before the next piece, for the legacy logprobs."""
     _calls: int = 0
     _call_ids: set[str]
+    _may_turn: bool = False
+    """An object over several lines may come, where one a line was asked for."""
+    _chunks: int = 0
+    _has_no_mark: bool = False
+    """The latest chunk does not say whether it is the last."""
 
     def _read_chunks(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for record in records:
-            chunk = decode_chunk(record)
+            try:
+                chunk = decode_chunk(record)
+            except UNREADABLE:
+                if not self._started and self._is_other(record):
+                    raise OtherForm(b"\n".join(records)) from None
+                error = find_hidden_error(record)
+                if error is not None:
+                    raise error from None
+                chunk = self._decode_generously(record, Chunk)
             if chunk.error is not None:
                 raise read_error_field(chunk.error)
+            if chunk.model is None and not chunk.done:
+                error = find_hidden_error(record)
+                if error is not None:
+                    raise error
             if not self._started:
                 self._start(chunk, events)
             message = chunk.message
@@ -65,9 +91,18 @@ class _ChunkReader(OllamaErrors):
                 events.append(TextDelta(text, 0, self._logprobs(chunk.logprobs, text)))
             if message is not None and message.tool_calls:
                 events += [self._call(call) for call in message.tool_calls]
+            if message is not None and message.images:
+                events += [Media("image", url=_data_url(image)) for image in message.images]
+            if chunk.image:
+                events.append(Media("image", url=_data_url(chunk.image)))
+            self._has_no_mark = chunk.done is None
             if chunk.done or self._is_whole:
                 self._finish(chunk, events)
                 return
+
+    def _is_other(self, record: bytes) -> bool:
+        """Whether a stream's first line, which cannot be decoded, belongs to a body of several lines."""
+        return not self._is_whole and is_body(record, may_go_on=self._may_turn)
 
     def _start(self, chunk: Chunk, events: list[StreamEvent]) -> None:
         self._started = True
@@ -131,11 +166,26 @@ class StreamReader(_ChunkReader, read.StreamReader):
 
     def __init__(self, *, is_legacy: bool = False, echo: str = "") -> None:
         super().__init__("Ollama", NDJSONSplitter())
+        self._may_turn = True
         self._is_legacy = is_legacy
         self._echo = echo
         self._call_ids = set()
 
-    _read = _ChunkReader._read_chunks
+    def close(self) -> list[StreamEvent]:
+        """See the base class. A record that begins an object at the very end is half of one."""
+        self._may_turn = False
+        return super().close()
+
+    def _may_end(self) -> bool:
+        """Whether all that came is one whole answer of a server that does not mark its end."""
+        return self._chunks == 1 and self._has_no_mark
+
+    def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
+        self._chunks += len(records)
+        try:
+            self._read_chunks(records, events)
+        except OtherForm as other:  # one object over several lines: with what of it is held
+            raise OtherForm(b"\n".join((other.data, *self._splitter.close()))) from None
 
 
 class WholeReader(_ChunkReader, read.WholeReader):
@@ -155,6 +205,9 @@ class WholeReader(_ChunkReader, read.WholeReader):
         self._read_chunks((body,), found)
         events += found  # nothing counts of an answer that turns out to be none
 
+    def _is_stream(self, body: bytes) -> bool:
+        return is_lines(body)
+
 
 class EmbeddingReader(OllamaErrors, read.WholeReader):
     """Reads an answer of /api/embed.
@@ -170,7 +223,10 @@ class EmbeddingReader(OllamaErrors, read.WholeReader):
         self._inputs = inputs
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        answer = decode_embeddings(body)
+        try:
+            answer = decode_embeddings(body)
+        except UNREADABLE:
+            answer = self._decode_generously(body, Embeddings)
         if answer.error is not None:
             raise read_error_field(answer.error)
         if answer.embeddings is None or len(answer.embeddings) != self._inputs:
@@ -193,3 +249,7 @@ def unix_time(text: str | None) -> int | None:
     except (ValueError, OverflowError):
         return None
     return seconds if seconds > 0 else None
+
+
+def _data_url(image: str) -> str:
+    return image if image.startswith(("data:", "http:", "https:")) else f"data:image/png;base64,{image}"

@@ -6,6 +6,7 @@ import random
 
 import msgspec
 
+from trunkline.dialects.tool_arguments import open_arguments
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 
 
@@ -16,16 +17,17 @@ def new_call_id() -> str:
 
 def argument_text(raw: msgspec.Raw) -> str:
     """Return a call's ``arguments`` as the JSON text of an object: Ollama sends the object, look-alikes send
-    its text.
+    its text, or nothing of the kind.
 
     Raises:
-        ProviderError: ``raw`` is neither.
+        ProviderError: ``raw`` holds something else than an object.
     """
     data = bytes(raw)
     if data.startswith(b"{"):
         return data.decode()
-    if data.startswith(b'"'):
-        return msgspec.json.decode(data, type=str) or "{}"
-    if data in (b"", b"null"):
-        return "{}"
-    raise ProviderError("The upstream sent tool arguments that are not an object", UPSTREAM_PROTOCOL)
+    text = open_arguments(data.decode())
+    if data.startswith(b'"') and text == data.decode():  # a text that is no JSON: the model's own mistake
+        return msgspec.json.decode(data, type=str)
+    if not text.startswith("{"):
+        raise ProviderError("The upstream sent tool arguments that are not an object", UPSTREAM_PROTOCOL)
+    return text

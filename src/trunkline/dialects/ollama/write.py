@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from trunkline.dialects import write
+from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text, split_data_url
 from trunkline.dialects.ollama.errors import error_body, stream_error
 from trunkline.dialects.ollama.logprobs import from_openai
 from trunkline.dialects.ollama.parse import load_reason
@@ -24,9 +25,12 @@ from trunkline.events import (
     Answer,
     Call,
     Choice,
+    Cited,
     Finished,
     FinishReason,
+    Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -58,18 +62,28 @@ class Form(NamedTuple):
 
     opening: bytes
     closing: bytes
+    has_images: bool = False
+    """It has a list of images; the other form has a field for one."""
 
-    def wrap(self, text: bytes, thinking: str = "", calls: Sequence[object] = ()) -> bytes:
+    def wrap(
+        self,
+        text: bytes,
+        thinking: str = "",
+        calls: Sequence[object] = (),
+        images: Sequence[str] = (),
+    ) -> bytes:
         """Return the content's fields. ``text`` is JSON already."""
         out = self.opening + text
         if thinking:
             out += b',"thinking":' + _encode(thinking)
         if calls:
             out += b',"tool_calls":' + _encode(calls)
+        if images:
+            out += b',"images":' + _encode(images) if self.has_images else b',"image":' + _encode(images[-1])
         return out + self.closing
 
 
-CHAT: Final = Form(b'"message":{"role":"assistant","content":', b"}")
+CHAT: Final = Form(b'"message":{"role":"assistant","content":', b"}", has_images=True)
 GENERATE: Final = Form(b'"response":', b"")
 
 
@@ -110,6 +124,7 @@ class StreamWriter:
         self._reason: FinishReason | None = None
         self._usage = Usage()
         self._timed: Timed | None = None
+        self.not_shown: list[str] = []
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the lines that these events become.
@@ -153,8 +168,19 @@ class StreamWriter:
                 if call is None:
                     call = self._calls[event.index] = Call(event.id, event.name or "")
                 call.arguments += event.arguments
+            case Media():
+                if data := _image_data(event):
+                    self._first = self._first or self._clock()
+                    return self._piece(self._form.wrap(b'""', images=(data,)))
+                return self._line(TextDelta(shown_as_text(event, self.not_shown)))
+            case Cited():
+                add_name(self.not_shown, CITATION)
+            case NotShown():
+                add_name(self.not_shown, event.what)
             case Finished():
                 self._reason = event.reason
+                if self.not_shown and not self._first:
+                    return self._line(TextDelta(notice(self.not_shown))) + self._flush_calls()
                 return self._flush_calls()
             case Started():
                 if event.model:
@@ -185,6 +211,7 @@ class WholeWriter(write.WholeWriter[Answer]):
     """Writes a chat or generate answer as one object."""
 
     content_type = JSON_TYPE
+    not_shown: Sequence[str] = ()
 
     def __init__(self, form: Form, model: str, clocks: Clocks) -> None:
         super().__init__(Answer())
@@ -206,20 +233,39 @@ class WholeWriter(write.WholeWriter[Answer]):
         # An upstream that answers at once does not show where its prompt ended: all of it counts as eval.
         elapsed = self._clock() - self._start
         timed = answer.timed if answer.timed and answer.timed.total else Timed(elapsed, 0, 0, elapsed)
-        content = self._form.wrap(
-            _encode("".join(choice.text) + "".join(choice.refusal)),
-            "".join(choice.thinking),
-            build_tool_calls(choice.calls, choice.reason),
-        )
+        text = "".join(choice.text) + "".join(choice.refusal)
+        calls = build_tool_calls(choice.calls, choice.reason)
+        images = [data for media in choice.media if (data := _image_data(media))]
+        if choice.media or choice.citations or choice.not_shown:
+            text = self._settle(choice, text, is_shown=bool(calls or images))
+        content = self._form.wrap(_encode(text), "".join(choice.thinking), calls, images)
         if choice.logprobs:
             logprobs = [each for piece in choice.logprobs for each in from_openai(piece)]
             content += b',"logprobs":' + _encode(logprobs)
         ending = _ending(choice.reason, answer.usage or Usage(), timed)
         return self._heading.now() + content + b"," + ending + b"}"
 
+    def _settle(self, choice: Choice, text: str, *, is_shown: bool) -> str:
+        """The text, with what can be shown as text of the rest."""
+        not_shown: list[str] = []
+        for what in choice.not_shown:
+            add_name(not_shown, what)
+        for media in choice.media:
+            text += "" if _image_data(media) else shown_as_text(media, not_shown)
+        if choice.citations:
+            add_name(not_shown, CITATION)
+        self.not_shown = not_shown
+        return text or (notice(not_shown) if not_shown and not is_shown else "")
+
     def fail(self, error: GatewayError) -> bytes:
         """Return the body of an error answer."""
         return error_body(error)
+
+
+def _image_data(media: Media) -> str | None:
+    """The base64 of an image, if it is here and not elsewhere."""
+    found = split_data_url(media.url) if media.kind == "image" else None
+    return None if found is None else found[1]
 
 
 class EmbeddingWriter(write.WholeWriter[Answer]):

@@ -5,9 +5,10 @@
 - ``parse``: requests; ``parse_messages``: their messages; ``parse_form``: the model that a form names.
 - ``render``: requests to upstreams; ``web_search``: their searches of the web.
 - ``fit``: bodies that their vendor does not refuse.
-- ``read``: upstreams' answers.
+- ``read``: upstreams' answers; ``read_tool_calls``: the pieces of their calls; ``read_content``: images,
+  sounds and sources in them.
 - ``write``: answers to clients; ``write_custom``: the calls of custom tools in them.
-- ``inspect``: what passes through; ``inspect_tool_calls``: the same for vendors who do not number tool calls.
+- ``inspect``: what passes through; ``inspect_tool_calls``: mends calls that clients could not read.
 - ``errors``: the envelope for clients, and errors inside upstreams' answers.
 - ``request_schema``, ``answer_schema``: the structs of requests and answers.
 - ``fields``: fields that no other dialect has: state fields, and harmless ones.

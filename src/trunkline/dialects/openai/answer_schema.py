@@ -10,12 +10,14 @@ from typing import Any, Final
 
 import msgspec
 
+from trunkline.dialects.cost import read_cost
 from trunkline.model import Usage
 
 
 class FunctionPiece(msgspec.Struct):
     name: str | None = None
-    arguments: str | dict[str, Any] | None = None
+    arguments: Any = None
+    """A JSON text, or the object itself; some servers send other values in its place."""
 
 
 class CallPiece(msgspec.Struct):
@@ -28,14 +30,23 @@ class CallPiece(msgspec.Struct):
     """Gemini's: the signature of the thinking before the call."""
 
 
-class TextPiece(msgspec.Struct):
-    text: str = ""
+class ContentPiece(msgspec.Struct):
+    """A part of ``content``, where that is a list: text, or what ``type`` says."""
+
+    type: str | None = None
+    text: str | None = None
+    thinking: Any = None
+    """Mistral's: a list of parts of text."""
+    refusal: str | None = None
+    image_url: Any = None
+    audio: Any = None
+    """OpenAI's object, also in parts of type ``input_audio``."""
 
 
 class Delta(msgspec.Struct):
     """A ``delta`` of a stream, or the ``message`` of a whole answer."""
 
-    content: str | list[TextPiece] | None = None
+    content: str | list[ContentPiece] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
     reasoning_details: Any = None
@@ -43,16 +54,13 @@ class Delta(msgspec.Struct):
     refusal: str | None = None
     tool_calls: list[CallPiece] | None = None
     function_call: FunctionPiece | None = None
-
-
-class ChoicePiece(msgspec.Struct):
-    index: int = 0
-    delta: Delta | None = None
-    message: Delta | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-    logprobs: dict[str, Any] | None = None
-    error: Any = None
+    images: list[Any] | None = None
+    """OpenRouter's, in the form of a request's ``image_url`` parts."""
+    audio: Any = None
+    annotations: list[Any] | None = None
+    """Citations, as OpenAI's search models and OpenRouter give them."""
+    grounding_metadata: Any = None
+    """Gemini's sources."""
 
 
 class PromptDetails(msgspec.Struct):
@@ -75,20 +83,47 @@ class UsageIn(msgspec.Struct):
     completion_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
-    cost: float | None = None
+    cost: float | dict[str, Any] | None = None
+    """In USD, or an object that splits it up (Perplexity)."""
+    cached_tokens: int | None = None
+    """Moonshot's; the next two are DeepSeek's and Mistral's."""
+    prompt_cache_hit_tokens: int | None = None
+    num_cached_tokens: int | None = None
 
     def canonical(self) -> Usage:
         """Return the same as canonical usage."""
         prompt = self.prompt_tokens_details or _NO_PROMPT_DETAILS
         completion = self.completion_tokens_details or _NO_COMPLETION_DETAILS
+        cached = prompt.cached_tokens
+        if cached is None:
+            others = (self.cached_tokens, self.prompt_cache_hit_tokens, self.num_cached_tokens)
+            cached = next((count for count in others if count is not None), None)
         return Usage(
             prompt_tokens=self.prompt_tokens or 0,
             completion_tokens=self.completion_tokens or 0,
-            cached_tokens=prompt.cached_tokens,
+            cached_tokens=cached,
             cache_write_tokens=prompt.cache_write_tokens,
             reasoning_tokens=completion.reasoning_tokens,
-            cost=self.cost,
+            cost=read_cost(self.cost) if isinstance(self.cost, dict) else self.cost,
         )
+
+
+class ChoicePiece(msgspec.Struct):
+    index: int = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: dict[str, Any] | None = None
+    error: Any = None
+    usage: UsageIn | None = None
+    """Moonshot's place for it."""
+    grounding_metadata: Any = None
+
+
+class GroqPiece(msgspec.Struct):
+    usage: UsageIn | None = None
+    error: Any = None
 
 
 class Chunk(msgspec.Struct):
@@ -102,10 +137,20 @@ class Chunk(msgspec.Struct):
     error: Any = None
     status_code: int | None = None
     """Beside ``error``, in Cerebras's streams."""
-    message: Any = None
-    """This and the next two: the error itself, where a server sends it flat (Cerebras, SGLang)."""
-    code: Any = None
-    param: Any = None
+    base_resp: Any = None
+    """MiniMax's verdict on the request, also of one that succeeded."""
+    x_groq: GroqPiece | None = None
+    citations: list[Any] | None = None
+    """Addresses of sources (xAI, Perplexity)."""
+
+    def find_usage(self) -> UsageIn | None:
+        """Return the usage, wherever it stands."""
+        if self.usage is not None:
+            return self.usage
+        for choice in self.choices or ():
+            if choice.usage is not None:
+                return choice.usage
+        return None if self.x_groq is None else self.x_groq.usage
 
 
 class Vector(msgspec.Struct):
@@ -121,5 +166,6 @@ class Vectors(msgspec.Struct):
     usage: UsageIn | None = None
 
 
-decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
+CHUNK: Final = msgspec.json.Decoder(Chunk)
+decode_chunk: Final = CHUNK.decode
 decode_vectors: Final = msgspec.json.Decoder(Vectors).decode

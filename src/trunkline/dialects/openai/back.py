@@ -19,7 +19,6 @@ from trunkline.dialects.openai.errors import read_error
 from trunkline.dialects.openai.fields import STATE_FIELDS
 from trunkline.dialects.openai.fit import ChatFitStep
 from trunkline.dialects.openai.inspect import RelayInspector, StreamInspector, WholeInspector
-from trunkline.dialects.openai.inspect_tool_calls import NumberingInspector
 from trunkline.dialects.openai.parse_form import is_form, replace_model
 from trunkline.dialects.openai.quirks import ENDPOINTS, Quirks
 from trunkline.dialects.openai.read import EmbeddingReader, StreamReader, WholeReader
@@ -27,7 +26,7 @@ from trunkline.dialects.openai.request_schema import DIALECT
 from trunkline.dialects.openai.thoughts import keep_taken_thoughts, made_state, needles
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import GatewayError
-from trunkline.model import CanonicalRequest, CompletionRequest, EmbeddingRequest, Operation
+from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, EmbeddingRequest, Operation
 
 __all__ = ["ENDPOINTS", "OpenAIBack", "Quirks"]
 
@@ -80,8 +79,10 @@ class OpenAIBack:
         """Make a reader for the answer to ``request``."""
         if isinstance(request, EmbeddingRequest):
             return EmbeddingReader(self.quirks.name)
-        kind = StreamReader if stream else WholeReader
-        return kind(self.quirks.name, self.maker)
+        if not stream:
+            return WholeReader(self.quirks.name, self.maker)
+        tools = request.tools if isinstance(request, ChatRequest) else ()
+        return StreamReader(self.quirks.name, self.maker, {tool.name for tool in tools}.__contains__)
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.
@@ -129,9 +130,8 @@ class OpenAIBack:
         if operation == "other":
             return RelayInspector()
         if summary.stream:
-            inspector = StreamInspector if self.quirks.numbers_tool_calls else NumberingInspector
             drop_usage = self.quirks.usage_on_request and not summary.include_usage
-            return inspector(self.quirks.name, drop_usage)
+            return StreamInspector(self.quirks.name, drop_usage)
         return WholeInspector(self.quirks.name)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:

@@ -6,21 +6,27 @@ Almost every event of a stream is an ordinary one. A type says what that is: onl
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 import msgspec
 
 from trunkline.dialects.inspect import BodyInspector, EventInspector
-from trunkline.dialects.openai.answer_schema import Chunk, UsageIn, decode_chunk
+from trunkline.dialects.openai.answer_schema import CHUNK, UsageIn
 from trunkline.dialects.openai.errors import find_error
+from trunkline.dialects.openai.inspect_tool_calls import CallMender, mend_whole
 from trunkline.errors import GatewayError
 from trunkline.model import Usage
 
 
+class _OrdinaryDelta(msgspec.Struct, gc=False):
+    tool_calls: None = None
+
+
 class _OrdinaryChoice(msgspec.Struct, gc=False):
     finish_reason: None = None
+    delta: _OrdinaryDelta | None = None
     error: None = None
+    usage: None = None
 
 
 class _Ordinary(msgspec.Struct, gc=False):
@@ -46,35 +52,41 @@ class StreamInspector(EventInspector):
     def __init__(self, upstream_name: str, drop_usage: bool) -> None:
         super().__init__(upstream_name, _decode_ordinary)
         self._drop_usage = drop_usage
+        self._calls: CallMender | None = None
+        """Set once a tool is called."""
 
     def _inspect(self, payload: bytes) -> bool:
         if payload.startswith(b"[DONE]"):
             self._end()
             return self.error is None
-        chunk = self._decode(_decode_chunk, payload)
+        chunk = self._decode(CHUNK, payload)
         if chunk is None:
             return False
-        self.error = find_error(chunk, self._upstream_name)
-        if chunk.usage is not None:
-            self.usage = chunk.usage.canonical()
+        self.error = find_error(chunk, payload, self._upstream_name)
+        usage = chunk.find_usage()
+        if usage is not None:
+            self.usage = usage.canonical()
         if self.error is not None:
             return False
         self.records += 1
         self.model = self.model or chunk.model
         choices = chunk.choices or ()
-        self._may_end = self._may_end or any(choice.finish_reason for choice in choices)
+        for choice in choices:
+            if choice.finish_reason:
+                self._may_end = True
+            if self._calls is None and choice.delta is not None and choice.delta.tool_calls:
+                self._calls = CallMender(self._is_tool)
+        if self._calls is not None:
+            self._replacement = self._calls.mend(payload, chunk)
         return bool(choices) or chunk.usage is None or not self._drop_usage
 
+    def _is_tool(self, name: str) -> bool:
+        """Whether a string of the request is this name, as that of a tool is."""
+        return msgspec.json.encode(name) in self.request
 
-def _decode_chunk(payload: bytes) -> Chunk:
-    """Decode a chunk, also one that ends in half of a surrogate pair: that is JSON by RFC 8259, but msgspec
-    refuses it."""
-    try:
-        return decode_chunk(payload)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        return msgspec.convert(json.loads(payload), Chunk)
+
+_TELLING: Final = (b'"error"', b'"base_resp"', b'"tool_calls"')
+"""Fields that may hold an error, or what must be mended."""
 
 
 class _Whole(msgspec.Struct):
@@ -85,16 +97,19 @@ class _Whole(msgspec.Struct):
 class WholeInspector(BodyInspector):
     """Inspects a whole answer, of which little is decoded where no error can hide in it."""
 
-    decode_answer = staticmethod(msgspec.json.Decoder(_Whole).decode)
+    answer_decoder = msgspec.json.Decoder(_Whole)
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
-        if b'"error"' in body or b'"choices"' not in body:
-            chunk = self._decode(decode_chunk, body)
+        usage = answer.usage
+        if b'"choices"' not in body or any(field in body for field in _TELLING):
+            chunk = self._decode(CHUNK, body)
             if chunk is not None:
-                self.error = find_error(chunk, self._upstream_name)
+                self.error = find_error(chunk, body, self._upstream_name)
+                usage = usage or chunk.find_usage()
+                self._replacement = mend_whole(body, chunk)
         if self.error is None:
             self.model = answer.model
-            self.usage = None if answer.usage is None else answer.usage.canonical()
+            self.usage = None if usage is None else usage.canonical()
 
 
 class RelayInspector:
@@ -104,6 +119,7 @@ class RelayInspector:
     def __init__(self) -> None:
         self.error: GatewayError | None = None
         self.complete = False
+        self.request = b""
         self.records = 0
         self.usage: Usage | None = None
         self.model: str | None = None

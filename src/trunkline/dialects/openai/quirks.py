@@ -44,8 +44,6 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes back of earlier turns' thinking and state."""
     extra_sampling: frozenset[str] = EXTRA_SAMPLING
     """Which of the extra sampling fields it knows."""
-    numbers_tool_calls: bool = True
-    """It numbers the tool calls of a stream. Where it does not, they are numbered on their way through."""
     usage_on_request: bool = True
     """A stream's usage comes only when ``stream_options.include_usage`` asks for it."""
     searching_models: tuple[str, ...] = ()

@@ -10,21 +10,24 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from trunkline.dialects import read
+from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.openai.answer_schema import (
     CallPiece,
     ChoicePiece,
     Chunk,
-    FunctionPiece,
+    Vectors,
     decode_chunk,
     decode_vectors,
 )
 from trunkline.dialects.openai.errors import find_error
+from trunkline.dialects.openai.read_content import ContentReader, read_parts
+from trunkline.dialects.openai.read_tool_calls import CallNumbering, is_never_tool
 from trunkline.dialects.openai.thoughts import DetailFold, made_state
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
@@ -55,19 +58,33 @@ NOBODY: Final = Maker()
 
 class StreamReader(read.StreamReader):
     """Reads a streamed chat or completion answer. It is complete with its terminal marker, or without one if
-    every choice has a finish reason."""
+    every choice has a finish reason.
 
-    def __init__(self, upstream_name: str, maker: Maker = NOBODY) -> None:
+    Args:
+        upstream_name: The upstream's name in error texts.
+        maker: The vendor who wants state back.
+        is_tool: Whether this is the whole name of a tool that the request has.
+    """
+
+    def __init__(
+        self,
+        upstream_name: str,
+        maker: Maker = NOBODY,
+        is_tool: Callable[[str], bool] = is_never_tool,
+    ) -> None:
         super().__init__(upstream_name, SSESplitter())
-        self._builder = _EventBuilder(maker)
+        self._builder = _EventBuilder(maker, is_tool)
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
             if payload.startswith(b"[DONE]"):
                 self._end()
                 return
-            chunk = decode_chunk(payload)
-            error = find_error(chunk, self._upstream_name)
+            try:
+                chunk = decode_chunk(payload)
+            except UNREADABLE:
+                chunk = self._decode_generously(payload, Chunk)
+            error = find_error(chunk, payload, self._upstream_name)
             self._builder.add(chunk, events, failed=error is not None)
             if error is not None:
                 raise error
@@ -84,27 +101,33 @@ class WholeReader(read.WholeReader):
         self._maker = maker
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        chunk = decode_chunk(body)
-        error = find_error(chunk, self._upstream_name)
+        try:
+            chunk = decode_chunk(body)
+        except UNREADABLE:
+            chunk = self._decode_generously(body, Chunk)
+        error = find_error(chunk, body, self._upstream_name)
         if error is None and not chunk.choices:
             error = ProviderError(f"{self._upstream_name} answered without any choice", UPSTREAM_PROTOCOL)
         if error is not None:
             raise error
-        builder = _EventBuilder(self._maker)
+        builder = _EventBuilder(self._maker, is_never_tool)
         builder.add(chunk, events)
         for index in sorted(builder.open_choices):
             builder.end_thinking(index, events)
-            events.append(Finished("stop", index))
+            events.append(builder.finish(index, "stop"))
 
 
 class EmbeddingReader(read.WholeReader):
     """Reads an embedding answer, and returns its vectors in the order of the inputs."""
 
     def _read(self, body: bytes, events: list[StreamEvent]) -> None:
-        answer = decode_vectors(body)
+        try:
+            answer = decode_vectors(body)
+        except UNREADABLE:
+            answer = self._decode_generously(body, Vectors)
         if not answer.data:
             missing = ProviderError(f"{self._upstream_name} answered without any vector", UPSTREAM_PROTOCOL)
-            raise find_error(decode_chunk(body), self._upstream_name) or missing
+            raise find_error(self._decode_generously(body, Chunk), body, self._upstream_name) or missing
         try:
             vectors = [_floats(item.embedding) for item in sorted(answer.data, key=lambda item: item.index)]
         except (binascii.Error, struct.error) as error:
@@ -125,7 +148,7 @@ def _floats(value: list[float] | str) -> list[float]:
 class _EventBuilder:
     """Turns chunks into events, with the little state that is needed between chunks."""
 
-    def __init__(self, maker: Maker) -> None:
+    def __init__(self, maker: Maker, is_tool: Callable[[str], bool]) -> None:
         self._maker = maker
         self._thinking: dict[int, str] = {}
         """By choice: the field in which thinking comes, until something else follows it."""
@@ -134,6 +157,8 @@ class _EventBuilder:
         self._choices: set[int] = set()
         self._finished: set[int] = set()
         self._numberings: dict[int, CallNumbering] = {}
+        self._is_tool = is_tool
+        self._sources = ContentReader()
 
     @property
     def is_finished(self) -> bool:
@@ -156,9 +181,13 @@ class _EventBuilder:
             if choice.finish_reason and not failed and choice.index not in self._finished:
                 if self._thinking or self._details:
                     self.end_thinking(choice.index, events)
-                events.append(self._finish(choice.index, choice.finish_reason))
-        if chunk.usage is not None:
-            events.append(Metered(chunk.usage.canonical()))
+                events += self._flush_calls(choice.index)
+                events.append(self.finish(choice.index, choice.finish_reason))
+        if chunk.citations:
+            events += self._sources.cite(chunk.citations)
+        usage = chunk.find_usage()
+        if usage is not None:
+            events.append(Metered(usage.canonical()))
 
     def _add_choice(self, choice: ChoicePiece, events: list[StreamEvent]) -> None:
         index = choice.index
@@ -179,7 +208,7 @@ class _EventBuilder:
             self.end_thinking(index, events)
         content = delta.content
         if isinstance(content, list):
-            content = "".join(piece.text for piece in content)
+            content = read_parts(content, index, events)
         if content or choice.logprobs:
             events.append(TextDelta(content or "", index, choice.logprobs))
         if delta.refusal:
@@ -188,13 +217,15 @@ class _EventBuilder:
         if calls is None and delta.function_call is not None:
             calls = [CallPiece(index=0, function=delta.function_call)]
         if calls:
-            numbering = self._numberings.setdefault(index, CallNumbering())
-            is_whole = choice.message is not None
-            for call in calls:
-                event = numbering.event(call, index, is_whole)
-                if call.extra_content and self._maker.name:
-                    event = msgspec.structs.replace(event, state=self._call_state(call.extra_content))
-                events.append(event)
+            numbering = self._numberings.get(index)
+            if numbering is None:
+                seal = self._call_state if self._maker.name else None
+                numbering = self._numberings[index] = CallNumbering(self._is_tool, seal)
+            events += numbering.add(calls, index, is_whole=choice.message is not None)
+        if delta.images or delta.audio or delta.annotations or delta.grounding_metadata:
+            events += self._sources.read(delta, index)
+        if choice.grounding_metadata:
+            events += self._sources.ground(choice.grounding_metadata, index)
 
     def _call_state(self, extra_content: Any) -> str:
         data = msgspec.json.encode(extra_content)
@@ -214,45 +245,13 @@ class _EventBuilder:
         elif field is not None:
             events.append(ThinkingDelta("", index, self._maker.seal("field", field)))
 
-    def _finish(self, index: int, wire_reason: str) -> Finished:
+    def _flush_calls(self, index: int) -> list[ToolCallDelta]:
+        """What was held back of calls, as the choice ends."""
+        numbering = self._numberings.get(index)
+        return [] if numbering is None else numbering.flush(index)
+
+    def finish(self, index: int, wire_reason: str) -> Finished:
+        """Note that the choice ends, and return the event."""
         self._finished.add(index)
         reason = _REASONS.get(wire_reason, "stop")
         return Finished("tool_calls" if reason == "stop" and index in self._numberings else reason, index)
-
-
-class CallNumbering:
-    """Numbers one choice's tool calls, also where the upstream numbers them wrongly or not at all."""
-
-    def __init__(self) -> None:
-        self._ids: list[str | None] = []
-        self._by_wire_index: dict[int, int] = {}
-
-    def event(self, call: CallPiece, choice: int, is_whole: bool) -> ToolCallDelta:
-        """Return what ``call`` adds. A whole call is always a call of its own, whatever its id and index."""
-        function = call.function or FunctionPiece()
-        arguments = function.arguments
-        if isinstance(arguments, dict):
-            arguments = msgspec.json.encode(arguments).decode()
-        known = None if is_whole else self._find(call, function)
-        if known is not None:
-            self._ids[known] = call.id or self._ids[known]
-            return ToolCallDelta(known, None, None, arguments or "", choice)
-        number = len(self._ids)
-        self._ids.append(call.id or None)
-        if call.index is not None:
-            self._by_wire_index[call.index] = number
-        return ToolCallDelta(number, call.id or None, function.name or "", arguments or "", choice)
-
-    def _find(self, call: CallPiece, function: FunctionPiece) -> int | None:
-        """The number of the call that this delta continues. A new id begins a new call whatever the index."""
-        if call.id and call.id in self._ids:
-            return self._ids.index(call.id)
-        if call.index is not None:
-            known = self._by_wire_index.get(call.index)
-        elif function.name or not self._ids:
-            known = None
-        else:  # without an index and a name it belongs to the latest call
-            known = len(self._ids) - 1
-        if known is not None and call.id and self._ids[known] is not None:
-            return None
-        return known

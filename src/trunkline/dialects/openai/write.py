@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects import write
+from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text
 from trunkline.dialects.openai.errors import error_body, stream_error
 from trunkline.dialects.openai.thoughts import write_call_state, write_detail
 from trunkline.dialects.openai.write_custom import CustomCalls, custom_names, whole_call
@@ -25,8 +26,11 @@ from trunkline.errors import GatewayError
 from trunkline.events import (
     Answer,
     Choice,
+    Cited,
     Finished,
+    Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -60,6 +64,20 @@ def usage_object(usage: Usage | None) -> dict[str, Any]:
     return wire
 
 
+def image_object(media: Media) -> dict[str, Any]:
+    """Return an image of an answer in OpenRouter's form."""
+    return {"type": "image_url", "image_url": {"url": media.url}}
+
+
+def annotation(cited: Cited) -> dict[str, Any]:
+    """Return a source as OpenAI's search models give it."""
+    start, end = cited.start or 0, cited.end or 0
+    citation = {"url": cited.url, "title": cited.title or "", "start_index": start, "end_index": end}
+    if cited.quote:
+        citation["content"] = cited.quote
+    return {"type": "url_citation", "url_citation": citation}
+
+
 class _Identified:
     """What all objects of one answer share: id, time and model, ours unless the upstream named them."""
 
@@ -89,6 +107,7 @@ class ChatStreamWriter(_Identified):
         self._model = model
         self._id_prefix = id_prefix
         self._include_usage = request.include_usage
+        self.not_shown: list[str] = []
         self._usage: Usage | None = None
         self._opened: set[int] = set()
         """The choices whose role was sent."""
@@ -119,7 +138,18 @@ class ChatStreamWriter(_Identified):
                 return self._delta(event.choice, _encode({"tool_calls": [_call_delta(event)]}))
             case RefusalDelta():
                 return self._delta(event.choice, b'{"refusal":' + _encode(event.text) + b"}")
+            case Media():
+                if event.kind == "image":
+                    return self._delta(event.choice, _encode({"images": [image_object(event)]}))
+                return self._delta(event.choice, _encode({"audio": event.audio}))
+            case Cited():
+                return self._delta(event.choice, _encode({"annotations": [annotation(event)]}))
+            case NotShown():
+                add_name(self.not_shown, event.what)
+                return b""
             case Finished():
+                if self.not_shown and event.choice not in self._opened:
+                    return self._chunk(TextDelta(notice(self.not_shown), event.choice)) + self._chunk(event)
                 opening = self._open(event.choice)
                 if self._custom is not None:
                     for wire in self._custom.rest(event.choice):
@@ -228,6 +258,7 @@ class CompletionStreamWriter(_Identified):
         self._model = model
         self._id_prefix = id_prefix
         self._request = request
+        self.not_shown: list[str] = []
         self._usage: Usage | None = None
         self._opened: set[int] = set()
         """The choices whose echoed prompt was sent."""
@@ -240,8 +271,18 @@ class CompletionStreamWriter(_Identified):
         match event:
             case TextDelta():
                 return self._text(event.choice, event.text, event.logprobs, None)
+            case Media():
+                text = shown_as_text(event, self.not_shown)
+                return self._text(event.choice, text, None, None) if text else b""
+            case Cited():
+                add_name(self.not_shown, CITATION)
+            case NotShown():
+                add_name(self.not_shown, event.what)
             case Finished():
-                return self._text(event.choice, "", None, event.reason)
+                is_empty = self.not_shown and event.choice not in self._opened
+                return self._text(
+                    event.choice, notice(self.not_shown) if is_empty else "", None, event.reason
+                )
             case Started():
                 self._identify(event)
             case Metered():
@@ -286,6 +327,8 @@ def _echo(request: CompletionRequest, choice: int) -> str:
 class WholeWriter(_Identified, write.WholeWriter[Answer]):
     """Writes any answer that is not streamed."""
 
+    not_shown: Sequence[str] = ()
+
     def __init__(
         self, request: ChatRequest | CompletionRequest | EmbeddingRequest, model: str, id_prefix: str
     ) -> None:
@@ -303,6 +346,11 @@ class WholeWriter(_Identified, write.WholeWriter[Answer]):
         is_chat = isinstance(self._request, ChatRequest)
         body = self._head("chat.completion" if is_chat else "text_completion")
         choices = sorted(answer.choices.items())
+        not_shown: list[str] = []
+        for _, choice in choices:
+            if choice.not_shown or choice.media or choice.citations:
+                _settle(choice, is_chat, not_shown)
+        self.not_shown = not_shown
         if isinstance(self._request, CompletionRequest):
             body["choices"] = [_completion_choice(self._request, *pair) for pair in choices]
         else:
@@ -314,6 +362,29 @@ class WholeWriter(_Identified, write.WholeWriter[Answer]):
     def fail(self, error: GatewayError) -> bytes:
         """Return the error envelope."""
         return error_body(error)
+
+
+def _settle(choice: Choice, is_chat: bool, not_shown: list[str]) -> None:
+    """Decide what becomes of the choice's content besides text and calls."""
+    for what in choice.not_shown:
+        add_name(not_shown, what)
+    if not is_chat:  # a legacy completion is text alone
+        choice.text += [shown_as_text(media, not_shown) for media in choice.media]
+        if choice.citations:
+            add_name(not_shown, CITATION)
+    is_empty = not (any(choice.text) or choice.calls or choice.refusal or (is_chat and choice.media))
+    if is_empty and not_shown:
+        choice.text.append(notice(not_shown))
+
+
+def _join_audio(pieces: Sequence[Media]) -> dict[str, Any]:
+    """A sound whose data and transcript have come in pieces. Each piece of its base64 is whole."""
+    joined: dict[str, Any] = {}
+    for piece in pieces:
+        for name, value in (piece.audio or {}).items():
+            is_text = name in ("data", "transcript") and isinstance(value, str)
+            joined[name] = joined.get(name, "") + value if is_text else value
+    return joined
 
 
 def _chat_choice(index: int, choice: Choice, custom: frozenset[str]) -> dict[str, Any]:
@@ -343,6 +414,14 @@ def _chat_choice(index: int, choice: Choice, custom: frozenset[str]) -> dict[str
             details += write_detail(text, signature, len(details))
         if details:
             message["reasoning_details"] = details
+    images = [image_object(media) for media in choice.media if media.kind == "image"]
+    if images:
+        message["images"] = images
+    sounds = [media for media in choice.media if media.kind == "audio"]
+    if sounds:
+        message["audio"] = _join_audio(sounds)
+    if choice.citations:
+        message["annotations"] = [annotation(cited) for cited in choice.citations]
     if calls:
         message["tool_calls"] = calls
     return {

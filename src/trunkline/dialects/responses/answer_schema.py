@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from trunkline.dialects.cost import read_cost
 from trunkline.model import Usage
 
 
@@ -29,7 +30,7 @@ class UsageIn(msgspec.Struct):
     output_tokens: int | None = None
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
-    cost: float | None = None
+    cost: float | dict[str, Any] | None = None
 
     def canonical(self) -> Usage:
         """Return the same as canonical usage."""
@@ -41,7 +42,7 @@ class UsageIn(msgspec.Struct):
             cached_tokens=prompt.cached_tokens,
             cache_write_tokens=prompt.cache_write_tokens,
             reasoning_tokens=answer.reasoning_tokens,
-            cost=self.cost,
+            cost=read_cost(self.cost) if isinstance(self.cost, dict) else self.cost,
         )
 
 
@@ -80,6 +81,6 @@ class Ordinary(msgspec.Struct, gc=False):
     error: None = None
 
 
-decode_response: Final = msgspec.json.Decoder(ResponseIn).decode
-decode_record: Final = msgspec.json.Decoder(Record).decode
+RESPONSE: Final = msgspec.json.Decoder(ResponseIn)
+RECORD: Final = msgspec.json.Decoder(Record)
 decode_ordinary: Final = msgspec.json.Decoder(Ordinary).decode

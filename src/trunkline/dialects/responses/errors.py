@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Headers
-from trunkline.dialects.error_envelope import Detail, error_body, error_detail, read_detail
+from trunkline.dialects.error_envelope import UNREADABLE, Detail, error_body, error_detail, read_detail
+from trunkline.dialects.error_words import find_hidden
 from trunkline.dialects.responses.answer_schema import Record, ResponseIn
 from trunkline.errors import (
     NOT_FOUND,
@@ -28,6 +29,7 @@ from trunkline.errors import (
 __all__ = [
     "error_body",
     "find_event_error",
+    "find_hidden_error",
     "find_response_error",
     "read_error",
     "stream_error",
@@ -109,7 +111,16 @@ def read_error(status: int, headers: Headers, body: bytes, upstream_name: str) -
     return detail.to_error(status, headers, upstream_name)
 
 
-def find_event_error(record: Record, upstream_name: str) -> GatewayError | None:
+def find_hidden_error(payload: bytes, upstream_name: str) -> GatewayError | None:
+    """Return the error that an event without a type, or an answer without output, is in any other form."""
+    try:
+        detail = find_hidden(msgspec.json.decode(payload))
+    except UNREADABLE:
+        return None
+    return _read_error_field(detail, upstream_name) if detail else None
+
+
+def find_event_error(record: Record, payload: bytes, upstream_name: str) -> GatewayError | None:
     """Return the error that an event of a stream is or holds, if it is one."""
     if record.error:
         return _read_error_field(record.error, upstream_name)
@@ -118,6 +129,8 @@ def find_event_error(record: Record, upstream_name: str) -> GatewayError | None:
         return _read_error_field(flat, upstream_name)
     if record.type == "response.failed":
         return _failure(record.response, upstream_name)
+    if record.type is None and record.response is None:
+        return find_hidden_error(payload, upstream_name)
     return None if record.response is None else find_response_error(record.response, upstream_name)
 
 

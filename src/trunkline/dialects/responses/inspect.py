@@ -11,12 +11,12 @@ from typing import Final
 from trunkline.dialects.error_envelope import malformed, truncated
 from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.dialects.responses.answer_schema import (
+    RECORD,
+    RESPONSE,
     ResponseIn,
     decode_ordinary,
-    decode_record,
-    decode_response,
 )
-from trunkline.dialects.responses.errors import find_event_error, find_response_error
+from trunkline.dialects.responses.errors import find_event_error, find_hidden_error, find_response_error
 
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 """Events after which nothing comes. The third one, of a failure, ends the stream as an error."""
@@ -32,7 +32,7 @@ class StreamInspector(EventInspector):
         if payload.startswith(b"[DONE]"):  # some servers send it, but only after the terminal event
             self.error = truncated(self._upstream_name)
             return False
-        record = self._decode(decode_record, payload)
+        record = self._decode(RECORD, payload)
         if record is None:
             return False
         response = record.response
@@ -40,7 +40,7 @@ class StreamInspector(EventInspector):
             self.model = self.model or response.model
             if response.usage is not None:
                 self.usage = response.usage.canonical()
-        self.error = find_event_error(record, self._upstream_name)
+        self.error = find_event_error(record, payload, self._upstream_name)
         if self.error is not None:
             return False
         self.records += 1
@@ -51,11 +51,13 @@ class StreamInspector(EventInspector):
 class WholeInspector(BodyInspector):
     """Inspects a whole response. One that failed is an error."""
 
-    decode_answer = staticmethod(decode_response)
+    answer_decoder = RESPONSE
 
     def _inspect(self, answer: ResponseIn, body: bytes) -> None:
         self.model = answer.model
         self.usage = None if answer.usage is None else answer.usage.canonical()
         self.error = find_response_error(answer, self._upstream_name)
+        if self.error is None and answer.output is None:
+            self.error = find_hidden_error(body, self._upstream_name)
         if self.error is None and answer.output is None:
             self.error = malformed(self._upstream_name, "a response without output")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -31,9 +31,12 @@ Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 encode: Final = msgspec.json.Encoder().encode
 
-_PREFIXES: Final = {"message": "msg", "reasoning": "rs", "function_call": "fc"} | {
-    kind: tool.prefix for kind, tool in CALLS.items()
-}
+_PREFIXES: Final = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "image_generation_call": "ig",
+} | {kind: tool.prefix for kind, tool in CALLS.items()}
 _CUT_REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -81,6 +84,8 @@ class Response:
                 return wire | {"role": "assistant", "content": parts}
             case "reasoning":
                 return wire | _reasoning(item, parts)
+            case "image_generation_call":
+                return wire | {"result": None if status == "in_progress" else item.result}
             case "function_call":
                 return wire | {
                     "call_id": item.call_id or f"call_{self._root}{index:02x}",
@@ -191,6 +196,11 @@ class WholeWriter(write.WholeWriter[Output]):
         self._response = Response(request, model)
         super().__init__(self._response.output)
 
+    @property
+    def not_shown(self) -> Sequence[str]:  # type: ignore[override]
+        """See :class:`.base.Writer`."""
+        return self._answer.not_shown
+
     def finish(self) -> bytes:
         """Return the whole body."""
         self._answer.end()
@@ -206,7 +216,10 @@ def part_object(part: Part) -> dict[str, Any]:
     """Return the object of a part, as far as it has come."""
     wire: dict[str, Any] = {"type": part.kind.type, part.kind.key: part.text}
     if part.kind.type == "output_text":
-        wire |= {"annotations": [], "logprobs": [each for piece in part.logprobs for each in piece]}
+        wire |= {
+            "annotations": part.annotations,
+            "logprobs": [each for piece in part.logprobs for each in piece],
+        }
     return wire
 
 

@@ -13,13 +13,17 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from trunkline.dialects.custom_tools import InputReader
+from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text, split_data_url
 from trunkline.dialects.responses.client_tools import ClientTool, OfferedTool
 from trunkline.dialects.tool_arguments import is_object
 from trunkline.dialects.vendor_state import is_sealed
 from trunkline.events import (
+    Cited,
     Finished,
     FinishReason,
+    Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -65,10 +69,13 @@ EMPTY: Final[Mapping[str, OfferedTool]] = {}
 class Part:
     """A part of an item: content of one kind, as far as it has come."""
 
-    __slots__ = ("kind", "logprobs", "pieces")
+    __slots__ = ("annotations", "kind", "logprobs", "pieces", "start")
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, start: int = 0) -> None:
         self.kind = kind
+        self.start = start
+        """Characters of the answer's text before it."""
+        self.annotations: list[dict[str, Any]] = []
         self.pieces: list[str] = []
         self.logprobs: list[Sequence[Any]] = []
         """The logprobs of each piece."""
@@ -87,7 +94,7 @@ class Part:
 class Item:
     """One item of the output, as far as it has come."""
 
-    __slots__ = ("call_id", "client_tool", "closed", "name", "parts", "reader", "signature", "type")
+    __slots__ = ("call_id", "client_tool", "closed", "name", "parts", "reader", "result", "signature", "type")
 
     def __init__(self, type: str) -> None:
         self.type = type
@@ -101,6 +108,8 @@ class Item:
         """The signature of thinking."""
         self.call_id: str | None = None
         self.name = ""
+        self.result: str | None = None
+        """The base64 of an image."""
 
     def part(self, kind: Kind) -> Part:
         """Return the last part if it is of ``kind``, else a new one."""
@@ -132,6 +141,9 @@ class Output:
         self._reasoning = reasoning
         self._logprobs = logprobs
         self._calls: dict[int, Item] = {}
+        self._length = 0
+        """Characters of text so far."""
+        self.not_shown: list[str] = []
 
     def add(self, event: StreamEvent) -> None:
         """Take in one more event."""
@@ -143,7 +155,7 @@ class Output:
             case TextDelta(choice=0):
                 logprobs = convert_logprobs(event.logprobs) if self._logprobs else ()
                 if event.text or logprobs:
-                    self._last_or_new("message").part(TEXT).add(event.text, logprobs)
+                    self._add_text(event.text, logprobs)
             case RefusalDelta(choice=0):
                 if event.text:
                     self._last_or_new("message").part(REFUSAL).add(event.text)
@@ -151,6 +163,12 @@ class Output:
                 self._add_thinking(event)
             case ToolCallDelta(choice=0):
                 self._add_call(event)
+            case Media(choice=0):
+                self._add_media(event)
+            case Cited(choice=0):
+                self._add_citation(event)
+            case NotShown(choice=0):
+                add_name(self.not_shown, event.what)
             case Finished(choice=0):
                 self.reason = event.reason
             case _:
@@ -165,13 +183,49 @@ class Output:
         """Close all items, as nothing more comes. An answer without content is still a message, and a call
         without arguments has an empty object of them."""
         if not self.items:
-            self._begin("message").part(TEXT)
+            part = self._begin("message").part(TEXT)
+            if self.not_shown:
+                part.add(notice(self.not_shown))
         for item in self.items:
             if not item.closed:
                 item.closed = True
                 _end_input(item)
             if item.type == "function_call" and not self.is_cut and not item.parts[0].text:
                 item.parts[0].add("{}")
+
+    def _add_text(self, text: str, logprobs: Sequence[Any] = ()) -> None:
+        part = self._last_or_new("message").part(TEXT)
+        if not part.pieces:
+            part.start = self._length
+        part.add(text, logprobs)
+        self._length += len(text)
+
+    def _add_media(self, event: Media) -> None:
+        """An image is an item of its own; of what else there is, only a text can be shown."""
+        image = split_data_url(event.url) if event.kind == "image" else None
+        if image is not None:
+            item = self._begin("image_generation_call")
+            item.result, item.closed = image[1], True
+        elif text := shown_as_text(event, self.not_shown):
+            self._add_text(text)
+
+    def _add_citation(self, event: Cited) -> None:
+        """A source belongs to the part of text that was last written, if that can still be added to."""
+        item = self.items[-1] if self.items else None
+        part = item.parts[-1] if item is not None and item.type == "message" and item.parts else None
+        if part is None or part.kind is not TEXT:
+            add_name(self.not_shown, CITATION)
+            return
+        start, end = (max(0, (index or 0) - part.start) for index in (event.start, event.end))
+        part.annotations.append(
+            {
+                "type": "url_citation",
+                "url": event.url,
+                "title": event.title or "",
+                "start_index": start,
+                "end_index": end,
+            }
+        )
 
     def _add_thinking(self, event: ThinkingDelta) -> None:
         if not event.text and event.signature is None:

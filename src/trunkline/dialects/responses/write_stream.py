@@ -37,8 +37,15 @@ class StreamWriter:
         self._part_open = False
         self._written = 0
         """Pieces of the part that were written."""
+        self._annotated = 0
+        """Its annotations that were written."""
         self._delta = b""
         """The part's delta event up to its text."""
+
+    @property
+    def not_shown(self) -> Sequence[str]:
+        """See :class:`.base.Writer`."""
+        return self._output.not_shown
 
     def feed(self, events: Sequence[StreamEvent]) -> bytes:
         """Return the wire events that these events become; none before there is some output, so that another
@@ -111,6 +118,8 @@ class StreamWriter:
                 self._begin_part(out, part)
             if self._written < len(part.pieces):
                 out.append(self._delta_event(part))
+            if self._annotated < len(part.annotations):
+                self._annotate(out, part)
             if self._part + 1 == len(item.parts):
                 return
             self._end_part(out, item)
@@ -124,13 +133,20 @@ class StreamWriter:
         return location | {part.kind.counter: self._part} if part.kind.counter else location
 
     def _begin_part(self, out: list[bytes], part: Part) -> None:
-        self._part_open, self._written = True, 0
+        self._part_open, self._written, self._annotated = True, 0, 0
         location = self._location(part)
         if part.kind.part:
             self._add_event(out, f"{part.kind.part}.added", location | {"part": part_object(Part(part.kind))})
         name = f"{part.kind.event}.delta"
         head = encode({"type": name} | location)
         self._delta = b"event: %b\ndata: %b" % (name.encode(), head[:-1] + b',"delta":')
+
+    def _annotate(self, out: list[bytes], part: Part) -> None:
+        for index in range(self._annotated, len(part.annotations)):
+            fields = {"annotation_index": index, "annotation": part.annotations[index]}
+            name = "response.output_text.annotation.added"
+            self._add_event(out, name, self._location(part) | fields)
+        self._annotated = len(part.annotations)
 
     def _delta_event(self, part: Part) -> bytes:
         """The delta event with the pieces of the part that were not written yet."""

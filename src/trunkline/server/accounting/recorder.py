@@ -157,6 +157,7 @@ class Recorder:
                 queued_ms=round(queued_s * 1000, 3) if queued_s else None,
                 attempts=response.times_sent,
                 streamed=summary is not None and summary.stream,
+                not_shown=None if attempt is None else tuple(attempt.exchange.not_shown) or None,
             )
         )
 
