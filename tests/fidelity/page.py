@@ -142,12 +142,12 @@ def _strict_cell(vendor: str, feature: str) -> str:
         for (_, who, what), kind in STRICT_CELLS.items()
         if (who, what) == (vendor, feature) and kind != "passed"
     }
-    pending = " (pending)" if strict_marks(vendor, feature) else ""
+    pending = " (pending)" if any(strict_marks(front, vendor, feature) for front in FRONTS) else ""
     return (" or ".join(sorted(kinds)) or "passed") + pending
 
 
 def _awkward_cell(front: str, shape: str) -> str:
-    return AWKWARD_CELLS[front, shape] + (" (pending)" if awkward_marks(shape) else "")
+    return AWKWARD_CELLS[front, shape] + (" (pending)" if awkward_marks(front, shape) else "")
 
 
 def _awkward_part() -> str:

@@ -22,7 +22,7 @@ async def there() -> AsyncIterator[World]:
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("front", "shape"),
-    [pytest.param(*key, marks=awkward_marks(key[1]), id="-".join(key)) for key in AWKWARD_CELLS],
+    [pytest.param(*key, marks=awkward_marks(*key), id="-".join(key)) for key in AWKWARD_CELLS],
 )
 async def test_cell(there: World, front: str, shape: str) -> None:
     await check_awkward(there, front, shape)

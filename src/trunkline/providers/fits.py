@@ -285,6 +285,7 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
     "deepseek": KnownVendor(
         hosts=("api.deepseek.com",),
         quirks=Quirks(
+            takes_images=False,
             extra_sampling=frozenset(),
             fit=FitRules(
                 tool_names=_NAMES,

@@ -54,6 +54,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """It takes OpenRouter's ``provider`` object."""
     profiles: tuple[ReasoningProfile, ...] = ()
     """What its thinking models take; the first that matches a model counts. Other models take everything."""
+    takes_images: bool = True
+    """It has models that take images."""
     takes_cache_control: bool = False
     """It takes Anthropic's ``cache_control`` in parts of messages."""
     fit: FitRules | None = None

@@ -19,7 +19,7 @@ from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
 from trunkline.dialects.openai.thoughts import call_fields, thinking_fields
 from trunkline.dialects.openai.web_search import put_web_search
-from trunkline.dialects.turns import normalize_turns
+from trunkline.dialects.turns import ACKNOWLEDGEMENT, normalize_turns
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UNSUPPORTED, CallerError
 from trunkline.model import (
@@ -51,10 +51,8 @@ INCLUDE_USAGE: Final = {"include_usage": True}
 """The ``stream_options`` that ask for usage in a stream."""
 
 NOBODY: Final = Maker()
+_UNSEEN: Final = "[An image, which this model cannot see]"
 _SILENCE: Final = {"role": "assistant", "content": ""}
-
-_PLAIN: Final = Quirks()
-"""For parts that every server takes in the same form."""
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -188,9 +186,11 @@ def _messages(messages: Sequence[Message], quirks: Quirks, maker: Maker) -> list
     images: list[Body] = []
     for message in messages:
         if message.role == "tool":
-            results = [part for part in message.parts if isinstance(part, ToolResult)]
-            wires += map(_tool_result, results)
-            images += [part for result in results for part in _attached(result)]
+            for part in message.parts:
+                if isinstance(part, ToolResult):
+                    attached = _attached(part, quirks)
+                    wires.append(_tool_result(part, has_more=bool(attached)))
+                    images += attached
             continue
         wire = _message(message, quirks, maker)
         if message.role == "assistant" and wire == _SILENCE:  # its thinking has no field here
@@ -199,12 +199,20 @@ def _messages(messages: Sequence[Message], quirks: Quirks, maker: Maker) -> list
             content = wire["content"]
             wire["content"] = images + ([_text(content)] if isinstance(content, str) else content)
         elif images:
-            wires.append({"role": "user", "content": images})
+            wires += _from_tools(images, quirks)
         images = []
         wires.append(wire)
     if images:
-        wires.append({"role": "user", "content": images})
+        wires += _from_tools(images, quirks)
     return wires or [_SILENCE]
+
+
+def _from_tools(images: list[Body], quirks: Quirks) -> list[Body]:
+    """What tools returned besides text, as a turn of the user behind their results."""
+    turn: list[Body] = [{"role": "user", "content": images}]
+    if not quirks.turns.user_after_tool:
+        turn.insert(0, {"role": "assistant", "content": ACKNOWLEDGEMENT})
+    return turn
 
 
 def _message(message: Message, quirks: Quirks, maker: Maker) -> Body:
@@ -252,6 +260,8 @@ def _content(part: Part, quirks: Quirks) -> Body:
         case Text():
             return _text(part.text) | (write_cache_control(part) if quirks.takes_cache_control else {})
         case Image():
+            if not quirks.takes_images:
+                raise CallerError(f"{quirks.name} has no models that take images", UNSUPPORTED)
             return _image(part)
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}
@@ -289,15 +299,19 @@ def _tool_call(call: ToolCall) -> Body:
     return {"id": call.id, "type": "function", "function": function}
 
 
-def _tool_result(result: ToolResult) -> Body:
+def _tool_result(result: ToolResult, *, has_more: bool) -> Body:
     kind = "images" if all(isinstance(part, Text | Image) for part in result.parts) else "files"
-    text = result.text or (f"See the {kind} that follow." if _attached(result) else "")
+    text = result.text or (f"See the {kind} that follow." if has_more else "")
     return {"role": "tool", "tool_call_id": result.id, "content": text}
 
 
-def _attached(result: ToolResult) -> list[Body]:
+def _attached(result: ToolResult, quirks: Quirks) -> list[Body]:
     """A tool's images and files, after a text that says which tool they are from."""
-    images = [_content(part, _PLAIN) for part in result.parts if not isinstance(part, Text)]
+    images = [
+        _text(_UNSEEN) if isinstance(part, Image) and not quirks.takes_images else _content(part, quirks)
+        for part in result.parts
+        if not isinstance(part, Text)
+    ]
     return [_text(f"Returned by the tool {result.name or 'call'}:"), *images] if images else []
 
 
