@@ -53,18 +53,7 @@ STRICT_PENDING: Final[Mapping[tuple[int, str], str]] = {
 }
 """Features by the number of the part and the vendor (a pattern)."""
 
-AWKWARD_PENDING: Final[Mapping[int, str]] = {
-    7: (
-        "call_arguments_twice call_id_number call_name_late call_name_pieces calls_index_text "
-        "calls_zero_no_ids content_thinking cost_object cost_text created_text error_base_resp "
-        "error_detail_list error_errors error_errors_text error_event_detail error_in_200 "
-        "error_in_200_text error_list error_message_capital error_message_detail error_msg "
-        "id_number index_null json_for_stream logprobs_list logprobs_odd messages_id_number "
-        "messages_input_text ollama_counts_fraction ollama_created_odd stream_for_json surrogates "
-        "thinking_details tokens_fraction tokens_text usage_details_odd usage_list usage_text"
-    ),
-    8: "image citation",
-}
+AWKWARD_PENDING: Final[Mapping[int, str]] = {}
 """Shapes by the number of the part."""
 
 

@@ -97,9 +97,7 @@ def test_a_body_in_place_of_lines_is_of_the_other_form(body: bytes) -> None:
     for pieces in ways(body):
         reader = StreamReader()
         with pytest.raises(OtherForm) as raised:
-            for piece in pieces:
-                reader.feed(piece)
-            reader.close()
+            _ = [reader.feed(piece) for piece in pieces], reader.close()
         assert body.startswith(raised.value.data.rstrip())
 
 
