@@ -105,8 +105,8 @@ test-cov: COVERAGE = --cov
 test-cov: test ## Run the tests and measure which branches they take
 
 .PHONY: test-full
-test-full: $(VENV)/.has-test ## Generate 2,500 examples for each property of the dialects, instead of 100
-	@$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile=full tests/dialects $(ARGS)
+test-full: $(VENV)/.has-test ## Generate 2,500 examples for each property of the dialects, and 10,000 conversations
+	@$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile=full tests/dialects tests/conversations $(ARGS)
 
 .PHONY: mutation
 mutation: $(VENV)/.has-dev ## Change routing, pipeline and policy in thousands of ways: do their tests notice?

@@ -24,7 +24,7 @@ from trunkline.model import CanonicalRequest, Usage
 
 BACK = OpenAIBack(Quirks(name="Acme"))
 USAGE = Usage(prompt_tokens=3, completion_tokens=2)
-ASK = {"model": "acme/up", "messages": [{"role": "user", "content": "Hi"}], "whatever": {"x": 1}}
+ASK = {"model": "acme/up", "messages": [{"role": "user", "content": "Hi"}], "logit_bias": {"x": 1}}
 
 
 def _body(**fields: Any) -> bytes:
@@ -77,8 +77,8 @@ def test_passing_asks_the_clients_own_question() -> None:
     same = PassThrough(CHAT, BACK, body, CHAT.summarize(body), "up", NO_DEFAULTS, "acme")
     assert same.body is body
     assert (same.streaming, same.content_type) == (False, b"application/json")
-    dropped = passing(defaults=RequestDefaults(drop=frozenset({"whatever"})))
-    assert "whatever" not in msgspec.json.decode(dropped.body)
+    dropped = passing(defaults=RequestDefaults(drop=frozenset({"logit_bias"})))
+    assert "logit_bias" not in msgspec.json.decode(dropped.body)
 
 
 def test_passing_forwards_a_stream_and_tells_its_usage() -> None:

@@ -203,7 +203,8 @@ def test_the_mock_gets_its_options(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     calls: list[object] = []
     monkeypatch.setattr("trunkline_mock.run", lambda *args, announce: calls.append((args, announce("up"))))
     done = run(
-        "mock", "--shape", "ollama", "--port", "0", "--script", "s.yaml", "--model", "a", "--model", "b"
+        *("mock", "--shape", "ollama", "--port", "0", "--script", "s.yaml", "--model", "a", "--model", "b"),
+        *("--strict", "--awkward", "id_null"),
     )
     assert (done.code, done.out) == (0, "up\n")
-    assert calls == [(("ollama", "127.0.0.1", 0, Path("s.yaml"), ["a", "b"]), None)]
+    assert calls == [(("ollama", "127.0.0.1", 0, Path("s.yaml"), ["a", "b"], True, "id_null"), None)]

@@ -70,12 +70,12 @@ through it is {between}.
 _STRICT: Final = """
 ## In front of strict vendors
 
-Each request is sent to a mock of the vendor that refuses what the vendor refuses (`trunkline mock --strict`, \
-[mock.md](mock.md#strict)). *Taken*: the vendor takes what the gateway makes of it, and the client gets the \
-answer. *Refused*: the vendor cannot have it, and the gateway says so. *Passed*: every client that has the \
-feature speaks the vendor's own dialect, and gets its answer or its own words; the same holds for those \
-clients in all other rows. {cells} cells, each with a client's dialect, are tests. What is *pending* is not so \
-yet.
+Each request is sent to a mock of the vendor that refuses what the vendor refuses \
+([`trunkline mock --strict`](mock.md#strict)). *Taken*: the vendor takes what the gateway makes of it, and \
+the client gets the answer. *Refused*: the vendor cannot have it, and the gateway says so. *Passed*: every \
+client that has the feature speaks the vendor's own dialect, and gets its answer or its own words; the same \
+holds for those clients in all other rows. {cells} cells, each with a client's dialect, are tests. What is \
+*pending* is not so yet.
 
 | | {heads} |
 |---|{rule}
@@ -86,8 +86,8 @@ _AWKWARD: Final = """
 
 {shapes} shapes of answers that vendors and servers were seen to send (`trunkline mock --awkward NAME`). \
 *Kept*: what the answer says reaches the client, whole and streamed. *Told*: the error's words reach the \
-client. *Kept or named*: so does the piece, or the answer says that it was left out. None becomes a gateway's \
-own failure, and nothing is lost in silence. What is *pending* is not so yet.
+client. *Kept or named*: so does the piece, or the answer says that it was left out. None becomes a \
+gateway's own failure, and nothing is lost in silence. What is *pending* is not so yet.
 
 | | {heads} |
 |---|{rule}

@@ -12,44 +12,18 @@ from typing import Final
 import pytest
 
 STRICT_PENDING: Final[Mapping[tuple[int, str], str]] = {
-    (1, "deepseek"): (
-        "dotted_name foreign_ids long_name thinking_turns tool_errors tool_images tool_results"
+    (1, "deepseek"): "dotted_name foreign_ids long_name tool_errors tool_images tool_results",
+    (1, "gemini"): "dotted_name foreign_ids long_name tool_errors tool_results",
+    (1, "moonshot"): (
+        "dotted_name foreign_ids long_name note_between tool_errors tool_images tool_results unanswered_call"
     ),
-    (1, "gemini"): ("dotted_name foreign_ids long_name tool_errors tool_results"),
-    (1, "moonshot"): ("dotted_name foreign_ids long_name tool_errors tool_images tool_results"),
-    (1, "openrouter"): ("dotted_name foreign_ids long_name tool_images tool_results"),
-    (4, "anthropic"): ("all_knobs bounded_schema combined_schema dotted_name sampling_pair"),
-    (4, "cerebras"): ("bounded_schema thinking_off"),
-    (4, "deepseek"): (
-        "forced_thinking image_data image_url thinking_answer thinking_budget "
-        "thinking_off thinking_on thinking_signature tool_choice_named "
-        "tool_choice_required"
+    (1, "openrouter"): (
+        "dotted_name foreign_ids long_name note_between tool_images tool_results unanswered_call"
     ),
-    (4, "gemini"): ("all_knobs many_stops penalties seed thinking_off top_k"),
-    (4, "groq"): ("all_knobs dotted_name logprobs long_name many_stops thinking_off top_k"),
-    (4, "mistral"): (
-        "all_knobs bounded_schema combined_schema dotted_name forced_thinking foreign_ids "
-        "image_data json_mode json_schema logprobs long_name max_tokens parallel_off "
-        "parallel_tools seed stop system temperature temperature_high thinking_answer "
-        "thinking_budget thinking_effort thinking_off thinking_on thinking_signature "
-        "thinking_turns tool tool_choice_auto tool_choice_named tool_choice_none "
-        "tool_choice_required tool_deltas tool_errors tool_ids tool_images tool_results "
-        "tool_text top_k top_p user"
-    ),
-    (4, "moonshot"): (
-        "all_knobs combined_schema forced_thinking image_url penalties sampling_pair "
-        "temperature temperature_high thinking_off tool_choice_named tool_choice_required "
-        "top_p"
-    ),
-    (4, "openai"): ("combined_schema dotted_name empty_schema long_name"),
-    (4, "xai"): (
-        "all_knobs combined_schema dotted_name forced_thinking foreign_ids json_schema "
-        "long_name many_stops parallel_off parallel_tools penalties stop tool "
-        "tool_choice_auto tool_choice_named tool_choice_none tool_choice_required "
-        "tool_deltas tool_errors tool_ids tool_images tool_results tool_text"
-    ),
-    (5, "*"): ("note_between unanswered_call"),
-    (9, "anthropic"): ("json_mode"),
+    (4, "deepseek"): "image_data image_url",
+    (4, "gemini"): "all_knobs penalties",
+    (4, "moonshot"): "forced_thinking image_url tool_choice_named tool_choice_required",
+    (5, "mistral"): "note_between tool_images unanswered_call",
 }
 """Features by the number of the part and the vendor (a pattern)."""
 

@@ -143,13 +143,15 @@ def _with_known_quirks(spec: VendorSpec, config: ProviderConfig) -> VendorSpec:
     if spec.kind != COMPATIBLE.kind:
         return spec
     if config.vendor is None:
-        known = find_vendor(config.addresses)
+        vendor = find_vendor(config.addresses)
     elif config.vendor in KNOWN_VENDORS:
-        known = KNOWN_VENDORS[config.vendor]
+        vendor = config.vendor
     else:
         hint = suggest(config.vendor, list(KNOWN_VENDORS), "the vendors are")
         raise ValueError(f"no such vendor {config.vendor!r}; {hint}")
-    return spec if known is None else msgspec.structs.replace(spec, quirks=known.quirks)
+    if vendor is None:
+        return spec
+    return msgspec.structs.replace(spec, quirks=KNOWN_VENDORS[vendor].quirks, vendor=vendor)
 
 
 def load_class(path: str) -> Any:

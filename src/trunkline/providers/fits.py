@@ -17,7 +17,7 @@ import msgspec
 
 from trunkline.dialects.fit.rules import Exclusive, FitRules, NameRule, Range, SchemaRule, ValueRule
 from trunkline.dialects.openai import ENDPOINTS, Quirks
-from trunkline.dialects.turns import ANY_ORDER
+from trunkline.dialects.turns import ANY_ORDER, TurnRules
 
 _NAMES: Final = NameRule()
 """What most vendors take as a tool's name."""
@@ -218,6 +218,7 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
     "mistral": KnownVendor(
         hosts=("api.mistral.ai",),
         quirks=Quirks(
+            turns=TurnRules(user_after_tool=False),
             usage_on_request=False,
             extra_sampling=frozenset(),
             endpoints={each: ENDPOINTS[each] for each in ("chat", "embeddings", "other")},
@@ -264,7 +265,7 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
                     ),
                 ),
                 refused={
-                    "*": _FOREIGN | _OPENAI_ONLY | {"frequency_penalty", "seed"},
+                    "*": _FOREIGN | _OPENAI_ONLY | _PENALTIES | {"seed"},
                 },
                 values=(
                     ValueRule(
@@ -355,6 +356,7 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
                     ),
                 ),
                 exclusive=(Exclusive("thinking", "reasoning_effort"),),
+                forced_tool=_UNTHINKING,
                 takes_cache_control=False,
             ),
         ),
@@ -452,15 +454,15 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
 """By the name that ``vendor:`` has for each."""
 
 
-def find_vendor(addresses: Iterable[str]) -> KnownVendor | None:
-    """Return the vendor that all ``addresses`` belong to, if it is a known one."""
+def find_vendor(addresses: Iterable[str]) -> str | None:
+    """Return the name of the vendor that all ``addresses`` belong to, if it is a known one."""
     found = [_vendor_at(urlsplit(address).hostname or "") for address in addresses]
     first = found[0] if found else None
-    return first if all(each is first for each in found) else None
+    return first if all(each == first for each in found) else None
 
 
-def _vendor_at(host: str) -> KnownVendor | None:
-    for vendor in KNOWN_VENDORS.values():
+def _vendor_at(host: str) -> str | None:
+    for name, vendor in KNOWN_VENDORS.items():
         if any(host == each or host.endswith(f".{each}") for each in vendor.hosts):
-            return vendor
+            return name
     return None

@@ -349,7 +349,7 @@ class VendorProvider(HttpProvider):
             *more.pop("rules", ()),
         ]
         who = spec.title if spec.url else f"Provider '{name}'"
-        maker = maker_of(name, spec.kind, urls, made)
+        maker = maker_of(name, spec.kind, urls, made, spec.vendor)
         back = spec.back(who, maker, urls)
         others = other_backs(
             who,

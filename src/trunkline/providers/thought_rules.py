@@ -1,7 +1,8 @@
 """What each vendor takes back of earlier turns' thinking and state: data, one row a vendor.
 
 A row counts for the provider type of its name, and for a server of the type ``openai-compatible`` whose
-address is the vendor's. A server that has no row gets back what it sent itself.
+address, or whose setting ``vendor``, says that it is the vendor's. A server that has no row gets back what it
+sent itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 
 from trunkline.dialects.openai.thoughts import ALL_FIELDS, ThoughtRules
 from trunkline.dialects.vendor_state import Form, MadeState, Maker
+from trunkline.providers.fits import KNOWN_VENDORS
 
 _REFUSES_ALL: Final = ThoughtRules(turns="never", refuses=ALL_FIELDS)
 _CONTENT: Final = "reasoning_content"
@@ -43,22 +45,9 @@ RULES: Final[Mapping[str, ThoughtRules]] = {
 """OpenRouter is told all turns' thinking besides (see its quirks)."""
 
 HOSTS: Final[Mapping[str, str]] = {
+    **{host: name for name, vendor in KNOWN_VENDORS.items() if name in RULES for host in vendor.hosts},
     "api.anthropic.com": "anthropic",
-    "api.openai.com": "openai",
-    "api.groq.com": "groq",
-    "api.mistral.ai": "mistral",
-    "api.cerebras.ai": "cerebras",
     "openrouter.ai": "openrouter",
-    "api.deepseek.com": "deepseek",
-    "api.moonshot.ai": "moonshot",
-    "api.moonshot.cn": "moonshot",
-    "api.z.ai": "zai",
-    "open.bigmodel.cn": "zai",
-    "api.minimax.io": "minimax",
-    "api.minimaxi.com": "minimax",
-    "dashscope.aliyuncs.com": "dashscope",
-    "dashscope-intl.aliyuncs.com": "dashscope",
-    "generativelanguage.googleapis.com": "gemini",
 }
 """The host in a vendor's address → its row."""
 
@@ -73,11 +62,17 @@ FORMS: Final[Mapping[str, Mapping[Form, re.Pattern[str]]]] = {
 vendors put hexadecimal digests and UUIDs in the same fields."""
 
 
-def rules_for(kind: str, urls: Iterable[str] = ()) -> ThoughtRules | None:
-    """The row of a provider of this type at these addresses; None if nobody knows its vendor."""
+def rules_for(kind: str, urls: Iterable[str] = (), vendor: str | None = None) -> ThoughtRules | None:
+    """The row of a provider of this type at these addresses; None if nobody knows its vendor.
+
+    Args:
+        kind: its type.
+        urls: its addresses.
+        vendor: whose API it has, if the settings say so.
+    """
     if kind in RULES:
         return RULES[kind]
-    return RULES.get(_vendor_at(urls) or "")
+    return RULES.get(vendor or _vendor_at(urls) or "")
 
 
 def _vendor_at(urls: Iterable[str]) -> str | None:
@@ -86,7 +81,13 @@ def _vendor_at(urls: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def maker_of(name: str, kind: str, urls: Iterable[str] = (), made: MadeState | None = None) -> Maker:
+def maker_of(
+    name: str,
+    kind: str,
+    urls: Iterable[str] = (),
+    made: MadeState | None = None,
+    vendor: str | None = None,
+) -> Maker:
     """Who a provider is as the maker of state.
 
     Args:
@@ -94,12 +95,13 @@ def maker_of(name: str, kind: str, urls: Iterable[str] = (), made: MadeState | N
         kind: its type.
         urls: its addresses.
         made: which state was made by whom.
+        vendor: whose API it has, if the settings say so.
 
     Returns:
         Its vendor, by the address or by the type, so that two accounts there take each other's state; for a
         server that may be anybody's, the provider itself.
     """
-    vendor = _vendor_at(urls) or (kind if kind in _NAMED else None)
+    vendor = vendor or _vendor_at(urls) or (kind if kind in _NAMED else None)
     if vendor is None:
         return Maker(f"provider={name}", made=made)
     return Maker(vendor, FORMS.get(vendor), made)

@@ -67,6 +67,8 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
     (``openrouter/auto``)."""
     fits: Mapping[str, FitRules] = {}
     """What it refuses although the meaning is plain, by dialect; that of OpenAI's chats is in ``quirks``."""
+    vendor: str | None = None
+    """Whose API a compatible server has, if its address or the settings say so."""
     drop: Mapping[str, frozenset[str]] = {}
     """Request fields it refuses, by model pattern (``*`` and ``?`` match)."""
     id_prefix: str = "chatcmpl-"
@@ -85,7 +87,7 @@ class VendorSpec(msgspec.Struct, frozen=True, kw_only=True):
         if self.quirks is None:
             holds = self.holds.get("anthropic", frozenset[str]())
             return AnthropicBack(who, maker=maker, holds=holds, fit=self.fits.get("anthropic"))
-        thoughts = rules_for(self.kind, urls) or self.quirks.thoughts
+        thoughts = rules_for(self.kind, urls, self.vendor) or self.quirks.thoughts
         return OpenAIBack(msgspec.structs.replace(self.quirks, name=who, thoughts=thoughts), maker)
 
 

@@ -13,6 +13,7 @@ from trunkline_mock.awkward.shape import (
     Stream,
     Whole,
     dicts,
+    encode_event,
     on_bodies,
     on_choices,
     on_usage,
@@ -147,7 +148,7 @@ def _surrogates(text: str) -> tuple[Whole, Stream]:
         halves = [f"\\u{encoded[:2].hex()}", f"\\u{encoded[2:].hex()}"]
         first["choices"][0] |= {"delta": {"content": "@@"}, "finish_reason": None}
         at = max(index for index, event in enumerate(events) if _has_text(event)) + 1
-        template = _sse(first)
+        template = encode_event(first)
         pieces: list[Event] = [template.replace(b"@@", half.encode()) for half in halves]
         return [*events[:at], *pieces, *events[at:]]
 
@@ -156,12 +157,6 @@ def _surrogates(text: str) -> tuple[Whole, Stream]:
 
 def _has_text(event: Event) -> bool:
     return isinstance(event, dict) and any(choice["delta"].get("content") for choice in event["choices"])
-
-
-def _sse(event: dict[str, Any]) -> bytes:
-    from trunkline_mock.awkward.shape import encode_event
-
-    return encode_event(event)
 
 
 def _azure(events: list[Event]) -> list[Event]:

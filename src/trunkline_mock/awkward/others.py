@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from trunkline_mock.awkward.shape import (
     WORDS,
     Awkward,
@@ -12,6 +14,7 @@ from trunkline_mock.awkward.shape import (
     Stream,
     Whole,
     dicts,
+    encode_event,
     on_bodies,
 )
 
@@ -62,14 +65,10 @@ def _unknown_event(events: list[Event]) -> list[Event]:
 
 
 def _unnamed(events: list[Event]) -> list[Event]:
-    from trunkline_mock.awkward.shape import encode_event
-
     return [encode_event(event).partition(b"\n")[2] if isinstance(event, dict) else event for event in events]
 
 
 def _arguments_text(body: dict[str, Any]) -> Any:
-    import msgspec
-
     for block in body["content"]:
         if block["type"] == "tool_use":
             block["input"] = msgspec.json.encode(block["input"]).decode()

@@ -10,9 +10,9 @@ package, and the same roles have the same module names in each of them:
 - ``errors``: the vendor's error bodies, error records and default messages.
 
 ``openai`` plays every row of its module ``vendors``, which are the vendors and servers with OpenAI's API.
-``responses`` is OpenAI's Responses API and keeps conversations in its ``store``. ``ollama`` also has a
-``store`` of models and the routes for their ``management``. The validation of ``anthropic`` is divided into
-fields, blocks and messages.
+``strict`` has what each vendor refuses beyond that. ``responses`` is OpenAI's Responses API and keeps
+conversations in its ``store``. ``ollama`` also has a ``store`` of models and the routes for their
+``management``. The validation of ``anthropic`` is divided into fields, blocks and messages.
 
 The packages do not know how they are combined into a server; :func:`make_shape` does that. A new API is a new
 package and a branch there.

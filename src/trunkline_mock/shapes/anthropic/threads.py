@@ -140,7 +140,7 @@ def _refuse_unsupported(data: dict[str, Any]) -> None:
 def _continued(turn: _Turn, data: dict[str, Any]) -> dict[str, Any]:
     """The whole conversation of a request that continues ``turn``."""
     given = {name: data[name] for name in _KEPT_FIELDS if name in data}
-    different = [name for name, value in given.items() if turn.kept.get(name) != value]
+    different: list[str] = [name for name, value in given.items() if turn.kept.get(name) != value]
     if data.get("model") != turn.model:
         different.append("model")
     if different:

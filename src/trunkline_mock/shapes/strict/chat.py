@@ -117,8 +117,8 @@ def _check_tools(rules: ChatRules, model: ModelRules, data: dict[str, Any]) -> N
 
 
 def _check_answer_format(rules: ChatRules, model: ModelRules, data: dict[str, Any]) -> None:
-    asked = data.get("response_format")
-    kind = asked.get("type") if isinstance(asked, dict) else None
+    asked = data.get("response_format") or {}
+    kind = asked.get("type")
     if kind in ("json_object", "json_schema") and data.get("tools") and model.tools_with_json is not None:
         raise model.tools_with_json.error()
     if kind == "json_schema":

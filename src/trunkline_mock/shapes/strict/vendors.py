@@ -180,7 +180,8 @@ OPENROUTER: Final = ChatRules(
 # Gemini, in OpenAI's API
 
 _GEMINI_FIELDS: Final = _words(
-    "audio extra_body logprobs top_logprobs user max_completion_tokens max_tokens messages modalities model n "
+    "audio extra_body logprobs top_logprobs user"
+    " max_completion_tokens max_tokens messages modalities model n "
     "parallel_tool_calls reasoning_effort response_format stop stream stream_options "
     "temperature tool_choice tools top_p"
 )
@@ -450,7 +451,7 @@ _FLAVORED: Final = Refusal(
     "Invalid request: tools.function.parameters is not a valid moonshot flavored json schema,"
     " details: <{path}>"
 )
-_KIMI: Final = {"allowed": {"temperature": Allowed((1,), _INVALID)}}
+_KIMI: Final = {"temperature": Allowed((1,), _INVALID)}
 _CANNOT: Final = Refusal("invalid thinking: this model does not support disabling thinking")
 
 MOONSHOT: Final = ChatRules(
@@ -479,16 +480,16 @@ MOONSHOT: Final = ChatRules(
             thinks="always",
             cannot_stop=_CANNOT,
             allowed={
-                **_KIMI["allowed"],
+                **_KIMI,
                 "reasoning_effort": Allowed(("low", "high", "max"), _INVALID),
             },
         ),
-        ModelRules(pattern="kimi-*code*", thinks="always", cannot_stop=_CANNOT, **_KIMI),
+        ModelRules(pattern="kimi-*code*", thinks="always", cannot_stop=_CANNOT, allowed=_KIMI),
         ModelRules(
             pattern="kimi-k2.[5-9]*",
             thinks="default",
             allowed={
-                **_KIMI["allowed"],
+                **_KIMI,
                 "reasoning_effort": Allowed((*_LOW, "max"), _INVALID),
             },
         ),
