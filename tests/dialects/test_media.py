@@ -17,13 +17,15 @@ def test_data_urls() -> None:
 def test_what_is_shown() -> None:
     not_shown: list[str] = []
     assert (
-        shown_as_text(Media("image", url="https://x.test/a.png"), not_shown)
+        shown_as_text(Media("image", url="https://x.test/a.png"), not_shown, follows_text=False)
         == "![image](https://x.test/a.png)"
     )
-    assert shown_as_text(Media("audio", audio={"transcript": "Hi"}), not_shown) == "Hi"
+    assert shown_as_text(Media("audio", audio={"transcript": "Hi"}), not_shown, follows_text=True) == "Hi"
     assert not_shown == []
-    assert shown_as_text(Media("image", url="data:image/png;base64,AA=="), not_shown) == ""
-    assert shown_as_text(Media("audio", audio={"data": "AA=="}), not_shown) == ""
+    picture = Media("image", url="data:image/png;base64,AA==")
+    assert "image" in shown_as_text(picture, not_shown, follows_text=False)
+    assert shown_as_text(picture, not_shown, follows_text=True).startswith("\n\n[")
+    assert shown_as_text(Media("audio", audio={"data": "AA=="}), not_shown, follows_text=True) == ""
     assert not_shown == ["image", "audio"]
     assert "image, audio" in notice(not_shown)
 

@@ -229,7 +229,7 @@ def _read_ollama(answer: Answer, *, stream: bool) -> Heard:
             for call in message.get("tool_calls", ())
         ],
         [f"data:image/png;base64,{each}" for message in messages for each in message.get("images", ())],
-        (),
+        [each["url_citation"]["url"] for message in messages for each in message.get("annotations", ())],
         _pair(lines[-1], "prompt_eval_count", "eval_count"),
     )
 

@@ -257,8 +257,8 @@ async def test_images_are_shown_or_said_to_be_not_shown(front: str, stream: bool
     async with answering(body) as running:
         heard = await hear(running, front, stream=stream)
     if front == "messages":
-        assert heard.text == text or "cannot carry: image" in heard.text
-        assert bool(heard.text)
+        assert heard.text.startswith(text)
+        assert "cannot carry: image" in heard.text
         assert stream or heard.answer.headers["x-trunkline-not-shown"] == "image"
     else:
         assert (heard.text, heard.images) == (text, [PNG])
@@ -285,7 +285,8 @@ async def test_thinking_among_the_parts_of_content(front: str, stream: bool) -> 
     body = sse(piece({"content": content}), piece({}, "stop")) if stream else whole({"content": content})
     async with answering(body) as running:
         heard = await hear(running, front, stream=stream)
-    assert (heard.thinking, heard.text) == ("Hm", "Hi")
+    assert heard.thinking == "Hm"
+    assert heard.text == "Hi" or (front == "messages" and "Hi" in heard.text)  # the image is named there
     if not stream:
         assert "reference" in heard.answer.headers["x-trunkline-not-shown"]
 
@@ -308,7 +309,7 @@ SOURCES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("front", ["responses", "messages", "ollama"])
+@pytest.mark.parametrize("front", FRONTS[1:])
 @TWO_WAYS
 @pytest.mark.parametrize("sources", SOURCES.values(), ids=SOURCES.keys())
 async def test_sources_are_cited(front: str, stream: bool, sources: dict[str, Any]) -> None:
@@ -318,10 +319,7 @@ async def test_sources_are_cited(front: str, stream: bool, sources: dict[str, An
     async with answering(body) as running:
         heard = await hear(running, front, stream=stream)
     assert heard.text == "Hi"
-    if front == "ollama":
-        assert stream or heard.answer.headers["x-trunkline-not-shown"] == "citation"
-    else:
-        assert heard.citations == ["https://x.test"]
+    assert heard.citations == ["https://x.test"]
 
 
 @pytest.mark.parametrize("front", ["responses", "messages"])

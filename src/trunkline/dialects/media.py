@@ -28,13 +28,22 @@ def split_data_url(url: str | None) -> tuple[str, str] | None:
     return found[1] or "image/png", url[found.end() :]
 
 
-def shown_as_text(media: Media, not_shown: list[str]) -> str:
-    """Return what of an image or a sound can be shown as text; what cannot be is added to ``not_shown``."""
+def shown_as_text(media: Media, not_shown: list[str], *, follows_text: bool) -> str:
+    """Return what of an image or a sound can be shown as text; what cannot be is added to ``not_shown``.
+
+    Of an image that has no address the text says at least that there is one: it was paid for.
+    """
+    text = _as_text(media, not_shown)
+    is_paragraph = text and media.kind == "image" and follows_text
+    return "\n\n" + text if is_paragraph else text
+
+
+def _as_text(media: Media, not_shown: list[str]) -> str:
     if media.kind == "image":
         if media.url and media.url.startswith(("https://", "http://")):
             return f"![image]({media.url})"
         add_name(not_shown, IMAGE)
-        return ""
+        return notice([IMAGE])
     transcript = (media.audio or {}).get("transcript")
     if (media.audio or {}).get("data"):
         add_name(not_shown, AUDIO)

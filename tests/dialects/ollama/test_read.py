@@ -10,6 +10,7 @@ from tests.dialects.ollama.cases import AFTER, STARTED
 from tests.dialects.ollama.samples import text
 from tests.feeding import ways
 from trunkline.dialects.ollama.read import EmbeddingReader, StreamReader, WholeReader
+from trunkline.dialects.other_form import OtherForm
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, UPSTREAM_TRUNCATED
 from trunkline.events import Started, TextDelta, ToolCallDelta
 
@@ -89,3 +90,21 @@ def test_a_whole_answer_without_end_is_refused(
     reader.feed(b"x")
     assert reader.close() == []
     check_error(reader.error, UPSTREAM_TOO_LARGE, "The upstream sent an answer of more than 10 bytes")
+
+
+@pytest.mark.parametrize("body", [b"oops\n", b"<html>\n", b'{\n"done": true\n}\n'])
+def test_a_body_in_place_of_lines_is_of_the_other_form(body: bytes) -> None:
+    for pieces in ways(body):
+        reader = StreamReader()
+        with pytest.raises(OtherForm) as raised:
+            _ = [reader.feed(piece) for piece in pieces], reader.close()
+        assert body.startswith(raised.value.data.rstrip())
+
+
+@pytest.mark.parametrize("line", [b"oops\n", b"<html>\n", b"{\n"])
+def test_after_a_record_a_line_that_is_none_is_an_error(line: bytes) -> None:
+    reader = StreamReader()
+    events = reader.feed(text("a") + line)
+    assert events == [STARTED, TextDelta("a")]
+    assert reader.error is not None
+    assert reader.error.kind is UPSTREAM_PROTOCOL

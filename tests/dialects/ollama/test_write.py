@@ -238,11 +238,14 @@ def test_the_error_that_ends_a_stream(form: write.Form) -> None:
         (
             [
                 STARTED,
-                TextDelta("a", 0, {"content": [{"token": "a"}]}),
-                TextDelta("b", 0, {"content": [{"token": "b"}]}),
+                TextDelta("a", 0, {"content": [{"token": "a", "logprob": -1.0}]}),
+                TextDelta("b", 0, {"content": [{"token": "b", "logprob": -1.0}]}),
                 METERED,
             ],
-            _end(message={"role": "assistant", "content": "ab"}, logprobs=[{"token": "a"}, {"token": "b"}]),
+            _end(
+                message={"role": "assistant", "content": "ab"},
+                logprobs=[{"token": "a", "logprob": -1.0}, {"token": "b", "logprob": -1.0}],
+            ),
         ),
     ],
 )
@@ -342,5 +345,5 @@ def test_all_events_are_known() -> None:
         Finished("stop"), METERED, Timed(), Embedded([]),
     ]  # fmt: skip
     assert {type(event) for event in made} == kinds
-    assert len(_lines(writer.feed(made))) == 5
-    assert writer.not_shown == ["citation", "hologram"]
+    assert len(_lines(writer.feed(made))) == 6
+    assert writer.not_shown == ["hologram"]

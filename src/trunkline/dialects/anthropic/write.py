@@ -170,7 +170,7 @@ class StreamWriter:
                     is_progress = True
                     out += self._tool(event)
                 case Media(choice=0):
-                    if text := shown_as_text(event, self.not_shown):
+                    if text := shown_as_text(event, self.not_shown, follows_text=self._open == "text"):
                         out += self._text(text)
                 case Cited(choice=0):
                     out += self._cite(event)
@@ -362,7 +362,7 @@ class WholeWriter(write.WholeWriter[Answer]):
         for what in choice.not_shown:
             add_name(not_shown, what)
         for media in choice.media:
-            text += shown_as_text(media, not_shown)
+            text += shown_as_text(media, not_shown, follows_text=bool(text))
         if choice.citations and not text:
             add_name(not_shown, CITATION)
         self.not_shown = not_shown

@@ -50,7 +50,7 @@ def from_openai(logprobs: Any) -> list[dict[str, Any]]:
     if not isinstance(logprobs, dict):
         return []
     if isinstance(content := logprobs.get("content"), list):
-        return content
+        return [each for each in content if _is_logprob(each)]
     tokens = logprobs.get("tokens") or ()
     chosen = logprobs.get("token_logprobs") or ()
     tops = logprobs.get("top_logprobs") or [None] * len(tokens)
@@ -63,3 +63,11 @@ def from_openai(logprobs: Any) -> list[dict[str, Any]]:
         for token, logprob, top in zip(tokens, chosen, tops, strict=False)
         if logprob is not None
     ]
+
+
+def _is_logprob(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("token"), str)
+        and isinstance(value.get("logprob"), int | float)
+    )

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from trunkline.dialects import write
-from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text, split_data_url
+from trunkline.dialects.media import add_name, notice, shown_as_text, split_data_url
 from trunkline.dialects.ollama.errors import error_body, stream_error
 from trunkline.dialects.ollama.logprobs import from_openai
 from trunkline.dialects.ollama.parse import load_reason
@@ -71,6 +71,7 @@ class Form(NamedTuple):
         thinking: str = "",
         calls: Sequence[object] = (),
         images: Sequence[str] = (),
+        citations: Sequence[Cited] = (),
     ) -> bytes:
         """Return the content's fields. ``text`` is JSON already."""
         out = self.opening + text
@@ -80,11 +81,20 @@ class Form(NamedTuple):
             out += b',"tool_calls":' + _encode(calls)
         if images:
             out += b',"images":' + _encode(images) if self.has_images else b',"image":' + _encode(images[-1])
+        if citations:
+            out += b',"annotations":' + _encode([_annotation(cited) for cited in citations])
         return out + self.closing
 
 
 CHAT: Final = Form(b'"message":{"role":"assistant","content":', b"}", has_images=True)
 GENERATE: Final = Form(b'"response":', b"")
+
+
+def _annotation(cited: Cited) -> dict[str, Any]:
+    """A source in OpenAI's form. Ollama has none, and its clients skip fields that they do not know."""
+    start, end = cited.start or 0, cited.end or 0
+    citation = {"url": cited.url, "title": cited.title or "", "start_index": start, "end_index": end}
+    return {"type": "url_citation", "url_citation": citation}
 
 
 class _Heading:
@@ -172,9 +182,11 @@ class StreamWriter:
                 if data := _image_data(event):
                     self._first = self._first or self._clock()
                     return self._piece(self._form.wrap(b'""', images=(data,)))
-                return self._line(TextDelta(shown_as_text(event, self.not_shown)))
+                return self._line(
+                    TextDelta(shown_as_text(event, self.not_shown, follows_text=self._first > 0))
+                )
             case Cited():
-                add_name(self.not_shown, CITATION)
+                return self._piece(self._form.wrap(b'""', citations=(event,)))
             case NotShown():
                 add_name(self.not_shown, event.what)
             case Finished():
@@ -238,7 +250,7 @@ class WholeWriter(write.WholeWriter[Answer]):
         images = [data for media in choice.media if (data := _image_data(media))]
         if choice.media or choice.citations or choice.not_shown:
             text = self._settle(choice, text, is_shown=bool(calls or images))
-        content = self._form.wrap(_encode(text), "".join(choice.thinking), calls, images)
+        content = self._form.wrap(_encode(text), "".join(choice.thinking), calls, images, choice.citations)
         if choice.logprobs:
             logprobs = [each for piece in choice.logprobs for each in from_openai(piece)]
             content += b',"logprobs":' + _encode(logprobs)
@@ -251,9 +263,8 @@ class WholeWriter(write.WholeWriter[Answer]):
         for what in choice.not_shown:
             add_name(not_shown, what)
         for media in choice.media:
-            text += "" if _image_data(media) else shown_as_text(media, not_shown)
-        if choice.citations:
-            add_name(not_shown, CITATION)
+            if not _image_data(media):
+                text += shown_as_text(media, not_shown, follows_text=bool(text))
         self.not_shown = not_shown
         return text or (notice(not_shown) if not_shown and not is_shown else "")
 

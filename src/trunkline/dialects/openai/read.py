@@ -26,7 +26,7 @@ from trunkline.dialects.openai.answer_schema import (
     decode_vectors,
 )
 from trunkline.dialects.openai.errors import find_error
-from trunkline.dialects.openai.read_content import ContentReader, read_parts
+from trunkline.dialects.openai.read_content import ContentReader, read_details, read_parts
 from trunkline.dialects.openai.read_tool_calls import CallNumbering, is_never_tool
 from trunkline.dialects.openai.thoughts import DetailFold, made_state
 from trunkline.dialects.vendor_state import Maker
@@ -198,6 +198,8 @@ class _EventBuilder:
                 events.append(TextDelta(choice.text or "", index, choice.logprobs))
             return
         thinking = delta.reasoning or delta.reasoning_content
+        if not thinking and delta.reasoning_details:
+            thinking = read_details(delta.reasoning_details)
         if thinking:
             events.append(ThinkingDelta(thinking, index))
             if self._maker.name:

@@ -38,6 +38,14 @@ def read_parts(parts: Sequence[ContentPiece], choice: int, events: list[StreamEv
     return "".join(texts)
 
 
+def read_details(details: Any) -> str:
+    """Return the thinking in ``reasoning_details``, of servers who send it nowhere else (MiniMax)."""
+    if not isinstance(details, list):
+        return ""
+    pieces = (each.get("text") or each.get("summary") for each in details if isinstance(each, dict))
+    return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
 def _join(thinking: Any) -> str:
     """Mistral's thinking: a list of parts of text, or the text itself."""
     if isinstance(thinking, str):

@@ -272,7 +272,7 @@ class CompletionStreamWriter(_Identified):
             case TextDelta():
                 return self._text(event.choice, event.text, event.logprobs, None)
             case Media():
-                text = shown_as_text(event, self.not_shown)
+                text = shown_as_text(event, self.not_shown, follows_text=event.choice in self._opened)
                 return self._text(event.choice, text, None, None) if text else b""
             case Cited():
                 add_name(self.not_shown, CITATION)
@@ -369,7 +369,8 @@ def _settle(choice: Choice, is_chat: bool, not_shown: list[str]) -> None:
     for what in choice.not_shown:
         add_name(not_shown, what)
     if not is_chat:  # a legacy completion is text alone
-        choice.text += [shown_as_text(media, not_shown) for media in choice.media]
+        for media in choice.media:
+            choice.text.append(shown_as_text(media, not_shown, follows_text=any(choice.text)))
         if choice.citations:
             add_name(not_shown, CITATION)
     is_empty = not (any(choice.text) or choice.calls or choice.refusal or (is_chat and choice.media))

@@ -206,7 +206,7 @@ class Output:
         if image is not None:
             item = self._begin("image_generation_call")
             item.result, item.closed = image[1], True
-        elif text := shown_as_text(event, self.not_shown):
+        elif text := shown_as_text(event, self.not_shown, follows_text=self._length > 0):
             self._add_text(text)
 
     def _add_citation(self, event: Cited) -> None:
