@@ -9,7 +9,7 @@ from typing import Final
 
 from tests.fidelity.awkward import AWKWARD_CELLS
 from tests.fidelity.expected import BACKS, CELLS, COUNTED, FRONTS, GROUPS, ROWS, Cell, Key, share
-from tests.fidelity.pending import awkward_marks, strict_marks
+from tests.fidelity.pending import strict_marks
 from tests.fidelity.strict import STRICT_CELLS, STRICT_VENDORS
 from tests.fidelity.strict import title as feature_title
 from trunkline_mock import AWKWARD
@@ -147,7 +147,7 @@ def _strict_cell(vendor: str, feature: str) -> str:
 
 
 def _awkward_cell(front: str, shape: str) -> str:
-    return AWKWARD_CELLS[front, shape] + (" (pending)" if awkward_marks(front, shape) else "")
+    return AWKWARD_CELLS[front, shape]
 
 
 def _awkward_part() -> str:

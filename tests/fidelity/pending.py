@@ -18,14 +18,6 @@ STRICT_PENDING: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
 }
 """Features by front and vendor (patterns), and why they are pending."""
 
-AWKWARD_PENDING: Final[Mapping[tuple[str, str], str]] = {
-    ("ollama", "logprobs_odd"): "log probabilities in an odd form",
-    ("*", "thinking_details"): "thinking in reasoning_details alone",
-    ("anthropic", "image"): "an image in an answer",
-    ("ollama", "citation"): "a citation",
-}
-"""Shapes of answers by front (a pattern), and what is pending."""
-
 
 def strict_marks(front: str, vendor: str, feature: str) -> Sequence[pytest.MarkDecorator]:
     """The marks of a cell of the axis of strict vendors."""
@@ -34,11 +26,6 @@ def strict_marks(front: str, vendor: str, feature: str) -> Sequence[pytest.MarkD
         for pair, (features, reason) in STRICT_PENDING.items()
         if _matches(pair, front, vendor) and feature in features.split()
     ]
-
-
-def awkward_marks(front: str, shape: str) -> Sequence[pytest.MarkDecorator]:
-    """The marks of a cell of the axis of awkward answers."""
-    return [_mark(reason) for pair, reason in AWKWARD_PENDING.items() if _matches(pair, front, shape)]
 
 
 def _matches(patterns: tuple[str, str], *names: str) -> bool:

@@ -9,7 +9,6 @@ import pytest_asyncio
 
 from tests.fidelity.awkward import AWKWARD_CELLS, awkward_world, check_awkward
 from tests.fidelity.matrix import World
-from tests.fidelity.pending import awkward_marks
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -22,7 +21,7 @@ async def there() -> AsyncIterator[World]:
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     ("front", "shape"),
-    [pytest.param(*key, marks=awkward_marks(*key), id="-".join(key)) for key in AWKWARD_CELLS],
+    [pytest.param(*key, id="-".join(key)) for key in AWKWARD_CELLS],
 )
 async def test_cell(there: World, front: str, shape: str) -> None:
     await check_awkward(there, front, shape)
