@@ -29,7 +29,9 @@ WHOLE = '{"choices":[{"index":0,"message":{"content":null,"tool_calls":[' + CALL
 
 @pytest.mark.parametrize("pieces", list(ways((CHUNKS % "fs_read").encode()))[::5])
 def test_a_stream_has_the_clients_names(pieces: list[bytes]) -> None:
-    inspector = RestoringInspector(StreamInspector("up", False), NAMES, STEP.restore, streamed=True)
+    inner = StreamInspector("up", False)
+    inner.request = msgspec.json.encode(list(NAMES))
+    inspector = RestoringInspector(inner, NAMES, STEP.restore, streamed=True)
     out = b"".join(inspector.feed(piece) for piece in pieces) + inspector.close()
     assert inspector.complete
     assert out.decode() == CHUNKS % "fs.read"
