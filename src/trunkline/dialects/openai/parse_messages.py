@@ -89,10 +89,7 @@ def _parts(content: str | schema.PartsIn | None, path: str) -> tuple[Part, ...]:
     return tuple(_part(part, f"{path}.content[{i}]") for i, part in enumerate(content))
 
 
-def _part(
-    part: schema.TextPart | schema.ImagePart | schema.AudioPart | schema.FilePart | schema.RefusalPart,
-    path: str,
-) -> Part:
+def _part(part: schema.PartIn, path: str) -> Part:
     match part:
         case schema.TextPart():
             control = part.cache_control
@@ -101,6 +98,9 @@ def _part(
             return Text(text=part.text, cache=True, cache_ttl=read_ttl(control))
         case schema.RefusalPart():
             return Text(text=part.refusal)
+        case schema.ThinkingPart():
+            said = part.thinking
+            return Thinking(text=said if isinstance(said, str) else "".join(piece.text for piece in said))
         case schema.ImagePart():
             address = part.image_url
             if isinstance(address, str):

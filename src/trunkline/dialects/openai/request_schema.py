@@ -109,7 +109,14 @@ class RefusalPart(msgspec.Struct, tag_field="type", tag="refusal"):
     refusal: str
 
 
-PartsIn = list[TextPart | ImagePart | AudioPart | FilePart | RefusalPart]
+class ThinkingPart(msgspec.Struct, tag_field="type", tag="thinking"):
+    """Mistral's, in an earlier answer."""
+
+    thinking: str | list[TextPart] = ""
+
+
+PartIn = TextPart | ImagePart | AudioPart | FilePart | RefusalPart | ThinkingPart
+PartsIn = list[PartIn]
 
 
 class Function(msgspec.Struct):

@@ -39,6 +39,8 @@ class ThoughtRules(msgspec.Struct, frozen=True, kw_only=True):
     """It refuses a turn with calls that lacks the field. One whose thinking is lost gets an empty text."""
     refuses: frozenset[str] = frozenset()
     """Those of ``ALL_FIELDS`` that it refuses, also from its own dialect's clients."""
+    takes_thinking_parts: bool = True
+    """It takes the parts of type ``thinking`` that Mistral has in an assistant's content."""
     missing_signature: str | None = None
     """What stands for the signature of calls that another model made, where the vendor wants one."""
 
@@ -219,6 +221,8 @@ def needles(rules: ThoughtRules) -> tuple[bytes, ...]:
     found = [MARK_BYTES]
     for field in sorted(rules.refuses):
         found += _TEXT_NEEDLES if field == "reasoning" else [b'"%b"' % field.encode()]
+    if not rules.takes_thinking_parts:
+        found.append(b'"thinking"')
     found.append(b'"tool_calls"' if rules.missing_signature is not None else b'"thought_signature"')
     return tuple(found)
 
@@ -265,6 +269,10 @@ def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker) -> msgspec.Raw:
             del message["reasoning_details"]
     for name in rules.refuses:
         message.pop(name, None)
+    content = message.get("content")
+    if isinstance(content, list) and not rules.takes_thinking_parts:
+        kept = [part for part in content if not (isinstance(part, dict) and part.get("type") == "thinking")]
+        message["content"] = kept or (None if message.get("tool_calls") else "")
     calls = message.get("tool_calls")
     for number, call in enumerate(calls if isinstance(calls, list) else ()):
         if isinstance(call, dict):
