@@ -214,8 +214,8 @@ def test_one_providers_tags(world: World, provider: str) -> None:
 @pytest.mark.parametrize(
     ("path", "model", "text"),
     [
-        ("/api", "ollama:nope", PULL),
-        ("/ollama/api", "nope", PULL),
+        ("/api", "ollama:nope", "model 'nope' not found"),
+        ("/ollama/api", "nope", "model 'nope' not found"),
         ("/api", "nowhere-to-be-found", "Model 'nowhere-to-be-found' not found at"),
         ("/api", "openrouter:vendor/nope", "vendor/nope"),
         ("/api", "anthropic:claude", "Provider 'anthropic' not configured. Set ANTHROPIC_API_KEY"),

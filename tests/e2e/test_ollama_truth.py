@@ -18,6 +18,14 @@ from trunkline_mock import Fault, MockUpstream, Script
 from trunkline_mock.script import MockModel
 
 HELLO = [{"role": "user", "content": "Hello"}]
+FIELDS: dict[str, tuple[str, Any]] = {
+    "generate": ("prompt", "Hello"),
+    "completions": ("prompt", "Hello"),
+    "embed": ("input", "Hello"),
+    "embeddings": ("input", "Hello"),
+    "responses": ("input", "Hello"),
+}
+"""What a request asks, by the end of its path; any other has messages."""
 
 
 @pytest.fixture
@@ -34,13 +42,9 @@ class House(NamedTuple):
     client: httpx.AsyncClient
 
     async def ask(self, path: str, model: str, **more: Any) -> httpx.Response:
-        body = {
-            "model": model,
-            "messages": HELLO,
-            "prompt": "Hello",
-            "input": "Hello",
-            "max_tokens": 9,
-        } | more
+        end = "chat" if path.endswith("/chat/completions") else path.rpartition("/")[2]
+        field, value = FIELDS.get(end, ("messages", HELLO))
+        body = {"model": model, field: value} | ({"max_tokens": 9} if "messages" in path else {}) | more
         return await self.client.post(path, json=body)
 
 
@@ -133,7 +137,8 @@ async def test_a_whole_answer_that_is_not_done(stack: AsyncExitStack, path: str,
     settings = make_settings(ollama_enabled=True, providers={"ollama": section})
     running = await stack.enter_async_context(serving(settings))
     async with httpx.AsyncClient(base_url=running.url, headers={"x-api-key": KEY}, timeout=GUARD) as client:
-        body = {"model": "here", field: HELLO if field == "messages" else "Hello", "max_tokens": 9}
+        body = {"model": "here", field: HELLO if field == "messages" else "Hello"}
+        body |= {"max_tokens": 9} if path == "/v1/messages" else {}
         answer = await client.post(path, json=body)
     assert answer.status_code == 502
     assert "before it was complete" in answer.text
