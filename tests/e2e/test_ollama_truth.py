@@ -137,7 +137,7 @@ async def test_a_whole_answer_that_is_not_done(stack: AsyncExitStack, path: str,
     settings = make_settings(ollama_enabled=True, providers={"ollama": section})
     running = await stack.enter_async_context(serving(settings))
     async with httpx.AsyncClient(base_url=running.url, headers={"x-api-key": KEY}, timeout=GUARD) as client:
-        body = {"model": "here", field: HELLO if field == "messages" else "Hello"}
+        body: dict[str, Any] = {"model": "here", field: HELLO if field == "messages" else "Hello"}
         body |= {"max_tokens": 9} if path == "/v1/messages" else {}
         answer = await client.post(path, json=body)
     assert answer.status_code == 502

@@ -43,6 +43,7 @@ BACK = AnthropicBack()
 
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=8)
 some = st.text(min_size=1, max_size=12)
+signatures = some.filter(str.strip)
 words = some.filter(str.strip)
 base64 = st.text(string.ascii_letters + "+/", max_size=8)
 schemas = st.dictionaries(
@@ -76,7 +77,7 @@ def turns(draw: st.DrawFn) -> list[Message]:
     messages = [Message(role="system", parts=tuple(system))] if system else []
     for turn in range(draw(st.integers(1, 3))):
         messages.append(Message(role="user", parts=tuple(draw(st.lists(parts, min_size=1, max_size=3)))))
-        thinking = draw(st.lists(st.builds(Thinking, text=some, signature=some), max_size=1))
+        thinking = draw(st.lists(st.builds(Thinking, text=some, signature=signatures), max_size=1))
         spoken = draw(st.lists(ended, min_size=1, max_size=2))
         ids = [f"toolu_{turn}_{number}" for number in range(draw(st.integers(0, 2)))]
         called = [ToolCall(id=name, name=draw(names), arguments='{"x":[1.0]}') for name in ids]
