@@ -109,6 +109,14 @@ extras = st.fixed_dictionaries(
 )
 
 
+def _text_first(message: Message) -> Message:
+    """A message of Ollama's has its images beside its text, and no order among them."""
+    if message.role != "user":
+        return message
+    parts = sorted(message.parts, key=lambda part: not isinstance(part, Text))
+    return msgspec.structs.replace(message, parts=tuple(parts))
+
+
 @st.composite
 def chats(draw: st.DrawFn) -> ChatRequest:
     turns: list[list[Message]] = draw(
@@ -118,7 +126,7 @@ def chats(draw: st.DrawFn) -> ChatRequest:
     efforts = st.sampled_from(["none", "low", "medium", "high", "max"])
     return ChatRequest(
         model=draw(texts),
-        messages=normalize_turns(tuple(message for turn in turns for message in turn)),
+        messages=tuple(map(_text_first, normalize_turns(tuple(each for turn in turns for each in turn)))),
         sampling=draw(samplings),
         tools=tuple(draw(st.lists(tools, max_size=2))),
         format=draw(st.none() | st.just(Format()) | schema),

@@ -225,9 +225,9 @@ def _required(schema: Schema) -> list[str]:
     return [each for each in names if isinstance(each, str)] if isinstance(names, list) else []
 
 
-def _add_properties(properties: Schema, more: Mapping[str, Any], *, together: bool) -> None:
-    """Add the properties of one choice. Of one that several have, either schema may hold."""
-    for name, schema in more.items():
+def _add_properties(properties: Schema, more: object, *, together: bool) -> None:
+    """Add the properties of one choice, if they are any. Of one that several have, either schema may hold."""
+    for name, schema in more.items() if isinstance(more, dict) else ():
         known = properties.get(name)
         if known is None or known == schema:
             properties[name] = schema
