@@ -19,6 +19,9 @@ import trustme
 from tests.services import Postgres, Redis, postgres_server, redis_server
 from trunkline.settings import Settings
 
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("repeatable")
+"""What every run of the tests generates: the same examples, so that a gate does not fail by chance."""
 hypothesis.settings.register_profile("full", max_examples=2500, deadline=None)
 """What ``make test-full`` generates for each property."""
 hypothesis.settings.register_profile(
