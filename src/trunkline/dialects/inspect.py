@@ -33,12 +33,8 @@ from trunkline.model import Usage
 _Record = TypeVar("_Record")
 
 
-class InspectorBase:
-    """What every inspector has found so far.
-
-    Args:
-        upstream_name: The upstream's name in error texts.
-    """
+class Findings:
+    """What every inspector has found so far."""
 
     error: GatewayError | None = None
     complete: bool = False
@@ -47,6 +43,15 @@ class InspectorBase:
     model: str | None = None
     request: bytes = b""
     """The body that the upstream was sent."""
+
+
+class InspectorBase(Findings):
+    """What the inspectors of upstreams' answers share.
+
+    Args:
+        upstream_name: The upstream's name in error texts.
+    """
+
     _may_end: bool = False
     """What came so far of a stream is a whole answer, even if its terminal record does not come."""
 

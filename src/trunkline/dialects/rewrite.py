@@ -11,13 +11,13 @@ from contextlib import suppress
 
 from trunkline.dialects.base import Inspector, Reader, Writer
 from trunkline.dialects.error_envelope import malformed
+from trunkline.dialects.inspect import Findings
 from trunkline.dialects.other_form import OtherForm
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.events import Metered, Started, StreamEvent
-from trunkline.model import Usage
 
 
-class Rewriter:
+class Rewriter(Findings):
     """Stands in for an inspector: reads an answer of the other form, and writes it in the client's.
 
     Args:
@@ -26,12 +26,6 @@ class Rewriter:
     """
 
     def __init__(self, reader: Reader, writer: Writer) -> None:
-        self.error: GatewayError | None = None
-        self.complete = False
-        self.records = 0
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.request = b""
         self._reader = reader
         self._writer = writer
 
@@ -72,7 +66,7 @@ class Rewriter:
         return b""
 
 
-class Refuser:
+class Refuser(Findings):
     """Stands in for an inspector where an answer of the other form cannot be read as events.
 
     An error's words are kept, and any other answer is an error.
@@ -81,15 +75,8 @@ class Refuser:
         inspector: Inspects the form that came.
     """
 
-    complete = False
-    request = b""
-
     def __init__(self, inspector: Inspector) -> None:
         self._inspector = inspector
-        self.error: GatewayError | None = None
-        self.records = 0
-        self.usage: Usage | None = None
-        self.model: str | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Return nothing: none of it is in the form that the client asked for."""

@@ -156,24 +156,22 @@ class KnownVendor(msgspec.Struct, frozen=True, kw_only=True):
     quirks: Quirks
 
 
+_OPENAI: Final = Quirks(
+    max_tokens_field="max_completion_tokens",
+    extra_sampling=frozenset(),
+    turns=ANY_ORDER,
+    fit=OPENAI_FIT,
+)
+"""OpenAI's own API, wherever it is served."""
+
 KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
     "openai": KnownVendor(
         hosts=("api.openai.com",),
-        quirks=Quirks(
-            max_tokens_field="max_completion_tokens",
-            extra_sampling=frozenset(),
-            turns=ANY_ORDER,
-            fit=OPENAI_FIT,
-        ),
+        quirks=_OPENAI,
     ),
     "azure": KnownVendor(
         hosts=("openai.azure.com",),
-        quirks=Quirks(
-            max_tokens_field="max_completion_tokens",
-            extra_sampling=frozenset(),
-            turns=ANY_ORDER,
-            fit=OPENAI_FIT,
-        ),
+        quirks=_OPENAI,
     ),
     "cerebras": KnownVendor(
         hosts=("api.cerebras.ai",),

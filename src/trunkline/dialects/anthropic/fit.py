@@ -22,6 +22,7 @@ class MessagesFitStep(DialectFitStep):
     """Fits the bodies of Messages requests."""
 
     stop_field: ClassVar[str] = "stop_sequences"
+    schema_field: ClassVar[str] = "input_schema"
 
     def fitting_type(self) -> Any:
         """Return a type that a body which needs no change decodes into."""
@@ -61,9 +62,6 @@ class MessagesFitStep(DialectFitStep):
                 block["name"] = names[block["name"]]
                 found = True
         return found
-
-    def _schema_field(self) -> str:
-        return "input_schema"
 
     def _tool_specs(self, body: Draft) -> Iterator[tuple[str, Object]]:
         for path, tool in objects(body.value("tools"), "tools"):

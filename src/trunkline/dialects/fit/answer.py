@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from trunkline.dialects.base import Inspector, Reader
+from trunkline.dialects.inspect import Findings
 from trunkline.errors import GatewayError
 from trunkline.events import StreamEvent, ToolCallDelta
 from trunkline.framing import extract_payload, split_events
-from trunkline.model import Usage
 
 
 class RestoringReader:
@@ -59,7 +59,7 @@ class RestoringReader:
         return event if name is None else msgspec.structs.replace(event, name=name)
 
 
-class RestoringInspector:
+class RestoringInspector(Findings):
     """An inspector that passes on answers with the client's names; satisfies ``dialects.base.Inspector``.
 
     Args:
@@ -81,12 +81,6 @@ class RestoringInspector:
         self._restore = restore
         self._streamed = streamed
         self._marks = tuple(msgspec.json.encode(name) for name in names)
-        self.error: GatewayError | None = None
-        self.complete = False
-        self.records = 0
-        self.usage: Usage | None = None
-        self.model: str | None = None
-        self.request = b""
 
     def feed(self, data: bytes) -> bytes:
         """Return what of these bytes goes on to the client now."""

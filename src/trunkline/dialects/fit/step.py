@@ -35,6 +35,8 @@ class DialectFitStep(ABC):
 
     stop_field: ClassVar[str]
     """The field with the stop sequences."""
+    schema_field: ClassVar[str]
+    """The field of a tool's spec that has the schema of its arguments."""
 
     def __init__(self, rules: FitRules) -> None:
         self.rules = rules
@@ -60,10 +62,6 @@ class DialectFitStep(ABC):
     @abstractmethod
     def _ids(self, body: Draft) -> Iterator[tuple[str, Object, str]]:
         """Everything that has the id of a tool call: its path, the object, and the field's name."""
-
-    @abstractmethod
-    def _schema_field(self) -> str:
-        """The field of a tool's spec that has the schema of its arguments."""
 
     @abstractmethod
     def _fit_messages(self, body: Draft) -> None:
@@ -134,7 +132,7 @@ class DialectFitStep(ABC):
 
     def _fit_tools(self, body: Draft) -> None:
         """Change the schemas of tools, and leave out fields that are refused in a tool."""
-        rules, field = self.rules, self._schema_field()
+        rules, field = self.rules, self.schema_field
         for path, spec in self._tool_specs(body):
             for name in sorted(rules.refused_in_tools & spec.keys()):
                 del spec[name]

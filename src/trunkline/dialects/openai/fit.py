@@ -41,6 +41,7 @@ class ChatFitStep(DialectFitStep):
     """Fits the bodies of chats."""
 
     stop_field: ClassVar[str] = "stop"
+    schema_field: ClassVar[str] = "parameters"
 
     def fitting_type(self) -> Any:
         """Return a type that a body which needs no change decodes into."""
@@ -127,9 +128,6 @@ class ChatFitStep(DialectFitStep):
                         function["name"] = names[function["name"]]
                         found = True
         return found
-
-    def _schema_field(self) -> str:
-        return "parameters"
 
     def _tool_specs(self, body: Draft) -> Iterator[tuple[str, Object]]:
         for path, tool in objects(body.value("tools"), "tools"):

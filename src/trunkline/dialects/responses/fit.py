@@ -28,6 +28,7 @@ class ResponsesFitStep(DialectFitStep):
     """Fits the bodies of Responses requests."""
 
     stop_field: ClassVar[str] = "stop"
+    schema_field: ClassVar[str] = "parameters"
 
     def fitting_type(self) -> Any:
         """Return a type that a body which needs no change decodes into."""
@@ -68,9 +69,6 @@ class ResponsesFitStep(DialectFitStep):
             record["name"] = names[record["name"]]
             found = True
         return found
-
-    def _schema_field(self) -> str:
-        return "parameters"
 
     def _tool_specs(self, body: Draft) -> Iterator[tuple[str, Object]]:
         for path, tool in objects(body.value("tools"), "tools"):
