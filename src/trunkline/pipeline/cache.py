@@ -154,9 +154,7 @@ class AnswerCache:
             response.replay(cached)
             return True
         response.cache_status = "miss"
-        recording = RecordingResponder(response.responder, self.policy.max_bytes // _SHARE)
-        recording.streaming = response.is_open
-        response.responder = recording
+        record(response, self.policy.max_bytes // _SHARE)
         return False
 
     def keep(self, name: str, active: ActiveRequest) -> None:
@@ -176,6 +174,14 @@ class AnswerCache:
         self.store.keep(name, cached, self.policy.ttl_s, self._clock())
 
 
+def record(response: Response, most_bytes: int) -> RecordingResponder:
+    """Remember from now on what a response's client is sent, up to ``most_bytes``."""
+    recording = RecordingResponder(response.responder, most_bytes)
+    recording.streaming = response.is_open
+    response.responder = recording
+    return recording
+
+
 class RecordingResponder:
     """A responder that remembers what went to the real one, up to a limit."""
 
@@ -186,6 +192,11 @@ class RecordingResponder:
         self.streaming = False
         self.full = False
         """There was more than may be kept; nothing is."""
+
+    def has_answer(self, response: Response) -> bool:
+        """Whether the client was sent an upstream's answer, and all of it is remembered."""
+        answered = response.error is None and response.status == 200 and not response.client_gone
+        return answered and not self.full
 
     def send(self, status: int, lines: Lines, body: bytes) -> None:
         """See :class:`~trunkline.pipeline.responder.Responder`."""

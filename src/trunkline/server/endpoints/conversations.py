@@ -18,9 +18,9 @@ from trunkline.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Cal
 from trunkline.server.endpoints.request_body import json_object
 from trunkline.server.endpoints.response_items import as_input, list_item, paginate
 from trunkline.server.http.page import Page
+from trunkline.server.state.store import owner_of
 
 if TYPE_CHECKING:
-    from trunkline.policy.auth import ApiKey
     from trunkline.server.http.async_handler import RequestContext
     from trunkline.server.state.store import StateStore
 
@@ -224,11 +224,7 @@ def _kept(context: RequestContext[ConversationServices]) -> tuple[Conversations,
     source, key = context.services.responses, context.key
     if not source.is_on:
         raise CallerError(f"This gateway keeps no conversations; {STORE_SETTING} would", NOT_FOUND)
-    return source.conversations, _owner(key)
-
-
-def _owner(key: ApiKey | None) -> str:
-    return "" if key is None else key.id
+    return source.conversations, owner_of(key)
 
 
 def _split(path: str) -> tuple[str, bool, str]:

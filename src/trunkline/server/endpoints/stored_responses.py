@@ -21,7 +21,7 @@ from trunkline.dialects.base import HeldState
 from trunkline.dialects.responses import STORE_SETTING, ResponsesFront
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline.active import ActiveRequest
-from trunkline.pipeline.cache import RecordingResponder
+from trunkline.pipeline.cache import RecordingResponder, record
 from trunkline.pipeline.pipeline import Pipeline
 from trunkline.server.endpoints.conversations import Conversations, conversation_id_of
 from trunkline.server.endpoints.response_items import (
@@ -35,7 +35,7 @@ from trunkline.server.endpoints.response_items import (
     separate_reasoning,
 )
 from trunkline.server.http.page import Page
-from trunkline.server.state.store import StateStore
+from trunkline.server.state.store import StateStore, owner_of
 
 if TYPE_CHECKING:
     from trunkline.policy.auth import ApiKey
@@ -143,15 +143,13 @@ class ResponseStore:
             # What a stored prompt stands for only the upstream knows: a later turn could not be sent whole.
             await self._pipeline.serve(active)
             return
-        recording = RecordingResponder(response.responder, self.store.largest)
-        response.responder = recording
+        recording = record(response, self.store.largest)
         await self._pipeline.serve(active)
-        answered = response.error is None and response.status == 200 and not response.client_gone
-        if answered and not recording.full:
+        if recording.has_answer(response):
             output = self._keep(active, recording, given, complete)
             if complete is not None and complete.conversation is not None:
                 added = self.conversations.add(
-                    _owner(request.key), complete.conversation, complete.own + output
+                    owner_of(request.key), complete.conversation, complete.own + output
                 )
                 await asyncio.ensure_future(added)
 
@@ -163,7 +161,7 @@ class ResponseStore:
         """
         request, fields, given = active.request, references.fields, references.given
         previous, conversation = fields.get("previous_response_id"), None
-        owner, holders = _owner(request.key), set[str]()
+        owner, holders = owner_of(request.key), set[str]()
         earlier: list[InputItem] = []
         if previous and fields.get("conversation"):
             raise CallerError(
@@ -231,7 +229,7 @@ class ResponseStore:
         Raises:
             CallerError: it is not stored for this key.
         """
-        owner, response_id = _owner(key), response_id_of(item_id)
+        owner, response_id = owner_of(key), response_id_of(item_id)
         stored = await self._find(key, response_id)
         if stored is None and (named := await self.store.get(owner, f"item:{item_id}")) is not None:
             response_id = named.decode()
@@ -271,7 +269,7 @@ class ResponseStore:
             holds = attempt.exchange.holds
             holder = attempt.candidate.provider.name if "previous_response_id" in holds else ""
         items = input_items_of(_decode(given.input)) if complete is None else complete.items
-        owner = _owner(active.request.key)
+        owner = owner_of(active.request.key)
         stored = StoredResponse(body, _encode(items), holder)
         self.store.put(owner, f"response:{response_id}", _encode_stored(stored))
         for item in output[:_MANY_IDS]:
@@ -281,7 +279,7 @@ class ResponseStore:
         return list(output)
 
     async def _find(self, key: ApiKey | None, response_id: str) -> StoredResponse | None:
-        data = await self.store.get(_owner(key), f"response:{response_id}")
+        data = await self.store.get(owner_of(key), f"response:{response_id}")
         return None if data is None else _decode_stored(data)
 
     async def show(self, key: ApiKey | None, response_id: str) -> Page:
@@ -313,7 +311,7 @@ class ResponseStore:
             CallerError: 404.
         """
         stored = await self._get(key, response_id)
-        owner = _owner(key)
+        owner = owner_of(key)
         for item in _decode(stored.body).get("output", ()):
             if isinstance(item.get("id"), str) and response_id_of(item["id"]) != response_id:
                 self.store.drop(owner, f"item:{item['id']}")
@@ -406,11 +404,6 @@ def _store_of(context: RequestContext[StoredResponses]) -> ResponseStore:
 
 def _not_found(response_id: str) -> CallerError:
     return CallerError(f"Response with id '{redact(response_id, 100)}' not found", NOT_FOUND)
-
-
-def _owner(key: ApiKey | None) -> str:
-    """Whose a stored response is."""
-    return "" if key is None else key.id
 
 
 def _final_response(stream: bytes) -> bytes | None:

@@ -20,7 +20,8 @@ from trunkline.dialects.anthropic import ThreadFront, read_message
 from trunkline.dialects.base import HeldState
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline.active import ActiveRequest
-from trunkline.pipeline.cache import RecordingResponder
+from trunkline.pipeline.cache import RecordingResponder, record
+from trunkline.server.state.store import owner_of
 
 if TYPE_CHECKING:
     from trunkline.pipeline.pipeline import Pipeline
@@ -62,18 +63,16 @@ class MessageThreads:
             await self._pipeline.serve(active)
             return
         request, response = active.request, active.response
-        owner = "" if request.key is None else request.key.id
+        owner = owner_of(request.key)
         try:
             thread = await asyncio.ensure_future(self._complete(active, owner))
         except GatewayError as error:
             response.refuse(error)
             self._pipeline.settle(active)
             return
-        recording = RecordingResponder(response.responder, self.store.largest)
-        response.responder = recording
+        recording = record(response, self.store.largest)
         await self._pipeline.serve(active)
-        answered = response.error is None and response.status == 200 and not response.client_gone
-        if answered and not recording.full:
+        if recording.has_answer(response):
             self._keep(active, recording, owner, thread)
 
     async def _complete(self, active: ActiveRequest, owner: str) -> Thread:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from trunkline.policy.auth import ApiKey
 
 _OVERHEAD: Final = 256
 """Bytes that an entry takes beside its data."""
@@ -25,6 +28,11 @@ class Bounds(NamedTuple):
     """Zero: nothing is written to disk."""
     key_bytes: int = 64 * 1024 * 1024
     """The most for one key, in memory and on disk."""
+
+
+def owner_of(key: ApiKey | None) -> str:
+    """Whose an entry is: the key's that the request was sent with, or everybody's where none is needed."""
+    return "" if key is None else key.id
 
 
 class Entry(NamedTuple):
