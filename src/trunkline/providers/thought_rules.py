@@ -16,7 +16,7 @@ from trunkline.dialects.openai.thoughts import ALL_FIELDS, ThoughtRules
 from trunkline.dialects.vendor_state import Form, MadeState, Maker
 from trunkline.providers.fits import KNOWN_VENDORS
 
-_REFUSES_ALL: Final = ThoughtRules(turns="never", refuses=ALL_FIELDS, takes_thinking_parts=False)
+_REFUSES_ALL: Final = ThoughtRules(turns="never", refuses=ALL_FIELDS)
 _CONTENT: Final = "reasoning_content"
 _SIGNED: Final = frozenset({"reasoning_details", "extra_content"})
 """State of other vendors' that a vendor without any does not know."""
@@ -24,30 +24,25 @@ _SIGNED: Final = frozenset({"reasoning_details", "extra_content"})
 RULES: Final[Mapping[str, ThoughtRules]] = {
     "openai": _REFUSES_ALL,
     "groq": _REFUSES_ALL,
-    "mistral": ThoughtRules(turns="never", refuses=ALL_FIELDS),
-    "cerebras": ThoughtRules(
-        takes_thinking_parts=False, field="reasoning", turns="calls", refuses=ALL_FIELDS - {"reasoning"}
-    ),
-    "openrouter": ThoughtRules(takes_thinking_parts=False, refuses=frozenset({"extra_content"})),
+    "mistral": ThoughtRules(turns="never", refuses=ALL_FIELDS, takes_thinking_parts=True),
+    "cerebras": ThoughtRules(field="reasoning", turns="calls", refuses=ALL_FIELDS - {"reasoning"}),
+    "openrouter": ThoughtRules(refuses=frozenset({"extra_content"})),
     "deepseek": ThoughtRules(
-        takes_thinking_parts=False,
         field=_CONTENT,
         turns="calls",
         insists=True,
         refuses=_SIGNED | frozenset({"reasoning"}),
     ),
     "moonshot": ThoughtRules(
-        takes_thinking_parts=False,
         field=_CONTENT,
         turns="calls",
         insists=True,
         refuses=_SIGNED | frozenset({"reasoning"}),
     ),
-    "zai": ThoughtRules(takes_thinking_parts=False, field=_CONTENT, turns="all", refuses=_SIGNED),
-    "minimax": ThoughtRules(takes_thinking_parts=False, refuses=frozenset({"extra_content"})),
-    "dashscope": ThoughtRules(takes_thinking_parts=False, field=_CONTENT, turns="calls", refuses=_SIGNED),
+    "zai": ThoughtRules(field=_CONTENT, turns="all", refuses=_SIGNED),
+    "minimax": ThoughtRules(refuses=frozenset({"extra_content"})),
+    "dashscope": ThoughtRules(field=_CONTENT, turns="calls", refuses=_SIGNED),
     "gemini": ThoughtRules(
-        takes_thinking_parts=False,
         turns="never",
         refuses=ALL_FIELDS - {"extra_content"},
         missing_signature="skip_thought_signature_validator",

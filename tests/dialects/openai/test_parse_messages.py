@@ -42,6 +42,24 @@ ROLES: dict[str, tuple[dict[str, Any], Message]] = {
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "No"}]},
         Message(role="assistant", parts=(Text(text="No"),)),
     ),
+    "assistant thinks in a part": (
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm"}]},
+        Message(role="assistant", parts=(Thinking(text="Hm"),)),
+    ),
+    "assistant thinks in pieces of a part": (
+        {
+            "role": "assistant",
+            "content": [
+                {
+                    "type": "thinking",
+                    "thinking": [{"type": "text", "text": "H"}, {"type": "text", "text": "m"}],
+                    "closed": True,
+                },
+                {"type": "text", "text": "Hello"},
+            ],
+        },
+        Message(role="assistant", parts=(Thinking(text="Hm"), Text(text="Hello"))),
+    ),
     "assistant thinks": (
         {"role": "assistant", "reasoning_content": "Hm", "content": "Hello"},
         Message(role="assistant", parts=(Thinking(text="Hm"), Text(text="Hello"))),

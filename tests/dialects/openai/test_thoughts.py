@@ -133,6 +133,30 @@ def test_what_a_vendor_refuses_is_taken_out(
     assert msgspec.json.decode(passed(RULES[vendor], ASSISTANT | fields)) == ASSISTANT | kept
 
 
+THOUGHT: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
+SAID: dict[str, Any] = {"type": "text", "text": "Ho"}
+
+
+@pytest.mark.parametrize("vendor", RULES)
+@pytest.mark.parametrize(
+    ("message", "left"),
+    [
+        ({"content": [THOUGHT, SAID]}, [SAID]),
+        ({"content": [THOUGHT]}, ""),
+        ({"content": [THOUGHT], "tool_calls": [WIRE_CALL]}, None),
+    ],
+    ids=["and text", "alone", "and a call"],
+)
+def test_thinking_among_the_content_goes_to_mistral_alone(
+    vendor: str, message: dict[str, Any], left: object
+) -> None:
+    sent = passed(RULES[vendor], ASSISTANT | message)
+    if vendor == "mistral":
+        assert sent == b""
+    else:
+        assert msgspec.json.decode(sent)["content"] == left
+
+
 def test_what_gemini_signed_stays() -> None:
     assert passed(RULES["gemini"], ASSISTANT | {"tool_calls": [WIRE_CALL | {"extra_content": EXTRA}]}) == b""
 

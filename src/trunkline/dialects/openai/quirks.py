@@ -40,8 +40,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     history_reasoning_field: str | None = None
     """The field in which the reasoning of all earlier turns is sent back, if it takes that. Others are told
     what ``thoughts`` says."""
-    thoughts: ThoughtRules = ThoughtRules()
-    """What it takes back of earlier turns' thinking and state."""
+    thoughts: ThoughtRules = ThoughtRules(takes_thinking_parts=True)
+    """What it takes back of earlier turns' thinking and state. An unknown server may be Mistral's."""
     extra_sampling: frozenset[str] = EXTRA_SAMPLING
     """Which of the extra sampling fields it knows."""
     usage_on_request: bool = True

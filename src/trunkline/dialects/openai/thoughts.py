@@ -39,7 +39,7 @@ class ThoughtRules(msgspec.Struct, frozen=True, kw_only=True):
     """It refuses a turn with calls that lacks the field. One whose thinking is lost gets an empty text."""
     refuses: frozenset[str] = frozenset()
     """Those of ``ALL_FIELDS`` that it refuses, also from its own dialect's clients."""
-    takes_thinking_parts: bool = True
+    takes_thinking_parts: bool = False
     """It takes the parts of type ``thinking`` that Mistral has in an assistant's content."""
     missing_signature: str | None = None
     """What stands for the signature of calls that another model made, where the vendor wants one."""
