@@ -49,6 +49,8 @@ class StreamInspector(EventInspector):
         drop_usage: The client did not ask for the usage chunk.
     """
 
+    splits_records = True
+
     def __init__(self, upstream_name: str, drop_usage: bool) -> None:
         super().__init__(upstream_name, _decode_ordinary)
         self._drop_usage = drop_usage
