@@ -9,7 +9,7 @@ from trunkline.dialects.responses.client_tools import BUILT_IN, CALLS, CUSTOM, O
 
 @pytest.mark.parametrize("kind", sorted(BUILT_IN))
 def test_built_in_tools_are_functions(kind: str) -> None:
-    made = offered(kind, {"type": kind}, "")
+    made = offered(kind, {"type": kind, "execution": "client"}, "")
     assert made is not None
     tool, offer = made
     assert tool.name == BUILT_IN[kind].name

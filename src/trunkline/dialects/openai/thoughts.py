@@ -223,7 +223,8 @@ def needles(rules: ThoughtRules) -> tuple[bytes, ...]:
         found += _TEXT_NEEDLES if field == "reasoning" else [b'"%b"' % field.encode()]
     if not rules.takes_thinking_parts:
         found.append(b'"thinking"')
-    found.append(b'"tool_calls"' if rules.missing_signature is not None else b'"thought_signature"')
+    looks_at_calls = rules.missing_signature is not None or rules.insists
+    found.append(b'"tool_calls"' if looks_at_calls else b'"thought_signature"')
     return tuple(found)
 
 
@@ -277,6 +278,8 @@ def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker) -> msgspec.Raw:
     for number, call in enumerate(calls if isinstance(calls, list) else ()):
         if isinstance(call, dict):
             _keep_call_state(call, number == 0, rules, maker)
+    if rules.insists and rules.field and calls:
+        message.setdefault(rules.field, "")
     after = _encode(message)
     return raw if after == before else msgspec.Raw(after)
 

@@ -26,7 +26,7 @@ class ClientTool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The function's name; empty for custom tools, which have names of their own."""
     call: str
-    """The type of the item that calls it; its result's type ends in ``_output``."""
+    """The type of the item that calls it."""
     prefix: str
     """Begins the ids of such items."""
     field: str
@@ -38,6 +38,8 @@ class ClientTool(msgspec.Struct, frozen=True, kw_only=True):
     """Members of ``field`` that the model is not asked for."""
     more: Mapping[str, Any] = {}
     """Other fields that a call has to have."""
+    output: str = ""
+    """The type of the item with its result, if that is not ``call`` with ``_output``."""
 
     @property
     def is_custom(self) -> bool:
@@ -73,6 +75,17 @@ def _texts(description: str) -> dict[str, Any]:
 _MILLISECONDS: Final = {"type": "integer", "description": "Time limit in milliseconds"}
 _NUMBER: Final = {"type": "integer"}
 
+_SEARCH: Final = ClientTool(
+    name="tool_search",
+    call="tool_search_call",
+    prefix="tsc",
+    field="arguments",
+    description="Search for further tools. Those that are found can be called afterwards.",
+    parameters={"query": _text("What the tools are to do")},
+    required=("query",),
+    more={"execution": "client"},
+    output="tool_search_output",
+)
 CUSTOM: Final = ClientTool(name="", call="custom_tool_call", prefix="ctc", field="input")
 _COMPUTER: Final = ClientTool(
     name="computer",
@@ -156,11 +169,14 @@ BUILT_IN: Final[Mapping[str, ClientTool]] = {
     "computer": _COMPUTER,
     "computer_use_preview": _COMPUTER,
     "computer_use": _COMPUTER,
+    "tool_search": _SEARCH,
 }
 """By the type of the tool."""
 CALLS: Final[Mapping[str, ClientTool]] = {tool.call: tool for tool in (CUSTOM, *BUILT_IN.values())}
 """By the type of the item that calls it."""
-OUTPUTS: Final[Mapping[str, ClientTool]] = {f"{call}_output": tool for call, tool in CALLS.items()}
+OUTPUTS: Final[Mapping[str, ClientTool]] = {
+    tool.output or f"{call}_output": tool for call, tool in CALLS.items()
+}
 """By the type of the item with its result."""
 
 
@@ -189,9 +205,14 @@ def offered(kind: str, wire: dict[str, Any], flat_name: str) -> tuple[Tool, Offe
         )
         return function, OfferedTool(CUSTOM, wire)
     tool = BUILT_IN.get(kind)
-    if tool is None or _is_hosted(wire):
+    if tool is None or _is_hosted(wire) or (tool is _SEARCH and wire.get("execution") != "client"):
         return None
-    return tool.function(), OfferedTool(tool, wire)
+    function = tool.function()
+    if isinstance(own := wire.get("parameters"), dict):
+        function = msgspec.structs.replace(function, parameters=own)
+    if isinstance(told := wire.get("description"), str):
+        function = msgspec.structs.replace(function, description=told)
+    return function, OfferedTool(tool, wire)
 
 
 def _is_hosted(wire: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from trunkline.dialects.responses.fields import (
 )
 from trunkline.dialects.responses.parse_items import parse_input
 from trunkline.dialects.responses.parse_tools import QualifiedName, parse_tools
+from trunkline.dialects.responses.tools_within import TOOLS_WITHIN, tools_within
 from trunkline.dialects.unknown_fields import RequestDecoder
 from trunkline.model import ChatRequest, Format, Reasoning, Sampling
 
@@ -140,7 +141,10 @@ def parse(
         for position, item in reasoning_items:
             fields.input.insert(position, msgspec.Raw(item))
     include = tuple(fields.include or ())
-    toolbox = parse_tools(fields.tools or (), fields.tool_choice)
+    given = fields.tools or []
+    if isinstance(fields.input, list) and any(needle in body for needle in TOOLS_WITHIN):
+        given = given + tools_within(fields.input, given)
+    toolbox = parse_tools(given, fields.tool_choice)
     logprobs = True if schema.LOGPROBS in include else None
     reasoning = fields.reasoning or schema.ReasoningIn()
     text = fields.text or schema.TextIn()

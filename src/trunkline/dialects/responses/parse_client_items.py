@@ -17,6 +17,7 @@ _CALL: Final = msgspec.json.Decoder(schema.ClientCallItem)
 _TEXT: Final = msgspec.json.Decoder(schema.PatchResult)
 _SHELL: Final = msgspec.json.Decoder(schema.ShellResult)
 _SCREEN: Final = msgspec.json.Decoder(schema.ScreenResult)
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def parse_client_call(kind: str, item: msgspec.Raw, path: str) -> ToolCall:
@@ -45,8 +46,11 @@ def parse_client_result(kind: str, item: msgspec.Raw, path: str) -> ToolResult:
     Raises:
         CallerError: A field is missing or wrong; ``param`` names it.
     """
-    call_id = _call_id(decode(_CALL, item, path), path)
+    call = decode(_CALL, item, path)
+    call_id = _call_id(call, path)
     match OUTPUTS[kind].name:
+        case "tool_search":
+            return ToolResult(id=call_id, parts=(Text(text=_encode(call.tools or ()).decode()),))
         case "shell":
             outputs = decode(_SHELL, item, path).output
             text = "\n".join(part for output in outputs for part in _command_texts(output))

@@ -41,6 +41,8 @@ from trunkline.model import (
     ToolResult,
 )
 
+_SEARCHES: Final = ("tool_search_call", "tool_search_output")
+"""Types of items of which OpenAI's servers make some, and clients the others."""
 _TYPED: Final = msgspec.json.Decoder(schema.Typed)
 _MESSAGE: Final = msgspec.json.Decoder(schema.MessageItem)
 _CALL: Final = msgspec.json.Decoder(schema.CallItem)
@@ -108,6 +110,7 @@ class _Turns:
 def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> None:
     typed = decode(_TYPED, item, path)
     kind = typed.type or ("message" if typed.role is not None or typed.id is None else "item_reference")
+    is_hosted = kind in _SEARCHES and typed.execution != "client"
     match kind:
         case "message":
             _message(decode(_MESSAGE, item, path), path, turns)
@@ -118,9 +121,12 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
         case "function_call_output" | "custom_tool_call_output":
             result = decode(_RESULT, item, path)
             turns.add_message("tool", (ToolResult(id=result.call_id, parts=_result(result, path)),))
-        case _ if kind in CALLS:
+        case server_items.AGENT:
+            said = server_items.as_text(kind, item, path)
+            turns.add_message("user", () if said is None else (said,))
+        case _ if kind in CALLS and not is_hosted:
             turns.add(parse_client_call(kind, item, path))
-        case _ if kind in OUTPUTS:
+        case _ if kind in OUTPUTS and not is_hosted:
             turns.add_message("tool", (parse_client_result(kind, item, path),))
         case _ if kind in server_items.TOLD:
             told = server_items.as_text(kind, item, path)

@@ -112,6 +112,8 @@ class Typed(msgspec.Struct):
     type: str | None = None
     role: str | None = None
     id: str | None = None
+    execution: str | None = None
+    """Who searches for tools: the ``client``, or the ``server``."""
 
 
 class TextPart(msgspec.Struct, tag_field="type", tag="input_text"):
@@ -181,6 +183,9 @@ class ClientCallItem(msgspec.Struct):
     action: dict[str, Any] | None = None
     actions: list[dict[str, Any]] | None = None
     operation: dict[str, Any] | None = None
+    arguments: Any = None
+    tools: list[Any] | None = None
+    """What a search for tools has found."""
 
 
 class Exit(msgspec.Struct):
