@@ -408,10 +408,10 @@ class _ExchangeSink:
     def on_resend(self) -> None:
         self._receiver.resent()
 
-    def on_head(self, status: int, headers: Headers) -> None:
+    def on_head(self, head: transport.ResponseHead) -> None:
         exchange = self._exchange
-        if status >= 300 or exchange.needs_head:
-            exchange.head(status, headers)
+        if head.status >= 300 or exchange.needs_head:
+            exchange.head(head.status, head.headers)
 
     def on_data(self, data: bytes) -> None:
         exchange = self._exchange
