@@ -255,3 +255,14 @@ def test_the_key_before_a_rotation_is_accepted_for_a_while(
     assert now is not None
     assert (before.id, before.expires_at, now.expires_at) == ("id-app", accepted_until, expires_at)
     assert KeyRing(stored=[record(KEY, "app", old_hash=old)]).find(b"old") is None
+
+
+@pytest.mark.parametrize(
+    "before",
+    [(b"x-api-key", b" "), (b"authorization", b"Bearer "), (b"authorization", b"Basic x"), (b"api-key", b"?")],
+)
+def test_a_header_without_a_valid_key_does_not_hide_the_one_after_it(before: tuple[bytes, bytes]) -> None:
+    ring = KeyRing(stored=[record(KEY, "app")])
+    found = authenticate([before, (b"x-api-key", KEY.encode())], ring, True)
+    assert found is not None
+    assert found.id == "id-app"

@@ -90,6 +90,7 @@ def test_candidates_that_a_key_may_not_use_are_barred(
     if barred == "all":
         error = refused(guard, ask)
         assert (error.kind, error.status, error.param) == (MODEL_NOT_ALLOWED, 403, "model")
+        assert error.message == "This key may not use model 'm'"
         assert headers(error) == {}
         return
     reservation = ask.now(guard)
