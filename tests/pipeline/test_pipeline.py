@@ -28,6 +28,7 @@ from trunkline.model import Usage
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.pipeline import Pipeline
 from trunkline.pipeline.responder import error_lines
+from trunkline.policy.auth import ApiKey
 from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
 from trunkline.providers.time_limits import AttemptTimeouts
 from trunkline.routing.catalog import Catalog
@@ -166,11 +167,13 @@ class Table:
         self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(router, [self.outcomes.append])
 
-    async def ask(self, *, stream: bool = False, model: str | None = "m", body: bytes = b"") -> Asked:
+    async def ask(
+        self, *, stream: bool = False, model: str | None = "m", body: bytes = b"", **fields: Any
+    ) -> Asked:
         """A request under way."""
         client = Client()
         given = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "x"}]}
-        active = make_active(client, body or msgspec.json.encode(given), client="127.0.0.1")
+        active = make_active(client, body or msgspec.json.encode(given), client="127.0.0.1", **fields)
         asked = Asked(client, active)
         immediate.run(asked.follow(self.pipeline.serve(active)))
         return asked
@@ -227,6 +230,7 @@ async def test_a_whole_answer() -> None:
     active = outcome.active
     assert (outcome.status, active.response.error, active.model) == (200, None, "m")
     assert active.attempts[-1].exchange.usage == Played.usage
+    assert (active.response.started, active.response.size) == (True, 2)
     assert active.response.first_byte_at is not None
     assert active.request.received_at <= active.response.first_byte_at <= outcome.ended_at
     assert not table.pipeline.active
@@ -424,6 +428,38 @@ async def test_what_reaches_nobody(body: bytes, status: int, model: str | None) 
     assert "x-trunkline-provider" not in asked.client.headers
     assert table.outcomes[0].active.attempts == []
     assert table.outcomes[0].active.model == model
+
+
+@pytest.mark.parametrize(
+    ("models", "providers", "model", "status"),
+    [
+        ((), (), "none", 404),
+        ((("m*",),), (), "none", 403),
+        ((("no*",),), (), "none", 404),
+        ((("first/*",),), (), "none", 404),
+        ((("second/*",),), (), "none", 403),
+        ((), (frozenset({"first"}),), "none", 404),
+        ((), (frozenset({"second"}),), "none", 403),
+        ((("gone",),), (), "fast", 404),  # an alias of a model that is not there
+        ((("fast",),), (), "fast", 404),
+        ((("m*",),), (), "fast", 403),
+    ],
+)
+async def test_a_key_is_not_told_whether_there_is_a_model_that_it_could_not_use(
+    models: tuple[tuple[str, ...], ...], providers: tuple[frozenset[str], ...], model: str, status: int
+) -> None:
+    table = await make_table()
+    given: Any = {each.name: each for each in table.upstreams}
+    rules = RoutingRules(preferred="first", aliases={"fast": "gone"})
+    table.pipeline.router = Router(given, table.catalog, rules)
+    key = ApiKey(id="k", name="k", role="member", prefix="gw_", models=models, providers=providers)
+    asked = await table.ask(model=model, key=key)
+    await asked.end()
+    ((_, told, body),) = asked.client.told
+    error = msgspec.json.decode(body)["error"]
+    assert (told, error["param"]) == (status, "model")
+    if status == 403:
+        assert error["message"] == f"This key may not use model '{model}'"
 
 
 async def test_the_first_look_is_waited_for() -> None:

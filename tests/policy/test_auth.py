@@ -259,7 +259,12 @@ def test_the_key_before_a_rotation_is_accepted_for_a_while(
 
 @pytest.mark.parametrize(
     "before",
-    [(b"x-api-key", b" "), (b"authorization", b"Bearer "), (b"authorization", b"Basic x"), (b"api-key", b"?")],
+    [
+        (b"x-api-key", b" "),
+        (b"authorization", b"Bearer "),
+        (b"authorization", b"Basic x"),
+        (b"api-key", b"?"),
+    ],
 )
 def test_a_header_without_a_valid_key_does_not_hide_the_one_after_it(before: tuple[bytes, bytes]) -> None:
     ring = KeyRing(stored=[record(KEY, "app")])
