@@ -462,6 +462,77 @@ async def test_a_key_is_not_told_whether_there_is_a_model_that_it_could_not_use(
         assert error["message"] == f"This key may not use model '{model}'"
 
 
+FITTED = Fitted(b"{}", ("messages[0].role", "stop"), {}, lambda record, names: False)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "header", "told"),
+    [
+        (FITTED, b"fit", "messages[0].role; stop"),
+        (FITTED, b"route", None),
+        (None, b"fit", None),
+        (Fitted(b"{}", (), {}, lambda record, names: False), b"fit", None),
+    ],
+)
+async def test_a_client_that_asks_is_told_what_was_changed(
+    fitted: Fitted | None, header: bytes, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Played, "fitted", fitted)
+    table = await make_table()
+    asked = await table.ask(headers=[(b"x-trunkline-explain", header)])
+    attempt_of(table.upstreams[0]).receiver.done(b"{}")
+    await asked.end()
+    assert asked.client.headers.get("x-trunkline-fit") == told
+
+
+async def test_what_was_changed_for_one_upstream_is_not_told_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Played, "fitted", FITTED)
+    table = await make_table("first", "second")
+    asked = await table.ask(headers=[(b"x-trunkline-explain", b"fit")])
+    monkeypatch.setattr(Played, "fitted", None)
+    attempt_of(table.upstreams[0]).receiver.fail(ProviderError("broken", UPSTREAM_ERROR))
+    attempt_of(table.upstreams[1]).receiver.done(b"{}")
+    await asked.end()
+    assert asked.client.headers["x-trunkline-provider"] == "second"
+    assert "x-trunkline-fit" not in asked.client.headers
+
+
+@pytest.mark.parametrize(("asks", "told"), [([(b"x-trunkline-explain", b"1")], "logprobs, seed"), ([], None)])
+async def test_a_client_that_asks_is_told_what_was_left_out(
+    asks: list[tuple[bytes, bytes]], told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Played, "left_out", ["logprobs", "seed"])
+    table = await make_table()
+    asked = await table.ask(headers=[(b"x", b"y"), *asks])
+    attempt_of(table.upstreams[0]).receiver.done(b"{}")
+    await asked.end()
+    assert asked.client.headers.get("x-trunkline-left-out") == told
+
+
+@pytest.mark.parametrize(
+    ("holds", "asked_first"),
+    [
+        ([frozenset(), frozenset({"previous_response_id"})], "second"),
+        ([frozenset(), frozenset({"conversation"})], "first"),
+        ([frozenset({"previous_response_id"}), frozenset({"previous_response_id"})], "first"),
+        ([frozenset(), frozenset()], "first"),
+    ],
+)
+async def test_who_holds_the_state_of_a_request_is_asked(
+    holds: list[frozenset[str]], asked_first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = await make_table("first", "second")
+    for upstream, held in zip(table.upstreams, holds, strict=True):
+        monkeypatch.setattr(upstream, "holds", lambda dialect, held=held: held, raising=False)
+    summary = RequestSummary(model="m", stream=False, state=("previous_response_id",))
+    asked = await table.ask(summary=summary)
+    assert [each.name for each in table.upstreams if each.attempts] == [asked_first]
+    asked.active.disconnected()
+    await asked.end()
+
+
 async def test_the_first_look_is_waited_for() -> None:
     table = Table(Upstreams("first"))
     table.upstreams[0].gate = asyncio.Event()
