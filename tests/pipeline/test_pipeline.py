@@ -533,6 +533,37 @@ async def test_who_holds_the_state_of_a_request_is_asked(
     await asked.end()
 
 
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_a_server_that_had_to_load_a_model_is_asked_what_it_has_loaded(
+    loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another model may have been unloaded for this one."""
+    fleet = Upstreams("ollama")
+    fleet.upstreams = [*fleet.upstreams, msgspec.structs.replace(fleet.upstreams[0], name="ollama-1")]
+    fleet.models["ollama-1"] = ["m"]
+    fleet.loads_models = True
+    refreshed: list[Upstream] = []
+
+    async def refresh_loaded_models(upstream: Upstream) -> None:
+        refreshed.append(upstream)
+
+    monkeypatch.setattr(fleet, "refresh_loaded_models", refresh_loaded_models)
+    monkeypatch.setattr(fleet, "is_loaded", lambda upstream, model: loaded)
+    table = Table(fleet)
+    await table.catalog.refresh()
+    asked = await table.ask()
+    attempt_of(fleet).receiver.done(b"{}")
+    await asked.end()
+    candidate = asked.active.attempts[0].candidate
+    if loaded:
+        assert not table.pipeline._refreshes
+    else:
+        await asyncio.gather(*table.pipeline._refreshes)
+    assert refreshed == ([] if loaded else [candidate.upstream])
+    await until(lambda: not table.pipeline._refreshes)
+    table.pipeline.close()
+
+
 async def test_the_first_look_is_waited_for() -> None:
     table = Table(Upstreams("first"))
     table.upstreams[0].gate = asyncio.Event()

@@ -369,3 +369,15 @@ async def test_what_is_left_of_a_shared_budget_and_for_how_long(cluster: Cluster
     assert await take(counter, 30) == GRANTED
     assert counter.remaining(4000.0) == (70, 1000.0)
     assert counter.remaining(6000.0) == (70, 0.0)
+
+
+async def test_one_node_is_the_first_to_claim_a_name(cluster: Cluster) -> None:
+    store = RecordingStore(cluster.store())
+    one, other = Node(store).sharing, cluster.node().sharing
+    assert one is not None
+    assert other is not None
+    ends = time.time() + 60.0
+    claims = [await each.is_first(name, ends) for name in ("a", "b") for each in (one, other)]
+    assert claims == [True, False, True, False]
+    store.unavailable = True
+    assert await one.is_first("a", ends)  # rather two warnings than none

@@ -13,6 +13,7 @@ import pytest
 
 from trunkline.errors import CallerError
 from trunkline.policy.filters import ModelFilter
+from trunkline.routing.resolve import RouteRule, RouteTarget
 
 from .fakes import Fake, candidates_in_order, make_router, targets_in_order
 
@@ -299,3 +300,46 @@ async def test_at_most_three_names_are_suggested() -> None:
         router.pool("mistral-9", "chat")
     with pytest.raises(CallerError, match=r"what there is$"):
         router.pool("zephyr", "chat")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("fast", "Fast"),
+        ("FAST:latest", "Fast"),
+        ("group", "Group"),
+        ("Group:latest", "Group"),
+        ("group:7b", None),
+        ("llama2", None),
+    ],
+)
+async def test_names_of_the_settings_own(name: str, found: str | None) -> None:
+    routes = {"Group": RouteRule([RouteTarget("ollama", "llama2")])}
+    router = await make_router(Fake("ollama", ["llama2"]), aliases={"Fast": "llama2"}, routes=routes)
+    resolver = router.resolver
+    assert resolver.configured_name(name) == found
+    assert resolver.configured_names == ("Group", "Fast")
+    assert resolver.route(name) == (routes["Group"] if found == "Group" else None)
+
+
+@pytest.mark.parametrize(
+    ("preferred", "asked", "model"),
+    [
+        ("ollama", None, "tiny"),
+        ("cloud", None, None),
+        ("cloud", "ollama", "tiny"),
+        ("ollama", "cloud", None),
+    ],
+)
+async def test_the_model_of_a_request_that_names_none(
+    preferred: str, asked: str | None, model: str | None
+) -> None:
+    fakes = Fake("ollama", ["tiny"]), Fake("cloud", ["big"])
+    router = await make_router(*fakes, preferred=preferred, default_model="tiny")
+    if model is not None:
+        assert router.default_model(asked) == model
+        return
+    with pytest.raises(CallerError) as caught:
+        router.default_model(asked)
+    assert (caught.value.status, caught.value.param) == (400, "model")
+    assert caught.value.message == "Missing required parameter: 'model'"
