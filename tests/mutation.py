@@ -29,7 +29,7 @@ from typing import Final, NoReturn
 import pytest
 import structlog
 
-from tests import services
+from tests import gateways, services
 
 ROOT: Final = Path(__file__).parent.parent
 SHARE: Final = 85.0
@@ -39,6 +39,8 @@ _SLOW: Final = (
     "test_predictions_shorten_the_waits_of_a_fleet",
     "test_a_server_that_hangs_is_not_waited_for_without_end",  # a wait of its own, too short for changed code
 )
+_GUARD_S: Final = 6.0
+"""Seconds after which a test that hangs fails in these runs."""
 _REDIS_PORT: Final = "MUTATION_REDIS_PORT"
 """The environment variable with the port of the Redis that all of these test runs share."""
 _ENV: Final = {
@@ -55,8 +57,10 @@ _A_FEW: Final = "trunkline.routing.names.*__mutmut_1"
 
 
 def pytest_configure() -> None:
-    """Write no log: a traceback with all its values, of which many changes bring one about, takes seconds."""
+    """Write no log: a traceback with all its values, of which many changes bring one about, takes seconds. Do
+    not wait for long either for what a change has kept from coming."""
     structlog.configure(processors=[_drop])
+    gateways.GUARD = _GUARD_S
 
 
 def _drop(*_: object) -> NoReturn:
@@ -221,6 +225,7 @@ def main() -> int:
     parser.add_argument("--survivors", action="store_true", help="print the names of the survivors as well")
     parser.add_argument("--report", action="store_true", help="only print the results of the last run")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background shell has children ignore
     until = time.monotonic() + given.minutes * 60.0
     if not given.report:
         (ROOT / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)  # there may be other tests now
