@@ -95,6 +95,32 @@ async def test_looks_are_bounded_in_rate(server: Server, monkeypatch: pytest.Mon
     assert server.asked == 5
 
 
+async def test_who_comes_between_two_looks_shares_the_next(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause, really_sleep = asyncio.Event(), asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        await (pause.wait() if seconds > 1.0 else really_sleep(seconds))
+
+    monkeypatch.setattr(looks_module, "LOOK_INTERVAL_S", 60.0)
+    monkeypatch.setattr("trunkline.routing.looks.asyncio.sleep", sleep)
+    server.gate.clear()
+    first = server.begin("fresh")
+    await until(lambda: server.asked == 1)
+    server.models.add("fresh")
+    second = server.begin("fresh")
+    await really_sleep(0)
+    server.gate.set()
+    with pytest.raises(CallerError):
+        await first
+    third = server.begin("fresh")
+    await really_sleep(0)
+    pause.set()
+    assert await asyncio.gather(second, third) == ["fresh"] * 2
+    assert server.asked == 2
+
+
 async def test_a_server_that_hangs_is_not_waited_for_without_end(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
