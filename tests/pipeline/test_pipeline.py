@@ -525,7 +525,8 @@ async def test_who_holds_the_state_of_a_request_is_asked(
 ) -> None:
     table = await make_table("first", "second")
     for upstream, held in zip(table.upstreams, holds, strict=True):
-        monkeypatch.setattr(upstream, "holds", lambda dialect, held=held: held, raising=False)
+        by_dialect = {openai.CHAT.dialect: held}
+        monkeypatch.setattr(upstream, "holds", by_dialect.__getitem__, raising=False)
     summary = RequestSummary(model="m", stream=False, state=("previous_response_id",))
     asked = await table.ask(summary=summary)
     assert [each.name for each in table.upstreams if each.attempts] == [asked_first]
