@@ -398,7 +398,10 @@ def test_who_comes_later_gets_the_status_of_the_failure_and_none_of_its_text(
         pipeline = await make_pipeline([failing], threshold=1, recovery=7.0)
         clients = Client(), Client()
         for client in clients:
-            await served(pipeline, make_active(client, BODY, received_at=loop.time()))
+            active = make_active(client, BODY, received_at=loop.time())
+            await served(pipeline, active)
+            assert active.response.error is not None
+            assert active.response.error.provider == (None if client is clients[0] else "a")
         return clients
 
     first, second = simulate(monkeypatch, main)

@@ -70,6 +70,23 @@ async def test_who_comes_during_a_look_has_its_news_and_else_waits_for_another(s
     assert server.asked == 2
 
 
+async def test_what_a_slow_server_has_is_found_at_the_end_of_the_look(server: Server) -> None:
+    async def ask(publish: Callable[[], None]) -> None:
+        server.asked += 1
+        publish()  # the first servers do not have it
+        await server.gate.wait()
+        server.listed.add("fresh")
+
+    server.gate.clear()
+    server.looks = Looks(ask)
+    waiting = server.begin("fresh")
+    await until(lambda: server.asked == 1)
+    assert not waiting.done()
+    server.gate.set()
+    assert await waiting == "fresh"
+    assert server.asked == 1
+
+
 async def test_a_model_made_right_after_a_miss_is_found_at_its_first_request(server: Server) -> None:
     with pytest.raises(CallerError, match="fresh is not there"):
         await server.begin("fresh")
