@@ -16,6 +16,7 @@ from trunkline.errors import (
     ProviderError,
 )
 from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
+from trunkline.routing.retries import MAX_BACKOFF_S
 
 PING = openai.CHAT.ping("m")
 BROKEN = ProviderError("broken", UPSTREAM_ERROR)
@@ -26,9 +27,7 @@ async def test_a_client_that_leaves_during_a_pause_is_not_waited_for() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    busy = ProviderError(
-        "busy", UPSTREAM_RATE_LIMIT, retry_after=table.pipeline.settings.retry_deadline_s - 1
-    )
+    busy = ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=MAX_BACKOFF_S)
     attempt_of(upstream).receiver.fail(busy)
     assert table.pipeline.active == {asked.active}
     asked.active.disconnected()
@@ -56,7 +55,7 @@ async def test_a_gateway_that_stops_tells_a_client_that_waits() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=20))
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=MAX_BACKOFF_S))
     asked.active.stop()
     await asked.end()
     assert [told[:2] for told in asked.client.told] == [("send", 503)]
@@ -263,7 +262,7 @@ async def test_a_gateway_that_stops_refuses_who_still_waits() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=20.0))
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=7.0))
     asked.active.stop()
     await asked.end()
     ((_, status, body),) = asked.client.told
