@@ -149,7 +149,7 @@ class GatewayError(Exception):
         """Further header lines of the answer, each ended by CRLF: what is left of a limit that refuses."""
 
     def reclassify(self, kind: Kind, status: int | None = None) -> None:
-        """Make it a failure of another kind, with all that this kind says, but for a ``status`` that is given.
+        """Make it a failure of another kind, with all that this says, but for a ``status`` given.
         The upstream's own body is not passed on any more."""
         self.kind, self.code, self.scope, self.failover = kind, kind.code, kind.scope, kind.failover
         self.status = kind.status if status is None else status

@@ -13,7 +13,8 @@ from trunkline.settings import ProviderConfig, Route, Target
 from trunkline.settings.sections import KeyPolicy, ModelDefaults
 from trunkline_mock import Fault, MockModel, MockUpstream, Rule, Script
 
-TOO_MANY_TOKENS = "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 64000. The input or output tokens must be reduced in order to run successfully."
+TOO_MANY_TOKENS = "Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 64000. "
+TOO_MANY_TOKENS += "The input or output tokens must be reduced in order to run successfully."
 
 
 @pytest.mark.parametrize(
@@ -185,3 +186,17 @@ async def test_nothing_of_a_local_only_provider_goes_on_to_ollamas_cloud() -> No
         async with site(mocks, **changes) as (_, _, one, _):
             assert (await ask(one, "m2:cloud")).status_code == 502
             assert not [call for call in mocks["ollama"].calls if call.path == "/api/chat"]
+
+
+@pytest.mark.parametrize("shape", ["openai", "anthropic", "ollama"])
+@pytest.mark.parametrize("status", [408, 425, 499])
+async def test_no_client_is_blamed_for_what_its_upstream_did(shape: str, status: int) -> None:
+    """Not even where the upstream's own error goes on as it came."""
+    name = "ollama" if shape == "ollama" else "up"
+    fault = Fault("status", status=status, message="too slow")
+    rules = [Rule(path="*/chat" if shape == "ollama" else "/v1/*", model="m2*", script=Script(fault=fault))]
+    mock = MockUpstream(shape, rules=rules, models=["m1", "m2"])
+    async with site({name: mock}, breaker_failures=0) as (_, _, one, _):
+        for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
+            answer = await one.post(path, json=chat(f"{name}/m2", max_tokens=9))
+            assert (answer.status_code, "too slow" in answer.text) == (502, True)
