@@ -289,7 +289,7 @@ class HttpProvider(LibraryInterface):
         sent = _overlaid(request.headers, headers) if headers else request.headers
         try:
             answer = await self.client.fetch(replace(request, headers=sent, max_body=MAX_LISTING))
-            if answer.status >= 400:
+            if answer.status >= 300:
                 raise self.back.read_error(answer.status, answer.headers, answer.body)
             return msgspec.json.decode(answer.body)
         except UNREADABLE as error:
