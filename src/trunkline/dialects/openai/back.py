@@ -97,7 +97,7 @@ class OpenAIBack:
             return body if model == summary.model or summary.model is None else replace_model(body, model)
         for needle in self._needles:
             if needle in body:
-                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker)
+                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker, model)
                 break
         asks_usage = summary.stream and self.quirks.usage_on_request and not summary.include_usage
         same = not asks_usage and model in (summary.model, "")

@@ -71,6 +71,9 @@ def render(
         CallerError: The request holds content that OpenAI's API has no field for.
     """
     body: Body
+    thoughts = quirks.thoughts.of_model(model)
+    if thoughts is not quirks.thoughts:
+        quirks = msgspec.structs.replace(quirks, thoughts=thoughts)
     match request:
         case ChatRequest():
             body = _chat(request, quirks, maker)
