@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
 import msgspec
@@ -55,7 +55,7 @@ class ThoughtRules(msgspec.Struct, frozen=True, kw_only=True):
 
     def of_model(self, model: str) -> ThoughtRules:
         """Return what this model takes back."""
-        if self.missing_signature is None or any(fnmatch(model, each) for each in self.signed_models):
+        if self.missing_signature is None or any(fnmatchcase(model, each) for each in self.signed_models):
             return self
         return msgspec.structs.replace(self, missing_signature=None)
 

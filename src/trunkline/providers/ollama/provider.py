@@ -88,18 +88,19 @@ class OllamaProvider(HttpProvider):
             limits = limits or limits_for("ollama", config, settings)
             load_timeout = load_timeout or settings.ollama_load_timeout
         urls = [base_url] if isinstance(base_url, str) else list(base_url)
+        maker = maker_of(name, "ollama", made=made)
         own = [Rule("*", RequestDefaults(temperature=temperature, max_tokens=max_tokens))]
         super().__init__(
             name,
             "ollama",
-            OllamaBack(),
+            OllamaBack(maker),
             [url.rstrip("/") for url in urls],
             client=client or Client(),
             limits=limits,
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
-            other_backs=other_backs("Ollama", speaks, "/v1", maker=maker_of(name, "ollama", made=made)),
+            other_backs=other_backs("Ollama", speaks, "/v1", maker=maker),
             made=made,
             **more,
         )
