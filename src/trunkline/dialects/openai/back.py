@@ -131,8 +131,8 @@ class OpenAIBack:
             return RelayInspector()
         if summary.stream:
             drop_usage = self.quirks.usage_on_request and not summary.include_usage
-            return StreamInspector(self.quirks.name, drop_usage)
-        return WholeInspector(self.quirks.name)
+            return StreamInspector(self.quirks.name, drop_usage, self.quirks.thoughts.takes_thinking_parts)
+        return WholeInspector(self.quirks.name, self.quirks.thoughts.takes_thinking_parts)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return the vendor's error answer as a value."""

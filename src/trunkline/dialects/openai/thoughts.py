@@ -45,7 +45,7 @@ class ThoughtRules(msgspec.Struct, frozen=True, kw_only=True):
     refuses: frozenset[str] = frozenset()
     """Those of ``ALL_FIELDS`` that it refuses, also from its own dialect's clients."""
     takes_thinking_parts: bool = False
-    """It takes the parts of type ``thinking`` that Mistral has in an assistant's content."""
+    """It takes the parts of type ``thinking`` that Mistral has in an assistant's content, and may send them."""
     missing_signature: str | None = None
     """What stands for the signature of calls that another model made, where the vendor wants one."""
     signed_models: tuple[str, ...] = ("*",)
@@ -263,7 +263,8 @@ def needles(rules: ThoughtRules) -> tuple[bytes, ...]:
         found += _TEXT_NEEDLES if field == "reasoning" else [b'"%b"' % field.encode()]
     if not rules.takes_thinking_parts:
         found.append(b'"thinking"')
-    found.append(b'"tool_calls"' if rules.missing_signature is not None else b'"thought_signature"')
+    wants_more = rules.insists or rules.missing_signature is not None
+    found.append(b'"tool_calls"' if wants_more else b'"thought_signature"')
     return tuple(found)
 
 
@@ -324,6 +325,8 @@ def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker, wanted: Sequence[
     given = message.get("reasoning_details") or []
     if isinstance(given, list) and (missing := _missing_details(given, _ids(calls), rules)):
         message["reasoning_details"] = given + missing
+    if rules.insists and rules.field and calls and not isinstance(message.get(rules.field), str):
+        message[rules.field] = ""
     after = _encode(message)
     return raw if after == before else msgspec.Raw(after)
 
@@ -355,5 +358,7 @@ def _keep_call_state(call: Body, is_first: bool, rules: ThoughtRules, maker: Mak
         del call["extra_content"]
     if "extra_content" in rules.refuses:
         call.pop("extra_content", None)
-    elif is_first and not call.get("extra_content") and rules.missing_signature and not rules.signs_in_details:
+    elif (
+        is_first and not call.get("extra_content") and rules.missing_signature and not rules.signs_in_details
+    ):
         call["extra_content"] = {"google": {"thought_signature": rules.missing_signature}}
