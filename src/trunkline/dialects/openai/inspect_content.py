@@ -1,8 +1,8 @@
 """Mends content that passes through as a list of parts, where clients expect a text.
 
 Mistral's models send a list once they think: parts of thinking and parts of text, in each chunk of a stream
-too. OpenAI's clients join texts. The text stays in ``content``, and thinking goes to the fields in which other
-vendors' clients find it. A list with parts of other types goes on as it came.
+too. OpenAI's clients join texts. The text stays in ``content``, and thinking goes to the fields in which
+clients find that of other vendors. A list with parts of other types goes on as it came.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class ThoughtRules(msgspec.Struct, frozen=True, kw_only=True):
     refuses: frozenset[str] = frozenset()
     """Those of ``ALL_FIELDS`` that it refuses, also from its own dialect's clients."""
     takes_thinking_parts: bool = False
-    """It takes the parts of type ``thinking`` that Mistral has in an assistant's content, and may send them."""
+    """It takes, and may send, the parts of type ``thinking`` that Mistral has in an assistant's content."""
     missing_signature: str | None = None
     """What stands for the signature of calls that another model made, where the vendor wants one."""
     signed_models: tuple[str, ...] = ("*",)
@@ -156,9 +156,14 @@ def call_fields(call: ToolCall, is_first: bool, rules: ThoughtRules, maker: Make
             return {"extra_content": msgspec.json.decode(own.data)}
         except UNREADABLE:
             pass
-    if is_first and rules.missing_signature is not None and not rules.signs_in_details:
-        return {"extra_content": {"google": {"thought_signature": rules.missing_signature}}}
-    return {}
+    return _placeholder(rules) if is_first else {}
+
+
+def _placeholder(rules: ThoughtRules) -> Body:
+    """The field of a call that stands for its signature, where the vendor wants that at the call."""
+    if rules.missing_signature is None or rules.signs_in_details:
+        return {}
+    return {"extra_content": {"google": {"thought_signature": rules.missing_signature}}}
 
 
 class DetailFold:
