@@ -34,9 +34,10 @@ from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Transl
 from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.failures import classify
+from trunkline.providers.foreign_calls import ForeignCalls, foreign_calls
 from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.library import LibraryInterface
-from trunkline.providers.thought_rules import maker_of
+from trunkline.providers.thought_rules import maker_of, rules_for
 from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
@@ -99,12 +100,14 @@ class HttpProvider(LibraryInterface):
         kept_state: KeptState | None = None,
         made: MadeState | None = None,
         images: ImageFetcher | None = None,
+        foreign_calls: ForeignCalls | None = None,
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
         one more upstream of every address. ``other_backs`` are dialects that the upstreams speak besides
         their own: a request in one of them is passed through. ``kept_state`` keeps what the vendor wants
         back and a client's dialect has no field for; ``made`` is what is known of who made which
-        state. ``images`` fetches images for upstreams that take them by value only."""
+        state. ``images`` fetches images for upstreams that take them by value only. A request in which
+        ``foreign_calls`` finds some is translated to the provider's own dialect."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -122,6 +125,7 @@ class HttpProvider(LibraryInterface):
         self._kept_state = kept_state
         self.made = made
         self._images = images
+        self._foreign_calls = foreign_calls
         self.fetches_images = images is not None
         self._rules = tuple(rules)
         self._defaults_by_model: dict[str, RequestDefaults] = {}
@@ -174,6 +178,12 @@ class HttpProvider(LibraryInterface):
             back is not None
             and (self._streaming or not summary.stream)
             and (not summary.state or back.holds.issuperset(summary.state))
+            and (
+                self._foreign_calls is None
+                or back is self.back
+                or summary.state
+                or not self._foreign_calls(front, body, model)
+            )
         ):
             if front.held is not None and self._holds_for(front.held, back):
                 body = front.held.body
@@ -375,6 +385,7 @@ class VendorProvider(HttpProvider):
             other_backs=others,
             kept_state=KeptState(),
             made=made,
+            foreign_calls=foreign_calls(rules_for(spec.kind, urls, spec.vendor), maker),
             images=None if spec.quirks is None or spec.quirks.takes_image_addresses else images,
             **more,
         )
