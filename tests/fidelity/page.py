@@ -73,8 +73,8 @@ Each request is sent to a mock of the vendor that refuses what the vendor refuse
 ([`trunkline mock --strict`](mock.md#strict)). *Taken*: the vendor takes what the gateway makes of it, and \
 the client gets the answer. *Refused*: the vendor cannot have it, and the gateway says so. *Passed*: every \
 client that has the feature speaks the vendor's own dialect, and gets its answer or its own words; the same \
-holds for those clients in all other rows. {cells} cells, each with a client's dialect, are tests. The gateway fetches images here \
-(`FETCH_IMAGE_URLS`).
+holds for those clients in all other rows. {cells} cells, each with a client's dialect, are tests. The \
+gateway fetches images here (`FETCH_IMAGE_URLS`).
 
 | | {heads} |
 |---|{rule}
