@@ -82,7 +82,7 @@ def _build(
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images, made)
         spec = _with_known_quirks(VENDORS[kind], config)
-        return _vendor(name, spec, config, settings, shared, made)
+        return _vendor(name, spec, config, settings, shared, images, made)
     except SettingsError:  # it names the provider
         raise
     except ValueError as error:
@@ -120,6 +120,7 @@ def _vendor(
     config: ProviderConfig,
     settings: Settings,
     shared: Client,
+    images: ImageFetcher | None,
     made: MadeState,
 ) -> Provider:
     if spec.needs_key and not config.api_key:
@@ -131,6 +132,7 @@ def _vendor(
         [url + spec.path for url in config.addresses],
         drop=config.drop,
         speaks=config.speaks,
+        images=images,
         made=made,
         max_retries=settings.max_retries,
         local=bool(config.local),

@@ -34,8 +34,10 @@ from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Transl
 from trunkline.model import Operation
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.failures import classify
+from trunkline.providers.foreign_calls import ForeignCalls, foreign_calls
+from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.library import LibraryInterface
-from trunkline.providers.thought_rules import maker_of
+from trunkline.providers.thought_rules import maker_of, rules_for
 from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
@@ -70,7 +72,6 @@ class HttpProvider(LibraryInterface):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
     loads_models = False
-    fetches_images = False
     has_vendor_ids = False
     answers_any_name = False
     list_path = "/models"
@@ -98,12 +99,15 @@ class HttpProvider(LibraryInterface):
         other_backs: Sequence[Back] = (),
         kept_state: KeptState | None = None,
         made: MadeState | None = None,
+        images: ImageFetcher | None = None,
+        foreign_calls: ForeignCalls | None = None,
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
         one more upstream of every address. ``other_backs`` are dialects that the upstreams speak besides
         their own: a request in one of them is passed through. ``kept_state`` keeps what the vendor wants
         back and a client's dialect has no field for; ``made`` is what is known of who made which
-        state."""
+        state. ``images`` fetches images for upstreams that take them by value only. A request in which
+        ``foreign_calls`` finds some is translated to the provider's own dialect."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -120,6 +124,9 @@ class HttpProvider(LibraryInterface):
         self._streaming = streaming
         self._kept_state = kept_state
         self.made = made
+        self._images = images
+        self._foreign_calls = foreign_calls
+        self.fetches_images = images is not None
         self._rules = tuple(rules)
         self._defaults_by_model: dict[str, RequestDefaults] = {}
         self._places: dict[str, _Place] = {}
@@ -144,8 +151,10 @@ class HttpProvider(LibraryInterface):
         return frozenset() if back is None else back.holds
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
-        """Fetch nothing: these providers take images by URL themselves."""
-        return None
+        """Fetch images by URL, if the upstreams do not and it is allowed."""
+        if self._images is None or front.operation != "chat" or not mentions_image_url(body):
+            return None
+        return self._images.inline(body)
 
     def exchange(
         self,
@@ -169,6 +178,12 @@ class HttpProvider(LibraryInterface):
             back is not None
             and (self._streaming or not summary.stream)
             and (not summary.state or back.holds.issuperset(summary.state))
+            and (
+                self._foreign_calls is None
+                or back is self.back
+                or summary.state
+                or not self._foreign_calls(front, body, model)
+            )
         ):
             if front.held is not None and self._holds_for(front.held, back):
                 body = front.held.body
@@ -339,10 +354,11 @@ class VendorProvider(HttpProvider):
         drop: Sequence[str] = (),
         speaks: Sequence[str] | None = None,
         made: MadeState | None = None,
+        images: ImageFetcher | None = None,
         **more: Any,
     ) -> None:
         """``speaks`` are the dialects besides its own, where they differ from the vendor spec's. ``made`` is
-        what is known of who made which state."""
+        what is known of who made which state. ``images`` fetches images, where the vendor does not."""
         rules = [
             *(Rule(pattern, RequestDefaults(drop=fields)) for pattern, fields in spec.drop.items()),
             *([Rule("*", RequestDefaults(drop=frozenset(drop)))] if drop else []),
@@ -369,6 +385,8 @@ class VendorProvider(HttpProvider):
             other_backs=others,
             kept_state=KeptState(),
             made=made,
+            foreign_calls=foreign_calls(rules_for(spec.kind, urls, spec.vendor), maker),
+            images=None if spec.quirks is None or spec.quirks.takes_image_addresses else images,
             **more,
         )
         self.spec = spec
