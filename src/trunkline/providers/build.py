@@ -131,6 +131,7 @@ def _vendor(
         [url + spec.path for url in config.addresses],
         drop=config.drop,
         speaks=config.speaks,
+        api=config.api,
         made=made,
         max_retries=settings.max_retries,
         local=bool(config.local),
