@@ -61,6 +61,9 @@ class ResponsesBack:
         self.fit_step: FitStep | None = None if fit is None else ResponsesFitStep(fit)
         self.takes_routing = takes_routing
         self.quirks = quirks
+        self._summarizes = True
+        """It was not seen to refuse summaries of reasoning, as OpenAI does to organizations that it has not
+        verified."""
         self._path = base + PATH
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
@@ -88,6 +91,7 @@ class ResponsesBack:
             quirks=self.quirks,
             maker=self.maker,
             takes_routing=self.takes_routing,
+            summarizes=self._summarizes,
         )
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
@@ -118,5 +122,8 @@ class ResponsesBack:
         return StreamInspector(self.name) if summary.stream else WholeInspector(self.name)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """Return the vendor's error answer as a value."""
-        return read_error(status, headers, body, self.name)
+        """Return the vendor's error answer as a value. Summaries that it refuses are not asked for again."""
+        error = read_error(status, headers, body, self.name)
+        if error.param == "reasoning.summary":
+            self._summarizes = False
+        return error

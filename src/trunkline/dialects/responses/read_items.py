@@ -46,8 +46,8 @@ class _Call:
     def __init__(self, number: int, *, is_custom: bool) -> None:
         self.number = number
         self.is_custom = is_custom
-        self.sent = 0
-        """Characters of its arguments, or of its input, that became events."""
+        self.sent = ""
+        """What of its arguments, or of its input, became events."""
         self.closed = False
 
 
@@ -115,7 +115,7 @@ class ItemReader:
         call = self._calls.get(self._key(event))
         if call is None or call.closed or not piece:
             return []
-        call.sent += len(piece)
+        call.sent += piece
         return [ToolCallDelta(call.number, arguments=_escape(piece) if call.is_custom else piece)]
 
     def end_text(self, event: EventIn, text: str | None) -> list[StreamEvent]:
@@ -257,12 +257,12 @@ class ItemReader:
         events = self._begin_call(key, item)
         call = self._calls[key]
         call.closed = True
+        whole = (item.input or "") if call.is_custom else argument_text(item.arguments)
+        rest = whole[len(call.sent) :] if whole.startswith(call.sent) else ""
         if call.is_custom:
-            rest = _escape((item.input or "")[call.sent :]) + _CLOSING
-        elif call.sent:
-            rest = argument_text(item.arguments)[call.sent :] if item.arguments else ""
-        else:
-            rest = open_arguments(argument_text(item.arguments))
+            rest = _escape(rest) + _CLOSING
+        elif not call.sent:
+            rest = open_arguments(whole)
         if rest:
             events.append(ToolCallDelta(call.number, arguments=rest))
         return events

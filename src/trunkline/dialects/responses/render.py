@@ -75,6 +75,7 @@ def render(
     quirks: ResponsesQuirks,
     maker: Maker,
     takes_routing: bool = False,
+    summarizes: bool = True,
 ) -> bytes:
     """Return the body that asks ``model`` for ``request``; only reasoning of ``maker`` is in it.
 
@@ -87,6 +88,7 @@ def render(
         quirks: What the upstream takes.
         maker: Whose reasoning it takes back.
         takes_routing: It takes OpenRouter's ``provider`` object.
+        summarizes: It gives summaries of its reasoning.
 
     Raises:
         CallerError: The request holds content that the API has no field for.
@@ -113,7 +115,7 @@ def render(
     _put(body, "text", _text(request))
     _put(body, "user", None if request.user is None else request.user[:_MAX_USER])
     _put_own_fields(body, request)
-    reasoning = _adapt(body, request, model, quirks, include)
+    reasoning = _adapt(body, request, model, quirks, include, summarizes)
     if thinks:
         _put(body, "reasoning", reasoning)
     if include:
@@ -176,11 +178,17 @@ def _put_own_fields(body: Body, request: ChatRequest) -> None:
 
 
 def _adapt(
-    body: Body, request: ChatRequest, model: str, quirks: ResponsesQuirks, include: list[str]
+    body: Body,
+    request: ChatRequest,
+    model: str,
+    quirks: ResponsesQuirks,
+    include: list[str],
+    summarizes: bool,
 ) -> Body | None:
     """Leave out what the model refuses, and return how much it is to think and to tell of that."""
     reasoning = request.reasoning
     effort: Effort | None = None if reasoning is None else reasoning.effort
+    wants_summary = reasoning is not None and effort != "none" and not reasoning.exclude
     is_told = True
     profile = find_profile(model, quirks.profiles)
     if profile is not None:
@@ -193,7 +201,7 @@ def _adapt(
                 include.remove(LOGPROBS)
     wire: Body = {}
     _put(wire, "effort", effort)
-    if is_told and reasoning is not None and effort != "none" and not reasoning.exclude:
+    if is_told and wants_summary and summarizes:
         wire["summary"] = (isinstance(request, ResponsesRequest) and request.summary) or "auto"
     return wire or None
 
