@@ -15,9 +15,10 @@ from trunkline.dialects.responses.own_state import NEEDLES, keep_own_state, made
 from trunkline.dialects.responses.quirks import ResponsesQuirks
 from trunkline.dialects.responses.read import StreamReader, WholeReader
 from trunkline.dialects.responses.request_schema import DIALECT, PATH
+from trunkline.dialects.stop_text import StopReader
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
-from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Operation
+from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, EmbeddingRequest, Operation
 
 NOBODY: Final = Maker()
 PLAIN_SERVER: Final = ResponsesQuirks()
@@ -96,7 +97,9 @@ class ResponsesBack:
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
         """Make a reader for the answer to ``request``."""
-        return (StreamReader if stream else WholeReader)(self.name, self.maker)
+        reader = (StreamReader if stream else WholeReader)(self.name, self.maker)
+        stops = () if isinstance(request, EmbeddingRequest) else request.sampling.stop
+        return StopReader(reader, stops) if stops else reader
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.
