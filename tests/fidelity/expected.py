@@ -221,9 +221,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "stop",
             "Stop sequences",
             lacks={_R: ""},
-            losses={
-                _R: Cell("kept", "no field for them: the gateway itself cuts the answer at the first one")
-            },
+            losses={_R: Cell("kept", "no field for them: the gateway cuts the answer at the first one")},
         ),
         Row(
             "seed",

@@ -372,7 +372,7 @@ class VendorProvider(HttpProvider):
         row = responses_row(spec.kind, spec.vendor)
         api = (api or row.api) if spec.quirks is not None else "chat"
         spoken = list(spec.speaks if speaks is None else speaks)
-        if api == "responses" and "responses" not in spoken:
+        if "responses" not in spoken and (api == "responses" or (api == "auto" and speaks is None)):
             spoken.append("responses")
         others = other_backs(
             who,

@@ -49,7 +49,7 @@ _OPENAI: Final = ResponsesRow(
 
 RESPONSES_ROWS: Final[Mapping[str, ResponsesRow]] = {
     "openai": _OPENAI,
-    "azure": _OPENAI,
+    "azure": msgspec.structs.replace(_OPENAI, api="chat"),
     "openrouter": ResponsesRow(
         quirks=ResponsesQuirks(knobs=frozenset({"top_k", "presence_penalty", "frequency_penalty"})),
     ),
@@ -66,7 +66,7 @@ RESPONSES_ROWS: Final[Mapping[str, ResponsesRow]] = {
         quirks=ResponsesQuirks(searching_models=("*",), takes_plain_reasoning=False),
     ),
 }
-"""By the name of the vendor. Perplexity has no chat API any more."""
+"""By the name of the vendor. Perplexity has no chat API any more; not all of Azure's addresses have both."""
 
 
 def responses_row(kind: str, vendor: str | None = None) -> ResponsesRow:

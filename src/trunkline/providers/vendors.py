@@ -231,6 +231,9 @@ OPENAI_REASONING: Final = (
 told to, and sample as they are told while they do not. From 5.4 on the chat API takes no tools from who
 thinks, and from 5.6 on none unless an effort of ``none`` is named. It takes no effort of ``max``."""
 
+OPENAIS_MODELS: Final = frozenset({"openai", "azure"})
+"""Known vendors whose models are OpenAI's."""
+
 OPENAI: Final = VendorSpec(
     kind="openai",
     title="OpenAI",
