@@ -40,7 +40,7 @@ from trunkline.policy.reservations import Reservation
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.queue import FairQueue
-from trunkline.routing.retries import RetryBudget, backoff
+from trunkline.routing.retries import MAX_BACKOFF_S, RetryBudget, backoff
 from trunkline.routing.router import Router
 from trunkline.routing.sessions import find_session
 from trunkline.routing.strategies import SelectionContext, StrategyMemory, in_order
@@ -76,7 +76,7 @@ class PipelineSettings(NamedTuple):
 class _Retries:
     """Which candidates one request has tried, and what may be tried again."""
 
-    __slots__ = ("barred", "failed", "failure", "pauses", "refused", "repeatable")
+    __slots__ = ("barred", "failed", "failure", "pauses", "refused", "repeatable", "untold")
 
     def __init__(self, barred: Set[str] = _NONE) -> None:
         self.refused = barred
@@ -85,6 +85,8 @@ class _Retries:
         """The candidate that has failed last."""
         self.failure: GatewayError | None = None
         """The last failure."""
+        self.untold: GatewayError | None = None
+        """The same, until another upstream is asked after it or a pause begins."""
         self.barred: set[str] = set(barred)
         """Keys of the candidates that are not to be asked (again)."""
         self.repeatable: dict[str, GatewayError] = {}
@@ -280,15 +282,13 @@ class Pipeline:
             failure = response.error = await self._attempt(active, candidate)
             if failure is None:
                 return
-            if response.started or response.client_gone or failure.kind.failover == "none":
+            if response.started or response.client_gone or failure.failover == "none":
                 raise failure
             retries = retries or _Retries()
-            retries.failure, retries.failed = failure, candidate
-            retries.barred |= pool.excluded_after(candidate, failure.kind.failover)
-            if failure.kind.retry:
+            retries.failure, retries.failed, retries.untold = failure, candidate, failure
+            retries.barred |= pool.excluded_after(candidate, failure.failover)
+            if failure.kind.retry and failure.scope != "request":
                 retries.repeatable[candidate.key] = failure
-            if pool.only is None:
-                self._note_failover(active, candidate, failure)
             candidate = await self._choose(active, pool, retries)
             if guard is not None and active.current is not None:
                 active.current.charge = active.current.compute_charge(guard.prices)
@@ -317,18 +317,26 @@ class Pipeline:
         while True:
             context = SelectionContext(_now(), retries.failed, session)
             candidate = pool.pick(context, retries.barred)
+            full = () if candidate is not None else pool.busy_candidates(context.now, retries.barred)
+            best = candidate or (full[0] if full else None)
+            if (best is None and retries.failure is None) or (best is not None and best.costs and pool.saves):
+                resort = pool.last_resort(context.now, retries.barred)
+                if resort is not None:
+                    candidate = best = resort
+            if retries.untold is not None and retries.failed is not None and best is not None:
+                self._note_failover(active, retries.failed, retries.untold)
+            retries.untold = None
             if candidate is not None:
                 candidate.acquire()
                 return candidate
-            if full := pool.busy_candidates(context.now, retries.barred):
-                return await self._wait_in_queue(active, full)
-            if retries.failure is None:
-                candidate = pool.last_resort(context.now, retries.barred)
+            if full:
+                candidate = await self._wait_in_queue(active, full)
                 if candidate is not None:
-                    candidate.acquire()
                     return candidate
+            elif retries.failure is None:
                 raise _all_resting(pool, context.now, retries.refused)
-            await self._pause(active, pool, retries, retries.failure)
+            else:
+                await self._pause(active, pool, retries, retries.failure)
 
     def _note_failover(self, active: ActiveRequest, candidate: Candidate, failure: GatewayError) -> None:
         """Log that another upstream is asked after a failure. The first failover of a request is free; each
@@ -415,6 +423,8 @@ class Pipeline:
                     self._refresh_residents(candidate)
             if self.queue.depth:
                 self.queue.serve(ended)
+                if failure is not None:
+                    self.queue.dismiss_resting(ended)
         return failure
 
     def _tell_fit(self, active: ActiveRequest, attempt: Attempt) -> None:
@@ -461,8 +471,9 @@ class Pipeline:
         self._refreshes.add(task)
         task.add_done_callback(self._refreshes.discard)
 
-    async def _wait_in_queue(self, active: ActiveRequest, full: Sequence[Candidate]) -> Candidate:
-        """Wait until one of the candidates ``full`` has room; it is taken when this returns.
+    async def _wait_in_queue(self, active: ActiveRequest, full: Sequence[Candidate]) -> Candidate | None:
+        """Wait until one of the candidates ``full`` has room; it is taken when this returns. None: all of
+        them rest by now.
 
         Raises:
             ProviderError: 503, the queue is full, or the wait was too long.
@@ -487,6 +498,8 @@ class Pipeline:
         if candidate is None:
             if active.response.client_gone:
                 raise DISCONNECTED
+            if waiter.in_vain:
+                return None
             raise self._queue_error(full, f"none had room within {timeout:g} s (QUEUE_TIMEOUT_S)")
         return candidate
 
@@ -512,7 +525,8 @@ class Pipeline:
     ) -> None:
         """Wait before a candidate that has failed is asked once more, and allow it then.
 
-        The wait is a backoff, or what the upstream has asked for; a circuit breaker is never waited for.
+        The wait is a backoff, or what the upstream has asked for if that is no longer than a backoff may be;
+        a circuit breaker is never waited for.
         Raises ``failure`` where another try would be useless, too late or one too many.
         """
         retries.pauses += 1
@@ -523,7 +537,7 @@ class Pipeline:
             if own is None or retries.pauses > _max_retries(candidate, own):
                 continue
             wait = backoff(retries.pauses, own.retry_after, self._rng)
-            if candidate.seconds_until_allowed(now) <= wait:
+            if wait <= MAX_BACKOFF_S and candidate.seconds_until_allowed(now) <= wait:
                 waits[candidate.key] = wait
         wait = min(waits.values(), default=math.inf)
         too_late = now + wait - active.request.received_at > self.settings.retry_deadline_s

@@ -306,7 +306,7 @@ class HttpProvider(LibraryInterface):
         sent = _overlaid(request.headers, headers) if headers else request.headers
         try:
             answer = await self.client.fetch(replace(request, headers=sent, max_body=MAX_LISTING))
-            if answer.status >= 400:
+            if answer.status >= 300:
                 raise self.back.read_error(answer.status, answer.headers, answer.body)
             return msgspec.json.decode(answer.body)
         except UNREADABLE as error:
@@ -443,10 +443,10 @@ class _ExchangeSink:
     def on_resend(self) -> None:
         self._receiver.resent()
 
-    def on_head(self, status: int, headers: Headers) -> None:
+    def on_head(self, head: transport.ResponseHead) -> None:
         exchange = self._exchange
-        if status >= 300 or exchange.needs_head:
-            exchange.head(status, headers)
+        if head.status >= 300 or exchange.needs_head:
+            exchange.head(head.status, head.headers)
 
     def on_data(self, data: bytes) -> None:
         exchange = self._exchange
