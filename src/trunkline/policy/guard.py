@@ -47,6 +47,8 @@ from trunkline.policy.rules import RATE_PERIODS, Budget, Caller, CounterKey, Cou
 _MAX_PLANS: Final = 10_000
 NEARLY_USED_UP: Final = 100
 """A budget of which less than this part is left is called used up where not even a prompt fits."""
+_LOOK: Final[Amounts] = (1, 1, 0, 1, 1)
+"""What is taken for a request that costs nothing."""
 _T = TypeVar("_T")
 
 
@@ -214,7 +216,7 @@ class Guard:
             if known is not None and known[0] is request.candidates:
                 plan = known[1]
             else:
-                plan = self._make_plan(plan_key, request)
+                plan = self._make_plan(plan_key, key, request.candidates)
         if plan is None and not restricted and not rules.has_provider_budgets:
             return None
         reservation = Reservation()
@@ -233,17 +235,51 @@ class Guard:
                 return PendingRefill(refill, partial(self.admit, request))
         return reservation
 
-    def _make_plan(self, plan_key: tuple[str | None, str], request: GuardedRequest) -> CounterPlan | None:
+    def admit_look(self, key: ApiKey | None) -> Reservation | PendingRefill[Reservation | None] | None:
+        """Take one request from the counters of a key, for what asks upstreams and costs nothing. Of each
+        budget there must be something left.
+
+        Returns:
+            None if the request is under no rule. A pending refill if a counter must learn something first.
+
+        Raises:
+            CallerError: 429, a limit or budget is used up.
+        """
+        if self.rules.is_empty:
+            return None
+        plan_key = None if key is None else key.id, ""
+        known = self._plans.get(plan_key)
+        plan = known[1] if known is not None else self._make_plan(plan_key, key, ())
+        if plan is None:
+            return None
+        now = time.time()
+        if now >= plan.ends:
+            self._renew(plan, now)
+        reservation = Reservation(counters=plan.counters)
+        try:
+            refill = _take(plan.counters.all, _LOOK, plan.rules, now)
+        except _Refusal as refusal:
+            error = refusal.error(1)
+            error.lines = reservation.header_lines()
+            raise error from None
+        if refill is not None:
+            return PendingRefill(refill, partial(self.admit_look, key))
+        reservation.amounts = _LOOK
+        return reservation
+
+    def _make_plan(
+        self, plan_key: tuple[str | None, str], key: ApiKey | None, candidates: Sequence[PolicyCandidate]
+    ) -> CounterPlan | None:
+        """``plan_key`` names the key and the model; the model is empty where a request is for none."""
         if len(self._plans) > _MAX_PLANS:
             self._plans.clear()
-        key, candidates = request.key, request.candidates
         caller = Caller()
         if key is not None:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
         names = {
             name
             for candidate in candidates
-            for name in model_names(request.model, candidate.provider.name, candidate.model)
+            for name in model_names(plan_key[1], candidate.provider.name, candidate.model)
         }
         rules = self.rules.rules_for(caller, [name.lower() for name in names])
         plan = CounterPlan(rules) if rules else None

@@ -11,7 +11,7 @@ import msgspec
 
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack, error_body
 from trunkline.dialects.base import NO_DEFAULTS
-from trunkline.errors import CallerError, redact
+from trunkline.errors import MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, CallerError, redact
 from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_prompt_tokens
 from trunkline.providers.http import HttpProvider
 from trunkline.server.endpoints import models
@@ -140,7 +140,13 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
     message = msgspec.json.encode({"max_tokens": 1, **json_object(context.body)})
     summary = MESSAGES.summarize(message)
     model = summary.model or context.services.router.default_model(only)
-    candidates = await models.find_candidates(context.services, model, only, context.key)
+    try:
+        candidates = await models.find_candidates(context.services, model, only, context.key)
+    except CallerError as error:
+        if error.kind is MODEL_NOT_FOUND and context.key is not None and context.key.restricted:
+            text = f"This key may not use model '{redact(model)}'"
+            raise CallerError(text, MODEL_NOT_ALLOWED, param="model") from None
+        raise
     candidate = candidates[0]
     provider = candidate.provider
     if not (isinstance(provider, HttpProvider) and provider.speaks(MESSAGES.dialect)):

@@ -30,6 +30,7 @@ from trunkline.server.http.routes import AsyncRoute, ErrorRoute, Route, Routes, 
 if TYPE_CHECKING:
     from trunkline.observe.traces import Tracer
     from trunkline.pipe import Pipe
+    from trunkline.policy.guard import Guard
     from trunkline.server.http.admission import Admission
     from trunkline.settings import Settings
 
@@ -84,6 +85,7 @@ class DispatcherServices(Protocol):
     admission: Admission
     request_ids: RequestIds
     handlers: set[AsyncHandler]
+    guard: Guard
 
     @property
     def pipeline(self) -> RequestServer: ...
@@ -160,7 +162,7 @@ class Dispatcher:
         try:
             if route.requires_key:
                 key = authenticate(headers, admission.keys, admission.required, path_key)
-                if route.asks_model and key is not None and key.role == "read-only":
+                if key is not None and key.role == "read-only" and route.sends_content:
                     admission.check_may_ask(key)
             if route.requires_admin:
                 admission.check_admin(key)
@@ -265,7 +267,8 @@ class Dispatcher:
             headers=head.request_headers,
         )
         gateway = self._gateway
-        return AsyncHandler(route, context, head, responder, gateway.recorder, gateway.handlers)
+        guard = gateway.guard if route.is_counted else None
+        return AsyncHandler(route, context, head, responder, gateway.recorder, gateway.handlers, guard)
 
     def unreadable_head(self, error: GatewayError) -> RequestHead:
         """The head to use for a request whose own head could not be read."""
