@@ -28,7 +28,7 @@ from trunkline.model import MOST_TOKENS, Operation
 from trunkline.policy.auth import ApiKey, model_names
 from trunkline.policy.counters import NEEDS_REFILL, BudgetCounter, ConcurrencyCounter, Counter, RateCounter
 from trunkline.policy.estimates import estimate_prompt_tokens
-from trunkline.policy.prices import PriceBook, PricedProvider
+from trunkline.policy.prices import PriceBook, PricedProvider, Rates
 from trunkline.policy.reservations import (
     AMOUNT_INDEX,
     MONEY,
@@ -229,6 +229,7 @@ class Guard:
         else:
             reservation.prompt_tokens = estimate_prompt_tokens(request.body)
             reservation.completion_tokens = self._max_completion(reservation, plan, request)
+        reservation.other_models = request.summary.other_models
         if plan is not None:
             refill = self._take_plan(reservation, plan, request)
             if refill is not None:
@@ -354,20 +355,21 @@ class Guard:
         Under a hard budget, candidates without a price are barred.
         """
         prompt, completion = reservation.prompt_tokens, reservation.completion_tokens
-        if plan.rates and reservation.countable and not reservation.barred:
+        others = reservation.other_models
+        if plan.rates and reservation.countable and not reservation.barred and not others:
             return max([rates.max_cost(prompt, completion) for rates in plan.rates])
         max_cost = -1
         barred: list[str] = []
         for candidate in candidates:
             if candidate.key in reservation.barred:
                 continue
-            rates = self.prices.request_rates(
-                candidate.provider, candidate.model, countable=reservation.countable
-            )
-            if rates is None:
+            names = (candidate.model, *others)
+            rates = [self._rates(reservation, candidate.provider, name) for name in names]
+            costs = [each.max_cost(prompt, completion) for each in rates if each is not None]
+            if len(costs) < len(names):
                 barred.append(candidate.key)
             else:
-                max_cost = max(max_cost, rates.max_cost(prompt, completion))
+                max_cost = max(max_cost, *costs)
         if barred and plan.hard_money:
             if max_cost < 0:
                 raise CallerError(
@@ -378,6 +380,9 @@ class Guard:
                 )
             reservation.barred = reservation.barred | {*barred}
         return max(0, max_cost)
+
+    def _rates(self, reservation: Reservation, provider: PricedProvider, model: str) -> Rates | None:
+        return self.prices.request_rates(provider, model, countable=reservation.countable)
 
     def _counter(self, rule: CounterRule, now: float) -> Counter:
         """The counter of a rule, for the period of ``now``."""
@@ -413,13 +418,14 @@ class Guard:
         rules = self.rules.rules_for_provider(provider.name)
         if not rules:
             return None
-        rates = self.prices.request_rates(provider, model, countable=reservation.countable)
+        names = (model, *reservation.other_models)
+        rates = [self._rates(reservation, provider, name) for name in names]
         budgets = [rule.budget for rule in rules if rule.budget is not None]
-        if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
+        if None in rates and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
             return CallerError(text, NO_PRICE, param="model", provider=provider.name)
         prompt, completion = reservation.prompt_tokens, reservation.completion_tokens
-        money = 0 if rates is None else rates.max_cost(prompt, completion)
+        money = max([0 if each is None else each.max_cost(prompt, completion) for each in rates])
         amounts = (1, 1, prompt + completion, money, prompt + completion)
         now = time.time()
         counters = [(self._counter(rule, now), AMOUNT_INDEX[rule.counter_key.quantity]) for rule in rules]
@@ -428,7 +434,8 @@ class Guard:
         except _Refusal as refusal:
             least = prompt if reservation.countable else 0
             if refusal.index == MONEY:
-                least = 0 if rates is None or not least else rates.max_cost(prompt, min(1, completion))
+                own = rates[0]
+                least = 0 if own is None or not least else own.max_cost(prompt, min(1, completion))
             error = refusal.error(least)
             error.provider = provider.name
             return error
