@@ -49,30 +49,26 @@ class FieldNames:
                 text = f"Unrecognized request argument supplied: {redact(name)}. Write it '{usual}'"
                 raise CallerError(text, INVALID_REQUEST, param=usual)
 
-    def usual(self, body: bytes, fields: Mapping[str, msgspec.Raw]) -> bytes:
-        """Return ``body`` with one field of each name; itself, where it has no other.
+    def usual(self, body: bytes) -> bytes:
+        """Return ``body`` with one field of each name; itself, where it has no other and no space between
+        them.
 
         Args:
             body: A JSON object.
-            fields: What it was decoded to: of several with one name, the last.
 
         Raises:
             CallerError: 400, a decisive name is spelled in another way.
         """
+        fields = decode_fields(body)  # of several fields with one name, it has the last
         if not self.known.issuperset(fields):
             self.check(fields)
-        return body if len(body) == compact_size(fields) else _encode(fields)
+        usual = _encode(fields)
+        return body if len(usual) == len(body) else usual
 
 
 def names_of(*structs: type[msgspec.Struct]) -> set[str]:
     """Return the names of the fields of structs."""
     return {field.encode_name for struct in structs for field in msgspec.structs.fields(struct)}
-
-
-def compact_size(fields: Mapping[str, msgspec.Raw]) -> int:
-    """Return the size of an object with these fields, each of them once, and without space between them. An
-    object of that size has no other fields."""
-    return 1 + 4 * len(fields) + len("".join(fields)) + sum(map(len, fields.values()))
 
 
 def named_models(value: Any) -> tuple[str, ...]:

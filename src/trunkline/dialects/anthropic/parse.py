@@ -37,6 +37,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _NAMES: Final = FieldNames(
     {*names_of(schema.Messages, schema.SummaryMessages), "provider", "route"}, HARMLESS
 )
+_MESSAGES_NAME: Final = len(b',"messages":')
 _SHORTEST_MESSAGES: Final = len(b'[{"role":"user"}]')
 _LIST: Final = ord("[")
 _MESSAGES: Final = RequestDecoder(schema.Messages, HARMLESS, not_permitted)
@@ -61,18 +62,16 @@ def summarize(body: bytes) -> RequestSummary:
     """
     try:
         named = decode_fields(body)
-        if not _NAMES.known.issuperset(named) or len(body) != 1 + 4 * len(named) + len("".join(named)) + sum(
-            map(len, named.values())
-        ):
-            usual = _NAMES.usual(body, named)
+        messages = named.pop("messages")  # most of the body, which is looked through once
+        rest = _encode(named)
+        if len(rest) + len(messages) + _MESSAGES_NAME != len(body) or not _NAMES.known.issuperset(named):
+            usual = _NAMES.usual(body)
             if usual is not body:
                 return msgspec.structs.replace(summarize(usual), body=usual)
-        # The messages, which are most of the body, are looked through once.
-        messages = named.pop("messages")
         if len(messages) < _SHORTEST_MESSAGES or memoryview(messages)[0] != _LIST:
             fields = _with_messages(body)
         else:
-            fields = _SUMMARY.decode(_encode(named))
+            fields = _SUMMARY.decode(rest)
     except (KeyError, ValueError, RecursionError):
         fields = _with_messages(body)  # raises the error, with the field's path
     state: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE
-from trunkline.dialects.field_names import compact_size, decode_fields, fold
+from trunkline.dialects.field_names import decode_fields, fold
 from trunkline.dialects.ollama import request_schema as schema
 from trunkline.errors import INVALID_REQUEST, CallerError
 
@@ -53,6 +53,7 @@ _ESCAPE: Final = re.compile(
     re.DOTALL,
 )
 _value_at: Final = json.JSONDecoder().raw_decode
+_encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -92,11 +93,9 @@ def without_doubles(body: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
     """
     options = fields.get("options")
     if options is not None and bytes(options).startswith(b"{"):
-        inner = decode_fields(options)
-        if len(options) != compact_size(inner):
-            fields["options"] = msgspec.Raw(msgspec.json.encode(inner))
-            return msgspec.json.encode(fields)
-    return body if len(body) == compact_size(fields) else msgspec.json.encode(fields)
+        fields["options"] = msgspec.Raw(_encode(decode_fields(options)))
+    usual = _encode(fields)
+    return body if len(usual) == len(body) else usual
 
 
 def respelled(value: Mapping[str, Any], struct: type[msgspec.Struct]) -> dict[str, Any]:

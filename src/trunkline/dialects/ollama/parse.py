@@ -46,6 +46,7 @@ _NO_NULLS: Final = frozenset({"$defs", "items", "properties", "required"})
 """Members of a JSON Schema that may not be null."""
 LoadReason = Literal["load", "unload"]
 
+_encode: Final = msgspec.json.Encoder().encode
 _CHAT_SUMMARY: Final = msgspec.json.Decoder(schema.ChatSummary)
 _GENERATE_SUMMARY: Final = msgspec.json.Decoder(schema.GenerateSummary)
 _EMBED_SUMMARY: Final = msgspec.json.Decoder(schema.Summary)
@@ -94,9 +95,7 @@ def summarize_chat(body: bytes) -> RequestSummary:
         return _of_another_spelling(summarize_chat, usual)
     try:
         named = decode_fields(body)
-        if "options" in named or len(body) != 1 + 4 * len(named) + len("".join(named)) + sum(
-            map(len, named.values())
-        ):
+        if "options" in named or len(body) != len(_encode(named)):
             usual = go_json.without_doubles(body, named)
             if usual != body:
                 return _of_another_spelling(summarize_chat, usual)
@@ -112,9 +111,7 @@ def summarize_generate(body: bytes) -> RequestSummary:
         return _of_another_spelling(summarize_generate, usual)
     try:
         named = decode_fields(body)
-        if "options" in named or len(body) != 1 + 4 * len(named) + len("".join(named)) + sum(
-            map(len, named.values())
-        ):
+        if "options" in named or len(body) != len(_encode(named)):
             usual = go_json.without_doubles(body, named)
             if usual != body:
                 return _of_another_spelling(summarize_generate, usual)
@@ -131,9 +128,7 @@ def summarize_embed(body: bytes) -> RequestSummary:
         return _of_another_spelling(summarize_embed, usual)
     try:
         named = decode_fields(body)
-        if "options" in named or len(body) != 1 + 4 * len(named) + len("".join(named)) + sum(
-            map(len, named.values())
-        ):
+        if "options" in named or len(body) != len(_encode(named)):
             usual = go_json.without_doubles(body, named)
             if usual != body:
                 return _of_another_spelling(summarize_embed, usual)

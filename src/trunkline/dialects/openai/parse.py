@@ -46,6 +46,7 @@ _NAMES: Final = FieldNames(
     HARMLESS,
 )
 _OTHER_NAMES: Final = FieldNames(names_of(schema.Embedding, schema.RelayedSummary), HARMLESS)
+_MESSAGES_NAME: Final = len(b',"messages":')
 _SHORTEST_MESSAGES: Final = len(b'[{"role":"user"}]')
 _LIST: Final = ord("[")
 _CHAT: Final = RequestDecoder(schema.Chat, HARMLESS, unrecognized)
@@ -60,19 +61,19 @@ def summarize_chat(body: bytes) -> RequestSummary:
     Raises:
         CallerError: The body is not JSON, or a top-level field has the wrong type.
     """
+    fields: schema.ChatSummary
     try:
         named = decode_fields(body)
-        if not _NAMES.known.issuperset(named) or len(body) != 1 + 4 * len(named) + len("".join(named)) + sum(
-            map(len, named.values())
-        ):
-            usual = _NAMES.usual(body, named)
+        messages = named.pop("messages")  # most of the body, which is looked through once
+        rest = _encode(named)
+        if len(rest) + len(messages) + _MESSAGES_NAME != len(body) or not _NAMES.known.issuperset(named):
+            usual = _NAMES.usual(body)
             if usual is not body:
                 return msgspec.structs.replace(summarize_chat(usual), body=usual)
-        # The messages, which are most of the body, are looked through once.
-        messages = named.pop("messages")
         if len(messages) < _SHORTEST_MESSAGES or memoryview(messages)[0] != _LIST:
-            decode(_CHAT_MESSAGES, body)
-        fields = _CHAT_SUMMARY.decode(_encode(named))
+            fields = decode(_CHAT_MESSAGES, body)
+        else:
+            fields = _CHAT_SUMMARY.decode(rest)
     except (KeyError, ValueError, RecursionError):
         fields = decode(_CHAT_MESSAGES, body)  # raises the error, with the field's path
     bound, other = fields.max_tokens, fields.max_completion_tokens
@@ -115,7 +116,7 @@ def _usual(body: bytes, names: FieldNames) -> tuple[bytes, bytes | None]:
         CallerError: 400, a name is spelled in another way.
     """
     try:
-        usual = names.usual(body, decode_fields(body))
+        usual = names.usual(body)
     except UNREADABLE:
         return body, None  # whoever decodes it next says what is wrong
     return usual, None if usual is body else usual

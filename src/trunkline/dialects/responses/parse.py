@@ -36,6 +36,7 @@ from trunkline.model import ChatRequest, Format, Reasoning, Sampling
 
 _SUMMARY: Final = msgspec.json.Decoder(schema.Summary)
 _REQUEST: Final = RequestDecoder(schema.Request, HARMLESS, unknown_parameter)
+_encode: Final = msgspec.json.Encoder().encode
 _NAMES: Final = FieldNames(
     {*names_of(schema.Request, schema.Summary), *STATE_FIELDS, "provider", "route", "store"}, HARMLESS
 )
@@ -82,11 +83,8 @@ def summarize(body: bytes) -> RequestSummary:
         named = decode_fields(body)
     except UNREADABLE:
         named = {}  # the error is raised below, with the field's path
-    if named and (
-        not _NAMES.known.issuperset(named)
-        or len(body) != 1 + 4 * len(named) + len("".join(named)) + sum(map(len, named.values()))
-    ):
-        usual = _NAMES.usual(body, named)
+    if named and (not _NAMES.known.issuperset(named) or len(body) != len(_encode(named))):
+        usual = _NAMES.usual(body)
         if usual is not body:
             return msgspec.structs.replace(summarize(usual), body=usual)
     fields = decode(_SUMMARY, body)
