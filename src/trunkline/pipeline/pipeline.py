@@ -35,6 +35,7 @@ from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outc
 from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.explain import fit_lines, is_asked
 from trunkline.pipeline.request import Request
+from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.policy.auth import may_use
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
 from trunkline.policy.reservations import Reservation
@@ -145,11 +146,9 @@ class Pipeline:
         except asyncio.CancelledError:
             active.disconnected()
             raise
-        except Exception:
-            request_id = active.request.request_id
-            log.exception("a request failed inside the gateway", request_id=request_id)
-            text = "The gateway failed; its log says more under this request's id"
-            active.response.refuse(GatewayError(text))
+        except Exception as error:
+            request = active.request
+            active.response.refuse(unforeseen(error, request.body, request.request_id))
         finally:
             self.active.discard(active)
             self.settle(active)

@@ -11,13 +11,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-import structlog
 
 from trunkline.errors import SHUTTING_DOWN, GatewayError
 from trunkline.pipeline.responder import Responder, error_lines
+from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.policy.guard import PendingRefill
 from trunkline.server.http.page import JSON, NDJSON, Headers, Page
 from trunkline.server.http.request_head import PageObserver, RequestHead
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 ServicesT_co = TypeVar("ServicesT_co", covariant=True)
 """What an endpoint needs of the gateway."""
-
-log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class RequestContext(NamedTuple, Generic[ServicesT_co]):
@@ -141,9 +139,8 @@ class AsyncHandler:
             raise
         except GatewayError as error:
             failure = error
-        except Exception:
-            log.exception("an async handler failed inside the gateway", request_id=self._head.request_id)
-            failure = GatewayError("The gateway failed; its log says more under this request's id")
+        except Exception as error:
+            failure = unforeseen(error, self._context.body, self._head.request_id)
         finally:
             if reservation is not None and self._guard is not None:
                 self._guard.settle(reservation, ())

@@ -20,6 +20,7 @@ from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.cache import HEADER as CACHE
 from trunkline.pipeline.request import END_USER_HEADERS, Request, end_user_of, stored_prompt
 from trunkline.pipeline.responder import Responder, error_lines
+from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.policy.auth import authenticate, redact_path, split_key_path
 from trunkline.server.http.async_handler import AsyncHandler, RequestContext
 from trunkline.server.http.forwarded import Proxies
@@ -212,6 +213,8 @@ class Dispatcher:
             summary = front.summarize(body)
         except GatewayError as error:
             summary, problem = None, error
+        except Exception as error:
+            summary, problem = None, unforeseen(error, body, head.request_id)
         if summary is not None and summary.body is not None:
             body = summary.body
         request = Request(
@@ -298,6 +301,8 @@ class Dispatcher:
             page = route.answer(self._services, head.request_headers, **route.arguments, **given)
         except GatewayError as error:
             self.refuse(head, responder, error)
+        except Exception as error:
+            self.refuse(head, responder, unforeseen(error, b"", head.request_id))
         else:
             responder.send(page.status, head.lines(page.content_type), page.body)
             self._gateway.recorder.observe_page(head, page.status, None)
