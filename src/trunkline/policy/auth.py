@@ -95,6 +95,32 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         return bool(allowed) and self.allows_model((*names, *at_providers))
 
 
+class UsedProvider(Protocol):
+    """A provider, as far as a key's rules look at it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def local(self) -> bool: ...
+
+
+def may_reach(key: ApiKey | None, provider: UsedProvider) -> bool:
+    """Whether a caller may have anything sent to a provider; everybody, where no key is asked for."""
+    return key is None or (key.allows_provider(provider.name) and (provider.local or not key.local_only))
+
+
+def may_use(key: ApiKey | None, name: str, provider: UsedProvider, model: str) -> bool:
+    """Whether a caller may use a model of a provider, or be told of it.
+
+    Args:
+        key: the caller's; None where none is asked for.
+        name: the model's name as the client wrote it, or would write it.
+        provider: the provider.
+        model: the model's name there.
+    """
+    return key is None or (key.may_ask(name, provider.name, model) and (provider.local or not key.local_only))
+
+
 def model_names(name: str, provider: str, model: str) -> tuple[str, ...]:
     """All names that rules may use for a model.
 
