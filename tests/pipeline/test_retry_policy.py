@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.pipeline.requests import make_active
 from tests.pipeline.test_pipeline import Attempt, Client, Upstreams
@@ -413,3 +414,21 @@ def test_who_comes_later_gets_the_status_of_the_failure_and_none_of_its_text(
     )
     assert second.headers["retry-after"] == "7"
     assert len(failing.attempts) == 1
+
+
+def test_the_log_tells_each_retry_and_each_failover(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(loop: SimulatedLoop) -> list[Any]:
+        upstreams = [Failing("a", max_retries=1, retry_after=1.2345), Failing("b", UPSTREAM_AUTH)]
+        pipeline = await make_pipeline(upstreams)
+        with capture_logs() as captured:
+            await ask(pipeline, loop)
+        return captured
+
+    common = {"request_id": "req_1"}
+    from_a, from_b = ({"provider": name, "upstream": f"{name}-0", "model": "m"} for name in "ab")
+    assert simulate(monkeypatch, main) == [
+        common | {"event": "falling back", "log_level": "warning", "code": "upstream_error"} | from_a,
+        common | {"event": "falling back", "log_level": "warning", "code": "upstream_auth"} | from_b,
+        common | {"event": "trying again", "log_level": "info", "code": "upstream_auth", "seconds": 1.23},
+        common | {"event": "falling back", "log_level": "warning", "code": "upstream_error"} | from_a,
+    ]
