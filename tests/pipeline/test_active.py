@@ -25,6 +25,7 @@ from trunkline.model import Usage
 from trunkline.pipeline.active import Attempt, Response
 from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
 from trunkline.policy.reservations import NO_CHARGE, Charge
+from trunkline.routing.retries import MAX_BACKOFF_S
 
 PING = openai.CHAT.ping("m")
 BROKEN = ProviderError("broken", UPSTREAM_ERROR)
@@ -36,9 +37,7 @@ async def test_a_client_that_leaves_during_a_pause_is_not_waited_for() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    busy = ProviderError(
-        "busy", UPSTREAM_RATE_LIMIT, retry_after=table.pipeline.settings.retry_deadline_s - 1
-    )
+    busy = ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=MAX_BACKOFF_S)
     attempt_of(upstream).receiver.fail(busy)
     assert table.pipeline.active == {asked.active}
     asked.active.disconnected()
@@ -66,7 +65,7 @@ async def test_a_gateway_that_stops_tells_a_client_that_waits() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=20))
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=MAX_BACKOFF_S))
     asked.active.stop()
     await asked.end()
     assert [told[:2] for told in asked.client.told] == [("send", 503)]
@@ -358,7 +357,7 @@ async def test_a_gateway_that_stops_refuses_who_still_waits() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=20.0))
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=7.0))
     asked.active.stop()
     await asked.end()
     ((_, status, body),) = asked.client.told

@@ -257,10 +257,12 @@ def test_attempts_pauses_and_status(
         ([{"lasts": 30.0, "max_retries": 8}], 30.0, "a", 502),
         # the deadline is one of retries: another upstream is asked at any time
         ([{"lasts": 300.0}, {"failures": 0}], 30.0, "a b", 200),
-        # an upstream's Retry-After is the pause
+        # an upstream's Retry-After is the pause, if that is no longer than the longest backoff
         ([{"retry_after": 5.0, "max_retries": 2}], 60.0, "a 5 a 5 a", 502),
-        ([{"retry_after": 20.0, "max_retries": 2}], 30.0, "a 20 a", 502),
-        ([{"retry_after": 30.5, "max_retries": 2}], 30.0, "a", 502),
+        ([{"retry_after": 8.0, "max_retries": 2}], 15.0, "a 8 a", 502),
+        ([{"retry_after": 8.5, "max_retries": 2}], 60.0, "a", 502),
+        ([{"retry_after": 20.0, "max_retries": 2, "kind": UPSTREAM_RATE_LIMIT}], 60.0, "a", 429),
+        ([{"retry_after": 20.0, "max_retries": 2}, {"max_retries": 1}], 60.0, "a b 0.25 b", 502),
         ([{"retry_after": 5.0, "max_retries": 2}, {"max_retries": 1}], 60.0, "a b 0.25 b 5 a", 502),
         # each provider has its own number of retries, and each failure its own rule
         ([{"max_retries": 2}, {}], 60.0, "a b 0.25 a 0.5 a", 502),

@@ -17,6 +17,7 @@ from trunkline.server.app.gateway import Gateway
 from trunkline.settings import Settings, load_settings
 from trunkline.transport import TransportError, UpstreamRequest, failures
 from trunkline.transport.in_flight import Sink
+from trunkline.transport.response import ResponseReader
 from trunkline.transport.response_stream import Response
 
 ENV = {
@@ -69,7 +70,10 @@ class Network:
             sink.on_failure(TransportError(failures.REFUSED, f"http://{host}"))
             return
         status, body = (503, b"<h1>Service Unavailable</h1>") if self.down else (200, ANSWERS[host])
-        sink.on_head(status, [(b"content-type", b"text/html" if self.down else b"application/json")])
+        reader = ResponseReader()
+        kind = b"text/html" if self.down else b"application/json"
+        reader.feed(b"HTTP/1.1 %d \r\nContent-Type: %b\r\n\r\n" % (status, kind))
+        sink.on_head(reader)
         sink.on_data(body)
         sink.on_end()
 
