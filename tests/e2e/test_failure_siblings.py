@@ -200,3 +200,22 @@ async def test_no_client_is_blamed_for_what_its_upstream_did(shape: str, status:
         for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
             answer = await one.post(path, json=chat(f"{name}/m2", max_tokens=9))
             assert (answer.status_code, "too slow" in answer.text) == (502, True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "script"),
+    [
+        ("ollama", Script(status=500, body={"error": "llama runner process has terminated: exit status 2"})),
+        ("ollama", Script(status=401, body={"error": "unauthorized"})),
+        ("openai", Script(fault=Fault("status", status=403, message="Not verified to use this model"))),
+        ("openai", Script(fault=Fault("status", status=404))),
+    ],
+)
+async def test_what_is_said_of_several_models_is_no_matter_of_the_next(shape: str, script: Script) -> None:
+    name = "ollama" if shape == "ollama" else "up"
+    rules = [Rule(model=f"m{number}*", script=script) for number in (1, 2, 3)]
+    mock = MockUpstream(shape, rules=rules, models=["m1", "m2", "m3", "m4"])
+    async with site({name: mock}) as (_, _, one, other):
+        for model in ("m1", "m2", "m3") * 3:
+            assert (await ask(one, f"{name}/{model}")).status_code >= 400
+        assert (await ask(other, f"{name}/m4")).status_code == 200
