@@ -155,7 +155,11 @@ CLOUDS = ["gpt-oss:120b-cloud", "kimi-k2:cloud", "big:latest", "ollama/none:clou
 @pytest.mark.parametrize("model", CLOUDS)
 async def test_a_model_of_ollamas_cloud_is_not_local(model: str) -> None:
     host = "https://ollama.com:443"
-    models = ["m1", MockModel("big", remote_host=host), MockModel("kimi-k2:cloud", remote_host=host)]
+    models: list[str | MockModel] = [
+        "m1",
+        MockModel("big", remote_host=host),
+        MockModel("kimi-k2:cloud", remote_host=host),
+    ]
     mock = MockUpstream("ollama", models=models, any_model=True)
     target = Target(provider="ollama", model=model.removeprefix("ollama/").removeprefix("ollama:"))
     changes = {
