@@ -35,6 +35,8 @@ from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outc
 from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.explain import fit_lines, is_asked
 from trunkline.pipeline.request import Request
+from trunkline.pipeline.unforeseen import unforeseen
+from trunkline.policy.auth import may_use
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
 from trunkline.policy.reservations import Reservation
 from trunkline.routing.candidates import Candidate
@@ -146,11 +148,9 @@ class Pipeline:
         except asyncio.CancelledError:
             active.disconnected()
             raise
-        except Exception:
-            request_id = active.request.request_id
-            log.exception("a request failed inside the gateway", request_id=request_id)
-            text = "The gateway failed; its log says more under this request's id"
-            active.response.refuse(GatewayError(text))
+        except Exception as error:
+            request = active.request
+            active.response.refuse(unforeseen(error, request.body, request.request_id))
         finally:
             self.active.discard(active)
             self.settle(active)
@@ -173,6 +173,8 @@ class Pipeline:
             self._check_may_name(request, summary)
             find = partial(self._find_pool, request, summary)
             pool = await asyncio.ensure_future(self.router.catalog.find_after_look(find))
+        if summary.other_models:
+            pool = self._check_other_models(request, summary, pool)
         if summary.load is not None:
             candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
@@ -227,6 +229,28 @@ class Pipeline:
             raise CallerError(
                 f"This key may not use model '{redact(name)}'", MODEL_NOT_ALLOWED, param="model"
             )
+
+    def _check_other_models(
+        self, request: Request, summary: RequestSummary, pool: CandidatePool
+    ) -> CandidatePool:
+        """The candidates whose providers may use all models that a request names besides its own.
+
+        Raises:
+            CallerError: 403, there is none.
+        """
+        key, allows = request.key, self.router.catalog.allows
+        refused, allowed = "", set[str]()
+        for candidate in pool:
+            for name in summary.other_models:
+                if not allows(name) or not may_use(key, name, candidate.provider, name):
+                    refused = name
+                    break
+            else:
+                allowed.add(candidate.key)
+        if not allowed:
+            text = f"This key may not use model '{redact(refused)}', which the request names besides its own"
+            raise CallerError(text, MODEL_NOT_ALLOWED, param="models")
+        return pool.narrowed(allowed)
 
     def _find_pool(self, request: Request, summary: RequestSummary) -> CandidatePool:
         """The candidates for the request's model. Raises CallerError where there are none."""
