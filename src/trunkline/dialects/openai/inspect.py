@@ -143,7 +143,8 @@ class WholeInspector(BodyInspector):
             if chunk is not None:
                 self.error = find_error(chunk, body, self._upstream_name)
                 usage = usage or chunk.find_usage()
-                mended = mend_content(body, chunk) if is_list else None
+                has_list = self._has_parts and HAS_LIST(body) is not None
+                mended = mend_content(body, chunk) if has_list else None
                 self._replacement = mend_whole(mended or body, chunk) or mended
         if self.error is None:
             self.model = answer.model
