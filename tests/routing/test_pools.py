@@ -133,7 +133,7 @@ def test_candidates_excluded_after_a_failure() -> None:
     assert CandidatePool(tiers, fallback=False).excluded_after(local[0]) == own | {cloud[0].key}
     assert CandidatePool(tiers).excluded_after(local[0], "free") == own | {cloud[0].key}
     assert CandidatePool(tiers, route="r").excluded_after(local[0], "free") == own
-    cloud[0].price = 0.0
+    cloud[0].costs = False
     assert CandidatePool(tiers).excluded_after(local[0], "free") == own
     local[0].provider.local_only = True
     assert CandidatePool(tiers).excluded_after(local[0]) == own | {cloud[0].key}
