@@ -132,19 +132,19 @@ class WholeInspector(BodyInspector):
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         usage = answer.usage
+        is_list = self._has_parts and HAS_LIST(body) is not None
         if (  # one field after another, without a loop: every answer comes here
-            b'"choices"' not in body
+            is_list
+            or b'"choices"' not in body
             or b'"error"' in body  # fields that may hold an error,
             or b'"base_resp"' in body
             or b'"tool_calls"' in body  # or what must be mended
-            or (self._has_parts and HAS_LIST(body) is not None)
         ):
             chunk = self._decode(CHUNK, body)
             if chunk is not None:
                 self.error = find_error(chunk, body, self._upstream_name)
                 usage = usage or chunk.find_usage()
-                has_list = self._has_parts and HAS_LIST(body) is not None
-                mended = mend_content(body, chunk) if has_list else None
+                mended = mend_content(body, chunk) if is_list else None
                 self._replacement = mend_whole(mended or body, chunk) or mended
         if self.error is None:
             self.model = answer.model
