@@ -1,4 +1,4 @@
-"""More inputs of the kinds that an operator meets: what is told, to whom, about whom, and who gets a share."""
+"""More inputs of the kinds that an operator meets: what is told to whom, and who gets which share."""
 
 from __future__ import annotations
 
@@ -61,11 +61,10 @@ async def test_no_text_of_an_upstream_is_told_to_who_has_not_asked(shape: str, f
 
 
 @pytest.mark.parametrize("kind", ["ollama", "openai"])
-@pytest.mark.parametrize("where", ["unknown", "closed", "no-tls"])
+@pytest.mark.parametrize("where", ["closed", "no-tls"])
 async def test_who_cannot_be_reached_is_told_at_once(kind: str, where: str) -> None:
     async with MockUpstream() as plain:
-        urls = {"unknown": "http://no-such-host.invalid", "closed": f"http://127.0.0.1:{free_port()}"}
-        urls["no-tls"] = f"https://127.0.0.1:{plain.port}"
+        urls = {"closed": f"http://127.0.0.1:{free_port()}", "no-tls": f"https://127.0.0.1:{plain.port}"}
         gone = ProviderConfig(type=kind, url=urls[where], api_key=(SecretStr("sk-x"),), models=("m1", "m2"))
         changes = {"more_providers": {"gone": gone}, "max_retries": 2, "ollama_max_retries": 3}
         async with (
