@@ -75,6 +75,18 @@ async def test_ollamas_own_error_is_never_sent_on_to_who_costs_money(status: int
         assert not [call for call in mocks["paid"].calls if "chat" in call.path]
 
 
+async def test_a_model_that_rests_at_ollama_does_not_keep_requests_from_a_preferred_provider() -> None:
+    bad = Rule(model="m2*", script=Script(status=500, body={"error": "llama runner process has terminated"}))
+    mocks = {
+        "ollama": MockUpstream("ollama", rules=[bad], models=["m1", "m2"]),
+        "paid": MockUpstream("openai", any_model=True),
+    }
+    async with site(mocks, preferred_provider="paid") as (_, _, one, _):
+        for _ in range(4):
+            assert (await ask(one, "ollama/m2")).status_code == 500
+        assert (await ask(one, "m2")).headers["x-trunkline-provider"] == "paid"
+
+
 async def test_a_page_of_a_proxy_before_ollama_is_made_good_by_who_costs_money() -> None:
     page = Rule(path="/api/chat", model="m2*", script=Script(fault=Fault("html_error", status=500)))
     mocks = {

@@ -271,7 +271,7 @@ class Pipeline:
             full = () if candidate is not None else pool.busy_candidates(context.now, retries.barred)
             best = candidate or (full[0] if full else None)
             if (best is None and retries.failure is None) or (best is not None and best.costs and pool.saves):
-                resort = pool.last_resort(context.now, retries.barred)
+                resort = pool.last_resort(context.now, retries.barred, best)
                 if resort is not None:
                     candidate = best = resort
             if retries.untold is not None and retries.failed is not None and best is not None:
