@@ -189,6 +189,17 @@ def test_what_is_not_the_same_failure_at_several_models(what: str) -> None:
     assert state.allows_request("healthy", 0.0)
 
 
+@pytest.mark.parametrize("kind", [errors.UPSTREAM_MODEL_ERROR, errors.UPSTREAM_AUTH])
+def test_what_an_upstream_says_of_several_models_is_no_matter_of_another(kind: errors.Kind) -> None:
+    state = make_state(1)
+    for number in range(SEVERAL_MODELS):
+        said = ProviderError("no", kind)
+        said.scope, said.upstream_status = "model", 500
+        fail(state, said, 2, f"m{number}")
+        assert not state.allows_request(f"m{number}", 0.0)
+    assert state.allows_request("another", 0.0)
+
+
 def test_a_health_check_lets_one_request_of_each_kind_through() -> None:
     state = make_state(1)
     sibling = make_state(1, state.address)
