@@ -29,6 +29,7 @@ _PATHS: Final = {
 }
 _SEEN: Final = {
     "openai": "an OpenAI-compatible server",
+    "responses": "a server asked in the Responses API",
     "anthropic": "Anthropic",
     "ollama": "an Ollama server",
 }
@@ -36,8 +37,9 @@ _SEEN: Final = {
 _INTRODUCTION: Final = """\
 # What is kept between dialects
 
-Any client may ask any model, whatever the two speak: clients {fronts}; upstreams OpenAI's chat, Anthropic's \
-Messages or Ollama's own API. This page says what becomes of each feature on the way there and back.
+Any client may ask any model, whatever the two speak: clients {fronts}; upstreams OpenAI's chat, OpenAI's \
+Responses, Anthropic's Messages or Ollama's own API. This page says what becomes of each feature on the way \
+there and back.
 
 Every cell is a test. A client of the one dialect asks an upstream of the other one through a running \
 gateway, whole and streamed, and the test looks at what the upstream received and at what the client got. \

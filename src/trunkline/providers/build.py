@@ -21,7 +21,14 @@ from trunkline.providers.http import HttpProvider, Rule, VendorProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.vendors import BEARER, COMPATIBLE, VENDORS, VendorSpec
+from trunkline.providers.vendors import (
+    BEARER,
+    COMPATIBLE,
+    OPENAI_REASONING,
+    OPENAIS_MODELS,
+    VENDORS,
+    VendorSpec,
+)
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.settings.values import suggest
 from trunkline.transport import Client
@@ -133,6 +140,7 @@ def _vendor(
         drop=config.drop,
         speaks=config.speaks,
         images=images,
+        api=config.api,
         made=made,
         max_retries=settings.max_retries,
         local=bool(config.local),
@@ -153,7 +161,10 @@ def _with_known_quirks(spec: VendorSpec, config: ProviderConfig) -> VendorSpec:
         raise ValueError(f"no such vendor {config.vendor!r}; {hint}")
     if vendor is None:
         return spec
-    return msgspec.structs.replace(spec, quirks=KNOWN_VENDORS[vendor].quirks, vendor=vendor)
+    quirks = KNOWN_VENDORS[vendor].quirks
+    if vendor in OPENAIS_MODELS:
+        quirks = msgspec.structs.replace(quirks, profiles=OPENAI_REASONING)
+    return msgspec.structs.replace(spec, quirks=quirks, vendor=vendor)
 
 
 def load_class(path: str) -> Any:

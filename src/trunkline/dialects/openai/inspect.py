@@ -114,10 +114,6 @@ class StreamInspector(EventInspector):
         return msgspec.json.encode(name) in self.request
 
 
-_TELLING: Final = (b'"error"', b'"base_resp"', b'"tool_calls"')
-"""Fields that may hold an error, or what must be mended."""
-
-
 class _Whole(msgspec.Struct):
     model: str | None = None
     usage: UsageIn | None = None
@@ -133,7 +129,13 @@ class WholeInspector(BodyInspector):
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         usage = answer.usage
         is_list = self.has_parts and HAS_LIST(body) is not None
-        if is_list or b'"choices"' not in body or any(field in body for field in _TELLING):
+        if (  # one field after another, without a loop: every answer comes here
+            is_list
+            or b'"choices"' not in body
+            or b'"error"' in body  # fields that may hold an error,
+            or b'"base_resp"' in body
+            or b'"tool_calls"' in body  # or what must be mended
+        ):
             chunk = self._decode(CHUNK, body)
             if chunk is not None:
                 self.error = find_error(chunk, body, self._upstream_name)

@@ -105,6 +105,7 @@ class OllamaProvider(HttpProvider):
             images=images,
             **more,
         )
+        self._has_credential = bool(more.get("headers"))
         self._load_timeout = load_timeout or _LOAD_TIMEOUT_S
         self._resident: dict[str, set[str]] = {}
         """Loaded models by upstream, according to the last ``/api/ps`` and later answers."""
@@ -145,7 +146,10 @@ class OllamaProvider(HttpProvider):
             where = error.message.removeprefix("Connection refused to ")
             error.message = f"Connection refused to Ollama server {where}. Start it with `ollama serve`"
             error.provider = self.name
-        return super().attributed(error)
+        error = super().attributed(error)
+        if error.scope == "credential" and not self._has_credential:
+            error.scope = "model"  # one of Ollama's cloud: the server itself asks for no key
+        return error
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /api/tags``, ``/api/ps`` for what is loaded, and ``/api/show`` of models not seen before."""
