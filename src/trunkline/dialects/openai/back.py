@@ -132,7 +132,9 @@ class OpenAIBack:
         if summary.stream:
             drop_usage = self.quirks.usage_on_request and not summary.include_usage
             return StreamInspector(self.quirks.name, drop_usage, self.quirks.thoughts.takes_thinking_parts)
-        return WholeInspector(self.quirks.name, self.quirks.thoughts.takes_thinking_parts)
+        inspector = WholeInspector(self.quirks.name)
+        inspector.has_parts = self.quirks.thoughts.takes_thinking_parts
+        return inspector
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return the vendor's error answer as a value."""
