@@ -129,34 +129,51 @@ async def house(scripts: Sequence[Script]) -> AsyncIterator[House]:
         yield House(gateway, mocks)
 
 
+class Talk(NamedTuple):
+    """A conversation of two turns with tools."""
+
+    scripts: tuple[Script, ...]
+    """What the model answers to each request."""
+    said: list[str]
+    """What the client shows at the end of each turn."""
+    texts: tuple[str, ...]
+    """What the last request says, in this order."""
+
+
+_QUESTIONS: Final = ("Weather in Rome and Oslo?", "And tomorrow in Rome?")
+_ROME: Final = "The sky over Rome is blue"
 _THOUGHT: Final = "I look it up. "
-WEATHER: Final = (
-    Script(
-        thinking=_THOUGHT,
-        tool_calls=(ToolCall("weather", {"city": "Rome"}), ToolCall("weather", {"city": "Oslo"})),
-        text="",
+WEATHER: Final = Talk(
+    (
+        Script(
+            thinking=_THOUGHT,
+            tool_calls=(ToolCall("weather", {"city": "Rome"}), ToolCall("weather", {"city": "Oslo"})),
+            text="",
+        ),
+        Script(thinking=_THOUGHT, text="Blue in both."),
+        Script(thinking=_THOUGHT, tool_calls=(ToolCall("weather", {"city": "Rome"}),), text=""),
+        Script(thinking=_THOUGHT, text="Still blue."),
     ),
-    Script(thinking=_THOUGHT, text="Blue in both."),
-    Script(thinking=_THOUGHT, tool_calls=(ToolCall("weather", {"city": "Rome"}),), text=""),
-    Script(thinking=_THOUGHT, text="Still blue."),
+    ["Blue in both.", "Still blue."],
+    (_QUESTIONS[0], _ROME, "The sky over Oslo is blue", "Blue in both.", _QUESTIONS[1], _ROME),
 )
-"""A conversation of two turns, each with calls of a tool."""
-SAID: Final = ["Blue in both.", "Still blue."]
-"""What the clients show of it."""
-_TEXTS: Final = (
-    "Weather in Rome and Oslo?",
-    "The sky over Rome is blue",
-    "The sky over Oslo is blue",
-    "Blue in both.",
-    "And tomorrow in Rome?",
-    "The sky over Rome is blue",
+_PROMPTED_CALL: Final = Script(thinking=_THOUGHT, text='{"name": "weather", "arguments": {"city": "Rome"}}')
+PROMPTED: Final = Talk(
+    (
+        _PROMPTED_CALL,
+        Script(thinking=_THOUGHT, text='{"answer": "Blue."}'),
+        _PROMPTED_CALL,
+        Script(thinking=_THOUGHT, text='{"answer": "Still blue."}'),
+    ),
+    ['{"answer": "Blue."}', '{"answer": "Still blue."}'],
+    (_QUESTIONS[0], _ROME, "Blue.", _QUESTIONS[1], _ROME),
 )
-"""What its last request says, in this order."""
+"""The same where tools stand in the prompt, and calls are JSON in the answer's text."""
 
 
-def lost(call: RecordedRequest) -> list[str]:
-    """The texts of the conversation that its last request lacks, or has in another order. A request that
-    refers to what the vendor itself has stored lacks none."""
+def lost(call: RecordedRequest, texts: Sequence[str]) -> list[str]:
+    """The texts that a request lacks, or has in another order. A request that refers to what the vendor
+    itself has stored lacks none."""
     asked = call.json
     items = asked.get("input")
     if (
@@ -167,7 +184,7 @@ def lost(call: RecordedRequest) -> list[str]:
         return []
     sent = "\n".join(_strings(asked))
     at, missing = 0, []
-    for text in _TEXTS:
+    for text in texts:
         found = sent.find(text, at)
         if found < 0:
             missing.append(text)

@@ -1,10 +1,14 @@
 """LiteLLM's two providers for Ollama, with tools: ``ollama/`` and ``ollama_chat/``."""
 
 import json
+import os
 from typing import Any
 
-import litellm
 from common import KEY, QUESTIONS, URL, run, sky
+
+os.environ["OLLAMA_API_KEY"] = KEY  # for questions beside those that have it as an argument
+
+import litellm
 
 litellm.suppress_debug_info = True
 
