@@ -18,25 +18,22 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from trunkline.dialects.base import Front, Headers, RequestSummary
+from trunkline.dialects.base import Headers, RequestSummary
 from trunkline.errors import (
     CLIENT_GONE,
-    MODEL_NOT_ALLOWED,
     MODEL_NOT_FOUND,
     SUCCESS,
     UPSTREAM_BUSY,
     CallerError,
     GatewayError,
     ProviderError,
-    redact,
 )
 from trunkline.pipeline import debug_log
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome, outcome_of
 from trunkline.pipeline.cache import AnswerCache
+from trunkline.pipeline.candidates import allowing_others, check_may_name, find_pool, holders
 from trunkline.pipeline.explain import fit_lines, is_asked
-from trunkline.pipeline.request import Request
 from trunkline.pipeline.unforeseen import unforeseen
-from trunkline.policy.auth import may_use
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
 from trunkline.policy.reservations import Reservation
 from trunkline.routing.candidates import Candidate
@@ -166,20 +163,20 @@ class Pipeline:
         if not catalog.discovered:
             await asyncio.ensure_future(catalog.wait_until_discovered(FIRST_LOOK_S))
         try:
-            pool = self._find_pool(request, summary)
+            pool = find_pool(self.router, request, summary)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
-            self._check_may_name(request, summary)
-            find = partial(self._find_pool, request, summary)
+            check_may_name(self.router, request, summary)
+            find = partial(find_pool, self.router, request, summary)
             pool = await asyncio.ensure_future(self.router.catalog.find_after_look(find))
         if summary.other_models:
-            pool = self._check_other_models(request, summary, pool)
+            pool = allowing_others(self.router, request, summary, pool)
         if summary.load is not None:
             candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
         if summary.state:
-            pool = pool.narrowed(_holders(pool, request.front, summary.state))
+            pool = pool.narrowed(holders(pool, request.front, summary.state))
         active.route = pool.route
         if self._debug:
             debug_log.log_resolved(active, pool, _now())
@@ -214,55 +211,6 @@ class Pipeline:
             await self._try_candidates(active, pool, barred)
             cache.keep(name, active)
 
-    def _check_may_name(self, request: Request, summary: RequestSummary) -> None:
-        """Refuse a model that no provider lists and that the request's key could not use either.
-
-        Raises:
-            CallerError: 403, as if a provider listed it: such a key is not told what there is.
-        """
-        key, name = request.key, summary.model
-        if key is None or name is None or not key.restricted:
-            return
-        providers = self.router.providers.values()
-        searched = [each.name for each in providers if not each.answers_any_name]
-        if not key.may_name((name, self.router.resolver.without_alias(name)), searched or ["custom"]):
-            raise CallerError(
-                f"This key may not use model '{redact(name)}'", MODEL_NOT_ALLOWED, param="model"
-            )
-
-    def _check_other_models(
-        self, request: Request, summary: RequestSummary, pool: CandidatePool
-    ) -> CandidatePool:
-        """The candidates whose providers may use all models that a request names besides its own.
-
-        Raises:
-            CallerError: 403, there is none.
-        """
-        key, allows = request.key, self.router.catalog.allows
-        refused, allowed = "", set[str]()
-        for candidate in pool:
-            for name in summary.other_models:
-                if not allows(name) or not may_use(key, name, candidate.provider, name):
-                    refused = name
-                    break
-            else:
-                allowed.add(candidate.key)
-        if not allowed:
-            text = f"This key may not use model '{redact(refused)}', which the request names besides its own"
-            raise CallerError(text, MODEL_NOT_ALLOWED, param="models")
-        return pool.narrowed(allowed)
-
-    def _find_pool(self, request: Request, summary: RequestSummary) -> CandidatePool:
-        """The candidates for the request's model. Raises CallerError where there are none."""
-        local_only = request.key is not None and request.key.local_only
-        model = summary.model
-        if model is None:
-            if request.front.may_name_no_model:
-                return self.router.pool_without_model(request.provider, local_only)
-            model = self.router.default_model(request.provider or request.front.default_provider)
-        operation = summary.operation or request.front.operation
-        return self.router.pool(model, operation, request.provider, local_only)
-
     async def _pull_missing(
         self, active: ActiveRequest, pool: CandidatePool, summary: RequestSummary
     ) -> CandidatePool:
@@ -281,7 +229,7 @@ class Pipeline:
                 return pool
             failure = await active.wait_for(pull)
             if failure is None:
-                return self._find_pool(active.request, summary)
+                return find_pool(self.router, active.request, summary)
         assert failure is not None
         raise failure
 
@@ -589,12 +537,6 @@ class Pipeline:
 def _wants_explanation(headers: Headers) -> bool:
     """Whether the client asks to be told what was changed of its request."""
     return any(name == b"x-trunkline-explain" for name, _ in headers)
-
-
-def _holders(pool: CandidatePool, front: Front, state: Sequence[str]) -> Set[str]:
-    """Keys of the candidates that have those state fields of a request which no other can do without."""
-    needed = frozenset(state) - front.emulates
-    return {each.key for each in pool if needed <= each.provider.holds(front.dialect)}
 
 
 def _max_retries(candidate: Candidate, failure: GatewayError) -> int:

@@ -132,12 +132,13 @@ class WholeInspector(BodyInspector):
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         usage = answer.usage
+        is_list = self._has_parts and HAS_LIST(body) is not None
         if (  # one field after another, without a loop: every answer comes here
-            b'"choices"' not in body
+            is_list
+            or b'"choices"' not in body
             or b'"error"' in body  # fields that may hold an error,
             or b'"base_resp"' in body
             or b'"tool_calls"' in body  # or what must be mended
-            or (self._has_parts and HAS_LIST(body) is not None)
         ):
             chunk = self._decode(CHUNK, body)
             if chunk is not None:
