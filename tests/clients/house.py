@@ -157,6 +157,17 @@ WEATHER: Final = Talk(
     ["Blue in both.", "Still blue."],
     (_QUESTIONS[0], _ROME, "The sky over Oslo is blue", "Blue in both.", _QUESTIONS[1], _ROME),
 )
+ONE_CALL: Final = Talk(
+    (
+        Script(thinking=_THOUGHT, tool_calls=(ToolCall("weather", {"city": "Rome"}),), text=""),
+        Script(thinking=_THOUGHT, text="Blue."),
+        Script(thinking=_THOUGHT, tool_calls=(ToolCall("weather", {"city": "Rome"}),), text=""),
+        Script(thinking=_THOUGHT, text="Still blue."),
+    ),
+    ["Blue.", "Still blue."],
+    (_QUESTIONS[0], _ROME, "Blue.", _QUESTIONS[1], _ROME),
+)
+"""The same with one call each time."""
 _PROMPTED_CALL: Final = Script(thinking=_THOUGHT, text='{"name": "weather", "arguments": {"city": "Rome"}}')
 PROMPTED: Final = Talk(
     (

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.clients.house import PROMPTED, WEATHER, Talk, house, lost
+from tests.clients.house import ONE_CALL, PROMPTED, WEATHER, Talk, house, lost
 from trunkline_mock import Script, ToolCall
 
 CONVERSATIONS: Final[Mapping[str, Mapping[str, Talk]]] = {
@@ -17,7 +17,8 @@ CONVERSATIONS: Final[Mapping[str, Mapping[str, Talk]]] = {
     "llm_command": dict.fromkeys(("whole", "stream"), WEATHER),
     "litellm_ollama": {
         **dict.fromkeys(("ollama-whole", "ollama-stream"), PROMPTED),
-        **dict.fromkeys(("ollama_chat-whole", "ollama_chat-stream"), WEATHER),
+        "ollama_chat-whole": WEATHER,
+        "ollama_chat-stream": ONE_CALL,  # it joins calls that come in two lines, as Ollama itself sends them
     },
     "openai_agents": dict.fromkeys(
         (
@@ -77,9 +78,7 @@ def python_of(client: str) -> str:
     return "instructor" if client.startswith("instructor") else "most"
 
 
-def unlike(
-    answers: Mapping[str, Mapping[str, Any]], right: Mapping[str, Any]
-) -> dict[tuple[str, str], Any]:
+def unlike(answers: Mapping[str, Mapping[str, Any]], right: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
     """The answers that are not ``right`` for their way, by shape and way."""
     return {
         (shape, way): said

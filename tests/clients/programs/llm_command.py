@@ -10,11 +10,11 @@ os.environ |= {"OLLAMA_HOST": URL, "OLLAMA_API_KEY": KEY, "LLM_USER_PATH": tempf
 from click.testing import CliRunner
 from llm.cli import cli
 
-TOOL = '''
+TOOL = """
 def weather(city: str) -> str:
     "The weather in a city."
     return f"The sky over {city} is blue"
-'''
+"""
 
 
 def ask(model: str, way: str) -> list[str]:
