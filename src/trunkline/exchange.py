@@ -526,7 +526,7 @@ class Translate(_BaseExchange):
             return b""
         self.complete = True
         self.not_shown = self._writer.not_shown
-        if self._has_calls and self._turn and self._kept is not None:
-            assert isinstance(self._request, ChatRequest)
-            self._kept.keep(self.owner, self._request, self._turn)
+        request = self._request  # a completion offers no tools, and a model may call some all the same
+        if self._has_calls and self._turn and self._kept is not None and isinstance(request, ChatRequest):
+            self._kept.keep(self.owner, request, self._turn)
         return last
