@@ -16,8 +16,9 @@ from typing import Any, ClassVar, Final, TypeVar
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
-from trunkline.dialects.error_words import read_text
+from trunkline.dialects.error_words import quote
 from trunkline.dialects.generous import decode_generously
+from trunkline.dialects.odd_records import split_records
 from trunkline.dialects.other_form import (
     USUAL_BEGIN,
     OtherForm,
@@ -81,7 +82,7 @@ class InspectorBase(Findings):
             except UNREADABLE:
                 return decode_generously(data, decoder.type)
         except UNREADABLE as error:
-            self.error = self._malformed(error)
+            self.error = self._malformed(quote(data) or error)
             return None
 
     def _malformed(self, error: Exception | str) -> GatewayError:
@@ -100,6 +101,9 @@ class EventInspector(InspectorBase, ABC):
         upstream_name: The upstream's name in error texts.
         decode_ordinary: Raises for every payload that is not an ordinary event's.
     """
+
+    splits_records: ClassVar[bool] = False
+    """Its servers are of many makers, some of whom put several records, or none, into one event."""
 
     def __init__(self, upstream_name: str, decode_ordinary: Callable[[bytes], object]) -> None:
         super().__init__(upstream_name)
@@ -178,6 +182,11 @@ class EventInspector(InspectorBase, ABC):
                 if self._replacement is not None:
                     event, self._replacement, changed = b"data: " + self._replacement, None, True
                 passed.append(event + b"\n\n")
+            elif self.splits_records and self.error is not None and self.error.kind is UPSTREAM_PROTOCOL:
+                records = split_records(extract_payload(event))
+                if records is not None:
+                    self.error, changed = None, True
+                    passed.append(self._inspect_events(b"".join(b"data: %b\n\n" % each for each in records)))
             if self.complete or self.error is not None:
                 break
         return data if passed and not changed and len(passed) == len(events) else b"".join(passed)
@@ -253,8 +262,6 @@ class BodyInspector(InspectorBase, ABC):
             elif self._is_stream(body):
                 self.error = None
                 raise OtherForm(body)
-            elif body[:1] not in (b"{", b"[", b'"') and (words := read_text(body)):
-                self.error = self._malformed(words)
         self.complete = self.error is None
         return (self._replacement or body) if self.complete else b""
 

@@ -81,8 +81,10 @@ class OpenAIBack:
             return EmbeddingReader(self.quirks.name)
         if not stream:
             return WholeReader(self.quirks.name, self.maker)
-        tools = request.tools if isinstance(request, ChatRequest) else ()
-        return StreamReader(self.quirks.name, self.maker, {tool.name for tool in tools}.__contains__)
+        if not isinstance(request, ChatRequest):
+            return StreamReader(self.quirks.name, self.maker)
+        is_tool = {tool.name for tool in request.tools}.__contains__
+        return StreamReader(self.quirks.name, self.maker, is_tool, is_lone=request.sampling.n == 1)
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.

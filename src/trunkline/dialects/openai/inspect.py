@@ -71,6 +71,8 @@ class StreamInspector(EventInspector):
         has_parts: The server may send content as a list of parts.
     """
 
+    splits_records = True
+
     def __init__(self, upstream_name: str, drop_usage: bool, has_parts: bool = False) -> None:
         super().__init__(upstream_name, _decode_ordinary_text if has_parts else _decode_ordinary)
         self._drop_usage = drop_usage
