@@ -144,7 +144,14 @@ class Dispatcher:
             path_key, path = split_key_path(path)
         cors = b""
         route: Route | None = None
-        if b"origin" in fields:
+        site = admission.own_site
+        if site is not None and (
+            fields.get(b"host") not in site.known or b"origin" in fields or b"sec-fetch-site" in fields
+        ):
+            refusal = site.refusal(method, headers, fields)
+            if refusal is not None:
+                route = gateway.routes.refusing(refusal, method, path)
+        if route is None and b"origin" in fields:
             allows_loopback = gateway.routes.allows_loopback(path)
             cors = admission.cors(fields[b"origin"], allows_loopback=allows_loopback)
             if cors and method == "OPTIONS":
