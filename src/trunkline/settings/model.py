@@ -307,6 +307,10 @@ class Settings(BaseSettings):
     image_max_bytes: int = Field(
         default=20 * 1024 * 1024, ge=1, description="Largest image to fetch, in bytes."
     )
+    images_max_count: int = Field(default=20, ge=1, description="Most images to fetch for one request.")
+    images_max_bytes: int = Field(
+        default=40_000_000, ge=1, description="Most bytes of all images of one request."
+    )
 
     # Stores
     database_url: DatabaseUrl = Field(
