@@ -364,7 +364,7 @@ class Pipeline:
             request_id=active.request.request_id,
             provider=candidate.provider.name,
             upstream=candidate.upstream.name,
-            model=candidate.model,
+            model=redact(candidate.model),
             code=failure.code,
         )
 

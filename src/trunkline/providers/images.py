@@ -56,7 +56,7 @@ _SPECIAL: Final = tuple(
 )
 """Networks of IANA's special-purpose registries within what is assigned to the internet."""
 _GLOBAL_UNICAST: Final = ip_network("2000::/3")
-"""What of IPv6 is assigned to the internet. Whatever stands for an address of IPv4 is outside, but for 6to4 and
+"""What of IPv6 is assigned to the internet. What stands for an address of IPv4 is outside, but for 6to4 and
 Teredo: NAT64, compatible, mapped and translated addresses."""
 
 
