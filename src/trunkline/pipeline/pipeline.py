@@ -27,6 +27,7 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
     ProviderError,
+    redact,
 )
 from trunkline.pipeline import debug_log
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome, outcome_of
@@ -299,7 +300,7 @@ class Pipeline:
             request_id=active.request.request_id,
             provider=candidate.provider.name,
             upstream=candidate.upstream.name,
-            model=candidate.model,
+            model=redact(candidate.model),
             code=failure.code,
         )
 
