@@ -1,7 +1,7 @@
 """Says how a Python was built, and finds an optimised one on this machine.
 
-CPython built with ``--enable-optimizations`` (compiled by the profile of a test run) takes 11 to 16 % less CPU
-for a request than one built without, so a result means little unless it says which of them it is about.
+CPython built with ``--enable-optimizations`` (compiled by the profile of a test run) takes 11 to 16 % less
+CPU for a request than one built without. A result means little unless it says which it is about.
 
     python -m bench.interpreters          # those on this machine, how each was built, and how fast it is
     python -m bench.interpreters --best   # the path of a better one than this; nothing if this one is as good
@@ -26,9 +26,9 @@ NEWEST: Final = (3, 13)
 """The versions that the project is tested with."""
 
 _DEBIAN: Final = "--with-wheel-pkg-dir=/usr/share/python-wheels/"
-"""Only Debian and those that derive from it configure Python so. Their packages run `make profile-opt` and pass
-the flags of link-time optimisation by hand, and CONFIG_ARGS show neither. Source: Debian's changelog of python3.8
-("Enable LTO/PGO builds on some architectures", and "on arm64"; "Don't propagate lto flags to the _sysconfigdata
+"""Only Debian and what derives from it configure Python so. Their packages are built by profile and
+at link time, and CONFIG_ARGS do not show it. Source: the changelog of Debian's packages of 2019 ("Enable
+LTO/PGO builds on some architectures"; "Don't propagate lto flags to the _sysconfigdata
 module")."""
 _DEBIAN_OPTIMISES: Final = ("x86_64", "aarch64")
 
@@ -88,7 +88,7 @@ def judge(config_args: str, machine: str) -> Build:
     if flags[0] in found:
         return Build(True, f"optimised ({', '.join(found)})")
     if _DEBIAN in config_args and machine in _DEBIAN_OPTIMISES:
-        return Build(True, "optimised (Debian's package: by profile and at link time, though CONFIG_ARGS omit it)")
+        return Build(True, "optimised (by profile and at link time: Debian's package)")
     return Build(False, "NOT optimised (built without --enable-optimizations)")
 
 
@@ -126,7 +126,7 @@ def _versions() -> Iterator[tuple[int, int]]:
 
 
 def inspect(path: Path | str) -> Interpreter | None:
-    """Ask an interpreter about itself; nothing of one that does not run, or that the project does not support."""
+    """Ask an interpreter about itself; nothing of one that does not run or is not supported."""
     try:
         done = subprocess.run(
             (str(path), "-I", "-c", _PROBE), capture_output=True, text=True, timeout=_PROBE_S, check=True
@@ -150,12 +150,14 @@ def find(paths: Iterable[Path]) -> list[Interpreter]:
 
 
 def choose(present: Interpreter, others: Iterable[Interpreter]) -> Interpreter:
-    """The one to measure with: ``present`` if it is optimised or no other is; else one of its version, if there
-    is one, else the newest."""
+    """The one to measure with: ``present`` if it is optimised or no other is; else one of its version, or the
+    newest."""
     if present.build.optimised:
         return present
     better = [each for each in others if each.build.optimised]
-    return max(better, key=lambda each: (each.version[:2] == present.version[:2], each.version), default=present)
+    return max(
+        better, key=lambda each: (each.version[:2] == present.version[:2], each.version), default=present
+    )
 
 
 def milliseconds(path: str) -> float:

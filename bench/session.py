@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 from bench.cases import Case
 from bench.client import Ask, Wire, first_byte
+from bench.counted import Counted
 from bench.machine import BenchError, resident_mb
-from bench.rig import Mock, Rig
-from bench.runs import DIRECT, GATEWAY, NGINX, Sample, make_ask
+from bench.rig import NGINX_LOG, Mock, Rig
+from bench.runs import DIRECT, Sample, make_ask
 
 QUIET: Final = 0.1
 """Part of a run's time that others may have had of the subject's core."""
@@ -51,6 +52,7 @@ class Results(NamedTuple):
     """Seconds from start to ready, of the gateway."""
     resident: dict[str, float]
     """Megabytes after the runs, by subject."""
+    counted: Counted | None = None
 
 
 def measure(rig: Rig, cases: Sequence[Case], plan: Plan, say: Callable[[str], None]) -> Results:
@@ -63,7 +65,11 @@ def measure(rig: Rig, cases: Sequence[Case], plan: Plan, say: Callable[[str], No
     for case in cases:
         say(case.title)
         outcomes.append(_run(rig, case, plan))
-    resident = {NGINX: resident_mb(rig.nginx.pids), GATEWAY: resident_mb(rig.gateway.pids)}
+    resident = {
+        subject: resident_mb(process.pids)
+        for subject, process in rig.processes.items()
+        if subject != NGINX_LOG
+    }
     if plan.starts:
         say("Start-up")
     return Results(outcomes, [rig.time_start() for _ in range(plan.starts)], resident)
