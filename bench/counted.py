@@ -20,8 +20,8 @@ _WARM_EACH: Final = 10
 """Requests of each connection before the count."""
 _READY_S: Final = 600.0
 _GUARD_S: Final = 120.0
-_SETTLE_S: Final = 0.5
-"""At full speed: after so long everything that was gathered has been written down."""
+SETTLE_S: Final = 0.5
+"""At full speed, a gateway has written down after so long what it has gathered."""
 
 
 class Counted(NamedTuple):
@@ -65,7 +65,7 @@ def count_all(
         if setup is None:
             with started(partial(_nginx, rig, counter, mock)) as process:
                 ask = make_ask(rig, NGINX, mock, "openai", stream=False)._replace(port=process.port)
-                found[subject] = count(counter, process, ask, each)
+                found[subject] = count(counter, process, ask, each, settle_s=0.0)
             continue
         own = setup._replace(name=f"counted-{subject}")
         key = rig.configure(own, source)
@@ -87,7 +87,7 @@ def started(start: Callable[[], Process]) -> Iterator[Process]:
         process.stop()
 
 
-def count(counter: Counter, process: Process, ask: Ask, each: int) -> float:
+def count(counter: Counter, process: Process, ask: Ask, each: int, *, settle_s: float = SETTLE_S) -> float:
     """User instructions of one request, at saturation, with what is written down afterwards.
 
     Args:
@@ -95,9 +95,10 @@ def count(counter: Counter, process: Process, ask: Ask, each: int) -> float:
         process: was started with the counter's prefix.
         ask: what it is asked.
         each: requests of each connection.
+        settle_s: for so long, at full speed, what was gathered is written down.
     """
     load = partial(streams, ask, connections=CONNECTIONS, guard_s=_GUARD_S)
-    settle_s = _SETTLE_S * counter.slowdown
+    settle_s *= counter.slowdown
     load(each=_WARM_EACH)
     time.sleep(settle_s)
 

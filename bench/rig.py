@@ -223,7 +223,7 @@ class Rig:
         script = {"text": [mock.chunk], "repeat": mock.chunks, "delay_chunk_s": mock.delay_s}
         rules = [{"model": "nobody", "script": {}}] * mock.rules
         path = self.folder / f"{mock.name}.json"
-        path.write_text(json.dumps({"models": ["bench"], "script": script, "rules": rules}))
+        path.write_text(json.dumps({"models": ["bench", mock.name], "script": script, "rules": rules}))
         port = self.mocks[mock.name]
         mock_command = (sys.executable, "-m", "trunkline_mock")
         process = Process(
@@ -254,7 +254,9 @@ class Rig:
             servers += [f"upstream {mock} {{ {upstream} }}", _server(ports[mock], mock)]
         log = f"access_log {folder}/access.log combined buffer=64k flush=1s;"
         servers.append(_server(ports[LOGGED], self._rows[0].name, log))
-        text = _TEMPLATE.read_text().replace("@FOLDER@", str(folder))
+        # A root's nginx would let its worker run as somebody else, who may not write to the folder.
+        user = "user root;" if os.geteuid() == 0 else ""
+        text = _TEMPLATE.read_text().replace("@FOLDER@", str(folder)).replace("@USER@", user)
         config = folder / "nginx.conf"
         config.write_text(text.replace("@SERVERS@", "\n".join(f"    {line}" for line in servers)))
         return Process(

@@ -110,14 +110,7 @@ def make_ask(rig: Rig, subject: str, mock: Mock, front: str, *, stream: bool) ->
     """The request of a run. nginx and the mock are asked in the mock's dialect, the gateway in ``front``."""
     gateway = subject in (GATEWAY, LIMITED)
     dialect = front if gateway else mock.shape
-    body: dict[str, object] = {
-        "model": f"{mock.name}/bench" if gateway else "bench",
-        "messages": [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _QUESTION}],
-        "stream": stream,
-    }
-    if stream and dialect == "openai":
-        # Asked for by the client, so that the gateway need not: the upstream sends both the same.
-        body["stream_options"] = {"include_usage": True}
+    body = make_body(f"{mock.name}/bench" if gateway else "bench", dialect, stream=stream)
     if gateway:
         port = rig.processes[subject].port
     else:
@@ -127,7 +120,20 @@ def make_ask(rig: Rig, subject: str, mock: Mock, front: str, *, stream: bool) ->
             NGINX_LOG: rig.nginx_ports[LOGGED],
         }[subject]
     headers = (("Authorization", f"Bearer {rig.keys[subject if gateway else GATEWAY]}"),)
-    return Ask(port, PATHS[dialect], json.dumps(body).encode(), headers)
+    return Ask(port, PATHS[dialect], body, headers)
+
+
+def make_body(model: str, dialect: str, *, stream: bool) -> bytes:
+    """The body of a chat request."""
+    body: dict[str, object] = {
+        "model": model,
+        "messages": [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _QUESTION}],
+        "stream": stream,
+    }
+    if stream and dialect == "openai":
+        # Asked for by the client, so that the gateway need not: the upstream sends both the same.
+        body["stream_options"] = {"include_usage": True}
+    return json.dumps(body).encode()
 
 
 def one_by_one(run: Run, **options: Any) -> Round:
@@ -150,15 +156,20 @@ def flooded(rig: Rig, mock: Mock, subject: str, ask: Ask, seconds: float) -> Sam
         core=rig.cores.client,
     )
     result, cost, foreign = _watch(rig, subject, load)
-    units = result.requests * (mock.chunks if b'"stream": true' in ask.body else 1)
-    return Sample(units, result.seconds, cost, foreign)
+    return Sample(result.requests * _units(mock, ask), result.seconds, cost, foreign)
 
 
-def steady(rig: Rig, mock: Mock, subject: str, ask: Ask, seconds: float) -> Sample:
-    """Whole answers, :data:`RATE` a second."""
-    load = partial(at_rate, ask, rate=RATE, seconds=seconds, connections=CONNECTIONS)
+def steady(rig: Rig, mock: Mock, subject: str, ask: Ask, seconds: float, *, rate: int = RATE) -> Sample:
+    """Whole answers or streams, ``rate`` a second; a stream counts by its chunks."""
+    load = partial(at_rate, ask, rate=rate, seconds=seconds, connections=CONNECTIONS)
     result, cost, foreign = _watch(rig, subject, load)
-    return Sample(len(result.latencies), result.seconds, cost, foreign, result.latencies)
+    units = len(result.latencies) * _units(mock, ask)
+    return Sample(units, result.seconds, cost, foreign, result.latencies)
+
+
+def _units(mock: Mock, ask: Ask) -> int:
+    """What one answer counts."""
+    return mock.chunks if b'"stream": true' in ask.body else 1
 
 
 def paced(rig: Rig, mock: Mock, subject: str, ask: Ask, seconds: float, *, connections: int) -> Sample:

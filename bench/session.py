@@ -81,8 +81,8 @@ def _run(rig: Rig, case: Case, plan: Plan) -> Outcome:
         for subject in case.subjects
     }
     for ask in asks.values():
-        _check(ask, case.mock, whole=not case.stream)
-        _warm(ask, case.mock)
+        check(ask, case.mock, whole=not case.stream)
+        warm(ask, case.mock)
     rounds: list[dict[str, Sample]] = []
     while len(rounds) < plan.rounds or (
         sum(_noise(each) <= QUIET for each in rounds) < plan.rounds and len(rounds) < plan.rounds + plan.extra
@@ -97,7 +97,7 @@ def _noise(samples: Mapping[str, Sample]) -> float:
     return max(sample.foreign for subject, sample in samples.items() if subject != DIRECT)
 
 
-def _check(ask: Ask, mock: Mock, *, whole: bool) -> None:
+def check(ask: Ask, mock: Mock, *, whole: bool) -> None:
     """Ask once, and see that all of the mock's text comes back."""
     connection = http.client.HTTPConnection("127.0.0.1", ask.port, timeout=30)
     with closing(connection):
@@ -110,7 +110,7 @@ def _check(ask: Ask, mock: Mock, *, whole: bool) -> None:
         raise BenchError(f"{found} of {mock.chunks} chunks, status {response.status}:\n{text[:500]}")
 
 
-def _warm(ask: Ask, mock: Mock) -> None:
+def warm(ask: Ask, mock: Mock) -> None:
     """Let caches fill and the interpreter settle."""
     with closing(Wire(ask)) as wire:
         for _ in range(1 if mock.delay_s else max(_WARM_REQUESTS // mock.chunks, 10)):
