@@ -1,10 +1,10 @@
 """Shows where the CPU of a JSON request goes, stage by stage.
 
-``python -m bench.budget`` measures a ladder of servers and writes ``BUDGET.md``. The first server only reads and
-writes, each further one does one thing more, and the last does all that a deployment switches on. A stage costs
-what its server takes more than the one before. They are measured in turn, in the opposite order in every second
-round, and compared within the same round. Beside time stand user instructions, which hardly differ between
-runs, and Python frames and bytecodes, room by room.
+``python -m bench.budget`` measures a ladder of servers and writes ``BUDGET.md``. The first server only reads
+and writes, each further one does one thing more, and the last does all that a deployment switches on. A stage
+costs what its server takes more than the one before. They are measured in turn, in the opposite order in each
+second round, and compared within the same round. Beside time stand user instructions, which hardly differ
+between runs, and Python frames and bytecodes, room by room.
 """
 
 from __future__ import annotations
@@ -93,11 +93,13 @@ class Stage(NamedTuple):
 class Ladder:
     """Starts rungs: next to each other to be timed, or one alone to be counted."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
-        self._upstream = rig.mocks[BRIEF.name]
-        self._answer = rig.folder / "answer.json"
-        self._answer.write_bytes(_answer_of(self._upstream))
+    def __init__(self, folder: Path, upstream: int, core: int) -> None:
+        """``upstream`` is the port of the mock, ``core`` where they run."""
+        self._folder = folder
+        self._upstream = upstream
+        self._core = core
+        self._answer = folder / "answer.json"
+        self._answer.write_bytes(_answer_of(upstream))
 
     def start(self, rung: Rung, name: str, prefix: Sequence[str] = (), module: Sequence[str] = ()) -> Process:
         """Start one. The caller stops it.
@@ -108,7 +110,7 @@ class Ladder:
             prefix: what stands before the interpreter.
             module: the module that runs the rung's own, with its arguments.
         """
-        folder = self._rig.folder / name
+        folder = self._folder / name
         folder.mkdir()
         port = free_ports(1)[0]
         if rung.settings is None:
@@ -121,7 +123,7 @@ class Ladder:
             )
             words = ["gateway", str(file)]
         command = (*prefix, sys.executable, "-m", *(module or ()), "bench.rungs", *words)
-        return Process(name, command, folder, self._rig.cores.measured, port=port, path="/health")
+        return Process(name, command, folder, self._core, port=port, path="/health")
 
     def _settings(self, rung: Rung, port: int, folder: Path) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self._upstream}/v1"
@@ -152,9 +154,13 @@ def _answer_of(port: int) -> bytes:
         return connection.getresponse().read()
 
 
+def _ladder(rig: Rig) -> Ladder:
+    return Ladder(rig.folder, rig.mocks[BRIEF.name], rig.cores.measured)
+
+
 def time_rungs(rig: Rig, rungs: Sequence[Rung], rounds: int, seconds: float) -> list[dict[str, Sample]]:
     """Time all rungs in every round."""
-    ladder = Ladder(rig)
+    ladder = _ladder(rig)
     found = []
     with ExitStack() as stack:
         asks = {}
@@ -177,7 +183,7 @@ def count_rungs(
     rig: Rig, rungs: Sequence[Rung], counter: Counter, each: int, say: Callable[[str], None]
 ) -> dict[str, float]:
     """Count the user instructions of a request of each rung."""
-    ladder = Ladder(rig)
+    ladder = _ladder(rig)
     slowed = ("bench.dilated", str(counter.slowdown)) if counter.slowdown > 1 else ()
     found = {}
     for rung in rungs:
@@ -297,7 +303,7 @@ def _bench(given: argparse.Namespace) -> None:
     with Rig([BRIEF], choose_cores(), setups=()) as rig:
         say(f"{len(RUNGS)} servers in turn, {number} rounds")
         rounds = time_rungs(rig, RUNGS, number, given.seconds)
-        ladder = Ladder(rig)
+        ladder = _ladder(rig)
         rooms = []
         for rung in (next(rung for rung in RUNGS if rung.name == PLAIN), RUNGS[-1]):
             say(f"Frames and bytecodes of {rung.name}")

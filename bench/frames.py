@@ -95,12 +95,15 @@ def room(filename: str) -> str:
     return "other"
 
 
-def measure(start: Callable[..., Process], make_ask: Callable[[int], Ask]) -> dict[str, Work]:
+def measure(
+    start: Callable[..., Process], make_ask: Callable[[int], Ask], *, settle_s: float = _SETTLE_S
+) -> dict[str, Work]:
     """Run a server under the tracer; returns what a request of it takes, by room.
 
     Args:
         start: starts it, given ``module``: what runs the server's own module.
         make_ask: makes the request to a port.
+        settle_s: after so long the server has written down what it has gathered.
 
     Raises:
         BenchError: nothing was counted.
@@ -112,10 +115,10 @@ def measure(start: Callable[..., Process], make_ask: Callable[[int], Ask]) -> di
         process.wait_ready(120.0)
         load = partial(streams, make_ask(process.port), connections=_CONNECTIONS, guard_s=60.0)
         load(each=_WARM_EACH)
-        time.sleep(_SETTLE_S)
+        time.sleep(settle_s)
         os.kill(process.pids[0], signal.SIGUSR1)
         load(each=_EACH)
-        time.sleep(_SETTLE_S)
+        time.sleep(settle_s)
         os.kill(process.pids[0], signal.SIGUSR2)
         end = time.monotonic() + _WAIT_S
         while not output.exists():

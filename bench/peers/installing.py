@@ -27,9 +27,9 @@ def install_python(folder: Path, package: str, version: str) -> Path:
     wanted = f"{package}=={version} on {sys.version}"
     if not _is_installed(folder, wanted):
         shutil.rmtree(folder, ignore_errors=True)
-        _run(sys.executable, "-m", "venv", str(folder))
         python = str(folder / "bin" / "python")
         uv = shutil.which("uv") or shutil.which("uv", path=str(FOLDER.parent / ".venv" / "bin"))
+        _run(sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), str(folder))
         by = (uv, "pip", "install", "--python", python) if uv else (python, "-m", "pip", "install")
         _run(*by, "--quiet", f"{package}=={version}")
         (folder / _STAMP).write_text(wanted)
