@@ -119,13 +119,14 @@ class Ladder:
         else:
             file = folder / "settings.json"
             file.write_text(
-                json.dumps({"settings": self._settings(rung, port, folder), "ledger": rung.ledger})
+                json.dumps({"settings": self.settings(rung, port, folder), "ledger": rung.ledger})
             )
             words = ["gateway", str(file)]
         command = (*prefix, sys.executable, "-m", *(module or ()), "bench.rungs", *words)
         return Process(name, command, folder, self._core, port=port, path="/health")
 
-    def _settings(self, rung: Rung, port: int, folder: Path) -> dict[str, Any]:
+    def settings(self, rung: Rung, port: int, folder: Path) -> dict[str, Any]:
+        """The settings of a gateway of the ladder."""
         url = f"http://127.0.0.1:{self._upstream}/v1"
         settings: dict[str, Any] = {
             "host": "127.0.0.1",

@@ -30,8 +30,8 @@ _WARM_EACH: Final = 5
 _EACH: Final = 20
 _SLOWDOWN: Final = 20
 """The factor by which a program is slower under the tracer, roughly."""
-_SETTLE_S: Final = 0.5 * _SLOWDOWN
-"""After so long a gateway has written down what it has gathered."""
+_SETTLE_S: Final = 0.5
+"""At full speed, a gateway has written down after so long what it has gathered."""
 _WAIT_S: Final = 30.0
 
 
@@ -83,7 +83,7 @@ def room(filename: str) -> str:
     parts = Path(filename).parts
     if filename.startswith("<"):
         return "generated code"
-    if "trunkline" in parts:
+    if "trunkline" in parts[-5:-1]:
         inside = parts[len(parts) - parts[::-1].index("trunkline") :]
         depth = 2 if inside[0] in ("server", "dialects") and len(inside) > 2 else 1
         return "/".join(inside[:depth])
@@ -96,29 +96,34 @@ def room(filename: str) -> str:
 
 
 def measure(
-    start: Callable[..., Process], make_ask: Callable[[int], Ask], *, settle_s: float = _SETTLE_S
+    start: Callable[..., Process],
+    make_ask: Callable[[int], Ask],
+    *,
+    each: int = _EACH,
+    slowdown: float = _SLOWDOWN,
 ) -> dict[str, Work]:
     """Run a server under the tracer; returns what a request of it takes, by room.
 
     Args:
         start: starts it, given ``module``: what runs the server's own module.
         make_ask: makes the request to a port.
-        settle_s: after so long the server has written down what it has gathered.
+        each: requests of each connection.
+        slowdown: the factor by which timers are made longer, as the server is.
 
     Raises:
         BenchError: nothing was counted.
     """
     output_name = f"traced-{time.monotonic_ns()}.json"
-    process = start(module=("bench.dilated", str(_SLOWDOWN), "bench.frames", output_name))
+    process = start(module=("bench.dilated", str(slowdown), "bench.frames", output_name))
     output = process.folder / output_name
     try:
         process.wait_ready(120.0)
         load = partial(streams, make_ask(process.port), connections=_CONNECTIONS, guard_s=60.0)
         load(each=_WARM_EACH)
-        time.sleep(settle_s)
+        time.sleep(_SETTLE_S * slowdown)
         os.kill(process.pids[0], signal.SIGUSR1)
-        load(each=_EACH)
-        time.sleep(settle_s)
+        load(each=each)
+        time.sleep(_SETTLE_S * slowdown)
         os.kill(process.pids[0], signal.SIGUSR2)
         end = time.monotonic() + _WAIT_S
         while not output.exists():
@@ -127,9 +132,9 @@ def measure(
             time.sleep(0.05)
     finally:
         process.stop()
-    each = _CONNECTIONS * _EACH
+    requests = _CONNECTIONS * each
     found = json.loads(output.read_text())
-    return {name: Work(frames / each, bytecodes / each) for name, (frames, bytecodes) in found.items()}
+    return {name: Work(frames / requests, codes / requests) for name, (frames, codes) in found.items()}
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ class Process:
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=_environment(folder, source) | dict(env or {}),
+                env=_environment(source) | dict(env or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -281,7 +281,7 @@ class Rig:
         done = subprocess.run(
             (sys.executable, "-m", "trunkline", "keys", "create", "bench"),
             cwd=folder,
-            env=_environment(folder, source),
+            env=_environment(source) | _store(folder),
             capture_output=True,
             text=True,
             timeout=READY_S,
@@ -322,7 +322,7 @@ class Rig:
             path="/health",
             # cProfile writes its file after KeyboardInterrupt, but not when SIGTERM ends the process.
             stop=signal.SIGINT if profile else signal.SIGTERM,
-            env={**setup.env, **self._env},
+            env={**_store(self.folder / setup.name), **setup.env, **self._env},
             source=source,
         )
 
@@ -339,11 +339,14 @@ def _server(port: int, upstream: str, extra: str = "") -> str:
     return f"server {{ listen 127.0.0.1:{port}; {extra} location / {{ proxy_pass http://{upstream}; }} }}"
 
 
-def _environment(folder: Path, source: Path) -> dict[str, str]:
+def _environment(source: Path) -> dict[str, str]:
     """The environment of children: nothing of the user's that could be a setting."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    store = {"DATABASE_URL": f"sqlite:///{folder}/trunkline.db"}
-    return kept | store | {"PYTHONPATH": f"{source}{os.pathsep}{_ROOT}"}
+    return kept | {"PYTHONPATH": f"{source}{os.pathsep}{_ROOT}"}
+
+
+def _store(folder: Path) -> dict[str, str]:
+    return {"DATABASE_URL": f"sqlite:///{folder}/trunkline.db"}
 
 
 def free_ports(count: int) -> list[int]:

@@ -101,7 +101,8 @@ def check(ask: Ask, mock: Mock, *, whole: bool) -> None:
     """Ask once, and see that all of the mock's text comes back."""
     connection = http.client.HTTPConnection("127.0.0.1", ask.port, timeout=30)
     with closing(connection):
-        connection.request("POST", ask.path, ask.body, dict(ask.headers))
+        headers = {"Content-Type": "application/json", **dict(ask.headers)}
+        connection.request("POST", ask.path, ask.body, headers)
         response = connection.getresponse()
         text = response.read().decode(errors="replace")
     found = text.count(mock.chunk)

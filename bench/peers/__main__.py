@@ -159,6 +159,7 @@ def _start(rig: Rig, peer: Peer, installed: Installed, stack: ExitStack) -> floa
     process = catalog.start(peer, installed, rig.folder / peer.name, rig.mocks, rig.cores.measured)
     stack.callback(process.stop)
     seconds = process.wait_ready(_READY_S)
+    catalog.wait_routed(peer, process.port, MOCKS, rig.mocks)
     rig.processes[peer.name] = process
     return seconds
 

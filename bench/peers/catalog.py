@@ -6,8 +6,10 @@ its own limits off. A peer that is not here, or does not start, is left out, and
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +19,7 @@ from bench.machine import BenchError
 from bench.peers import installing
 from bench.rig import Mock, Process, free_ports
 from bench.runs import PATHS, make_body
+from bench.session import check
 
 LITELLM: Final = "1.108.7"
 PORTKEY: Final = "1.15.2"
@@ -29,6 +32,9 @@ OFFLINE: Final = {
     "LITELLM_TELEMETRY": "False",
 }
 """Nothing is asked of the network while a peer runs."""
+
+
+_ROUTED_S: Final = 30.0
 
 
 class Installed(NamedTuple):
@@ -76,6 +82,25 @@ def make_ask(peer: Peer, port: int, mock: Mock, mock_port: int, *, stream: bool)
     body = make_body(mock.name, "openai", stream=stream)
     path, headers = peer.ask(mock, mock_port, body)
     return Ask(port, path, body, (("Authorization", f"Bearer {KEY}"), *headers))
+
+
+def wait_routed(peer: Peer, port: int, mocks: Sequence[Mock], ports: Mapping[str, int]) -> None:
+    """Wait until a peer sends what is for each mock to that mock: some look for models after they are ready.
+
+    Raises:
+        BenchError: it does not within half a minute; the text says what it answered.
+    """
+    end = time.monotonic() + _ROUTED_S
+    for mock in mocks:
+        ask = make_ask(peer, port, mock, ports[mock.name], stream=False)
+        while True:
+            try:
+                check(ask, mock, whole=True)
+                break
+            except (BenchError, OSError, http.client.HTTPException) as error:
+                if time.monotonic() > end:
+                    raise BenchError(f"it does not answer for {mock.name}: {error}") from error
+            time.sleep(0.2)
 
 
 # ------------------------------------------------------------------------------------------------- Olla
@@ -192,7 +217,7 @@ PEERS: Final = (
         _configure_litellm,
         "/health/liveliness",
         _ask_directly,
-        {"LITELLM_LOG": "ERROR"},
+        {"LITELLM_LOG": "ERROR", "REPEATED_STREAMING_CHUNK_LIMIT": "1000000000"},
     ),
     Peer(
         "portkey",

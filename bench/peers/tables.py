@@ -39,7 +39,7 @@ def section(outcome: Outcome, subjects: Sequence[str]) -> Section:
     lines, notes = [], []
     for subject in subjects:
         words = {cell for cells in outcome.rounds if isinstance(cell := cells.get(subject), str)}
-        notes += [f"{subject} {_first_line(text)}" for text in sorted(words) if text != "cannot"]
+        notes += [f"{subject} {_one_line(text)}" for text in sorted(words) if text != "cannot"]
         if "cannot" in words:
             notes.append(f"{subject} did not serve that many in the closed loop, and was not asked to.")
     for measure in outcome.trial.measures:
@@ -82,8 +82,8 @@ def _values(outcome: Outcome, measure: Measure, subject: str) -> list[float]:
     return [measure.read(sample) for sample in samples] if len(samples) == len(found) else []
 
 
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:300]
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:300]
 
 
 def show(sections: Sequence[Section], console: Console) -> None:

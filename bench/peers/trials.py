@@ -6,6 +6,7 @@ fails one load is shown as failed there, and goes on with the next.
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
@@ -159,7 +160,7 @@ def run_trial(
         try:
             check(ask, trial.mock, whole=not trial.stream)
             warm(ask, trial.mock)
-        except (BenchError, OSError, ValueError) as error:
+        except (BenchError, OSError, ValueError, http.client.HTTPException) as error:
             failed[subject] = f"failed: {error}"
         else:
             asks[subject] = ask
@@ -170,7 +171,7 @@ def run_trial(
         for subject in ordered:
             try:
                 cells[subject] = trial.run(rig, trial.mock, subject, asks[subject], seconds * trial.longer)
-            except (BenchError, OSError, ValueError) as error:
+            except (BenchError, OSError, ValueError, http.client.HTTPException) as error:
                 cells[subject] = f"failed: {error}"
         found.append(cells)
     return Outcome(trial, found)

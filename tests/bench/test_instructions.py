@@ -16,7 +16,9 @@ def test_a_count_of_perf_is_read() -> None:
     assert read_perf(f"# started on Monday\n\n{COUNTS}\n") == 12_345_678
 
 
-@pytest.mark.parametrize("text", ["", COUNTS_NOT, "<not counted>,,instructions:u,0,0.00,,", "1,,cycles:u,1,1,,"])
+@pytest.mark.parametrize(
+    "text", ["", COUNTS_NOT, "<not counted>,,instructions:u,0,0.00,,", "1,,cycles:u,1,1,,"]
+)
 def test_what_perf_could_not_count_is_an_error(text: str) -> None:
     with pytest.raises(BenchError, match="perf counted nothing"):
         read_perf(text)

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import interpreters
 from bench.interpreters import Build, Interpreter, candidates, choose, find, inspect, judge, this_path
+
+from bench import interpreters
 
 DEBIAN = "'--enable-shared' '--with-wheel-pkg-dir=/usr/share/python-wheels/' 'CFLAGS=-g'"
 FAST = Build(True, "optimised")
@@ -65,7 +66,9 @@ def test_one_that_several_names_lead_to_is_found_once(tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b", tmp_path / ".pyenv" / "versions" / "3.11.0" / "bin"]
     for folder in folders:
         folder.mkdir(parents=True)
-        program(folder / "python3", 'echo \'["/real", "CPython", [3, 11, 4], "--enable-optimizations", false]\'')
+        program(
+            folder / "python3", 'echo \'["/real", "CPython", [3, 11, 4], "--enable-optimizations", false]\''
+        )
     path = os.pathsep.join(map(str, folders[:2]))
     mine = [each for each in candidates(path, tmp_path) if tmp_path in each.parents]
     assert mine == [folder / "python3" for folder in folders]
