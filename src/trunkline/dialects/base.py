@@ -33,6 +33,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation | None = None
     """The operation that is asked for, where it is not the front's own: Ollama's ``generate`` is a chat of
     one turn unless the request is raw or has a suffix."""
+    other_models: tuple[str, ...] = ()
+    """Further models that it lets the upstream use, as the upstream calls them."""
     state: tuple[str, ...] = ()
     """Its state fields: those that change what the rest of the request means. An upstream must have them, or
     the request is translated, which emulates or refuses them."""

@@ -95,6 +95,32 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         return bool(allowed) and self.allows_model((*names, *at_providers))
 
 
+class UsedProvider(Protocol):
+    """A provider, as far as a key's rules look at it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def local(self) -> bool: ...
+
+
+def may_reach(key: ApiKey | None, provider: UsedProvider) -> bool:
+    """Whether a caller may have anything sent to a provider; everybody, where no key is asked for."""
+    return key is None or (key.allows_provider(provider.name) and (provider.local or not key.local_only))
+
+
+def may_use(key: ApiKey | None, name: str, provider: UsedProvider, model: str) -> bool:
+    """Whether a caller may use a model of a provider, or be told of it.
+
+    Args:
+        key: the caller's; None where none is asked for.
+        name: the model's name as the client wrote it, or would write it.
+        provider: the provider.
+        model: the model's name there.
+    """
+    return key is None or (key.may_ask(name, provider.name, model) and (provider.local or not key.local_only))
+
+
 def model_names(name: str, provider: str, model: str) -> tuple[str, ...]:
     """All names that rules may use for a model.
 
@@ -170,7 +196,10 @@ class TeamRecord(Protocol):
 class KeyRing:
     """The valid keys of the settings and the store, by the SHA-256 of their text."""
 
-    __slots__ = ("_configured", "_keys", "_policies")
+    __slots__ = ("_configured", "_keys", "_policies", "generation")
+
+    generation: object
+    """Another one whenever the keys were replaced: what was found in the ring holds as long as it stays."""
 
     def __init__(
         self,
@@ -218,6 +247,7 @@ class KeyRing:
                 digest = bytes.fromhex(record.old_hash)
                 keys[digest] = digest, msgspec.structs.replace(key, expires_at=until)
         self._keys = keys
+        self.generation = object()
 
     def _with_policy(self, key: ApiKey, position: str = "") -> ApiKey:
         """The key with what the settings file says of it, by its name, id or position."""
@@ -341,13 +371,13 @@ def authenticate(
             continue
         sent = True
         if (found := keyring.find(value)) is not None:
-            if not _is_expired(found):
+            if not is_expired(found):
                 return found
             expired = True
     if path_key:
         sent = True
         if (found := keyring.find(path_key.encode())) is not None:
-            if not _is_expired(found):
+            if not is_expired(found):
                 return found
             expired = True
     if not required:
@@ -357,7 +387,8 @@ def authenticate(
     raise CallerError(_UNKNOWN if sent else _MALFORMED if malformed else _MISSING, INVALID_API_KEY)
 
 
-def _is_expired(key: ApiKey) -> bool:
+def is_expired(key: ApiKey) -> bool:
+    """Whether the key was valid until some time ago."""
     return key.expires_at is not None and time.time() >= key.expires_at
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.media import is_remote
 from trunkline.errors import INVALID_REQUEST, TOO_LARGE, UPSTREAM_TOO_LARGE, CallerError, ProviderError
 from trunkline.transport import Client, Limits, ProxyConfig, Response, Timeouts, UpstreamRequest, parse_origin
 
@@ -93,12 +94,12 @@ class ImageFetcher:
         for name in ("content", "output"):
             await self._inline(value.get(name), f"{param}.{name}")
         image, source = value.get("image_url"), value.get("source")
-        if isinstance(image, dict) and _is_remote(image.get("url")):
+        if isinstance(image, dict) and is_remote(image.get("url")):
             image["url"] = await self.fetch(image["url"], f"{param}.image_url.url")
-        elif _is_remote(image):  # the Responses API's part has no more than that
+        elif is_remote(image):  # the Responses API's part has no more than that
             found = await self.fetch(str(image), f"{param}.image_url")
             value["image_url"] = found if value.get("type") == "input_image" else {"url": found}
-        elif value.get("type") == "image" and isinstance(source, dict) and _is_remote(source.get("url")):
+        elif value.get("type") == "image" and isinstance(source, dict) and is_remote(source.get("url")):
             found = await self.fetch(source["url"], f"{param}.source.url")
             kind, _, data = found.removeprefix("data:").partition(";base64,")
             value["source"] = {"type": "base64", "media_type": kind, "data": data}
@@ -162,10 +163,6 @@ class ImageFetcher:
 
 class _NotPublicError(OSError):
     """The guard's refusal, on its way through the transport."""
-
-
-def _is_remote(url: object) -> bool:
-    return isinstance(url, str) and url.startswith(("http://", "https://"))
 
 
 def _refused(why: str, param: str | None) -> CallerError:

@@ -20,6 +20,7 @@ from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.cache import HEADER as CACHE
 from trunkline.pipeline.request import END_USER_HEADERS, Request, end_user_of, stored_prompt
 from trunkline.pipeline.responder import Responder, error_lines
+from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.policy.auth import authenticate, redact_path, split_key_path
 from trunkline.server.http.async_handler import AsyncHandler, RequestContext
 from trunkline.server.http.forwarded import Proxies
@@ -30,6 +31,7 @@ from trunkline.server.http.routes import AsyncRoute, ErrorRoute, Route, Routes, 
 if TYPE_CHECKING:
     from trunkline.observe.traces import Tracer
     from trunkline.pipe import Pipe
+    from trunkline.policy.guard import Guard
     from trunkline.server.http.admission import Admission
     from trunkline.settings import Settings
 
@@ -84,6 +86,7 @@ class DispatcherServices(Protocol):
     admission: Admission
     request_ids: RequestIds
     handlers: set[AsyncHandler]
+    guard: Guard
 
     @property
     def pipeline(self) -> RequestServer: ...
@@ -100,6 +103,7 @@ class HttpServices(Protocol):
 
     admission: Admission
     dispatcher: Dispatcher
+    request_ids: RequestIds
     stopping: bool
     """Whether the gateway is about to end, so that no connection is to be kept."""
 
@@ -112,11 +116,14 @@ class Dispatcher:
         self._gateway = gateway
         self._services = services
         self._traces = gateway.tracer is not None
+        self.generation: object = None
+        """Another one whenever the settings have changed."""
 
     def reconfigure(self) -> None:
         """Read the gateway's settings again: they have changed."""
         routes = self._gateway.routes
         self._exact, self._find = routes.exact, routes.find
+        self.generation = object()
         self._key_in_path = self._gateway.settings.allow_key_in_path
         trusted = self._gateway.settings.server.trusted_proxies
         self._proxies = Proxies(trusted) if trusted else None
@@ -160,7 +167,7 @@ class Dispatcher:
         try:
             if route.requires_key:
                 key = authenticate(headers, admission.keys, admission.required, path_key)
-                if route.asks_model and key is not None and key.role == "read-only":
+                if key is not None and key.role == "read-only" and route.sends_content:
                     admission.check_may_ask(key)
             if route.requires_admin:
                 admission.check_admin(key)
@@ -210,6 +217,8 @@ class Dispatcher:
             summary = front.summarize(body)
         except GatewayError as error:
             summary, problem = None, error
+        except Exception as error:
+            summary, problem = None, unforeseen(error, body, head.request_id)
         if summary is not None and summary.body is not None:
             body = summary.body
         request = Request(
@@ -265,7 +274,8 @@ class Dispatcher:
             headers=head.request_headers,
         )
         gateway = self._gateway
-        return AsyncHandler(route, context, head, responder, gateway.recorder, gateway.handlers)
+        guard = gateway.guard if route.is_counted else None
+        return AsyncHandler(route, context, head, responder, gateway.recorder, gateway.handlers, guard)
 
     def unreadable_head(self, error: GatewayError) -> RequestHead:
         """The head to use for a request whose own head could not be read."""
@@ -295,6 +305,8 @@ class Dispatcher:
             page = route.answer(self._services, head.request_headers, **route.arguments, **given)
         except GatewayError as error:
             self.refuse(head, responder, error)
+        except Exception as error:
+            self.refuse(head, responder, unforeseen(error, b"", head.request_id))
         else:
             responder.send(page.status, head.lines(page.content_type), page.body)
             self._gateway.recorder.observe_page(head, page.status, None)

@@ -90,7 +90,7 @@ class AutoPull:
     async def _pull_at_servers(self, provider: str, model: str) -> GatewayError | None:
         """Pull at the servers that OLLAMA_MANAGE names, until one has the model. The others go on."""
         services = self._find_fleet()
-        servers = fleet.servers_of(services, provider)
+        servers = fleet.servers_of(services, provider, None)
         await fleet.refresh(services, servers)
         if services.catalog.listings[provider].find(model) is not None:
             return None  # it was made in the meantime
