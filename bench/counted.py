@@ -114,7 +114,7 @@ def _nginx(rig: Rig, counter: Counter, mock: Mock) -> Process:
     names = [*rig.mocks, LOGGED]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     name = "counted-nginx"
-    process = rig.start_nginx(name, ports, counter.prefix(name, rig.folder / name))
+    process = rig.start_nginx(name, ports, counter.prefix(name, rig.folder / name), alone=True)
     process.port = ports[mock.name]
     return process
 

@@ -237,13 +237,16 @@ class Rig:
         stack.callback(process.stop)
         return process
 
-    def start_nginx(self, name: str, ports: Mapping[str, int], prefix: Sequence[str] = ()) -> Process:
+    def start_nginx(
+        self, name: str, ports: Mapping[str, int], prefix: Sequence[str] = (), *, alone: bool = False
+    ) -> Process:
         """Start an nginx that forwards from ``ports`` to the mocks of the same names. The caller stops it.
 
         Args:
             name: the process's name.
             ports: by the mocks' names, and by :data:`LOGGED` the one with an access log.
             prefix: what stands before its command.
+            alone: it works itself, without a worker process.
         """
         program = find_program("nginx", "Debian: apt install nginx-light")
         folder = self.folder / name
@@ -255,8 +258,9 @@ class Rig:
         log = f"access_log {folder}/access.log combined buffer=64k flush=1s;"
         servers.append(_server(ports[LOGGED], self._rows[0].name, log))
         # A root's nginx would let its worker run as somebody else, who may not write to the folder.
-        user = "user root;" if os.geteuid() == 0 else ""
-        text = _TEMPLATE.read_text().replace("@FOLDER@", str(folder)).replace("@USER@", user)
+        main = ["user root;"] if os.geteuid() == 0 else []
+        main += ["master_process off;"] if alone else []
+        text = _TEMPLATE.read_text().replace("@FOLDER@", str(folder)).replace("@MAIN@", " ".join(main))
         config = folder / "nginx.conf"
         config.write_text(text.replace("@SERVERS@", "\n".join(f"    {line}" for line in servers)))
         return Process(

@@ -7,6 +7,8 @@ fails one load is shown as failed there, and goes on with the next.
 from __future__ import annotations
 
 import http.client
+import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
@@ -26,6 +28,13 @@ STREAM_RATE: Final = 10
 """Streams a second."""
 _SPARE: Final = 1.3
 """A subject is given a rate only if it has served so much more in the closed loop; else it would queue."""
+
+RECOVERS_S: Final = 60.0
+
+_UNREACHED: Final = re.compile(r"status 50[234]\b")
+
+FAILURES: Final = (BenchError, OSError, ValueError, http.client.HTTPException)
+"""What a subject may do wrong without ending the whole."""
 
 SHORT: Final = Mock("openai-short", "openai", BRIEF.chunk, chunks=20)
 
@@ -128,6 +137,26 @@ class Outcome(NamedTuple):
     rounds: Sequence[Mapping[str, Cell]]
 
 
+def wait_well(ask: Ask, trial: Trial, limit_s: float = RECOVERS_S) -> None:
+    """Wait until the answer is right, as long as it says that the upstream is not reached (502 to 504).
+
+    The closed loop ends with requests under way, and some take the upstream for broken when clients go.
+
+    Raises:
+        BenchError: the answer is another one, or does not become right in time.
+    """
+    end = time.monotonic() + limit_s
+    while True:
+        try:
+            check(ask, trial.mock, whole=not trial.stream)
+        except BenchError as error:
+            if not _UNREACHED.search(str(error)) or time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
 def run_trial(
     rig: Rig,
     trial: Trial,
@@ -159,9 +188,9 @@ def run_trial(
             continue
         ask = make(subject, trial.mock, trial.stream)
         try:
-            check(ask, trial.mock, whole=not trial.stream)
+            wait_well(ask, trial)
             warm(ask, trial.mock)
-        except (BenchError, OSError, ValueError, http.client.HTTPException) as error:
+        except FAILURES as error:
             failed[subject] = f"failed: {error}"
         else:
             asks[subject] = ask
@@ -171,9 +200,10 @@ def run_trial(
         cells: dict[str, Cell] = dict(failed)
         for subject in ordered:
             try:
+                wait_well(asks[subject], trial)
                 sample = trial.run(rig, trial.mock, subject, asks[subject], seconds * trial.longer)
                 cells[subject] = sample if sample.units else "failed: no answer was complete in time"
-            except (BenchError, OSError, ValueError, http.client.HTTPException) as error:
+            except FAILURES as error:
                 cells[subject] = f"failed: {error}"
         found.append(cells)
     return Outcome(trial, found)

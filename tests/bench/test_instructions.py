@@ -109,8 +109,11 @@ def test_callgrind_is_on_during_the_load_only(tmp_path: Path) -> None:
     ]
 
 
-def test_a_process_that_callgrind_does_not_have_is_an_error(tmp_path: Path) -> None:
-    counter = Callgrind("valgrind", str(program(tmp_path / "callgrind_control", "exit 1")))
+@pytest.mark.parametrize(
+    "script", ["exit 1", "echo \"Error: Callgrind task with PID/name '5' not detected.\""]
+)
+def test_a_process_that_callgrind_does_not_have_is_an_error(script: str, tmp_path: Path) -> None:
+    counter = Callgrind("valgrind", str(program(tmp_path / "callgrind_control", script)))
     with pytest.raises(BenchError, match="--instr=on failed for 5"):
         counter.count("gateway", [5], tmp_path, lambda: None)
 

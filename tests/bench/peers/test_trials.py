@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from bench.client import Ask
 from bench.machine import NOTHING, BenchError
-from bench.peers.trials import TRIALS, Cell, Trial, run_trial
+from bench.peers.trials import TRIALS, Cell, Trial, run_trial, wait_well
 from bench.rig import Mock
 from bench.runs import DIRECT, Sample
 
@@ -95,3 +98,29 @@ def test_there_are_whole_answers_and_streams_in_closed_and_open_loops() -> None:
     kinds = {(trial.stream, trial.rate > 0) for trial in TRIALS}
     assert kinds == {(False, False), (False, True), (True, False), (True, True)}
     assert TRIALS[0].name == "json-closed"  # what it serves decides who is given a rate
+
+
+@pytest.mark.parametrize(("status", "recovers"), [("502 Bad Gateway", True), ("500 Oh", False)])
+def test_one_that_takes_the_upstream_for_broken_is_waited_for(status: str, recovers: bool) -> None:
+    """A server that errs twice, then answers: only what says that its upstream is not reached is waited for."""
+    body = f'{{"text": "{MOCK.chunk * MOCK.chunks}"}}'.encode()
+    well = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    bad = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode()
+    answers = [bad, bad, well]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers[: 3 if recovers else 1]:
+                connection, _ = listener.accept()
+                with connection:
+                    while not connection.recv(65536).endswith(b"}"):
+                        pass
+                    connection.sendall(answer)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        trial = Trial("t", "T", MOCK, lambda *_: Sample(1, 1.0, NOTHING, 0.0), ())
+        expected = nullcontext() if recovers else pytest.raises(BenchError, match="status 500")
+        with expected:
+            wait_well(ask(listener.getsockname()[1]), trial)
+        server.join()
