@@ -129,7 +129,7 @@ class Callgrind:
                     timeout=_WAIT_S,
                     check=False,
                 )
-                if done.returncode == 0 and b"Error" not in done.stdout:  # it may fail with the status 0
+                if done.returncode == 0 and "Error" not in done.stdout:  # it may fail with the status 0
                     continue
             raise BenchError(f"callgrind_control {order} failed for {pid}")
 

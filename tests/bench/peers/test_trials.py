@@ -102,7 +102,7 @@ def test_there_are_whole_answers_and_streams_in_closed_and_open_loops() -> None:
 
 @pytest.mark.parametrize(("status", "recovers"), [("502 Bad Gateway", True), ("500 Oh", False)])
 def test_one_that_takes_the_upstream_for_broken_is_waited_for(status: str, recovers: bool) -> None:
-    """A server that errs twice, then answers: only what says that its upstream is not reached is waited for."""
+    """A server that errs twice: only what says that its upstream is not reached is waited for."""
     body = f'{{"text": "{MOCK.chunk * MOCK.chunks}"}}'.encode()
     well = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
     bad = f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode()
