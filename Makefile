@@ -145,7 +145,7 @@ define with-bench-python
 endef
 
 .PHONY: bench
-bench: $(VENV)/.has-dev ## Measure against nginx: bench/RESULTS.md, and bench/BUDGET.md, which shows what each stage costs
+bench: $(VENV)/.has-dev ## Measure against nginx, stage by stage too, and write bench/RESULTS.md and bench/BUDGET.md
 	@$(with-bench-python); \
 	$$python -m bench $(ARGS) && $(if $(ARGS),:,$$python -m bench.budget && $$python -m bench.governance)
 

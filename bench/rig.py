@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, Self
 import trunkline
 from bench.machine import BenchError, Cores, family, on_core
 
-READY_S: Final = 20.0
+READY_S: Final = 60.0
 _STOP_S: Final = 10.0
 _TEMPLATE: Final = Path(__file__).with_name("nginx.conf.in")
 SOURCES: Final = Path(trunkline.__file__).parents[1]
