@@ -9,8 +9,8 @@ import pytest
 from bench.cases import BRIEF
 from bench.client import streams
 from bench.machine import BenchError, Cores
-from bench.rig import GOVERNED, PLAIN, Rig, find_program
-from bench.runs import GATEWAY, LIMITED, NGINX, make_ask
+from bench.rig import GOVERNED, NGINX, PLAIN, Rig, find_program
+from bench.runs import GATEWAY, LIMITED, make_ask
 from bench.session import check
 
 from trunkline.settings import Settings
