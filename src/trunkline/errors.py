@@ -135,6 +135,8 @@ class GatewayError(Exception):
         """Seconds after which a retry makes sense, if the upstream or a limit named them."""
         self.scope: Scope = kind.scope
         """What the failure concerns: as its kind says, unless its cause says more."""
+        self.failover: Failover = kind.failover
+        """Which other upstreams may be asked: as its kind says, unless its cause says more."""
         self.upstream_status: int | None = None
         """The status of the upstream's answer, where it answered."""
         self.advice = advice
@@ -147,9 +149,9 @@ class GatewayError(Exception):
         """Further header lines of the answer, each ended by CRLF: what is left of a limit that refuses."""
 
     def reclassify(self, kind: Kind, status: int | None = None) -> None:
-        """Make it a failure of another kind, with that kind's code, scope and, if none is given, status. The
-        upstream's own body is not passed on any more."""
-        self.kind, self.code, self.scope = kind, kind.code, kind.scope
+        """Make it a failure of another kind, with all that this says, but for a ``status`` given.
+        The upstream's own body is not passed on any more."""
+        self.kind, self.code, self.scope, self.failover = kind, kind.code, kind.scope, kind.failover
         self.status = kind.status if status is None else status
         self.body = None
 
@@ -197,6 +199,8 @@ def blame(error: GatewayError, *, begun: bool = False) -> OutcomeLabel:
 _SECRETS: Final = re.compile(
     r"(?i)(?<![a-z0-9])(?:sk|gw|csk|pk|rk|hf|xai|gsk|nvapi|pplx|r8|fw)[-_][a-z0-9_\-*.]{6,}"  # vendors', ours
     r"|(?<![a-z0-9])AIza[a-z0-9_\-]{16,}"  # Google's
+    r"|(?<![a-z0-9])(?:AKIA|ASIA)[a-z0-9]{16}|(?<![a-z0-9])gh[pousr]_[a-z0-9]{20,}"  # Amazon's, GitHub's
+    r"|(?<![a-z0-9])eyJ[a-z0-9_\-]{8,}\.[a-z0-9_\-]{8,}(?:\.[a-z0-9_\-]*)?"  # a JSON Web Token
     r"|(?<=bearer )[^\s\"',;]{6,}|(?<=basic )[a-z0-9+/=]{8,}"  # an Authorization header that was echoed
     r"|(?<=key=)[^\s&\"',;]{6,}|(?<=token=)[^\s&\"',;]{6,}"  # in a query
     r"|(?<=://)[^/\s\"']+@"  # user:password@ in an address; the password may hold an @
@@ -208,6 +212,19 @@ def redact(text: str, limit: int = 2000) -> str:
     if len(text) > limit:
         text = text[:limit] + "…"
     return _SECRETS.sub(lambda match: "***@" if match.group().endswith("@") else "***", text)
+
+
+_KEYS: Final = re.compile(
+    r"(?i)(?<![a-z0-9])(?:(?:sk|gw|csk)[-_][a-z0-9_\-]{16,}"
+    r"|(?:pk|rk|hf|xai|gsk|nvapi|pplx|r8|fw)[-_][a-z0-9]{20,}"  # names of models have more hyphens than keys
+    r"|AIza[a-z0-9_\-]{16,}|(?:AKIA|ASIA)[a-z0-9]{16}(?![a-z0-9])|gh[pousr]_[a-z0-9]{20,}"
+    r"|eyJ[a-z0-9_\-]{8,}\.[a-z0-9_\-]{8,}(?:\.[a-z0-9_\-]*)?)"
+)
+
+
+def redact_keys(text: str) -> str:
+    """``text`` without whole keys. Unlike :func:`redact` it leaves alone what may be the name of a model."""
+    return _KEYS.sub("***", text)
 
 
 def redact_body(body: bytes) -> bytes:

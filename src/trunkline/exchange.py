@@ -50,6 +50,8 @@ _PARAMETER: Final = re.compile(rb"[\w%.~=-]+")
 """A parameter of a query that needs no escaping; others are not sent on."""
 _OURS: Final = (UPSTREAM_AUTH, UPSTREAM_CREDIT)
 """Failures whose texts are not shown to clients: they concern the gateway's own key or account."""
+_OF_A_SLOW_CLIENT: Final = (408, 425, 499)
+"""Statuses that blame the upstream's client, which is the gateway: they do not go on to ours."""
 
 
 class Exchange(Protocol):
@@ -249,6 +251,12 @@ class PassThrough(_BaseExchange):
         if self._failed is not None:
             return self._gather_error(self._failed, data)
         inspector = self._inspector
+        if self.streaming and inspector.passes_alone(data):
+            records = self.progress = inspector.records
+            self.pieces = records - self._opening if records > self._opening else 0
+            if self._state_mark is not None and self._state_mark in data:
+                self.back.note_state(data)
+            return data
         try:
             out = inspector.feed(data)
         except OtherForm as other:
@@ -305,7 +313,8 @@ class PassThrough(_BaseExchange):
         if not conventions.forwards_errors or error is None or error.kind in _OURS:
             return b""
         if conventions.is_own_error is None or conventions.is_own_error(self._error_body):
-            error.status = failed[0]
+            if failed[0] not in _OF_A_SLOW_CLIENT:
+                error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
 
@@ -517,7 +526,7 @@ class Translate(_BaseExchange):
             return b""
         self.complete = True
         self.not_shown = self._writer.not_shown
-        if self._has_calls and self._turn and self._kept is not None:
-            assert isinstance(self._request, ChatRequest)
-            self._kept.keep(self.owner, self._request, self._turn)
+        request = self._request  # a completion offers no tools, and a model may call some all the same
+        if self._has_calls and self._turn and self._kept is not None and isinstance(request, ChatRequest):
+            self._kept.keep(self.owner, request, self._turn)
         return last

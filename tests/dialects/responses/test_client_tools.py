@@ -9,19 +9,26 @@ from trunkline.dialects.responses.client_tools import BUILT_IN, CALLS, CUSTOM, O
 
 @pytest.mark.parametrize("kind", sorted(BUILT_IN))
 def test_built_in_tools_are_functions(kind: str) -> None:
-    made = offered(kind, {"type": kind, "execution": "client"}, "")
+    wire = {"type": kind} | ({"execution": "client"} if kind == "tool_search" else {})
+    made = offered(kind, wire, "")
     assert made is not None
     tool, offer = made
     assert tool.name == BUILT_IN[kind].name
     assert tool.parameters is not None
     assert set(tool.parameters["required"]) <= set(tool.parameters["properties"])
-    assert (offer.kind, offer.wire) == (BUILT_IN[kind], {"type": kind})
-    assert CALLS[offer.kind.call] is OUTPUTS[f"{offer.kind.call}_output"] is offer.kind
+    assert (offer.kind, offer.wire) == (BUILT_IN[kind], wire)
+    output = offer.kind.output or f"{offer.kind.call}_output"
+    assert CALLS[offer.kind.call] is OUTPUTS[output] is offer.kind
 
 
 @pytest.mark.parametrize(
     ("kind", "more"),
-    [("file_search", {}), ("mcp", {}), ("shell", {"environment": {"type": "container_reference"}})],
+    [
+        ("file_search", {}),
+        ("mcp", {}),
+        ("tool_search", {}),
+        ("shell", {"environment": {"type": "container_reference"}}),
+    ],
 )
 def test_tools_that_servers_run(kind: str, more: dict[str, Any]) -> None:
     assert offered(kind, {"type": kind} | more, "") is None

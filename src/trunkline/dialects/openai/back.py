@@ -99,7 +99,7 @@ class OpenAIBack:
             return body if model == summary.model or summary.model is None else replace_model(body, model)
         for needle in self._needles:
             if needle in body:
-                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker)
+                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker, model)
                 break
         asks_usage = summary.stream and self.quirks.usage_on_request and not summary.include_usage
         same = not asks_usage and model in (summary.model, "")
@@ -133,8 +133,10 @@ class OpenAIBack:
             return RelayInspector()
         if summary.stream:
             drop_usage = self.quirks.usage_on_request and not summary.include_usage
-            return StreamInspector(self.quirks.name, drop_usage)
-        return WholeInspector(self.quirks.name)
+            return StreamInspector(self.quirks.name, drop_usage, self.quirks.thoughts.takes_thinking_parts)
+        inspector = WholeInspector(self.quirks.name)
+        inspector.has_parts = self.quirks.thoughts.takes_thinking_parts
+        return inspector
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return the vendor's error answer as a value."""
