@@ -399,9 +399,10 @@ async def test_a_chat_clients_signature_goes_to_its_maker_alone(stream: bool) ->
 async def test_calls_in_the_answer_to_a_completion_do_no_harm(shape: str, stream: bool) -> None:
     """Completions offer no tools. What a model calls all the same has no turn that it belongs to."""
     script = Script(thinking=THOUGHT, text="It is warm.", tool_calls=(ToolCall("weather", ARGUMENTS),))
+    body = {"model": "m", "prompt": QUESTION, "stream": stream}
     async with MockUpstream(shape, script, models=["m"]) as mock:
-        async with serving(make_settings(providers={"up": upstream(mock, models=("m",))})) as node:
-            body = {"model": "m", "prompt": QUESTION, "stream": stream}
+        how = make_settings(providers={"up": upstream(mock, models=("m",))})
+        async with serving(how) as node:
             answer = await ask(node, "/api/generate", body)
     assert answer.whole
     words = [piece for piece in ("It", "is", "warm.") if piece.encode() in answer.body]
