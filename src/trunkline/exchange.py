@@ -251,6 +251,12 @@ class PassThrough(_BaseExchange):
         if self._failed is not None:
             return self._gather_error(self._failed, data)
         inspector = self._inspector
+        if self.streaming and inspector.passes_alone(data):
+            records = self.progress = inspector.records
+            self.pieces = records - self._opening if records > self._opening else 0
+            if self._state_mark is not None and self._state_mark in data:
+                self.back.note_state(data)
+            return data
         try:
             out = inspector.feed(data)
         except OtherForm as other:

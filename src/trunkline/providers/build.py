@@ -53,7 +53,13 @@ def build_providers(
     """
     shared = shared or Client()
     kept = kept or {}
-    images = ImageFetcher(max_bytes=settings.image_max_bytes) if settings.fetch_image_urls else None
+    images = None
+    if settings.fetch_image_urls:
+        images = ImageFetcher(
+            max_bytes=settings.image_max_bytes,
+            max_count=settings.images_max_count,
+            max_total=settings.images_max_bytes,
+        )
     known = (each.made for each in kept.values() if isinstance(each, HttpProvider))
     made = next((each for each in known if each is not None), MadeState())
     built: dict[str, Provider] = {}

@@ -10,11 +10,12 @@ import itertools
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from trunkline import immediate
-from trunkline.errors import GatewayError
+from trunkline.errors import GatewayError, redact_keys
 from trunkline.observe.traces import TRACEPARENT, parse_traceparent
 from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.cache import HEADER as CACHE
@@ -43,14 +44,18 @@ _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 class RequestIds:
     """Gives every request an id, which no other process gives. Ids of one process are in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[str], str] = redact_keys) -> None:
+        """``redact`` takes keys out of a text: an id with one in it is not used."""
+        self._redact = redact
         self._prefix = f"req_{secrets.token_hex(8)}"
         self._count = itertools.count(1)
 
     def get(self, sent: bytes | None) -> str:
         """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
         if sent is not None and _REQUEST_ID.fullmatch(sent):
-            return sent.decode("ascii")
+            text = sent.decode("ascii")
+            if self._redact(text) == text:
+                return text
         return f"{self._prefix}{next(self._count):08x}"
 
 
@@ -148,7 +153,14 @@ class Dispatcher:
             path_key, path = split_key_path(path)
         cors = b""
         route: Route | None = None
-        if b"origin" in fields:
+        site = admission.own_site
+        if site is not None and (
+            fields.get(b"host") not in site.known or b"origin" in fields or b"sec-fetch-site" in fields
+        ):
+            refusal = site.refusal(method, headers, fields)
+            if refusal is not None:
+                route = gateway.routes.refusing(refusal, method, path)
+        if route is None and b"origin" in fields:
             allows_loopback = gateway.routes.allows_loopback(path)
             cors = admission.cors(fields[b"origin"], allows_loopback=allows_loopback)
             if cors and method == "OPTIONS":
@@ -161,7 +173,7 @@ class Dispatcher:
             if isinstance(route, ErrorRoute):
                 route = self._gateway.routes.for_client(route, fields)
         if path_key is not None or not route.asks_model:
-            shown_path = redact_path(shown_path)
+            shown_path = admission.keys.redact(redact_path(shown_path))
         length = None if b"transfer-encoding" in fields else int(fields.get(b"content-length", 0))
         error, key = route.error, None
         try:
@@ -286,7 +298,7 @@ class Dispatcher:
         """The head of a request that FastAPI answers, for its log line and its id."""
         sent = next((value for name, value in headers if name == b"x-request-id"), None)
         request_id = self._gateway.request_ids.get(sent)
-        shown_path = redact_path(path)
+        shown_path = self._gateway.admission.keys.redact(redact_path(path))
         return RequestHead(method=method, path=shown_path, request_headers=headers, request_id=request_id)
 
     def refuse(self, head: RequestHead, responder: Responder, error: GatewayError) -> None:

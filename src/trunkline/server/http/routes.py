@@ -318,6 +318,11 @@ class Routes:
                 return msgspec.structs.replace(route, render=render)
         return route
 
+    def refusing(self, error: GatewayError, method: str, path: str) -> ErrorRoute:
+        """The refusal of a request, in the shape of errors at its path."""
+        found = self.find(method, path)
+        return ErrorRoute(error, render=openai.error_body if found is None else found.render)
+
     def allows_loopback(self, path: str) -> bool:
         """Whether a page that this machine serves may ask ``path``, whatever the settings say."""
         path = addresses.plain(path)
