@@ -95,7 +95,8 @@ class ApiChoice:
             fields = _decode_chat(body)
         except UNREADABLE:  # the upstream says what is wrong
             return False
-        if (fields.n or 1) > 1 or fields.audio is not None or "audio" in (fields.modalities or ()):
+        speaks = isinstance(fields.modalities, list) and "audio" in fields.modalities
+        if (fields.n or 1) > 1 or fields.audio is not None or speaks:
             return False
         effort = fields.reasoning_effort
         has_tools = bool(fields.tools or fields.functions)
