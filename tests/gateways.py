@@ -215,14 +215,14 @@ class Wire:
 
 def get(path: str, *lines: bytes, method: str = "GET", version: str = "1.1") -> bytes:
     """A request without a body; ``lines`` are header lines with their ends."""
-    head = f"{method} {path} HTTP/{version}\r\nHost: test\r\n".encode()
+    head = f"{method} {path} HTTP/{version}\r\nHost: localhost\r\n".encode()
     return head + b"".join(lines) + b"\r\n"
 
 
 def post(body: bytes | dict[str, Any], *lines: bytes, path: str = "/v1/chat/completions") -> bytes:
     """A request with a body of known length."""
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(data)}\r\n".encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n".encode()
     return head + b"".join(lines) + b"\r\n" + data
 
 

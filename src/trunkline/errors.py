@@ -199,6 +199,8 @@ def blame(error: GatewayError, *, begun: bool = False) -> OutcomeLabel:
 _SECRETS: Final = re.compile(
     r"(?i)(?<![a-z0-9])(?:sk|gw|csk|pk|rk|hf|xai|gsk|nvapi|pplx|r8|fw)[-_][a-z0-9_\-*.]{6,}"  # vendors', ours
     r"|(?<![a-z0-9])AIza[a-z0-9_\-]{16,}"  # Google's
+    r"|(?<![a-z0-9])(?:AKIA|ASIA)[a-z0-9]{16}|(?<![a-z0-9])gh[pousr]_[a-z0-9]{20,}"  # Amazon's, GitHub's
+    r"|(?<![a-z0-9])eyJ[a-z0-9_\-]{8,}\.[a-z0-9_\-]{8,}(?:\.[a-z0-9_\-]*)?"  # a JSON Web Token
     r"|(?<=bearer )[^\s\"',;]{6,}|(?<=basic )[a-z0-9+/=]{8,}"  # an Authorization header that was echoed
     r"|(?<=key=)[^\s&\"',;]{6,}|(?<=token=)[^\s&\"',;]{6,}"  # in a query
     r"|(?<=://)[^/\s\"']+@"  # user:password@ in an address; the password may hold an @
@@ -210,6 +212,19 @@ def redact(text: str, limit: int = 2000) -> str:
     if len(text) > limit:
         text = text[:limit] + "…"
     return _SECRETS.sub(lambda match: "***@" if match.group().endswith("@") else "***", text)
+
+
+_KEYS: Final = re.compile(
+    r"(?i)(?<![a-z0-9])(?:(?:sk|gw|csk)[-_][a-z0-9_\-]{16,}"
+    r"|(?:pk|rk|hf|xai|gsk|nvapi|pplx|r8|fw)[-_][a-z0-9]{20,}"  # names of models have more hyphens than keys
+    r"|AIza[a-z0-9_\-]{16,}|(?:AKIA|ASIA)[a-z0-9]{16}(?![a-z0-9])|gh[pousr]_[a-z0-9]{20,}"
+    r"|eyJ[a-z0-9_\-]{8,}\.[a-z0-9_\-]{8,}(?:\.[a-z0-9_\-]*)?)"
+)
+
+
+def redact_keys(text: str) -> str:
+    """``text`` without whole keys. Unlike :func:`redact` it leaves alone what may be the name of a model."""
+    return _KEYS.sub("***", text)
 
 
 def redact_body(body: bytes) -> bytes:

@@ -85,10 +85,11 @@ def test_by_the_file_by_a_signal_and_by_request(started: Any) -> None:
     assert model_of(url, "fast") == "qwen3:8b"
     refused = httpx.post(reload, headers={"authorization": f"Bearer {KEY}"})
     assert refused.status_code == 403
-    config.write_text(f"{plain}aliases: [broken\n")
-    refused = httpx.post(reload, headers={"authorization": f"Bearer {admin}"}, timeout=GUARD)
-    assert refused.status_code == 400
-    assert "the old one stays" in refused.json()["error"]["message"]
+    for text in "aliases: [broken\n", "models: &a {x: *a}\n", "models: " + "[" * 20_000:
+        config.write_text(plain + text)
+        refused = httpx.post(reload, headers={"authorization": f"Bearer {admin}"}, timeout=GUARD)
+        assert refused.status_code == 400
+        assert "the old one stays" in refused.json()["error"]["message"]
     assert model_of(url, "fast") == "qwen3:8b"
     poll(lambda: "the changed configuration is refused" in log.read_text())
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-
+import msgspec
 import pytest
 
 from trunkline.model import Usage
 from trunkline.policy.estimates import (
     AVERAGE_BYTES_PER_TOKEN,
-    IMAGE_TOKENS,
     RESERVED_BYTES_PER_TOKEN,
     estimate_prompt_tokens,
     estimate_usage,
 )
+from trunkline.policy.media import MOST_IMAGE_TOKENS
 
-IMAGE = base64.b64encode(bytes(range(256)) * 64)
 WORDS = b"words and words; "
 
 
@@ -34,19 +32,21 @@ def test_text_is_estimated_by_its_size(body: bytes, reserved: int, average: int)
     assert estimate_prompt_tokens(body, AVERAGE_BYTES_PER_TOKEN) == average
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_an_image_counts_as_one_whatever_its_size(count: int) -> None:
-    text = b'{"text":"look"}'
-    body = text + b'{"url":"data:image/png;base64,' * count + b'"},"'.join([IMAGE] * count)
-    around = len(body) - count * len(IMAGE)
-    assert estimate_prompt_tokens(body) == -(-around // 3) + count * IMAGE_TOKENS
+@pytest.mark.parametrize("text", ["A" * 50_000, "Ab3d" * 25_000, "data:image/png;base64," + "A" * 9000])
+def test_a_text_is_a_text_whatever_it_looks_like(text: str) -> None:
+    message = {"role": "user", "content": [{"type": "text", "text": text}]}
+    body = msgspec.json.encode({"model": "m", "messages": [message]})
+    assert estimate_prompt_tokens(body) == -(-len(body) // 3)
 
 
-def test_short_runs_of_base64_count_as_text() -> None:
-    """A key or a small icon is not searched for, and does not cost as much as an image."""
-    small = b"A" * 2047
-    assert estimate_prompt_tokens(b"A" * 8192) == 2731
-    assert estimate_prompt_tokens((small + b" ") * 10) == -(-20480 // 3)
+def test_media_are_not_counted_as_text() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 400_000}}
+    body = msgspec.json.encode({"messages": [{"role": "user", "content": [image]}]})
+    assert MOST_IMAGE_TOKENS < estimate_prompt_tokens(body) < MOST_IMAGE_TOKENS + 100
+    small = msgspec.json.encode(
+        {"messages": [{"role": "user", "content": [image | {"image_url": "http://x"}]}]}
+    )
+    assert estimate_prompt_tokens(small) > MOST_IMAGE_TOKENS
 
 
 @pytest.mark.parametrize("whole", [False, True])

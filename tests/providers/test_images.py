@@ -6,11 +6,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
+from tests.gateways import BEARER, make_settings, post, serving, upstream
 from trunkline import CallerError
+from trunkline.providers import build
 from trunkline.providers.images import ImageFetcher, is_public
+from trunkline_mock import MockUpstream
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
@@ -30,6 +34,41 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
         ("fe80::1%eth0", False),
         ("fd00::1", False),
         ("::ffff:127.0.0.1", False),
+        ("::ffff:93.184.216.34", True),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::5db8:d822", False),
+        ("64:ff9b:1::7f00:1", False),
+        ("2002:7f00:1::", False),
+        ("2002:5db8:d822::1", False),
+        ("2001:0:5db8:d822::1", False),
+        ("2001:20::1", False),
+        ("2001:db8::1", False),
+        ("2620:4f:8000::1", False),
+        ("3fff::1", False),
+        ("5f00::1", False),
+        ("100::1", False),
+        ("4000::1", False),
+        ("fec0::1", False),
+        ("ff0e::1", False),
+        ("::127.0.0.1", False),
+        ("::5db8:d822", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("::", False),
+        ("192.0.0.192", False),
+        ("192.0.0.9", False),
+        ("192.0.2.1", False),
+        ("192.31.196.1", False),
+        ("192.52.193.1", False),
+        ("192.88.99.1", False),
+        ("192.175.48.1", False),
+        ("100.64.0.1", False),
+        ("198.18.0.1", False),
+        ("198.51.100.1", False),
+        ("203.0.113.1", False),
+        ("240.0.0.1", False),
+        ("255.255.255.255", False),
+        ("172.16.0.1", False),
+        ("no address", False),
     ],
 )
 def test_public_addresses(address: str, public: bool) -> None:
@@ -53,7 +92,10 @@ async def web() -> AsyncIterator[int]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        writer.write(ANSWERS.get(head.split(b" ")[1].decode(), GONE))
+        path = head.split(b" ")[1].decode()
+        if path == "/never":
+            await reader.read()
+        writer.write(ANSWERS.get(path.partition("?")[0], GONE))
         await writer.drain()
         writer.close()
 
@@ -137,3 +179,78 @@ async def test_what_cannot_be_read_stays_as_it_is(body: bytes) -> None:
     images = fetcher()
     assert await images.inline(body) == body
     await images.aclose()
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+@pytest.mark.parametrize("fetches", [True, False])
+async def test_kimi_is_sent_images_by_value(
+    monkeypatch: pytest.MonkeyPatch, path: str, fetches: bool
+) -> None:
+    monkeypatch.setattr(build, "ImageFetcher", lambda **_: fetcher())
+    async with web() as port, MockUpstream("moonshot", models=("kimi-k2.6",), strict=True) as mock:
+        kimi = upstream(mock, type="openai-compatible", vendor="moonshot", models=("kimi-k2.6",))
+        made = make_settings(providers={"kimi": kimi}, fetch_image_urls=fetches)
+        async with serving(made) as gateway:
+            answer = await gateway.ask(
+                post(_look(path, f"http://public.test:{port}/image"), BEARER, path=path)
+            )
+        sent = json.dumps([call.json for call in mock.calls])
+    assert answer.status == (200 if fetches else 400), answer.body
+    assert ("data:image/png;base64," in sent) is fetches
+    if not fetches and path != "/v1/chat/completions":
+        assert b"FETCH_IMAGE_URLS" in answer.body
+
+
+def _look(path: str, url: str) -> dict[str, Any]:
+    """A request with an image, in the dialect of a path."""
+    by_path: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"type": "image_url", "image_url": {"url": url}},
+        "/v1/messages": {"type": "image", "source": {"type": "url", "url": url}},
+        "/v1/responses": {"type": "input_image", "image_url": url},
+    }
+    turns = [{"role": "user", "content": [by_path[path]]}]
+    field = "input" if path == "/v1/responses" else "messages"
+    return {"model": "kimi/kimi-k2.6", field: turns} | ({"max_tokens": 9} if path == "/v1/messages" else {})
+
+
+def picture_message(*urls: str) -> bytes:
+    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return json.dumps({"messages": [{"role": "user", "content": parts}]}).encode()
+
+
+def bounded(**bounds: Any) -> ImageFetcher:
+    given = {"max_bytes": 6000, "timeout": 5, "resolver": resolve, "allowed": lambda ip: ip == "127.0.0.1"}
+    return ImageFetcher(**given | bounds)
+
+
+@pytest.mark.parametrize(
+    ("paths", "bounds", "told"),
+    [
+        (["/image"] * 4, {"max_count": 3}, "more than 3 images"),
+        (["/large", "/large?again"], {"max_total": 9000}, "more than 9000 bytes"),
+        (["/large", "/large"], {"max_total": 9000}, "more than 9000 bytes"),
+        (["/never"], {"total": 0.05}, "within 0.05 seconds"),
+    ],
+)
+async def test_all_images_of_a_request_together_are_bounded(
+    paths: list[str], bounds: dict[str, Any], told: str
+) -> None:
+    async with web() as port:
+        images = bounded(**bounds)
+        body = picture_message(*(f"http://public.test:{port}{path}" for path in paths))
+        with pytest.raises(CallerError, match=told) as caught:
+            await images.inline(body)
+        assert 400 <= caught.value.status < 500
+        assert str(caught.value.param).startswith("messages[0].content[")
+        await images.aclose()
+
+
+async def test_an_address_is_asked_once_for_a_request() -> None:
+    async with web() as port:
+        images = bounded()
+        url = f"http://public.test:{port}/image"
+        found = json.loads(await images.inline(picture_message(url, url)))
+        first, second = found["messages"][0]["content"]
+        assert first == second
+        assert first["image_url"]["url"].startswith("data:image/png;base64,")
+        await images.aclose()

@@ -40,7 +40,7 @@ MAKE_TARGETS = (
         "type-check",
         "check-all",
     ),
-    *("bench", "docker-build", "docker-run", "lock", "help"),
+    *("bench", "bench-peers", "docker-build", "docker-run", "lock", "help"),
 )
 
 FOREIGN = re.compile(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.settings import SettingsError
-from trunkline.settings.config_file import MAX_VALUES, WatchedFile, read_file
+from trunkline.settings.config_file import MAX_BYTES, MAX_NODES, MAX_VALUES, WatchedFile, read_file
 
 FULL = "providers:\n  up: {type: openai, api_key: x}\nlimits:\n  - {concurrent: 1}\nport: 8000\n"
 
@@ -34,6 +34,19 @@ def problem(path: Path) -> str:
             + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)),
             f"has more than {MAX_VALUES} values",
         ),
+        ("x:\n  " + "- " * 20_000, "is nested too deeply"),
+        ("x: " + "{a: " * 20_000, "is nested too deeply"),
+        ("? " * 20_000, "is nested too deeply"),
+        (
+            "a0: &a0 {k: 1}\n"
+            + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 12)),
+            f"has more than {MAX_VALUES} values, what it merges",
+        ),
+        ("# " + "x" * MAX_BYTES, f"has more than {MAX_BYTES} bytes"),
+        ("x: [" + "a, " * MAX_NODES + "]", f"has more than {MAX_NODES} names and values"),
+        ("port: " + ":".join(["59"] * 5000), "a number is too large"),
+        ("port: " + "9" * 30, "a number is too large"),
+        ("x: " + "${A:-" * 50_000, "references without a value"),
         ("port: 2024-99-99", "has a number, date or tag that cannot be read"),
         ("port: !!int x", "has a number, date or tag that cannot be read"),
         ("? [a, b]\n: 1\n? [a, b]\n: 2", "unhashable key"),

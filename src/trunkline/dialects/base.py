@@ -33,6 +33,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     operation: Operation | None = None
     """The operation that is asked for, where it is not the front's own: Ollama's ``generate`` is a chat of
     one turn unless the request is raw or has a suffix."""
+    other_models: tuple[str, ...] = ()
+    """Further models that it lets the upstream use, as the upstream calls them."""
     state: tuple[str, ...] = ()
     """Its state fields: those that change what the rest of the request means. An upstream must have them, or
     the request is translated, which emulates or refuses them."""
@@ -257,6 +259,10 @@ class Inspector(Protocol):
     model: str | None
     request: bytes
     """The body that the upstream was sent."""
+
+    def passes_alone(self, data: bytes) -> bool:
+        """Whether ``data`` is one ordinary record of a stream under way, whole: it goes on as it came, and
+        is counted. Whatever else it may be, ``feed`` finds out."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what of these bytes goes on to the client now."""

@@ -12,6 +12,7 @@ import msgspec
 
 from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults, RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.field_names import fold
 from trunkline.errors import CallerError
 
 Fields = dict[str, msgspec.Raw]
@@ -61,9 +62,11 @@ class BodyPatch:
                 self._dropped.add(name)
 
     def merged(self, name: str, members: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the object in a field after the changes so far, with ``members`` set in it."""
+        """Return the object in a field after the changes so far, with ``members`` set in it, whatever their
+        spelling was."""
         value = _decode(self.raw(name))
-        return {**(value if isinstance(value, dict) else {}), **members}
+        kept = value if isinstance(value, dict) else {}
+        return {each: kept[each] for each in kept if fold(each) not in members} | dict(members)
 
     def encode(self) -> bytes:
         """Return the changed body. The patch cannot be used afterwards."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from trunkline.errors import redact, redact_keys
+
 if TYPE_CHECKING:
     from trunkline.errors import GatewayError
     from trunkline.pipeline.active import ActiveRequest, Outcome
@@ -32,11 +34,11 @@ def log_resolved(active: ActiveRequest, pool: CandidatePool, now: float) -> None
     log.debug(
         "resolved",
         request_id=request.request_id,
-        asked=None if request.summary is None else request.summary.model,
+        asked=None if request.summary is None else redact(request.summary.model or ""),
         route=pool.route,
         candidates=[
             {
-                "candidate": each.key,
+                "candidate": redact_keys(each.key),
                 "tier": number,
                 "by": tier.strategy_name,
                 "now": _condition(each, now),
@@ -62,7 +64,7 @@ def log_attempt(active: ActiveRequest, candidate: Candidate, *, is_probe: bool) 
         "attempt",
         request_id=active.request.request_id,
         number=len(active.attempts) + 1,
-        candidate=candidate.key,
+        candidate=redact_keys(candidate.key),
         probe=is_probe,
     )
 
@@ -72,7 +74,7 @@ def log_fit(active: ActiveRequest, candidate: Candidate, changes: Sequence[str])
     log.debug(
         "made to fit",
         request_id=active.request.request_id,
-        candidate=candidate.key,
+        candidate=redact_keys(candidate.key),
         changes=list(changes),
     )
 
@@ -90,7 +92,7 @@ def log_attempt_ended(
         "attempt ended",
         request_id=active.request.request_id,
         number=len(active.attempts),
-        candidate=candidate.key,
+        candidate=redact_keys(candidate.key),
         ms=round(seconds * 1000, 1),
         **found,
     )

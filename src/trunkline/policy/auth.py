@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import msgspec
 
 from trunkline.dialects.base import NO_DEFAULTS, RequestDefaults
-from trunkline.errors import INVALID_API_KEY, CallerError, redact
+from trunkline.errors import INVALID_API_KEY, CallerError, redact, redact_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -93,6 +93,32 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         allowed = [provider for provider in providers if self.allows_provider(provider)]
         at_providers = [f"{provider}/{name}" for provider in allowed for name in names]
         return bool(allowed) and self.allows_model((*names, *at_providers))
+
+
+class UsedProvider(Protocol):
+    """A provider, as far as a key's rules look at it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def local(self) -> bool: ...
+
+
+def may_reach(key: ApiKey | None, provider: UsedProvider) -> bool:
+    """Whether a caller may have anything sent to a provider; everybody, where no key is asked for."""
+    return key is None or (key.allows_provider(provider.name) and (provider.local or not key.local_only))
+
+
+def may_use(key: ApiKey | None, name: str, provider: UsedProvider, model: str) -> bool:
+    """Whether a caller may use a model of a provider, or be told of it.
+
+    Args:
+        key: the caller's; None where none is asked for.
+        name: the model's name as the client wrote it, or would write it.
+        provider: the provider.
+        model: the model's name there.
+    """
+    return key is None or (key.may_ask(name, provider.name, model) and (provider.local or not key.local_only))
 
 
 def model_names(name: str, provider: str, model: str) -> tuple[str, ...]:
@@ -238,6 +264,14 @@ class KeyRing:
             defaults=_data_policy_defaults(policy.data_collection, policy.zdr) or key.defaults,
         )
 
+    def redact(self, text: str) -> str:
+        """``text`` without keys: whatever has the form of one, and these keys whatever their form."""
+        text = redact_keys(text)
+        parts = _BETWEEN.split(text)
+        if not any(len(part) >= _SHORTEST and self.find(part.encode("utf-8", "replace")) for part in parts):
+            return text
+        return "".join("***" if self.find(part.encode("utf-8", "replace")) else part for part in parts)
+
     def find(self, key: bytes) -> ApiKey | None:
         """The key with this text, if it is valid. The time does not depend on where a wrong key differs."""
         digest = sha256(key).digest()
@@ -307,6 +341,9 @@ def _configured_key(key: str, number: int) -> tuple[bytes, ApiKey]:
     )
 
 
+_BETWEEN: Final = re.compile(r"([/:?&=,;|@\s]+)")
+"""What may stand around a key in a name, a path or a query."""
+_SHORTEST: Final = 6
 _NO_KEY: Final[tuple[bytes, ApiKey | None]] = (bytes(32), None)
 
 
@@ -386,5 +423,5 @@ def split_key_path(path: str) -> tuple[str | None, str]:
 def redact_path(path: str) -> str:
     """``path`` without a key in it, fit for a log. It hides more than :func:`split_key_path` recognises."""
     if "key" not in path.lower() and "gw_" not in path:
-        return path
+        return redact_keys(path)
     return redact(_KEY_PATH.sub("/key/***", path))

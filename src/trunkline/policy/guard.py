@@ -28,7 +28,7 @@ from trunkline.model import MOST_TOKENS, Operation
 from trunkline.policy.auth import ApiKey, model_names
 from trunkline.policy.counters import NEEDS_REFILL, BudgetCounter, ConcurrencyCounter, Counter, RateCounter
 from trunkline.policy.estimates import estimate_prompt_tokens
-from trunkline.policy.prices import PriceBook, PricedProvider
+from trunkline.policy.prices import PriceBook, PricedProvider, Rates
 from trunkline.policy.reservations import (
     AMOUNT_INDEX,
     MONEY,
@@ -47,6 +47,8 @@ from trunkline.policy.rules import RATE_PERIODS, Budget, Caller, CounterKey, Cou
 _MAX_PLANS: Final = 10_000
 NEARLY_USED_UP: Final = 100
 """A budget of which less than this part is left is called used up where not even a prompt fits."""
+_LOOK: Final[Amounts] = (1, 1, 0, 1, 1)
+"""What is taken for a request that costs nothing."""
 _T = TypeVar("_T")
 
 
@@ -214,7 +216,7 @@ class Guard:
             if known is not None and known[0] is request.candidates:
                 plan = known[1]
             else:
-                plan = self._make_plan(plan_key, request)
+                plan = self._make_plan(plan_key, key, request.candidates)
         if plan is None and not restricted and not rules.has_provider_budgets:
             return None
         reservation = Reservation()
@@ -227,23 +229,58 @@ class Guard:
         else:
             reservation.prompt_tokens = estimate_prompt_tokens(request.body)
             reservation.completion_tokens = self._max_completion(reservation, plan, request)
+        reservation.other_models = request.summary.other_models
         if plan is not None:
             refill = self._take_plan(reservation, plan, request)
             if refill is not None:
                 return PendingRefill(refill, partial(self.admit, request))
         return reservation
 
-    def _make_plan(self, plan_key: tuple[str | None, str], request: GuardedRequest) -> CounterPlan | None:
+    def admit_look(self, key: ApiKey | None) -> Reservation | PendingRefill[Reservation | None] | None:
+        """Take one request from the counters of a key, for what asks upstreams and costs nothing. Of each
+        budget there must be something left.
+
+        Returns:
+            None if the request is under no rule. A pending refill if a counter must learn something first.
+
+        Raises:
+            CallerError: 429, a limit or budget is used up.
+        """
+        if self.rules.is_empty:
+            return None
+        plan_key = None if key is None else key.id, ""
+        known = self._plans.get(plan_key)
+        plan = known[1] if known is not None else self._make_plan(plan_key, key, ())
+        if plan is None:
+            return None
+        now = time.time()
+        if now >= plan.ends:
+            self._renew(plan, now)
+        reservation = Reservation(counters=plan.counters)
+        try:
+            refill = _take(plan.counters.all, _LOOK, plan.rules, now)
+        except _Refusal as refusal:
+            error = refusal.error(1)
+            error.lines = reservation.header_lines()
+            raise error from None
+        if refill is not None:
+            return PendingRefill(refill, partial(self.admit_look, key))
+        reservation.amounts = _LOOK
+        return reservation
+
+    def _make_plan(
+        self, plan_key: tuple[str | None, str], key: ApiKey | None, candidates: Sequence[PolicyCandidate]
+    ) -> CounterPlan | None:
+        """``plan_key`` names the key and the model; the model is empty where a request is for none."""
         if len(self._plans) > _MAX_PLANS:
             self._plans.clear()
-        key, candidates = request.key, request.candidates
         caller = Caller()
         if key is not None:
             caller = Caller(key.id, key.name, key.team_id or "", key.team_name or "")
         names = {
             name
             for candidate in candidates
-            for name in model_names(request.model, candidate.provider.name, candidate.model)
+            for name in model_names(plan_key[1], candidate.provider.name, candidate.model)
         }
         rules = self.rules.rules_for(caller, [name.lower() for name in names])
         plan = CounterPlan(rules) if rules else None
@@ -318,20 +355,21 @@ class Guard:
         Under a hard budget, candidates without a price are barred.
         """
         prompt, completion = reservation.prompt_tokens, reservation.completion_tokens
-        if plan.rates and reservation.countable and not reservation.barred:
+        others = reservation.other_models
+        if plan.rates and reservation.countable and not reservation.barred and not others:
             return max([rates.max_cost(prompt, completion) for rates in plan.rates])
         max_cost = -1
         barred: list[str] = []
         for candidate in candidates:
             if candidate.key in reservation.barred:
                 continue
-            rates = self.prices.request_rates(
-                candidate.provider, candidate.model, countable=reservation.countable
-            )
-            if rates is None:
+            names = (candidate.model, *others)
+            rates = [self._rates(reservation, candidate.provider, name) for name in names]
+            costs = [each.max_cost(prompt, completion) for each in rates if each is not None]
+            if len(costs) < len(names):
                 barred.append(candidate.key)
             else:
-                max_cost = max(max_cost, rates.max_cost(prompt, completion))
+                max_cost = max(max_cost, *costs)
         if barred and plan.hard_money:
             if max_cost < 0:
                 raise CallerError(
@@ -342,6 +380,9 @@ class Guard:
                 )
             reservation.barred = reservation.barred | {*barred}
         return max(0, max_cost)
+
+    def _rates(self, reservation: Reservation, provider: PricedProvider, model: str) -> Rates | None:
+        return self.prices.request_rates(provider, model, countable=reservation.countable)
 
     def _counter(self, rule: CounterRule, now: float) -> Counter:
         """The counter of a rule, for the period of ``now``."""
@@ -377,13 +418,14 @@ class Guard:
         rules = self.rules.rules_for_provider(provider.name)
         if not rules:
             return None
-        rates = self.prices.request_rates(provider, model, countable=reservation.countable)
+        names = (model, *reservation.other_models)
+        rates = [self._rates(reservation, provider, name) for name in names]
         budgets = [rule.budget for rule in rules if rule.budget is not None]
-        if rates is None and any(budget.hard and budget.unit == "usd" for budget in budgets):
+        if None in rates and any(budget.hard and budget.unit == "usd" for budget in budgets):
             text = f"Model '{model}' of provider '{provider.name}', which has a budget, has no known price"
             return CallerError(text, NO_PRICE, param="model", provider=provider.name)
         prompt, completion = reservation.prompt_tokens, reservation.completion_tokens
-        money = 0 if rates is None else rates.max_cost(prompt, completion)
+        money = max([0 if each is None else each.max_cost(prompt, completion) for each in rates])
         amounts = (1, 1, prompt + completion, money, prompt + completion)
         now = time.time()
         counters = [(self._counter(rule, now), AMOUNT_INDEX[rule.counter_key.quantity]) for rule in rules]
@@ -392,7 +434,8 @@ class Guard:
         except _Refusal as refusal:
             least = prompt if reservation.countable else 0
             if refusal.index == MONEY:
-                least = 0 if rates is None or not least else rates.max_cost(prompt, min(1, completion))
+                own = rates[0]
+                least = 0 if own is None or not least else own.max_cost(prompt, min(1, completion))
             error = refusal.error(least)
             error.provider = provider.name
             return error

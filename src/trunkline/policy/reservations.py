@@ -111,6 +111,8 @@ class Reservation(msgspec.Struct, eq=False):
     """The estimate of the prompt's tokens."""
     completion_tokens: int = 0
     """The maximum number of tokens of the answer."""
+    other_models: tuple[str, ...] = ()
+    """Further models that its upstream may use for it."""
     counters: PlanCounters | None = None
     """The counters of its plan."""
     amounts: Amounts | None = None

@@ -53,7 +53,13 @@ def build_providers(
     """
     shared = shared or Client()
     kept = kept or {}
-    images = ImageFetcher(max_bytes=settings.image_max_bytes) if settings.fetch_image_urls else None
+    images = None
+    if settings.fetch_image_urls:
+        images = ImageFetcher(
+            max_bytes=settings.image_max_bytes,
+            max_count=settings.images_max_count,
+            max_total=settings.images_max_bytes,
+        )
     known = (each.made for each in kept.values() if isinstance(each, HttpProvider))
     made = next((each for each in known if each is not None), MadeState())
     built: dict[str, Provider] = {}
@@ -89,7 +95,7 @@ def _build(
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images, made)
         spec = _with_known_quirks(VENDORS[kind], config)
-        return _vendor(name, spec, config, settings, shared, made)
+        return _vendor(name, spec, config, settings, shared, images, made)
     except SettingsError:  # it names the provider
         raise
     except ValueError as error:
@@ -127,6 +133,7 @@ def _vendor(
     config: ProviderConfig,
     settings: Settings,
     shared: Client,
+    images: ImageFetcher | None,
     made: MadeState,
 ) -> Provider:
     if spec.needs_key and not config.api_key:
@@ -138,6 +145,7 @@ def _vendor(
         [url + spec.path for url in config.addresses],
         drop=config.drop,
         speaks=config.speaks,
+        images=images,
         api=config.api,
         made=made,
         max_retries=settings.max_retries,

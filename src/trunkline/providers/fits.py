@@ -333,6 +333,7 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
     "moonshot": KnownVendor(
         hosts=("api.moonshot.ai", "api.moonshot.cn"),
         quirks=Quirks(
+            takes_image_addresses=False,
             max_tokens_field="max_completion_tokens",
             extra_sampling=frozenset(),
             fit=FitRules(

@@ -37,9 +37,11 @@ from trunkline.model import Operation
 from trunkline.providers.api_choice import ApiChoice
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.failures import classify
+from trunkline.providers.foreign_calls import ForeignCalls, foreign_calls
+from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.library import LibraryInterface
 from trunkline.providers.responses_rules import ApiName, responses_row
-from trunkline.providers.thought_rules import maker_of
+from trunkline.providers.thought_rules import maker_of, rules_for
 from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
@@ -74,7 +76,6 @@ class HttpProvider(LibraryInterface):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
     loads_models = False
-    fetches_images = False
     has_vendor_ids = False
     answers_any_name = False
     list_path = "/models"
@@ -103,12 +104,16 @@ class HttpProvider(LibraryInterface):
         api_choice: ApiChoice | None = None,
         kept_state: KeptState | None = None,
         made: MadeState | None = None,
+        images: ImageFetcher | None = None,
+        foreign_calls: ForeignCalls | None = None,
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
         one more upstream of every address. ``other_backs`` are dialects that the upstreams speak besides
         their own: a request in one of them is passed through. ``api_choice`` chooses the API of chats
         where the vendor has two. ``kept_state`` keeps what the vendor wants back and a client's dialect has
-        no field for; ``made`` is what is known of who made which state."""
+        no field for; ``made`` is what is known of who made which state. ``images`` fetches images for
+        upstreams that take them by value only. A request in which ``foreign_calls`` finds some is translated
+        to the provider's own dialect."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -126,6 +131,9 @@ class HttpProvider(LibraryInterface):
         self._streaming = streaming
         self._kept_state = kept_state
         self.made = made
+        self._images = images
+        self._foreign_calls = foreign_calls
+        self.fetches_images = images is not None
         self._rules = tuple(rules)
         self._defaults_by_model: dict[str, RequestDefaults] = {}
         self._places: dict[str, _Place] = {}
@@ -151,8 +159,10 @@ class HttpProvider(LibraryInterface):
         return frozenset() if back is None else back.holds
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
-        """Fetch nothing: these providers take images by URL themselves."""
-        return None
+        """Fetch images by URL, if the upstreams do not and it is allowed."""
+        if self._images is None or front.operation != "chat" or not mentions_image_url(body):
+            return None
+        return self._images.inline(body)
 
     def exchange(
         self,
@@ -176,6 +186,12 @@ class HttpProvider(LibraryInterface):
             back is not None
             and (self._streaming or not summary.stream)
             and (not summary.state or back.holds.issuperset(summary.state))
+            and (
+                self._foreign_calls is None
+                or back is self.back
+                or summary.state
+                or not self._foreign_calls(front, body, model)
+            )
             and (
                 choice is None
                 or back is not self.back
@@ -357,10 +373,12 @@ class VendorProvider(HttpProvider):
         speaks: Sequence[str] | None = None,
         api: ApiName | None = None,
         made: MadeState | None = None,
+        images: ImageFetcher | None = None,
         **more: Any,
     ) -> None:
         """``speaks`` are the dialects besides its own, and ``api`` is the API in which chats are asked, where
-        they differ from the vendor spec's. ``made`` is what is known of who made which state."""
+        they differ from the vendor spec's. ``made`` is what is known of who made which state. ``images``
+        fetches images, where the vendor does not."""
         rules = [
             *(Rule(pattern, RequestDefaults(drop=fields)) for pattern, fields in spec.drop.items()),
             *([Rule("*", RequestDefaults(drop=frozenset(drop)))] if drop else []),
@@ -396,6 +414,8 @@ class VendorProvider(HttpProvider):
             api_choice=_api_choice(api, back, others),
             kept_state=KeptState(),
             made=made,
+            foreign_calls=foreign_calls(rules_for(spec.kind, urls, spec.vendor), maker),
+            images=None if spec.quirks is None or spec.quirks.takes_image_addresses else images,
             **more,
         )
         self.spec = spec

@@ -10,19 +10,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
-from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.media import is_remote
 from trunkline.errors import INVALID_REQUEST, TOO_LARGE, UPSTREAM_TOO_LARGE, CallerError, ProviderError
 from trunkline.transport import Client, Limits, ProxyConfig, Response, Timeouts, UpstreamRequest, parse_origin
 
 MAX_REDIRECTS: Final = 4
 TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
+AT_ONCE: Final = 16
+"""Requests whose images are fetched at the same time; more wait."""
+TOTAL_S: Final = 60.0
+"""Seconds in which all images of a request must be there."""
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 
@@ -32,11 +38,43 @@ def mentions_image_url(body: bytes) -> bool:
     return b"http" in body and (b'"image_url"' in body or b'"image"' in body)
 
 
+_SPECIAL: Final = tuple(
+    ip_network(each)
+    for each in (
+        # IPv4, besides what the standard library knows
+        "192.0.0.0/24",  # protocol assignments
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT
+        "192.88.99.0/24",  # relays of 6to4
+        "192.175.48.0/24",  # AS112
+        # IPv6
+        "2001::/23",  # protocol assignments, Teredo and ORCHID among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+)
+"""Networks of IANA's special-purpose registries within what is assigned to the internet."""
+_GLOBAL_UNICAST: Final = ip_network("2000::/3")
+"""What of IPv6 is assigned to the internet. What stands for an address of IPv4 is outside, but for 6to4 and
+Teredo: NAT64, compatible, mapped and translated addresses."""
+
+
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet's (IANA's special-purpose registries)."""
-    ip = ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None) or ip
-    return mapped.is_global and not mapped.is_multicast
+    """Whether an IP address is the open internet's, and in none of IANA's special-purpose registries."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        elif ip not in _GLOBAL_UNICAST:
+            return False
+    if not ip.is_global or ip.is_multicast or ip.is_reserved:
+        return False
+    return not any(ip in network for network in _SPECIAL)
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -46,6 +84,43 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(entry[4][0]) for entry in found]
 
 
+class _Place(NamedTuple):
+    """Where an image by URL stands in a request."""
+
+    holder: dict[str, Any]
+    field: str
+    url: str
+    param: str
+
+    def fill(self, image: str) -> None:
+        """Put the image there by value; ``image`` is a ``data:`` URL."""
+        if self.field == "source":
+            kind, _, data = image.removeprefix("data:").partition(";base64,")
+            self.holder["source"] = {"type": "base64", "media_type": kind, "data": data}
+        elif self.field == "image_url" and self.holder.get("type") != "input_image":
+            self.holder["image_url"] = {"url": image}
+        else:
+            self.holder[self.field] = image
+
+
+def _places(value: Any, param: str) -> Iterator[_Place]:
+    """Look for images by URL in a message, its parts, and what is in them."""
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _places(each, f"{param}[{number}]")
+    if not isinstance(value, dict):
+        return
+    for name in ("content", "output"):
+        yield from _places(value.get(name), f"{param}.{name}")
+    image, source = value.get("image_url"), value.get("source")
+    if isinstance(image, dict) and is_remote(image.get("url")):
+        yield _Place(image, "url", image["url"], f"{param}.image_url.url")
+    elif is_remote(image):  # the Responses API's part has no more than that
+        yield _Place(value, "image_url", str(image), f"{param}.image_url")
+    elif value.get("type") == "image" and isinstance(source, dict) and is_remote(source.get("url")):
+        yield _Place(value, "source", source["url"], f"{param}.source.url")
+
+
 class ImageFetcher:
     """Replaces images by URL with images by value."""
 
@@ -53,12 +128,26 @@ class ImageFetcher:
         self,
         *,
         max_bytes: int,
+        max_count: int = 20,
+        max_total: int = 40_000_000,
         timeout: float = 30.0,
+        total: float = TOTAL_S,
         resolver: Resolver = resolve,
         allowed: Callable[[str], bool] = is_public,
     ) -> None:
-        """``max_bytes`` bounds one image; ``timeout`` its whole fetch, in seconds."""
+        """
+        Args:
+            max_bytes: of one image.
+            max_count: the maximum number of images of one request.
+            max_total: the maximum number of bytes of all images of one request.
+            timeout: seconds in which an image must be there.
+            total: seconds in which all images of a request must be there, a wait for others included.
+            resolver: looks names up.
+            allowed: whether an address may be dialled.
+        """
         self._max_bytes = max_bytes
+        self._max_count, self._max_total, self._total_s = max_count, max_total, total
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._timeouts = Timeouts(connect=timeout, first_byte=timeout, idle=timeout, total=timeout)
         self._resolver = resolver
         self._allowed = allowed
@@ -79,29 +168,32 @@ class ImageFetcher:
             return body  # the dialect's own parser says what is wrong with it
         if not isinstance(request, dict):
             return body
-        for name in ("messages", "input"):
-            await self._inline(request.get(name), name)
+        places = [place for name in ("messages", "input") for place in _places(request.get(name), name)]
+        if not places:
+            return body
+        if len(places) > self._max_count:
+            text = f"The request has more than {self._max_count} images by address (IMAGES_MAX_COUNT)"
+            raise CallerError(text, INVALID_REQUEST, param=places[self._max_count].param)
+        try:
+            async with asyncio.timeout(self._total_s), self._turns:
+                await self._fetch_all(places)
+        except TimeoutError:
+            text = f"The request's images could not be fetched within {self._total_s:g} seconds"
+            raise CallerError(text, INVALID_REQUEST, param=places[0].param) from None
         return msgspec.json.encode(request)
 
-    async def _inline(self, value: Any, param: str) -> None:
-        """Look for images in a message, its parts, and what is in them."""
-        if isinstance(value, list):
-            for number, each in enumerate(value):
-                await self._inline(each, f"{param}[{number}]")
-        if not isinstance(value, dict):
-            return
-        for name in ("content", "output"):
-            await self._inline(value.get(name), f"{param}.{name}")
-        image, source = value.get("image_url"), value.get("source")
-        if isinstance(image, dict) and _is_remote(image.get("url")):
-            image["url"] = await self.fetch(image["url"], f"{param}.image_url.url")
-        elif _is_remote(image):  # the Responses API's part has no more than that
-            found = await self.fetch(str(image), f"{param}.image_url")
-            value["image_url"] = found if value.get("type") == "input_image" else {"url": found}
-        elif value.get("type") == "image" and isinstance(source, dict) and _is_remote(source.get("url")):
-            found = await self.fetch(source["url"], f"{param}.source.url")
-            kind, _, data = found.removeprefix("data:").partition(";base64,")
-            value["source"] = {"type": "base64", "media_type": kind, "data": data}
+    async def _fetch_all(self, places: Sequence[_Place]) -> None:
+        """Fetch images one after another, each address once."""
+        found: dict[str, str] = {}
+        total = 0
+        for place in places:
+            if place.url not in found:
+                found[place.url] = await self.fetch(place.url, place.param)
+            total += len(found[place.url]) * 3 // 4
+            if total > self._max_total:
+                text = f"The request's images have more than {self._max_total} bytes (IMAGES_MAX_BYTES)"
+                raise CallerError(text, TOO_LARGE, param=place.param)
+            place.fill(found[place.url])
 
     async def fetch(self, url: str, param: str | None = None) -> str:
         """The image at ``url`` as a ``data:`` URL.
@@ -162,10 +254,6 @@ class ImageFetcher:
 
 class _NotPublicError(OSError):
     """The guard's refusal, on its way through the transport."""
-
-
-def _is_remote(url: object) -> bool:
-    return isinstance(url, str) and url.startswith(("http://", "https://"))
 
 
 def _refused(why: str, param: str | None) -> CallerError:

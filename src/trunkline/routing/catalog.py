@@ -237,9 +237,10 @@ class Catalog:
         to_ask = [name for name in (self._providers if only is None else only) if name not in self._static]
         await asyncio.gather(*(self._refresh(name) for name in to_ask))
 
-    async def check(self) -> None:
-        """Ask every provider whether it answers: for its models, also where the settings list them."""
-        await asyncio.gather(*(self._refresh(name) for name in self._providers))
+    async def check(self, only: Iterable[str] | None = None) -> None:
+        """Ask every provider, or ``only`` these, whether it answers: for its models, also where the settings
+        list them."""
+        await asyncio.gather(*(self._refresh(name) for name in (self._providers if only is None else only)))
 
     async def _refresh(self, name: str, publish: Callable[[], None] | None = None) -> None:
         """Ask one provider. If some of its upstreams take long, the listing is replaced twice: with what the

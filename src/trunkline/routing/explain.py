@@ -6,9 +6,12 @@ An explanation reads the pools that requests use, and changes nothing that their
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+from trunkline.errors import MODEL_NOT_ALLOWED, CallerError, redact
 from trunkline.model import Operation
+from trunkline.providers.base import Provider
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.router import Router
@@ -23,6 +26,7 @@ def explain(
     operation: Operation = "chat",
     only: str | None = None,
     local_only: bool = False,
+    is_for: Callable[[str, Provider, str], bool] = lambda name, provider, model: True,
 ) -> dict[str, Any]:
     """What would be done with a request, as JSON values.
 
@@ -33,9 +37,11 @@ def explain(
         operation: what is asked.
         only: the provider that the path names.
         local_only: whether the key is limited to local providers.
+        is_for: whether who asks may use a model, by the name that was written, its provider, and its name
+            there. What is not for them is left out.
 
     Raises:
-        CallerError: the name leads nowhere; the text says why.
+        CallerError: the name leads nowhere; the text says why. 403, no candidate is for who asks.
     """
     pool = router.pool(model, operation, only, local_only)
     order = pool.order(SelectionContext(now))
@@ -44,7 +50,11 @@ def explain(
         _describe(candidate, positions.get(candidate.key), tier, now)
         for tier in pool.tiers
         for candidate in tier.candidates
+        if is_for(model or candidate.model, candidate.provider, candidate.model)
     ]
+    if not candidates:
+        text = f"This key may not use model '{redact(model or '')}'"
+        raise CallerError(text, MODEL_NOT_ALLOWED, param="model")
     for each in candidates:
         listing = router.catalog.listings[each["provider"]]
         if listing.known and listing.find(each["model"]) is None:  # misspelt in a route, or not pulled yet
@@ -57,7 +67,11 @@ def explain(
         "strategy": [tier.strategy_name for tier in pool.tiers],
         "fallback": pool.fallback,
         "candidates": candidates,
-        "others": _other_providers(router, model, operation, pool, only),
+        "others": [
+            each
+            for each in _other_providers(router, model, operation, pool, only)
+            if is_for(model or "", router.providers[each["provider"]], model or "")
+        ],
     }
 
 

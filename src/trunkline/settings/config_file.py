@@ -20,10 +20,21 @@ if TYPE_CHECKING:
 
     from trunkline.settings.places import Place
 
+MAX_BYTES: Final = 500_000
+"""The most bytes that a file may have: reading YAML takes seconds for each million."""
+MAX_NODES: Final = 30_000
+"""The most names and values that may be written in a file."""
 MAX_VALUES: Final = 100_000
 """The most values that a file may have. Aliases that repeat each other make millions of a few lines."""
+MAX_DEPTH: Final = 100
+"""The most levels that values may stand within each other."""
+_MOST_PROBLEMS: Final = 100
+"""References without a value, of which each is told."""
+_LARGEST_NUMBER: Final = 2**63
 
-_REFERENCE: Final = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_]\w*)(?P<default>:-[^}]*)?\}|\$\{")
+_REFERENCE: Final = re.compile(
+    r"\$\$\{|\$\{(?P<name>[A-Za-z_]\w*)(?P<default>:-(?:[^}$]|\$(?!\{))*+)?\}|\$\{"
+)
 _TOO_DEEP: Final = "is nested too deeply, or refers to itself (an alias *name within its own anchor &name)"
 _UNFINISHED: Final = (":", "-", ",", "[", "{", "|", ">")
 """How a line ends whose value is still to come."""
@@ -45,7 +56,11 @@ def read_text(path: Path) -> str:
         SettingsError: the file cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise SettingsError(f"{path}: has more than {MAX_BYTES} bytes")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except IsADirectoryError:
         hint = "Docker makes a folder where a mounted file is missing"
         raise SettingsError(f"{path}: is a folder and no file; {hint}") from None
@@ -72,7 +87,10 @@ def read_file(path: Path, lookup: Callable[[str], str | None]) -> FileContent:
     except RecursionError:
         raise SettingsError(f"{path}: {_TOO_DEEP}") from None
     except _TooLargeError:
-        raise SettingsError(f"{path}: has more than {MAX_VALUES} values, its aliases included") from None
+        many = f"{MAX_VALUES} values, its aliases included"
+        if len(problems) > _MOST_PROBLEMS:
+            many = f"{_MOST_PROBLEMS} references without a value"
+        raise SettingsError(f"{path}: has more than {many}") from None
     values = {name: value for name, value in expanded.items() if value not in (None, "")}
     return FileContent(values, [(place, f"{path}: {text}") for place, text in problems])
 
@@ -114,7 +132,12 @@ def _loader() -> type[yaml.SafeLoader]:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """A SafeLoader that refuses duplicate keys. YAML would silently keep the last one."""
+        """A SafeLoader that refuses duplicate keys, of which YAML would silently keep the last one, and what
+        would take long to read, however few lines it is written in."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__(text)
+            self._depth = self._nodes = self._merged = 0
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             keys: set[str] = set()
@@ -128,11 +151,36 @@ def _loader() -> type[yaml.SafeLoader]:
                 keys.add(key.value)
             return super().construct_mapping(node, deep)
 
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            self._depth += 1
+            self._nodes += 1
+            if self._depth > MAX_DEPTH or self._nodes > MAX_NODES:
+                mark = self.get_mark()
+                what = _TOO_DEEP if self._depth > MAX_DEPTH else f"has more than {MAX_NODES} names and values"
+                raise yaml.MarkedYAMLError(problem=what, problem_mark=mark)
+            node: yaml.Node | None = super().compose_node(parent, index)
+            self._depth -= 1
+            return node
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            self._merged += len(node.value)
+            if self._merged > MAX_VALUES:
+                problem = f"has more than {MAX_VALUES} values, what it merges (<<) included"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+        def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+            value: int = super().construct_yaml_int(node)
+            if abs(value) >= _LARGEST_NUMBER:
+                raise yaml.MarkedYAMLError(problem="a number is too large", problem_mark=node.start_mark)
+            return value
+
+    Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
     return Loader
 
 
 class _TooLargeError(Exception):
-    """A file has too many values."""
+    """A file has too many values, or too much is wrong with it."""
 
 
 class _Expansion:
@@ -172,6 +220,8 @@ class _Expansion:
 
     def _resolve(self, match: re.Match[str], place: Place) -> str:
         """The text that replaces one reference; a problem if it has none."""
+        if len(self._problems) > _MOST_PROBLEMS:
+            raise _TooLargeError
         name, default = match["name"], match["default"]
         if match[0] == "$${":
             return "${"

@@ -46,6 +46,10 @@ Origins = Annotated[
     tuple[Annotated[str, AfterValidator(values.origin)], ...], BeforeValidator(values.split_list), _LIST
 ]
 
+HostNames = Annotated[
+    tuple[Annotated[str, AfterValidator(values.host_name)], ...], BeforeValidator(values.split_list), _LIST
+]
+
 OllamaAddress = Annotated[str, AfterValidator(values.ollama_fleet)]
 
 DatabaseUrl = Annotated[
@@ -131,6 +135,11 @@ class Settings(BaseSettings):
     )
     cors_allowed_origins: Origins = Field(
         default=(), description="Web origins that browsers may call from; none by default, * for all."
+    )
+    allowed_hosts: HostNames = Field(
+        default=(),
+        description="Names that may stand in Host where no key is asked for, besides this machine's own, as "
+        "CSV or JSON list: ai.example.com, *.example.com, or * for all.",
     )
     metrics_public: bool = Field(default=False, description="Serve /metrics without a key.")
 
@@ -297,6 +306,10 @@ class Settings(BaseSettings):
     )
     image_max_bytes: int = Field(
         default=20 * 1024 * 1024, ge=1, description="Largest image to fetch, in bytes."
+    )
+    images_max_count: int = Field(default=20, ge=1, description="Most images to fetch for one request.")
+    images_max_bytes: int = Field(
+        default=40_000_000, ge=1, description="Most bytes of all images of one request."
     )
 
     # Stores

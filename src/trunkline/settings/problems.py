@@ -37,6 +37,8 @@ class SettingsWarning(UserWarning):
     """Something in the settings looks wrong but is harmless."""
 
 
+_MANY: Final = 50
+"""Problems for each of which a name is suggested: that takes time."""
 _SECRETS: Final = frozenset(
     {"api_key", "headers", "proxy", "allowed_api_keys", "allowed_api_keys_raw", "database_url", "redis_url"}
 )
@@ -102,16 +104,16 @@ def describe(
     Yields:
         Where the problem stands, and the line.
     """
-    for problem in error.errors(include_url=False):
+    for number, problem in enumerate(error.errors(include_url=False)):
         place = tuple(str(part) for part in problem["loc"])
         if problem["type"] == "default_factory_not_called":  # a consequence of another problem
             continue
         if not may_follow(place, known):
-            for line in _lines(problem, origins):
+            for line in _lines(problem, origins, suggests=number < _MANY):
                 yield place, line
 
 
-def _lines(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:
+def _lines(problem: ErrorDetails, origins: Mapping[str, str], *, suggests: bool) -> Iterator[str]:
     place = tuple(str(part) for part in problem["loc"] if part != "[key]")
     context = problem.get("ctx", {})
     if not place:  # a check of several settings together; its text names them
@@ -120,7 +122,8 @@ def _lines(problem: ErrorDetails, origins: Mapping[str, str]) -> Iterator[str]:
     origin = origins.get(place[0], "")
     name = _display_name(place, origin)
     if problem["type"] == "extra_forbidden":
-        yield f"{name}: is no setting{_from(origin)}; {suggest(place[-1], _valid_names(place[:-1]))}"
+        remedy = f"; {suggest(place[-1], _valid_names(place[:-1]))}" if suggests else ""
+        yield f"{name}: is no setting{_from(origin)}{remedy}"
         return
     make_message = _MESSAGES.get(problem["type"])
     message = make_message(context) if make_message else problem["msg"]

@@ -201,6 +201,14 @@ def origin(text: str) -> str:
     return f"{url.scheme}://{url.netloc}".lower()
 
 
+def host_name(text: str) -> str:
+    """One entry of ALLOWED_HOSTS: a name, ``*.`` before a name, an address, or ``*``."""
+    name = unbracket(text)
+    if not re.fullmatch(r"\*|(?:\*\.)?[a-z0-9._-]+|[0-9a-f:.]+", name):
+        raise ValueError(f"holds {text!r}, which is no name; write ai.example.com, *.example.com or *")
+    return name
+
+
 def log_level(value: Any) -> Any:
     """A log level from its name in any case, or from ``warn`` and ``fatal``."""
     if not isinstance(value, str):

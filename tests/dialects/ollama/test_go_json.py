@@ -33,8 +33,8 @@ def test_repair(body: bytes, read: bytes | None) -> None:
     ("body", "read"),
     [
         (b'{"Model":"m"}', {"model": "m"}),
-        (b'{"MODEL":"m","model":"n"}', {"model": "n"}),
-        (b'{"model":"m","Model":"n"}', {"model": "n"}),
+        (b'{"Mode\\u006c":"m"}', {"model": "m"}),
+        ('{"option\u017f":{},"\u212aeep_alive":0}'.encode(), {"options": {}, "keep_alive": 0}),
         (b'{"Unknown":1,"model":"m"}', {"Unknown": 1, "model": "m"}),
         (b'{"Options":{"Seed":1}}', {"options": {"Seed": 1}}),
         (
@@ -50,8 +50,23 @@ def test_repair(body: bytes, read: bytes | None) -> None:
     ],
 )
 def test_names_of_fields(body: bytes, read: object) -> None:
-    assert go_json.find_capital(body)
+    assert go_json.find_odd_name(body)
     assert msgspec.json.decode(go_json.respell(body, schema.Chat)) == read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"MODEL":"m","model":"n"}',
+        b'{"model":"m","\\u004dodel":"n"}',
+        b'{"options":{},"option\\u017f":{}}',
+        b'{"messages":[{"role":"user","content":"a","Content":"b"}]}',
+    ],
+)
+def test_two_spellings_of_one_name(body: bytes) -> None:
+    assert go_json.find_odd_name(body)
+    with pytest.raises(CallerError, match="different spellings"):
+        go_json.respell(body, schema.Chat)
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,11 @@ def conversation(body: dict[str, Any]) -> list[Turn]:
         match item.get("type", "message"):
             case "message":
                 content = item["content"]
-                parts = [{"text": content}] if isinstance(content, str) else content
+                parts: list[Any] = [{"text": content}] if isinstance(content, str) else content
                 turns += [_part(item["role"], part) for part in parts]
             case "reasoning":
-                text = "".join(part["text"] for part in item.get("content") or item["summary"])
+                thought = item.get("content") or item["summary"]
+                text = "".join(each["text"] for each in thought)
                 turns.append(("thinking", text, item.get("encrypted_content")))
             case "function_call":
                 arguments = msgspec.json.decode(item["arguments"])

@@ -33,7 +33,7 @@ class Work:
         self.lines: asyncio.Queue[dict[str, Any] | GatewayError | None] = asyncio.Queue()
         self.client = Client()
         self.handlers: set[AsyncHandler] = set()
-        route = AsyncRoute(self.run)
+        route = AsyncRoute(self.run, "own")
         head = RequestHead(route=route, request_id="req_1")
         context = RequestContext[Any](None, None, {}, b"")
         self.handler = AsyncHandler(route, context, head, self.client, Observer(), self.handlers)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from trunkline.dialects.field_names import models_within, named_models
 from trunkline.errors import UNSUPPORTED, CallerError
 
 STATE_FIELDS: Final = (
@@ -115,3 +116,11 @@ def _check_edits(context_management: Any) -> None:
         if not isinstance(kind, str) or not kind.startswith(_EDITS):
             path = f"context_management.edits.{index}"
             raise CallerError(f"{path}: Input should be an edit of a known type", UNSUPPORTED, param=path)
+
+
+def models_named_in(request: Any) -> tuple[str, ...]:
+    """The models that ``request``, a summary, lets its upstream use besides its own: ``fallbacks``, and what
+    OpenRouter has besides. A preset may name any: it counts as one under its own name."""
+    fallbacks = () if request.fallbacks == "default" else named_models(request.fallbacks)
+    preset = (f"@preset/{request.preset}",) if request.preset else ()
+    return (*fallbacks, *named_models(request.models), *models_within(request.plugins), *preset)

@@ -14,17 +14,32 @@ import msgspec
 
 from trunkline.dialects.anthropic import request_schema as schema
 from trunkline.dialects.anthropic.client_tools import client_tool
-from trunkline.dialects.anthropic.fields import HARMLESS, check_state, not_permitted, state_fields
+from trunkline.dialects.anthropic.fields import (
+    HARMLESS,
+    check_state,
+    models_named_in,
+    not_permitted,
+    state_fields,
+)
 from trunkline.dialects.anthropic.parse_content import SERVER_BLOCKS, parse_message, parse_system
 from trunkline.dialects.anthropic.reasoning import parse_reasoning
 from trunkline.dialects.anthropic.web_search import SEARCH_PREFIX, parse_search
 from trunkline.dialects.base import RequestSummary
+from trunkline.dialects.field_names import FieldNames, decode_fields, names_of
 from trunkline.dialects.request_errors import decode, invalid, missing, unsupported
 from trunkline.dialects.unknown_fields import RequestDecoder
 from trunkline.errors import CallerError
 from trunkline.model import ChatRequest, Format, Sampling, Tool, ToolChoice
 
 _SUMMARY: Final = msgspec.json.Decoder(schema.Summary)
+_SUMMARY_MESSAGES: Final = msgspec.json.Decoder(schema.SummaryMessages)
+_encode: Final = msgspec.json.Encoder().encode
+_NAMES: Final = FieldNames(
+    {*names_of(schema.Messages, schema.SummaryMessages), "provider", "route"}, HARMLESS
+)
+_MESSAGES_NAME: Final = len(b',"messages":')
+_SHORTEST_MESSAGES: Final = len(b'[{"role":"user"}]')
+_LIST: Final = ord("[")
 _MESSAGES: Final = RequestDecoder(schema.Messages, HARMLESS, not_permitted)
 
 _INVALID_VALUE: Final = re.compile(r"^Invalid '.*?': Invalid value '(.*?)'")
@@ -45,9 +60,20 @@ def summarize(body: bytes) -> RequestSummary:
     Raises:
         CallerError: The body is not JSON, or a top-level field is missing or has the wrong type.
     """
-    fields = decode(_SUMMARY, body)
-    if not fields.messages and not fields.thread:
-        raise invalid("messages", "Expected `array` of length >= 1")
+    try:
+        named = decode_fields(body)
+        messages = named.pop("messages")  # most of the body, which is looked through once
+        rest = _encode(named)
+        if len(rest) + len(messages) + _MESSAGES_NAME != len(body) or not _NAMES.known.issuperset(named):
+            usual = _NAMES.usual(body)
+            if usual is not body:
+                return msgspec.structs.replace(summarize(usual), body=usual)
+        if len(messages) < _SHORTEST_MESSAGES or memoryview(messages)[0] != _LIST:
+            fields = _with_messages(body)
+        else:
+            fields = _SUMMARY.decode(rest)
+    except (KeyError, ValueError, RecursionError):
+        fields = _with_messages(body)  # raises the error, with the field's path
     state: tuple[str, ...] = ()
     if (
         fields.thread
@@ -61,13 +87,29 @@ def summarize(body: bytes) -> RequestSummary:
         or fields.mcp_servers
     ):
         state = state_fields(fields)
+    others: tuple[str, ...] = ()
+    if fields.fallbacks or fields.models or fields.plugins or fields.preset:
+        others = models_named_in(fields)
     return RequestSummary(
         model=fields.model or None,
         stream=fields.stream is True,
         max_tokens=fields.max_tokens,
         user=_user(fields),
         state=state,
+        other_models=others,
     )
+
+
+def _with_messages(body: bytes) -> schema.Summary:
+    """The fields of a request whose messages are few, or wrong.
+
+    Raises:
+        CallerError: The body is not JSON, or a top-level field is missing or has the wrong type.
+    """
+    fields = decode(_SUMMARY_MESSAGES, body)
+    if not fields.messages and not fields.thread:
+        raise invalid("messages", "Expected `array` of length >= 1")
+    return fields
 
 
 def _user(fields: schema.Common) -> str | None:

@@ -243,6 +243,12 @@ class Common(msgspec.Struct, kw_only=True):
 
 
 class Summary(Common, kw_only=True):
+    models: Any = None
+    plugins: Any = None
+    preset: Any = None
+
+
+class SummaryMessages(Summary, kw_only=True):
     messages: list[msgspec.Raw]
     """May be empty only where a thread goes on."""
 

@@ -1,9 +1,10 @@
 """Requests as Go's JSON decoder reads them: what Ollama takes and a strict decoder does not.
 
-Go finds a field in any case of its letters (the last spelling wins), stops reading at the end of the first
-value, and puts U+FFFD where half a surrogate pair or bytes that are not UTF-8 stand in a text. Such a body is
-written again as everybody else reads it, once, before anything else looks at it. Source: Go's
-``encoding/json``, and Gin's ``ShouldBindJSON``, which Ollama reads its requests with.
+Go finds a field in any case of its letters, stops reading at the end of the first value, and puts U+FFFD
+where half a surrogate pair or bytes that are not UTF-8 stand in a text. Such a body is written again as
+everybody else reads it, once, before anything else looks at it. Two spellings of one name are refused: Go
+takes the last, and merges objects. Source: Go's ``encoding/json``, and Gin's ``ShouldBindJSON``, which Ollama
+reads its requests with.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final, get_args
 
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.field_names import decode_fields, fold
 from trunkline.dialects.ollama import request_schema as schema
+from trunkline.errors import INVALID_REQUEST, CallerError
 
 _STRUCTS: Final = (
     schema.Chat,
@@ -38,18 +42,18 @@ _OTHERS: Final[Mapping[type, tuple[str, ...]]] = {
 """Fields that Ollama knows besides."""
 
 _NAMES: Final = frozenset(
-    field.encode_name for struct in _STRUCTS for field in msgspec.structs.fields(struct)
+    fold(field.encode_name) for struct in _STRUCTS for field in msgspec.structs.fields(struct)
 ) | {name for names in _OTHERS.values() for name in names}
-
-_ALTERNATIVES: Final = "|".join(sorted(_NAMES))
-find_capital: Final = re.compile(rb'"[a-z_]*+[A-Z]\w*+"\s*+:').search
-"""Finds a name with a capital, without which no field has another spelling than its usual one."""
-_OTHER_CASE: Final = re.compile(rf'"(?!(?:{_ALTERNATIVES})")(?i:{_ALTERNATIVES})"\s*+:'.encode()).search
+_ODD_NAME: Final = re.compile(rb'("[a-z_]*+(?:[A-Z]|\\u|[\x80-\xff])(?:[\w\x80-\xff]|\\u)*+")\s*+:')
+find_odd_name: Final = _ODD_NAME.search
+"""Finds a name with a capital, an escape or a letter that is not ASCII, without which no field has another
+spelling than its usual one."""
 _ESCAPE: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
 _value_at: Final = json.JSONDecoder().raw_decode
+_encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -65,10 +69,14 @@ def repair(body: bytes) -> bytes | None:
 
 def respell(body: bytes, struct: type[msgspec.Struct]) -> bytes:
     """Return ``body`` with the names of ``struct`` in their usual spelling; ``body`` itself if they have it
-    already, or if it is no JSON object."""
-    if _OTHER_CASE(body) is None:
-        return body
+    already, or if it is no JSON object.
+
+    Raises:
+        CallerError: Two of its fields have one name in different spellings.
+    """
     try:
+        if not any(fold(_decode(each[1])) in _NAMES for each in _ODD_NAME.finditer(body)):
+            return body
         value = _decode(body)
     except UNREADABLE:
         return body
@@ -76,21 +84,52 @@ def respell(body: bytes, struct: type[msgspec.Struct]) -> bytes:
     return body if usual == value else msgspec.json.encode(usual)
 
 
+def without_doubles(body: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
+    """Return ``body`` with one field of each name, among its options too; itself, where it has no other.
+
+    Args:
+        body: A request.
+        fields: What it was decoded to: of several with one name, the last.
+    """
+    options = fields.get("options")
+    if options is not None and bytes(options).startswith(b"{"):
+        fields["options"] = msgspec.Raw(_encode(decode_fields(options)))
+    usual = _encode(fields)
+    return body if len(usual) == len(body) else usual
+
+
 def respelled(value: Mapping[str, Any], struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the fields of ``struct`` in ``value`` by their usual names, and all others as they are."""
-    inner = {field.encode_name: _inner(field.type) for field in msgspec.structs.fields(struct)}
-    if struct in _OTHERS:
-        inner |= dict.fromkeys(_OTHERS[struct])
+    """Return the fields of ``struct`` in ``value`` by their usual names, and all others as they are.
+
+    Raises:
+        CallerError: Two fields have one name in different spellings. Go takes the last, and merges objects.
+    """
+    inner, by_fold = _members(struct)
     found: dict[str, Any] = {}
     for name, member in value.items():
-        usual = name if name in inner else name.lower()
-        kind = inner.get(usual)
+        usual = name if name in inner else by_fold.get(fold(name))
+        kind = None if usual is None else inner[usual]
         if kind is not None and isinstance(member, list):
             member = [respelled(each, kind) if isinstance(each, dict) else each for each in member]
         elif kind is not None and isinstance(member, dict):
             member = respelled(member, kind)
-        found[usual if usual in inner else name] = member
+        if usual is not None and usual in found:
+            raise CallerError(f"{usual}: given twice, in different spellings", INVALID_REQUEST, param=usual)
+        found[name if usual is None else usual] = member
     return found
+
+
+@cache
+def _members(
+    struct: type[msgspec.Struct],
+) -> tuple[Mapping[str, type[msgspec.Struct] | None], Mapping[str, str]]:
+    """The fields of a struct with the structs in them, and their names by what all spellings have in
+    common."""
+    inner: dict[str, type[msgspec.Struct] | None] = {
+        field.encode_name: _inner(field.type) for field in msgspec.structs.fields(struct)
+    }
+    inner |= dict.fromkeys(_OTHERS.get(struct, ()))
+    return inner, {fold(name): name for name in inner}
 
 
 def _inner(annotation: Any) -> type[msgspec.Struct] | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.field_names import decode_fields
 from trunkline.dialects.ollama import go_json, parse_values
 from trunkline.dialects.ollama import request_schema as schema
 from trunkline.dialects.tool_arguments import as_object, raw_text
@@ -45,6 +46,7 @@ _NO_NULLS: Final = frozenset({"$defs", "items", "properties", "required"})
 """Members of a JSON Schema that may not be null."""
 LoadReason = Literal["load", "unload"]
 
+_encode: Final = msgspec.json.Encoder().encode
 _CHAT_SUMMARY: Final = msgspec.json.Decoder(schema.ChatSummary)
 _GENERATE_SUMMARY: Final = msgspec.json.Decoder(schema.GenerateSummary)
 _EMBED_SUMMARY: Final = msgspec.json.Decoder(schema.Summary)
@@ -89,9 +91,14 @@ def summarize_chat(body: bytes) -> RequestSummary:
     Raises:
         CallerError: There is no body, it is not JSON, or a field has the wrong type.
     """
-    if go_json.find_capital(body) and (usual := go_json.respell(body, schema.Chat)) != body:
+    if go_json.find_odd_name(body) and (usual := go_json.respell(body, schema.Chat)) != body:
         return _of_another_spelling(summarize_chat, usual)
     try:
+        named = decode_fields(body)
+        if "options" in named or len(body) != len(_encode(named)):
+            usual = go_json.without_doubles(body, named)
+            if usual != body:
+                return _of_another_spelling(summarize_chat, usual)
         fields = _CHAT_SUMMARY.decode(body)
     except UNREADABLE as error:
         return _of_another_spelling(summarize_chat, _repaired(body, error))
@@ -100,9 +107,14 @@ def summarize_chat(body: bytes) -> RequestSummary:
 
 def summarize_generate(body: bytes) -> RequestSummary:
     """Return what routing needs of /api/generate; see :func:`summarize_chat`."""
-    if go_json.find_capital(body) and (usual := go_json.respell(body, schema.Generate)) != body:
+    if go_json.find_odd_name(body) and (usual := go_json.respell(body, schema.Generate)) != body:
         return _of_another_spelling(summarize_generate, usual)
     try:
+        named = decode_fields(body)
+        if "options" in named or len(body) != len(_encode(named)):
+            usual = go_json.without_doubles(body, named)
+            if usual != body:
+                return _of_another_spelling(summarize_generate, usual)
         fields = _GENERATE_SUMMARY.decode(body)
     except UNREADABLE as error:
         return _of_another_spelling(summarize_generate, _repaired(body, error))
@@ -112,9 +124,14 @@ def summarize_generate(body: bytes) -> RequestSummary:
 
 def summarize_embed(body: bytes) -> RequestSummary:
     """Return what routing needs of /api/embed and /api/embeddings."""
-    if go_json.find_capital(body) and (usual := go_json.respell(body, schema.AnyEmbed)) != body:
+    if go_json.find_odd_name(body) and (usual := go_json.respell(body, schema.AnyEmbed)) != body:
         return _of_another_spelling(summarize_embed, usual)
     try:
+        named = decode_fields(body)
+        if "options" in named or len(body) != len(_encode(named)):
+            usual = go_json.without_doubles(body, named)
+            if usual != body:
+                return _of_another_spelling(summarize_embed, usual)
         fields = _EMBED_SUMMARY.decode(body)
     except UNREADABLE as error:
         return _of_another_spelling(summarize_embed, _repaired(body, error))

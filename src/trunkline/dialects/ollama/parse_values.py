@@ -38,6 +38,10 @@ _SIGNATURES: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = (
 )
 
 
+_LONGEST: Final = 64
+"""Characters of a duration that is meant."""
+
+
 def parse_keep_alive(value: float | str | None) -> float | str | None:
     """Return ``keep_alive`` as Ollama takes it: seconds, or the text of a Go duration; None if it is open.
 
@@ -46,6 +50,8 @@ def parse_keep_alive(value: float | str | None) -> float | str | None:
     """
     if not isinstance(value, str):
         return value
+    if len(value) > _LONGEST:
+        raise CallerError("time: invalid duration", param="keep_alive")
     if _NUMBER.fullmatch(value):
         return float(value) if "." in value else int(value)
     if value and _DURATION.fullmatch(value) is None:
@@ -96,7 +102,10 @@ def _option(name: str, value: Any) -> float | tuple[str, ...]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         kind = "float32" if name in _FLOATS else "integer"
         raise CallerError(f'option "{name}" must be of type {kind}', param=f"options.{name}")
-    return float(value) if name in _FLOATS else int(value)
+    try:
+        return float(value) if name in _FLOATS else int(value)
+    except (OverflowError, ValueError):  # more than a float holds, infinite, or no number
+        raise CallerError(f'option "{name}" is out of range', param=f"options.{name}") from None
 
 
 def parse_think(value: Any) -> Effort | None:

@@ -81,8 +81,10 @@ class OpenAIBack:
             return EmbeddingReader(self.quirks.name)
         if not stream:
             return WholeReader(self.quirks.name, self.maker)
-        tools = request.tools if isinstance(request, ChatRequest) else ()
-        return StreamReader(self.quirks.name, self.maker, {tool.name for tool in tools}.__contains__)
+        if not isinstance(request, ChatRequest):
+            return StreamReader(self.quirks.name, self.maker)
+        is_tool = {tool.name for tool in request.tools}.__contains__
+        return StreamReader(self.quirks.name, self.maker, is_tool, is_lone=request.sampling.n == 1)
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.
@@ -97,7 +99,7 @@ class OpenAIBack:
             return body if model == summary.model or summary.model is None else replace_model(body, model)
         for needle in self._needles:
             if needle in body:
-                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker)
+                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker, model)
                 break
         asks_usage = summary.stream and self.quirks.usage_on_request and not summary.include_usage
         same = not asks_usage and model in (summary.model, "")
@@ -131,8 +133,10 @@ class OpenAIBack:
             return RelayInspector()
         if summary.stream:
             drop_usage = self.quirks.usage_on_request and not summary.include_usage
-            return StreamInspector(self.quirks.name, drop_usage)
-        return WholeInspector(self.quirks.name)
+            return StreamInspector(self.quirks.name, drop_usage, self.quirks.thoughts.takes_thinking_parts)
+        inspector = WholeInspector(self.quirks.name)
+        inspector.has_parts = self.quirks.thoughts.takes_thinking_parts
+        return inspector
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return the vendor's error answer as a value."""

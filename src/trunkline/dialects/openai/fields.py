@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from trunkline.dialects.field_names import models_within, named_models
 from trunkline.errors import UNSUPPORTED, CallerError
 
 STATE_FIELDS: Final = frozenset({"models", "plugins", "preset"})
@@ -121,3 +122,11 @@ def unrecognized(name: str) -> CallerError:
 def state_fields(request: Any) -> tuple[str, ...]:
     """The state fields that ``request`` has, by name."""
     return tuple(sorted(name for name in STATE_FIELDS if getattr(request, name)))
+
+
+def models_named_in(request: Any) -> tuple[str, ...]:
+    """The models that ``request``, a summary, lets its upstream use besides its own. A preset may name any:
+    it counts as one under its own name."""
+    preset = (f"@preset/{request.preset}",) if request.preset else ()
+    others = (*named_models(request.models), *named_models(request.fallbacks))
+    return (*others, *models_within(request.plugins), *preset)

@@ -13,6 +13,7 @@ import msgspec
 from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.dialects.openai.answer_schema import CHUNK, UsageIn
 from trunkline.dialects.openai.errors import find_error
+from trunkline.dialects.openai.inspect_content import HAS_LIST, mend_content
 from trunkline.dialects.openai.inspect_tool_calls import CallMender, mend_whole
 from trunkline.errors import GatewayError
 from trunkline.model import Usage
@@ -22,9 +23,20 @@ class _OrdinaryDelta(msgspec.Struct, gc=False):
     tool_calls: None = None
 
 
+class _TextDelta(_OrdinaryDelta, gc=False):
+    content: str | None = None
+
+
 class _OrdinaryChoice(msgspec.Struct, gc=False):
     finish_reason: None = None
     delta: _OrdinaryDelta | None = None
+    error: None = None
+    usage: None = None
+
+
+class _TextChoice(msgspec.Struct, gc=False):
+    finish_reason: None = None
+    delta: _TextDelta | None = None
     error: None = None
     usage: None = None
 
@@ -37,7 +49,16 @@ class _Ordinary(msgspec.Struct, gc=False):
     error: None = None
 
 
+class _OrdinaryText(msgspec.Struct, gc=False):
+    """The same of a server that may send content in parts: here it is a text."""
+
+    choices: list[_TextChoice]
+    usage: None = None
+    error: None = None
+
+
 _decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
+_decode_ordinary_text: Final = msgspec.json.Decoder(_OrdinaryText).decode
 
 
 class StreamInspector(EventInspector):
@@ -47,11 +68,15 @@ class StreamInspector(EventInspector):
     Args:
         upstream_name: The upstream's name in error texts.
         drop_usage: The client did not ask for the usage chunk.
+        has_parts: The server may send content as a list of parts.
     """
 
-    def __init__(self, upstream_name: str, drop_usage: bool) -> None:
-        super().__init__(upstream_name, _decode_ordinary)
+    splits_records = True
+
+    def __init__(self, upstream_name: str, drop_usage: bool, has_parts: bool = False) -> None:
+        super().__init__(upstream_name, _decode_ordinary_text if has_parts else _decode_ordinary)
         self._drop_usage = drop_usage
+        self._may_have_parts = has_parts
         self._calls: CallMender | None = None
         """Set once a tool is called."""
 
@@ -71,13 +96,19 @@ class StreamInspector(EventInspector):
         self.records += 1
         self.model = self.model or chunk.model
         choices = chunk.choices or ()
+        has_parts = False
         for choice in choices:
             if choice.finish_reason:
                 self._may_end = True
+            if choice.delta is not None and isinstance(choice.delta.content, list):
+                has_parts = self._may_have_parts
             if self._calls is None and choice.delta is not None and choice.delta.tool_calls:
                 self._calls = CallMender(self._is_tool)
+        if has_parts:
+            self._replacement = mend_content(payload, chunk)
         if self._calls is not None:
-            self._replacement = self._calls.mend(payload, chunk)
+            mended = self._replacement
+            self._replacement = self._calls.mend(mended or payload, chunk) or mended
         return bool(choices) or chunk.usage is None or not self._drop_usage
 
     def _is_tool(self, name: str) -> bool:
@@ -94,11 +125,15 @@ class WholeInspector(BodyInspector):
     """Inspects a whole answer, of which little is decoded where no error can hide in it."""
 
     answer_decoder = msgspec.json.Decoder(_Whole)
+    has_parts = False
+    """The server may send content as a list of parts."""
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         usage = answer.usage
+        is_list = self.has_parts and HAS_LIST(body) is not None
         if (  # one field after another, without a loop: every answer comes here
-            b'"choices"' not in body
+            is_list
+            or b'"choices"' not in body
             or b'"error"' in body  # fields that may hold an error,
             or b'"base_resp"' in body
             or b'"tool_calls"' in body  # or what must be mended
@@ -107,7 +142,8 @@ class WholeInspector(BodyInspector):
             if chunk is not None:
                 self.error = find_error(chunk, body, self._upstream_name)
                 usage = usage or chunk.find_usage()
-                self._replacement = mend_whole(body, chunk)
+                mended = mend_content(body, chunk) if is_list else None
+                self._replacement = mend_whole(mended or body, chunk) or mended
         if self.error is None:
             self.model = answer.model
             self.usage = None if usage is None else usage.canonical()
@@ -124,6 +160,10 @@ class RelayInspector:
         self.records = 0
         self.usage: Usage | None = None
         self.model: str | None = None
+
+    def passes_alone(self, data: bytes) -> bool:
+        """Never: ``feed`` is as quick."""
+        return False
 
     def feed(self, data: bytes) -> bytes:
         """Return all of ``data``."""

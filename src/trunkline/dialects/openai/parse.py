@@ -13,9 +13,11 @@ import msgspec
 
 from trunkline.dialects.base import RequestSummary
 from trunkline.dialects.custom_tools import as_function
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.field_names import FieldNames, decode_fields, named_models, names_of
 from trunkline.dialects.openai import parse_form
 from trunkline.dialects.openai import request_schema as schema
-from trunkline.dialects.openai.fields import HARMLESS, state_fields, unrecognized
+from trunkline.dialects.openai.fields import HARMLESS, models_named_in, state_fields, unrecognized
 from trunkline.dialects.openai.parse_messages import parse_message
 from trunkline.dialects.request_errors import decode, missing, unsupported
 from trunkline.dialects.unknown_fields import RequestDecoder
@@ -33,9 +35,20 @@ from trunkline.model import (
 )
 
 _CHAT_SUMMARY: Final = msgspec.json.Decoder(schema.ChatSummary)
+_CHAT_MESSAGES: Final = msgspec.json.Decoder(schema.ChatMessages)
 _COMPLETION_SUMMARY: Final = msgspec.json.Decoder(schema.CompletionSummary)
 _EMBEDDING_SUMMARY: Final = msgspec.json.Decoder(schema.EmbeddingSummary)
 _RELAYED_SUMMARY: Final = msgspec.json.Decoder(schema.RelayedSummary)
+_encode: Final = msgspec.json.Encoder().encode
+_NAMES: Final = FieldNames(
+    names_of(schema.Chat, schema.ChatMessages, schema.Completion, schema.CompletionSummary)
+    | {"provider", "route", "store"},
+    HARMLESS,
+)
+_OTHER_NAMES: Final = FieldNames(names_of(schema.Embedding, schema.RelayedSummary), HARMLESS)
+_MESSAGES_NAME: Final = len(b',"messages":')
+_SHORTEST_MESSAGES: Final = len(b'[{"role":"user"}]')
+_LIST: Final = ord("[")
 _CHAT: Final = RequestDecoder(schema.Chat, HARMLESS, unrecognized)
 _COMPLETION: Final = RequestDecoder(schema.Completion, HARMLESS, unrecognized)
 _EMBEDDING: Final = msgspec.json.Decoder(schema.Embedding)
@@ -48,24 +61,65 @@ def summarize_chat(body: bytes) -> RequestSummary:
     Raises:
         CallerError: The body is not JSON, or a top-level field has the wrong type.
     """
+    fields: schema.ChatSummary
     try:
-        fields = _CHAT_SUMMARY.decode(body)
-    except (ValueError, RecursionError):
-        fields = decode(_CHAT_SUMMARY, body)  # raises the error, with the field's path
+        named = decode_fields(body)
+        messages = named.pop("messages")  # most of the body, which is looked through once
+        rest = _encode(named)
+        if len(rest) + len(messages) + _MESSAGES_NAME != len(body) or not _NAMES.known.issuperset(named):
+            usual = _NAMES.usual(body)
+            if usual is not body:
+                return msgspec.structs.replace(summarize_chat(usual), body=usual)
+        if len(messages) < _SHORTEST_MESSAGES or memoryview(messages)[0] != _LIST:
+            fields = decode(_CHAT_MESSAGES, body)
+        else:
+            fields = _CHAT_SUMMARY.decode(rest)
+    except (KeyError, ValueError, RecursionError):
+        fields = decode(_CHAT_MESSAGES, body)  # raises the error, with the field's path
     bound, other = fields.max_tokens, fields.max_completion_tokens
     if bound is None or other is None:
         bound = other if bound is None else bound
     else:
         bound = max(bound, other) if min(bound, other) >= 0 else None
-    return _summary(fields, bound)
+    if fields.n_predict is not None or fields.num_predict is not None:
+        bound = _largest(bound, fields.n_predict, fields.num_predict)
+    others: tuple[str, ...] = ()
+    if fields.models or fields.plugins or fields.preset or fields.fallbacks:
+        others = models_named_in(fields)
+    return _summary(fields, bound, others)
+
+
+def _largest(*bounds: Any) -> int | None:
+    """The largest of some bounds, which servers read under several names; None if one of them is no bound."""
+    found = [each for each in bounds if each is not None]
+    if any(isinstance(each, bool) or not isinstance(each, int) or each < 0 for each in found):
+        return None
+    return max(found, default=None)
 
 
 def summarize_completion(body: bytes) -> RequestSummary:
     """Return what routing needs of a legacy completion request."""
+    body, usual = _usual(body, _NAMES)
     fields = decode(_COMPLETION_SUMMARY, body)
-    summary = _summary(fields, fields.max_tokens)
+    bound = fields.max_tokens
+    if fields.n_predict is not None or fields.num_predict is not None:
+        bound = _largest(bound, fields.n_predict, fields.num_predict)
+    summary = _summary(fields, bound, models_named_in(fields), usual)
     answers = _count_prompts(fields.prompt) * max(summary.n, fields.best_of or 1)
     return summary if answers == summary.n else msgspec.structs.replace(summary, n=answers)
+
+
+def _usual(body: bytes, names: FieldNames) -> tuple[bytes, bytes | None]:
+    """The body with one field of each name; and once more if that is another one than the client's.
+
+    Raises:
+        CallerError: 400, a name is spelled in another way.
+    """
+    try:
+        usual = names.usual(body)
+    except UNREADABLE:
+        return body, None  # whoever decodes it next says what is wrong
+    return usual, None if usual is body else usual
 
 
 def _count_prompts(prompt: msgspec.Raw) -> int:
@@ -79,8 +133,9 @@ def _count_prompts(prompt: msgspec.Raw) -> int:
 
 def summarize_embedding(body: bytes) -> RequestSummary:
     """Return what routing needs of an embedding request."""
+    body, usual = _usual(body, _OTHER_NAMES)
     fields = decode(_EMBEDDING_SUMMARY, body)
-    return RequestSummary(model=fields.model, stream=False, user=fields.user)
+    return RequestSummary(model=fields.model, stream=False, user=fields.user, body=usual)
 
 
 def summarize_relayed(body: bytes) -> RequestSummary:
@@ -93,18 +148,25 @@ def summarize_relayed(body: bytes) -> RequestSummary:
         return RequestSummary(model=parse_form.read_model(body), stream=False)
     if not body.strip():
         return RequestSummary(model=None, stream=False)
+    body, usual = _usual(body, _OTHER_NAMES)
     try:
         fields = _RELAYED_SUMMARY.decode(body)
     except (ValueError, RecursionError) as error:
         raise CallerError(f"The request body is not a JSON object: {error}", INVALID_JSON) from None
-    return RequestSummary(model=fields.model, stream=False, user=fields.user)
+    others = named_models(fields.models)
+    return RequestSummary(model=fields.model, stream=False, user=fields.user, other_models=others, body=usual)
 
 
 def _chat_bound(fields: schema.Chat) -> int | None:
     return fields.max_tokens if fields.max_completion_tokens is None else fields.max_completion_tokens
 
 
-def _summary(fields: schema.Common, max_tokens: int | None) -> RequestSummary:
+def _summary(
+    fields: schema.Common,
+    max_tokens: int | None,
+    others: tuple[str, ...] = (),
+    usual: bytes | None = None,
+) -> RequestSummary:
     """The common fields. llama.cpp's and LM Studio's clients write a negative bound where they want none."""
     options = fields.stream_options
     state: tuple[str, ...] = ()
@@ -118,6 +180,8 @@ def _summary(fields: schema.Common, max_tokens: int | None) -> RequestSummary:
         n=fields.n or 1,
         user=fields.user,
         state=state,
+        other_models=others,
+        body=usual,
     )
 
 

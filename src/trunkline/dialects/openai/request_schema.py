@@ -46,13 +46,24 @@ class Common(msgspec.Struct, kw_only=True):
     preset: Any = None
 
 
-class ChatSummary(Common, kw_only=True):
-    messages: Annotated[list[msgspec.Raw], NotEmpty]
+class Summary(Common, kw_only=True):
+    """Fields that decide what a request may cost, under the names that other servers have for them."""
+
+    n_predict: Any = None
+    num_predict: Any = None
+    fallbacks: Any = None
+
+
+class ChatSummary(Summary, kw_only=True):
     max_completion_tokens: int | None = None
     tools: list[msgspec.Raw] | None = None
 
 
-class CompletionSummary(Common, kw_only=True):
+class ChatMessages(ChatSummary, kw_only=True):
+    messages: Annotated[list[msgspec.Raw], NotEmpty]
+
+
+class CompletionSummary(Summary, kw_only=True):
     prompt: msgspec.Raw
     best_of: int | None = None
 
@@ -62,6 +73,7 @@ class RelayedSummary(msgspec.Struct):
 
     model: str | None = None
     user: str | None = None
+    models: Any = None
 
 
 class EmbeddingSummary(msgspec.Struct, kw_only=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from trunkline.dialects.field_names import models_within, named_models
 from trunkline.dialects.responses.errors import unsupported
 from trunkline.errors import INVALID_REQUEST, CallerError
 
@@ -95,3 +96,10 @@ def unsupported_state(name: str) -> CallerError:
 def state_fields(request: Any) -> tuple[str, ...]:
     """The state fields that ``request`` has, by name."""
     return tuple(name for name in STATE_FIELDS if getattr(request, name))
+
+
+def models_named_in(request: Any) -> tuple[str, ...]:
+    """The models that ``request``, a summary, lets its upstream use besides its own. A preset may name any:
+    it counts as one under its own name."""
+    preset = (f"@preset/{request.preset}",) if request.preset else ()
+    return (*named_models(request.models), *models_within(request.plugins), *preset)

@@ -14,6 +14,8 @@ from typing import Final
 import msgspec
 
 from trunkline.dialects.base import RequestSummary
+from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.field_names import FieldNames, decode_fields, names_of
 from trunkline.dialects.request_errors import decode, missing
 from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses.client_tools import OfferedTool
@@ -21,6 +23,8 @@ from trunkline.dialects.responses.errors import unsupported
 from trunkline.dialects.responses.fields import (
     HARMLESS,
     ITEM_REFERENCE,
+    STATE_FIELDS,
+    models_named_in,
     state_fields,
     unknown_parameter,
     unsupported_state,
@@ -32,6 +36,10 @@ from trunkline.model import ChatRequest, Format, Reasoning, Sampling
 
 _SUMMARY: Final = msgspec.json.Decoder(schema.Summary)
 _REQUEST: Final = RequestDecoder(schema.Request, HARMLESS, unknown_parameter)
+_encode: Final = msgspec.json.Encoder().encode
+_NAMES: Final = FieldNames(
+    {*names_of(schema.Request, schema.Summary), *STATE_FIELDS, "provider", "route", "store"}, HARMLESS
+)
 _REFERENCE: Final = f'"{ITEM_REFERENCE}"'.encode()
 
 
@@ -71,6 +79,14 @@ def summarize(body: bytes) -> RequestSummary:
         CallerError: The body is not JSON, a top-level field has the wrong type, or the request cannot be
             served by any upstream.
     """
+    try:
+        named = decode_fields(body)
+    except UNREADABLE:
+        named = {}  # the error is raised below, with the field's path
+    if named and (not _NAMES.known.issuperset(named) or len(body) != len(_encode(named))):
+        usual = _NAMES.usual(body)
+        if usual is not body:
+            return msgspec.structs.replace(summarize(usual), body=usual)
     fields = decode(_SUMMARY, body)
     _check(fields)
     state: tuple[str, ...] = ()
@@ -87,6 +103,9 @@ def summarize(body: bytes) -> RequestSummary:
         or fields.preset
     ):
         state = state_fields(fields)
+    others: tuple[str, ...] = ()
+    if fields.models or fields.plugins or fields.preset:
+        others = models_named_in(fields)
     if _REFERENCE in body:
         state = (*state, ITEM_REFERENCE)
     return RequestSummary(
@@ -95,6 +114,7 @@ def summarize(body: bytes) -> RequestSummary:
         max_tokens=fields.max_output_tokens,
         user=fields.user,
         state=state,
+        other_models=others,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import (
@@ -16,6 +18,7 @@ from trunkline.errors import (
     OutcomeLabel,
     blame,
     redact,
+    redact_keys,
 )
 from trunkline.ledger.usage_rows import RowIds
 from trunkline.ledger.writer import Ledger
@@ -35,6 +38,9 @@ DELAY_S: Final = 0.03
 MOST_PENDING: Final = 64
 """The number of outcomes that may wait: each of them still holds its request in memory."""
 
+_MANY_NAMES: Final = 4096
+"""Names of models that are remembered with what is left of them in a log."""
+
 _QUIET: Final = ("/health", "/metrics")
 """Beginnings of paths that machines poll: only their failures are logged."""
 
@@ -49,7 +55,17 @@ class Recorder:
         access_log: AccessLog,
         ledger: Ledger | None = None,
         tracer: Tracer | None = None,
+        redact: Callable[[str], str] = redact_keys,
     ) -> None:
+        """
+        Args:
+            metrics: counts requests.
+            access_log: takes a line for each.
+            ledger: takes rows, where usage is written down.
+            tracer: takes spans, where requests are traced.
+            redact: takes keys out of the names that clients have written.
+        """
+        self._redact = lru_cache(_MANY_NAMES)(redact)
         self._metrics = metrics
         self._tracer = tracer
         self._ledger = ledger
@@ -81,9 +97,9 @@ class Recorder:
         for outcome in pending:
             self._record(outcome, offset)
         if self._ledger is not None and pending:
-            self._ledger.put(rows_of(pending, offset, self._ids))
+            self._ledger.put(rows_of(pending, offset, self._ids, self._redact))
         if self._tracer is not None:
-            self._tracer.put(span for each in pending for span in spans_of(each, offset))
+            self._tracer.put(span for each in pending for span in spans_of(each, offset, self._redact))
 
     def close(self) -> None:
         """Record what waits, and every later outcome at once."""
@@ -127,8 +143,8 @@ class Recorder:
         severity = status if error is None else max(status, error.status)  # a stream that broke off has 200
         if severity < self._log.min_status:
             return
-        model = active.model
-        asked = None if summary is None else summary.model
+        model = active.model and self._redact(active.model)
+        asked = None if summary is None else summary.model and self._redact(summary.model)
         if error is not None:  # a name that no provider knows may be a key in the wrong place
             model = model and redact(model)
             asked = asked and redact(asked)

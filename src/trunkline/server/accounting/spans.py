@@ -6,10 +6,11 @@ answer, no key and no text of an error stands in a span.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from trunkline.errors import BY_GATEWAY, BY_UPSTREAM, CLIENT_GONE, GatewayError, redact
+from trunkline.errors import BY_GATEWAY, BY_UPSTREAM, CLIENT_GONE, GatewayError, redact, redact_keys
 from trunkline.observe.traces import Span, Trace, Value
 from trunkline.pipeline.active import ActiveRequest, Attempt, Outcome
 from trunkline.policy.reservations import NO_CHARGE, Charge
@@ -22,11 +23,20 @@ _ANYBODY: Final = frozenset({"openai-compatible", "python", "custom"})
 """Types of providers that do not say whose models they serve; spans name such a provider as it is
 configured."""
 
+_NAMES: Final = ("gen_ai.request.model", "gen_ai.response.model")
+"""Attributes that a client's text may stand in."""
+
 _Attributes: TypeAlias = dict[str, Value]
 
 
-def spans_of(outcome: Outcome, offset: float) -> list[Span]:
-    """The spans of one request, if it is traced; ``offset`` turns the pipeline's clock into Unix time."""
+def spans_of(outcome: Outcome, offset: float, redact_name: Callable[[str], str] = redact_keys) -> list[Span]:
+    """The spans of one request, if it is traced.
+
+    Args:
+        outcome: how it ended.
+        offset: turns the pipeline's clock into Unix time.
+        redact_name: takes keys out of the names that clients have written.
+    """
     active, ended_at = outcome.active, outcome.ended_at
     request, trace = active.request, active.trace
     if not isinstance(trace, Trace):
@@ -62,7 +72,16 @@ def spans_of(outcome: Outcome, offset: float) -> list[Span]:
             if failure is None and attempt is active.current:  # it was not sent, or could not be rendered
                 failure = active.response.error
             spans.append(_span_of_attempt(trace, attempt, failure, number, operation, offset))
-    return spans
+    return [_without_keys(span, redact_name) for span in spans]
+
+
+def _without_keys(span: Span, redact_name: Callable[[str], str]) -> Span:
+    """A span whose model has no key in its name."""
+    attributes = dict(span.attributes)
+    for name in _NAMES:
+        if isinstance(value := attributes.get(name), str):
+            attributes[name] = redact_name(value)
+    return span._replace(name=_name(attributes), attributes=attributes)
 
 
 def _span_of_attempt(

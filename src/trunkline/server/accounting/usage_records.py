@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
 
-from trunkline.errors import blame, redact
+from trunkline.errors import blame, redact, redact_keys
 from trunkline.ledger.usage_rows import RowIds, UsageRow
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.request import MAX_STORED_PROMPT
@@ -17,8 +17,17 @@ _LONGEST: Final = 200
 _LONGEST_CODE: Final = 64
 
 
-def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[UsageRow]:
-    """The usage rows of requests; ``offset`` turns the pipeline's clock into Unix time."""
+def rows_of(
+    outcomes: Iterable[Outcome], offset: float, ids: RowIds, redact_name: Callable[[str], str] = redact_keys
+) -> list[UsageRow]:
+    """The usage rows of requests.
+
+    Args:
+        outcomes: how they ended.
+        offset: turns the pipeline's clock into Unix time.
+        ids: gives the rows their ids.
+        redact_name: takes keys out of the names that clients have written.
+    """
     rows: list[UsageRow] = []
     for outcome in outcomes:
         active, ended_at = outcome.active, outcome.ended_at
@@ -28,7 +37,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
         retries = len(attempts) - 1
         asked, user, streamed = "", None, 0
         if summary is not None:
-            asked, user = summary.model or "", summary.user
+            asked, user = redact_name(summary.model or ""), summary.user
             if len(asked) > _LONGEST or "\0" in asked:
                 asked = _fit(asked)
             if summary.stream:
@@ -52,6 +61,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
             provider, model = cached.provider, cached.model
         if len(model) > _LONGEST or "\0" in model:
             model = _fit(model)
+        model = redact_name(model)
         at = int((ended_at + offset) * 1000)
         first_byte_at = response.first_byte_at
         usage = charge.usage
@@ -79,7 +89,7 @@ def rows_of(outcomes: Iterable[Outcome], offset: float, ids: RowIds) -> list[Usa
         own.streamed = streamed
         own.cost_micros = charge.cost
         if user:
-            own.end_user = _clean(user)
+            own.end_user = _clean(redact_name(user))
         if active.route is not None:
             own.route = active.route
         if error is not None:
@@ -123,7 +133,7 @@ def _rows_of_failed(own: UsageRow, active: ActiveRequest, offset: float, ids: Ro
             last=0,
             provider=attempt.candidate.provider.name,
             upstream=attempt.candidate.upstream.name,
-            model=_fit(attempt.candidate.model),
+            model=_fit(redact(attempt.candidate.model)),
             status=failure.status,
             error=_fit(failure.code, _LONGEST_CODE),
             prompt_tokens=charge.usage.prompt_tokens,

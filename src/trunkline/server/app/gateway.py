@@ -102,8 +102,10 @@ class Gateway:
         self.tracer = None
         if settings.otel_endpoint is not None:
             self.tracer = Tracer(settings.otel_endpoint, __version__)
-        self.recorder = Recorder(self.metrics, self.access_log, ledger, self.tracer)
-        self.request_ids = RequestIds()
+        self.recorder = Recorder(
+            self.metrics, self.access_log, ledger, self.tracer, redact=self.key_ring.redact
+        )
+        self.request_ids = RequestIds(self.key_ring.redact)
         self.handlers: set[AsyncHandler] = set()
         self.repairs = Repairs(lambda: self)
         self.auto_pull = AutoPull(lambda: self)

@@ -51,7 +51,10 @@ FIXED: Final = (
 )
 """Settings that are read at the start only: a reload reports that a change of these needs another start."""
 
-_IN_PROVIDERS: Final = ("models", "ollama_settings", "max_retries", "fetch_image_urls", "image_max_bytes")
+_IN_PROVIDERS: Final = (
+    *("models", "ollama_settings", "max_retries"),
+    *("fetch_image_urls", "image_max_bytes", "images_max_count", "images_max_bytes"),
+)
 """Settings that go into every provider, besides its own section."""
 
 

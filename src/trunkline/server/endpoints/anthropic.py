@@ -11,7 +11,8 @@ import msgspec
 
 from trunkline.dialects.anthropic import MESSAGES, AnthropicBack, error_body
 from trunkline.dialects.base import NO_DEFAULTS
-from trunkline.errors import CallerError, redact
+from trunkline.dialects.field_names import decode_fields
+from trunkline.errors import MODEL_NOT_ALLOWED, MODEL_NOT_FOUND, CallerError, redact
 from trunkline.policy.estimates import AVERAGE_BYTES_PER_TOKEN, estimate_prompt_tokens
 from trunkline.providers.http import HttpProvider
 from trunkline.server.endpoints import models
@@ -139,14 +140,21 @@ async def count_tokens(context: RequestContext[ModelCatalog], only: str | None =
     # A request to count may lack ``max_tokens``, which a message must have.
     message = msgspec.json.encode({"max_tokens": 1, **json_object(context.body)})
     summary = MESSAGES.summarize(message)
+    counted = msgspec.json.encode(decode_fields(context.body))  # one field of each name
     model = summary.model or context.services.router.default_model(only)
-    candidates = await models.find_candidates(context.services, model, only, context.key)
+    try:
+        candidates = await models.find_candidates(context.services, model, only, context.key)
+    except CallerError as error:
+        if error.kind is MODEL_NOT_FOUND and context.key is not None and context.key.restricted:
+            text = f"This key may not use model '{redact(model)}'"
+            raise CallerError(text, MODEL_NOT_ALLOWED, param="model") from None
+        raise
     candidate = candidates[0]
     provider = candidate.provider
     if not (isinstance(provider, HttpProvider) and provider.speaks(MESSAGES.dialect)):
         MESSAGES.parse(message)
     if isinstance(provider, HttpProvider) and isinstance(provider.back, AnthropicBack):
-        body = provider.back.patch(context.body, summary, candidate.model, NO_DEFAULTS)
+        body = provider.back.patch(counted, summary, candidate.model, NO_DEFAULTS)
         path = provider.back.target("chat", None) or ""
         headers = [pair for pair in context.headers if pair[0] in MESSAGES.conventions.forwarded_headers]
         answer = await provider.get_json(candidate.upstream, path + _COUNT, body, headers)

@@ -10,6 +10,7 @@ import msgspec
 
 from trunkline.errors import MODEL_NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline.pipeline import FIRST_LOOK_S
+from trunkline.policy.auth import may_use
 from trunkline.providers.base import ModelInfo
 from trunkline.routing import names
 from trunkline.server.http.page import Headers, Page, json_page
@@ -121,10 +122,11 @@ def _name_for(
     A key can be limited to a name that no list has, the last part of a vendor's id.
     """
     name = model if only else services.router.public_id(provider, model)
-    if key is None or key.may_ask(name, provider, model):
+    where = services.router.providers[provider]
+    if may_use(key, name, where, model):
         return name
     short = names.short(model)
-    if short == model or not key.may_ask(short, provider, model):
+    if short == model or not may_use(key, short, where, model):
         return None
     try:
         targets = services.router.resolver.resolve(short, only)
@@ -142,7 +144,7 @@ def candidates_for(candidates: Iterable[Candidate], name: str, key: ApiKey | Non
         name: the model's name as the client wrote it.
         key: the caller's key; None where none is required.
     """
-    return [each for each in candidates if key is None or key.may_ask(name, each.provider.name, each.model)]
+    return [each for each in candidates if may_use(key, name, each.provider, each.model)]
 
 
 def show_model(
@@ -240,12 +242,27 @@ async def find_candidates(
     except CallerError as error:
         if error.kind is not MODEL_NOT_FOUND:
             raise
-        pool = await services.catalog.find_after_look(find)
+        try:
+            pool = await services.catalog.find_after_look(find)
+        except CallerError as missing:
+            raise without_hints(missing, model, key) from None
     candidates = candidates_for(pool, model, key)
     if not candidates:
-        text = f"Model '{redact(model)}' is not there for this key"
-        raise CallerError(text, MODEL_NOT_FOUND, param="model")
+        raise _not_for(model)
     return candidates
+
+
+def without_hints(error: CallerError, model: str | None, key: ApiKey | None) -> CallerError:
+    """``error`` without what it tells of other models, for a key that may use some only."""
+    if error.kind is not MODEL_NOT_FOUND or key is None or not key.restricted:
+        return error
+    return _not_for(model or "")
+
+
+def _not_for(model: str) -> CallerError:
+    """The same for a model that is not there and for one that is not for the key: it is not told which."""
+    text = f"Model '{redact(model)}' is not there for this key"
+    return CallerError(text, MODEL_NOT_FOUND, param="model")
 
 
 async def wait_for_discovery(services: ModelCatalog) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from trunkline.errors import FORBIDDEN, CallerError
 from trunkline.routing.provider_status import resting
 from trunkline.server.http.page import TEXT, Headers, Page, json_page
 
 if TYPE_CHECKING:
     from trunkline.observe.metrics import Metrics
+    from trunkline.policy.auth import ApiKey
     from trunkline.providers.base import Provider
     from trunkline.routing.catalog import Catalog
     from trunkline.routing.router import Router
@@ -66,8 +68,14 @@ def ready(services: Readiness, headers: Headers) -> Page:
     return json_page(found)
 
 
-def metrics(services: MetricsSource, headers: Headers) -> Page:
-    """Prometheus text, or JSON where ``Accept`` asks for it."""
+def metrics(services: MetricsSource, headers: Headers, key: ApiKey | None = None) -> Page:
+    """Prometheus text, or JSON where ``Accept`` asks for it.
+
+    Raises:
+        CallerError: 403, the key may use some models only, and metrics name all that were used.
+    """
+    if key is not None and (key.models or key.providers):
+        raise CallerError("Metrics are about all models, and this key may use some only", FORBIDDEN)
     services.recorder.flush()
     accept = next((value for name, value in headers if name == b"accept"), b"")
     if b"application/json" in accept:

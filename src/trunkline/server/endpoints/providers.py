@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline.errors import NOT_FOUND, CallerError, GatewayError
+from trunkline.policy.auth import may_reach, may_use
 from trunkline.routing.explain import explain
 from trunkline.routing.provider_status import MayAsk, describe_providers
-from trunkline.server.endpoints.models import ModelCatalog, list_models, wait_for_discovery
+from trunkline.server.endpoints.models import ModelCatalog, list_models, wait_for_discovery, without_hints
 from trunkline.server.http.async_handler import RequestContext
 from trunkline.server.http.page import Headers, Page, json_page
 
@@ -31,14 +33,15 @@ def list_providers(
     services: ModelCatalog, headers: Headers, only: str | None = None, key: ApiKey | None = None
 ) -> Page:
     """All providers: those that are configured, and the built-in ones that are not."""
-    return json_page(describe_providers(services.router, _models_of(key)))
+    return json_page(describe_providers(services.router, _models_of(services, key)))
 
 
-def _models_of(key: ApiKey | None) -> MayAsk:
+def _models_of(services: ModelCatalog, key: ApiKey | None) -> MayAsk:
     """Tells which models of which providers the key may ask."""
+    providers = services.router.providers
 
     def may_ask(provider: str, model: str) -> bool:
-        return key is None or key.may_ask(model, provider, model)
+        return may_use(key, model, providers[provider], model)
 
     return may_ask
 
@@ -76,16 +79,18 @@ def detailed_health(services: GatewayHealth, headers: Headers) -> Page:
         key = services.admission.check_key(headers)
     except GatewayError:
         return json_page(answer)
-    providers = describe_providers(services.router, _models_of(key))
+    providers = describe_providers(services.router, _models_of(services, key))
     queue = {"waiting": services.pipeline.queue.depth, "limit": services.pipeline.queue.limit}
     active = len(services.pipeline.active)
     return json_page(answer | {"active_requests": active, "queue": queue, "providers": providers["data"]})
 
 
 async def check_health(context: RequestContext[ModelCatalog], only: str | None = None) -> Page:
-    """Ask every provider now, at no cost: for its list of models."""
-    await context.services.catalog.check()
-    providers = describe_providers(context.services.router, _models_of(context.key))
+    """Ask every provider that the key may reach now, at no cost: for its list of models."""
+    services, key = context.services, context.key
+    reached = (name for name, each in services.router.providers.items() if may_reach(key, each))
+    await services.catalog.check(reached)
+    providers = describe_providers(services.router, _models_of(services, key))
     return json_page(providers | {"checked_at": int(time.time())})
 
 
@@ -93,20 +98,24 @@ async def explain_model(context: RequestContext[ModelCatalog], only: str | None 
     """``/v1/explain?model=``: where a request for a model would go, and why.
 
     Raises:
-        CallerError: the name leads nowhere.
+        CallerError: the name leads nowhere, or the key may not use it.
     """
     operation: Any = context.query.get("operation", "chat")
     if operation not in ("chat", "completions", "embeddings"):
         raise CallerError("operation is chat, completions or embeddings", param="operation")
     local_only = context.key is not None and context.key.local_only
     await wait_for_discovery(context.services)
-    return json_page(
-        explain(
+    name = context.query.get("model")
+    try:
+        explained = explain(
             context.services.router,
-            context.query.get("model"),
+            name,
             time.perf_counter(),
             operation=operation,
             only=only,
             local_only=local_only,
+            is_for=partial(may_use, context.key),
         )
-    )
+    except CallerError as error:
+        raise without_hints(error, name, context.key) from None
+    return json_page(explained)

@@ -17,6 +17,7 @@ from trunkline.server.endpoints.ollama import pages as ollama_pages
 from trunkline.server.http.async_handler import RequestContext
 from trunkline.server.http.page import Answer, Headers, Page
 from trunkline.server.http.routes import (
+    Access,
     AsyncRoute,
     Methods,
     ModelRoute,
@@ -58,18 +59,18 @@ def _page(
     return {"GET": route, "HEAD": route}
 
 
-def _async_page(run: AsyncEndpoint, render: RenderError = openai.error_body) -> PageMethods:
-    route = AsyncRoute(run, render=render)
+def _async_page(run: AsyncEndpoint, access: Access, render: RenderError = openai.error_body) -> PageMethods:
+    route = AsyncRoute(run, access, render=render)
     return {"GET": route, "HEAD": route}
 
 
-def _task(run: AsyncEndpoint, render: RenderError = openai.error_body) -> AsyncRoute:
-    return AsyncRoute(run, render=render)
+def _task(run: AsyncEndpoint, access: Access, render: RenderError = openai.error_body) -> AsyncRoute:
+    return AsyncRoute(run, access, render=render)
 
 
 def _manage(run: AsyncEndpoint, *, streams_body: bool = False) -> AsyncRoute:
     """Management of Ollama's models is an admin's."""
-    return AsyncRoute(run, requires_admin=True, streams_body=streams_body, render=ollama.error_body)
+    return AsyncRoute(run, "manages", streams_body=streams_body, render=ollama.error_body)
 
 
 OWN: Final[Mapping[str, Methods]] = {
@@ -79,7 +80,7 @@ OWN: Final[Mapping[str, Methods]] = {
     "/health/live": _page(pages.health, requires_key=False),
     "/health/ready": _page(pages.ready, requires_key=False),
     "/health/detailed": _page(providers.detailed_health, requires_key=False),
-    "/metrics": _page(pages.metrics),
+    "/metrics": _page(pages.metrics, takes_key=True),
 }
 """The gateway's own paths."""
 
@@ -96,15 +97,15 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/v1/completions": {"POST": ModelRoute(openai.COMPLETIONS)},
     "/v1/embeddings": {"POST": ModelRoute(openai.EMBEDDINGS)},
     "/v1/responses": {"POST": ModelRoute(responses.RESPONSES)},
-    "/v1/responses/input_tokens": {"POST": _task(stored_responses.count_input_tokens)},
-    "/v1/responses/compact": {"POST": _task(stored_responses.compact)},
-    "/v1/conversations": {"POST": _task(conversations.create)},
+    "/v1/responses/input_tokens": {"POST": _task(stored_responses.count_input_tokens, "own")},
+    "/v1/responses/compact": {"POST": _task(stored_responses.compact, "own")},
+    "/v1/conversations": {"POST": _task(conversations.create, "own")},
     "/v1/messages": {"POST": ModelRoute(anthropic.MESSAGES)},
-    "/v1/messages/count_tokens": {"POST": _task(anthropic_pages.count_tokens, anthropic.error_body)},
+    "/v1/messages/count_tokens": {"POST": _task(anthropic_pages.count_tokens, "asks", anthropic.error_body)},
     "/v1/models": _page(anthropic_pages.list_models, takes_key=True, takes_query=True),
     "/v1/providers": _page(providers.list_providers, takes_key=True),
-    "/v1/providers/health-check": {"POST": _task(providers.check_health)},
-    "/v1/explain": _async_page(providers.explain_model),
+    "/v1/providers/health-check": {"POST": _task(providers.check_health, "looks")},
+    "/v1/explain": _async_page(providers.explain_model, "shows"),
     "/api/chat": {"POST": ModelRoute(ollama.CHAT)},
     "/api/generate": {"POST": ModelRoute(ollama.GENERATE)},
     "/api/embed": {"POST": ModelRoute(ollama.EMBED)},
@@ -112,10 +113,10 @@ DIALECTS: Final[Mapping[str, Methods]] = {
     "/api/version": _page(ollama_pages.version, ollama.error_body, requires_key=False),
     "/api/status": _page(ollama_pages.status, ollama.error_body),
     "/api/tags": _page(ollama_pages.tags, ollama.error_body, takes_key=True),
-    "/api/ps": _async_page(ollama_pages.ps, ollama.error_body),
-    "/api/show": {"POST": _task(ollama_pages.show, ollama.error_body)},
-    "/api/me": {"POST": _task(ollama_pages.me, ollama.error_body)},
-    "/api/signout": {"POST": _task(ollama_pages.sign_out, ollama.error_body)},
+    "/api/ps": _async_page(ollama_pages.ps, "looks", ollama.error_body),
+    "/api/show": {"POST": _task(ollama_pages.show, "looks", ollama.error_body)},
+    "/api/me": {"POST": _task(ollama_pages.me, "own", ollama.error_body)},
+    "/api/signout": {"POST": _task(ollama_pages.sign_out, "own", ollama.error_body)},
     "/api/pull": {"POST": _manage(management.pull)},
     "/api/push": {"POST": _manage(management.push)},
     "/api/create": {"POST": _manage(management.create)},
@@ -150,14 +151,14 @@ PREFIXES: Final[Mapping[str, tuple[str, PageMethods]]] = {
     "/v1/models/": ("model", _page(anthropic_pages.show_model, takes_key=True)),
     "/v1/responses/": (
         "response_id",
-        {"GET": _task(stored_responses.show), "DELETE": _task(stored_responses.delete)},
+        {"GET": _task(stored_responses.show, "own"), "DELETE": _task(stored_responses.delete, "own")},
     ),
     "/v1/conversations/": (
         "conversation_path",
         {
-            "GET": _task(conversations.read),
-            "POST": _task(conversations.change),
-            "DELETE": _task(conversations.delete),
+            "GET": _task(conversations.read, "own"),
+            "POST": _task(conversations.change, "own"),
+            "DELETE": _task(conversations.delete, "own"),
         },
     ),
     "/v1/providers/": ("rest", _page(providers.provider_models, takes_key=True)),
@@ -170,8 +171,8 @@ PREFIXES: Final[Mapping[str, tuple[str, PageMethods]]] = {
 
 SUFFIXES: Final[Mapping[str, Mapping[str, PageMethods]]] = {
     "/v1/responses/": {
-        "/input_items": {"GET": _task(stored_responses.input_items)},
-        "/cancel": {"POST": _task(stored_responses.cancel)},
+        "/input_items": {"GET": _task(stored_responses.input_items, "own")},
+        "/cancel": {"POST": _task(stored_responses.cancel, "own")},
     },
 }
 """What may stand after the argument of a prefix."""

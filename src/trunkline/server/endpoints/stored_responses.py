@@ -23,6 +23,7 @@ from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayErr
 from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import RecordingResponder, record
 from trunkline.pipeline.pipeline import Pipeline
+from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.server.endpoints.conversations import Conversations, conversation_id_of
 from trunkline.server.endpoints.response_items import (
     InputItem,
@@ -128,17 +129,20 @@ class ResponseStore:
     async def serve(self, active: ActiveRequest) -> None:
         """Like :meth:`.Pipeline.serve`, with the conversation so far put before the request's input."""
         request, response, complete = active.request, active.response, None
-        body = request.body
-        if request.summary is not None and (request.summary.state or b'"id"' in body):
-            try:
-                references = _References.of(request.body)
-                if references.exist:  # a task, as a store may need one
-                    complete = await asyncio.ensure_future(self._complete(active, references))
-            except GatewayError as error:
-                response.refuse(error)
-                self._pipeline.settle(active)
-                return
-        given = None if request.summary is None else _decode_given(body)
+        body, given = request.body, None
+        try:
+            if request.summary is not None:
+                if request.summary.state or b'"id"' in body:
+                    references = _References.of(body)
+                    if references.exist:  # a task, as a store may need one
+                        complete = await asyncio.ensure_future(self._complete(active, references))
+                given = _decode_given(body)
+        except Exception as error:
+            if not isinstance(error, GatewayError):
+                error = unforeseen(error, body, request.request_id)
+            response.refuse(error)
+            self._pipeline.settle(active)
+            return
         if given is None or given.store is False or given.prompt is not None:
             # What a stored prompt stands for only the upstream knows: a later turn could not be sent whole.
             await self._pipeline.serve(active)
@@ -146,12 +150,15 @@ class ResponseStore:
         recording = record(response, self.store.largest)
         await self._pipeline.serve(active)
         if recording.has_answer(response):
-            output = self._keep(active, recording, given, complete)
-            if complete is not None and complete.conversation is not None:
-                added = self.conversations.add(
-                    owner_of(request.key), complete.conversation, complete.own + output
-                )
-                await asyncio.ensure_future(added)
+            try:
+                output = self._keep(active, recording, given, complete)
+                if complete is not None and complete.conversation is not None:
+                    added = self.conversations.add(
+                        owner_of(request.key), complete.conversation, complete.own + output
+                    )
+                    await asyncio.ensure_future(added)
+            except Exception as error:  # the client has its answer already
+                unforeseen(error, body, request.request_id)
 
     async def _complete(self, active: ActiveRequest, references: _References) -> _Complete:
         """Put what a request refers to in its place.

@@ -21,6 +21,7 @@ from trunkline.dialects.base import HeldState
 from trunkline.errors import INVALID_REQUEST, NOT_FOUND, CallerError, GatewayError, redact
 from trunkline.pipeline.active import ActiveRequest
 from trunkline.pipeline.cache import RecordingResponder, record
+from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.server.state.store import owner_of
 
 if TYPE_CHECKING:
@@ -66,14 +67,19 @@ class MessageThreads:
         owner = owner_of(request.key)
         try:
             thread = await asyncio.ensure_future(self._complete(active, owner))
-        except GatewayError as error:
+        except Exception as error:
+            if not isinstance(error, GatewayError):
+                error = unforeseen(error, request.body, request.request_id)
             response.refuse(error)
             self._pipeline.settle(active)
             return
         recording = record(response, self.store.largest)
         await self._pipeline.serve(active)
         if recording.has_answer(response):
-            self._keep(active, recording, owner, thread)
+            try:
+                self._keep(active, recording, owner, thread)
+            except Exception as error:  # the client has its answer already
+                unforeseen(error, request.body, request.request_id)
 
     async def _complete(self, active: ActiveRequest, owner: str) -> Thread:
         """Put the thread so far into a request.

@@ -11,6 +11,7 @@ from typing import Final
 from trunkline.errors import FORBIDDEN, TOO_LARGE, CallerError
 from trunkline.pipeline.responder import Lines
 from trunkline.policy.auth import ApiKey, KeyRing, authenticate
+from trunkline.server.http.own_site import OwnSite
 from trunkline.server.http.page import Headers
 from trunkline.settings import Settings
 
@@ -34,6 +35,8 @@ class Admission:
         self.required = required
         self._origins = frozenset(settings.cors_allowed_origins)
         self.max_body = settings.max_body_bytes
+        self.own_site = None if required else OwnSite(settings, open_network=open_network)
+        """Checks names and pages where no key is asked for; None where one is."""
 
     def check_key(self, headers: Headers, path_key: str | None = None) -> ApiKey | None:
         """The key that the request brings, or None where none is asked for.

@@ -11,13 +11,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-import structlog
 
 from trunkline.errors import SHUTTING_DOWN, GatewayError
 from trunkline.pipeline.responder import Responder, error_lines
+from trunkline.pipeline.unforeseen import unforeseen
+from trunkline.policy.guard import PendingRefill
 from trunkline.server.http.page import JSON, NDJSON, Headers, Page
 from trunkline.server.http.request_head import PageObserver, RequestHead
 from trunkline.server.http.routes import AsyncRoute
@@ -25,11 +26,11 @@ from trunkline.server.http.routes import AsyncRoute
 if TYPE_CHECKING:
     from trunkline.pipe import Pipe
     from trunkline.policy.auth import ApiKey
+    from trunkline.policy.guard import Guard
+    from trunkline.policy.reservations import Reservation
 
 ServicesT_co = TypeVar("ServicesT_co", covariant=True)
 """What an endpoint needs of the gateway."""
-
-log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class RequestContext(NamedTuple, Generic[ServicesT_co]):
@@ -58,6 +59,7 @@ class AsyncHandler:
         responder: Responder,
         observer: PageObserver,
         handlers: set[AsyncHandler],
+        guard: Guard | None = None,
     ) -> None:
         """Begin to answer.
 
@@ -68,12 +70,14 @@ class AsyncHandler:
             responder: takes the answer.
             observer: writes down how the request ended.
             handlers: all requests of async routes that are under way; this one is among them until it ends.
+            guard: has the limits under which the request is; None if it is under none.
         """
         self._route = route
         self._context = context
         self._head = head
         self._responder = responder
         self._observer = observer
+        self._guard = guard
         self._began = time.perf_counter()
         self._started = False
         self._stopping = False
@@ -119,8 +123,9 @@ class AsyncHandler:
             self._responder.write(self._last_line)
 
     async def _serve(self) -> None:
-        status, failure = 200, None
+        status, failure, reservation = 200, None, None
         try:
+            reservation = await self._reserve()
             answer = await self._route.run(self._context, **self._route.arguments)
             if isinstance(answer, Page):
                 status = answer.status
@@ -134,15 +139,28 @@ class AsyncHandler:
             raise
         except GatewayError as error:
             failure = error
-        except Exception:
-            log.exception("an async handler failed inside the gateway", request_id=self._head.request_id)
-            failure = GatewayError("The gateway failed; its log says more under this request's id")
+        except Exception as error:
+            failure = unforeseen(error, self._context.body, self._head.request_id)
         finally:
+            if reservation is not None and self._guard is not None:
+                self._guard.settle(reservation, ())
             if failure is not None:
                 status = failure.status
                 self._fail(failure)
             seconds = time.perf_counter() - self._began
             self._observer.observe_page(self._head, status, failure, seconds)
+
+    async def _reserve(self) -> Reservation | None:
+        """Take what the request needs of its key's limits.
+
+        Raises:
+            CallerError: 429, a limit or budget is used up.
+        """
+        guard = self._guard
+        if guard is None:
+            return None
+        answer = guard.admit_look(self._context.key)
+        return await answer.wait() if isinstance(answer, PendingRefill) else answer
 
     async def _send_lines(self, lines: AsyncGenerator[dict[str, Any], None]) -> None:
         async with aclosing(lines):

@@ -10,16 +10,18 @@ import itertools
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from trunkline import immediate
-from trunkline.errors import GatewayError
+from trunkline.errors import GatewayError, redact_keys
 from trunkline.observe.traces import TRACEPARENT, parse_traceparent
 from trunkline.pipeline.active import ActiveRequest, Response
 from trunkline.pipeline.cache import HEADER as CACHE
 from trunkline.pipeline.request import END_USER_HEADERS, Request, end_user_of, stored_prompt
 from trunkline.pipeline.responder import Responder, error_lines
+from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.policy.auth import authenticate, redact_path, split_key_path
 from trunkline.server.http.async_handler import AsyncHandler, RequestContext
 from trunkline.server.http.forwarded import Proxies
@@ -30,6 +32,7 @@ from trunkline.server.http.routes import AsyncRoute, ErrorRoute, Route, Routes, 
 if TYPE_CHECKING:
     from trunkline.observe.traces import Tracer
     from trunkline.pipe import Pipe
+    from trunkline.policy.guard import Guard
     from trunkline.server.http.admission import Admission
     from trunkline.settings import Settings
 
@@ -41,14 +44,18 @@ _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 class RequestIds:
     """Gives every request an id, which no other process gives. Ids of one process are in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[str], str] = redact_keys) -> None:
+        """``redact`` takes keys out of a text: an id with one in it is not used."""
+        self._redact = redact
         self._prefix = f"req_{secrets.token_hex(8)}"
         self._count = itertools.count(1)
 
     def get(self, sent: bytes | None) -> str:
         """The client's own ``x-request-id``, if it is one that can stand in a log; else a new one."""
         if sent is not None and _REQUEST_ID.fullmatch(sent):
-            return sent.decode("ascii")
+            text = sent.decode("ascii")
+            if self._redact(text) == text:
+                return text
         return f"{self._prefix}{next(self._count):08x}"
 
 
@@ -84,6 +91,7 @@ class DispatcherServices(Protocol):
     admission: Admission
     request_ids: RequestIds
     handlers: set[AsyncHandler]
+    guard: Guard
 
     @property
     def pipeline(self) -> RequestServer: ...
@@ -145,7 +153,14 @@ class Dispatcher:
             path_key, path = split_key_path(path)
         cors = b""
         route: Route | None = None
-        if b"origin" in fields:
+        site = admission.own_site
+        if site is not None and (
+            fields.get(b"host") not in site.known or b"origin" in fields or b"sec-fetch-site" in fields
+        ):
+            refusal = site.refusal(method, headers, fields)
+            if refusal is not None:
+                route = gateway.routes.refusing(refusal, method, path)
+        if route is None and b"origin" in fields:
             allows_loopback = gateway.routes.allows_loopback(path)
             cors = admission.cors(fields[b"origin"], allows_loopback=allows_loopback)
             if cors and method == "OPTIONS":
@@ -158,13 +173,13 @@ class Dispatcher:
             if isinstance(route, ErrorRoute):
                 route = self._gateway.routes.for_client(route, fields)
         if path_key is not None or not route.asks_model:
-            shown_path = redact_path(shown_path)
+            shown_path = admission.keys.redact(redact_path(shown_path))
         length = None if b"transfer-encoding" in fields else int(fields.get(b"content-length", 0))
         error, key = route.error, None
         try:
             if route.requires_key:
                 key = authenticate(headers, admission.keys, admission.required, path_key)
-                if route.asks_model and key is not None and key.role == "read-only":
+                if key is not None and key.role == "read-only" and route.sends_content:
                     admission.check_may_ask(key)
             if route.requires_admin:
                 admission.check_admin(key)
@@ -214,6 +229,8 @@ class Dispatcher:
             summary = front.summarize(body)
         except GatewayError as error:
             summary, problem = None, error
+        except Exception as error:
+            summary, problem = None, unforeseen(error, body, head.request_id)
         if summary is not None and summary.body is not None:
             body = summary.body
         request = Request(
@@ -269,7 +286,8 @@ class Dispatcher:
             headers=head.request_headers,
         )
         gateway = self._gateway
-        return AsyncHandler(route, context, head, responder, gateway.recorder, gateway.handlers)
+        guard = gateway.guard if route.is_counted else None
+        return AsyncHandler(route, context, head, responder, gateway.recorder, gateway.handlers, guard)
 
     def unreadable_head(self, error: GatewayError) -> RequestHead:
         """The head to use for a request whose own head could not be read."""
@@ -280,7 +298,7 @@ class Dispatcher:
         """The head of a request that FastAPI answers, for its log line and its id."""
         sent = next((value for name, value in headers if name == b"x-request-id"), None)
         request_id = self._gateway.request_ids.get(sent)
-        shown_path = redact_path(path)
+        shown_path = self._gateway.admission.keys.redact(redact_path(path))
         return RequestHead(method=method, path=shown_path, request_headers=headers, request_id=request_id)
 
     def refuse(self, head: RequestHead, responder: Responder, error: GatewayError) -> None:
@@ -299,6 +317,8 @@ class Dispatcher:
             page = route.answer(self._services, head.request_headers, **route.arguments, **given)
         except GatewayError as error:
             self.refuse(head, responder, error)
+        except Exception as error:
+            self.refuse(head, responder, unforeseen(error, b"", head.request_id))
         else:
             responder.send(page.status, head.lines(page.content_type), page.body)
             self._gateway.recorder.observe_page(head, page.status, None)

@@ -40,6 +40,19 @@ AsyncEndpoint: TypeAlias = Callable[..., Awaitable[Answer]]
 """Called with a :class:`~.async_handler.RequestContext`, and the path's arguments by name."""
 
 
+Access: TypeAlias = Literal["own", "shows", "looks", "asks", "manages"]
+"""What a route does for its caller, which says what is checked before it is done.
+
+- ``own``: reads or changes what the gateway stores for this very key.
+- ``shows``: tells what the gateway knows; the endpoint leaves out what the key may not use.
+- ``looks``: asks upstreams about models. It counts as a request of the key's limits.
+- ``asks``: besides, content of the client's is sent to an upstream: not for keys that may read only.
+- ``manages``: changes which models upstreams have. It is an admin's, and counts as a request.
+
+In the last three the endpoint asks only upstreams that the key may reach, for models that it may use.
+"""
+
+
 class ModelRoute(msgspec.Struct, frozen=True):
     """Asks a model."""
 
@@ -50,7 +63,9 @@ class ModelRoute(msgspec.Struct, frozen=True):
     stores_response: bool = False
     """The response is kept for a later turn."""
 
+    access: ClassVar[Access] = "asks"
     asks_model: ClassVar[Literal[True]] = True
+    sends_content: ClassVar[bool] = True
     is_async: ClassVar[Literal[False]] = False
     requires_key: ClassVar[bool] = True
     streams_body: ClassVar[bool] = False
@@ -82,7 +97,9 @@ class SyncRoute(msgspec.Struct, frozen=True):
     takes_query: bool = False
     """``answer`` is called with the parameters of the query too."""
 
+    access: ClassVar[Access] = "shows"
     asks_model: ClassVar[Literal[False]] = False
+    sends_content: ClassVar[bool] = False
     is_async: ClassVar[Literal[False]] = False
     requires_admin: ClassVar[bool] = False
     streams_body: ClassVar[bool] = False
@@ -105,7 +122,7 @@ class AsyncRoute(msgspec.Struct, frozen=True):
     """Takes its time, because upstreams are asked."""
 
     run: AsyncEndpoint
-    requires_admin: bool = False
+    access: Access
     streams_body: bool = False
     """Takes its body piece by piece, however large."""
     arguments: Mapping[str, str] = {}
@@ -115,6 +132,21 @@ class AsyncRoute(msgspec.Struct, frozen=True):
     is_async: ClassVar[Literal[True]] = True
     requires_key: ClassVar[bool] = True
     error: ClassVar[GatewayError | None] = None
+
+    @property
+    def requires_admin(self) -> bool:
+        """Only an admin may have it."""
+        return self.access == "manages"
+
+    @property
+    def sends_content(self) -> bool:
+        """Content of the client's goes to an upstream."""
+        return self.access == "asks"
+
+    @property
+    def is_counted(self) -> bool:
+        """It takes one of the requests that the key's limits allow."""
+        return self.access in ("looks", "asks", "manages")
 
     def extra_lines(self, request_id: bytes) -> bytes:
         """Header lines of the answer: none."""
@@ -137,7 +169,9 @@ class ErrorRoute(msgspec.Struct, frozen=True):
     """Value of the header ``allow``: the methods that the path has."""
     render: RenderError = openai.error_body
 
+    access: ClassVar[Access] = "own"
     asks_model: ClassVar[Literal[False]] = False
+    sends_content: ClassVar[bool] = False
     is_async: ClassVar[Literal[False]] = False
     requires_key: ClassVar[bool] = True
     requires_admin: ClassVar[bool] = False
@@ -283,6 +317,11 @@ class Routes:
             if mark in headers:
                 return msgspec.structs.replace(route, render=render)
         return route
+
+    def refusing(self, error: GatewayError, method: str, path: str) -> ErrorRoute:
+        """The refusal of a request, in the shape of errors at its path."""
+        found = self.find(method, path)
+        return ErrorRoute(error, render=openai.error_body if found is None else found.render)
 
     def allows_loopback(self, path: str) -> bool:
         """Whether a page that this machine serves may ask ``path``, whatever the settings say."""

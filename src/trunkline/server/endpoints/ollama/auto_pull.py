@@ -84,18 +84,25 @@ class AutoPull:
             del self._running[key]
         if error is not None:
             self._failed[key] = self._now(), error
-            log.warning("a model could not be pulled", provider=provider, model=model, reason=error.message)
+            log.warning(
+                "a model could not be pulled", provider=provider, model=redact(model), reason=error.message
+            )
         return error
 
     async def _pull_at_servers(self, provider: str, model: str) -> GatewayError | None:
         """Pull at the servers that OLLAMA_MANAGE names, until one has the model. The others go on."""
         services = self._find_fleet()
-        servers = fleet.servers_of(services, provider)
+        servers = fleet.servers_of(services, provider, None)
         await fleet.refresh(services, servers)
         if services.catalog.listings[provider].find(model) is not None:
             return None  # it was made in the meantime
         servers = self._select(services, servers)
-        log.info("pulling a model", provider=provider, model=model, upstreams=[each.name for each in servers])
+        log.info(
+            "pulling a model",
+            provider=provider,
+            model=redact(model),
+            upstreams=[each.name for each in servers],
+        )
         pending = {asyncio.ensure_future(_pull_at(server, model)) for server in servers}
         self._at_servers |= pending
         for task in pending:
@@ -105,7 +112,7 @@ class AutoPull:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             results = [task.result() for task in done]
             if None in results:
-                log.info("a model was pulled", provider=provider, model=model)
+                log.info("a model was pulled", provider=provider, model=redact(model))
                 await fleet.refresh(services, servers)
                 return None
             failure = results[0]

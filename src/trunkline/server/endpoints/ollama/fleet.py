@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from trunkline.errors import (
     FORBIDDEN,
     INVALID_REQUEST,
+    MODEL_NOT_ALLOWED,
     MODEL_NOT_FOUND,
     UPSTREAM_UNREACHABLE,
     CallerError,
@@ -20,10 +21,12 @@ from trunkline.errors import (
     ProviderError,
     redact,
 )
+from trunkline.policy.auth import may_reach, may_use
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.routing import names
 
 if TYPE_CHECKING:
+    from trunkline.policy.auth import ApiKey
     from trunkline.providers.base import Provider
     from trunkline.routing.catalog import Catalog
     from trunkline.settings import Settings
@@ -77,31 +80,38 @@ class FleetModel(NamedTuple):
     """Its name there."""
 
 
-def servers_of(fleet: Fleet, only: str | None = None) -> list[OllamaServer]:
-    """Every Ollama server, or those of one provider."""
+def servers_of(fleet: Fleet, only: str | None, key: ApiKey | None) -> list[OllamaServer]:
+    """Every Ollama server that a key may reach, or those of one provider.
+
+    Args:
+        fleet: all servers.
+        only: the provider; None stands for all.
+        key: the caller's; None where none is asked for, and for what the gateway does of its own accord.
+    """
     return [
         OllamaServer(provider, upstream)
         for name, provider in fleet.providers.items()
-        if isinstance(provider, OllamaProvider) and only in (None, name)
+        if isinstance(provider, OllamaProvider) and only in (None, name) and may_reach(key, provider)
         for upstream in provider.upstreams
         if upstream.name == upstream.origin
     ]
 
 
-def resolve_model(fleet: Fleet, name: str, only: str | None, verb: str) -> FleetModel:
-    """The servers and the model that a name stands for.
+def resolve_model(fleet: Fleet, name: str, only: str | None, verb: str, key: ApiKey | None) -> FleetModel:
+    """The servers and the model that a name stands for, as far as a key may use that model there.
 
     Args:
         fleet: all servers.
         name: as the client wrote it.
         only: the provider that the path names.
         verb: what is to be done, for error texts.
+        key: the caller's; None where none is asked for.
 
     Raises:
         CallerError: the name is pinned to a provider that is no Ollama fleet, belongs only to a model that is
             not on an Ollama server, or may not be used; or there is no Ollama server.
     """
-    pinned = only
+    pinned, written = only, name
     if only is None and (prefixed := names.read_prefix(name, fleet.providers.keys())) is not None:
         pinned, name = prefixed.provider, prefixed.rest
     elif only is not None and (prefixed := names.read_prefix(name, (only,))) is not None:
@@ -109,7 +119,10 @@ def resolve_model(fleet: Fleet, name: str, only: str | None, verb: str) -> Fleet
     name = names.without_default_registry(name)
     if pinned is not None and not isinstance(fleet.providers[pinned], OllamaProvider):
         raise _not_on_ollama(name, pinned, verb)
-    servers = servers_of(fleet, pinned)
+    everywhere = servers_of(fleet, pinned, None)
+    servers = [each for each in everywhere if may_use(key, written, each.provider, name)]
+    if everywhere and not servers:
+        raise CallerError(f"This key may not use model '{redact(written)}'", MODEL_NOT_ALLOWED, param="model")
     if not servers:
         text = f"There is no Ollama server to {verb} models on. Check OLLAMA_ENABLED and OLLAMA_BASE_URL"
         raise CallerError(text, INVALID_REQUEST, param="model")

@@ -44,7 +44,7 @@ async def pull(context: RequestContext[ManagedFleet], only: str | None = None) -
     """Have a model fetched: by all servers that lack it (by all, if none does), by one, or by the one with
     the most room."""
     services, fields = context.services, read_fields(context.body)
-    servers, model = fleet.resolve_model(services, model_in(fields), only, "pull")
+    servers, model = fleet.resolve_model(services, model_in(fields), only, "pull", context.key)
     servers, selection = fleet.select_servers(services, servers, context.query.get("upstream"))
     servers, silent = await _answering(services, servers, selection)
     if selection != fleet.NAMED:
@@ -71,12 +71,12 @@ async def create(context: RequestContext[ManagedFleet], only: str | None = None)
     """Have a model made: by all servers, by one, or by the one with the most room of those that have what it
     is made of."""
     services, fields = context.services, read_fields(context.body)
-    servers, model = fleet.resolve_model(services, model_in(fields), only, "create")
+    servers, model = fleet.resolve_model(services, model_in(fields), only, "create", context.key)
     servers, selection = fleet.select_servers(services, servers, context.query.get("upstream"))
     base = fields.get("from")
     body = _body_for(fields, model)
     if isinstance(base, str) and base:
-        body["from"] = fleet.resolve_model(services, base, only, "create a model from").model
+        body["from"] = fleet.resolve_model(services, base, only, "create a model from", context.key).model
     servers, silent = await _answering(services, servers, selection)
     if selection == fleet.EMPTIEST:
         able = [server for server in servers if await _has_parts(services, server, body)]
@@ -137,7 +137,7 @@ async def copy(context: RequestContext[ManagedFleet], only: str | None = None) -
     if not isinstance(source, str) or not isinstance(destination, str) or not (source and destination):
         raise CallerError("source and destination are required", param="source")
     targets = await _servers_with(context, source, only, "copy")
-    new_name = fleet.resolve_model(services, destination, only, "copy to").model
+    new_name = fleet.resolve_model(services, destination, only, "copy to", context.key).model
     body = {"source": targets.model, "destination": new_name}
     await _command_all(services, targets, Command("POST", "/api/copy", body, new_name))
     return Page(b"", TEXT)
@@ -175,7 +175,7 @@ def _servers_for_blob(
     if not _DIGEST.fullmatch(digest):
         raise CallerError("invalid digest format", param="digest")
     services = context.services
-    servers = fleet.servers_of(services, only)
+    servers = fleet.servers_of(services, only, context.key)
     if not servers:
         raise CallerError("There is no Ollama server to give files to")
     servers, selection = fleet.select_servers(services, servers, context.query.get("upstream"))
@@ -272,8 +272,8 @@ async def _servers_with(
     If none has it, it is one that answers, so that the client has Ollama's own words for what is wrong.
     """
     services = context.services
-    await fleet.refresh(services, fleet.servers_of(services, only))
-    servers, model = fleet.resolve_model(services, name, only, verb)
+    await fleet.refresh(services, fleet.servers_of(services, only, context.key))
+    servers, model = fleet.resolve_model(services, name, only, verb, context.key)
     servers, selection = fleet.select_servers(services, servers, context.query.get("upstream"))
     answering, silent = _by_answer(services, servers, selection)
     holding = [server for server in answering if fleet.listing_of(services, server).holds(model)]

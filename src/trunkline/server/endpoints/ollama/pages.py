@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import NAMESPACE_OID, uuid5
 
 from trunkline.errors import INVALID_REQUEST, MODEL_NOT_FOUND, CallerError, GatewayError, redact
+from trunkline.policy.auth import may_use
 from trunkline.providers.base import ModelInfo, Provider
 from trunkline.providers.ollama import OllamaProvider, OllamaServer
 from trunkline.routing import names
@@ -78,7 +79,7 @@ async def ps(context: RequestContext[OllamaModels], only: str | None = None) -> 
         ProviderError: no server answers.
     """
     services = context.services
-    servers = fleet.servers_of(services, only)
+    servers = fleet.servers_of(services, only, context.key)
     answers = await asyncio.gather(
         *(_loaded_models(services, server, only, context.key) for server in servers)
     )
@@ -99,9 +100,7 @@ async def _loaded_models(
     found = []
     for entry in entries:
         model = str(entry.get("model") or entry.get("name"))
-        if services.catalog.allows(model) and (
-            key is None or key.may_ask(model, server.provider.name, model)
-        ):
+        if services.catalog.allows(model) and may_use(key, model, server.provider, model):
             name = model if only else services.router.public_id(server.provider.name, model)
             found.append({**entry, "name": name, "model": name, "upstream": server.name})
     return found
@@ -160,9 +159,8 @@ async def _show_unlisted(
     """
     prefixed = names.read_prefix(name, services.providers.keys())
     model = name if prefixed is None else prefixed.rest
-    servers = fleet.servers_of(services, only if prefixed is None else prefixed.provider)
-    if key is not None:
-        servers = [server for server in servers if key.may_ask(name, server.provider.name, model)]
+    servers = fleet.servers_of(services, only if prefixed is None else prefixed.provider, key)
+    servers = [server for server in servers if may_use(key, name, server.provider, model)]
     if not servers or not services.catalog.allows(model):
         raise missing
     body = {**fields, "model": model}

@@ -70,7 +70,7 @@ class Repairs:
 
     async def _catch_up(self, provider: str, name: str, missed: dict[str, tuple[Command, float]]) -> None:
         fleet = self._find_fleet()
-        server = next((each for each in servers_of(fleet, provider) if each.name == name), None)
+        server = next((each for each in servers_of(fleet, provider, None) if each.name == name), None)
         if server is None:
             return
         for command, at in missed.values():
