@@ -135,6 +135,8 @@ class GatewayError(Exception):
         """Seconds after which a retry makes sense, if the upstream or a limit named them."""
         self.scope: Scope = kind.scope
         """What the failure concerns: as its kind says, unless its cause says more."""
+        self.failover: Failover = kind.failover
+        """Which other upstreams may be asked: as its kind says, unless its cause says more."""
         self.upstream_status: int | None = None
         """The status of the upstream's answer, where it answered."""
         self.advice = advice
@@ -147,9 +149,9 @@ class GatewayError(Exception):
         """Further header lines of the answer, each ended by CRLF: what is left of a limit that refuses."""
 
     def reclassify(self, kind: Kind, status: int | None = None) -> None:
-        """Make it a failure of another kind, with that kind's code, scope and, if none is given, status. The
-        upstream's own body is not passed on any more."""
-        self.kind, self.code, self.scope = kind, kind.code, kind.scope
+        """Make it a failure of another kind, with all that this says, but for a ``status`` given.
+        The upstream's own body is not passed on any more."""
+        self.kind, self.code, self.scope, self.failover = kind, kind.code, kind.scope, kind.failover
         self.status = kind.status if status is None else status
         self.body = None
 

@@ -50,6 +50,8 @@ _PARAMETER: Final = re.compile(rb"[\w%.~=-]+")
 """A parameter of a query that needs no escaping; others are not sent on."""
 _OURS: Final = (UPSTREAM_AUTH, UPSTREAM_CREDIT)
 """Failures whose texts are not shown to clients: they concern the gateway's own key or account."""
+_OF_A_SLOW_CLIENT: Final = (408, 425, 499)
+"""Statuses that blame the upstream's client, which is the gateway: they do not go on to ours."""
 
 
 class Exchange(Protocol):
@@ -305,7 +307,8 @@ class PassThrough(_BaseExchange):
         if not conventions.forwards_errors or error is None or error.kind in _OURS:
             return b""
         if conventions.is_own_error is None or conventions.is_own_error(self._error_body):
-            error.status = failed[0]
+            if failed[0] not in _OF_A_SLOW_CLIENT:
+                error.status = failed[0]
             error.body = redact_body(self._error_body)
         return b""
 

@@ -135,6 +135,8 @@ class Tool(Value, frozen=True):
     strict: bool | None = None
     custom: bool = False
     """The client knows it as a custom tool, whose input is the one string among ``parameters``."""
+    grammar: dict[str, Any] | None = None
+    """The form of a custom tool's input, where it is not free text, as the Responses API has it."""
 
 
 class ToolChoice(Value, frozen=True):

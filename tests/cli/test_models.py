@@ -90,7 +90,9 @@ def test_each_server_that_does_not_answer_is_reported_with_what_it_said(run: Run
         MockUpstream.in_thread("ollama") as ill,
         MockUpstream.in_thread("generic") as closed,
         MockUpstream.in_thread("generic") as elsewhere,
+        MockUpstream.in_thread("generic") as moved,
     ):
+        moved.on(Script(fault=Fault("redirect", status=301)), path="*/models")
         ill.on(Script(fault=Fault("status", status=500, message="disk on fire")), path="*/tags")
         closed.on(Script(fault=Fault("status", status=401, message="who are you")), path="*/models")
         elsewhere.on(Script(body={"hello": "world"}), path="*/models")
@@ -100,12 +102,13 @@ providers:
   ollama: {{urls: ["{well.base_url}", "{ill.base_url}"]}}
   closed: {{type: openai-compatible, url: "{closed.base_url}"}}
   elsewhere: {{type: openai-compatible, url: "{elsewhere.base_url}"}}
+  moved: {{type: openai-compatible, url: "{moved.base_url}"}}
 """
         )
         done = run("models")
     assert done.code == 1
     assert "llama3.2:latest" in done.out
-    fleet, key, wrong = done.err.splitlines()
+    fleet, key, wrong, other = done.err.splitlines()
     server = ill.base_url.removeprefix("http://")
     assert f"provider 'ollama', server {server}, did not say which models it has" in fleet
     assert "disk on fire" in fleet
@@ -113,3 +116,4 @@ providers:
     assert "who are you" in key
     assert "provider 'elsewhere' did not say which models it has" in wrong
     assert "list of models that is none" in wrong
+    assert "answered 301 and points to /elsewhere" in other

@@ -99,7 +99,6 @@ async def there() -> AsyncIterator[Vendors]:
         yield Vendors(World(gateway, mocks))
 
 
-@pytest.mark.xfail(strict=False, reason="mended by parts 1 and 5")
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("front", CLIENTS)
 @settings(deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES, max_examples=EXAMPLES)

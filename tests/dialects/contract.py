@@ -24,13 +24,7 @@ DIALECTS: Final[dict[str, ModuleType]] = {
     "anthropic": anthropic,
     "responses": responses,
 }
-READING: Final[dict[str, ModuleType]] = {
-    name: module for name, module in DIALECTS.items() if name != "responses"
-}
-"""The dialects that answers are translated from."""
-
 every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS.keys())
-every_reading_dialect = pytest.mark.parametrize("dialect", READING.values(), ids=READING.keys())
 
 
 def every_case(*names: str, of: str) -> pytest.MarkDecorator:

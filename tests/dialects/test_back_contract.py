@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.dialects.contract import every_case, every_dialect, every_reading_dialect
+from tests.dialects.contract import every_case, every_dialect
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, RequestDefaults, RequestSummary
 from trunkline.errors import CallerError, Kind, ProviderError
 from trunkline.model import CanonicalRequest, Operation
@@ -90,7 +90,7 @@ _CALLERS = ("previous_response_not_found", "not_found")
 """Codes of a 404 that is about something which the request refers to."""
 
 
-@every_reading_dialect
+@every_dialect
 def test_a_rendered_body_asks_for_its_model(dialect: ModuleType) -> None:
     for request, stream, _ in dialect.READERS.values():
         body = dialect.BACK.render(request, "up", stream, NO_DEFAULTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from tests.dialects.contract import check_error, every_case, every_reading_dialect
+from tests.dialects.contract import check_error, every_case, every_dialect
 from tests.feeding import ways
 from trunkline.errors import UPSTREAM_TOO_LARGE, UPSTREAM_TRUNCATED, Kind
 from trunkline.events import Started, StreamEvent
@@ -21,7 +21,7 @@ def test_streams(dialect: ModuleType, data: bytes, events: list[StreamEvent]) ->
         assert reader.feed(dialect.HELLO_STREAM) == reader.close() == []
 
 
-@every_reading_dialect
+@every_dialect
 def test_a_stream_that_is_cut(dialect: ModuleType) -> None:
     data = dialect.HELLO_STREAM
     for size in range(len(data)):
@@ -59,9 +59,8 @@ def check_first_fault(dialect: ModuleType, fault: bytes, kind: Kind, message: st
 
 @every_case("fault", "kind", "message", of="FAULTS")
 def test_a_stream_with_a_fault(dialect: ModuleType, fault: bytes, kind: Kind, message: str) -> None:
-    if dialect.BACK.dialect != "responses":
-        check_fault(dialect, fault, kind, message)
-        check_first_fault(dialect, fault, kind, message)
+    check_fault(dialect, fault, kind, message)
+    check_first_fault(dialect, fault, kind, message)
 
 
 @every_case("fault", "kind", "message", of="UNREAD_FAULTS")
@@ -72,7 +71,7 @@ def test_a_stream_that_only_an_inspector_passes(
     check_first_fault(dialect, fault, kind, message)
 
 
-@every_reading_dialect
+@every_dialect
 def test_an_error_that_lacks_its_line_end_is_still_one(dialect: ModuleType) -> None:
     _, kind, message = next(values for values in dialect.FAULTS.values() if values[0] == dialect.ERROR_RECORD)
     reader = dialect.BACK.reader(dialect.CHAT_REQUEST, stream=True)
@@ -81,7 +80,7 @@ def test_an_error_that_lacks_its_line_end_is_still_one(dialect: ModuleType) -> N
     check_error(reader.error, kind, message)
 
 
-@every_reading_dialect
+@every_dialect
 def test_a_record_without_end_is_refused(dialect: ModuleType) -> None:
     reader = dialect.BACK.reader(dialect.CHAT_REQUEST, stream=True)
     assert reader.feed(dialect.BEGUN) == dialect.BEGUN_EVENTS
@@ -90,7 +89,7 @@ def test_a_record_without_end_is_refused(dialect: ModuleType) -> None:
     assert reader.close() == []
 
 
-@every_reading_dialect
+@every_dialect
 def test_heartbeats_are_no_events(dialect: ModuleType) -> None:
     reader = dialect.BACK.reader(dialect.CHAT_REQUEST, stream=True)
     for heartbeat in dialect.HEARTBEATS:
@@ -125,8 +124,7 @@ def check_whole_fault(
 
 @every_case("data", "kind", "message", of="BROKEN_WHOLES")
 def test_a_whole_answer_that_is_none(dialect: ModuleType, data: bytes, kind: Kind, message: str) -> None:
-    if dialect.BACK.dialect != "responses":
-        check_whole_fault(dialect, dialect.CHAT_REQUEST, data, kind, message)
+    check_whole_fault(dialect, dialect.CHAT_REQUEST, data, kind, message)
 
 
 @every_case("canonical", "data", "kind", "message", of="UNREAD_WHOLES")

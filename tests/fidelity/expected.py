@@ -16,7 +16,7 @@ Key: TypeAlias = tuple[str, str, str]
 """Front, back, feature."""
 
 FRONTS: Final = ("openai", "responses", "anthropic", "ollama")
-BACKS: Final = ("openai", "anthropic", "ollama")
+BACKS: Final = ("openai", "responses", "anthropic", "ollama")
 
 
 class Cell(NamedTuple):
@@ -78,6 +78,8 @@ _NO_COUNTS: Final = {_L: "Ollama's answers count prompt and answer only"}
 _STRANGE: Final = "an unknown field of one dialect means nothing in another"
 _UNHEARD: Final = refused("OpenAI refuses a field that it does not know, and so does the gateway")
 _EDITS: Final = dropped("the answer tells that no edit of the context was applied")
+_NO_KNOB: Final = dropped("OpenAI's Responses API has no such field")
+_OWN_ONLY: Final = dropped("only what the upstream has sent itself goes back, encrypted or in plain text")
 _NO_HISTORY: Final = dropped("OpenAI's messages have no field for earlier thinking")
 
 
@@ -111,7 +113,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "Tool results that are errors",
             lacks=dict.fromkeys(("openai", _R, _L), "a result is its content only"),
             losses=dict.fromkeys(
-                ("openai", _L), about("no field for it: the result's text begins with `Error:`")
+                ("openai", _R, _L), about("no field for it: the result's text begins with `Error:`")
             ),
         ),
         Row(
@@ -161,6 +163,10 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
                     _A: dropped("levels only, and none was said: the model's own default"),
                     _L: about("levels only: medium"),
                 },
+                _R: {
+                    _A: Cell("kept", "a summary is asked for, and no level is named"),
+                    _L: about("levels only: medium"),
+                },
                 _L: {
                     _A: Cell("kept", "nothing is said: Ollama's models that can think do, unless told not to")
                 },
@@ -171,7 +177,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "thinking_budget",
             "Asked for by tokens",
             lacks=dict.fromkeys(("openai", _R, _L), "levels only"),
-            losses=dict.fromkeys(("openai", _L), about("levels only: the nearest one")),
+            losses=dict.fromkeys(("openai", _R, _L), about("levels only: the nearest one")),
         ),
         Row("thinking_off", "Switched off"),
         Row("thinking_answer", "In the answer"),
@@ -180,6 +186,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "Of earlier turns",
             losses={
                 "openai": dict.fromkeys((_R, _A, _L), _NO_HISTORY),
+                _R: _OWN_ONLY,
                 _A: {
                     _L: dropped(
                         "Anthropic takes thinking only as it signed it, and Ollama's has no signature"
@@ -191,7 +198,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "thinking_signature",
             "Its signature",
             lacks={_L: "Ollama's thinking is text only"},
-            silent=dict.fromkeys(("openai", _L), "only Anthropic signs"),
+            silent=dict.fromkeys(("openai", _R, _L), "only Anthropic signs"),
         ),
     ),
     "Form of the answer": (
@@ -210,12 +217,17 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
     ),
     "Sampling": (
         Row("max_tokens", "Bound on the answer"),
-        Row("stop", "Stop sequences", lacks={_R: ""}),
+        Row(
+            "stop",
+            "Stop sequences",
+            lacks={_R: ""},
+            losses={_R: Cell("kept", "no field for them: the gateway cuts the answer at the first one")},
+        ),
         Row(
             "seed",
             "Seed",
             lacks=dict.fromkeys((_R, _A), ""),
-            losses={_A: dropped("Anthropic has no seed")},
+            losses={_A: dropped("Anthropic has no seed"), _R: _NO_KNOB},
         ),
         Row("temperature", "Temperature up to 1"),
         Row(
@@ -225,12 +237,12 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             losses={_A: about("Anthropic's temperatures end at 1: 1 is sent")},
         ),
         Row("top_p", "`top_p`"),
-        Row("top_k", "`top_k`", lacks={_R: ""}),
+        Row("top_k", "`top_k`", lacks={_R: ""}, losses={_R: _NO_KNOB}),
         Row(
             "penalties",
             "Presence and frequency penalties",
             lacks=dict.fromkeys((_R, _A), ""),
-            losses={_A: dropped("Anthropic has no penalties")},
+            losses={_A: dropped("Anthropic has no penalties"), _R: _NO_KNOB},
         ),
         Row(
             "logprobs",
@@ -242,7 +254,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "n",
             "Several answers",
             lacks=dict.fromkeys((_R, _A, _L), "one answer a request"),
-            losses=dict.fromkeys((_A, _L), refused("one answer a request is all that it gives")),
+            losses=dict.fromkeys((_R, _A, _L), refused("one answer a request is all that it gives")),
         ),
     ),
     "Accounts": (
@@ -289,6 +301,7 @@ GROUPS: Final[Mapping[str, tuple[Row, ...]]] = {
             "Unknown fields",
             losses={
                 "openai": dict.fromkeys((_R, _L), dropped(_STRANGE)) | {_A: _EDITS},
+                _R: {"openai": _UNHEARD, _A: _EDITS, _L: dropped(_STRANGE)},
                 _A: dict.fromkeys((_R, _L), dropped(_STRANGE)) | {"openai": _UNHEARD},
                 _L: {"openai": _UNHEARD, _R: dropped(_STRANGE), _A: _EDITS},
             },

@@ -175,7 +175,7 @@ FEATURES: Final[Mapping[str, Feature]] = {
     ),
     "tool_errors": Feature(
         asked=_hello(("result_error", 0, BROKEN)),
-        near=dict.fromkeys(("openai", "ollama"), _hello(("result", 0, f"Error: {BROKEN}"))),
+        near=dict.fromkeys(("openai", "responses", "ollama"), _hello(("result", 0, f"Error: {BROKEN}"))),
     ),
     "tool_images": Feature(
         asked=_hello(("result", 0, RESULTS[0]), ("result_image", 0, PIXEL)),
@@ -190,9 +190,11 @@ FEATURES: Final[Mapping[str, Feature]] = {
     "tool_choice_named": _choice(WEATHER[0], ollama=("only", WEATHER[0])),
     "tool_choice_none": _choice("none"),
     "parallel_off": _knob("parallel", False),
-    "thinking_on": _knob("thinking", "on", openai="medium"),
+    "thinking_on": _knob("thinking", "on", openai="medium", responses="medium"),
     "thinking_effort": _knob("thinking", "high"),
-    "thinking_budget": _knob("thinking", ("budget", BUDGET), openai="medium", ollama="medium"),
+    "thinking_budget": _knob(
+        "thinking", ("budget", BUDGET), openai="medium", responses="medium", ollama="medium"
+    ),
     "thinking_off": _knob("thinking", "off"),
     "thinking_answer": Feature(
         heard=lambda heard: (heard.thinking, heard.texts), expected=(THOUGHT, (ANSWER,)), script=_THINKS

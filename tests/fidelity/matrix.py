@@ -36,7 +36,11 @@ async def world() -> AsyncIterator[World]:
         }
         providers = {
             f"back-{name}": upstream(
-                mock, type=BACKS[name].TYPE, models=(BACKS[name].MODEL,), api_key=("sk-upstream-secret",)
+                mock,
+                type=BACKS[name].TYPE,
+                models=(BACKS[name].MODEL,),
+                api_key=("sk-upstream-secret",),
+                **BACKS[name].SETTINGS,
             )
             for name, mock in mocks.items()
         }

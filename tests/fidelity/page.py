@@ -9,7 +9,6 @@ from typing import Final
 
 from tests.fidelity.awkward import AWKWARD_CELLS
 from tests.fidelity.expected import BACKS, CELLS, COUNTED, FRONTS, GROUPS, ROWS, Cell, Key, share
-from tests.fidelity.pending import strict_marks
 from tests.fidelity.strict import STRICT_CELLS, STRICT_VENDORS
 from tests.fidelity.strict import title as feature_title
 from trunkline_mock import AWKWARD
@@ -30,6 +29,7 @@ _PATHS: Final = {
 }
 _SEEN: Final = {
     "openai": "an OpenAI-compatible server",
+    "responses": "a server asked in the Responses API",
     "anthropic": "Anthropic",
     "ollama": "an Ollama server",
 }
@@ -37,8 +37,9 @@ _SEEN: Final = {
 _INTRODUCTION: Final = """\
 # What is kept between dialects
 
-Any client may ask any model, whatever the two speak: clients {fronts}; upstreams OpenAI's chat, Anthropic's \
-Messages or Ollama's own API. This page says what becomes of each feature on the way there and back.
+Any client may ask any model, whatever the two speak: clients {fronts}; upstreams OpenAI's chat, OpenAI's \
+Responses, Anthropic's Messages or Ollama's own API. This page says what becomes of each feature on the way \
+there and back.
 
 Every cell is a test. A client of the one dialect asks an upstream of the other one through a running \
 gateway, whole and streamed, and the test looks at what the upstream received and at what the client got. \
@@ -74,8 +75,8 @@ Each request is sent to a mock of the vendor that refuses what the vendor refuse
 ([`trunkline mock --strict`](mock.md#strict)). *Taken*: the vendor takes what the gateway makes of it, and \
 the client gets the answer. *Refused*: the vendor cannot have it, and the gateway says so. *Passed*: every \
 client that has the feature speaks the vendor's own dialect, and gets its answer or its own words; the same \
-holds for those clients in all other rows. {cells} cells, each with a client's dialect, are tests. What is \
-*pending* is not so yet.
+holds for those clients in all other rows. {cells} cells, each with a client's dialect, are tests. The \
+gateway fetches images here (`FETCH_IMAGE_URLS`).
 
 | | {heads} |
 |---|{rule}
@@ -87,7 +88,7 @@ _AWKWARD: Final = """
 {shapes} shapes of answers that vendors and servers were seen to send (`trunkline mock --awkward NAME`). \
 *Kept*: what the answer says reaches the client, whole and streamed. *Told*: the error's words reach the \
 client. *Kept or named*: so does the piece, or the answer says that it was left out. None becomes a \
-gateway's own failure, and nothing is lost in silence. What is *pending* is not so yet.
+gateway's own failure, and nothing is lost in silence.
 
 | | {heads} |
 |---|{rule}
@@ -142,8 +143,7 @@ def _strict_cell(vendor: str, feature: str) -> str:
         for (_, who, what), kind in STRICT_CELLS.items()
         if (who, what) == (vendor, feature) and kind != "passed"
     }
-    pending = " (pending)" if any(strict_marks(front, vendor, feature) for front in FRONTS) else ""
-    return (" or ".join(sorted(kinds)) or "passed") + pending
+    return " or ".join(sorted(kinds)) or "passed"
 
 
 def _awkward_cell(front: str, shape: str) -> str:

@@ -13,11 +13,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+import pytest
+
 from tests.fidelity.fronts import FRONTS
 from tests.fidelity.lenient import said
 from tests.fidelity.matrix import World
-from tests.fidelity.values import ANSWER, BETA, CALL_IDS, SCHEMA, STOP, WEATHER
+from tests.fidelity.values import ANSWER, BETA, CALL_IDS, PICTURE, PIXEL_URL, SCHEMA, STOP, WEATHER
 from tests.gateways import BEARER, make_settings, post, serving, upstream
+from trunkline.providers import build
+from trunkline.providers.images import ImageFetcher
 from trunkline.providers.vendors import VENDORS as KINDS
 from trunkline.settings.sections import ProviderConfig
 from trunkline_mock import MockUpstream, Script
@@ -181,16 +185,27 @@ def title(feature: str, titles: Mapping[str, str]) -> str:
 
 @asynccontextmanager
 async def strict_world() -> AsyncIterator[World]:
-    """A gateway with a strict mock of each vendor."""
+    """A gateway with a strict mock of each vendor. It fetches images, without asking a network for them."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(pytest.MonkeyPatch.context()).setattr(build, "ImageFetcher", _PictureFetcher)
         mocks, providers = {}, {}
         for name, vendor in STRICT_VENDORS.items():
             script = Script(thinking="Hm. ", text=ANSWER)
             mock = MockUpstream(name, script, models=(vendor.model,), strict=True)
             mocks[name] = await stack.enter_async_context(mock)
             providers[f"to-{name}"] = provider(mock, vendor.model)
-        gateway = await stack.enter_async_context(serving(make_settings(providers=providers)))
+        gateway = await stack.enter_async_context(
+            serving(make_settings(providers=providers, fetch_image_urls=True))
+        )
         yield World(gateway, mocks)
+
+
+class _PictureFetcher(ImageFetcher):
+    """Has one picture."""
+
+    async def fetch(self, url: str, param: str | None = None) -> str:
+        assert url == PICTURE
+        return PIXEL_URL
 
 
 def provider(mock: MockUpstream, *models: str) -> ProviderConfig:

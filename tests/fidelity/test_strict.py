@@ -8,7 +8,6 @@ import pytest
 import pytest_asyncio
 
 from tests.fidelity.matrix import World
-from tests.fidelity.pending import strict_marks
 from tests.fidelity.strict import STRICT_CELLS, produce_strict, strict_world
 
 
@@ -21,8 +20,7 @@ async def there() -> AsyncIterator[World]:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
-    ("front", "vendor", "feature"),
-    [pytest.param(*key, marks=strict_marks(*key), id="-".join(key)) for key in STRICT_CELLS],
+    ("front", "vendor", "feature"), [pytest.param(*key, id="-".join(key)) for key in STRICT_CELLS]
 )
 async def test_cell(there: World, front: str, vendor: str, feature: str) -> None:
     expected = STRICT_CELLS[front, vendor, feature]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.gateways import until
-from tests.pipeline.requests import make_active
-from tests.pipeline.test_pipeline import Asked, Client, attempt_of, make_table
+from tests.pipeline.requests import make_active, make_request
+from tests.pipeline.test_pipeline import Asked, Client, Played, attempt_of, make_table
+from tests.policy.guarding import prices
+from tests.routing.fakes import make_candidates
 from trunkline.dialects import ollama, openai
+from trunkline.dialects.base import Front
+from trunkline.dialects.openai.front_relay import RelayFront
 from trunkline.errors import (
     UPSTREAM_ERROR,
     UPSTREAM_RATE_LIMIT,
@@ -15,10 +21,15 @@ from trunkline.errors import (
     GatewayError,
     ProviderError,
 )
+from trunkline.model import Usage
+from trunkline.pipeline.active import Attempt, Response
 from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
+from trunkline.policy.reservations import NO_CHARGE, Charge
+from trunkline.routing.retries import MAX_BACKOFF_S
 
 PING = openai.CHAT.ping("m")
 BROKEN = ProviderError("broken", UPSTREAM_ERROR)
+SPEECH = RelayFront("/audio/speech")
 
 
 async def test_a_client_that_leaves_during_a_pause_is_not_waited_for() -> None:
@@ -26,9 +37,7 @@ async def test_a_client_that_leaves_during_a_pause_is_not_waited_for() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    busy = ProviderError(
-        "busy", UPSTREAM_RATE_LIMIT, retry_after=table.pipeline.settings.retry_deadline_s - 1
-    )
+    busy = ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=MAX_BACKOFF_S)
     attempt_of(upstream).receiver.fail(busy)
     assert table.pipeline.active == {asked.active}
     asked.active.disconnected()
@@ -56,7 +65,7 @@ async def test_a_gateway_that_stops_tells_a_client_that_waits() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=20))
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=MAX_BACKOFF_S))
     asked.active.stop()
     await asked.end()
     assert [told[:2] for told in asked.client.told] == [("send", 503)]
@@ -84,6 +93,91 @@ async def test_only_an_attempt_that_ran_into_a_limit_of_ours_may_be_billed(
     (outcome,) = table.outcomes
     assert (outcome.status, outcome.label) == (502, "upstream")
     assert outcome.active.attempts[0].abandoned == charged
+
+
+@pytest.mark.parametrize(
+    ("sent", "ended", "abandoned"),
+    [(True, False, True), (False, False, False), (True, True, False)],
+    ids=["at work", "not sent yet", "over"],
+)
+async def test_a_client_that_leaves_abandons_who_is_at_work(sent: bool, ended: bool, abandoned: bool) -> None:
+    table = await make_table()
+    asked = await table.ask(stream=True)
+    attempt = attempt_of(table.upstreams[0])
+    attempt.sent = sent
+    if ended:
+        attempt.receiver.done(b"")
+    asked.active.disconnected()
+    await asked.end()
+    assert asked.active.attempts[0].abandoned is abandoned
+
+
+# What an attempt is charged
+
+LONG = b"x" * 41
+"""Eleven tokens of a prompt that nobody has counted."""
+COUNTED = Usage(prompt_tokens=3, completion_tokens=5)
+
+
+def charge_of(
+    usage: Usage | None = None,
+    *,
+    front: Front = openai.CHAT,
+    provider: str = "up",
+    size: int | None = None,
+    abandoned: bool = False,
+    **fields: Any,
+) -> Charge:
+    """The charge of an attempt that has sent ``size`` bytes; the other fields are those of its exchange."""
+    response = Response(make_request(LONG, front), Client())
+    exchange: Any = Played(LONG, "m", fields.pop("streaming", False))
+    exchange.usage = usage
+    for name, value in fields.items():
+        setattr(exchange, name, value)
+    if size is not None:
+        response.size, response.first_byte_at = size, 1.0
+    (candidate,) = make_candidates(1, provider)
+    attempt = Attempt(candidate, exchange, response, False)
+    attempt.abandoned = abandoned
+    return attempt.compute_charge(prices())
+
+
+@pytest.mark.parametrize(
+    ("fields", "tokens", "estimated"),
+    [
+        ({"usage": COUNTED, "size": 9}, (3, 5), False),
+        ({"usage": COUNTED}, (3, 5), False),  # it told what it has used, and failed
+        ({"size": 40}, (11, 10), True),
+        ({"size": 40, "front": openai.EMBEDDINGS}, (11, 0), True),
+        ({"size": 0, "streaming": True, "pieces": 7}, (11, 7), True),
+        ({"usage": COUNTED, "size": 0, "streaming": True, "pieces": 7}, (3, 7), True),
+        ({"usage": COUNTED, "size": 0, "streaming": True, "pieces": 2}, (3, 5), False),
+        ({"usage": COUNTED, "size": 0, "streaming": True, "pieces": 7, "complete": True}, (3, 5), False),
+        ({"abandoned": True}, (11, 0), True),
+        ({"abandoned": True, "streaming": True}, (11, 0), True),
+    ],
+)
+def test_what_an_attempt_has_used(fields: dict[str, Any], tokens: tuple[int, int], estimated: bool) -> None:
+    charge = charge_of(**fields)
+    assert (charge.usage.prompt_tokens, charge.usage.completion_tokens) == tokens
+    assert (charge.estimated, charge.provider) == (estimated, "up")
+    assert (charge.cost, charge.source) == (tokens[0] * 3 + tokens[1] * 7, "config")
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, NO_CHARGE),  # it has failed before its answer
+        ({"usage": Usage(cost=0.25), "size": 9}, Charge(Usage(cost=0.25), False, 250_000, "upstream", "up")),
+        ({"usage": COUNTED, "size": 9, "provider": "fog"}, Charge(COUNTED, False, None, None, "fog")),
+        ({"usage": COUNTED, "size": 9, "provider": "ollama"}, Charge(COUNTED, False, 0, "local", "ollama")),
+        # images and sounds are not counted in tokens
+        ({"front": SPEECH, "size": 9}, Charge(Usage(), False, None, None)),
+        ({"front": SPEECH, "size": 9, "provider": "ollama"}, Charge(Usage(), False, 0, "local")),
+    ],
+)
+def test_what_an_attempt_costs(fields: dict[str, Any], expected: Charge) -> None:
+    assert charge_of(**fields) == expected
 
 
 # Pings, with simulated time
@@ -263,7 +357,7 @@ async def test_a_gateway_that_stops_refuses_who_still_waits() -> None:
     (upstream,) = table.upstreams
     upstream.max_retries = 1
     asked = await table.ask()
-    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=20.0))
+    attempt_of(upstream).receiver.fail(ProviderError("busy", UPSTREAM_RATE_LIMIT, retry_after=7.0))
     asked.active.stop()
     await asked.end()
     ((_, status, body),) = asked.client.told

@@ -5,14 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.pipeline.test_retry_policy import Failing, Seen, ask, make_pipeline
+from tests.pipeline.requests import make_active
+from tests.pipeline.test_pipeline import Client
+from tests.pipeline.test_retry_policy import BODY, Failing, Seen, ask, make_pipeline
 from tests.policy.guarding import ANSWER, make_guard, spent
-from tests.simulation import SimulatedLoop, simulate
+from tests.simulation import SimulatedLoop, served, simulate
 from trunkline.dialects.base import Front, RequestDefaults, RequestSummary
-from trunkline.errors import UPSTREAM_AUTH
+from trunkline.errors import LIMITS_AWAY, UPSTREAM_AUTH, GatewayError
 from trunkline.exchange import Exchange
 from trunkline.pipeline.pipeline import Pipeline
-from trunkline.policy.rules import Budget
+from trunkline.policy.rules import Budget, CounterKey
 
 
 class Upstream(Failing):
@@ -100,3 +102,37 @@ def test_an_attempt_that_fails_takes_nothing_of_its_providers_budget(monkeypatch
     assert (seen.schedule, seen.status) == ("a b", 200)
     assert pipeline.guard is not None
     assert list(spent(pipeline.guard)) == [(0, 0), (3 * 8, 0)]
+
+
+def test_a_budget_that_cannot_be_read_holds_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read_spent(key: CounterKey, since: int) -> int:
+        raise GatewayError("the ledger is away", LIMITS_AWAY)
+
+    async def main(loop: SimulatedLoop) -> tuple[Seen, Pipeline]:
+        pipeline = await make_pipeline([Upstream("a", failures=0)])
+        pipeline.guard = make_guard(budget("a", 1000), read_spent=read_spent)
+        return await ask(pipeline, loop), pipeline
+
+    seen, pipeline = simulate(monkeypatch, main)
+    assert (seen.schedule, seen.status) == ("", LIMITS_AWAY.status)
+    assert [each.state.gate.in_flight for each in pipeline.router.pool("m", "chat")] == [0]
+
+
+def test_a_client_that_leaves_while_a_budget_is_read_holds_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    upstream = Upstream("a", failures=0)
+
+    async def main(loop: SimulatedLoop) -> tuple[Client, Pipeline]:
+        client, pipeline = Client(), await make_pipeline([upstream])
+        active = make_active(client, BODY, received_at=loop.time())
+
+        async def read_spent(key: CounterKey, since: int) -> int:
+            active.disconnected()
+            return 0
+
+        pipeline.guard = make_guard(budget("a", 1000), read_spent=read_spent)
+        await served(pipeline, active)
+        return client, pipeline
+
+    client, pipeline = simulate(monkeypatch, main)
+    assert (client.told, upstream.attempts) == ([], [])
+    assert [each.state.gate.in_flight for each in pipeline.router.pool("m", "chat")] == [0]

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.gateways import until
-from tests.pipeline.requests import make_request
+from tests.pipeline.requests import make_active, make_request
 from tests.pipeline.test_pipeline import Client, Table, make_table
 from trunkline.dialects import anthropic, ollama, openai
 from trunkline.dialects.base import Front
 from trunkline.dialects.openai.front_relay import RelayFront
-from trunkline.errors import ProviderError
-from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore
+from trunkline.errors import GatewayError, ProviderError
+from trunkline.pipeline.cache import AnswerCache, CachePolicy, MemoryStore, record
 from trunkline.pipeline.responder import CachedAnswer
 from trunkline.policy.auth import ApiKey
 
@@ -229,3 +229,37 @@ def test_a_provider_in_the_path_is_another_request() -> None:
     cache = AnswerCache(MemoryStore(1000), lambda: 0.0, CachePolicy(enabled=True))
     asked = [make_request(CHAT, provider=provider) for provider in (None, "up", "ant")]
     assert len({cache.name_of(request, None) for request in asked}) == 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "error", "gone", "expected"),
+    [
+        (10, 200, None, False, True),
+        (11, 200, None, False, False),  # more than is remembered
+        (10, 404, None, False, False),
+        (10, 200, ProviderError("broke off"), False, False),
+        (10, 200, None, True, False),
+    ],
+)
+def test_whether_all_of_an_answer_is_remembered(
+    sent: int, status: int, error: GatewayError | None, gone: bool, expected: bool
+) -> None:
+    response = make_active(Client(), CHAT).response
+    recording = record(response, 10)
+    assert response.responder is recording
+    response.responder.send(status, b"", b"x" * sent)
+    response.status, response.error, response.client_gone = status, error, gone
+    assert recording.has_answer(response) is expected
+    assert b"".join(recording.pieces) == (b"x" * sent if sent <= 10 else b"")
+
+
+def test_what_is_remembered_goes_to_the_client_as_well() -> None:
+    client = Client()
+    response = make_active(client, CHAT).response
+    recording = record(response, 100)
+    assert not recording.streaming
+    recording.start(200, b"a: b\r\n")
+    recording.write(b"x")
+    recording.finish()
+    assert (client.told, client.lines) == ([("start", 200), ("write", b"x"), ("finish",)], b"a: b\r\n")
+    assert (recording.streaming, recording.pieces) == (True, [b"x"])

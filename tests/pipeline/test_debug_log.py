@@ -9,9 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.pipeline.requests import make_active
-from tests.pipeline.test_pipeline import Client
+from tests.pipeline.test_pipeline import Client, Played
 from tests.pipeline.test_retry_policy import BODY, Failing, make_pipeline
 from tests.simulation import SimulatedLoop, served, simulate
+from trunkline.dialects.base import Fitted
 from trunkline.errors import UPSTREAM_AUTH, UPSTREAM_RATE_LIMIT
 from trunkline.pipeline import debug_log
 from trunkline.pipeline.pipeline import Pipeline
@@ -128,3 +129,20 @@ def test_the_level_of_the_log_decides(level: int, enabled: bool) -> None:
         assert debug_log.is_enabled() is enabled
     finally:
         logger.setLevel(logging.NOTSET)
+
+
+def test_what_was_made_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Played, "fitted", Fitted(b"{}", ("stop", "messages[0]"), {}, lambda *_: False))
+    lines = read(monkeypatch, Failing("a", failures=0))
+    assert [line["event"] for line in lines] == [
+        "resolved",
+        "attempt",
+        "made to fit",
+        "attempt ended",
+        "settled",
+    ]
+    assert lines[2] == {
+        "event": "made to fit",
+        "candidate": "a/a-0/m",
+        "changes": ["stop", "messages[0]"],
+    }

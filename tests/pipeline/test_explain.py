@@ -18,6 +18,10 @@ def test_nobody_asks_without_the_header() -> None:
     assert not is_asked([(b"accept", b"fit")], b"fit")
 
 
+def test_what_is_no_ascii_is_not_in_a_header() -> None:
+    assert fit_lines(["größe", "b"]) == b"x-trunkline-fit: gr??e; b\r\n"
+
+
 def test_a_long_list_is_cut() -> None:
     changes = [f"messages[{number}].role" for number in range(500)]
     line = fit_lines(changes)

@@ -28,6 +28,7 @@ from trunkline.model import Usage
 from trunkline.pipeline.active import ActiveRequest, Outcome
 from trunkline.pipeline.pipeline import Pipeline
 from trunkline.pipeline.responder import error_lines
+from trunkline.policy.auth import ApiKey
 from trunkline.providers.base import AnswerReceiver, InFlight, Upstream
 from trunkline.providers.time_limits import AttemptTimeouts
 from trunkline.routing.catalog import Catalog
@@ -166,11 +167,13 @@ class Table:
         self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(router, [self.outcomes.append])
 
-    async def ask(self, *, stream: bool = False, model: str | None = "m", body: bytes = b"") -> Asked:
+    async def ask(
+        self, *, stream: bool = False, model: str | None = "m", body: bytes = b"", **fields: Any
+    ) -> Asked:
         """A request under way."""
         client = Client()
         given = {"model": model, "stream": stream, "messages": [{"role": "user", "content": "x"}]}
-        active = make_active(client, body or msgspec.json.encode(given), client="127.0.0.1")
+        active = make_active(client, body or msgspec.json.encode(given), client="127.0.0.1", **fields)
         asked = Asked(client, active)
         immediate.run(asked.follow(self.pipeline.serve(active)))
         return asked
@@ -227,6 +230,7 @@ async def test_a_whole_answer() -> None:
     active = outcome.active
     assert (outcome.status, active.response.error, active.model) == (200, None, "m")
     assert active.attempts[-1].exchange.usage == Played.usage
+    assert (active.response.started, active.response.size) == (True, 2)
     assert active.response.first_byte_at is not None
     assert active.request.received_at <= active.response.first_byte_at <= outcome.ended_at
     assert not table.pipeline.active
@@ -424,6 +428,141 @@ async def test_what_reaches_nobody(body: bytes, status: int, model: str | None) 
     assert "x-trunkline-provider" not in asked.client.headers
     assert table.outcomes[0].active.attempts == []
     assert table.outcomes[0].active.model == model
+
+
+@pytest.mark.parametrize(
+    ("models", "providers", "model", "status"),
+    [
+        ((), (), "none", 404),
+        ((("m*",),), (), "none", 403),
+        ((("no*",),), (), "none", 404),
+        ((("first/*",),), (), "none", 404),
+        ((("second/*",),), (), "none", 403),
+        ((), (frozenset({"first"}),), "none", 404),
+        ((), (frozenset({"second"}),), "none", 403),
+        ((("gone",),), (), "fast", 404),  # an alias of a model that is not there
+        ((("fast",),), (), "fast", 404),
+        ((("m*",),), (), "fast", 403),
+    ],
+)
+async def test_a_key_is_not_told_whether_there_is_a_model_that_it_could_not_use(
+    models: tuple[tuple[str, ...], ...], providers: tuple[frozenset[str], ...], model: str, status: int
+) -> None:
+    table = await make_table()
+    given: Any = {each.name: each for each in table.upstreams}
+    rules = RoutingRules(preferred="first", aliases={"fast": "gone"})
+    table.pipeline.router = Router(given, table.catalog, rules)
+    key = ApiKey(id="k", name="k", role="member", prefix="gw_", models=models, providers=providers)
+    asked = await table.ask(model=model, key=key)
+    await asked.end()
+    ((_, told, body),) = asked.client.told
+    error = msgspec.json.decode(body)["error"]
+    assert (told, error["param"]) == (status, "model")
+    if status == 403:
+        assert error["message"] == f"This key may not use model '{model}'"
+
+
+FITTED = Fitted(b"{}", ("messages[0].role", "stop"), {}, lambda record, names: False)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "header", "told"),
+    [
+        (FITTED, b"fit", "messages[0].role; stop"),
+        (FITTED, b"route", None),
+        (None, b"fit", None),
+        (Fitted(b"{}", (), {}, lambda record, names: False), b"fit", None),
+    ],
+)
+async def test_a_client_that_asks_is_told_what_was_changed(
+    fitted: Fitted | None, header: bytes, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Played, "fitted", fitted)
+    table = await make_table()
+    asked = await table.ask(headers=[(b"x-trunkline-explain", header)])
+    attempt_of(table.upstreams[0]).receiver.done(b"{}")
+    await asked.end()
+    assert asked.client.headers.get("x-trunkline-fit") == told
+
+
+async def test_what_was_changed_for_one_upstream_is_not_told_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Played, "fitted", FITTED)
+    table = await make_table("first", "second")
+    asked = await table.ask(headers=[(b"x-trunkline-explain", b"fit")])
+    monkeypatch.setattr(Played, "fitted", None)
+    attempt_of(table.upstreams[0]).receiver.fail(ProviderError("broken", UPSTREAM_ERROR))
+    attempt_of(table.upstreams[1]).receiver.done(b"{}")
+    await asked.end()
+    assert asked.client.headers["x-trunkline-provider"] == "second"
+    assert "x-trunkline-fit" not in asked.client.headers
+
+
+@pytest.mark.parametrize(("asks", "told"), [([(b"x-trunkline-explain", b"1")], "logprobs, seed"), ([], None)])
+async def test_a_client_that_asks_is_told_what_was_left_out(
+    asks: list[tuple[bytes, bytes]], told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Played, "left_out", ["logprobs", "seed"])
+    table = await make_table()
+    asked = await table.ask(headers=[(b"x", b"y"), *asks])
+    attempt_of(table.upstreams[0]).receiver.done(b"{}")
+    await asked.end()
+    assert asked.client.headers.get("x-trunkline-left-out") == told
+
+
+@pytest.mark.parametrize(
+    ("holds", "asked_first"),
+    [
+        ([frozenset(), frozenset({"previous_response_id"})], "second"),
+        ([frozenset(), frozenset({"conversation"})], "first"),
+        ([frozenset({"previous_response_id"}), frozenset({"previous_response_id"})], "first"),
+        ([frozenset(), frozenset()], "first"),
+    ],
+)
+async def test_who_holds_the_state_of_a_request_is_asked(
+    holds: list[frozenset[str]], asked_first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = await make_table("first", "second")
+    for upstream, held in zip(table.upstreams, holds, strict=True):
+        by_dialect = {openai.CHAT.dialect: held}
+        monkeypatch.setattr(upstream, "holds", by_dialect.__getitem__, raising=False)
+    summary = RequestSummary(model="m", stream=False, state=("previous_response_id",))
+    asked = await table.ask(summary=summary)
+    assert [each.name for each in table.upstreams if each.attempts] == [asked_first]
+    asked.active.disconnected()
+    await asked.end()
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_a_server_that_had_to_load_a_model_is_asked_what_it_has_loaded(
+    loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another model may have been unloaded for this one."""
+    fleet = Upstreams("ollama")
+    fleet.upstreams = [*fleet.upstreams, msgspec.structs.replace(fleet.upstreams[0], name="ollama-1")]
+    fleet.models["ollama-1"] = ["m"]
+    fleet.loads_models = True
+    refreshed: list[Upstream] = []
+
+    async def refresh_loaded_models(upstream: Upstream) -> None:
+        refreshed.append(upstream)
+
+    monkeypatch.setattr(fleet, "refresh_loaded_models", refresh_loaded_models)
+    monkeypatch.setattr(fleet, "is_loaded", lambda upstream, model: loaded)
+    table = Table(fleet)
+    await table.catalog.refresh()
+    asked = await table.ask()
+    attempt_of(fleet).receiver.done(b"{}")
+    await asked.end()
+    candidate = asked.active.attempts[0].candidate
+    if loaded:
+        assert not table.pipeline._refreshes
+    else:
+        await asyncio.gather(*table.pipeline._refreshes)
+    assert refreshed == ([] if loaded else [candidate.upstream])
+    await until(lambda: not table.pipeline._refreshes)
+    table.pipeline.close()
 
 
 async def test_the_first_look_is_waited_for() -> None:

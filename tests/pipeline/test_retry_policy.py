@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from tests.pipeline.requests import make_active
-from tests.pipeline.test_pipeline import Client, Upstreams
+from tests.pipeline.test_pipeline import Attempt, Client, Upstreams
 from tests.simulation import SimulatedLoop, served, simulate
 from trunkline.errors import (
     FORBIDDEN,
@@ -256,10 +256,12 @@ def test_attempts_pauses_and_status(
         ([{"lasts": 30.0, "max_retries": 8}], 30.0, "a", 502),
         # the deadline is one of retries: another upstream is asked at any time
         ([{"lasts": 300.0}, {"failures": 0}], 30.0, "a b", 200),
-        # an upstream's Retry-After is the pause
+        # an upstream's Retry-After is the pause, if that is no longer than the longest backoff
         ([{"retry_after": 5.0, "max_retries": 2}], 60.0, "a 5 a 5 a", 502),
-        ([{"retry_after": 20.0, "max_retries": 2}], 30.0, "a 20 a", 502),
-        ([{"retry_after": 30.5, "max_retries": 2}], 30.0, "a", 502),
+        ([{"retry_after": 8.0, "max_retries": 2}], 15.0, "a 8 a", 502),
+        ([{"retry_after": 8.5, "max_retries": 2}], 60.0, "a", 502),
+        ([{"retry_after": 20.0, "max_retries": 2, "kind": UPSTREAM_RATE_LIMIT}], 60.0, "a", 429),
+        ([{"retry_after": 20.0, "max_retries": 2}, {"max_retries": 1}], 60.0, "a b 0.25 b", 502),
         ([{"retry_after": 5.0, "max_retries": 2}, {"max_retries": 1}], 60.0, "a b 0.25 b 5 a", 502),
         # each provider has its own number of retries, and each failure its own rule
         ([{"max_retries": 2}, {}], 60.0, "a b 0.25 a 0.5 a", 502),
@@ -338,6 +340,25 @@ def test_the_next_request_finds_what_the_last_one_left(monkeypatch: pytest.Monke
     assert found == [("a 0.25 a", 502), ("", 502), ("", 502), ("a", 502), ("a", 200), ("a", 200)]
 
 
+@pytest.mark.parametrize(("sent", "status"), [(True, 200), (False, 502)])
+def test_an_address_is_open_to_all_as_soon_as_a_probe_could_be_sent(
+    sent: bool, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Attempt, "sent", sent)
+
+    async def main(loop: SimulatedLoop) -> list[int]:
+        upstream = Failing("a", UPSTREAM_UNREACHABLE, failures=1, lasts=5.0)
+        pipeline = await make_pipeline([upstream], threshold=1, recovery=10.0)
+        seen = [await ask(pipeline, loop)]
+        await asyncio.sleep(10.0)
+        probe = asyncio.ensure_future(ask(pipeline, loop))
+        await asyncio.sleep(1.0)
+        seen += [await ask(pipeline, loop), await probe]
+        return [each.status for each in seen]
+
+    assert simulate(monkeypatch, main) == [502, status, 200]
+
+
 def test_retries_have_a_budget_over_all_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten, and a fifth of the requests of the last ten seconds."""
 
@@ -379,7 +400,10 @@ def test_who_comes_later_gets_the_status_of_the_failure_and_none_of_its_text(
         pipeline = await make_pipeline([failing], threshold=1, recovery=7.0)
         clients = Client(), Client()
         for client in clients:
-            await served(pipeline, make_active(client, BODY, received_at=loop.time()))
+            active = make_active(client, BODY, received_at=loop.time())
+            await served(pipeline, active)
+            assert active.response.error is not None
+            assert active.response.error.provider == (None if client is clients[0] else "a")
         return clients
 
     first, second = simulate(monkeypatch, main)

@@ -183,18 +183,29 @@ def test_the_keys_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     wait(monkeypatch, main)
 
 
-def test_those_who_wait_are_served_when_a_rest_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No request ends at that time, which would have them served: the pipeline looks by itself."""
+def test_nobody_waits_for_a_rest_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they have waited for rests after the failure of another request: they are told so at once."""
 
     async def main(at: Waiting) -> None:
         first, second = at.ask(), at.ask()
         assert await first.end() == (502, 10.0)
-        assert at.pipeline.queue.depth == 1
-        status, ended = await second.end()
-        assert status == 200
-        assert 25.0 <= ended <= 25.2  # ten seconds, a rest of five, ten seconds
+        assert await second.end() == (502, 10.0)
+        assert b"is not asked again for 5 s" in second.client.told[0][2]
+        assert second.active.queued_s == 10.0
+        assert at.pipeline.queue.depth == 0
 
     wait(monkeypatch, main, failures=1, threshold=1, recovery=5.0)
+
+
+def test_who_waits_for_what_rests_is_answered_by_the_next_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(at: Waiting) -> None:
+        at.upstreams[1]._failures = 0
+        first, second = at.ask(), at.ask()
+        ended = [await each.end() for each in (first, second)]
+        assert sorted(ended) == [(200, 20.0), (200, 30.0)]
+        assert [len(each.attempts) for each in at.upstreams] == [1, 2]
+
+    wait(monkeypatch, main, upstreams=2, failures=1, threshold=1, recovery=500.0)
 
 
 def test_after_a_failure_the_next_one_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

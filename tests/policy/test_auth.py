@@ -229,14 +229,14 @@ def test_a_stored_key_has_what_the_store_its_team_and_the_settings_say() -> None
         defaults=RequestDefaults(routing={"data_collection": "deny", "zdr": True}),
     )
     assert ring.find(KEY.encode()) == expected
-    policy = KeyPolicy(models=("X",), providers=("up",), priority="low", zdr=False)
+    policy = KeyPolicy(models=("X",), providers=("up",), priority="low", data_collection="allow", zdr=False)
     ring.reconfigure([], [stored], {"app": policy}, [team])
     assert ring.find(KEY.encode()) == msgspec.structs.replace(
         expected,
         priority="low",
         models=(*expected.models, ("x",)),
         providers=(*expected.providers, frozenset({"up"})),
-        defaults=RequestDefaults(routing={"zdr": False}),
+        defaults=RequestDefaults(routing={"data_collection": "allow", "zdr": False}),
     )
 
 
@@ -255,3 +255,33 @@ def test_the_key_before_a_rotation_is_accepted_for_a_while(
     assert now is not None
     assert (before.id, before.expires_at, now.expires_at) == ("id-app", accepted_until, expires_at)
     assert KeyRing(stored=[record(KEY, "app", old_hash=old)]).find(b"old") is None
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (b"x-api-key", b" "),
+        (b"authorization", b"Bearer "),
+        (b"authorization", b"Basic x"),
+        (b"api-key", b"?"),
+    ],
+)
+def test_a_header_without_a_valid_key_does_not_hide_the_one_after_it(before: tuple[bytes, bytes]) -> None:
+    ring = KeyRing(stored=[record(KEY, "app")])
+    found = authenticate([before, (b"x-api-key", KEY.encode())], ring, True)
+    assert found is not None
+    assert found.id == "id-app"
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "key", "text"),
+    [(1.0, KEY, "it has expired"), (None, "other", "it is unknown or was revoked"), (None, "", "Missing")],
+)
+@pytest.mark.parametrize("in_path", [True, False])
+def test_why_a_key_is_refused(expires_at: float | None, key: str, text: str, in_path: bool) -> None:
+    ring = KeyRing(stored=[record(KEY, "app", expires_at=expires_at)])
+    headers = [] if in_path else [(b"x-api-key", key.encode())]
+    with pytest.raises(CallerError, match=text) as caught:
+        authenticate(headers, ring, True, key if in_path else None)
+    assert caught.value.kind is INVALID_API_KEY
+    assert authenticate(headers, ring, False, key if in_path else None) is None

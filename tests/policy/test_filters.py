@@ -65,6 +65,9 @@ def test_a_filter_is_loaded_from_a_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff")
     with pytest.raises(SettingsError, match="it is not UTF-8 text"):
         ModelFilter.load(path)
+    path.write_text("two words", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"filter\.txt:1: 'two words' is no rule"):
+        ModelFilter.load(path)
     path.write_text("llama*", encoding="utf-8")
     assert ModelFilter.load(path).allows(*LLAMA)
 

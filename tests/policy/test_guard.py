@@ -38,7 +38,9 @@ from trunkline.errors import (
     CallerError,
     Kind,
 )
-from trunkline.policy.rules import Budget, Limit
+from trunkline.policy.counters import GRANTED, NEEDS_REFILL, ConcurrencyCounter
+from trunkline.policy.guard import PendingRefill
+from trunkline.policy.rules import Budget, CounterKey, Limit
 
 DAY = 86400.0
 
@@ -90,6 +92,7 @@ def test_candidates_that_a_key_may_not_use_are_barred(
     if barred == "all":
         error = refused(guard, ask)
         assert (error.kind, error.status, error.param) == (MODEL_NOT_ALLOWED, 403, "model")
+        assert error.message == "This key may not use model 'm'"
         assert headers(error) == {}
         return
     reservation = ask.now(guard)
@@ -343,3 +346,54 @@ def test_spendings_are_those_of_the_present_periods(clock: list[float]) -> None:
     clock[0] = 2000.0
     assert [each.counter_key.text for each in guard.spendings()] == ["all:used:total"]
     assert len(BODY) == 3 * PROMPT
+
+
+def test_each_key_has_its_own_plan() -> None:
+    guard = make_guard(Limit("key", "anna", 1))
+    other = Ask(msgspec.structs.replace(KEY, id="2", name="otto"))
+    assert [other.now(guard) for _ in range(2)] == [None] * 2
+    admit(guard)
+    assert refused(guard).kind is LIMITED
+    assert other.now(guard) is None
+
+
+def test_a_limit_has_no_period_that_ends(clock: list[float]) -> None:
+    guard = make_guard(Limit("all", "", concurrent=1), find_period=lambda per, now: (0, 2000.0))
+    admit(guard)
+    clock[0] = 3000.0
+    assert refused(guard).kind is LIMITED
+
+
+@pytest.mark.usefixtures("clock")
+async def test_what_was_taken_before_a_refill_is_taken_once() -> None:
+    async def read_spent(key: CounterKey, since: int) -> int:
+        return 7
+
+    rules: list[Limit | Budget] = [Limit("all", "", 10, tokens_per_minute=1000, concurrent=1), budget()]
+    guard = make_guard(*rules, read_spent=read_spent)
+    assert isinstance(Ask().ask(guard), PendingRefill)
+    reservation = await Ask().wait(guard)
+    assert reservation is not None
+    found = headers(reservation)
+    assert found["x-ratelimit-remaining-requests"] == "9"
+    assert found["x-ratelimit-remaining-tokens"] == str(1000 - PROMPT - ANSWER)
+    assert spent(guard) == [(7, COST)]
+
+
+async def test_a_counter_is_refilled_for_what_the_request_needs() -> None:
+    amounts: list[int] = []
+
+    class Learning(ConcurrencyCounter):
+        """It must learn something first, and then grants everything."""
+
+        def take(self, amount: int, now: float) -> float:
+            return GRANTED if amounts else NEEDS_REFILL
+
+        async def refill(self, amount: int) -> None:
+            amounts.append(amount)
+
+    guard = make_guard(
+        Limit("all", "", tokens_per_minute=1000), make_counter=lambda rule, now: Learning(rule.amount)
+    )
+    assert await Ask().wait(guard) is not None
+    assert amounts == [PROMPT + ANSWER]

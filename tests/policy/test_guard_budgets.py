@@ -24,6 +24,7 @@ from tests.policy.guarding import (
     budget,
     headers,
     make_guard,
+    prices,
     reconfigure,
     refused,
     reserve_at_provider,
@@ -514,3 +515,30 @@ async def test_what_was_spent_at_a_provider_before_counts() -> None:
     refusal = await reserve_at_provider(guard, admit(guard))
     assert refusal is not None
     assert spent(guard) == [(COST, COST)]
+
+
+def test_a_providers_soft_budget_reserves_nothing_for_what_has_no_price() -> None:
+    guard = make_guard(budget(scope="provider", hard=False))
+    reservation = admit(guard)
+    guard.prices = prices({})
+    assert guard.reserve_at_provider(reservation, UP.provider, "m") is None
+    assert spent(guard) == [(0, 0)]
+    assert [each.amount for each in reservation.at_providers] == [0]
+
+
+@pytest.mark.parametrize(
+    ("left", "kind"),
+    [(PROMPT, BUDGET_EXCEEDED), (PROMPT + 1, REQUEST_OVER_BUDGET)],  # one token of an answer
+)
+def test_the_shortest_answer_has_one_token(left: int, kind: Kind) -> None:
+    limit = (PROMPT + 1) * 100 + 1
+    guard = make_guard(budget(limit, "tokens"))
+    guard.settle(admit(guard), [used(limit - left, 0)])
+    assert refused(guard).kind is kind
+
+
+def test_a_budget_begins_and_ends_with_its_own_period(clock: list[float]) -> None:
+    periods = {"day": (500, 2000.0), "month": (0, 9000.0)}
+    guard = make_guard(budget(COST, per="day"), find_period=lambda per, now: periods[per])
+    guard.settle(admit(guard), [used(PROMPT, ANSWER)])
+    assert refused(guard).retry_after == 1000.0

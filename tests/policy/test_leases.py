@@ -343,3 +343,41 @@ async def test_a_soft_budget_counts_what_the_ledger_does_not_have_yet(cluster: C
     other: Any = cluster.node().make(budget(10, hard=False))
     await take(other)
     assert other.spent == 4
+
+
+async def test_a_small_rate_keeps_one_of_what_it_gets_back(cluster: Cluster) -> None:
+    one, other = cluster.node(), cluster.node()
+    counter = one.make(rate(100, quantity="tokens"))
+    assert await take(counter, 60) == GRANTED
+    counter.settle(60, 0, time.time())
+    await one.sync(return_all=False)
+    assert await take_all(other.make(rate(100, quantity="tokens"))) == 99
+
+
+async def test_a_warning_is_due_at_its_threshold(cluster: Cluster) -> None:
+    rule = budget(100)
+    counter: Any = cluster.node().make(rule)
+    counter.set_rule(rule, 0.5)
+    assert [await take(counter, 25) for _ in range(4)] == [GRANTED] * 4
+    assert [counter.settle(25, 25, 0.0) for _ in range(2)] == [False, True]
+    counter.advance_warning()
+    assert [counter.settle(25, 25, 0.0) for _ in range(2)] == [False, True]
+
+
+async def test_what_is_left_of_a_shared_budget_and_for_how_long(cluster: Cluster) -> None:
+    counter: Any = cluster.node(ends=5000.0).make(budget(100))
+    assert await take(counter, 30) == GRANTED
+    assert counter.remaining(4000.0) == (70, 1000.0)
+    assert counter.remaining(6000.0) == (70, 0.0)
+
+
+async def test_one_node_is_the_first_to_claim_a_name(cluster: Cluster) -> None:
+    store = RecordingStore(cluster.store())
+    one, other = Node(store).sharing, cluster.node().sharing
+    assert one is not None
+    assert other is not None
+    ends = time.time() + 60.0
+    claims = [await each.is_first(name, ends) for name in ("a", "b") for each in (one, other)]
+    assert claims == [True, False, True, False]
+    store.unavailable = True
+    assert await one.is_first("a", ends)  # rather two warnings than none

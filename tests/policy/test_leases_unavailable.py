@@ -111,6 +111,38 @@ async def test_the_local_share_of_a_budget_is_of_what_was_left(cluster: Cluster)
     assert await take_all(counter) == 20
 
 
+async def test_what_was_spent_without_the_store_counts_in_the_local_share(cluster: Cluster) -> None:
+    store, node = await make_recorded(cluster, local_share=0.5)
+    counter: Any = node.make(budget(100))
+    assert await take(counter, 1) == GRANTED
+    counter.settle(1, 0, 0.0)
+    await node.sync()
+    store.unavailable = True
+    granted = 0
+    while await take(counter, 5) == GRANTED:
+        counter.settle(5, 5, 0.0)
+        granted += 5
+    assert granted == 35  # when 30 were spent, the share was half of the other 70
+
+
+async def test_the_local_share_of_a_rate_gets_back_what_was_not_used(cluster: Cluster) -> None:
+    store, node = await make_recorded(cluster, local_share=0.5)
+    counter: Any = node.make(rate(200, "minute", "tokens"))
+    store.unavailable = True
+    assert await take(counter, 1) == GRANTED
+    now = time.time()
+    assert counter.take(60, now) == GRANTED
+    first = counter.take_number
+    counter.settle(60, 10, now, first)
+    assert counter.take(80, now) == GRANTED
+    assert counter.take(15, now) > 0
+    assert first < 0
+    later = now + MINUTE  # time has refilled all of it
+    assert counter.take(100, later) == GRANTED
+    counter.settle(10, 0, later, first)  # nothing is due of a take from before
+    assert counter.take(5, later) > 0
+
+
 async def test_what_was_spent_without_the_store_is_reported_afterwards(cluster: Cluster) -> None:
     store, node = await make_recorded(cluster, local_share=0.5)
     counter: Any = node.make(budget(100))

@@ -216,6 +216,7 @@ def test_a_price_for_each_request() -> None:
     rates = dollars(1, request=0.01)
     assert rates.cost(Usage()) == 10_000
     assert rates.cost(Usage(prompt_tokens=5)) == 10_005
+    assert rates.cost(Usage(prompt_tokens=5, cached_tokens=2)) == 10_005
     assert rates.max_cost(5, 0) == 10_005
 
 
@@ -356,8 +357,8 @@ def table(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A bundled table that the test fills: the attributes of a model's prices."""
     prices: dict[str, Any] = {}
 
-    def find(model: str, *_: object) -> tuple[None, Any]:
-        if model != "m":
+    def find(model: str, ref: None, vendor: str, url: None) -> tuple[None, Any]:
+        if (model, vendor) != ("m", "openai"):
             raise LookupError(model)
         return None, SimpleNamespace(get_prices=lambda now: SimpleNamespace(**prices))
 
@@ -384,6 +385,7 @@ def test_a_price_of_the_table(table: dict[str, Any]) -> None:
     )
     assert book().rates(OPENAI, "n") is None
     assert book().rates(UP, "m") is None
+    assert book().rates(FakeProvider("x", "anthropic"), "m") is None
 
 
 def test_steps_of_the_table(table: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.errors import BUDGET_EXCEEDED, LIMITED, Kind
+from trunkline.errors import BUDGET_EXCEEDED, LIMITED, REQUEST_OVER_BUDGET, Kind
 from trunkline.policy.counters import Counter, RateCounter
 from trunkline.policy.reservations import (
     AMOUNT_INDEX,
@@ -215,3 +215,22 @@ def test_the_errors_of_limits_and_budgets(
     assert (error.kind, error.status, error.message) == (kind, 429, text)
     assert (error.retry_after, error.advice) == (retry_after, advice)
     assert rule.counter_key.scope == "provider" or rule.counter_key.subject not in error.message
+
+
+@pytest.mark.parametrize(
+    ("needed", "left", "wait", "kind", "text", "retry_after", "advice"),
+    [
+        (3, 3, 1.0, BUDGET_EXCEEDED, "held by other requests now: 3 tokens of 9 tokens a day", 1.0, "true"),
+        (3, 5, 500.0, BUDGET_EXCEEDED, "held by other requests now: 5 tokens of", 500.0, "false"),
+        (4, 3, 1.0, REQUEST_OVER_BUDGET, "This request may cost 4 tokens, more than is left", None, "false"),
+    ],
+)
+def test_the_error_of_a_budget_that_has_something_left(
+    needed: int, left: int, wait: float, kind: Kind, text: str, retry_after: float | None, advice: str
+) -> None:
+    rule = CounterRule(
+        CounterKey("key", "k", "used", "day"), 9, Budget("key", "*", "tokens", 9, "day", hard=True)
+    )
+    error = limit_error(rule, wait, needed, left)
+    assert (error.kind, error.retry_after, error.advice) == (kind, retry_after, advice)
+    assert text in error.message

@@ -211,7 +211,7 @@ def test_openais_thinking_models_are_not_sent_the_knobs_that_they_refuse(model: 
         ("gpt-5.4", False, "high", "high"),
         ("gpt-5.4", True, "high", "none"),
         ("gpt-5.6-luna", True, None, "none"),
-        ("gpt-5.6", False, "max", "max"),
+        ("gpt-5.6", False, "max", "xhigh"),
         ("gpt-5.6", False, None, None),
         ("gpt-6", True, "none", "low"),
     ],

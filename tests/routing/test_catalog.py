@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.gateways import GUARD, until
-from trunkline.errors import MODEL_NOT_FOUND, CallerError
+from trunkline.errors import MODEL_NOT_FOUND, CallerError, ProviderError
 from trunkline.policy.filters import ModelFilter
-from trunkline.providers.base import ModelInfo
+from trunkline.providers.base import ModelInfo, Provider, Upstream
 from trunkline.routing import catalog as catalog_module
 from trunkline.routing.catalog import Catalog, ModelListing
 
@@ -210,3 +210,35 @@ async def test_a_check_asks_everybody() -> None:
     assert [each.fetches for each in fakes] == [1, 0]
     await catalog.check()
     assert [each.fetches for each in fakes] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(404, None), (405, None), (501, None), (400, "no list"), (500, "no list"), (None, "no list")],
+)
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_server_without_a_list_of_models_can_be_reached(
+    status: int | None, error: str | None, listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the settings list them. Where they do not, its list is needed."""
+    fake = Fake("up", ["m"])
+
+    async def fetch_models(upstream: Upstream) -> list[ModelInfo]:
+        failure = ProviderError("no list")
+        failure.upstream_status = status
+        raise failure
+
+    monkeypatch.setattr(fake, "fetch_models", fetch_models)
+    catalog = make_catalog(fake, static={"up": ["s"] if listed else []})
+    await catalog.check()
+    assert catalog.listings["up"].discoveries["up-0"].error == (error if listed else "no list")
+    assert list(catalog.listings["up"].models) == (["s"] if listed else [])
+
+
+def test_what_is_known_of_a_model_besides() -> None:
+    def complete(provider: Provider, model: ModelInfo) -> ModelInfo:
+        return ModelInfo(id=f"{model.id} of {provider.name}")
+
+    model = ModelInfo(id="m")
+    assert make_catalog(Fake("up", [])).describe("up", model) is model
+    assert make_catalog(Fake("up", []), complete=complete).describe("up", model).id == "m of up"

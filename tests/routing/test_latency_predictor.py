@@ -91,3 +91,19 @@ def test_a_quick_load_is_learned_as_what_it_took() -> None:
     predictor = LatencyPredictor(FleetAverages())
     predictor.end(predictor.begin("m", False, None, 0.0), True, DEFAULT_SERVICE_S + 0.25)
     assert predictor.load_time("m", None) == 0.25
+
+
+def test_the_first_in_line_is_late_and_the_others_still_count() -> None:
+    predictor = LatencyPredictor(FleetAverages())
+    first, *_ = [predictor.begin("m", True, None, 0.0) for _ in range(3)]
+    predictor.end(first, False, 1.0)
+    assert predictor.predict("m", True, None, 99.0) == 2 * DEFAULT_SERVICE_S
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_a_load_that_is_over_is_no_longer_waited_for(succeeded: bool) -> None:
+    predictor = LatencyPredictor(FleetAverages())
+    predictor.end(predictor.begin("m", False, None, 0.0), succeeded, 1.0)
+    assert predictor.predict("n", True, None, 1.0) == DEFAULT_SERVICE_S
+    cold = LOAD_PENALTY * DEFAULT_LOAD_S
+    assert predictor.predict("n", False, None, 1.0) == DEFAULT_SERVICE_S + cold

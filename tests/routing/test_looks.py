@@ -70,6 +70,23 @@ async def test_who_comes_during_a_look_has_its_news_and_else_waits_for_another(s
     assert server.asked == 2
 
 
+async def test_what_a_slow_server_has_is_found_at_the_end_of_the_look(server: Server) -> None:
+    async def ask(publish: Callable[[], None]) -> None:
+        server.asked += 1
+        publish()  # the first servers do not have it
+        await server.gate.wait()
+        server.listed.add("fresh")
+
+    server.gate.clear()
+    server.looks = Looks(ask)
+    waiting = server.begin("fresh")
+    await until(lambda: server.asked == 1)
+    assert not waiting.done()
+    server.gate.set()
+    assert await waiting == "fresh"
+    assert server.asked == 1
+
+
 async def test_a_model_made_right_after_a_miss_is_found_at_its_first_request(server: Server) -> None:
     with pytest.raises(CallerError, match="fresh is not there"):
         await server.begin("fresh")
@@ -93,6 +110,32 @@ async def test_looks_are_bounded_in_rate(server: Server, monkeypatch: pytest.Mon
             await server.begin("missing")
     assert slept == pytest.approx([0.02] * 4)
     assert server.asked == 5
+
+
+async def test_who_comes_between_two_looks_shares_the_next(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause, really_sleep = asyncio.Event(), asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        await (pause.wait() if seconds > 1.0 else really_sleep(seconds))
+
+    monkeypatch.setattr(looks_module, "LOOK_INTERVAL_S", 60.0)
+    monkeypatch.setattr("trunkline.routing.looks.asyncio.sleep", sleep)
+    server.gate.clear()
+    first = server.begin("fresh")
+    await until(lambda: server.asked == 1)
+    server.models.add("fresh")
+    second = server.begin("fresh")
+    await really_sleep(0)
+    server.gate.set()
+    with pytest.raises(CallerError):
+        await first
+    third = server.begin("fresh")
+    await really_sleep(0)
+    pause.set()
+    assert await asyncio.gather(second, third) == ["fresh"] * 2
+    assert server.asked == 2
 
 
 async def test_a_server_that_hangs_is_not_waited_for_without_end(

@@ -96,3 +96,21 @@ def test_spellings(name: str, found: tuple[str, ...]) -> None:
 )
 def test_a_model_keeps_the_tag_that_the_client_wrote(model: str, name: str, found: str) -> None:
     assert names.with_client_tag(model, name) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("gpt-oss:cloud", True),
+        ("gpt-oss:120b-cloud", True),
+        ("me/model:120B-Cloud", True),
+        ("gpt-oss", False),
+        ("cloud", False),
+        ("my-cloud", False),
+        ("gpt-oss:cloud-x", False),
+        ("host:cloud/model", False),
+        ("model:thecloud", False),
+    ],
+)
+def test_names_of_ollamas_cloud(name: str, found: bool) -> None:
+    assert names.is_cloud(name) is found

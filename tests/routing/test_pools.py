@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.routing.fakes import make_candidates, start_cooldown
-from trunkline.errors import ProviderError
+from trunkline.errors import UPSTREAM_ERROR, UPSTREAM_MODEL_ERROR, Kind, ProviderError
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.strategies import STRATEGIES, SelectionContext, StrategyMemory, in_order
@@ -64,12 +64,77 @@ def test_an_only_candidate_at_its_models_limit_is_not_picked() -> None:
     assert pool.pick(NOW) is candidate
 
 
+@pytest.mark.parametrize(
+    ("keys", "left"),
+    [
+        (["two"], [[], ["two"]]),
+        (["one", "two"], [["one"], ["two"]]),
+        (["one", "two", "three"], [["one", "three"], ["two"]]),
+        ([], [["one", "three"], ["two"]]),
+    ],
+)
+def test_a_pool_is_narrowed_to_those_that_can_do_it(keys: list[str], left: list[list[str]]) -> None:
+    (one, two, three) = (make_candidates(1, name)[0] for name in ("one", "two", "three"))
+    tiers = [Tier(made, in_order, StrategyMemory(), "priority") for made in ([one, three], [two])]
+    pool = CandidatePool(tiers, fallback=False, route="r")
+    narrowed = pool.narrowed({f"{name}/{name}-0/m" for name in keys})
+    assert [[each.provider.name for each in tier.candidates] for tier in narrowed.tiers] == [
+        each for each in left if each
+    ]
+    assert (narrowed.fallback, narrowed.route) == (False, "r")
+    assert {tier.strategy_name for tier in narrowed.tiers} == {"priority"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "everywhere"),
+    [
+        ([], False),
+        ([("one", "m")], False),
+        ([("one", "m"), ("two", "other")], False),
+        ([("two", "m"), ("one", "m")], True),
+    ],
+)
+def test_whether_nobody_has_the_model(missing: list[tuple[str, str]], everywhere: bool) -> None:
+    first, second = make_candidates(2, "one"), make_candidates(1, "two")
+    pool = CandidatePool([Tier(made, in_order, StrategyMemory()) for made in (first, second)])
+    pool.missing = tuple(missing)
+    assert pool.is_all_missing is everywhere
+
+
+@pytest.mark.parametrize(
+    ("kinds", "tried", "found"),
+    [
+        ([UPSTREAM_MODEL_ERROR, UPSTREAM_MODEL_ERROR], [], 0),
+        ([UPSTREAM_ERROR, UPSTREAM_MODEL_ERROR], [], 1),
+        ([UPSTREAM_MODEL_ERROR, UPSTREAM_MODEL_ERROR], [0], 1),
+        ([UPSTREAM_MODEL_ERROR, UPSTREAM_ERROR], [0], None),
+        ([UPSTREAM_ERROR, UPSTREAM_ERROR], [], None),
+    ],
+)
+def test_the_last_resort_is_a_server_that_tells_its_failures_itself(
+    kinds: list[Kind], tried: list[int], found: int | None
+) -> None:
+    made = make_candidates(2)
+    for candidate, kind in zip(made, kinds, strict=True):
+        candidate.state.record_failure(ProviderError("no", kind), "m", False, 100.0)
+    pool = make_pool(made)
+    keys = {made[number].key for number in tried}
+    assert pool.last_resort(100.0, keys) is (None if found is None else made[found])
+    if found is not None:
+        made[found].state.gate.limit = 0
+        assert pool.last_resort(100.0, {*keys, *(each.key for each in made[:found])}) is not made[found]
+
+
 def test_candidates_excluded_after_a_failure() -> None:
     local, cloud = make_candidates(2, "ollama"), make_candidates(1, "cloud")
     tiers = [Tier(local, in_order, StrategyMemory()), Tier(cloud, in_order, StrategyMemory())]
     own = {local[0].key}
     assert CandidatePool(tiers).excluded_after(local[0]) == own
     assert CandidatePool(tiers, fallback=False).excluded_after(local[0]) == own | {cloud[0].key}
+    assert CandidatePool(tiers).excluded_after(local[0], "free") == own | {cloud[0].key}
+    assert CandidatePool(tiers, route="r").excluded_after(local[0], "free") == own
+    cloud[0].price = 0.0
+    assert CandidatePool(tiers).excluded_after(local[0], "free") == own
     local[0].provider.local_only = True
     assert CandidatePool(tiers).excluded_after(local[0]) == own | {cloud[0].key}
 

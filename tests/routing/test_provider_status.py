@@ -199,3 +199,16 @@ async def test_a_reset_forgets_failures(which: str, left: list[str]) -> None:
     assert all(each["rests_for_s"] == 0.0 for each in reset)
     found = describe_upstreams(router)
     assert [each["id"] for each in found if each["rests_for_s"] == 20.0] == left
+
+
+async def test_before_anything_was_asked() -> None:
+    fakes: Any = [Fake("up", ["m"])]
+    router = Router({"up": fakes[0]}, make_catalog(*fakes), RoutingRules())
+    (upstream,) = describe_upstreams(router)
+    assert upstream == {"provider": "up", "id": "up/up-0", "name": "up-0", "checked_at": None} | HEALTHY
+
+
+async def test_a_rest_is_told_to_probes_in_tenths_of_a_second() -> None:
+    router = await make_router()
+    fail(router, "up", 0, UPSTREAM_AUTH, "m1", retry_after=41.26)
+    assert [each["rests_for_s"] for each in resting(router)] == [31.3]

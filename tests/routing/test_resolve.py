@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from trunkline.errors import CallerError
+from trunkline.policy.filters import ModelFilter
+from trunkline.routing.resolve import RouteRule, RouteTarget
 
 from .fakes import Fake, candidates_in_order, make_router, targets_in_order
 
@@ -238,3 +240,106 @@ async def test_every_listed_name_leads_back(preferred: str, tag: str) -> None:
         asked_name = name if ":" in name.rpartition("/")[2] else name + tag
         target = router.resolver.resolve(asked_name)[0]
         assert (target.provider.name, target.model) == (provider, model), asked_name
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "has", "pulls"),
+    [
+        (["qwen*"], "qwen3", ["llama2"], True),
+        (["qwen*"], "Qwen3:8B", ["llama2"], True),
+        (["qwen3:latest"], "qwen3", ["llama2"], True),
+        (["llama*", "qwen3"], "qwen3:latest", ["llama2"], True),
+        (["qwen*"], "qwen3", ["qwen3:latest"], False),  # it is there
+        (["qwen*"], "mistral", ["llama2"], False),
+        (["qwen*"], "qwen3-hidden", ["llama2"], False),  # by the models filter
+        ([], "qwen3", ["llama2"], False),
+        (["qwen*"], "qwen3", None, False),  # what it has is not known
+    ],
+)
+@pytest.mark.parametrize("loads_models", [True, False])
+async def test_which_models_may_be_pulled(
+    patterns: list[str], name: str, has: list[str] | None, pulls: bool, loads_models: bool
+) -> None:
+    fake = Fake("ollama", has)
+    fake.loads_models = loads_models
+    allows = ModelFilter.parse("!*-hidden", "f").allows
+    router = await make_router(fake, preferred="custom", auto_pull=patterns, allows=allows)
+    resolver = router.resolver
+    assert resolver.may_pull(resolver.providers["ollama"], name) is (pulls and loads_models)
+    if pulls and loads_models:
+        assert router.pool(f"ollama/{name}", "chat").missing == (("ollama", name),)
+        fake.models = {"ollama-0": None}
+        await router.catalog.refresh()
+        assert not resolver.may_pull(resolver.providers["ollama"], name)  # its list is an old one
+
+
+@pytest.mark.parametrize(
+    ("fakes", "name", "text"),
+    [
+        ([("ollama", ["a"])], "b", "Model 'b' not found in Ollama. Pull the model with `ollama pull b`"),
+        ([("ollama", ["a"]), ("cloud", ["c"])], "b", "Model 'b' not found at ollama, cloud, custom"),
+        ([("cloud", ["c"])], "b", "Model 'b' not found at cloud, custom"),
+        ([("ollama", ["a"])], "hidden", "Model 'hidden' not found at ollama, custom"),
+    ],
+)
+async def test_who_is_told_to_pull_a_model(fakes: list[tuple[str, list[str]]], name: str, text: str) -> None:
+    made = [Fake(*each) for each in fakes]
+    for each in made:
+        each.loads_models = each.name == "ollama"
+    allows = ModelFilter.parse("!hidden", "f").allows
+    router = await make_router(*made, preferred=made[0].name, allows=allows)
+    with pytest.raises(CallerError) as caught:
+        router.pool(name, "chat")
+    assert caught.value.message.startswith(text)
+
+
+async def test_at_most_three_names_are_suggested() -> None:
+    models = ["mistral-1", "mistral-2", "mistral-3", "mistral-4", "other"]
+    router = await make_router(Fake("cloud", models), preferred="cloud")
+    with pytest.raises(CallerError, match=r"Did you mean ([\w-]+) or ([\w-]+) or ([\w-]+)\?$"):
+        router.pool("mistral-9", "chat")
+    with pytest.raises(CallerError, match=r"what there is$"):
+        router.pool("zephyr", "chat")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("fast", "Fast"),
+        ("FAST:latest", "Fast"),
+        ("group", "Group"),
+        ("Group:latest", "Group"),
+        ("group:7b", None),
+        ("llama2", None),
+    ],
+)
+async def test_names_of_the_settings_own(name: str, found: str | None) -> None:
+    routes = {"Group": RouteRule([RouteTarget("ollama", "llama2")])}
+    router = await make_router(Fake("ollama", ["llama2"]), aliases={"Fast": "llama2"}, routes=routes)
+    resolver = router.resolver
+    assert resolver.configured_name(name) == found
+    assert resolver.configured_names == ("Group", "Fast")
+    assert resolver.route(name) == (routes["Group"] if found == "Group" else None)
+
+
+@pytest.mark.parametrize(
+    ("preferred", "asked", "model"),
+    [
+        ("ollama", None, "tiny"),
+        ("cloud", None, None),
+        ("cloud", "ollama", "tiny"),
+        ("ollama", "cloud", None),
+    ],
+)
+async def test_the_model_of_a_request_that_names_none(
+    preferred: str, asked: str | None, model: str | None
+) -> None:
+    fakes = Fake("ollama", ["tiny"]), Fake("cloud", ["big"])
+    router = await make_router(*fakes, preferred=preferred, default_model="tiny")
+    if model is not None:
+        assert router.default_model(asked) == model
+        return
+    with pytest.raises(CallerError) as caught:
+        router.default_model(asked)
+    assert (caught.value.status, caught.value.param) == (400, "model")
+    assert caught.value.message == "Missing required parameter: 'model'"

@@ -189,6 +189,41 @@ def test_a_health_check_lets_one_request_of_each_kind_through() -> None:
     assert (state.degraded, state.failing) == (False, False)
 
 
+def test_an_address_that_could_be_sent_to_is_open_before_the_answer() -> None:
+    """A probe proves by its sending that the address works; a credential waits for the answer."""
+    state = make_state(1)
+    sibling = make_state(1, state.address)
+    fail(state, make_failure("credential", status=None), 1)
+    fail(state, make_failure("upstream", status=None), 1)
+    sent = False
+    assert state.record_request("m", RECOVERY, lambda: sent)
+    assert (state.allows_request("m", RECOVERY), sibling.allows_request("m", RECOVERY)) == (False, False)
+    sent = True
+    assert (state.allows_request("m", RECOVERY), sibling.allows_request("m", RECOVERY)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("failed", "asked", "answers"),
+    [
+        ([("model", errors.UPSTREAM_MODEL_ERROR)], "m", True),
+        ([("model", errors.UPSTREAM_MODEL_ERROR)], "n", False),  # it has not failed
+        ([("model", errors.UPSTREAM_ERROR)], "m", False),  # anybody on the way may have said so
+        ([("model", errors.UPSTREAM_MODEL_ERROR), ("upstream", errors.UPSTREAM_ERROR)], "m", False),
+        ([("model", errors.UPSTREAM_MODEL_ERROR), ("credential", errors.UPSTREAM_AUTH)], "m", False),
+        ([], "m", False),
+    ],
+)
+def test_whether_a_server_tells_its_failures_itself(
+    failed: list[tuple[Scope, errors.Kind]], asked: str, answers: bool
+) -> None:
+    state = make_state(1)
+    for scope, kind in failed:
+        failure = make_failure(scope, status=None)
+        failure.kind = kind
+        fail(state, failure, 1)
+    assert state.answers_with_failures(asked, 1.0) is answers
+
+
 def test_a_reset_forgets_all_failures() -> None:
     state = make_state(1)
     for scope in ("model", "credential", "upstream"):

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 from trunkline.errors import ProviderError
-from trunkline.transport import Origin, Timeouts, TransportError, UpstreamRequest
+from trunkline.transport import Origin, ResponseHead, Timeouts, TransportError, UpstreamRequest
 
 GUARD = 20.0
 """Seconds after which a test that hangs fails."""
@@ -154,9 +154,9 @@ class Recorder:
         if action is not None:
             action()
 
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.status = status
-        self.headers = headers
+    def on_head(self, head: ResponseHead) -> None:
+        self.status = head.status
+        self.headers = head.headers
         self._record("head", self.head_received)
 
     def on_resend(self) -> None:

@@ -19,6 +19,7 @@ from trunkline.model import Tool
 FIELD: Final = "input"
 """The one parameter of the function."""
 
+_GRAMMAR: Final = "The input must follow this grammar:\n{}"
 _OPENING: Final = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 _LONGEST_OPENING: Final = 64
 """Characters after which arguments that have not begun as expected are read at their end only."""
@@ -39,8 +40,8 @@ def as_function(name: str, description: str | None, form: dict[str, Any] | None)
     """
     parts = [description] if description else []
     grammar = _grammar(form)
-    if grammar:
-        parts.append(f"The input must follow this grammar:\n{grammar}")
+    if grammar is not None:
+        parts.append(_GRAMMAR.format(grammar["definition"]))
     text = {"type": "string", "description": "The whole input of the tool, as plain text"}
     parameters = {"type": "object", "properties": {FIELD: text}, "required": [FIELD]}
     return Tool(
@@ -48,15 +49,27 @@ def as_function(name: str, description: str | None, form: dict[str, Any] | None)
         description="\n\n".join(parts) or None,
         parameters=parameters | {"additionalProperties": False},
         custom=True,
+        grammar=grammar,
     )
 
 
-def _grammar(form: dict[str, Any] | None) -> str:
-    """The grammar's definition: flat, as the Responses API has it, or nested, as the chat API does."""
+def own_description(tool: Tool) -> str | None:
+    """Return what the client says of a custom tool, for upstreams that are told its grammar besides."""
+    if tool.grammar is None or tool.description is None:
+        return tool.description
+    told = _GRAMMAR.format(tool.grammar["definition"])
+    return tool.description.removesuffix(told).rstrip() or None
+
+
+def _grammar(form: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The grammar, flat as the Responses API has it. The chat API nests it."""
     form = form or {}
     nested = form.get("grammar")
-    definition = (nested if isinstance(nested, dict) else form).get("definition")
-    return definition if isinstance(definition, str) else ""
+    grammar = nested if isinstance(nested, dict) else form
+    definition = grammar.get("definition")
+    if not isinstance(definition, str) or not definition:
+        return None
+    return {"type": "grammar", "syntax": grammar.get("syntax") or "lark", "definition": definition}
 
 
 def wrap_input(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What becomes of images, sounds and other content of an answer where a dialect has no field for it.
+"""What becomes of images, sounds and other content where a dialect has no field for it.
 
 What can be shown as text is (the address of an image, the transcript of a sound). All else is named: in the
 log and, where the answer is sent whole, in a header. An answer that would be empty without it gets a text
@@ -19,6 +19,11 @@ IMAGE: Final = "image"
 AUDIO: Final = "audio"
 CITATION: Final = "citation"
 
+BY_VALUE_ONLY: Final = (
+    "takes images by value only: send a data: URL, or let the gateway fetch images (FETCH_IMAGE_URLS=true)"
+)
+"""What a client is told of an upstream that fetches no images, after the upstream's name."""
+
 
 def split_data_url(url: str | None) -> tuple[str, str] | None:
     """Return the media type and the base64 of a ``data:`` URL; None for any other address."""
@@ -26,6 +31,11 @@ def split_data_url(url: str | None) -> tuple[str, str] | None:
     if found is None or url is None:
         return None
     return found[1] or "image/png", url[found.end() :]
+
+
+def is_remote(url: object) -> bool:
+    """Return whether this is the http(s) address of an image."""
+    return isinstance(url, str) and url.startswith(("https://", "http://"))
 
 
 def shown_as_text(media: Media, not_shown: list[str], *, follows_text: bool) -> str:
@@ -40,7 +50,7 @@ def shown_as_text(media: Media, not_shown: list[str], *, follows_text: bool) -> 
 
 def _as_text(media: Media, not_shown: list[str]) -> str:
     if media.kind == "image":
-        if media.url and media.url.startswith(("https://", "http://")):
+        if is_remote(media.url):
             return f"![image]({media.url})"
         add_name(not_shown, IMAGE)
         return notice([IMAGE])

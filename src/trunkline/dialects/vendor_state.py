@@ -107,7 +107,7 @@ class Maker:
         made: Which state was made by whom.
     """
 
-    __slots__ = ("_forms", "_made", "name", "thinking_field")
+    __slots__ = ("_forms", "_made", "name", "reasons_openly", "thinking_field")
 
     def __init__(
         self,
@@ -120,6 +120,8 @@ class Maker:
         self._made = MadeState() if made is None else made
         self.thinking_field: str | None = None
         """The field in which it was seen to send plain thinking."""
+        self.reasons_openly = False
+        """It was seen to send reasoning items in plain text."""
 
     def knows(self, form: Form) -> bool:
         """Return whether state of this form that it did not make can be told from its own."""

@@ -87,7 +87,7 @@ def log_attempt_ended(
     if failure is not None:
         kind = failure.kind
         found = {"failure": kind.code, "status": failure.upstream_status, "concerns": failure.scope}
-        found |= {"retry": kind.retry, "failover": kind.failover}
+        found |= {"retry": kind.retry, "failover": failure.failover}
     log.debug(
         "attempt ended",
         request_id=active.request.request_id,

@@ -18,10 +18,9 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from trunkline.dialects.base import Front, Headers, RequestSummary
+from trunkline.dialects.base import Headers, RequestSummary
 from trunkline.errors import (
     CLIENT_GONE,
-    MODEL_NOT_ALLOWED,
     MODEL_NOT_FOUND,
     SUCCESS,
     UPSTREAM_BUSY,
@@ -33,16 +32,15 @@ from trunkline.errors import (
 from trunkline.pipeline import debug_log
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome, outcome_of
 from trunkline.pipeline.cache import AnswerCache
+from trunkline.pipeline.candidates import allowing_others, check_may_name, find_pool, holders
 from trunkline.pipeline.explain import fit_lines, is_asked
-from trunkline.pipeline.request import Request
 from trunkline.pipeline.unforeseen import unforeseen
-from trunkline.policy.auth import may_use
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
 from trunkline.policy.reservations import Reservation
 from trunkline.routing.candidates import Candidate
 from trunkline.routing.pools import CandidatePool, Tier
 from trunkline.routing.queue import FairQueue
-from trunkline.routing.retries import RetryBudget, backoff
+from trunkline.routing.retries import MAX_BACKOFF_S, RetryBudget, backoff
 from trunkline.routing.router import Router
 from trunkline.routing.sessions import find_session
 from trunkline.routing.strategies import SelectionContext, StrategyMemory, in_order
@@ -78,7 +76,7 @@ class PipelineSettings(NamedTuple):
 class _Retries:
     """Which candidates one request has tried, and what may be tried again."""
 
-    __slots__ = ("barred", "failed", "failure", "pauses", "refused", "repeatable")
+    __slots__ = ("barred", "failed", "failure", "pauses", "refused", "repeatable", "untold")
 
     def __init__(self, barred: Set[str] = _NONE) -> None:
         self.refused = barred
@@ -87,6 +85,8 @@ class _Retries:
         """The candidate that has failed last."""
         self.failure: GatewayError | None = None
         """The last failure."""
+        self.untold: GatewayError | None = None
+        """The same, until another upstream is asked after it or a pause begins."""
         self.barred: set[str] = set(barred)
         """Keys of the candidates that are not to be asked (again)."""
         self.repeatable: dict[str, GatewayError] = {}
@@ -164,20 +164,20 @@ class Pipeline:
         if not catalog.discovered:
             await asyncio.ensure_future(catalog.wait_until_discovered(FIRST_LOOK_S))
         try:
-            pool = self._find_pool(request, summary)
+            pool = find_pool(self.router, request, summary)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
-            self._check_may_name(request, summary)
-            find = partial(self._find_pool, request, summary)
+            check_may_name(self.router, request, summary)
+            find = partial(find_pool, self.router, request, summary)
             pool = await asyncio.ensure_future(self.router.catalog.find_after_look(find))
         if summary.other_models:
-            pool = self._check_other_models(request, summary, pool)
+            pool = allowing_others(self.router, request, summary, pool)
         if summary.load is not None:
             candidates = await asyncio.ensure_future(self.router.resident_first(list(pool)))
             pool = CandidatePool([Tier(candidates, in_order, StrategyMemory())])
         if summary.state:
-            pool = pool.narrowed(_holders(pool, request.front, summary.state))
+            pool = pool.narrowed(holders(pool, request.front, summary.state))
         active.route = pool.route
         if self._debug:
             debug_log.log_resolved(active, pool, _now())
@@ -212,55 +212,6 @@ class Pipeline:
             await self._try_candidates(active, pool, barred)
             cache.keep(name, active)
 
-    def _check_may_name(self, request: Request, summary: RequestSummary) -> None:
-        """Refuse a model that no provider lists and that the request's key could not use either.
-
-        Raises:
-            CallerError: 403, as if a provider listed it: such a key is not told what there is.
-        """
-        key, name = request.key, summary.model
-        if key is None or name is None or not key.restricted:
-            return
-        providers = self.router.providers.values()
-        searched = [each.name for each in providers if not each.answers_any_name]
-        if not key.may_name((name, self.router.resolver.without_alias(name)), searched or ["custom"]):
-            raise CallerError(
-                f"This key may not use model '{redact(name)}'", MODEL_NOT_ALLOWED, param="model"
-            )
-
-    def _check_other_models(
-        self, request: Request, summary: RequestSummary, pool: CandidatePool
-    ) -> CandidatePool:
-        """The candidates whose providers may use all models that a request names besides its own.
-
-        Raises:
-            CallerError: 403, there is none.
-        """
-        key, allows = request.key, self.router.catalog.allows
-        refused, allowed = "", set[str]()
-        for candidate in pool:
-            for name in summary.other_models:
-                if not allows(name) or not may_use(key, name, candidate.provider, name):
-                    refused = name
-                    break
-            else:
-                allowed.add(candidate.key)
-        if not allowed:
-            text = f"This key may not use model '{redact(refused)}', which the request names besides its own"
-            raise CallerError(text, MODEL_NOT_ALLOWED, param="models")
-        return pool.narrowed(allowed)
-
-    def _find_pool(self, request: Request, summary: RequestSummary) -> CandidatePool:
-        """The candidates for the request's model. Raises CallerError where there are none."""
-        local_only = request.key is not None and request.key.local_only
-        model = summary.model
-        if model is None:
-            if request.front.may_name_no_model:
-                return self.router.pool_without_model(request.provider, local_only)
-            model = self.router.default_model(request.provider or request.front.default_provider)
-        operation = summary.operation or request.front.operation
-        return self.router.pool(model, operation, request.provider, local_only)
-
     async def _pull_missing(
         self, active: ActiveRequest, pool: CandidatePool, summary: RequestSummary
     ) -> CandidatePool:
@@ -279,7 +230,7 @@ class Pipeline:
                 return pool
             failure = await active.wait_for(pull)
             if failure is None:
-                return self._find_pool(active.request, summary)
+                return find_pool(self.router, active.request, summary)
         assert failure is not None
         raise failure
 
@@ -304,15 +255,13 @@ class Pipeline:
             failure = response.error = await self._attempt(active, candidate)
             if failure is None:
                 return
-            if response.started or response.client_gone or failure.kind.failover == "none":
+            if response.started or response.client_gone or failure.failover == "none":
                 raise failure
             retries = retries or _Retries()
-            retries.failure, retries.failed = failure, candidate
-            retries.barred |= pool.excluded_after(candidate, failure.kind.failover)
-            if failure.kind.retry:
+            retries.failure, retries.failed, retries.untold = failure, candidate, failure
+            retries.barred |= pool.excluded_after(candidate, failure.failover)
+            if failure.kind.retry and failure.scope != "request":
                 retries.repeatable[candidate.key] = failure
-            if pool.only is None:
-                self._note_failover(active, candidate, failure)
             candidate = await self._choose(active, pool, retries)
             if guard is not None and active.current is not None:
                 active.current.charge = active.current.compute_charge(guard.prices)
@@ -341,18 +290,26 @@ class Pipeline:
         while True:
             context = SelectionContext(_now(), retries.failed, session)
             candidate = pool.pick(context, retries.barred)
+            full = () if candidate is not None else pool.busy_candidates(context.now, retries.barred)
+            best = candidate or (full[0] if full else None)
+            if (best is None and retries.failure is None) or (best is not None and best.costs and pool.saves):
+                resort = pool.last_resort(context.now, retries.barred)
+                if resort is not None:
+                    candidate = best = resort
+            if retries.untold is not None and retries.failed is not None and best is not None:
+                self._note_failover(active, retries.failed, retries.untold)
+            retries.untold = None
             if candidate is not None:
                 candidate.acquire()
                 return candidate
-            if full := pool.busy_candidates(context.now, retries.barred):
-                return await self._wait_in_queue(active, full)
-            if retries.failure is None:
-                candidate = pool.last_resort(context.now, retries.barred)
+            if full:
+                candidate = await self._wait_in_queue(active, full)
                 if candidate is not None:
-                    candidate.acquire()
                     return candidate
+            elif retries.failure is None:
                 raise _all_resting(pool, context.now, retries.refused)
-            await self._pause(active, pool, retries, retries.failure)
+            else:
+                await self._pause(active, pool, retries, retries.failure)
 
     def _note_failover(self, active: ActiveRequest, candidate: Candidate, failure: GatewayError) -> None:
         """Log that another upstream is asked after a failure. The first failover of a request is free; each
@@ -439,6 +396,8 @@ class Pipeline:
                     self._refresh_residents(candidate)
             if self.queue.depth:
                 self.queue.serve(ended)
+                if failure is not None:
+                    self.queue.dismiss_resting(ended)
         return failure
 
     def _tell_fit(self, active: ActiveRequest, attempt: Attempt) -> None:
@@ -485,8 +444,9 @@ class Pipeline:
         self._refreshes.add(task)
         task.add_done_callback(self._refreshes.discard)
 
-    async def _wait_in_queue(self, active: ActiveRequest, full: Sequence[Candidate]) -> Candidate:
-        """Wait until one of the candidates ``full`` has room; it is taken when this returns.
+    async def _wait_in_queue(self, active: ActiveRequest, full: Sequence[Candidate]) -> Candidate | None:
+        """Wait until one of the candidates ``full`` has room; it is taken when this returns. None: all of
+        them rest by now.
 
         Raises:
             ProviderError: 503, the queue is full, or the wait was too long.
@@ -511,6 +471,8 @@ class Pipeline:
         if candidate is None:
             if active.response.client_gone:
                 raise DISCONNECTED
+            if waiter.in_vain:
+                return None
             raise self._queue_error(full, f"none had room within {timeout:g} s (QUEUE_TIMEOUT_S)")
         return candidate
 
@@ -536,7 +498,8 @@ class Pipeline:
     ) -> None:
         """Wait before a candidate that has failed is asked once more, and allow it then.
 
-        The wait is a backoff, or what the upstream has asked for; a circuit breaker is never waited for.
+        The wait is a backoff, or what the upstream has asked for if that is no longer than a backoff may be;
+        a circuit breaker is never waited for.
         Raises ``failure`` where another try would be useless, too late or one too many.
         """
         retries.pauses += 1
@@ -547,7 +510,7 @@ class Pipeline:
             if own is None or retries.pauses > _max_retries(candidate, own):
                 continue
             wait = backoff(retries.pauses, own.retry_after, self._rng)
-            if candidate.seconds_until_allowed(now) <= wait:
+            if wait <= MAX_BACKOFF_S and candidate.seconds_until_allowed(now) <= wait:
                 waits[candidate.key] = wait
         wait = min(waits.values(), default=math.inf)
         too_late = now + wait - active.request.received_at > self.settings.retry_deadline_s
@@ -575,12 +538,6 @@ class Pipeline:
 def _wants_explanation(headers: Headers) -> bool:
     """Whether the client asks to be told what was changed of its request."""
     return any(name == b"x-trunkline-explain" for name, _ in headers)
-
-
-def _holders(pool: CandidatePool, front: Front, state: Sequence[str]) -> Set[str]:
-    """Keys of the candidates that have those state fields of a request which no other can do without."""
-    needed = frozenset(state) - front.emulates
-    return {each.key for each in pool if needed <= each.provider.holds(front.dialect)}
 
 
 def _max_retries(candidate: Candidate, failure: GatewayError) -> int:

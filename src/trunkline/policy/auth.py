@@ -196,7 +196,10 @@ class TeamRecord(Protocol):
 class KeyRing:
     """The valid keys of the settings and the store, by the SHA-256 of their text."""
 
-    __slots__ = ("_configured", "_keys", "_policies")
+    __slots__ = ("_configured", "_keys", "_policies", "generation")
+
+    generation: object
+    """Another one whenever the keys were replaced: what was found in the ring holds as long as it stays."""
 
     def __init__(
         self,
@@ -244,6 +247,7 @@ class KeyRing:
                 digest = bytes.fromhex(record.old_hash)
                 keys[digest] = digest, msgspec.structs.replace(key, expires_at=until)
         self._keys = keys
+        self.generation = object()
 
     def _with_policy(self, key: ApiKey, position: str = "") -> ApiKey:
         """The key with what the settings file says of it, by its name, id or position."""
@@ -378,13 +382,13 @@ def authenticate(
             continue
         sent = True
         if (found := keyring.find(value)) is not None:
-            if not _is_expired(found):
+            if not is_expired(found):
                 return found
             expired = True
     if path_key:
         sent = True
         if (found := keyring.find(path_key.encode())) is not None:
-            if not _is_expired(found):
+            if not is_expired(found):
                 return found
             expired = True
     if not required:
@@ -394,7 +398,8 @@ def authenticate(
     raise CallerError(_UNKNOWN if sent else _MALFORMED if malformed else _MISSING, INVALID_API_KEY)
 
 
-def _is_expired(key: ApiKey) -> bool:
+def is_expired(key: ApiKey) -> bool:
+    """Whether the key was valid until some time ago."""
     return key.expires_at is not None and time.time() >= key.expires_at
 
 

@@ -21,7 +21,14 @@ from trunkline.providers.http import HttpProvider, Rule, VendorProvider
 from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import OllamaProvider
 from trunkline.providers.python import PythonProvider
-from trunkline.providers.vendors import BEARER, COMPATIBLE, VENDORS, VendorSpec
+from trunkline.providers.vendors import (
+    BEARER,
+    COMPATIBLE,
+    OPENAI_REASONING,
+    OPENAIS_MODELS,
+    VENDORS,
+    VendorSpec,
+)
 from trunkline.settings import BUILT_IN_PROVIDERS, ProviderConfig, Settings, SettingsError, resolve_providers
 from trunkline.settings.values import suggest
 from trunkline.transport import Client
@@ -88,7 +95,7 @@ def _build(
         if kind == "ollama":
             return _ollama(name, config, settings, shared, images, made)
         spec = _with_known_quirks(VENDORS[kind], config)
-        return _vendor(name, spec, config, settings, shared, made)
+        return _vendor(name, spec, config, settings, shared, images, made)
     except SettingsError:  # it names the provider
         raise
     except ValueError as error:
@@ -126,6 +133,7 @@ def _vendor(
     config: ProviderConfig,
     settings: Settings,
     shared: Client,
+    images: ImageFetcher | None,
     made: MadeState,
 ) -> Provider:
     if spec.needs_key and not config.api_key:
@@ -137,6 +145,8 @@ def _vendor(
         [url + spec.path for url in config.addresses],
         drop=config.drop,
         speaks=config.speaks,
+        images=images,
+        api=config.api,
         made=made,
         max_retries=settings.max_retries,
         local=bool(config.local),
@@ -157,7 +167,10 @@ def _with_known_quirks(spec: VendorSpec, config: ProviderConfig) -> VendorSpec:
         raise ValueError(f"no such vendor {config.vendor!r}; {hint}")
     if vendor is None:
         return spec
-    return msgspec.structs.replace(spec, quirks=KNOWN_VENDORS[vendor].quirks, vendor=vendor)
+    quirks = KNOWN_VENDORS[vendor].quirks
+    if vendor in OPENAIS_MODELS:
+        quirks = msgspec.structs.replace(quirks, profiles=OPENAI_REASONING)
+    return msgspec.structs.replace(spec, quirks=quirks, vendor=vendor)
 
 
 def load_class(path: str) -> Any:

@@ -15,8 +15,11 @@ from typing import Final, NamedTuple
 
 from trunkline.errors import (
     INVALID_REQUEST,
+    UPSTREAM_BUSY,
     UPSTREAM_CREDIT,
+    UPSTREAM_ERROR,
     UPSTREAM_MODEL_ERROR,
+    Failover,
     GatewayError,
     Kind,
     Scope,
@@ -37,6 +40,8 @@ class FailureRule(NamedTuple):
     """What it concerns, where that is not what its kind says."""
     only: Kind | None = None
     """The row is about failures that are of this kind so far."""
+    failover: Failover | None = None
+    """Which other upstreams may be asked, where that is not what its kind says."""
 
 
 def _rule(
@@ -46,9 +51,10 @@ def _rule(
     *,
     scope: Scope | None = None,
     only: Kind | None = None,
+    failover: Failover | None = None,
 ) -> FailureRule:
     numbers = frozenset({statuses}) if isinstance(statuses, int) else statuses
-    return FailureRule(numbers, re.compile(words, re.IGNORECASE), kind, scope, only)
+    return FailureRule(numbers, re.compile(words, re.IGNORECASE), kind, scope, only, failover)
 
 
 EVERYBODY: Final = (
@@ -59,7 +65,20 @@ EVERYBODY: Final = (
         UPSTREAM_CREDIT,
     ),
     _rule(400, r"billing[_ ]hard[_ ]limit", UPSTREAM_CREDIT),
-    _rule(402, r"can only afford|requested up to|(?:fewer|lower|reduce) max_tokens", scope="request"),
+    # What is too large for the account's rate or credit, or for the model, is that request's matter: a
+    # smaller one is answered.
+    _rule(
+        402,
+        r"can only afford|requested up to|(?:fewer|lower|reduce) max_tokens|\btokens? limit exceeded",
+        scope="request",
+    ),
+    _rule(429, r"\brequest (?:is )?too large|\bmust be reduced|long context requests?\b", scope="request"),
+    _rule(
+        _5XX,
+        r"\bcontext (?:length|size|window)|\b(?:input|prompt|request) is too (?:large|long)",
+        scope="request",
+        only=UPSTREAM_ERROR,
+    ),
     _rule(403, r"\bmodels?\b", scope="model"),
 )
 """The rows that hold for every vendor."""
@@ -83,10 +102,12 @@ VENDORS: Final[Mapping[str, tuple[FailureRule, ...]]] = {
             _5XX,
             r"^json: |unmarshal|\binvalid\b|not support|n't support|unsupported|\bunknown (?:option|field)"
             r"|\bmust\b|\brequired\b|context length|illegal base64|\btoo (?:long|large|many)"
-            r"|failed to (?:parse|process|decode)",
+            r"|failed to (?:parse|process|decode)|\bimages?\b.*\bformat|\bload image",
             INVALID_REQUEST,
             only=UPSTREAM_MODEL_ERROR,
         ),
+        # It works, and its answer is waited for elsewhere only where that costs nothing.
+        _rule(503, r"\bbusy\b", only=UPSTREAM_BUSY, failover="free"),
     ),
 }
 """The rows of each vendor, by the provider's type."""
@@ -113,4 +134,6 @@ def classify(vendor: str, error: GatewayError) -> None:
             error.reclassify(rule.kind, error.status if rule.kind is INVALID_REQUEST else None)
         if rule.scope is not None:
             error.scope = rule.scope
+        if rule.failover is not None:
+            error.failover = rule.failover
         return

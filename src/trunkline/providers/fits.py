@@ -18,6 +18,7 @@ import msgspec
 from trunkline.dialects.fit.rules import Exclusive, FitRules, NameRule, Range, SchemaRule, ValueRule
 from trunkline.dialects.openai import ENDPOINTS, Quirks
 from trunkline.dialects.turns import ANY_ORDER, TurnRules
+from trunkline.model import MOST_TOKENS
 
 _NAMES: Final = NameRule()
 """What most vendors take as a tool's name."""
@@ -101,8 +102,9 @@ OPENAI_RESPONSES_FIT: Final = FitRules(
     schema_names=_NAMES,
     tool_schema=_FLAT,
     refused={"*": _FOREIGN - {"reasoning"}},
+    ranges={"max_output_tokens": Range(16, MOST_TOKENS)},
 )
-"""The same in its Responses API, whose ids may be longer."""
+"""The same in its Responses API, whose ids may be longer, and whose answers have a least bound."""
 
 CEREBRAS_FIT: Final = FitRules(
     tool_names=_NAMES,
@@ -331,6 +333,7 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
     "moonshot": KnownVendor(
         hosts=("api.moonshot.ai", "api.moonshot.cn"),
         quirks=Quirks(
+            takes_image_addresses=False,
             max_tokens_field="max_completion_tokens",
             extra_sampling=frozenset(),
             fit=FitRules(
@@ -436,6 +439,10 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
                 takes_cache_control=False,
             ),
         ),
+    ),
+    "perplexity": KnownVendor(
+        hosts=("api.perplexity.ai",),
+        quirks=Quirks(endpoints={"embeddings": ENDPOINTS["embeddings"], "other": ENDPOINTS["other"]}),
     ),
     "cohere": KnownVendor(
         hosts=("api.cohere.ai", "api.cohere.com"),

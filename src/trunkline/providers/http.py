@@ -28,14 +28,20 @@ from trunkline.dialects.base import (
 )
 from trunkline.dialects.error_envelope import UNREADABLE
 from trunkline.dialects.kept_state import KeptState
+from trunkline.dialects.openai import OpenAIBack
+from trunkline.dialects.responses import ResponsesBack
 from trunkline.dialects.vendor_state import MadeState
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
 from trunkline.exchange import Exchange, LocalAnswer, PassThrough, Relay, Translate
 from trunkline.model import Operation
+from trunkline.providers.api_choice import ApiChoice
 from trunkline.providers.base import AnswerReceiver, InFlight, ModelInfo, Upstream
 from trunkline.providers.failures import classify
+from trunkline.providers.foreign_calls import ForeignCalls, foreign_calls
+from trunkline.providers.images import ImageFetcher, mentions_image_url
 from trunkline.providers.library import LibraryInterface
-from trunkline.providers.thought_rules import maker_of
+from trunkline.providers.responses_rules import ApiName, responses_row
+from trunkline.providers.thought_rules import maker_of, rules_for
 from trunkline.providers.time_limits import AttemptTimeouts, TimeLimitRules
 from trunkline.providers.vendors import VendorSpec, other_backs
 from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
@@ -70,7 +76,6 @@ class HttpProvider(LibraryInterface):
     """A provider over HTTP; satisfies ``base.Provider``."""
 
     loads_models = False
-    fetches_images = False
     has_vendor_ids = False
     answers_any_name = False
     list_path = "/models"
@@ -96,14 +101,19 @@ class HttpProvider(LibraryInterface):
         streaming: bool = True,
         owns_client: bool = True,
         other_backs: Sequence[Back] = (),
+        api_choice: ApiChoice | None = None,
         kept_state: KeptState | None = None,
         made: MadeState | None = None,
+        images: ImageFetcher | None = None,
+        foreign_calls: ForeignCalls | None = None,
     ) -> None:
         """``headers`` carry the key; ``other_keys`` are such headers with other keys, each of which makes
         one more upstream of every address. ``other_backs`` are dialects that the upstreams speak besides
-        their own: a request in one of them is passed through. ``kept_state`` keeps what the vendor wants
-        back and a client's dialect has no field for; ``made`` is what is known of who made which
-        state."""
+        their own: a request in one of them is passed through. ``api_choice`` chooses the API of chats
+        where the vendor has two. ``kept_state`` keeps what the vendor wants back and a client's dialect has
+        no field for; ``made`` is what is known of who made which state. ``images`` fetches images for
+        upstreams that take them by value only. A request in which ``foreign_calls`` finds some is translated
+        to the provider's own dialect."""
         self.name = name
         self.kind = kind
         self.local = local
@@ -112,6 +122,7 @@ class HttpProvider(LibraryInterface):
         self.max_retries = max_retries
         self.back = back
         self._backs = {each.dialect: each for each in (*other_backs, back)}
+        self._api_choice = api_choice
         self.client = client
         self._owns_client = owns_client
         self.limits = limits or TimeLimitRules()
@@ -120,6 +131,9 @@ class HttpProvider(LibraryInterface):
         self._streaming = streaming
         self._kept_state = kept_state
         self.made = made
+        self._images = images
+        self._foreign_calls = foreign_calls
+        self.fetches_images = images is not None
         self._rules = tuple(rules)
         self._defaults_by_model: dict[str, RequestDefaults] = {}
         self._places: dict[str, _Place] = {}
@@ -132,7 +146,8 @@ class HttpProvider(LibraryInterface):
 
     def supports(self, operation: Operation) -> bool:
         """Whether the vendor has an endpoint for the operation."""
-        return self.back.target(operation, None) is not None
+        has_chat = operation == "chat" and self._api_choice is not None
+        return has_chat or self.back.target(operation, None) is not None
 
     def speaks(self, dialect: str) -> bool:
         """Whether what comes in ``dialect`` is passed through."""
@@ -144,8 +159,10 @@ class HttpProvider(LibraryInterface):
         return frozenset() if back is None else back.holds
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
-        """Fetch nothing: these providers take images by URL themselves."""
-        return None
+        """Fetch images by URL, if the upstreams do not and it is allowed."""
+        if self._images is None or front.operation != "chat" or not mentions_image_url(body):
+            return None
+        return self._images.inline(body)
 
     def exchange(
         self,
@@ -164,11 +181,24 @@ class HttpProvider(LibraryInterface):
             defaults = self.defaults_for(model)
         if wanted is not NO_DEFAULTS:
             defaults = _bounded(_merge([wanted, defaults]), wanted.max_tokens)
-        back = self._backs.get(front.dialect)
+        back, choice = self._backs.get(front.dialect), self._api_choice
         if (
             back is not None
             and (self._streaming or not summary.stream)
             and (not summary.state or back.holds.issuperset(summary.state))
+            and (
+                self._foreign_calls is None
+                or back is self.back
+                or summary.state
+                or not self._foreign_calls(front, body, model)
+            )
+            and (
+                choice is None
+                or back is not self.back
+                or model in choice.stays
+                or front.operation != "chat"
+                or not choice.leaves_chat(body, model)
+            )
         ):
             if front.held is not None and self._holds_for(front.held, back):
                 body = front.held.body
@@ -176,9 +206,12 @@ class HttpProvider(LibraryInterface):
         request = front.parse(body)
         if not self.loads_models and (answer := front.answer_load_request(request, model)) is not None:
             return LocalAnswer(front, self.back, model, answer)
+        back = self.back
+        if choice is not None:
+            back, request = choice.choose(front, body, request, model)
         return Translate(
             front,
-            self.back,
+            back,
             request,
             model,
             defaults,
@@ -289,7 +322,7 @@ class HttpProvider(LibraryInterface):
         sent = _overlaid(request.headers, headers) if headers else request.headers
         try:
             answer = await self.client.fetch(replace(request, headers=sent, max_body=MAX_LISTING))
-            if answer.status >= 400:
+            if answer.status >= 300:
                 raise self.back.read_error(answer.status, answer.headers, answer.body)
             return msgspec.json.decode(answer.body)
         except UNREADABLE as error:
@@ -338,11 +371,14 @@ class VendorProvider(HttpProvider):
         *,
         drop: Sequence[str] = (),
         speaks: Sequence[str] | None = None,
+        api: ApiName | None = None,
         made: MadeState | None = None,
+        images: ImageFetcher | None = None,
         **more: Any,
     ) -> None:
-        """``speaks`` are the dialects besides its own, where they differ from the vendor spec's. ``made`` is
-        what is known of who made which state."""
+        """``speaks`` are the dialects besides its own, and ``api`` is the API in which chats are asked, where
+        they differ from the vendor spec's. ``made`` is what is known of who made which state. ``images``
+        fetches images, where the vendor does not."""
         rules = [
             *(Rule(pattern, RequestDefaults(drop=fields)) for pattern, fields in spec.drop.items()),
             *([Rule("*", RequestDefaults(drop=frozenset(drop)))] if drop else []),
@@ -351,13 +387,21 @@ class VendorProvider(HttpProvider):
         who = spec.title if spec.url else f"Provider '{name}'"
         maker = maker_of(name, spec.kind, urls, made, spec.vendor)
         back = spec.back(who, maker, urls)
+        row = responses_row(spec.kind, spec.vendor)
+        api = (api or row.api) if spec.quirks is not None else "chat"
+        spoken = list(spec.speaks if speaks is None else speaks)
+        if "responses" not in spoken and (api == "responses" or (api == "auto" and speaks is None)):
+            spoken.append("responses")
         others = other_backs(
             who,
-            spec.speaks if speaks is None else speaks,
+            spoken,
             takes_routing=spec.quirks is not None and spec.quirks.takes_routing,
             maker=maker,
             holds=spec.holds,
-            fits=spec.fits,
+            fits=spec.fits if row.fit is None else {"responses": row.fit, **spec.fits},
+            responses=row.quirks
+            if spec.quirks is None
+            else msgspec.structs.replace(row.quirks, profiles=spec.quirks.profiles),
         )
         super().__init__(
             name,
@@ -367,8 +411,11 @@ class VendorProvider(HttpProvider):
             rules=rules,
             id_prefix=spec.id_prefix,
             other_backs=others,
+            api_choice=_api_choice(api, back, others),
             kept_state=KeptState(),
             made=made,
+            foreign_calls=foreign_calls(rules_for(spec.kind, urls, spec.vendor), maker),
+            images=None if spec.quirks is None or spec.quirks.takes_image_addresses else images,
             **more,
         )
         self.spec = spec
@@ -392,6 +439,14 @@ class VendorProvider(HttpProvider):
         return items
 
 
+def _api_choice(api: ApiName, back: Back, others: Sequence[Back]) -> ApiChoice | None:
+    """Who chooses the API of chats; None where the provider's own is always asked."""
+    responses = next((each for each in others if isinstance(each, ResponsesBack)), None)
+    if api == "chat" or responses is None or not isinstance(back, OpenAIBack):
+        return None
+    return ApiChoice(back, responses, back.quirks, always=api == "responses")
+
+
 class _ExchangeSink:
     """Takes an upstream's answer from the transport, through an exchange, to an answer receiver."""
 
@@ -408,10 +463,10 @@ class _ExchangeSink:
     def on_resend(self) -> None:
         self._receiver.resent()
 
-    def on_head(self, status: int, headers: Headers) -> None:
+    def on_head(self, head: transport.ResponseHead) -> None:
         exchange = self._exchange
-        if status >= 300 or exchange.needs_head:
-            exchange.head(status, headers)
+        if head.status >= 300 or exchange.needs_head:
+            exchange.head(head.status, head.headers)
 
     def on_data(self, data: bytes) -> None:
         exchange = self._exchange

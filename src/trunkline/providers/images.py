@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.media import is_remote
 from trunkline.errors import INVALID_REQUEST, TOO_LARGE, UPSTREAM_TOO_LARGE, CallerError, ProviderError
 from trunkline.transport import Client, Limits, ProxyConfig, Response, Timeouts, UpstreamRequest, parse_origin
 
@@ -112,11 +113,11 @@ def _places(value: Any, param: str) -> Iterator[_Place]:
     for name in ("content", "output"):
         yield from _places(value.get(name), f"{param}.{name}")
     image, source = value.get("image_url"), value.get("source")
-    if isinstance(image, dict) and _is_remote(image.get("url")):
+    if isinstance(image, dict) and is_remote(image.get("url")):
         yield _Place(image, "url", image["url"], f"{param}.image_url.url")
-    elif _is_remote(image):  # the Responses API's part has no more than that
+    elif is_remote(image):  # the Responses API's part has no more than that
         yield _Place(value, "image_url", str(image), f"{param}.image_url")
-    elif value.get("type") == "image" and isinstance(source, dict) and _is_remote(source.get("url")):
+    elif value.get("type") == "image" and isinstance(source, dict) and is_remote(source.get("url")):
         yield _Place(value, "source", source["url"], f"{param}.source.url")
 
 
@@ -253,10 +254,6 @@ class ImageFetcher:
 
 class _NotPublicError(OSError):
     """The guard's refusal, on its way through the transport."""
-
-
-def _is_remote(url: object) -> bool:
-    return isinstance(url, str) and url.startswith(("http://", "https://"))
 
 
 def _refused(why: str, param: str | None) -> CallerError:

@@ -21,12 +21,20 @@ _CONTENT: Final = "reasoning_content"
 _SIGNED: Final = frozenset({"reasoning_details", "extra_content"})
 """State of other vendors' that a vendor without any does not know."""
 
+_NO_SIGNATURE: Final = "skip_thought_signature_validator"
+"""What Gemini takes in the place of a signature, for calls that it did not make."""
+
 RULES: Final[Mapping[str, ThoughtRules]] = {
     "openai": _REFUSES_ALL,
     "groq": _REFUSES_ALL,
     "mistral": ThoughtRules(turns="never", refuses=ALL_FIELDS, takes_thinking_parts=True),
     "cerebras": ThoughtRules(field="reasoning", turns="calls", refuses=ALL_FIELDS - {"reasoning"}),
-    "openrouter": ThoughtRules(refuses=frozenset({"extra_content"})),
+    "openrouter": ThoughtRules(
+        refuses=frozenset({"extra_content"}),
+        missing_signature=_NO_SIGNATURE,
+        signed_models=("*google/gemini-*",),
+        signs_in_details=True,
+    ),
     "deepseek": ThoughtRules(
         field=_CONTENT,
         turns="calls",
@@ -45,7 +53,7 @@ RULES: Final[Mapping[str, ThoughtRules]] = {
     "gemini": ThoughtRules(
         turns="never",
         refuses=ALL_FIELDS - {"extra_content"},
-        missing_signature="skip_thought_signature_validator",
+        missing_signature=_NO_SIGNATURE,
     ),
 }
 """OpenRouter is told all turns' thinking besides (see its quirks)."""

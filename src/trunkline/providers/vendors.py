@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from trunkline.dialects.anthropic import AnthropicBack
 from trunkline.dialects.base import Back
 from trunkline.dialects.fit.rules import FitRules
 from trunkline.dialects.openai import ENDPOINTS, PENALTIES, SAMPLING, OpenAIBack, Quirks, ReasoningProfile
-from trunkline.dialects.responses import ITEM_REFERENCE, ResponsesBack
+from trunkline.dialects.responses import ITEM_REFERENCE, ResponsesBack, ResponsesQuirks
 from trunkline.dialects.responses import STATE_FIELDS as RESPONSES_STATE
 from trunkline.dialects.turns import ANY_ORDER
 from trunkline.dialects.vendor_state import Maker
@@ -194,28 +195,44 @@ OPENAI_REASONING: Final = (
         efforts=("none", "low", "medium", "high", "xhigh"),
         refuses=_STOPLESS,
         calls_thinking=False,
+        thinks_unasked=True,
     ),
     ReasoningProfile(
         pattern="gpt-5.*",
-        efforts=("none", "low", "medium", "high", "xhigh", "max"),
+        efforts=("none", "low", "medium", "high", "xhigh"),
+        more_efforts=("max",),
         refuses=_STOPLESS,
         calls_thinking=False,
+        thinks_unasked=True,
+        calls_unasked=False,
     ),
     ReasoningProfile(pattern="gpt-5*", efforts=("minimal", "low", "medium", "high"), refuses=_STOPLESS),
     *(
         ReasoningProfile(
             pattern=pattern,
-            efforts=("none", "low", "medium", "high", "xhigh", "max"),
+            efforts=("none", "low", "medium", "high", "xhigh"),
+            more_efforts=("max",),
             refuses=_STOPLESS,
             calls_thinking=False,
+            thinks_unasked=True,
+            calls_unasked=False,
         )
         for pattern in ("gpt-6-sol*", "gpt-6-luna*")
     ),
-    ReasoningProfile(pattern="gpt-6*", efforts=("low", "medium", "high", "xhigh", "max"), refuses=_STOPLESS),
+    ReasoningProfile(
+        pattern="gpt-6*",
+        efforts=("low", "medium", "high", "xhigh"),
+        more_efforts=("max",),
+        refuses=_STOPLESS,
+        thinks_unasked=True,
+    ),
 )
 """OpenAI's thinking models. From 5.5 on a model thinks unless it is told not to; 5.1 to 5.4 think only when
 told to, and sample as they are told while they do not. From 5.4 on the chat API takes no tools from who
-thinks."""
+thinks, and from 5.6 on none unless an effort of ``none`` is named. It takes no effort of ``max``."""
+
+OPENAIS_MODELS: Final = frozenset({"openai", "azure"})
+"""Known vendors whose models are OpenAI's."""
 
 OPENAI: Final = VendorSpec(
     kind="openai",
@@ -325,6 +342,7 @@ def other_backs(
     maker: Maker | None = None,
     holds: Mapping[str, frozenset[str]] = MappingProxyType({}),
     fits: Mapping[str, FitRules] = NO_FITS,
+    responses: ResponsesQuirks | None = None,
 ) -> list[Back]:
     """Make a back for each dialect that a provider speaks besides its own.
 
@@ -336,9 +354,13 @@ def other_backs(
         maker: whose state the provider takes back; None is nobody in particular.
         holds: the state fields that it has, by dialect.
         fits: what the provider refuses although the meaning is plain, by dialect.
+        responses: what its Responses API takes of requests that are translated for it.
     """
     maker = maker or Maker()
-    made: dict[str, Callable[..., Back]] = {"anthropic": AnthropicBack, "responses": ResponsesBack}
+    made: dict[str, Callable[..., Back]] = {
+        "anthropic": AnthropicBack,
+        "responses": partial(ResponsesBack, quirks=responses or ResponsesQuirks()),
+    }
     return [
         made[dialect](
             name,

@@ -18,11 +18,13 @@ class Candidate:
     """One upstream that may serve a request, and the model's name there."""
 
     __slots__ = (
+        "costs",
         "gate",
         "hash",
         "header_lines",
         "is_only",
         "key",
+        "local",
         "model",
         "predictor",
         "price",
@@ -53,6 +55,7 @@ class Candidate:
         predictor: LatencyPredictor | None = None,
         size: int | None = None,
         timeouts: AttemptTimeouts | None = None,
+        local: bool | None = None,
     ) -> None:
         self.provider = provider
         self.upstream = upstream
@@ -73,6 +76,10 @@ class Candidate:
         self.priority = priority
         self.price = price
         """USD for a million tokens, prompt and completion half and half."""
+        self.costs = not provider.local and price > 0.0
+        """Whether a request there costs money, as far as is known."""
+        self.local = provider.local if local is None else local
+        """Whether the model runs on a server of ours: a local provider may have a cloud run some."""
         self.gate = gate
         """The concurrency limit of this model here, if it has one besides the upstream's."""
         self.predictor = predictor

@@ -94,7 +94,7 @@ def _describe(candidate: Candidate, order: int | None, tier: Tier, now: float) -
         "model": candidate.model,
         "eligible": order is not None,
         "reason": reason,
-        "local": candidate.provider.local,
+        "local": candidate.local,
         "weight": round(candidate.weight, 4),
         "priority": candidate.priority,
         "price_per_million_tokens": candidate.price if math.isfinite(candidate.price) else None,

@@ -27,7 +27,7 @@ class Tier(NamedTuple):
 class CandidatePool:
     """All candidates for one model name."""
 
-    __slots__ = ("candidates", "fallback", "missing", "only", "route", "tiers")
+    __slots__ = ("candidates", "fallback", "missing", "only", "route", "saves", "tiers")
 
     def __init__(self, tiers: Sequence[Tier], *, fallback: bool = True, route: str | None = None) -> None:
         """
@@ -48,6 +48,8 @@ class CandidatePool:
         """The only candidate, if the pool has just one."""
         if self.only is not None:
             self.only.is_only = True
+        self.saves = route is None and len({each.costs for each in self.candidates}) == 2
+        """There are candidates that cost money and others that do not, and no route names the former."""
 
     @property
     def is_all_missing(self) -> bool:
@@ -105,8 +107,8 @@ class CandidatePool:
         return ()
 
     def last_resort(self, now: float, tried: Collection[str]) -> Candidate | None:
-        """The candidate to ask where :meth:`pick` and :meth:`busy_candidates` find none: one whose server
-        tells its failures itself."""
+        """The candidate to ask where :meth:`pick` and :meth:`busy_candidates` find none, or none that is free
+        of cost although there are such: one whose server tells its failures itself."""
         for candidate in self:
             answers = candidate.state.answers_with_failures(candidate.model, now)
             if answers and candidate.has_room and candidate.key not in tried:
@@ -122,11 +124,11 @@ class CandidatePool:
         """
         excluded = {failed.key}
         if failover == "free" and self.route is None:
-            excluded |= {each.key for each in self if not each.provider.local and each.price > 0.0}
+            excluded |= {each.key for each in self if each.costs}
         if not self.fallback:
             excluded |= {each.key for each in self if each.provider is not failed.provider}
         if failed.provider.local_only:
-            excluded |= {each.key for each in self if not each.provider.local}
+            excluded |= {each.key for each in self if not each.local}
         return excluded
 
     def order(self, context: SelectionContext) -> list[Candidate]:

@@ -25,7 +25,7 @@ Acquire: TypeAlias = Callable[[Candidate], None]
 class Waiter:
     """One request in the queue."""
 
-    __slots__ = ("_queue", "candidate", "candidates", "key", "start_tag")
+    __slots__ = ("_queue", "candidate", "candidates", "in_vain", "key", "start_tag")
 
     def __init__(self, queue: FairQueue, candidates: Sequence[Candidate], key: str, start_tag: float) -> None:
         self._queue = queue
@@ -36,6 +36,8 @@ class Waiter:
         """The virtual time at which its turn comes."""
         self.candidate: ImmediateFuture[Candidate | None] = ImmediateFuture()
         """The candidate that has room for it; None if it has left the queue."""
+        self.in_vain = False
+        """It has left because all that it waited for rests."""
 
     def give_up(self) -> None:
         """Leave the queue: the client has disconnected."""
@@ -109,6 +111,15 @@ class FairQueue:
             self._removed(waiting, waiter.key)
             self._acquire(candidate)
             waiter.candidate.settle(candidate)
+
+    def dismiss_resting(self, now: float) -> None:
+        """Remove every waiter whose candidates all rest: nobody waits for a rest to end. Call this when a
+        request has failed."""
+        for waiting in self._classes.values():
+            for waiter in [each for line in waiting.by_key.values() for each in line]:
+                if not any(each.allows_request(now) for each in waiter.candidates):
+                    waiter.in_vain = True
+                    self.leave(waiter)
 
     def _next(self, now: float) -> tuple[_PriorityClass, Waiter, Candidate] | None:
         """The waiter to serve next, and the candidate that has room for it."""

@@ -27,6 +27,8 @@ from trunkline.routing.catalog import Catalog
 from trunkline.settings import BUILT_IN_PROVIDERS
 from trunkline.settings.time_limits import NO_LIMITS, TimeLimits
 
+_REMOTE: Final = ("remote_host", "remote_model")
+"""Fields of an Ollama server's list that only the models of its cloud have."""
 MAX_COMPARED: Final = 100
 """The maximum number of names that are compared to suggest one: comparing is slow, and errors must be
 fast."""
@@ -160,6 +162,18 @@ class Resolver:
     def without_alias(self, name: str) -> str:
         """What the name stands for, if it is an alias; else the name."""
         return self._aliases.get(name.lower(), name)
+
+    def is_local(self, provider: Provider, model: str) -> bool:
+        """Whether the model runs on a server of ours.
+
+        An Ollama server has Ollama's cloud run the models whose tags say so, listed or not, and those that it
+        lists with a remote host.
+        """
+        if not (provider.local and provider.loads_models):
+            return provider.local
+        listed = self.catalog.listings[provider.name].find(model)
+        names_a_host = listed is not None and any(map((listed.listing or {}).get, _REMOTE))
+        return not (names_a_host or names.is_cloud(model if listed is None else listed.id))
 
     def is_pinned(self, model: str) -> bool:
         """Whether the name says which provider is meant."""

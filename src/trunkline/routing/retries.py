@@ -23,7 +23,7 @@ MAX_COUNTED: Final = 50_000
 BASE_BACKOFF_S: Final = 0.25
 """The longest backoff before the first retry."""
 MAX_BACKOFF_S: Final = 8.0
-"""The longest backoff before any retry."""
+"""The longest backoff before any retry, and the longest ``Retry-After`` that a request waits for."""
 
 
 class RetryBudget:

@@ -151,14 +151,16 @@ class Router:
         route = None if route_name is None else self.rules.routes[route_name]
         targets = _supporting(resolved, operation)
         if local_only or (route is not None and route.local_only):
-            targets = [target for target in targets if target.provider.local]
+            targets = [target for target in targets if self._is_local(target)]
             if not targets:
                 subject = "this key" if local_only else f"route '{route_name}'"
                 provider = resolved[0].provider.name
-                text = (
-                    f"Model '{resolved[0].model}' is at '{provider}', which is not local; "
-                    f"{subject} is local_only"
+                where = (
+                    f"is in a cloud that '{provider}' asks"
+                    if resolved[0].provider.local
+                    else f"is at '{provider}', which is not local"
                 )
+                text = f"Model '{resolved[0].model}' {where}; {subject} is local_only"
                 raise CallerError(text, FORBIDDEN, param="model", provider=provider)
         if route is not None and route_name is not None:
             return CandidatePool(
@@ -166,10 +168,23 @@ class Router:
                 fallback=self.rules.fallback,
                 route=route_name,
             )
-        targets = _local_after_local_only(targets)
+        targets = self._local_after_local_only(targets)
         if not self.rules.fallback:
             targets = targets[:1]
         return CandidatePool([self._tier_of_provider(target) for target in targets])
+
+    def _is_local(self, target: Target) -> bool:
+        return self.resolver.is_local(target.provider, target.model)
+
+    def _local_after_local_only(self, targets: Sequence[Target]) -> list[Target]:
+        """The targets in order; after one whose provider is ``local_only``, only local ones."""
+        found: list[Target] = []
+        only_local = False
+        for target in targets:
+            if not only_local or self._is_local(target):
+                found.append(target)
+            only_local = only_local or target.provider.local_only
+        return found
 
     def _tiers_of_route(self, name: str, targets: Sequence[Target], strategy: str) -> list[Tier]:
         candidates = [
@@ -211,6 +226,7 @@ class Router:
         upstreams = listed or list(provider.upstreams)
         info = listing.find(model)
         timeouts = provider.timeouts_for(model, target.limits)
+        local = self._is_local(target)
         return [
             Candidate(
                 provider,
@@ -226,6 +242,7 @@ class Router:
                 predictor=self._predictor(provider, upstream),
                 size=None if info is None else _size(info),
                 timeouts=timeouts,
+                local=local,
             )
             for upstream in upstreams
         ]
@@ -322,17 +339,6 @@ def _default_strategy(provider: Provider) -> str:
     if provider.loads_models:
         return "predicted_wait"
     return "priority" if len({upstream.origin for upstream in provider.upstreams}) == 1 else "round_robin"
-
-
-def _local_after_local_only(targets: Sequence[Target]) -> list[Target]:
-    """The targets in order; after one whose provider is ``local_only``, only local ones."""
-    found: list[Target] = []
-    only_local = False
-    for target in targets:
-        if not only_local or target.provider.local:
-            found.append(target)
-        only_local = only_local or target.provider.local_only
-    return found
 
 
 def _price(provider: Provider, model: ModelInfo | None) -> float:

@@ -143,6 +143,12 @@ class ProviderConfig(Section):
         description="APIs that it has besides its own, and is asked in as requests come: anthropic "
         "(/v1/messages), responses. Default: what is known of its type.",
     )
+    api: Literal["chat", "responses", "auto"] | None = Field(
+        default=None,
+        description="In which of OpenAI's APIs its models are asked: chat (/chat/completions), responses, or "
+        "auto, which asks in the Responses API for what the chat API cannot do. Default: what is known of "
+        "its vendor (auto for OpenAI), else chat.",
+    )
     models: tuple[str, ...] = Field(
         default=(), description="Its models, where it has no endpoint that lists them."
     )
@@ -157,6 +163,8 @@ class ProviderConfig(Section):
             )
         if self.vendor and (self.type or "openai-compatible") != "openai-compatible":
             raise ValueError("has a vendor, which is for type openai-compatible")
+        if self.api and (self.python or self.type in ("ollama", "anthropic")):
+            raise ValueError("has an api, which is for types that have OpenAI's")
         if self.options and not self.python:
             raise ValueError("has options but no python; options are for Python providers")
         return self

@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         body = reader.feed(data)
         if not in_flight.first_byte_at and reader.status:
             in_flight.first_byte_at = self._owner.time()
-            in_flight.sink.on_head(reader.status, reader.headers)
+            in_flight.sink.on_head(reader)
             if self.in_flight is not in_flight:
                 return
         if body:

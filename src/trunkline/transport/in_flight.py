@@ -49,6 +49,16 @@ _ON_RECEIVE_END: Final = TRANSITIONS[RECEIVE_END]
 _ON_ABORT: Final = TRANSITIONS[ABORT]
 
 
+class ResponseHead(Protocol):
+    """The head of a response, as a sink is shown it; it holds during that call only."""
+
+    status: int
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Names are in lower case. They are split when they are first asked for."""
+
+
 class Sink(Protocol):
     """What a response is delivered to, by synchronous calls on the event loop.
 
@@ -64,8 +74,8 @@ class Sink(Protocol):
     def on_resend(self) -> None:
         """The kept connection was closed before a response began, and the request is sent again."""
 
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """The head of the final response; names are in lower case. Interim (1xx) responses are not shown."""
+    def on_head(self, head: ResponseHead) -> None:
+        """The head of the final response. Interim (1xx) responses are not shown."""
 
     def on_data(self, data: bytes) -> None:
         """The next bytes of the body, dechunked and decompressed; at most one call for each read."""
@@ -107,7 +117,7 @@ class _NullSink:
 
     def on_resend(self) -> None: ...
 
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None: ...
+    def on_head(self, head: ResponseHead) -> None: ...
 
     def on_data(self, data: bytes) -> None: ...
 

@@ -18,6 +18,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from trunkline.transport import failures
 from trunkline.transport.failures import Fault
+from trunkline.transport.plain_response import find_body, split_fields
 
 HEAD: Final = 0
 BODY: Final = 1
@@ -53,15 +54,16 @@ class ResponseReader:
         "_feed",
         "_fields",
         "_framed",
+        "_headers",
         "_max_body",
         "_no_body",
         "_overhead",
         "_parser",
         "_pieces",
+        "_plain_head",
         "_size",
         "detail",
         "fault",
-        "headers",
         "keep_alive",
         "on_body",
         "on_header",
@@ -73,8 +75,6 @@ class ResponseReader:
     state: int
     """HEAD, BODY, DONE or BROKEN (then ``fault`` says why)."""
     status: int
-    headers: list[tuple[bytes, bytes]]
-    """Names in lower case. If the body is decompressed, its encoding and length are left out."""
     fault: Fault | None
     detail: object
     """The ``{detail}`` of the fault's text."""
@@ -100,7 +100,8 @@ class ResponseReader:
         """Expect the next response. ``no_body``: the request was HEAD (or CONNECT)."""
         self.state = HEAD
         self.status = 0
-        self.headers = []
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._plain_head = b""
         self.fault = None
         self.detail = ""
         self.reusable = False
@@ -116,12 +117,24 @@ class ResponseReader:
         self._size = 0
 
     @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Names in lower case. If the body is decompressed, its encoding and length are left out."""
+        if self._plain_head:
+            self._headers, self._plain_head = split_fields(self._plain_head), b""
+        return self._headers
+
+    @property
     def nothing_received(self) -> bool:
         """Whether no byte of this response has arrived."""
         return self.state == HEAD and self._overhead == 0
 
     def feed(self, data: bytes) -> bytes:
         """Parse ``data``. Returns the bytes of the body in it, decoded, in one piece. Never raises."""
+        if self.state == HEAD and not self._overhead and not self._no_body:
+            start = find_body(data, self._max_body)
+            if start:
+                self._plain_head, self.status, self.state, self.reusable = data[:start], 200, DONE, True
+                return data[start:]
         overhead = self._overhead = self._overhead + len(data)
         try:
             self._feed(data)
@@ -163,19 +176,19 @@ class ResponseReader:
             fields.clear()
             return
         # httptools leaves blanks at the end of a value that was split between two reads.
-        self.headers = [(name.lower(), value.strip(b" \t")) for name, value in fields]
+        self._headers = [(name.lower(), value.strip(b" \t")) for name, value in fields]
         if self._no_body:
             self.state = DONE
         else:
             if status not in _STATUSES_WITHOUT_BODY:
-                for name, value in self.headers:
+                for name, value in self._headers:
                     handler = _HEADER_HANDLERS.get(name)
                     if handler is not None:
                         handler(self, value)
             self.state = BODY
             if self._encoding:
                 self._decodes = True
-                self.headers = [field for field in self.headers if field[0] not in _HEADERS_OF_COMPRESSED]
+                self._headers = [field for field in self._headers if field[0] not in _HEADERS_OF_COMPRESSED]
         self.status = status
 
     def on_message_complete(self) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from trunkline.errors import ProviderError
 from trunkline.pipe import Pipe
-from trunkline.transport.in_flight import InFlightRequest
+from trunkline.transport.in_flight import InFlightRequest, ResponseHead
 
 
 class Response(NamedTuple):
@@ -63,9 +63,9 @@ class ResponseStream:
 
     def on_resend(self) -> None: ...
 
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.status = status
-        self.headers = headers
+    def on_head(self, head: ResponseHead) -> None:
+        self.status = head.status
+        self.headers = head.headers
         if not self._head_received.done():  # the coroutine that waits may be cancelled
             self._head_received.set_result(None)
 
@@ -103,9 +103,9 @@ class BufferedResponse:
 
     def on_resend(self) -> None: ...
 
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._status = status
-        self._headers = headers
+    def on_head(self, head: ResponseHead) -> None:
+        self._status = head.status
+        self._headers = head.headers
 
     def on_data(self, data: bytes) -> None:
         self.progress += 1

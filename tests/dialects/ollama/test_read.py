@@ -7,12 +7,12 @@ import pytest
 
 from tests.dialects.contract import check_error
 from tests.dialects.ollama.cases import AFTER, STARTED
-from tests.dialects.ollama.samples import text
+from tests.dialects.ollama.samples import CALLS, DONE, text
 from tests.feeding import ways
 from trunkline.dialects.ollama.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.other_form import OtherForm
 from trunkline.errors import UPSTREAM_PROTOCOL, UPSTREAM_TOO_LARGE, UPSTREAM_TRUNCATED
-from trunkline.events import Started, TextDelta, ToolCallDelta
+from trunkline.events import Started, TextDelta, ThinkingDelta, ToolCallDelta
 
 
 def test_content_beside_wrong_arguments_still_counts() -> None:
@@ -33,6 +33,28 @@ def test_a_whole_line_without_its_newline_counts_although_the_answer_is_cut() ->
         events = [event for piece in pieces for event in reader.feed(piece)] + reader.close()
         assert events == [STARTED, TextDelta("a"), TextDelta("b")]
         check_error(reader.error, UPSTREAM_TRUNCATED)
+
+
+@pytest.mark.parametrize("rest", [text("Ho"), text("", CALLS), b""], ids=["a text", "calls", "nothing"])
+def test_thinking_says_whose_it_is(rest: bytes) -> None:
+    hm = text("", b',"thinking":"Hm"')
+    for pieces in ways(hm + hm + rest + DONE):
+        reader = StreamReader(seal="trunkline:me:field:thinking")
+        events = [event for piece in pieces for event in reader.feed(piece)] + reader.close()
+        thoughts = [
+            ThinkingDelta("Hm"),
+            ThinkingDelta("Hm"),
+            ThinkingDelta("", 0, "trunkline:me:field:thinking"),
+        ]
+        assert events[:4] == [STARTED, *thoughts]
+        assert not any(isinstance(event, ThinkingDelta) for event in events[4:])
+
+
+def test_the_thinking_of_a_whole_answer_says_whose_it_is() -> None:
+    reader = WholeReader(seal="trunkline:me:field:thinking")
+    reader.feed(DONE.replace(b'"content":""', b'"content":"Ho","thinking":"Hm"'))
+    thoughts = [ThinkingDelta("Hm"), ThinkingDelta("", 0, "trunkline:me:field:thinking")]
+    assert reader.close()[:4] == [STARTED, *thoughts, TextDelta("Ho")]
 
 
 def test_ids_are_made_where_they_are_missing_or_collide() -> None:

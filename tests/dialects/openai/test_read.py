@@ -8,6 +8,7 @@ from tests.dialects.openai.cases import METERED
 from tests.dialects.openai.samples import DONE, STOP, calls, chunk, text, usage_chunk
 from tests.feeding import ways
 from trunkline.dialects.openai.read import StreamReader, WholeReader
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UPSTREAM_TRUNCATED
 from trunkline.events import (
     Answer,
@@ -181,6 +182,22 @@ def test_whole_tool_calls_are_calls_of_their_own() -> None:
     assert _folded(events) == [("x", "f", "{}"), ("x", "f", "{}")]
     assert ThinkingDelta("Hm") in events
     assert Finished("tool_calls") in events
+
+
+def test_thinking_among_the_content_says_whose_it_is() -> None:
+    """Once, behind all of it; and it is not sent back in a field, since it came in none."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
+    data = chunk({"content": [thought]}) + chunk({"content": [thought]}) + text("Ho") + STOP + DONE
+    maker = Maker("me")
+    for pieces in ways(data):
+        reader = StreamReader("Mistral", maker)
+        events = [event for piece in pieces for event in reader.feed(piece)] + reader.close()
+        assert [event for event in events if isinstance(event, ThinkingDelta)] == [
+            ThinkingDelta("Hm"),
+            ThinkingDelta("Hm"),
+            ThinkingDelta("", 0, "trunkline:me:field:content"),
+        ]
+    assert maker.thinking_field is None
 
 
 def test_an_answer_with_an_open_choice_is_cut() -> None:

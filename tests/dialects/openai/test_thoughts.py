@@ -19,6 +19,8 @@ CALL = ToolCall(id="c1", name="f", arguments="{}")
 HM = Thinking(text="Hm")
 OWN = Thinking(text="Hm", signature=seal("me", "field", "reasoning_content"))
 OTHERS = Thinking(text="Hm", signature=seal("other", "field", "reasoning_content"))
+ASSISTANT: dict[str, Any] = {"role": "assistant", "content": "Ho"}
+WIRE_CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 EXTRA = {"google": {"thought_signature": "c2ln"}}
 UNKNOWN = ThoughtRules()
 
@@ -97,14 +99,51 @@ def test_gemini_gets_a_signature_for_calls_that_others_made() -> None:
     assert made == [{"google": {"thought_signature": "skip_thought_signature_validator"}}, None]
 
 
-def passed(rules: ThoughtRules, message: dict[str, Any], maker: str = "me") -> bytes:
-    body = msgspec.json.encode({"model": "m", "messages": [message], "reasoning_effort": "low"})
-    sent = back(rules, maker).patch(body, RequestSummary(model="m", stream=False), "m", NO_DEFAULTS)
+def stand_in(call_id: str, index: int = 0) -> dict[str, Any]:
+    """What OpenRouter is sent in place of the signature of a call."""
+    named = {"id": call_id, "format": "google-gemini-v1", "index": index}
+    return {"type": "reasoning.encrypted", "data": "skip_thought_signature_validator"} | named
+
+
+TEXT = {"type": "reasoning.text", "text": "Hm", "index": 0}
+SIGNED = {"type": "reasoning.encrypted", "data": "x", "id": "c1", "format": "google-gemini-v1", "index": 0}
+GEMINI = "google/gemini-3-pro-preview"
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "sent"),
+    [
+        (GEMINI, [], [stand_in("c1"), stand_in("c2", 1)]),
+        (GEMINI, [TEXT], [TEXT, stand_in("c1", 1), stand_in("c2", 2)]),
+        (GEMINI, [SIGNED], [SIGNED]),
+        (
+            GEMINI,
+            [SIGNED | {"format": "openai-responses-v1"}],
+            [SIGNED | {"format": "openai-responses-v1"}, stand_in("c1", 1), stand_in("c2", 2)],
+        ),
+        ("anthropic/claude-sonnet-4.5", [], []),
+    ],
+    ids=["none", "a text", "signed", "signed by another", "another model"],
+)
+def test_openrouter_gets_signatures_for_gemini_among_the_details(
+    model: str, given: list[dict[str, Any]], sent: list[dict[str, Any]]
+) -> None:
+    state = seal("me", "details", json.dumps(given))
+    parts = (Thinking(text="", signature=state), CALL, ToolCall(id="c2", name="f", arguments="{}"))
+    request = ChatRequest(model=model, messages=(Message(role="assistant", parts=parts),))
+    rules = RULES["openrouter"]
+    wire = msgspec.json.decode(back(rules).render(request, model, False, NO_DEFAULTS))["messages"][0]
+    assert wire.get("reasoning_details", []) == sent
+    calls = {"tool_calls": [WIRE_CALL, WIRE_CALL | {"id": "c2"}]}
+    message = ASSISTANT | calls | ({"reasoning_details": given} if given else {})
+    through = passed(rules, message, model=model)
+    assert msgspec.json.decode(through or msgspec.json.encode(message)).get("reasoning_details", []) == sent
+
+
+def passed(rules: ThoughtRules, message: dict[str, Any], maker: str = "me", model: str = "m") -> bytes:
+    body = msgspec.json.encode({"model": model, "messages": [message], "reasoning_effort": "low"})
+    sent = back(rules, maker).patch(body, RequestSummary(model=model, stream=False), model, NO_DEFAULTS)
     return b"" if sent is body else msgspec.json.encode(msgspec.json.decode(sent)["messages"][0])
-
-
-ASSISTANT: dict[str, Any] = {"role": "assistant", "content": "Ho"}
-WIRE_CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 @pytest.mark.parametrize("vendor", RULES)
@@ -118,6 +157,16 @@ PASSED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "mistral": ("mistral", {"reasoning_details": [{"type": "x"}]}, {}),
     "cerebras": ("cerebras", {"reasoning_content": "Hm"}, {"reasoning": "Hm"}),
     "deepseek": ("deepseek", {"reasoning": "Hm"}, {"reasoning_content": "Hm"}),
+    "kimi, lost": (
+        "moonshot",
+        {"tool_calls": [WIRE_CALL]},
+        {"tool_calls": [WIRE_CALL], "reasoning_content": ""},
+    ),
+    "deepseek, null": (
+        "deepseek",
+        {"tool_calls": [WIRE_CALL], "reasoning_content": None},
+        {"tool_calls": [WIRE_CALL], "reasoning_content": ""},
+    ),
     "signatures": (
         "openai",
         {"tool_calls": [WIRE_CALL | {"extra_content": EXTRA}]},

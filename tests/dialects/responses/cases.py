@@ -1,4 +1,4 @@
-"""The cases of the Responses dialect for the contract suites. Nothing is read or rendered in it."""
+"""The cases of the Responses dialect for the contract suites."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tests.dialects.responses.samples import (
     HELLO,
     METERED,
     OPENED,
+    PLACE,
+    USAGE,
     body,
     error_detail,
     event,
@@ -23,13 +25,29 @@ from trunkline import errors
 from trunkline.dialects.base import NO_DEFAULTS, Back, Front, RequestDefaults, RequestSummary
 from trunkline.dialects.responses import RESPONSES, ResponsesBack
 from trunkline.dialects.responses.inspect import StreamInspector, WholeInspector
+from trunkline.dialects.responses.read import StreamReader, WholeReader
 from trunkline.dialects.responses.write import WholeWriter
 from trunkline.dialects.responses.write_stream import StreamWriter
 from trunkline.errors import Kind
-from trunkline.model import CanonicalRequest, Operation, Usage
+from trunkline.events import (
+    Cited,
+    Finished,
+    FinishReason,
+    Media,
+    Metered,
+    NotShown,
+    RefusalDelta,
+    Started,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
+from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Message, Operation, Text, Usage
 
 BACK = ResponsesBack("Acme")
 MODEL = "up"
+CHAT_REQUEST = ChatRequest(model="m", messages=(Message(role="user", parts=(Text(text="Hi"),)),))
 
 # ------------------------------------------------------------------------------------------------ fronts
 
@@ -74,13 +92,22 @@ STREAM_ERROR = (
 
 # ------------------------------------------------------------------------------------------------- backs
 
+_TEMPLATED = CompletionRequest(model="m", prompts=("Hi",), templated=True)
 TARGETS: dict[str, tuple[Back, Operation, CanonicalRequest | None, str | None]] = {
     "chat": (BACK, "chat", None, "/responses"),
+    "a templated prompt": (BACK, "completions", _TEMPLATED, "/responses"),
     "below another path": (ResponsesBack("x", "/v1"), "chat", None, "/v1/responses"),
     "completions": (BACK, "completions", None, None),
     "embeddings": (BACK, "embeddings", None, None),
 }
 """Back, operation, request, path."""
+
+READERS: dict[str, tuple[CanonicalRequest, bool, type]] = {
+    "chat": (CHAT_REQUEST, False, WholeReader),
+    "chat, streamed": (CHAT_REQUEST, True, StreamReader),
+    "a templated prompt": (_TEMPLATED, True, StreamReader),
+}
+"""Request, streamed or not, class of the reader."""
 
 INSPECTORS: dict[str, tuple[Back, Operation, bool, type]] = {
     "stream": (BACK, "chat", True, StreamInspector),
@@ -233,13 +260,305 @@ ERROR_ANSWERS: dict[str, tuple[int, bytes, Kind, str, dict[str, Any]]] = {
 HELLO_STREAM = HELLO
 MIN_COMPLETE = len(HELLO) - 2
 """Bytes of that stream that are a whole answer: all but the last blank line."""
+STARTED = Started("resp_u", "up", 1700000000)
+LAST = Metered(METERED)
+
+
+def wrap(*events: StreamEvent, reason: FinishReason = "stop") -> list[StreamEvent]:
+    """``events`` with what is around them in every answer."""
+    return [STARTED, *events, Finished(reason), LAST]
+
+
+HEL, LO = TextDelta("Hel"), TextDelta("lo")
+HELLO_EVENTS = wrap(HEL, LO)
 BEGUN = BEGIN + text("a")
+BEGUN_EVENTS: list[StreamEvent] = [STARTED, TextDelta("a")]
 STARTS = [b"", BEGIN, BEGUN]
 """What an inspector lets pass before a fault."""
 AFTER = text("never") + DONE
 HEARTBEATS = [b": OPENROUTER PROCESSING\n\n"]
 OPENING = BEGIN + b": wait\n\n" + OPENED
 STREAM_SUMMARIES = [RequestSummary(model="m", stream=True)]
+
+
+def _item(kind: str, index: int = 0, **item: Any) -> bytes:
+    """An item that begins (``added``) or has come whole (``done``)."""
+    return event(f"response.output_item.{kind}", output_index=index, item=item)
+
+
+def _piece(kind: str, index: int = 0, **data: Any) -> bytes:
+    return event(f"response.{kind}", output_index=index, item_id="i", **data)
+
+
+def _end(*items: dict[str, Any], status: str = "completed", **more: Any) -> bytes:
+    """The terminal event, with these items in it."""
+    return event(f"response.{status}", response=response(status, output=list(items), **more))
+
+
+def _message(*content: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "message", "id": "msg_u", "role": "assistant", "content": list(content)}
+
+
+def _said(words: str, **more: Any) -> dict[str, Any]:
+    return {"type": "output_text", "text": words, "annotations": []} | more
+
+
+def _summary(*texts: str) -> list[dict[str, Any]]:
+    return [{"type": "summary_text", "text": each} for each in texts]
+
+
+_REASONING = {"type": "reasoning", "id": "rs_u", "summary": [], "encrypted_content": "gAAAAx"}
+_CALL = {"type": "function_call", "id": "fc_u", "call_id": "c", "name": "f", "arguments": '{"x":1}'}
+_CUSTOM = {"type": "custom_tool_call", "id": "ctc_u", "call_id": "c", "name": "p", "input": 'say "hi"\n'}
+_CITATION = {"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 1}
+_CITATION |= {"end_index": 3}
+_CITED = Cited("https://a.example", "A", 3, 5)
+_UNKNOWN = NotShown("file_citation")
+_TOKEN = {"token": "Hel", "logprob": -0.5, "bytes": [72], "top_logprobs": []}
+_LOGPROBS = {"content": [_TOKEN], "refusal": None}
+_CALLED = [ToolCallDelta(0, "c", "f"), ToolCallDelta(0, arguments='{"x":1}')]
+_IMAGE = {"type": "image_generation_call", "id": "ig_u", "result": "AAAA"}
+
+STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
+    "plain": (HELLO, HELLO_EVENTS),
+    "comments": (b": wait\n\n" + BEGIN + b": wait\n\n" + text("Hel") + text("lo") + DONE, HELLO_EVENTS),
+    "no deltas": (BEGIN + DONE, wrap(TextDelta("Hello"))),
+    "only the end": (DONE, wrap(TextDelta("Hello"))),
+    "a text that only its end brings whole": (BEGIN + text("Hel") + DONE, HELLO_EVENTS),
+    "a marker after the end": (HELLO + b"data: [DONE]\n\n", HELLO_EVENTS),
+    "no names": (HELLO.replace(b"event: ", b": "), HELLO_EVENTS),
+    "no indexes": (
+        BEGIN
+        + event("response.output_text.delta", item_id="msg_u", delta="Hel")
+        + event("response.output_text.delta", item_id="msg_u", delta="lo")
+        + DONE,
+        HELLO_EVENTS,
+    ),
+    "numbers and nulls": (
+        BEGIN
+        + event("response.output_text.delta", output_index=0, content_index=None, delta=7)
+        + event("response.output_text.delta", output_index=0, delta=None, logprobs=None)
+        + _end(usage={"input_tokens": 9.0, "output_tokens": "7", "cost": {"total_cost": 0.25}}),
+        [
+            STARTED,
+            TextDelta("7"),
+            Finished("stop"),
+            Metered(Usage(prompt_tokens=9, completion_tokens=7, cost=0.25)),
+        ],
+    ),
+    "no usage": (BEGIN + text("Hello") + _end(usage=None), [STARTED, TextDelta("Hello"), Finished("stop")]),
+    "a character in two pieces": (
+        BEGIN + text("x").replace(b'"x"', b'"a\\ud83d"') + text("x").replace(b'"x"', b'"\\ude00b"') + _end(),
+        wrap(TextDelta("a"), TextDelta("\U0001f600b")),
+    ),
+    "log probabilities": (
+        BEGIN + event("response.output_text.delta", delta="Hel", logprobs=[_TOKEN], **PLACE) + _end(),
+        wrap(TextDelta("Hel", logprobs=_LOGPROBS)),
+    ),
+    "two messages": (
+        BEGIN
+        + text("Hel")
+        + _item("done", **_message(_said("Hel")))
+        + _piece("output_text.delta", 1, content_index=0, delta="lo")
+        + _end(_message(_said("Hel")), _message(_said("lo"))),
+        wrap(HEL, LO),
+    ),
+    "sources": (
+        BEGIN
+        + text("Hel")
+        + event("response.output_text.delta", output_index=0, content_index=1, delta="lolo")
+        + event(
+            "response.output_text.annotation.added",
+            output_index=0,
+            content_index=1,
+            annotation_index=0,
+            annotation=_CITATION | {"start_index": 0, "end_index": 2},
+        )
+        + _end(
+            _message(
+                _said("Hel"),
+                _said("lolo", annotations=[_CITATION, _CITATION, {"type": "file_citation"}]),
+            )
+        ),
+        wrap(
+            HEL, TextDelta("lolo"), _CITED, Cited("https://a.example", "A", 4, 6), NotShown("file_citation")
+        ),
+    ),
+    "a refusal": (
+        BEGIN
+        + event("response.refusal.delta", content_index=0, delta="I ", **PLACE)
+        + event("response.refusal.done", content_index=0, refusal="I won't", **PLACE)
+        + _end(_message({"type": "refusal", "refusal": "I won't"})),
+        wrap(RefusalDelta("I "), RefusalDelta("won't")),
+    ),
+    "a summary in two parts, and state": (
+        BEGIN
+        + _piece("reasoning_summary_text.delta", summary_index=0, delta="Hm")
+        + _piece("reasoning_summary_text.done", summary_index=0, text="Hm.")
+        + _piece("reasoning_summary_text.delta", summary_index=1, delta="So")
+        + _item("done", **_REASONING | {"summary": _summary("Hm.", "So.")})
+        + _end(_REASONING | {"summary": _summary("Hm.", "So.")}),
+        wrap(
+            *map(ThinkingDelta, ("Hm", ".", "\n\nSo", ".")),
+            ThinkingDelta("", signature="gAAAAx"),
+        ),
+    ),
+    "state without a summary": (
+        BEGIN + _item("done", **_REASONING) + _end(_REASONING),
+        wrap(ThinkingDelta("", signature="gAAAAx")),
+    ),
+    "plain reasoning, and the summary that says the same": (
+        BEGIN
+        + _piece("reasoning_text.delta", content_index=0, delta="Hm")
+        + _piece("reasoning_summary_text.delta", summary_index=0, delta="H")
+        + _item("done", type="reasoning", summary=_summary("H"), content=[{"type": "x", "text": "Hm."}])
+        + _end(),
+        wrap(ThinkingDelta("Hm"), ThinkingDelta(".")),
+    ),
+    "a call": (
+        BEGIN
+        + _item("added", **_CALL | {"arguments": ""})
+        + _piece("function_call_arguments.delta", delta='{"x"')
+        + _piece("function_call_arguments.delta", delta=":1}")
+        + _piece("function_call_arguments.done", arguments='{"x":1}', name="f")
+        + _item("done", **_CALL)
+        + _end(_CALL),
+        wrap(
+            ToolCallDelta(0, "c", "f"),
+            ToolCallDelta(0, arguments='{"x"'),
+            ToolCallDelta(0, arguments=":1}"),
+            reason="tool_calls",
+        ),
+    ),
+    "a call that comes whole": (
+        BEGIN + _item("done", **_CALL) + _end(_CALL),
+        wrap(*_CALLED, reason="tool_calls"),
+    ),
+    "two calls in turn": (
+        BEGIN
+        + _item("added", 0, **_CALL | {"arguments": ""})
+        + _item("added", 1, **_CALL | {"arguments": "", "call_id": None, "id": "fc_2", "name": "g"})
+        + _piece("function_call_arguments.delta", 1, delta="{}")
+        + _piece("function_call_arguments.delta", 0, delta='{"x":1}')
+        + _end(_CALL, _CALL | {"arguments": "{ }"}),
+        wrap(
+            ToolCallDelta(0, "c", "f"),
+            ToolCallDelta(1, "fc_2", "g"),
+            ToolCallDelta(1, arguments="{}"),
+            ToolCallDelta(0, arguments='{"x":1}'),
+            reason="tool_calls",
+        ),
+    ),
+    "arguments in odd forms": (
+        BEGIN
+        + _item("done", 0, **_CALL | {"arguments": {"x": 1}})
+        + _item("done", 1, **_CALL | {"arguments": None})
+        + _item("done", 2, **_CALL | {"arguments": '"{}"'})
+        + _end(),
+        wrap(
+            *_CALLED,
+            ToolCallDelta(1, "c", "f"),
+            ToolCallDelta(1, arguments="{}"),
+            ToolCallDelta(2, "c", "f"),
+            ToolCallDelta(2, arguments="{}"),
+            reason="tool_calls",
+        ),
+    ),
+    "a custom tool": (
+        BEGIN
+        + _item("added", **_CUSTOM | {"input": ""})
+        + _piece("custom_tool_call_input.delta", delta='say "')
+        + _item("done", **_CUSTOM)
+        + _end(_CUSTOM),
+        wrap(
+            ToolCallDelta(0, "c", "p", '{"input":"'),
+            ToolCallDelta(0, arguments='say \\"'),
+            ToolCallDelta(0, arguments='hi\\"\\n"}'),
+            reason="tool_calls",
+        ),
+    ),
+    "an image": (
+        BEGIN + _item("done", **_IMAGE | {"output_format": "webp"}) + _end(_IMAGE),
+        wrap(Media("image", url="data:image/webp;base64,AAAA")),
+    ),
+    "what has no form here": (
+        BEGIN
+        + _piece("code_interpreter_call_code.delta", delta="1+1")
+        + event("weather", sky="blue")
+        + _item("done", 0, type="web_search_call", action={"type": "search"})
+        + _item("done", 1, type="code_interpreter_call", code="1+1")
+        + _item("done", 2, **_message({"type": "output_audio"}))
+        + _end(),
+        wrap(NotShown("code_interpreter_call"), NotShown("output_audio")),
+    ),
+    "cut": (BEGIN + text("a") + CUT, wrap(TextDelta("a"), reason="length")),
+    "filtered": (
+        BEGIN + _end(status="incomplete", incomplete_details={"reason": "content_filter"}),
+        wrap(reason="content_filter"),
+    ),
+    "incomplete, nobody says why": (
+        BEGIN + _end(status="incomplete", incomplete_details=None),
+        wrap(reason="length"),
+    ),
+}
+"""Bytes of a stream, and its events."""
+
+WHOLES: dict[str, tuple[CanonicalRequest, bytes, list[StreamEvent]]] = {
+    name: (CHAT_REQUEST, data, events)
+    for name, (data, events) in {
+        "every kind of item": (
+            body(response()),
+            wrap(
+                TextDelta('an "error"'),
+                ToolCallDelta(0, "c", "f"),
+                ToolCallDelta(0, arguments="{}"),
+                reason="tool_calls",
+            ),
+        ),
+        "reasoning": (
+            body(response(output=[_REASONING | {"summary": _summary("Hm.", "So.")}])),
+            wrap(ThinkingDelta("Hm."), ThinkingDelta("\n\nSo."), ThinkingDelta("", signature="gAAAAx")),
+        ),
+        "sources and log probabilities": (
+            body(response(output=[_message(_said("Hel", annotations=[_CITATION], logprobs=[_TOKEN]))])),
+            wrap(TextDelta("Hel", logprobs=_LOGPROBS), Cited("https://a.example", "A", 1, 3)),
+        ),
+        "a refusal": (
+            body(response(output=[_message({"type": "refusal", "refusal": "No"})])),
+            wrap(RefusalDelta("No")),
+        ),
+        "a custom tool": (
+            body(response(output=[_CUSTOM])),
+            wrap(
+                ToolCallDelta(0, "c", "p", '{"input":"'),
+                ToolCallDelta(0, arguments='say \\"hi\\"\\n"}'),
+                reason="tool_calls",
+            ),
+        ),
+        "an image": (
+            body(response(output=[_IMAGE])),
+            wrap(Media("image", url="data:image/png;base64,AAAA")),
+        ),
+        "nothing": (body(response(output=[])), wrap()),
+        "cut": (
+            body(response("incomplete", output=[_message(_said("a"))], incomplete_details={"reason": "x"})),
+            wrap(TextDelta("a"), reason="length"),
+        ),
+        "odd fields": (
+            body(response(output=[_message(_said("a", logprobs=None))], created_at="soon", id=17)),
+            [Started("17", "up"), TextDelta("a"), Finished("stop"), LAST],
+        ),
+        "a message without a type": (
+            body(response(output=[{"role": "assistant", "content": [_said("a")]}])),
+            wrap(TextDelta("a")),
+        ),
+        "usage as other servers count": (
+            body(response(output=[_message(_said("a"))], usage=USAGE | {"input_tokens": 9.0})),
+            wrap(TextDelta("a")),
+        ),
+    }.items()
+}
+"""Request, bytes of a whole answer, its events."""
 
 ERROR_RECORD = event("error", **error_detail("server_error"))
 

@@ -61,9 +61,14 @@ def text(piece: str) -> bytes:
 
 
 CLOSED = event("response.output_text.done", content_index=0, text="Hello", logprobs=[], **PLACE)
-DONE = event("response.completed", response=response())
+SAID = {"type": "message", "id": "msg_u", "role": "assistant", "status": "completed"}
+DONE = event(
+    "response.completed",
+    response=response(output=[SAID | {"content": [EMPTY | {"text": "Hello"}]}]),
+)
 CUT = event(
-    "response.incomplete", response=response("incomplete", incomplete_details={"reason": "max_output_tokens"})
+    "response.incomplete",
+    response=response("incomplete", output=[], incomplete_details={"reason": "max_output_tokens"}),
 )
 HELLO = BEGIN + OPENED + text("Hel") + text("lo") + CLOSED + DONE
 CALLING = BEGIN + b"".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from tests.fidelity.backs import anthropic, ollama, openai
+from tests.fidelity.backs import anthropic, ollama, openai, responses
 from tests.fidelity.values import Turn
 from trunkline_mock import Script
 
@@ -23,6 +23,9 @@ class Back(Protocol):
     def MODEL(self) -> str: ...  # noqa: N802 - a module's constant
 
     @property
+    def SETTINGS(self) -> Mapping[str, Any]: ...  # noqa: N802 - likewise
+
+    @property
     def SENT(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]: ...  # noqa: N802 - likewise
 
     def conversation(self, body: dict[str, Any]) -> list[Turn]: ...
@@ -32,4 +35,9 @@ class Back(Protocol):
     def script(self, feature: str, stream: bool) -> Script | None: ...
 
 
-BACKS: Final[Mapping[str, Back]] = {"openai": openai, "anthropic": anthropic, "ollama": ollama}
+BACKS: Final[Mapping[str, Back]] = {
+    "openai": openai,
+    "responses": responses,
+    "anthropic": anthropic,
+    "ollama": ollama,
+}

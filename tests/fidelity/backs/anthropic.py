@@ -13,6 +13,7 @@ from trunkline_mock import Script
 SHAPE: Final = "anthropic"
 TYPE: Final = "anthropic"
 MODEL: Final = "claude-opus-4-6"
+SETTINGS: Final[Mapping[str, Any]] = {}
 
 
 def conversation(body: dict[str, Any]) -> list[Turn]:

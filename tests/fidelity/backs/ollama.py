@@ -13,6 +13,7 @@ from trunkline_mock import Script
 SHAPE: Final = "ollama"
 TYPE: Final = "ollama"
 MODEL: Final = "llama3.2"
+SETTINGS: Final[Mapping[str, Any]] = {}
 
 
 def conversation(body: dict[str, Any]) -> list[Turn]:

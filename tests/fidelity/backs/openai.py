@@ -13,6 +13,7 @@ from trunkline_mock import Script
 SHAPE: Final = "generic"
 TYPE: Final = "openai-compatible"
 MODEL: Final = "gpt-4o"
+SETTINGS: Final[Mapping[str, Any]] = {}
 
 
 def conversation(body: dict[str, Any]) -> list[Turn]:

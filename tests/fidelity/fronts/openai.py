@@ -178,8 +178,8 @@ def _gather(records: Sequence[dict[str, Any]], key: str) -> Heard:
             texts[at] = texts.get(at, "") + (delta.get("content") or "") + (delta.get("refusal") or "")
             heard.thinking += delta.get("reasoning_content") or delta.get("reasoning") or ""
             for detail in delta.get("reasoning_details") or ():
-                heard.signature = detail["signature"]
-                assert detail["text"] == heard.thinking
+                heard.signature = detail["signature"] if "signature" in detail else detail["data"]
+                assert detail.get("text", heard.thinking) == heard.thinking
             heard.reason = choice.get("finish_reason") or heard.reason
             tokens = (choice.get("logprobs") or {}).get("content") or ()
             heard.logprobs += tuple((token["token"], token["logprob"]) for token in tokens)

@@ -17,6 +17,7 @@ from trunkline.server.app.gateway import Gateway
 from trunkline.settings import Settings, load_settings
 from trunkline.transport import TransportError, UpstreamRequest, failures
 from trunkline.transport.in_flight import Sink
+from trunkline.transport.response import ResponseReader
 from trunkline.transport.response_stream import Response
 
 ENV = {
@@ -56,6 +57,8 @@ class Network:
         self.down = True
         self.asked: list[float] = []
         """The times at which a model was asked for an answer."""
+        self.looked: list[str] = []
+        """The hosts that were asked for their models."""
 
     def send(self, request: UpstreamRequest, sink: Sink) -> InFlight:
         self.asked.append(self._loop.time())
@@ -67,12 +70,17 @@ class Network:
             sink.on_failure(TransportError(failures.REFUSED, f"http://{host}"))
             return
         status, body = (503, b"<h1>Service Unavailable</h1>") if self.down else (200, ANSWERS[host])
-        sink.on_head(status, [(b"content-type", b"text/html" if self.down else b"application/json")])
+        reader = ResponseReader()
+        kind = b"text/html" if self.down else b"application/json"
+        reader.feed(b"HTTP/1.1 %d \r\nContent-Type: %b\r\n\r\n" % (status, kind))
+        sink.on_head(reader)
         sink.on_data(body)
         sink.on_end()
 
     async def fetch(self, request: UpstreamRequest) -> Response:
         body = LISTS.get(request.target)
+        if body is not None:
+            self.looked.append(request.origin.host)
         return Response(404, [], b"") if body is None else Response(200, [], body)
 
     async def aclose(self) -> None:
@@ -241,3 +249,30 @@ def test_a_reload_changes_the_health_settings_of_what_runs(
         assert (await site.ask(model))[:2] == (1, 502)
 
     at_site(monkeypatch, main, refuses=False, **NO_RETRIES)
+
+
+@pytest.mark.parametrize(
+    ("env", "of_ollama", "of_openai"),
+    [
+        ({}, 1 + 60, 1 + 60),
+        ({"OLLAMA_HEALTH_CHECK_INTERVAL": "20"}, 1 + 180, 1 + 60),
+        ({"OLLAMA_HEALTH_CHECK_INTERVAL": "1000"}, 1 + 3, 1 + 60),
+        ({"MODEL_REFRESH_INTERVAL_S": "600"}, 1 + 60, 1 + 6),
+        ({"OLLAMA_AUTO_HEALTH_CHECK": "false"}, 1, 1 + 60),
+        ({"OLLAMA_AUTO_HEALTH_CHECK": "false", "OLLAMA_HEALTH_CHECK_INTERVAL": "20"}, 1, 1 + 60),
+        ({"OLLAMA_AUTO_HEALTH_CHECK": "false", "MODEL_REFRESH_INTERVAL_S": "600"}, 1 + 6, 1 + 6),
+    ],
+)
+def test_how_often_upstreams_are_looked_at(
+    env: dict[str, str], of_ollama: int, of_openai: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start, and within the hour that follows."""
+
+    async def main(site: Site) -> None:
+        site.network.looked.clear()
+        site.gateway.wiring.start()
+        await asyncio.sleep(3601)
+        looked = site.network.looked
+        assert (looked.count("ollama"), looked.count("openai")) == (of_ollama, of_openai)
+
+    at_site(monkeypatch, main, refuses=False, **env)

@@ -24,6 +24,8 @@ HELLO = '"messages":[{"role":"user","content":"Hello!"}]'
 class Keys:
     """A store with a key that may use cheap models only."""
 
+    blocking = False
+
     def load(self) -> Policies:
         digest = hashlib.sha256(CHEAP.encode()).hexdigest()
         key = StoredKey(id="c", name="cheap", role="member", prefix="gw_", hash=digest, models=("*cheap*",))

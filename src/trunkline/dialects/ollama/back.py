@@ -19,6 +19,7 @@ from trunkline.dialects.ollama.errors import read_error
 from trunkline.dialects.ollama.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.ollama.read import EmbeddingReader, StreamReader, WholeReader
 from trunkline.dialects.ollama.request_schema import DIALECT, PATHS
+from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import CallerError, GatewayError
 from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, EmbeddingRequest, Operation
 
@@ -31,7 +32,11 @@ win, so other spellings are taken out of what passes through."""
 
 
 class OllamaBack:
-    """Ollama's dialect as its servers speak it; satisfies ``dialects.base.Back``."""
+    """Ollama's dialect as its servers speak it; satisfies ``dialects.base.Back``.
+
+    Args:
+        maker: Whose the thinking is. It is plain, but no other vendor is to take it for its own.
+    """
 
     dialect = DIALECT
     opening_records = 0
@@ -41,6 +46,9 @@ class OllamaBack:
     count_tokens_path: str | None = None
     state_mark: bytes | None = None
     fit_step: FitStep | None = None
+
+    def __init__(self, maker: Maker | None = None) -> None:
+        self._seal = maker.seal("field", "thinking") if maker is not None and maker.name else ""
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the path of the native endpoint, if there is one."""
@@ -65,7 +73,7 @@ class OllamaBack:
         kind = StreamReader if stream else WholeReader
         match request:
             case ChatRequest():
-                return kind()
+                return kind(seal=self._seal)
             case CompletionRequest():
                 return kind(is_legacy=True, echo="".join(request.prompts) if request.echo else "")
             case EmbeddingRequest():

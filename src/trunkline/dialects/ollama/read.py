@@ -58,6 +58,10 @@ class _ChunkReader(OllamaErrors, read.Reader):
     _may_turn: bool = False
     """An object over several lines may come, where one a line was asked for."""
     _chunks: int = 0
+    _seal: str = ""
+    """Says whose thinking it is; empty if nobody asks."""
+    _thinks: bool = False
+    """Thinking came, and nothing after it yet."""
     _has_no_mark: bool = False
     """The latest chunk does not say whether it is the last."""
 
@@ -87,6 +91,10 @@ class _ChunkReader(OllamaErrors, read.Reader):
                 text, thinking = message.content, message.thinking
             if thinking:
                 events.append(ThinkingDelta(thinking))
+                self._thinks = bool(self._seal)
+            if self._thinks and (text or chunk.done or self._is_whole or (message and message.tool_calls)):
+                self._thinks = False
+                events.append(ThinkingDelta("", 0, self._seal))
             if text:
                 events.append(TextDelta(text, 0, self._logprobs(chunk.logprobs, text)))
             if message is not None and message.tool_calls:
@@ -160,12 +168,14 @@ class StreamReader(_ChunkReader, read.StreamReader):
     Args:
         is_legacy: It answers a completion, whose logprobs have OpenAI's older form.
         echo: Text to put before the answer's own (OpenAI's ``echo`` on completions).
+        seal: Says to others whose thinking it is.
     """
 
     _is_whole = False
 
-    def __init__(self, *, is_legacy: bool = False, echo: str = "") -> None:
+    def __init__(self, *, is_legacy: bool = False, echo: str = "", seal: str = "") -> None:
         super().__init__("Ollama", NDJSONSplitter())
+        self._seal = seal
         self._may_turn = True
         self._is_legacy = is_legacy
         self._echo = echo
@@ -194,8 +204,9 @@ class WholeReader(_ChunkReader, read.WholeReader):
     max_size = MAX_ANSWER
     _is_whole = True
 
-    def __init__(self, *, is_legacy: bool = False, echo: str = "") -> None:
+    def __init__(self, *, is_legacy: bool = False, echo: str = "", seal: str = "") -> None:
         super().__init__("Ollama")
+        self._seal = seal
         self._is_legacy = is_legacy
         self._echo = echo
         self._call_ids = set()

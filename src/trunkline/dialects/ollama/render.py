@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from trunkline.dialects.base import RequestDefaults
+from trunkline.dialects.media import BY_VALUE_ONLY
 from trunkline.dialects.ollama.request_schema import EXTRAS, SAMPLING, THINK
 from trunkline.dialects.turns import normalize_turns
 from trunkline.dialects.web_search import refuse_web_search
@@ -222,11 +223,7 @@ def _call(call: ToolCall, number: int) -> Body:
 
 def _image(image: Image, param: str) -> str:
     if image.data is None:
-        raise CallerError(
-            "Ollama takes images by value only: send a data: URL, or let the gateway fetch image URLs",
-            UNSUPPORTED,
-            param=param,
-        )
+        raise CallerError(f"Ollama {BY_VALUE_ONLY}", UNSUPPORTED, param=param)
     return image.data
 
 

@@ -97,7 +97,7 @@ class OpenAIBack:
             return body if model == summary.model or summary.model is None else replace_model(body, model)
         for needle in self._needles:
             if needle in body:
-                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker)
+                body = keep_taken_thoughts(body, self.quirks.thoughts, self.maker, model)
                 break
         asks_usage = summary.stream and self.quirks.usage_on_request and not summary.include_usage
         same = not asks_usage and model in (summary.model, "")
@@ -131,8 +131,8 @@ class OpenAIBack:
             return RelayInspector()
         if summary.stream:
             drop_usage = self.quirks.usage_on_request and not summary.include_usage
-            return StreamInspector(self.quirks.name, drop_usage)
-        return WholeInspector(self.quirks.name)
+            return StreamInspector(self.quirks.name, drop_usage, self.quirks.thoughts.takes_thinking_parts)
+        return WholeInspector(self.quirks.name, self.quirks.thoughts.takes_thinking_parts)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return the vendor's error answer as a value."""

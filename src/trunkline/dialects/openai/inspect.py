@@ -13,6 +13,7 @@ import msgspec
 from trunkline.dialects.inspect import BodyInspector, EventInspector
 from trunkline.dialects.openai.answer_schema import CHUNK, UsageIn
 from trunkline.dialects.openai.errors import find_error
+from trunkline.dialects.openai.inspect_content import HAS_LIST, mend_content
 from trunkline.dialects.openai.inspect_tool_calls import CallMender, mend_whole
 from trunkline.errors import GatewayError
 from trunkline.model import Usage
@@ -22,9 +23,20 @@ class _OrdinaryDelta(msgspec.Struct, gc=False):
     tool_calls: None = None
 
 
+class _TextDelta(_OrdinaryDelta, gc=False):
+    content: str | None = None
+
+
 class _OrdinaryChoice(msgspec.Struct, gc=False):
     finish_reason: None = None
     delta: _OrdinaryDelta | None = None
+    error: None = None
+    usage: None = None
+
+
+class _TextChoice(msgspec.Struct, gc=False):
+    finish_reason: None = None
+    delta: _TextDelta | None = None
     error: None = None
     usage: None = None
 
@@ -37,7 +49,16 @@ class _Ordinary(msgspec.Struct, gc=False):
     error: None = None
 
 
+class _OrdinaryText(msgspec.Struct, gc=False):
+    """The same of a server that may send content in parts: here it is a text."""
+
+    choices: list[_TextChoice]
+    usage: None = None
+    error: None = None
+
+
 _decode_ordinary: Final = msgspec.json.Decoder(_Ordinary).decode
+_decode_ordinary_text: Final = msgspec.json.Decoder(_OrdinaryText).decode
 
 
 class StreamInspector(EventInspector):
@@ -47,11 +68,13 @@ class StreamInspector(EventInspector):
     Args:
         upstream_name: The upstream's name in error texts.
         drop_usage: The client did not ask for the usage chunk.
+        has_parts: The server may send content as a list of parts.
     """
 
-    def __init__(self, upstream_name: str, drop_usage: bool) -> None:
-        super().__init__(upstream_name, _decode_ordinary)
+    def __init__(self, upstream_name: str, drop_usage: bool, has_parts: bool = False) -> None:
+        super().__init__(upstream_name, _decode_ordinary_text if has_parts else _decode_ordinary)
         self._drop_usage = drop_usage
+        self._has_parts = has_parts
         self._calls: CallMender | None = None
         """Set once a tool is called."""
 
@@ -76,17 +99,16 @@ class StreamInspector(EventInspector):
                 self._may_end = True
             if self._calls is None and choice.delta is not None and choice.delta.tool_calls:
                 self._calls = CallMender(self._is_tool)
+        if self._has_parts:
+            self._replacement = mend_content(payload, chunk)
         if self._calls is not None:
-            self._replacement = self._calls.mend(payload, chunk)
+            mended = self._replacement
+            self._replacement = self._calls.mend(mended or payload, chunk) or mended
         return bool(choices) or chunk.usage is None or not self._drop_usage
 
     def _is_tool(self, name: str) -> bool:
         """Whether a string of the request is this name, as that of a tool is."""
         return msgspec.json.encode(name) in self.request
-
-
-_TELLING: Final = (b'"error"', b'"base_resp"', b'"tool_calls"')
-"""Fields that may hold an error, or what must be mended."""
 
 
 class _Whole(msgspec.Struct):
@@ -95,18 +117,35 @@ class _Whole(msgspec.Struct):
 
 
 class WholeInspector(BodyInspector):
-    """Inspects a whole answer, of which little is decoded where no error can hide in it."""
+    """Inspects a whole answer, of which little is decoded where no error can hide in it.
+
+    Args:
+        upstream_name: The upstream's name in error texts.
+        has_parts: The server may send content as a list of parts.
+    """
 
     answer_decoder = msgspec.json.Decoder(_Whole)
 
+    def __init__(self, upstream_name: str, has_parts: bool = False) -> None:
+        super().__init__(upstream_name)
+        self._has_parts = has_parts
+
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         usage = answer.usage
-        if b'"choices"' not in body or any(field in body for field in _TELLING):
+        is_list = self._has_parts and HAS_LIST(body) is not None
+        if (  # one field after another, without a loop: every answer comes here
+            is_list
+            or b'"choices"' not in body
+            or b'"error"' in body  # fields that may hold an error,
+            or b'"base_resp"' in body
+            or b'"tool_calls"' in body  # or what must be mended
+        ):
             chunk = self._decode(CHUNK, body)
             if chunk is not None:
                 self.error = find_error(chunk, body, self._upstream_name)
                 usage = usage or chunk.find_usage()
-                self._replacement = mend_whole(body, chunk)
+                mended = mend_content(body, chunk) if is_list else None
+                self._replacement = mend_whole(mended or body, chunk) or mended
         if self.error is None:
             self.model = answer.model
             self.usage = None if usage is None else usage.canonical()

@@ -56,6 +56,8 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """What its thinking models take; the first that matches a model counts. Other models take everything."""
     takes_images: bool = True
     """It has models that take images."""
+    takes_image_addresses: bool = True
+    """It fetches images itself. Others are sent the data of an image only."""
     takes_cache_control: bool = False
     """It takes Anthropic's ``cache_control`` in parts of messages."""
     fit: FitRules | None = None

@@ -21,6 +21,7 @@ from trunkline.dialects.openai.answer_schema import (
     CallPiece,
     ChoicePiece,
     Chunk,
+    ContentPiece,
     Vectors,
     decode_chunk,
     decode_vectors,
@@ -28,7 +29,7 @@ from trunkline.dialects.openai.answer_schema import (
 from trunkline.dialects.openai.errors import find_error
 from trunkline.dialects.openai.read_content import ContentReader, read_details, read_parts
 from trunkline.dialects.openai.read_tool_calls import CallNumbering, is_never_tool
-from trunkline.dialects.openai.thoughts import DetailFold, made_state
+from trunkline.dialects.openai.thoughts import FIELDS, DetailFold, made_state
 from trunkline.dialects.vendor_state import Maker
 from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
 from trunkline.events import (
@@ -206,11 +207,11 @@ class _EventBuilder:
                 self._thinking[index] = "reasoning" if delta.reasoning else "reasoning_content"
         if delta.reasoning_details and self._maker.name:
             self._details.setdefault(index, DetailFold()).add(delta.reasoning_details)
-        if (self._thinking or self._details) and (delta.content or delta.tool_calls):
-            self.end_thinking(index, events)
         content = delta.content
         if isinstance(content, list):
-            content = read_parts(content, index, events)
+            content = self._read_parts(content, index, events)
+        if (self._thinking or self._details) and (content or delta.tool_calls):
+            self.end_thinking(index, events)
         if content or choice.logprobs:
             events.append(TextDelta(content or "", index, choice.logprobs))
         if delta.refusal:
@@ -229,6 +230,14 @@ class _EventBuilder:
         if choice.grounding_metadata:
             events += self._sources.ground(choice.grounding_metadata, index)
 
+    def _read_parts(self, parts: Sequence[ContentPiece], index: int, events: list[StreamEvent]) -> str:
+        """Append the events of a ``content`` that is a list, and return its text."""
+        known = len(events)
+        text = read_parts(parts, index, events)
+        if self._maker.name and any(isinstance(event, ThinkingDelta) for event in events[known:]):
+            self._thinking.setdefault(index, "content")
+        return text
+
     def _call_state(self, extra_content: Any) -> str:
         data = msgspec.json.encode(extra_content)
         for state in made_state(data):
@@ -239,7 +248,7 @@ class _EventBuilder:
         """Append what the vendor wants back with the thinking so far, if there is any. It gets the details
         where it gave some, else it is told in which field it sent its thinking."""
         field = self._thinking.pop(index, None)
-        if field is not None:
+        if field in FIELDS:
             self._maker.thinking_field = field
         details = self._details.pop(index).take() if index in self._details else None
         if details is not None:

@@ -14,6 +14,7 @@ import msgspec
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.cache_control import write_cache_control
 from trunkline.dialects.fit.schemas import complete
+from trunkline.dialects.media import BY_VALUE_ONLY, is_remote
 from trunkline.dialects.openai.fit import file_name
 from trunkline.dialects.openai.quirks import Quirks
 from trunkline.dialects.openai.reasoning import adapt
@@ -71,6 +72,9 @@ def render(
         CallerError: The request holds content that OpenAI's API has no field for.
     """
     body: Body
+    thoughts = quirks.thoughts.of_model(model)
+    if thoughts is not quirks.thoughts:
+        quirks = msgspec.structs.replace(quirks, thoughts=thoughts)
     match request:
         case ChatRequest():
             body = _chat(request, quirks, maker)
@@ -262,6 +266,8 @@ def _content(part: Part, quirks: Quirks) -> Body:
         case Image():
             if not quirks.takes_images:
                 raise CallerError(f"{quirks.name} has no models that take images", UNSUPPORTED)
+            if not quirks.takes_image_addresses and is_remote(part.url):
+                raise CallerError(f"{quirks.name} {BY_VALUE_ONLY}", UNSUPPORTED)
             return _image(part)
         case Audio():
             return {"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
 import msgspec
@@ -27,6 +28,10 @@ ALL_FIELDS: Final = frozenset({*FIELDS, "reasoning_details", "extra_content"})
 """Every field of an assistant's message, or of its calls, that holds thinking or state."""
 
 
+_GEMINI: Final = "google-gemini-v1"
+"""OpenRouter's name for the signatures that Gemini gives."""
+
+
 class ThoughtRules(msgspec.Struct, frozen=True, kw_only=True):
     """What one vendor's server takes back."""
 
@@ -40,24 +45,59 @@ class ThoughtRules(msgspec.Struct, frozen=True, kw_only=True):
     refuses: frozenset[str] = frozenset()
     """Those of ``ALL_FIELDS`` that it refuses, also from its own dialect's clients."""
     takes_thinking_parts: bool = False
-    """It takes the parts of type ``thinking`` that Mistral has in an assistant's content."""
+    """It takes, and may send, the parts of type ``thinking`` that Mistral has in an assistant's content."""
     missing_signature: str | None = None
     """What stands for the signature of calls that another model made, where the vendor wants one."""
+    signed_models: tuple[str, ...] = ("*",)
+    """The names of its models that want signatures (``*`` and ``?`` match)."""
+    signs_in_details: bool = False
+    """Signatures stand among ``reasoning_details``, by the ids of the calls, and not at the calls."""
+
+    def of_model(self, model: str) -> ThoughtRules:
+        """Return what this model takes back."""
+        if self.missing_signature is None or any(fnmatchcase(model, each) for each in self.signed_models):
+            return self
+        return msgspec.structs.replace(self, missing_signature=None)
 
 
 def thinking_fields(parts: Sequence[Part], rules: ThoughtRules, maker: Maker) -> Body:
     """Return the fields of an assistant's message that hold the thinking among its ``parts``."""
     thoughts = [part for part in parts if isinstance(part, Thinking)]
-    has_calls = any(isinstance(part, ToolCall) for part in parts)
+    calls = [part.id for part in parts if isinstance(part, ToolCall)]
     wire: Body = {}
+    details: list[Any] = []
     if thoughts and rules.turns != "never":
-        wire = _plain(thoughts, has_calls, rules, maker)
+        wire = _plain(thoughts, bool(calls), rules, maker)
         details = _details(thoughts, maker)
-        if details and "reasoning_details" not in rules.refuses:
-            wire["reasoning_details"] = details
-    if rules.insists and rules.field and has_calls:
+    details += _missing_details(details, calls, rules)
+    if details and "reasoning_details" not in rules.refuses:
+        wire["reasoning_details"] = details
+    if rules.insists and rules.field and calls:
         wire.setdefault(rules.field, "")
     return wire
+
+
+def _missing_details(details: Sequence[Any], calls: Sequence[Any], rules: ThoughtRules) -> list[Body]:
+    """What stands for the signatures of these calls, if there are none among ``details`` and the vendor wants
+    some there."""
+    if rules.missing_signature is None or not rules.signs_in_details or any(map(_is_signature, details)):
+        return []
+    return [
+        {
+            "type": "reasoning.encrypted",
+            "data": rules.missing_signature,
+            "format": _GEMINI,
+            "id": call,
+            "index": index,
+        }
+        for index, call in enumerate(calls, start=len(details))
+    ]
+
+
+def _is_signature(detail: Any) -> bool:
+    """Whether a detail holds the signature of a call."""
+    is_encrypted = isinstance(detail, dict) and detail.get("type") == "reasoning.encrypted"
+    return is_encrypted and detail.get("format") in (None, _GEMINI)
 
 
 def _plain(thoughts: Sequence[Thinking], has_calls: bool, rules: ThoughtRules, maker: Maker) -> Body:
@@ -116,9 +156,14 @@ def call_fields(call: ToolCall, is_first: bool, rules: ThoughtRules, maker: Make
             return {"extra_content": msgspec.json.decode(own.data)}
         except UNREADABLE:
             pass
-    if is_first and rules.missing_signature is not None:
-        return {"extra_content": {"google": {"thought_signature": rules.missing_signature}}}
-    return {}
+    return _placeholder(rules) if is_first else {}
+
+
+def _placeholder(rules: ThoughtRules) -> Body:
+    """The field of a call that stands for its signature, where the vendor wants that at the call."""
+    if rules.missing_signature is None or rules.signs_in_details:
+        return {}
+    return {"extra_content": {"google": {"thought_signature": rules.missing_signature}}}
 
 
 class DetailFold:
@@ -223,7 +268,8 @@ def needles(rules: ThoughtRules) -> tuple[bytes, ...]:
         found += _TEXT_NEEDLES if field == "reasoning" else [b'"%b"' % field.encode()]
     if not rules.takes_thinking_parts:
         found.append(b'"thinking"')
-    found.append(b'"tool_calls"' if rules.missing_signature is not None else b'"thought_signature"')
+    wants_more = rules.insists or rules.missing_signature is not None
+    found.append(b'"tool_calls"' if wants_more else b'"thought_signature"')
     return tuple(found)
 
 
@@ -237,13 +283,17 @@ _decode_any: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def keep_taken_thoughts(body: bytes, rules: ThoughtRules, maker: Maker) -> bytes:
-    """Return a client's body with only that thinking and state in its messages which the vendor takes;
+def keep_taken_thoughts(body: bytes, rules: ThoughtRules, maker: Maker, model: str = "") -> bytes:
+    """Return a client's body with only that thinking and state in its messages which ``model`` takes;
     ``body`` itself if that is all."""
+    rules = rules.of_model(model)
+    wanted = needles(rules)
+    if not any(needle in body for needle in wanted):
+        return body
     try:
         patch = BodyPatch(body)
         messages = _decode_messages(patch.raw("messages"))
-        kept = [_kept(message, rules, maker) for message in messages]
+        kept = [_kept(message, rules, maker, wanted) for message in messages]
     except (*UNREADABLE, ValueError):  # the upstream says what is wrong
         return body
     if kept == messages:
@@ -252,9 +302,9 @@ def keep_taken_thoughts(body: bytes, rules: ThoughtRules, maker: Maker) -> bytes
     return patch.encode()
 
 
-def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker) -> msgspec.Raw:
+def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker, wanted: Sequence[bytes]) -> msgspec.Raw:
     data = bytes(raw)
-    if b'"assistant"' not in data or not any(needle in data for needle in needles(rules)):
+    if b'"assistant"' not in data or not any(needle in data for needle in wanted):
         return raw
     message = _decode_any(raw)
     if not isinstance(message, dict) or message.get("role") != "assistant":
@@ -273,12 +323,21 @@ def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker) -> msgspec.Raw:
     if isinstance(content, list) and not rules.takes_thinking_parts:
         kept = [part for part in content if not (isinstance(part, dict) and part.get("type") == "thinking")]
         message["content"] = kept or (None if message.get("tool_calls") else "")
-    calls = message.get("tool_calls")
-    for number, call in enumerate(calls if isinstance(calls, list) else ()):
-        if isinstance(call, dict):
-            _keep_call_state(call, number == 0, rules, maker)
+    found = message.get("tool_calls")
+    calls = [call for call in found if isinstance(call, dict)] if isinstance(found, list) else []
+    for number, call in enumerate(calls):
+        _keep_call_state(call, number == 0, rules, maker)
+    given = message.get("reasoning_details") or []
+    if isinstance(given, list) and (missing := _missing_details(given, _ids(calls), rules)):
+        message["reasoning_details"] = given + missing
+    if rules.insists and rules.field and calls and not isinstance(message.get(rules.field), str):
+        message[rules.field] = ""
     after = _encode(message)
     return raw if after == before else msgspec.Raw(after)
+
+
+def _ids(calls: Sequence[Body]) -> list[Any]:
+    return [call.get("id") for call in calls]
 
 
 def _move_thinking(message: Body, rules: ThoughtRules) -> None:
@@ -304,5 +363,7 @@ def _keep_call_state(call: Body, is_first: bool, rules: ThoughtRules, maker: Mak
         del call["extra_content"]
     if "extra_content" in rules.refuses:
         call.pop("extra_content", None)
-    elif is_first and rules.missing_signature is not None and not call.get("extra_content"):
+    elif (
+        is_first and not call.get("extra_content") and rules.missing_signature and not rules.signs_in_details
+    ):
         call["extra_content"] = {"google": {"thought_signature": rules.missing_signature}}

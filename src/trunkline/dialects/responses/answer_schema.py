@@ -1,7 +1,8 @@
 """The structs that upstreams' responses and their streams' events are decoded with.
 
-They hold only what must be known of an answer that passes through. Every field may be missing, and all other
-fields are skipped. The module holds types and no behaviour.
+The first ones hold only what must be known of an answer that passes through, the last ones what is read of
+one that is translated. Every field may be missing, and all other fields are skipped. The module holds types
+and no behaviour.
 """
 
 from __future__ import annotations
@@ -81,6 +82,61 @@ class Ordinary(msgspec.Struct, gc=False):
     error: None = None
 
 
+class PieceIn(msgspec.Struct):
+    """A part of an item: of a message's content, or of reasoning's content or summary."""
+
+    type: str | None = None
+    text: str | None = None
+    refusal: str | None = None
+    annotations: list[Any] | None = None
+    logprobs: Any = None
+
+
+class ItemIn(msgspec.Struct):
+    """An item of an output, whole or as it begins."""
+
+    type: str | None = None
+    id: str | None = None
+    content: list[PieceIn] | None = None
+    summary: list[PieceIn] | None = None
+    encrypted_content: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: Any = None
+    input: str | None = None
+    result: str | None = None
+    output_format: str | None = None
+
+
+class AnswerIn(ResponseIn):
+    """A response whose output is read."""
+
+    id: str | None = None
+    created_at: float | None = None
+    incomplete_details: Any = None
+
+
+class EventIn(Record):
+    """An event of a stream whose content is read."""
+
+    response: AnswerIn | None = None
+    item: ItemIn | None = None
+    item_id: str | None = None
+    output_index: int | None = None
+    content_index: int | None = None
+    summary_index: int | None = None
+    delta: Any = None
+    text: str | None = None
+    refusal: str | None = None
+    arguments: Any = None
+    input: str | None = None
+    annotation: Any = None
+    logprobs: Any = None
+
+
+ANSWER: Final = msgspec.json.Decoder(AnswerIn)
+EVENT: Final = msgspec.json.Decoder(EventIn)
+ITEM: Final = msgspec.json.Decoder(ItemIn)
 RESPONSE: Final = msgspec.json.Decoder(ResponseIn)
 RECORD: Final = msgspec.json.Decoder(Record)
 decode_ordinary: Final = msgspec.json.Decoder(Ordinary).decode

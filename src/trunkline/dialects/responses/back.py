@@ -1,22 +1,28 @@
-"""The Responses API as upstreams speak it, for the requests of its own clients, which pass through."""
+"""The Responses API as upstreams speak it: requests to them, clients' own bodies for them, their answers."""
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import Final
 
 from trunkline.dialects.base import FitStep, Headers, Inspector, Reader, RequestDefaults, RequestSummary
 from trunkline.dialects.body_patch import patch_body
 from trunkline.dialects.fit.rules import FitRules
+from trunkline.dialects.responses import render
 from trunkline.dialects.responses.errors import read_error
 from trunkline.dialects.responses.fit import ResponsesFitStep
 from trunkline.dialects.responses.inspect import StreamInspector, WholeInspector
 from trunkline.dialects.responses.own_state import NEEDLES, keep_own_state, made_state
+from trunkline.dialects.responses.quirks import ResponsesQuirks
+from trunkline.dialects.responses.read import StreamReader, WholeReader
 from trunkline.dialects.responses.request_schema import DIALECT, PATH
+from trunkline.dialects.stop_text import StopReader
 from trunkline.dialects.vendor_state import Maker
-from trunkline.errors import INTERNAL, GatewayError
-from trunkline.model import CanonicalRequest, Operation
+from trunkline.errors import UNSUPPORTED, CallerError, GatewayError
+from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, EmbeddingRequest, Operation
 
 NOBODY: Final = Maker()
+PLAIN_SERVER: Final = ResponsesQuirks()
+"""A server of which nothing else is known."""
 
 
 class ResponsesBack:
@@ -29,6 +35,7 @@ class ResponsesBack:
         maker: Whose state the upstream takes back.
         holds: The state fields that the upstream has.
         fit: What the upstream refuses although the meaning is plain; None if that is not known.
+        quirks: What the upstream takes of a request that is translated for it.
     """
 
     dialect = DIALECT
@@ -46,6 +53,7 @@ class ResponsesBack:
         maker: Maker = NOBODY,
         holds: frozenset[str] = frozenset(),
         fit: FitRules | None = None,
+        quirks: ResponsesQuirks = PLAIN_SERVER,
     ) -> None:
         self.name = name
         self.maker = maker
@@ -53,31 +61,45 @@ class ResponsesBack:
         self.holds = holds
         self.fit_step: FitStep | None = None if fit is None else ResponsesFitStep(fit)
         self.takes_routing = takes_routing
+        self.quirks = quirks
+        self._summarizes = True
+        """It was not seen to refuse summaries of reasoning, as OpenAI does to organizations that it has not
+        verified."""
         self._path = base + PATH
 
     def target(self, operation: Operation, request: CanonicalRequest | None) -> str | None:
         """Return the path below the base address for chats; None for all else."""
+        if isinstance(request, CompletionRequest) and request.templated:
+            operation = "chat"
         return self._path if operation == "chat" else None
 
     def render(self, request: CanonicalRequest, model: str, stream: bool, defaults: RequestDefaults) -> bytes:
-        """Refuse: no request is translated into this dialect.
+        """Return the body that asks ``model`` for ``request``.
 
         Raises:
-            GatewayError: Always; the caller has chosen the wrong dialect.
+            CallerError: The request is no chat, or holds content that the API has no field for.
         """
-        self._refuse()
+        if isinstance(request, CompletionRequest) and request.templated:
+            request = request.as_chat()
+        if not isinstance(request, ChatRequest):
+            raise CallerError(f"{self.name} takes chats only", UNSUPPORTED, param="model")
+        return render.render(
+            request,
+            model,
+            stream,
+            defaults,
+            who=self.name,
+            quirks=self.quirks,
+            maker=self.maker,
+            takes_routing=self.takes_routing,
+            summarizes=self._summarizes,
+        )
 
     def reader(self, request: CanonicalRequest, stream: bool) -> Reader:
-        """Refuse: no answer is translated from this dialect.
-
-        Raises:
-            GatewayError: Always; the caller has chosen the wrong dialect.
-        """
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        text = f"{self.name} is asked in the Responses dialect by clients of that dialect only"
-        raise GatewayError(text, INTERNAL)
+        """Make a reader for the answer to ``request``."""
+        reader = (StreamReader if stream else WholeReader)(self.name, self.maker)
+        stops = () if isinstance(request, EmbeddingRequest) else request.sampling.stop
+        return StopReader(reader, stops) if stops else reader
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.
@@ -103,5 +125,8 @@ class ResponsesBack:
         return StreamInspector(self.name) if summary.stream else WholeInspector(self.name)
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
-        """Return the vendor's error answer as a value."""
-        return read_error(status, headers, body, self.name)
+        """Return the vendor's error answer as a value. Summaries that it refuses are not asked for again."""
+        error = read_error(status, headers, body, self.name)
+        if error.param == "reasoning.summary":
+            self._summarizes = False
+        return error

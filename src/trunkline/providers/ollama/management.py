@@ -67,7 +67,7 @@ class OllamaServer:
         try:
             incoming = await self.provider.client.stream(request)
             try:
-                if incoming.status >= 400:
+                if incoming.status >= 300:
                     self._check(incoming.status, incoming.headers, await incoming.body.read())
                 async for data in incoming.body:
                     for record in splitter.feed(data):
@@ -111,7 +111,7 @@ class OllamaServer:
         return replace(lookup, first_byte=PATIENCE_S, idle=PATIENCE_S, names=names)
 
     def _check(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        if status >= 400:
+        if status >= 300:
             raise self.provider.back.read_error(status, headers, body)
 
 

@@ -7,7 +7,7 @@ of equal servers, images that must be fetched for it, and error texts that its u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -22,7 +22,7 @@ from trunkline.exchange import Exchange
 from trunkline.providers.base import ModelInfo, Upstream
 from trunkline.providers.from_settings import client_for, headers_for, limits_for, read_settings_of
 from trunkline.providers.http import HttpProvider, Rule
-from trunkline.providers.images import ImageFetcher, mentions_image_url
+from trunkline.providers.images import ImageFetcher
 from trunkline.providers.ollama import discovery
 from trunkline.providers.ollama.discovery import ModelDetails, tagged
 from trunkline.providers.thought_rules import maker_of
@@ -88,23 +88,24 @@ class OllamaProvider(HttpProvider):
             limits = limits or limits_for("ollama", config, settings)
             load_timeout = load_timeout or settings.ollama_load_timeout
         urls = [base_url] if isinstance(base_url, str) else list(base_url)
+        maker = maker_of(name, "ollama", made=made)
         own = [Rule("*", RequestDefaults(temperature=temperature, max_tokens=max_tokens))]
         super().__init__(
             name,
             "ollama",
-            OllamaBack(),
+            OllamaBack(maker),
             [url.rstrip("/") for url in urls],
             client=client or Client(),
             limits=limits,
             local=local,
             rules=[*(own if temperature is not None or max_tokens is not None else ()), *rules],
             streaming=streaming,
-            other_backs=other_backs("Ollama", speaks, "/v1", maker=maker_of(name, "ollama", made=made)),
+            other_backs=other_backs("Ollama", speaks, "/v1", maker=maker),
             made=made,
+            images=images,
             **more,
         )
-        self._images = images
-        self.fetches_images = images is not None
+        self._has_credential = bool(more.get("headers"))
         self._load_timeout = load_timeout or _LOAD_TIMEOUT_S
         self._resident: dict[str, set[str]] = {}
         """Loaded models by upstream, according to the last ``/api/ps`` and later answers."""
@@ -124,12 +125,6 @@ class OllamaProvider(HttpProvider):
         if summary.load == "unload":
             self._unload(model)
         return super().exchange(front, body, summary, model, wanted)
-
-    def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
-        """Fetch images by URL, if that is allowed: Ollama takes them by value only."""
-        if self._images is None or front.operation != "chat" or not mentions_image_url(body):
-            return None
-        return self._images.inline(body)
 
     def timeouts_to_load(self, timeouts: Timeouts, exchange: Exchange, upstream: Upstream) -> Timeouts:
         """A model that is known not to be loaded gets more time to its first byte."""
@@ -151,7 +146,10 @@ class OllamaProvider(HttpProvider):
             where = error.message.removeprefix("Connection refused to ")
             error.message = f"Connection refused to Ollama server {where}. Start it with `ollama serve`"
             error.provider = self.name
-        return super().attributed(error)
+        error = super().attributed(error)
+        if error.scope == "credential" and not self._has_credential:
+            error.scope = "model"  # one of Ollama's cloud: the server itself asks for no key
+        return error
 
     async def fetch_models(self, upstream: Upstream) -> list[ModelInfo]:
         """``GET /api/tags``, ``/api/ps`` for what is loaded, and ``/api/show`` of models not seen before."""

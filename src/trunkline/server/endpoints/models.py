@@ -64,7 +64,11 @@ def listed_models(
             configured.add(names.untagged(name.lower()))
             yield found
     for provider in [only] if only else list(services.catalog.listings):
+        local_only = key is not None and key.local_only
+        asked = services.router.providers[provider]
         for model in services.catalog.listings[provider].models.values():
+            if local_only and not services.router.resolver.is_local(asked, model.id):
+                continue
             public = _name_for(services, key, provider, model.id, only)
             if public is not None and names.untagged(public.lower()) not in configured:
                 yield ListedModel(public, provider, services.catalog.describe(provider, model))

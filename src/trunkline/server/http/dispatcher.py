@@ -108,6 +108,7 @@ class HttpServices(Protocol):
 
     admission: Admission
     dispatcher: Dispatcher
+    request_ids: RequestIds
     stopping: bool
     """Whether the gateway is about to end, so that no connection is to be kept."""
 
@@ -120,11 +121,14 @@ class Dispatcher:
         self._gateway = gateway
         self._services = services
         self._traces = gateway.tracer is not None
+        self.generation: object = None
+        """Another one whenever the settings have changed."""
 
     def reconfigure(self) -> None:
         """Read the gateway's settings again: they have changed."""
         routes = self._gateway.routes
         self._exact, self._find = routes.exact, routes.find
+        self.generation = object()
         self._key_in_path = self._gateway.settings.allow_key_in_path
         trusted = self._gateway.settings.server.trusted_proxies
         self._proxies = Proxies(trusted) if trusted else None

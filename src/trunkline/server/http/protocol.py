@@ -14,8 +14,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trunkline.errors import (
     HEAD_TOO_LARGE,
@@ -24,10 +25,9 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.pipe import Pipe
-from trunkline.pipeline.responder import Lines
-from trunkline.server.http.dispatcher import Cancellable
-from trunkline.server.http.request_head import RequestHead
+from trunkline.server.http.dispatcher import SMALL_BODY
+from trunkline.server.http.known_head import KnownHead, remember
+from trunkline.server.http.request_cycle import RequestCycle
 
 if TYPE_CHECKING:
     from trunkline.server.http.dispatcher import HttpServices
@@ -40,244 +40,10 @@ HEAD_LIMIT: Final = 64 * 1024
 (trailers, chunk lines)."""
 SEND_TIMEOUT_S: Final = 60.0
 """Seconds in which a client must read a part of what waits for it, once that is much."""
-LINGER_S: Final = 5.0
-"""Seconds that a client has to finish a body that is not wanted, before the connection is closed. If it were
-closed at once, the client could lose the answer that says why."""
-
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class _StopParsing(Exception):  # noqa: N818 - a signal to httptools, not an error
     """Raised in a callback to stop the parser."""
-
-
-class _NoEvent:
-    """Stands in for the event that the tasks of uvicorn's cycles wait for."""
-
-    def set(self) -> None:
-        """Do nothing: no task waits."""
-
-
-_NO_EVENT: Final = _NoEvent()
-
-
-class RequestCycle:
-    """One request of a connection: to uvicorn one of its cycles, to the pipeline a ``Responder``.
-
-    It gathers the body, or hands it on as it comes, has the request answered when it is its turn, and writes
-    the answer: the head together with the first piece, each piece in one write.
-    """
-
-    __slots__ = (
-        "_answering",
-        "_body",
-        "_chunked",
-        "_handle",
-        "_head_only",
-        "_http11",
-        "_pending_head",
-        "_pipe",
-        "_protocol",
-        "_read_all",
-        "_request",
-        "_size",
-        "_write",
-        "disconnected",
-        "keep_alive",
-        "message_event",
-        "on_response",
-        "response_complete",
-    )
-
-    def __init__(self, protocol: FastProtocol, head: RequestHead, http11: bool, keep_alive: bool) -> None:
-        self._protocol = protocol
-        self._write = protocol.transport.write
-        self._request = head
-        self._handle: Cancellable | None = None
-        """The request under way, once it was dispatched."""
-        self._pipe: Pipe | None = None
-        """Takes the body as it comes, for a route that streams it."""
-        self._head_only = head.method == "HEAD"
-        self._http11 = http11
-        self._pending_head: bytes | None = None
-        """The head of a streamed answer, until its first piece comes."""
-        self._chunked = False
-        self._body: list[bytes] = []
-        self._size = 0
-        self._read_all = False
-        self._answering = False
-        # What uvicorn's protocol looks at:
-        self.keep_alive = keep_alive
-        self.disconnected = False
-        self.response_complete = False
-        self.message_event = _NO_EVENT
-        self.on_response = protocol.on_response_complete
-
-    # The request
-
-    def begin(self) -> None:
-        """Take its turn: refuse the request, ask for its body, or dispatch it if all of it has come."""
-        if self._protocol.transport.is_closing():
-            return
-        self._answering = True
-        self._protocol.answering = self
-        head = self._request
-        wants_continue = head.expects_continue and self._http11 and not (self._body or self._read_all)
-        if head.error is not None:
-            if self._read_all or head.awaits_body or wants_continue:
-                self.refuse(head.error)
-            return
-        if wants_continue:
-            self._write(_CONTINUE)
-        if head.streams:
-            self._dispatch_upload()
-        elif self._read_all:
-            self._dispatch()
-
-    @property
-    def is_reading(self) -> bool:
-        """It is its turn, and more of its body is to come."""
-        return self._answering and not self._read_all and not self.response_complete
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        if self.response_complete or self._request.error is not None:
-            return
-        if self._pipe is not None:
-            self._pipe.feed(data)
-            return
-        self._size += len(data)
-        if self._size > self._protocol.gateway.admission.max_body:
-            self._body.clear()
-            try:
-                self._protocol.gateway.admission.check_length(self._size)
-            except CallerError as error:
-                self._request.error = error
-            if self._answering and self._request.error is not None:
-                self.refuse(self._request.error)
-            return
-        self._body.append(data)
-
-    def on_complete(self) -> None:
-        """The request is complete."""
-        self._read_all = True
-        if not self._answering:
-            return
-        if self.response_complete:
-            if not self.keep_alive:
-                self._protocol.transport.close()
-        elif self._request.error is not None:
-            self.refuse(self._request.error)
-        elif self._pipe is not None:
-            self._pipe.end()
-        else:
-            self._dispatch()
-
-    def _dispatch(self) -> None:
-        pieces = self._body
-        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        protocol = self._protocol
-        handle = protocol.gateway.dispatcher.dispatch(self._request, self, body, protocol.client)
-        if not self.response_complete:
-            self._handle = handle
-
-    def _dispatch_upload(self) -> None:
-        flow = self._protocol.flow
-        self._pipe = Pipe(flow.pause_reading, flow.resume_reading)
-        for piece in self._body:
-            self._pipe.feed(piece)
-        self._body.clear()
-        if self._read_all:
-            self._pipe.end()
-        self._handle = self._protocol.gateway.dispatcher.dispatch_upload(self._request, self, self._pipe)
-
-    def refuse(self, error: GatewayError) -> None:
-        """Answer before the body was read; a body that still comes is read and discarded."""
-        self._protocol.gateway.dispatcher.refuse(self._request, self, error)
-
-    def _discard_body(self) -> None:
-        """The answer comes before the whole request has come: discard what still comes, for a while."""
-        self.keep_alive = False
-        self._protocol.flow.resume_reading()
-        self._protocol.loop.call_later(LINGER_S, self._protocol.transport.close)
-
-    # The answer: a ``Responder``
-
-    def send(self, status: int, lines: Lines, body: bytes) -> None:
-        """Send a whole answer, in one write."""
-        if self.disconnected:
-            return
-        self._chunked = False
-        if not self._read_all:
-            self._discard_body()
-        head = self._encode_head(status, b"%bcontent-length: %d\r\n" % (lines, len(body)))
-        self._write(head if self._head_only else head + body)
-        self._complete()
-
-    def start(self, status: int, lines: Lines) -> None:
-        """Keep the head until the first piece comes: both go in one write."""
-        self._chunked = self._http11
-        if self._chunked:
-            lines += b"transfer-encoding: chunked\r\n"
-        else:
-            self.keep_alive = False
-        self._pending_head = self._encode_head(status, lines)
-
-    def write(self, data: bytes) -> None:
-        """Send a piece."""
-        if self.disconnected or not data:
-            return
-        if self._chunked:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self._pending_head is not None:
-            data = self._pending_head + data
-            self._pending_head = None
-        self._write(data)
-
-    def finish(self) -> None:
-        """End the answer."""
-        if self.disconnected or self.response_complete:
-            return
-        last = b"0\r\n\r\n" if self._chunked else b""
-        if self._pending_head is not None:
-            last = self._pending_head + last
-            self._pending_head = None
-        if last:
-            self._write(last)
-        self._complete()
-
-    def _encode_head(self, status: int, lines: Lines) -> bytes:
-        parts = [STATUS_LINE[status]]
-        for name, value in self._protocol.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts += (lines, self._request.cors, b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        return b"".join(parts)
-
-    def _complete(self) -> None:
-        self.response_complete = True
-        self._handle = None  # it refers to this cycle: a circle that only the garbage collector would free
-        if not self.keep_alive and self._read_all:
-            self._protocol.transport.close()
-        self.on_response()
-
-    # The connection
-
-    def on_connection_lost(self) -> None:
-        """The connection is closed."""
-        self.disconnected = True
-        if self._handle is not None:
-            self._handle.disconnected()
-
-    def pause(self) -> None:
-        """The client reads more slowly than the answer comes."""
-        if self._handle is not None:
-            self._handle.pause()
-
-    def resume(self) -> None:
-        """The client has caught up."""
-        if self._handle is not None:
-            self._handle.resume()
 
 
 class FastProtocol(HttpToolsProtocol):
@@ -310,6 +76,14 @@ class FastProtocol(HttpToolsProtocol):
         self.answering: RequestCycle | None = None
         """The request that is being answered. With pipelining, ``cycle`` (the last one that came) may be
         another."""
+        self._known: KnownHead | None = None
+        """The head of the last request, if the next one is likely to bring the same."""
+        self._between_requests = True
+        """The parser has read all of the last request, and nothing of another."""
+        self._first_read = b""
+        """What came first after the connection was idle: a head, if it came whole."""
+        self._body_left = 0
+        """Bytes to come of a body whose head was known."""
         super().__init__(*args, **kwargs)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -319,11 +93,18 @@ class FastProtocol(HttpToolsProtocol):
         self._schedule_idle_check(self.timeout_keep_alive)
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes of requests."""
+        """Parse bytes of requests, unless they are the head that came before, and its body."""
         if self._ignores_input:
             return
-        self._bodyless_bytes += len(data)
         self._received = True
+        if self._body_left:
+            self._take_body(data)
+            return
+        if self._idle_since and self._between_requests and not self._bodyless_bytes:
+            if self._known is not None and self._begin_known(self._known, data):
+                return
+            self._first_read = data
+        self._bodyless_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -334,10 +115,49 @@ class FastProtocol(HttpToolsProtocol):
         if self._bodyless_bytes > HEAD_LIMIT and not self._ignores_input:
             self._refuse_head()
 
+    def _begin_known(self, known: KnownHead, data: bytes) -> bool:
+        """Begin a request without the parser, if ``data`` begins with the head of the one before it."""
+        gateway = self.gateway
+        found = known.find(data, gateway.dispatcher)
+        if found is None or self.flow.write_paused or gateway.stopping or self.transport.is_closing():
+            return False
+        start, length = found
+        missing = start + length - len(data)
+        if missing < 0:  # more than one request; the parser tells them apart
+            return False
+        self._idle_since = 0.0
+        head = msgspec.structs.replace(
+            known.head,
+            request_id=gateway.request_ids.get(None),
+            length=length,
+            awaits_body=length > SMALL_BODY,
+        )
+        cycle = self.cycle = RequestCycle(self, head, http11=True, keep_alive=True)
+        if not missing:
+            cycle.begin_whole(data[start:])
+            return True
+        self._body_left = length
+        cycle.begin()
+        if len(data) > start:
+            self._take_body(data[start:])
+        return True
+
+    def _take_body(self, data: bytes) -> None:
+        """Take a piece of the body whose head was known; what follows it is another request's."""
+        left = self._body_left
+        more = data[left:]
+        self._body_left = max(0, left - len(data))
+        self.cycle.on_body(data[:left] if more else data)
+        if not self._body_left:
+            self.cycle.on_complete()
+        if more:
+            self.data_received(more)
+
     def on_message_begin(self) -> None:
         """A request begins. The ASGI scope is made only for a request that uvicorn serves."""
         self.url = b""
         self.expect_100_continue = False
+        self._between_requests = False
         self._fields.clear()
 
     def on_headers_complete(self) -> None:
@@ -362,6 +182,9 @@ class FastProtocol(HttpToolsProtocol):
         http11 = parser.get_http_version() == "1.1"
         busy = self.cycle is not None and not self.cycle.response_complete
         keep_alive = http11 and parser.should_keep_alive() and not self.gateway.stopping
+        if keep_alive:
+            self._known = remember(self._first_read, head, self.gateway.dispatcher, self.gateway.admission)
+        self._first_read = b""
         cycle = RequestCycle(self, head, http11, keep_alive)
         self.cycle = cycle
         deferred = not busy and self.flow.write_paused
@@ -431,6 +254,7 @@ class FastProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is complete."""
+        self._between_requests = True
         cycle = self.cycle
         if self.parser.should_upgrade():
             return

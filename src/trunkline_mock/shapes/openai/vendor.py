@@ -43,6 +43,8 @@ class Vendor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The ids of calls: ``call_…``, nine letters and digits (Mistral), or ``functions.name:0`` (Moonshot)."""
     signs_calls: bool = False
     """Whether the first call carries Gemini's ``thought_signature``."""
+    details_signers: tuple[str, ...] = ()
+    """The models (``*`` and ``?`` match) whose first call is signed among ``reasoning_details``."""
     calls_finish: Literal["tool_calls", "stop"] = "tool_calls"
     """The finish reason with which a stream of calls ends."""
     usage: Literal["asked", "always", "never"] = "asked"

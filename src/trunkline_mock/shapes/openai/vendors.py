@@ -149,6 +149,7 @@ _ROWS: Final = (
         id_prefix="gen-",
         reasoning="reasoning",
         reasoning_details=True,
+        details_signers=("google/gemini-*",),
         usage="always",
         comment="OPENROUTER PROCESSING",
         native_finish_reason=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import struct
 import time
+from fnmatch import fnmatchcase
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -25,7 +26,7 @@ from trunkline_mock.response import Record, RecordKind, Response
 from trunkline_mock.script import MockModel, Script, ToolCall
 from trunkline_mock.shapes.base import ParsedRequest, encode_json, json_response, sse_event
 from trunkline_mock.shapes.openai.vendor import Vendor
-from trunkline_mock.shapes.strict.chat import sign_call
+from trunkline_mock.shapes.strict.chat import GEMINI_FORMAT, sign_call
 
 _CREATED: Final = 1_735_689_600
 """When the mock's models were created: the start of 2025."""
@@ -95,6 +96,9 @@ class ChatFormat:
             message["tool_calls"] = [
                 self._tool_call(output, number, call) for number, call in enumerate(output.tool_calls)
             ]
+            details = [*message.get("reasoning_details", ()), *self._signatures(output)]
+            if details:
+                message["reasoning_details"] = details
         return {"message": message}
 
     def stream(self, envelope: dict[str, Any], index: int, output: ModelOutput) -> list[Record]:
@@ -109,6 +113,8 @@ class ChatFormat:
         for number, call in enumerate(output.tool_calls):
             call_deltas = self._tool_call_deltas(output, number, call)
             deltas += [({"tool_calls": [delta]}, text) for delta, text in call_deltas]
+            if number == 0 and (signatures := self._signatures(output)):
+                deltas[-len(call_deltas)][0]["reasoning_details"] = signatures
         shares = share_tokens(output.completion_tokens, [text for _, text in deltas])
 
         def record(delta: dict[str, Any], kind: RecordKind, tokens: int) -> Record:
@@ -146,6 +152,14 @@ class ChatFormat:
             detail = {"type": "reasoning.text", "text": text, "format": "unknown", "index": 0}
             fields["reasoning_details"] = [detail]
         return fields
+
+    def _signatures(self, output: ModelOutput) -> list[dict[str, Any]]:
+        """The signature of the first call, as OpenRouter gives Gemini's."""
+        if not any(fnmatchcase(output.model, each) for each in self._vendor.details_signers):
+            return []
+        call = output.tool_calls[0]
+        named = {"id": call.id or self._call_id(output, 0, call), "format": GEMINI_FORMAT, "index": 0}
+        return [{"type": "reasoning.encrypted", "data": sign_call(call.name)} | named]
 
     def _tool_call(self, output: ModelOutput, number: int, call: ToolCall) -> dict[str, Any]:
         arguments: Any = call.arguments

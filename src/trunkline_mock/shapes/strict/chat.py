@@ -15,6 +15,9 @@ SIGNATURE_PREFIX: Final = "mock-call-signature/"
 NO_SIGNATURE: Final = "skip_thought_signature_validator"
 """What Gemini takes in the place of a signature."""
 
+GEMINI_FORMAT: Final = "google-gemini-v1"
+"""OpenRouter's name for Gemini's signatures."""
+
 
 def sign_call(name: str) -> str:
     """The signature of a call of the tool ``name``, by which the mock knows its own calls again."""
@@ -216,10 +219,22 @@ def _check_state(rules: ChatRules, model: ModelRules, data: dict[str, Any]) -> N
         wanted = rules.reasoning_back == "calls" or (rules.reasoning_back == "loop" and index > last_user)
         if thinking and wanted and not isinstance(message.get(rules.reasoning_field), str):
             raise rules.missing_reasoning.error(path=str(index))
-        if model.details_back is not None and not message.get("reasoning_details"):
+        if model.details_back is not None and not _is_signed(message):
             raise model.details_back.error()
         if model.signed_calls:
             _check_signature(rules, calls[0], is_wanted=index > last_user)
+
+
+def _is_signed(message: dict[str, Any]) -> bool:
+    """Whether there are signatures among the details of a message with calls, and none of anybody else."""
+    details = message.get("reasoning_details")
+    found = [
+        detail.get("data")
+        for detail in (details if isinstance(details, list) else ())
+        if isinstance(detail, dict) and detail.get("type") == "reasoning.encrypted"
+    ]
+    own = {NO_SIGNATURE, *(sign_call(call["function"]["name"]) for call in message["tool_calls"])}
+    return bool(found) and own.issuperset(found)
 
 
 def _check_signature(rules: ChatRules, call: dict[str, Any], *, is_wanted: bool) -> None:

@@ -109,7 +109,7 @@ class ModelRules(msgspec.Struct, frozen=True, kw_only=True):
     signed_calls: bool = False
     """The first call of each step must bring back its signature."""
     details_back: Refusal | None = None
-    """For an assistant's message with calls and without ``reasoning_details``."""
+    """For an assistant's message with calls and without a signature among ``reasoning_details``."""
     no_images: Refusal | None = None
     tools_with_json: Refusal | None = None
     """For tools together with a JSON mode."""

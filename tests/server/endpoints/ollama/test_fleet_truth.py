@@ -13,7 +13,7 @@ from tests.gateways import until
 from tests.server.endpoints.ollama.test_management import ManagedFleet, start_fleet
 from trunkline.errors import UPSTREAM_RESET, ProviderError
 from trunkline.providers.ollama import OllamaServer
-from trunkline_mock import MockUpstream
+from trunkline_mock import Fault, MockUpstream, Script
 from trunkline_mock.script import MockModel
 
 
@@ -140,6 +140,15 @@ async def test_a_server_that_breaks_off_is_told_apart_from_one_that_refuses(
     assert (answer.status_code, fleet.name("b") in answer.text) == (502, True)
     await fleet.running.gateway.catalog.refresh({"ollama"})
     await comes_true(fleet, "both", "")
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+async def test_a_server_that_points_elsewhere_has_not_done_it(stack: AsyncExitStack, verb: str) -> None:
+    fleet = await start_fleet(stack)
+    fleet.mocks["b"].on(Script(fault=Fault("redirect", status=302)), path=f"/api/{verb}")
+    method, body, _ = COMMANDS[verb]
+    answer = await fleet.client.request(method, f"/api/{verb}", json=body)
+    assert (answer.status_code, fleet.name("b") in answer.text, "302" in answer.text) == (502, True, True)
 
 
 @pytest.mark.parametrize(
