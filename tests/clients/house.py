@@ -96,17 +96,12 @@ class House(NamedTuple):
         return {shape: answers[model] for shape, model in MODELS.items()}
 
     def refused(self) -> dict[str, Any]:
-        """What the vendors refused, by shape. That Anthropic's threads cannot do something is no refusal: its
-        clients then send everything."""
+        """What the vendors refused, by shape."""
         found = {
-            shape: [call.json for call in mock.calls if call.status != 200 and not _asks_for_thread(call)]
+            shape: [call.json for call in mock.calls if call.status != 200]
             for shape, mock in self.mocks.items()
         }
         return {shape: calls for shape, calls in found.items() if calls}
-
-
-def _asks_for_thread(call: RecordedRequest) -> bool:
-    return call.path == "/v1/messages" and call.json.get("thread") is not None
 
 
 def told(mock: MockUpstream, *models: str) -> Any:

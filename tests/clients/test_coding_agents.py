@@ -43,6 +43,7 @@ async def codex(folder: Path, node: Running) -> Done:
     provider = f'{{name="Trunkline",base_url="{node.url}/v1",env_key="TRUNKLINE_KEY",wire_api="responses"}}'
     words = ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-m", CODEX_MODEL]
     words += ["-c", f"model_providers.trunkline={provider}", "-c", 'model_provider="trunkline"']
+    words += ["-c", f'mcp_servers.house={{command="{sys.executable}",args=["{MCP}"]}}']
     return await run(str(BIN / "codex"), *words, "Do it", folder=folder, TRUNKLINE_KEY=KEY)
 
 
@@ -77,6 +78,28 @@ async def test_claude_code_uses_tools(tmp_path: Path, shape: str) -> None:
         assert [call.status for call in mock.calls] == [200, 200]
         assert mock.calls[0].json["stream"] is True
         assert 0 < texts(mock.calls[1]).find("tool-says-42") < texts(mock.calls[1]).find("The sky over Rome")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shape", [shape for shape in MODELS if shape != "openai"])
+async def test_codex_searches_for_a_tool_and_calls_it(tmp_path: Path, shape: str) -> None:
+    """Codex runs the search, and the tools that it finds can be called from then on."""
+    model = MODELS[shape]
+    scripts = (
+        calling(ToolCall("tool_search", {"query": "weather"})),
+        calling(ToolCall("mcp__house__weather", {"city": "Rome"})),
+        DONE,
+    )
+    async with MockUpstream(shape, models=(model,), scripts=scripts, strict=True) as mock:
+        how = make_settings(providers={"up": told(mock, model)}, aliases={CODEX_MODEL: f"up/{model}"})
+        async with serving(how) as node:
+            done = await codex(tmp_path, node)
+        assert done.code == 0, done.err
+        assert done.out.strip() == "It is done."
+        assert [call.status for call in mock.calls] == [200, 200, 200]
+        offered = [json.dumps(call.json["tools"]) for call in mock.calls]
+        assert ["mcp__house__weather" in tools for tools in offered] == [False, True, True]
+        assert "The sky over Rome is blue" in texts(mock.calls[2])
 
 
 @pytest.mark.long

@@ -23,7 +23,10 @@ def ask(model: str, way: str) -> list[str]:
     """The last text of each turn."""
     texts = []
     messages: list[Any] = []
-    thinking: Any = {"type": "enabled", "budget_tokens": 1024} if "thinking" in way else anthropic.omit
+    thinking: Any = anthropic.omit
+    if "thinking" in way:  # threads take no budget
+        bound = {"type": "enabled", "budget_tokens": 1024}
+        thinking = {"type": "adaptive"} if "thread" in way else bound
     for question in QUESTIONS:
         messages.append({"role": "user", "content": question})
         runner = client.beta.messages.tool_runner(

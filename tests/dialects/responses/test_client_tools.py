@@ -27,6 +27,7 @@ def test_built_in_tools_are_functions(kind: str) -> None:
         ("file_search", {}),
         ("mcp", {}),
         ("tool_search", {}),
+        ("tool_search", {"execution": "server"}),
         ("shell", {"environment": {"type": "container_reference"}}),
     ],
 )
@@ -61,3 +62,11 @@ def test_calls_both_ways(kind: str, arguments: str, fields: dict[str, Any]) -> N
 
 def test_a_call_that_was_cut_has_an_object() -> None:
     assert BUILT_IN["shell"].call_fields('{"comm') == {"action": {"arguments": '{"comm'}}
+
+
+def test_a_search_for_tools_is_described_as_its_client_says() -> None:
+    schema = {"type": "object", "properties": {"query": {"type": "string"}, "limit": {"type": "number"}}}
+    wire = {"type": "tool_search", "execution": "client", "description": "Finds", "parameters": schema}
+    made = offered("tool_search", wire, "")
+    assert made is not None
+    assert (made[0].name, made[0].description, made[0].parameters) == ("tool_search", "Finds", schema)

@@ -1,4 +1,5 @@
-"""Tools of Responses clients that the client itself runs: custom tools, patches, shells and screens.
+"""Tools of Responses clients that the client itself runs: custom tools, patches, shells, screens, and the
+search for more tools.
 
 OpenAI's models have forms of their own for these tools' calls. Other upstreams get a function for each, and
 its call becomes an item of the tool's own type again. The same items in a history are calls and results like
@@ -205,17 +206,29 @@ def offered(kind: str, wire: dict[str, Any], flat_name: str) -> tuple[Tool, Offe
         )
         return function, OfferedTool(CUSTOM, wire)
     tool = BUILT_IN.get(kind)
-    if tool is None or _is_hosted(wire) or (tool is _SEARCH and wire.get("execution") != "client"):
+    if tool is None or _is_hosted(kind, wire):
         return None
-    function = tool.function()
-    if isinstance(own := wire.get("parameters"), dict):
-        function = msgspec.structs.replace(function, parameters=own)
-    if isinstance(told := wire.get("description"), str):
-        function = msgspec.structs.replace(function, description=told)
-    return function, OfferedTool(tool, wire)
+    return _described(tool.function(), wire), OfferedTool(tool, wire)
 
 
-def _is_hosted(wire: Mapping[str, Any]) -> bool:
-    """Whether a shell runs in a container of OpenAI's."""
+def _described(function: Tool, wire: Mapping[str, Any]) -> Tool:
+    """The function with the description and the parameters that the client gives, if it gives some."""
+    description, parameters = wire.get("description"), wire.get("parameters")
+    if isinstance(description, str):
+        function = msgspec.structs.replace(function, description=description)
+    if isinstance(parameters, dict):
+        function = msgspec.structs.replace(function, parameters=parameters)
+    return function
+
+
+def is_run_by_client(kind: str, execution: str | None) -> bool:
+    """Whether the client made what is of type ``kind``: a search for tools says who runs it."""
+    return execution == "client" or kind not in ("tool_search", "tool_search_call", "tool_search_output")
+
+
+def _is_hosted(kind: str, wire: Mapping[str, Any]) -> bool:
+    """Whether OpenAI runs it: a search for tools, or a shell in a container."""
+    if not is_run_by_client(kind, wire.get("execution")):
+        return True
     environment = wire.get("environment")
     return isinstance(environment, dict) and environment.get("type") != "local"

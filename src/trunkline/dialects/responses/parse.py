@@ -161,10 +161,10 @@ def parse(
         for position, item in reasoning_items:
             fields.input.insert(position, msgspec.Raw(item))
     include = tuple(fields.include or ())
-    given = fields.tools or []
+    found: Sequence[msgspec.Raw] = ()
     if isinstance(fields.input, list) and any(needle in body for needle in TOOLS_WITHIN):
-        given = given + tools_within(fields.input, given)
-    toolbox = parse_tools(given, fields.tool_choice)
+        found = tools_within(fields.input)
+    toolbox = parse_tools(fields.tools or (), fields.tool_choice, found)
     logprobs = True if schema.LOGPROBS in include else None
     reasoning = fields.reasoning or schema.ReasoningIn()
     text = fields.text or schema.TextIn()

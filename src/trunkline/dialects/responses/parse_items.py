@@ -16,7 +16,7 @@ import msgspec
 from trunkline.dialects.request_errors import decode, missing, split_data_url
 from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses import server_items
-from trunkline.dialects.responses.client_tools import CALLS, OUTPUTS
+from trunkline.dialects.responses.client_tools import CALLS, OUTPUTS, is_run_by_client
 from trunkline.dialects.responses.errors import unsupported
 from trunkline.dialects.responses.fields import STORE_SETTING
 from trunkline.dialects.responses.parse_client_items import (
@@ -41,7 +41,6 @@ from trunkline.model import (
     ToolResult,
 )
 
-_SEARCHES: Final = ("tool_search_call", "tool_search_output")
 """Types of items of which OpenAI's servers make some, and clients the others."""
 _TYPED: Final = msgspec.json.Decoder(schema.Typed)
 _MESSAGE: Final = msgspec.json.Decoder(schema.MessageItem)
@@ -110,7 +109,6 @@ class _Turns:
 def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> None:
     typed = decode(_TYPED, item, path)
     kind = typed.type or ("message" if typed.role is not None or typed.id is None else "item_reference")
-    is_hosted = kind in _SEARCHES and typed.execution != "client"
     match kind:
         case "message":
             _message(decode(_MESSAGE, item, path), path, turns)
@@ -124,9 +122,9 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
         case server_items.AGENT:
             said = server_items.as_text(kind, item, path)
             turns.add_message("user", () if said is None else (said,))
-        case _ if kind in CALLS and not is_hosted:
+        case _ if kind in CALLS and is_run_by_client(kind, typed.execution):
             turns.add(parse_client_call(kind, item, path))
-        case _ if kind in OUTPUTS and not is_hosted:
+        case _ if kind in OUTPUTS and is_run_by_client(kind, typed.execution):
             turns.add_message("tool", (parse_client_result(kind, item, path),))
         case _ if kind in server_items.TOLD:
             told = server_items.as_text(kind, item, path)

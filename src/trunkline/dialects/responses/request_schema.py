@@ -113,7 +113,7 @@ class Typed(msgspec.Struct):
     role: str | None = None
     id: str | None = None
     execution: str | None = None
-    """Who searches for tools: the ``client``, or the ``server``."""
+    """Who runs a search for tools: the ``server`` or the ``client``."""
 
 
 class TextPart(msgspec.Struct, tag_field="type", tag="input_text"):
@@ -184,7 +184,7 @@ class ClientCallItem(msgspec.Struct):
     actions: list[dict[str, Any]] | None = None
     operation: dict[str, Any] | None = None
     arguments: Any = None
-    tools: list[Any] | None = None
+    tools: list[msgspec.Raw] | None = None
     """What a search for tools has found."""
 
 
@@ -227,6 +227,12 @@ class ReasoningItem(msgspec.Struct):
     summary: list[ReasoningPart] | None = None
     content: list[ReasoningPart] | None = None
     encrypted_content: str | None = None
+
+
+class Named(msgspec.Struct):
+    """The name of a tool, if it has one."""
+
+    name: str | None = None
 
 
 class FunctionTool(msgspec.Struct):

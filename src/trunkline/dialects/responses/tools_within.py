@@ -6,7 +6,7 @@ OpenAI's models may call them from there on. Other upstreams are offered them wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -22,20 +22,12 @@ class _Item(msgspec.Struct):
 
 
 _ITEM: Final = msgspec.json.Decoder(_Item)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, Any])
 
 
-def tools_within(items: Sequence[msgspec.Raw], given: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-    """Return the tools that ``items`` offer besides those that are ``given``."""
-    known = {_key(tool) for tool in given}
-    found: list[msgspec.Raw] = []
-    for item in items:
-        for tool in _tools_of(item):
-            key = _key(tool)
-            if key not in known:
-                known.add(key)
-                found.append(tool)
-    return found
+def tools_within(items: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
+    """Return the tools that ``items`` offer, each once."""
+    found = {bytes(tool): tool for item in items for tool in _tools_of(item)}
+    return list(found.values())
 
 
 def _tools_of(item: msgspec.Raw) -> list[msgspec.Raw]:
@@ -44,14 +36,3 @@ def _tools_of(item: msgspec.Raw) -> list[msgspec.Raw]:
     except UNREADABLE:  # another item, whose field of this name is something else
         return []
     return (found.tools or []) if found.type in ("tool_search_output", "additional_tools") else []
-
-
-def _key(tool: msgspec.Raw) -> tuple[Any, ...]:
-    """What tells two tools apart: a namespace may come again with other tools in it."""
-    try:
-        fields = _FIELDS.decode(tool)
-    except UNREADABLE:
-        return (bytes(tool),)
-    inner = fields.get("tools")
-    names = [each.get("name") for each in inner if isinstance(each, dict)] if isinstance(inner, list) else []
-    return (fields.get("type"), fields.get("name"), *names)
