@@ -1,6 +1,11 @@
 # Two stages: the first makes a virtual environment from hashed pins and the package, the second is the base
 # image, that environment, a user of its own and /data.
+#
+# The official images on Debian have an optimised Python (--enable-optimizations --with-lto), which takes 11 to 16 %
+# less CPU time for a request. Those on Alpine have not. The first step of the build makes sure.
 FROM python:3.13-slim AS build
+
+RUN python -c "import sys, sysconfig; sys.exit('--enable-optimizations' not in sysconfig.get_config_var('CONFIG_ARGS'))"
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src

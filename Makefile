@@ -43,14 +43,14 @@ $(BIN)/python:
 	  echo "PATH can be named: make PYTHON=/path/to/python3 $(firstword $(MAKECMDGOALS))"; } >&2; \
 	exit 1
 
-# $(call pip-install,what): by uv if it is here and can, else by pip, which knows the user's pip settings.
+# $(call pip-install,python,what): by uv if it is here and can, else by pip, which knows the user's pip settings.
 define pip-install
 	if ! uv --version >/dev/null 2>&1; then uv=no; \
-	elif uv pip install --quiet --python $(BIN)/python $(1); then uv=done; \
+	elif uv pip install --quiet --python $(1) $(2); then uv=done; \
 	else uv=no; echo "uv could not install it; trying pip ..." >&2; fi; \
 	if [ $$uv = no ]; then \
-	  $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
-	  $(BIN)/python -m pip install --quiet $(1); \
+	  $(1) -m pip --version >/dev/null 2>&1 || $(1) -m ensurepip >/dev/null; \
+	  $(1) -m pip install --quiet $(2); \
 	fi
 endef
 
@@ -70,8 +70,8 @@ endef
 
 $(VENV)/.has-%: requirements/%.txt requirements/build.txt pyproject.toml $(BIN)/python
 	@echo "Installing requirements/$*.txt into $(VENV) ..."
-	@$(call pip-install,--no-deps --require-hashes -r requirements/build.txt -r requirements/$*.txt)
-	@$(call pip-install,--no-deps --no-build-isolation --editable .)
+	@$(call pip-install,$(BIN)/python,--no-deps --require-hashes -r requirements/build.txt -r requirements/$*.txt)
+	@$(call pip-install,$(BIN)/python,--no-deps --no-build-isolation --editable .)
 	@$(call check-installed)
 	@touch $@
 
@@ -108,6 +108,28 @@ test-cov: test ## Run the tests and measure which branches they take
 test-full: $(VENV)/.has-test ## Generate 2,500 examples for each property of the dialects, and 10,000 conversations
 	@$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile=full tests/dialects tests/conversations $(ARGS)
 
+# Clients of other people, as their users have them: a Python for each file of pins, and npm's packages.
+CLIENTS := .clients
+CLIENT_PYTHONS := $(patsubst requirements/clients/%.txt,$(CLIENTS)/%/.installed,$(wildcard requirements/clients/*.txt))
+
+$(CLIENTS)/%/.installed: requirements/clients/%.txt | $(VENV)/.has-test
+	@echo "Installing requirements/clients/$*.txt into $(@D) ..."
+	@rm -rf $(@D)
+	@$(BIN)/python -m venv $(@D)
+	@PATH="$(abspath $(BIN)):$$PATH"; $(call pip-install,$(@D)/bin/python,--no-deps --require-hashes -r $<)
+	@touch $@
+
+$(CLIENTS)/node/.installed: tests/clients/package.json
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $< $(@D)
+	@if npm --version >/dev/null 2>&1; then \
+	  echo "Installing $< into $(@D) ..."; \
+	  cd $(@D) && npm install --silent --no-audit --no-fund --no-package-lock && touch .installed; \
+	else echo "npm is not here: the clients of $< are left out."; fi
+
+.PHONY: test-clients
+test-clients: $(VENV)/.has-test $(CLIENT_PYTHONS) $(CLIENTS)/node/.installed ## Run clients of other people, unmodified, in front of strict mocks
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS) tests/clients
+
 .PHONY: mutation
 mutation: $(VENV)/.has-dev ## Change routing, pipeline and policy in thousands of ways: do their tests notice?
 	@$(BIN)/python -m tests.mutation $(ARGS)
@@ -130,10 +152,29 @@ type-check: $(VENV)/.has-dev ## Check types, strictly
 .PHONY: check-all
 check-all: lint type-check test-cov ## All of the checks above
 
+# An optimised Python takes a tenth less CPU, so measurements are taken with one where the machine has one, in an
+# environment of its own. BENCH_PYTHON=/path/to/python3 names another.
+BENCH_PYTHON =
+BENCH_VENV := .venv-bench
+define with-bench-python
+	best=$$($(BIN)/python -m bench.interpreters --best --given "$(BENCH_PYTHON)") || exit 1; \
+	python=$(BIN)/python; \
+	if [ -n "$$best" ]; then \
+	  python=$(BENCH_VENV)/bin/python; \
+	  [ "$$($$python -m bench.interpreters --this 2>/dev/null)" = "$$best" ] || rm -rf $(BENCH_VENV); \
+	  $(MAKE) --no-print-directory VENV=$(BENCH_VENV) PYTHON="$$best" $(BENCH_VENV)/.has-runtime || exit 1; \
+	fi
+endef
+
 .PHONY: bench
-bench: $(VENV)/.has-dev ## Measure against nginx and write bench/RESULTS.md; then what limits and the ledger cost
-	@$(BIN)/python -m bench $(ARGS)
-	@$(if $(ARGS),,$(BIN)/python -m bench.governance)
+bench: $(VENV)/.has-dev ## Measure against nginx, stage by stage too, and write bench/RESULTS.md and bench/BUDGET.md
+	@$(with-bench-python); \
+	$$python -m bench $(ARGS) && $(if $(ARGS),:,$$python -m bench.budget && $$python -m bench.governance)
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/.has-dev ## Measure nginx, Olla, LiteLLM and Portkey beside the gateway, and write bench/PEERS.md
+	@$(with-bench-python); \
+	$$python -m bench.peers $(ARGS)
 
 # ----------------------------------------------------------------------------------------- container
 
@@ -164,6 +205,7 @@ lock: $(VENV)/.has-dev ## Resolve the pins again; ARGS=--upgrade takes the newes
 	$(COMPILE) -c requirements/dev.txt -o requirements/build.txt requirements/build.in
 	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml --all-extras
 	$(COMPILE) -c requirements/dev.txt -o requirements/test.txt pyproject.toml --group test --group engine
+	for set in requirements/clients/*.in; do $(COMPILE) $(ARGS) -o $${set%.in}.txt $$set || exit 1; done
 
 .PHONY: help
 help: ## Show this

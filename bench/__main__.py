@@ -15,15 +15,19 @@ from typing import Final
 
 from rich.console import Console
 
-from bench.cases import CASES
+from bench.cases import BRIEF, CASES
+from bench.counted import count_all
+from bench.instructions import MISSING, Counter, find_counter
+from bench.interpreters import this_build
 from bench.machine import BenchError, choose_cores, describe
 from bench.report import markdown, show
-from bench.rig import Rig
+from bench.rig import GOVERNED, PLAIN, Rig
+from bench.runs import LIMITED
 from bench.session import Plan, measure
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 
-LIMIT_S: Final = 600
+LIMIT_S: Final = 3600
 """When something hangs, the end comes after so long."""
 
 FULL: Final = Plan(rounds=5, extra=1, seconds=1.2, starts=5)
@@ -69,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         help="a setting of the gateway, such as FAST_HTTP=false; may be repeated",
     )
     parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="FOLDER",
+        help="another checkout's src, whose gateway's instructions are counted as well",
+    )
+    parser.add_argument("--no-instructions", action="store_true", help="count no instructions")
+    parser.add_argument(
         "--profile",
         type=Path,
         metavar="FILE",
@@ -98,9 +109,25 @@ def _bench(given: argparse.Namespace) -> None:
 
     start = time.monotonic()
     mocks = list(dict.fromkeys(case.mock for case in cases))
-    with Rig(mocks, cores, gateway_env=settings, profile=given.profile) as rig:
-        results = measure(rig, cases, plan, lambda text: console.print(f"… {text}", style="dim"))
+    limited = any(LIMITED in case.subjects for case in cases)
+    setups = (PLAIN, GOVERNED) if limited else (PLAIN,)
+    counts = not (given.quick or given.only or given.profile or given.no_instructions)
+    counter = find_counter() if counts or given.base else None
+    build = this_build()
+    console.print(f"Python: {build.words}", style="" if build.optimised else "yellow")
+
+    def say(text: str) -> None:
+        console.print(f"… {text}", style="dim")
+
+    with Rig(mocks, cores, setups=setups, gateway_env=settings, profile=given.profile) as rig:
+        results = measure(rig, cases, plan, say)
+        if counter is not None:
+            base = given.base and given.base.absolute()
+            counted = count_all(rig, counter, BRIEF, each=_each(counter), base=base, say=say)
+            results = results._replace(counted=counted)
     show(results, console)
+    if counts and counter is None:
+        console.print(MISSING, style="yellow")
     console.print(f"Took {time.monotonic() - start:.0f} s.")
 
     if given.profile:
@@ -112,10 +139,17 @@ def _bench(given: argparse.Namespace) -> None:
     if target is not None:
         today = datetime.now(UTC).date().isoformat()
         facts = {"date": today, **describe()}
+        if counter is None:
+            facts["instructions"] = MISSING if counts else "not counted"
         target.write_text(markdown(results, plan, facts, _command(given)), encoding="utf-8")
         console.print(f"Written to {target.name}.")
     else:
         console.print("Not a full run: RESULTS.md stays as it is.")
+
+
+def _each(counter: Counter) -> int:
+    """Requests of each connection: a slow counter needs fewer, since it differs less from one to the next."""
+    return 60 if counter.slowdown > 1 else 600
 
 
 def _setting(text: str) -> tuple[str, str]:

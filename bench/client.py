@@ -44,8 +44,8 @@ class Ask(NamedTuple):
 class Wire:
     """One connection that is kept alive, with at most one request under way."""
 
-    def __init__(self, ask: Ask) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", ask.port), timeout=_GUARD_S)
+    def __init__(self, ask: Ask, guard_s: float = _GUARD_S) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", ask.port), timeout=guard_s)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.due = 0.0
         """When the request at hand should have been sent."""
@@ -147,12 +147,15 @@ def at_rate(ask: Ask, *, rate: int, seconds: float, connections: int) -> Paced:
             wire.close()
 
 
-def streams(ask: Ask, *, connections: int, each: int, stagger_s: float) -> Paced:
-    """Read ``each`` streams, one after the other, on every one of ``connections``.
+def streams(
+    ask: Ask, *, connections: int, each: int, stagger_s: float = 0.0, guard_s: float = _GUARD_S
+) -> Paced:
+    """Read ``each`` answers, streams or whole ones, one after the other, on every one of ``connections``.
 
     The first ones start ``stagger_s`` apart, so that the chunks of different streams do not come together.
+    Silence of ``guard_s`` is a failure.
     """
-    wires = [Wire(ask) for _ in range(connections)]
+    wires = [Wire(ask, guard_s) for _ in range(connections)]
     selector = selectors.SelectSelector()
     for wire in wires:
         wire.left = each
@@ -167,10 +170,10 @@ def streams(ask: Ask, *, connections: int, each: int, stagger_s: float) -> Paced
             if waiting and clock() >= due:
                 _again(waiting.popleft(), clock())
                 due += stagger_s
-            wait = max(due - clock(), 0.0) if waiting else _GUARD_S
+            wait = max(due - clock(), 0.0) if waiting else guard_s
             ready = selector.select(wait)
             if not ready and not waiting:
-                raise BenchError(f"no chunk within {_GUARD_S} s")
+                raise BenchError(f"no chunk within {guard_s} s")
             for key, _ in ready:
                 wire = key.data
                 if wire.receive():

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from bench.client import Ask
 from bench.machine import choose_cores, on_core, spent
-from bench.rig import _answers, _free_ports
+from bench.rig import answers, free_ports
 from bench.wrk import flood
 from trunkline.server.app.run import run
 from trunkline.settings import Settings, exposure
@@ -68,7 +68,7 @@ def process(*words: str, port: int) -> Iterator[int]:
     child = subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + _GUARD_S
-        while not _answers(port, "/health" if "bench" in words[0] else "/v1/models"):
+        while not answers(port, "/health" if "bench" in words[0] else "/v1/models"):
             if time.monotonic() > end or child.poll() is not None:
                 raise SystemExit(f"{words} did not start")
             time.sleep(0.02)
@@ -105,7 +105,7 @@ def main() -> None:
     cores = choose_cores()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="trunkline-bench-")))
-        up, *ports = _free_ports(3)
+        up, *ports = free_ports(3)
         script = folder / "script.json"
         script.write_text(json.dumps({"models": ["bench"], "script": {"text": "Hello to you"}}))
         mock = ("trunkline_mock", "--shape", "generic", "--port", str(up), "--script", str(script))

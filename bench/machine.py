@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.interpreters import this_build
+
 PROC: Final = Path("/proc")
 TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -142,7 +144,8 @@ def describe() -> dict[str, str]:
     return {
         "cores": f"{len(os.sched_getaffinity(0))} × {model[1] if model else platform.machine()}",
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}, {libraries}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}, {this_build().words}",
+        "libraries": libraries,
         "tools": f"{_first_line('nginx', '-v')}; {_first_line('wrk', '-v')}",
     }
 

@@ -11,12 +11,16 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import Measure
-from bench.runs import DIRECT, GATEWAY, NGINX, NGINX_LOG, Sample, pool
+from bench.counted import BASE, Counted
+from bench.rig import NGINX, NGINX_LOG
+from bench.runs import DIRECT, GATEWAY, LIMITED, Sample, pool
 from bench.session import QUIET, Outcome, Plan, Results
 
-SUBJECTS: Final = (DIRECT, NGINX, NGINX_LOG, GATEWAY)
+SUBJECTS: Final = (DIRECT, NGINX, NGINX_LOG, GATEWAY, LIMITED, BASE)
 READY_S: Final = 1.0
-RESIDENT_MB: Final = 80.0
+RESIDENT_MB: Final = 65.0
+OF_BASE: Final = 0.45
+"""The most user instructions, as a share of the base's."""
 _ABSENT: Final = "–"
 
 
@@ -56,15 +60,27 @@ def _details(results: Results) -> Iterator[Section]:
         lines = [_line(outcome, measure) for measure in outcome.case.measures]
         lines += _beside(outcome, results)
         yield Section(f"{outcome.case.title} ({outcome.case.name})", lines, _note(outcome))
-    own, nginxs = results.resident[GATEWAY], results.resident[NGINX]
-    cells = {NGINX: f"{nginxs:.0f}", GATEWAY: f"{own:.0f}"}
-    goal = _verdict(f"< {RESIDENT_MB:g}", own < RESIDENT_MB)
+    if results.counted is not None:
+        yield _counted(results.counted)
+    cells = {subject: f"{megabytes:.0f}" for subject, megabytes in results.resident.items()}
+    goal = _verdict(f"≤ {RESIDENT_MB:g}", results.resident[GATEWAY] <= RESIDENT_MB)
     lines = [Line("resident after the runs, MB", cells, goal=goal)]
     if results.starts:
         ready = statistics.median(results.starts)
         goal = _verdict(f"≤ {READY_S:g}", ready <= READY_S)
         lines.append(Line("from start to first answer, s", {GATEWAY: f"{ready:.2f}"}, goal=goal))
     yield Section("Memory and start-up", lines)
+
+
+def _counted(counted: Counted) -> Section:
+    """User instructions, and the ratio of the gateway's to those of another checkout's gateway."""
+    cells = {subject: f"{each / 1000:,.1f}" for subject, each in counted.each.items()}
+    line = Line("user instructions per request, thousands", cells)
+    if BASE in counted.each:
+        share = counted.each[GATEWAY] / counted.each[BASE]
+        line = line._replace(ratio=f"{share:.2f} of base", goal=_verdict(f"≤ {OF_BASE:g}", share <= OF_BASE))
+    note = f"Counted by {counted.tool} over {counted.requests:,} requests. The kernel's are not among them."
+    return Section("JSON requests, instructions", [line], note)
 
 
 def _line(outcome: Outcome, measure: Measure) -> Line:
@@ -80,7 +96,11 @@ def _line(outcome: Outcome, measure: Measure) -> Line:
         cells[subject] = _ABSENT if math.isnan(value) else f"{value:,.{measure.digits}f}"
     if not measure.ratio:
         return Line(measure.label, cells)
-    pairs = [(_value(measure, each, GATEWAY), _value(measure, each, NGINX)) for each in rounds]
+    own = outcome.case.own
+    pairs = [(_value(measure, each, own), _value(measure, each, NGINX)) for each in rounds]
+    if measure.of_medians:
+        gateways, nginxs = zip(*pairs, strict=True)
+        pairs = [(statistics.median(gateways), statistics.median(nginxs))]
     if any(nginx <= 0 for _, nginx in pairs):  # an added latency that is lost in the noise
         return Line(measure.label, cells, _ABSENT)
     ratios = [gateway / nginx for gateway, nginx in pairs]
@@ -88,8 +108,8 @@ def _line(outcome: Outcome, measure: Measure) -> Line:
     text = f"{ratio:.2f}"
     if len(ratios) > 1:
         text += f" ({min(ratios):.2f}–{max(ratios):.2f})"
-    goal = outcome.case.goal
-    if not measure.goal or goal is None:
+    goal = outcome.case.goals.get(measure.goal)
+    if goal is None:
         return Line(measure.label, cells, text)
     return Line(measure.label, cells, text, _verdict(f"≤ {goal}", ratio <= goal))
 
@@ -130,7 +150,7 @@ def _note(outcome: Outcome) -> str:
 
 def _compared(line: Line) -> Mapping[str, str]:
     """The cells that a goal is about."""
-    return {name: line.cells[name] for name in (NGINX, GATEWAY) if name in line.cells}
+    return {name: line.cells[name] for name in (NGINX, GATEWAY, LIMITED, BASE) if name in line.cells}
 
 
 def _used(section: Section) -> list[str]:

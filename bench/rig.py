@@ -19,15 +19,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import trunkline
 from bench.machine import BenchError, Cores, family, on_core
 
-_READY_S: Final = 20.0
+READY_S: Final = 60.0
 _STOP_S: Final = 10.0
 _TEMPLATE: Final = Path(__file__).with_name("nginx.conf.in")
-_SOURCES: Final = Path(trunkline.__file__).parents[1]
+SOURCES: Final = Path(trunkline.__file__).parents[1]
+_ROOT: Final = Path(__file__).parents[1]
+NGINX: Final = "nginx"
+NGINX_LOG: Final = "nginx + log"
 LOGGED: Final = "logged"
 """Name of nginx's server that forwards to the first mock and keeps an access log."""
 
@@ -57,6 +60,32 @@ class Mock(NamedTuple):
         return "" if self.shape == "ollama" else "/v1"
 
 
+class Setup(NamedTuple):
+    """One gateway's settings: it is started from its own folder, with its own store and its own key."""
+
+    name: str
+    sections: Mapping[str, Any] = {}
+    """What its file has beside the address and the providers."""
+    env: Mapping[str, str] = {}
+
+
+PLAIN: Final = Setup("gateway", env={"LOG_LEVEL": "WARNING"})
+"""A key from the store, metrics and the ledger: all as it is by default, but no log line per request."""
+
+GOVERNED: Final = Setup(
+    "gateway-limits",
+    {
+        "limits": [
+            {"key": "*", "requests_per_minute": 10**9, "tokens_per_minute": 10**12, "concurrent": 10_000}
+        ],
+        "budgets": [{"key": "*", "usd": 10**6, "per": "month"}],
+        "prices": {"*": {"input": 1, "output": 2}},
+    },
+    {"LOG_LEVEL": "INFO"},
+)
+"""Besides: three limits, a hard budget, prices, and a log line per request. Nothing is ever refused."""
+
+
 class Process:
     """A child process, with its output in a file."""
 
@@ -71,35 +100,39 @@ class Process:
         path: str,
         stop: signal.Signals = signal.SIGTERM,
         env: Mapping[str, str] | None = None,
+        source: Path = SOURCES,
     ) -> None:
-        """Start ``command``; ``path`` at ``port`` answers 200 when it is ready."""
+        """Start ``command``; ``path`` at ``port`` answers 200 when it is ready. Trunkline's packages are
+        imported from ``source``."""
         self.name = name
         self.port = port
         self._path = path
         self._stop = stop
+        self.folder = folder
         self._log = folder / f"{name}.log"
+        folder.mkdir(exist_ok=True)
         self.started = time.perf_counter()
         with self._log.open("wb") as log, on_core(core):
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=_environment(folder) | dict(env or {}),
+                env=_environment(source) | dict(env or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the bench, which then stops its children in order
             )
 
-    def wait_ready(self) -> float:
+    def wait_ready(self, limit_s: float = READY_S) -> float:
         """Seconds from its start until it answered.
 
         Raises:
             BenchError: it ended, or does not answer in time; its last words are in the text.
         """
-        while time.perf_counter() - self.started < _READY_S:
+        while time.perf_counter() - self.started < limit_s:
             if self._process.poll() is not None:
                 break
-            if _answers(self.port, self._path):
+            if answers(self.port, self._path):
                 return time.perf_counter() - self.started
             time.sleep(0.002)
         raise BenchError(f"{self.name} did not start {self._words()}")
@@ -137,18 +170,23 @@ class Rig:
         mocks: Sequence[Mock],
         cores: Cores,
         *,
+        setups: Sequence[Setup] = (PLAIN,),
         gateway_env: Mapping[str, str] | None = None,
         profile: Path | None = None,
     ) -> None:
-        """``gateway_env`` are settings that differ from the defaults; ``profile`` gets cProfile's output."""
+        """``setups`` are the gateways; ``gateway_env`` are settings that all of them get; ``profile`` is
+        given cProfile's output about the first."""
         self.cores = cores
         self.mocks: dict[str, int] = {}
         """Ports of the mocks, by name."""
         self.nginx_ports: dict[str, int] = {}
         """Ports of nginx's servers, by the name of the mock behind them, and :data:`LOGGED`."""
-        self.key = ""
-        """The key that the gateway takes."""
+        self.processes: dict[str, Process] = {}
+        """What may be measured, by subject."""
+        self.keys: dict[str, str] = {}
+        """The key that each of them takes."""
         self._rows = mocks
+        self._setups = setups
         self._env = dict(gateway_env or {})
         self._profile = profile
         self._stack = ExitStack()
@@ -165,24 +203,27 @@ class Rig:
 
     def _start(self, stack: ExitStack) -> None:
         names = [mock.name for mock in self._rows]
-        ports = iter(_free_ports(2 * len(names) + 2))
+        ports = iter(free_ports(2 * len(names) + 1))
         self.mocks = dict(zip(names, ports, strict=False))
         self.nginx_ports = dict(zip([*names, LOGGED], ports, strict=False))
-        self._gateway_port = next(ports)
         upstreams = [self._start_mock(mock, stack) for mock in self._rows]
-        self.nginx = self._start_nginx(stack)
-        self._configure_gateway()
-        for process in (*upstreams, self.nginx):
+        nginx = self.start_nginx(NGINX, self.nginx_ports)
+        stack.callback(nginx.stop)
+        for process in (*upstreams, nginx):
             process.wait_ready()
-        self.gateway = self.start_gateway(profile=self._profile)
-        stack.callback(self.gateway.stop)
-        self.gateway.wait_ready()
+        self.processes = {NGINX: nginx, NGINX_LOG: nginx}
+        for number, setup in enumerate(self._setups):
+            self.keys[setup.name] = self.configure(setup)
+            gateway = self.start_gateway(setup, profile=None if number else self._profile)
+            stack.callback(gateway.stop)
+            gateway.wait_ready()
+            self.processes[setup.name] = gateway
 
     def _start_mock(self, mock: Mock, stack: ExitStack) -> Process:
         script = {"text": [mock.chunk], "repeat": mock.chunks, "delay_chunk_s": mock.delay_s}
         rules = [{"model": "nobody", "script": {}}] * mock.rules
         path = self.folder / f"{mock.name}.json"
-        path.write_text(json.dumps({"models": ["bench"], "script": script, "rules": rules}))
+        path.write_text(json.dumps({"models": ["bench", mock.name], "script": script, "rules": rules}))
         port = self.mocks[mock.name]
         mock_command = (sys.executable, "-m", "trunkline_mock")
         process = Process(
@@ -196,69 +237,102 @@ class Rig:
         stack.callback(process.stop)
         return process
 
-    def _start_nginx(self, stack: ExitStack) -> Process:
-        program = _find("nginx", "Debian: apt install nginx-light")
+    def start_nginx(
+        self, name: str, ports: Mapping[str, int], prefix: Sequence[str] = (), *, alone: bool = False
+    ) -> Process:
+        """Start an nginx that forwards from ``ports`` to the mocks of the same names. The caller stops it.
+
+        Args:
+            name: the process's name.
+            ports: by the mocks' names, and by :data:`LOGGED` the one with an access log.
+            prefix: what stands before its command.
+            alone: it works itself, without a worker process.
+        """
+        program = find_program("nginx", "Debian: apt install nginx-light")
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
         servers = []
-        for name, mock_port in self.mocks.items():
+        for mock, mock_port in self.mocks.items():
             upstream = f"server 127.0.0.1:{mock_port}; keepalive 128; keepalive_requests 100000000;"
-            servers += [f"upstream {name} {{ {upstream} }}", _server(self.nginx_ports[name], name)]
-        log = f"access_log {self.folder}/access.log combined buffer=64k flush=1s;"
-        servers.append(_server(self.nginx_ports[LOGGED], self._rows[0].name, log))
-        text = _TEMPLATE.read_text().replace("@FOLDER@", str(self.folder))
-        config = self.folder / "nginx.conf"
+            servers += [f"upstream {mock} {{ {upstream} }}", _server(ports[mock], mock)]
+        log = f"access_log {folder}/access.log combined buffer=64k flush=1s;"
+        servers.append(_server(ports[LOGGED], self._rows[0].name, log))
+        # A root's nginx would let its worker run as somebody else, who may not write to the folder.
+        main = ["user root;"] if os.geteuid() == 0 else []
+        main += ["master_process off;"] if alone else []
+        text = _TEMPLATE.read_text().replace("@FOLDER@", str(folder)).replace("@MAIN@", " ".join(main))
+        config = folder / "nginx.conf"
         config.write_text(text.replace("@SERVERS@", "\n".join(f"    {line}" for line in servers)))
-        process = Process(
-            "nginx",
-            (program, "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "nginx.log")),
-            self.folder,
+        return Process(
+            name,
+            (*prefix, program, "-p", str(folder), "-c", str(config), "-e", str(folder / "nginx.log")),
+            folder,
             self.cores.measured,
-            port=self.nginx_ports[LOGGED],
+            port=ports[LOGGED],
             path="/v1/models",
         )
-        stack.callback(process.stop)
-        return process
 
-    def _configure_gateway(self) -> None:
-        """Its file and its key, both made as a user would."""
+    def configure(self, setup: Setup, source: Path = SOURCES) -> str:
+        """Write a gateway's file and make its key, both as a user would; returns the key."""
+        folder = self.folder / setup.name
+        folder.mkdir()
         providers = {
             mock.name: {**mock.provider, "url": f"http://127.0.0.1:{self.mocks[mock.name]}{mock.root}"}
             for mock in self._rows
         }
-        config = {"host": "127.0.0.1", "port": self._gateway_port, "ollama_enabled": False}
-        self._config = self.folder / "trunkline.yaml"
-        self._config.write_text(json.dumps({**config, "providers": providers}))  # JSON is YAML
+        config = {"host": "127.0.0.1", "ollama_enabled": False, "providers": providers, **setup.sections}
+        (folder / "trunkline.yaml").write_text(json.dumps(config))  # JSON is YAML
         done = subprocess.run(
-            (sys.executable, "-m", "trunkline", "keys", "create", "bench", "--config", str(self._config)),
-            cwd=self.folder,
-            env=_environment(self.folder),
+            (sys.executable, "-m", "trunkline", "keys", "create", "bench"),
+            cwd=folder,
+            env=_environment(source) | _store(folder),
             capture_output=True,
             text=True,
-            timeout=_READY_S,
+            timeout=READY_S,
             check=False,
         )
         if done.returncode:
             raise BenchError(f"no key could be made:\n{done.stderr}")
-        self.key = done.stdout.strip()
+        return done.stdout.strip()
 
-    def start_gateway(self, port: int | None = None, profile: Path | None = None) -> Process:
-        """Start a gateway; the rig's own, or one more at ``port``. The caller stops it."""
+    def start_gateway(
+        self,
+        setup: Setup,
+        *,
+        name: str = "",
+        profile: Path | None = None,
+        prefix: Sequence[str] = (),
+        module: Sequence[str] = ("trunkline",),
+        source: Path = SOURCES,
+    ) -> Process:
+        """Start a gateway that is configured. The caller stops it.
+
+        Args:
+            setup: which one.
+            name: the process's name, where it is not the setup's.
+            profile: where cProfile writes what it found.
+            prefix: what stands before the interpreter.
+            module: the module that runs, and its arguments before those of the command.
+            source: the folder of Trunkline's packages.
+        """
         profiler = ("-m", "cProfile", "-o", str(profile.absolute())) if profile else ()
+        port = free_ports(1)[0]
         return Process(
-            "gateway" if port is None else "gateway-2",
-            (sys.executable, *profiler, "-m", "trunkline", "serve", "--config", str(self._config))
-            + (() if port is None else ("--port", str(port))),
-            self.folder,
+            name or setup.name,
+            (*prefix, sys.executable, *profiler, "-m", *module, "serve", "--port", str(port)),
+            self.folder / setup.name,
             self.cores.measured,
-            port=port or self._gateway_port,
+            port=port,
             path="/health",
             # cProfile writes its file after KeyboardInterrupt, but not when SIGTERM ends the process.
             stop=signal.SIGINT if profile else signal.SIGTERM,
-            env=self._env,
+            env={**_store(self.folder / setup.name), **setup.env, **self._env},
+            source=source,
         )
 
     def time_start(self) -> float:
         """Seconds from the start of one more gateway to the first 200 of its ``/health``."""
-        process = self.start_gateway(_free_ports(1)[0])
+        process = self.start_gateway(self._setups[0], name="gateway-2")
         try:
             return process.wait_ready()
         finally:
@@ -269,14 +343,18 @@ def _server(port: int, upstream: str, extra: str = "") -> str:
     return f"server {{ listen 127.0.0.1:{port}; {extra} location / {{ proxy_pass http://{upstream}; }} }}"
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(source: Path) -> dict[str, str]:
     """The environment of children: nothing of the user's that could be a setting."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    store = {"DATABASE_URL": f"sqlite:///{folder}/trunkline.db"}
-    return kept | store | {"PYTHONPATH": str(_SOURCES)}
+    return kept | {"PYTHONPATH": f"{source}{os.pathsep}{_ROOT}"}
 
 
-def _free_ports(count: int) -> list[int]:
+def _store(folder: Path) -> dict[str, str]:
+    return {"DATABASE_URL": f"sqlite:///{folder}/trunkline.db"}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens at."""
     with ExitStack() as stack:
         found = []
         for _ in range(count):
@@ -286,7 +364,8 @@ def _free_ports(count: int) -> list[int]:
         return found
 
 
-def _answers(port: int, path: str) -> bool:
+def answers(port: int, path: str) -> bool:
+    """Whether ``path`` at ``port`` answers 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1.0)
     try:
         connection.request("GET", path)
@@ -297,7 +376,12 @@ def _answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def _find(program: str, advice: str) -> str:
+def find_program(program: str, advice: str) -> str:
+    """Where a program is.
+
+    Raises:
+        BenchError: it is not installed; ``advice`` says how it would be.
+    """
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
     if found is None:
         raise BenchError(f"{program} is not installed ({advice})")

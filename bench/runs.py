@@ -16,19 +16,18 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from bench.client import Ask, Wire, at_rate, first_byte, streams
 from bench.machine import NOTHING, BenchError, Spent, busy_ns, spent
-from bench.rig import LOGGED, Mock, Rig
+from bench.rig import GOVERNED, LOGGED, NGINX, NGINX_LOG, PLAIN, Mock, Rig
 from bench.wrk import flood
 
 DIRECT: Final = "direct"
-NGINX: Final = "nginx"
-NGINX_LOG: Final = "nginx + log"
-GATEWAY: Final = "gateway"
+GATEWAY: Final = PLAIN.name
+LIMITED: Final = GOVERNED.name
 
 CONNECTIONS: Final = 32
 RATE: Final = 1000
 """Requests a second of the paced run."""
 
-_PATHS: Final = {"openai": "/v1/chat/completions", "ollama": "/api/chat"}
+PATHS: Final = {"openai": "/v1/chat/completions", "ollama": "/api/chat"}
 _SYSTEM: Final = (
     "You are a careful assistant. Answer in plain words, in the language of the question, and say so when "
     "you do not know. Prefer short sentences, name your sources, and never make up a number or a quotation."
@@ -109,24 +108,32 @@ Round: TypeAlias = Callable[[Rig, Mock, Mapping[str, Ask], float], dict[str, Sam
 
 def make_ask(rig: Rig, subject: str, mock: Mock, front: str, *, stream: bool) -> Ask:
     """The request of a run. nginx and the mock are asked in the mock's dialect, the gateway in ``front``."""
-    gateway = subject == GATEWAY
+    gateway = subject in (GATEWAY, LIMITED)
     dialect = front if gateway else mock.shape
+    body = make_body(f"{mock.name}/bench" if gateway else "bench", dialect, stream=stream)
+    if gateway:
+        port = rig.processes[subject].port
+    else:
+        port = {
+            DIRECT: rig.mocks[mock.name],
+            NGINX: rig.nginx_ports[mock.name],
+            NGINX_LOG: rig.nginx_ports[LOGGED],
+        }[subject]
+    headers = (("Authorization", f"Bearer {rig.keys[subject if gateway else GATEWAY]}"),)
+    return Ask(port, PATHS[dialect], body, headers)
+
+
+def make_body(model: str, dialect: str, *, stream: bool) -> bytes:
+    """The body of a chat request."""
     body: dict[str, object] = {
-        "model": f"{mock.name}/bench" if gateway else "bench",
+        "model": model,
         "messages": [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _QUESTION}],
         "stream": stream,
     }
     if stream and dialect == "openai":
         # Asked for by the client, so that the gateway need not: the upstream sends both the same.
         body["stream_options"] = {"include_usage": True}
-    ports = {
-        DIRECT: rig.mocks[mock.name],
-        NGINX: rig.nginx_ports[mock.name],
-        NGINX_LOG: rig.nginx_ports[LOGGED],
-        GATEWAY: rig.gateway.port,
-    }
-    headers = (("Authorization", f"Bearer {rig.key}"),)
-    return Ask(ports[subject], _PATHS[dialect], json.dumps(body).encode(), headers)
+    return json.dumps(body).encode()
 
 
 def one_by_one(run: Run, **options: Any) -> Round:
@@ -149,15 +156,20 @@ def flooded(rig: Rig, mock: Mock, subject: str, ask: Ask, seconds: float) -> Sam
         core=rig.cores.client,
     )
     result, cost, foreign = _watch(rig, subject, load)
-    units = result.requests * (mock.chunks if b'"stream": true' in ask.body else 1)
-    return Sample(units, result.seconds, cost, foreign)
+    return Sample(result.requests * _units(mock, ask), result.seconds, cost, foreign)
 
 
-def steady(rig: Rig, mock: Mock, subject: str, ask: Ask, seconds: float) -> Sample:
-    """Whole answers, :data:`RATE` a second."""
-    load = partial(at_rate, ask, rate=RATE, seconds=seconds, connections=CONNECTIONS)
+def steady(rig: Rig, mock: Mock, subject: str, ask: Ask, seconds: float, *, rate: int = RATE) -> Sample:
+    """Whole answers or streams, ``rate`` a second; a stream counts by its chunks."""
+    load = partial(at_rate, ask, rate=rate, seconds=seconds, connections=CONNECTIONS)
     result, cost, foreign = _watch(rig, subject, load)
-    return Sample(len(result.latencies), result.seconds, cost, foreign, result.latencies)
+    units = len(result.latencies) * _units(mock, ask)
+    return Sample(units, result.seconds, cost, foreign, result.latencies)
+
+
+def _units(mock: Mock, ask: Ask) -> int:
+    """What one answer counts."""
+    return mock.chunks if b'"stream": true' in ask.body else 1
 
 
 def paced(rig: Rig, mock: Mock, subject: str, ask: Ask, seconds: float, *, connections: int) -> Sample:
@@ -186,7 +198,7 @@ def first_bytes(rig: Rig, mock: Mock, asks: Mapping[str, Ask], seconds: float) -
 
 def _watch(rig: Rig, subject: str, load: Callable[[], T]) -> tuple[T, Spent, float]:
     """Run ``load``; also what it cost the subject, and how much else ran on its core."""
-    process = {NGINX: rig.nginx, NGINX_LOG: rig.nginx, GATEWAY: rig.gateway}.get(subject)
+    process = rig.processes.get(subject)
     pids = process.pids if process is not None else []
     core = rig.cores.measured
     busy, start, before = busy_ns(core), time.perf_counter(), spent(pids)

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 from bench.cases import Case
 from bench.client import Ask, Wire, first_byte
+from bench.counted import Counted
 from bench.machine import BenchError, resident_mb
-from bench.rig import Mock, Rig
-from bench.runs import DIRECT, GATEWAY, NGINX, Sample, make_ask
+from bench.rig import NGINX_LOG, Mock, Rig
+from bench.runs import DIRECT, Sample, make_ask
 
 QUIET: Final = 0.1
 """Part of a run's time that others may have had of the subject's core."""
@@ -51,6 +52,7 @@ class Results(NamedTuple):
     """Seconds from start to ready, of the gateway."""
     resident: dict[str, float]
     """Megabytes after the runs, by subject."""
+    counted: Counted | None = None
 
 
 def measure(rig: Rig, cases: Sequence[Case], plan: Plan, say: Callable[[str], None]) -> Results:
@@ -63,7 +65,11 @@ def measure(rig: Rig, cases: Sequence[Case], plan: Plan, say: Callable[[str], No
     for case in cases:
         say(case.title)
         outcomes.append(_run(rig, case, plan))
-    resident = {NGINX: resident_mb(rig.nginx.pids), GATEWAY: resident_mb(rig.gateway.pids)}
+    resident = {
+        subject: resident_mb(process.pids)
+        for subject, process in rig.processes.items()
+        if subject != NGINX_LOG
+    }
     if plan.starts:
         say("Start-up")
     return Results(outcomes, [rig.time_start() for _ in range(plan.starts)], resident)
@@ -75,8 +81,8 @@ def _run(rig: Rig, case: Case, plan: Plan) -> Outcome:
         for subject in case.subjects
     }
     for ask in asks.values():
-        _check(ask, case.mock, whole=not case.stream)
-        _warm(ask, case.mock)
+        check(ask, case.mock, whole=not case.stream)
+        warm(ask, case.mock)
     rounds: list[dict[str, Sample]] = []
     while len(rounds) < plan.rounds or (
         sum(_noise(each) <= QUIET for each in rounds) < plan.rounds and len(rounds) < plan.rounds + plan.extra
@@ -91,11 +97,12 @@ def _noise(samples: Mapping[str, Sample]) -> float:
     return max(sample.foreign for subject, sample in samples.items() if subject != DIRECT)
 
 
-def _check(ask: Ask, mock: Mock, *, whole: bool) -> None:
+def check(ask: Ask, mock: Mock, *, whole: bool) -> None:
     """Ask once, and see that all of the mock's text comes back."""
     connection = http.client.HTTPConnection("127.0.0.1", ask.port, timeout=30)
     with closing(connection):
-        connection.request("POST", ask.path, ask.body, dict(ask.headers))
+        headers = {"Content-Type": "application/json", **dict(ask.headers)}
+        connection.request("POST", ask.path, ask.body, headers)
         response = connection.getresponse()
         text = response.read().decode(errors="replace")
     found = text.count(mock.chunk)
@@ -104,7 +111,7 @@ def _check(ask: Ask, mock: Mock, *, whole: bool) -> None:
         raise BenchError(f"{found} of {mock.chunks} chunks, status {response.status}:\n{text[:500]}")
 
 
-def _warm(ask: Ask, mock: Mock) -> None:
+def warm(ask: Ask, mock: Mock) -> None:
     """Let caches fill and the interpreter settle."""
     with closing(Wire(ask)) as wire:
         for _ in range(1 if mock.delay_s else max(_WARM_REQUESTS // mock.chunks, 10)):

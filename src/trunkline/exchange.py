@@ -251,6 +251,12 @@ class PassThrough(_BaseExchange):
         if self._failed is not None:
             return self._gather_error(self._failed, data)
         inspector = self._inspector
+        if self.streaming and inspector.passes_alone(data):
+            records = self.progress = inspector.records
+            self.pieces = records - self._opening if records > self._opening else 0
+            if self._state_mark is not None and self._state_mark in data:
+                self.back.note_state(data)
+            return data
         try:
             out = inspector.feed(data)
         except OtherForm as other:
@@ -520,7 +526,7 @@ class Translate(_BaseExchange):
             return b""
         self.complete = True
         self.not_shown = self._writer.not_shown
-        if self._has_calls and self._turn and self._kept is not None:
-            assert isinstance(self._request, ChatRequest)
-            self._kept.keep(self.owner, self._request, self._turn)
+        request = self._request  # a completion offers no tools, and a model may call some all the same
+        if self._has_calls and self._turn and self._kept is not None and isinstance(request, ChatRequest):
+            self._kept.keep(self.owner, request, self._turn)
         return last

@@ -132,6 +132,11 @@ class SSEForwarder(_Splitter):
 
     __slots__ = ()
 
+    @property
+    def pieces(self) -> list[bytes]:
+        """Pieces of the event that has not ended yet: the same list at any time."""
+        return self._pieces
+
     def feed(self, chunk: bytes) -> bytes:
         """Return all events that are whole now, unchanged.
 

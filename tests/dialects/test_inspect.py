@@ -55,6 +55,51 @@ HIDDEN = b'data: {"hidden":true}\n\n'
 PING = b": ping\n\n"
 BROKEN = b'data: {"text":"\xc3"}\n\n'
 
+ALONE = [A, B, b'data: {"text":"c"}\n\n']
+NOT_ALONE = {
+    "two events": A + B,
+    "half an event": A[:-1],
+    "no end": A[:-2],
+    "carriage returns": A.replace(b"\n", b"\r\n"),
+    "no blank": b'data:{"text":"a"}\n\n',
+    "another field": b'id: 7\ndata: {"text":"a"}\n\n',
+    "a name after its data": b'data: {"text":"a"}\nevent: more\n\n',
+    "data in two lines": b'data: {"text":\ndata: "a"}\n\n',
+    "a name and data in two lines": b'event: more\ndata: {"text":\ndata: "a"}\n\n',
+    "a comment": PING,
+    "not ordinary": HIDDEN,
+    "broken": BROKEN,
+    "the end": END,
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("data", ALONE)
+def test_events_that_pass_alone(data: bytes) -> None:
+    events = Events()
+    assert not events.passes_alone(data)  # the first one names the model
+    assert events.feed(A) == A
+    assert events.passes_alone(data)
+    assert events.records == 2
+
+
+@pytest.mark.parametrize("data", NOT_ALONE.values(), ids=NOT_ALONE)
+def test_what_does_not_pass_alone(data: bytes) -> None:
+    events = Events()
+    events.feed(A)
+    assert not events.passes_alone(data)
+    assert events.records == 1
+
+
+def test_nothing_passes_alone_behind_half_an_event_or_the_end() -> None:
+    events = Events()
+    events.feed(A + B[:5])
+    assert not events.passes_alone(A)
+    events = Events()
+    events.feed(A + END)
+    assert not events.passes_alone(A)
+
+
 STREAMS = [
     (A + B + END, A + B + END, 3, None),
     (A + HIDDEN + B + END, A + B + END, 4, None),

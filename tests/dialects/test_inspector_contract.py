@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from types import ModuleType
 
 import pytest
@@ -44,6 +46,45 @@ def test_streams_pass_in_whole_records(
             assert (inspector.model, inspector.usage) == (dialect.MODEL, usage)
             records.add(inspector.records)
         assert len(records) == 1
+
+
+@every_case("data", "passed", "usage", of="PASSED")
+def test_records_that_come_alone_pass_as_they_do_among_others(
+    dialect: ModuleType, data: bytes, passed: bytes, usage: Usage | None
+) -> None:
+    """An exchange asks first whether a piece passes alone; nothing may come out otherwise for that."""
+    for summary in dialect.STREAM_SUMMARIES:
+        for pieces in [event + b"\n\n" for event in data.split(b"\n\n") if event], list(halves(data)):
+            inspector, slow = make(dialect, summary), make(dialect, summary)
+            parts = [take(inspector, piece) for piece in pieces]
+            assert parts == [slow.feed(piece) for piece in pieces]
+            assert inspector.close() == slow.close()
+            assert found(inspector) == found(slow)
+
+
+@every_case("fault", "kind", "message", of="FAULTS")
+def test_a_fault_does_not_pass_alone(dialect: ModuleType, fault: bytes, kind: Kind, message: str) -> None:
+    for start in dialect.STARTS:
+        inspector, slow = make(dialect), make(dialect)
+        for piece in start, fault, dialect.AFTER:
+            assert take(inspector, piece) == slow.feed(piece)
+        assert inspector.close() == slow.close()
+        assert (inspector.records, str(inspector.error)) == (slow.records, str(slow.error))
+
+
+def halves(data: bytes) -> Iterator[bytes]:
+    """The second half of each event comes with the first half of the next one."""
+    marks = [0, *(at for at in range(len(data)) if data.startswith(b"\n", at - 10)), len(data)]
+    for start, end in pairwise(marks):
+        yield data[start:end]
+
+
+def take(inspector: Inspector, piece: bytes) -> bytes:
+    return piece if inspector.passes_alone(piece) else inspector.feed(piece)
+
+
+def found(inspector: Inspector) -> tuple[object, ...]:
+    return inspector.complete, str(inspector.error), inspector.records, inspector.usage, inspector.model
 
 
 @every_case("before", "data", of="SAME_OBJECTS")

@@ -54,6 +54,31 @@ def test_calls_without_ids_are_known_by_what_they_call() -> None:
     assert parts_of(kept().restore("key", asking(*bare)))[0] == SIGNED
 
 
+def test_a_turn_with_one_of_the_calls_is_another_one() -> None:
+    """Another vendor's model may have called the same, and what belongs to both calls is not for one."""
+    for call in CALLS:
+        bare = msgspec.structs.replace(call, id=None)
+        assert parts_of(kept().restore("key", asking(bare))) == (bare,)
+        assert parts_of(kept().restore("key", asking(bare, bare))) == (bare, bare)
+
+
+def test_calls_with_other_arguments_are_known_by_their_ids() -> None:
+    cut = tuple(msgspec.structs.replace(call, arguments='{"c": 0}') for call in CALLS)
+    assert parts_of(kept().restore("key", asking(*cut)))[0] == SIGNED
+    assert parts_of(kept().restore("key", asking(cut[0])))[0] == SIGNED
+    other = msgspec.structs.replace(cut[0], name="h")
+    assert parts_of(kept().restore("key", asking(other))) == (other,)
+
+
+def test_the_same_ids_again_are_other_calls() -> None:
+    """Some servers number the calls of each answer from zero."""
+    store = kept()
+    later = seal("plain", "extra", '{"s":2}')
+    store.keep("key", asking(), [ToolCallDelta(0, "c1", "f", "{}", state=later), ToolCallDelta(1, "c2", "g")])
+    found = parts_of(store.restore("key", asking(*CALLS)))
+    assert found == (SIGNED, msgspec.structs.replace(CALLS[0], state=STATE), CALLS[1])
+
+
 def test_unsigned_thinking_gets_its_state_back() -> None:
     assert parts_of(kept().restore("key", asking(Thinking(text="Hm"), *CALLS)))[0] == SIGNED
 

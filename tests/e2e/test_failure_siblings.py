@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.e2e.test_failure_scopes import ask, failing, requests_for, site
 from tests.gateways import GUARD, chat
@@ -75,6 +75,18 @@ async def test_ollamas_own_error_is_never_sent_on_to_who_costs_money(status: int
         assert not [call for call in mocks["paid"].calls if "chat" in call.path]
 
 
+async def test_a_model_that_rests_at_ollama_does_not_keep_requests_from_a_preferred_provider() -> None:
+    bad = Rule(model="m2*", script=Script(status=500, body={"error": "llama runner process has terminated"}))
+    mocks = {
+        "ollama": MockUpstream("ollama", rules=[bad], models=["m1", "m2"]),
+        "paid": MockUpstream("openai", any_model=True),
+    }
+    async with site(mocks, preferred_provider="paid") as (_, _, one, _):
+        for _ in range(4):
+            assert (await ask(one, "ollama/m2")).status_code == 500
+        assert (await ask(one, "m2")).headers["x-trunkline-provider"] == "paid"
+
+
 async def test_a_page_of_a_proxy_before_ollama_is_made_good_by_who_costs_money() -> None:
     page = Rule(path="/api/chat", model="m2*", script=Script(fault=Fault("html_error", status=500)))
     mocks = {
@@ -134,18 +146,15 @@ async def test_who_waits_for_room_does_not_wait_for_a_rest() -> None:
         assert requests_for(mocks["up"], "m2") == 1
 
 
-async def test_only_a_change_to_another_upstream_is_logged_as_one(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    page = Fault("status", status=500)
-    mocks = {"up": failing(page), "next": failing(page)}
-    routes: dict[str, Any] = {}
-    async with site(mocks, max_retries=0, breaker_failures=0, **routes) as (running, _, one, _):
-        capsys.readouterr()
-        pool = running.gateway.pipeline.router.pool("m2", "chat")
-        assert len(pool.candidates) == 2
-        assert (await ask(one, "m2")).status_code == 502
-        assert capsys.readouterr().out.count("falling back") == 1
+async def test_only_a_change_to_another_upstream_is_logged_and_counted_as_one() -> None:
+    fault = Fault("status", status=500)
+    mocks = {"one": failing(fault), "two": failing(fault), "three": failing(fault)}
+    async with site(mocks, breaker_failures=0) as (running, _, one, _):
+        budget = running.gateway.pipeline.retry_budget
+        with capture_logs() as logs:
+            assert (await ask(one, "m2")).headers["x-trunkline-attempts"] == "3"
+        assert [each["provider"] for each in logs if each["event"] == "falling back"] == ["one", "two"]
+        assert len(budget._retries) == 1  # the first change is free
 
 
 CLOUDS = ["gpt-oss:120b-cloud", "kimi-k2:cloud", "big:latest", "ollama/none:cloud", "ollama:big"]
@@ -155,7 +164,11 @@ CLOUDS = ["gpt-oss:120b-cloud", "kimi-k2:cloud", "big:latest", "ollama/none:clou
 @pytest.mark.parametrize("model", CLOUDS)
 async def test_a_model_of_ollamas_cloud_is_not_local(model: str) -> None:
     host = "https://ollama.com:443"
-    models = ["m1", MockModel("big", remote_host=host), MockModel("kimi-k2:cloud", remote_host=host)]
+    models: list[str | MockModel] = [
+        "m1",
+        MockModel("big", remote_host=host),
+        MockModel("kimi-k2:cloud", remote_host=host),
+    ]
     mock = MockUpstream("ollama", models=models, any_model=True)
     target = Target(provider="ollama", model=model.removeprefix("ollama/").removeprefix("ollama:"))
     changes = {
@@ -200,3 +213,22 @@ async def test_no_client_is_blamed_for_what_its_upstream_did(shape: str, status:
         for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
             answer = await one.post(path, json=chat(f"{name}/m2", max_tokens=9))
             assert (answer.status_code, "too slow" in answer.text) == (502, True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "script"),
+    [
+        ("ollama", Script(status=500, body={"error": "llama runner process has terminated: exit status 2"})),
+        ("ollama", Script(status=401, body={"error": "unauthorized"})),
+        ("openai", Script(fault=Fault("status", status=403, message="Not verified to use this model"))),
+        ("openai", Script(fault=Fault("status", status=404))),
+    ],
+)
+async def test_what_is_said_of_several_models_is_no_matter_of_the_next(shape: str, script: Script) -> None:
+    name = "ollama" if shape == "ollama" else "up"
+    rules = [Rule(model=f"m{number}*", script=script) for number in (1, 2, 3)]
+    mock = MockUpstream(shape, rules=rules, models=["m1", "m2", "m3", "m4"])
+    async with site({name: mock}) as (_, _, one, other):
+        for model in ("m1", "m2", "m3") * 3:
+            assert (await ask(one, f"{name}/{model}")).status_code >= 400
+        assert (await ask(other, f"{name}/m4")).status_code == 200

@@ -261,12 +261,13 @@ async def test_a_custom_tool_is_one_there_too(stream: bool) -> None:
             text = made["custom"]["input"]
         assert text == said_text
         custom = {"id": "call_1", "type": "custom", "custom": {"name": "patch", "input": said_text}}
-        turns = [
+        turns: list[dict[str, Any]] = [
+            {"role": "user", "content": "Go"},
             {"role": "assistant", "content": None, "tool_calls": [custom]},
             {"role": "tool", "tool_call_id": "call_1", "content": "Done"},
         ]
         mock.script = Script(text="Good")
-        again = await ask(house, "chat", body | {"messages": [*body["messages"], *turns]})
+        again = await ask(house, "chat", body | {"messages": turns})
         assert again.status == 200, again.body
         assert mock.calls[-1].json["input"][1:] == [
             {"type": "custom_tool_call", "call_id": "call_1", "name": "patch", "input": said_text},

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.gateways import KEY, make_settings, serving, upstream
+from tests.clients.house import MODELS, told
+from tests.gateways import KEY, make_settings, serving
 from tests.services import OUTSIDE
 from trunkline_mock import MockUpstream, Script, ToolCall
 
@@ -47,18 +48,16 @@ TURNS = (CALL, Script(text="Blue."), Script(text="Grey."))
 OSLO = (Script(tool_calls=(ToolCall("weather", {"city": "Oslo"}),), text=""), Script(text="Grey in Oslo."))
 
 
-@pytest.mark.parametrize("shape", ["openai", "generic", "anthropic", "ollama", "openrouter"])
+@pytest.mark.parametrize("shape", MODELS)
 async def test_clients_that_have_a_server_hold_the_conversation(node: Path, shape: str) -> None:
-    scripts = (*TURNS, *TURNS, *OSLO)
-    async with MockUpstream(shape, scripts=scripts, models=["gpt-4o"]) as mock:
-        told = upstream(mock, speaks=()) if shape in ("ollama", "openrouter") else upstream(mock)
-        how = make_settings(providers={"plain": told}, ollama_enabled=shape == "ollama")
-        async with serving(how) as gateway:
+    scripts, model = (*TURNS, *TURNS, *OSLO), MODELS[shape]
+    async with MockUpstream(shape, scripts=scripts, models=[model], strict=True) as mock:
+        async with serving(make_settings(providers={"plain": told(mock, model)})) as gateway:
             client = await asyncio.create_subprocess_exec(
                 "node",
                 "client.mjs",
                 cwd=node,
-                env=os.environ | {"TRUNKLINE_URL": gateway.url, "TRUNKLINE_KEY": KEY, "MODEL": "gpt-4o"},
+                env=os.environ | {"TRUNKLINE_URL": gateway.url, "TRUNKLINE_KEY": KEY, "MODEL": model},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
@@ -68,7 +67,7 @@ async def test_clients_that_have_a_server_hold_the_conversation(node: Path, shap
         answers: dict[str, Any] = json.loads(out)
         assert answers["whole"] == answers["stream"] == ["Blue.", "Grey."]
         assert answers["runner"][-1]["text"] == "Grey in Oslo."
-        assert len(mock.calls) == len(scripts)
+        assert [call.status for call in mock.calls] == [200] * len(scripts)
         sent = [json.dumps(call.json) for call in mock.calls]
     if shape == "openai":  # which stores the items itself
         assert "item_reference" in sent[2]

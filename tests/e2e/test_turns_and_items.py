@@ -295,6 +295,39 @@ async def test_a_built_in_tool_that_the_client_runs(case: Any, streamed: bool) -
     assert "No such file" in sent[2]["content"][0]["content"]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("shape", ["anthropic", "generic", "ollama"])
+async def test_a_search_for_tools_that_the_client_runs(shape: str, streamed: bool) -> None:
+    search = {"type": "tool_search", "execution": "client", "description": "Finds tools"}
+    space = {
+        "type": "namespace",
+        "name": "house",
+        "description": "",
+        "tools": [{"type": "function", "name": "f"}],
+    }
+    async with asking(shape, Script(tool_calls=(ToolCall("tool_search", {"query": "x"}),), text="")) as (
+        mock,
+        node,
+    ):
+        answer = await ask(node, "responses", {"input": "go", "tools": [search], "stream": streamed})
+        assert answer.status == 200, answer.body
+        made, _ = client_call(answer, streamed)
+        assert (made["type"], made["execution"]) == ("tool_search_call", "client")
+        assert made["arguments"] == {"query": "x"}
+        found = {
+            "type": "tool_search_output",
+            "call_id": made["call_id"],
+            "execution": "client",
+            "tools": [space],
+        }
+        mock.script = Script(tool_calls=(ToolCall("house__f", {}),), text="")
+        asked = {"input": [USER, made, found], "tools": [search], "stream": streamed}
+        answer = await ask(node, "responses", asked)
+        assert answer.status == 200, answer.body
+        made, _ = client_call(answer, streamed)
+        assert (made["type"], made["namespace"], made["name"]) == ("function_call", "house", "f")
+
+
 async def test_tools_of_anthropics_that_the_client_runs_reach_other_models() -> None:
     tools: list[dict[str, Any]] = [
         {"type": "bash_20250124", "name": "bash"},

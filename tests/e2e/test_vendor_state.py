@@ -392,3 +392,18 @@ async def test_a_chat_clients_signature_goes_to_its_maker_alone(stream: bool) ->
         await ask(house, path, second | {"model": "other/gpt-4o"})
         calls = the_turn(other.calls[-1].json)["tool_calls"]
     assert [set(call) - {"index"} for call in calls] == [{"id", "type", "function"}] * 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("shape", ["anthropic", "generic"])
+async def test_calls_in_the_answer_to_a_completion_do_no_harm(shape: str, stream: bool) -> None:
+    """Completions offer no tools. What a model calls all the same has no turn that it belongs to."""
+    script = Script(thinking=THOUGHT, text="It is warm.", tool_calls=(ToolCall("weather", ARGUMENTS),))
+    body = {"model": "m", "prompt": QUESTION, "stream": stream}
+    async with MockUpstream(shape, script, models=["m"]) as mock:
+        how = make_settings(providers={"up": upstream(mock, models=("m",))})
+        async with serving(how) as node:
+            answer = await ask(node, "/api/generate", body)
+    assert answer.whole
+    words = [piece for piece in ("It", "is", "warm.") if piece.encode() in answer.body]
+    assert words == ["It", "is", "warm."]

@@ -511,6 +511,16 @@ async def test_a_client_that_asks_is_told_what_was_left_out(
     assert asked.client.headers.get("x-trunkline-left-out") == told
 
 
+async def test_a_client_is_told_what_its_dialect_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Played, "not_shown", ["thinking", "sources"])
+    table = await make_table()
+    asked = await table.ask()
+    attempt_of(table.upstreams[0]).receiver.done(b"{}")
+    await asked.end()
+    told = asked.client.headers
+    assert (told["x-trunkline-not-shown"], told["x-trunkline-provider"]) == ("thinking, sources", "first")
+
+
 @pytest.mark.parametrize(
     ("holds", "asked_first"),
     [

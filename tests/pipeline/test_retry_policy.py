@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from tests.pipeline.requests import make_active
 from tests.pipeline.test_pipeline import Attempt, Client, Upstreams
@@ -415,3 +416,18 @@ def test_who_comes_later_gets_the_status_of_the_failure_and_none_of_its_text(
     )
     assert second.headers["retry-after"] == "7"
     assert len(failing.attempts) == 1
+
+
+def test_the_log_tells_each_retry_and_each_failover(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(loop: SimulatedLoop) -> list[Any]:
+        upstreams = [Failing("a", max_retries=1, retry_after=1.2345), Failing("b", UPSTREAM_AUTH)]
+        pipeline = await make_pipeline(upstreams)
+        with capture_logs() as captured:
+            await ask(pipeline, loop)
+        return captured
+
+    first, second = simulate(monkeypatch, main)
+    told = {"provider": "a", "upstream": "a-0", "model": "m", "code": "upstream_error"}
+    assert first == {"event": "falling back", "log_level": "warning", "request_id": "req_1"} | told
+    again = {"event": "trying again", "log_level": "info", "request_id": "req_1"}
+    assert second == again | {"code": "upstream_auth", "seconds": 1.23}

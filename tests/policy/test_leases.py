@@ -381,3 +381,24 @@ async def test_one_node_is_the_first_to_claim_a_name(cluster: Cluster) -> None:
     assert claims == [True, False, True, False]
     store.unavailable = True
     assert await one.is_first("a", ends)  # rather two warnings than none
+
+
+async def test_what_is_left_of_a_shared_rate(cluster: Cluster) -> None:
+    counter: Any = cluster.node().make(rate(1000))
+    assert counter.remaining(time.time()) == (1000, 0.0)
+    assert await take(counter) == GRANTED
+    assert counter.remaining(time.time())[0] == 999  # nine are leased here and not granted
+    assert counter.take(4, time.time()) == GRANTED
+    assert counter.remaining(time.time())[0] == 995
+
+
+async def test_a_budget_keeps_a_slice_of_what_it_gets_back(cluster: Cluster) -> None:
+    store = RecordingStore(cluster.store())
+    node = Node(store)
+    counter = node.make(budget(1000))
+    assert await take(counter, 10) == GRANTED
+    counter.settle(10, 0, 0.0)
+    await node.sync(return_all=False)
+    store.calls.clear()
+    assert await take(counter, 10) == GRANTED
+    assert store.calls == []

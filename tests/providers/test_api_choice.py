@@ -11,9 +11,11 @@ from trunkline.dialects.openai import CHAT, EMBEDDINGS
 from trunkline.dialects.responses import RESPONSES
 from trunkline.exchange import Exchange, PassThrough, Translate
 from trunkline.model import Effort
+from trunkline.providers.build import build_providers
 from trunkline.providers.http import VendorProvider
 from trunkline.providers.responses_rules import ApiName
 from trunkline.providers.vendors import COMPATIBLE, OPENAI, OPENROUTER, VendorSpec
+from trunkline.settings import ProviderConfig, Settings
 from trunkline.transport import Client
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -134,6 +136,20 @@ def test_a_vendor_without_a_chat_api() -> None:
     who = provider(spec)
     assert who.supports("chat")
     assert exchange(who, CHAT, CHAT_BODY, "sonar").path == "/responses"
+
+
+@pytest.mark.parametrize("api", ["auto", "responses"])
+def test_openais_models_elsewhere(api: ApiName) -> None:
+    """Azure has OpenAI's models, at an address of its own."""
+    config = ProviderConfig(
+        type="openai-compatible", url="https://x.openai.azure.com/openai/v1", api=api, models=("gpt-5.6",)
+    )
+    settings = Settings(providers={"azure": config}, ollama_enabled=False)
+    who = build_providers(settings)["azure"]
+    assert isinstance(who, VendorProvider)
+    assert exchange(who, CHAT, CHAT_BODY | {"tools": [TOOL]}).path == "/responses"
+    plain = exchange(who, CHAT, CHAT_BODY).path
+    assert plain == ("/responses" if api == "responses" else "/chat/completions")
 
 
 def test_what_both_apis_have_goes_on_and_the_rest_is_told() -> None:

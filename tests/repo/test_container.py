@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 from shutil import copy, which
 from typing import NamedTuple
@@ -61,6 +63,18 @@ def docker_run(folder: Path, **env: str) -> Called:
     lines = (folder / "environment").read_text().splitlines()
     environment = dict(line.split("=", 1) for line in lines)
     return Called((folder / "words").read_text().splitlines(), environment)
+
+
+def test_the_image_is_built_only_on_an_optimised_python() -> None:
+    """All stages have the base image whose configuration the first step of the build looks at."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    bases = re.findall(r"(?m)^FROM (\S+)", dockerfile)
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    [step] = re.findall(r'(?m)^RUN python -c "(import sys, sysconfig; .*)"$', dockerfile)
+    check = step.replace("sysconfig.get_config_var('CONFIG_ARGS')", "sys.argv[1]")
+    for arguments, code in (("'--enable-shared' '--enable-optimizations'", 0), ("'--enable-shared'", 1)):
+        assert subprocess.run([sys.executable, "-c", check, arguments], check=False).returncode == code
 
 
 def test_there_are_keys() -> None:

@@ -35,12 +35,13 @@ MAKE_TARGETS = (
         "install-dev",
         "test",
         "test-cov",
+        "test-clients",
         "lint",
         "format",
         "type-check",
         "check-all",
     ),
-    *("bench", "docker-build", "docker-run", "lock", "help"),
+    *("bench", "bench-peers", "docker-build", "docker-run", "lock", "help"),
 )
 
 FOREIGN = re.compile(
@@ -51,6 +52,9 @@ FOREIGN = re.compile(
     """,
     re.VERBOSE,
 )
+
+CLIENT_SETS = sorted(path.stem for path in (ROOT / "requirements" / "clients").glob("*.in"))
+"""The sets of clients that ``make test-clients`` installs."""
 
 PIN = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[^\s;]+)(?P<rest>.*)")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}\b")
@@ -108,6 +112,15 @@ def test_every_pin_has_its_hashes_and_is_the_same_everywhere(name: str) -> None:
     mine, widest = pins(name), pins("dev")
     assert [pin for pin, rest in mine.items() if not HASH.search(rest)] == []
     assert set(mine) <= set(widest)
+
+
+@pytest.mark.parametrize("name", CLIENT_SETS)
+def test_every_pin_of_a_client_has_its_hashes(name: str) -> None:
+    found = pins(f"clients/{name}")
+    assert [pin for pin, rest in found.items() if not HASH.search(rest)] == []
+    asked = (ROOT / "requirements" / "clients" / f"{name}.in").read_text().splitlines()
+    names = {line.partition("[")[0] for line in asked if line and not line.startswith("#")}
+    assert names - {package for package, _ in found} == set()
 
 
 @pytest.mark.parametrize(

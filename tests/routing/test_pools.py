@@ -121,8 +121,23 @@ def test_the_last_resort_is_a_server_that_tells_its_failures_itself(
     keys = {made[number].key for number in tried}
     assert pool.last_resort(100.0, keys) is (None if found is None else made[found])
     if found is not None:
+        assert pool.last_resort(100.0, keys, made[found]) is None  # what comes before it counts
         made[found].state.gate.limit = 0
         assert pool.last_resort(100.0, {*keys, *(each.key for each in made[:found])}) is not made[found]
+
+
+@pytest.mark.parametrize(
+    ("providers", "route", "saves"),
+    [
+        (["ollama", "cloud"], None, True),
+        (["ollama", "cloud"], "r", False),
+        (["ollama", "custom"], None, False),
+        (["cloud", "other"], None, False),
+    ],
+)
+def test_whether_a_pool_may_save_money(providers: list[str], route: str | None, saves: bool) -> None:
+    tiers = [Tier(make_candidates(1, name), in_order, StrategyMemory()) for name in providers]
+    assert CandidatePool(tiers, route=route).saves is saves
 
 
 def test_candidates_excluded_after_a_failure() -> None:
@@ -133,7 +148,7 @@ def test_candidates_excluded_after_a_failure() -> None:
     assert CandidatePool(tiers, fallback=False).excluded_after(local[0]) == own | {cloud[0].key}
     assert CandidatePool(tiers).excluded_after(local[0], "free") == own | {cloud[0].key}
     assert CandidatePool(tiers, route="r").excluded_after(local[0], "free") == own
-    cloud[0].price = 0.0
+    cloud[0].costs = False
     assert CandidatePool(tiers).excluded_after(local[0], "free") == own
     local[0].provider.local_only = True
     assert CandidatePool(tiers).excluded_after(local[0]) == own | {cloud[0].key}

@@ -56,6 +56,22 @@ def test_keys_share_whatever_the_order_of_arrival() -> None:
     assert queue.depth == 4
 
 
+def test_who_waits_only_for_what_rests_leaves() -> None:
+    made = make_full(2)
+    queue = FairQueue(acquire)
+    both, one, low = join(queue, made, "a"), join(queue, made[:1], "a"), join(queue, made[:1], "b", "low")
+    queue.dismiss_resting(0.0)
+    assert queue.depth == 3
+    start_cooldown(made[0], 60.0, 0.0)
+    queue.dismiss_resting(0.0)
+    assert [result(each) for each in (both, one, low)] == [..., None, None]
+    assert [each.in_vain for each in (both, one, low)] == [False, True, True]
+    assert queue.depth == 1
+    start_cooldown(made[1], 60.0, 0.0)
+    queue.dismiss_resting(59.0)
+    assert (both.in_vain, queue.depth) == (True, 0)
+
+
 def test_higher_priorities_are_served_first() -> None:
     made = make_full()
     queue = FairQueue(acquire)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import pytest
 
 from trunkline.errors import CallerError
@@ -343,3 +344,31 @@ async def test_the_model_of_a_request_that_names_none(
         router.default_model(asked)
     assert (caught.value.status, caught.value.param) == (400, "model")
     assert caught.value.message == "Missing required parameter: 'model'"
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "loads", "local"),
+    [
+        ("m", {}, True, True),
+        ("m:120b-cloud", {}, True, False),
+        ("unlisted:cloud", None, True, False),
+        ("unlisted", None, True, True),
+        ("m:cloudy", {}, True, True),
+        ("m", {"remote_host": "https://ollama.com"}, True, False),
+        ("m", {"remote_model": "big"}, True, False),
+        ("m", {"remote_host": "", "size": 9}, True, True),
+        ("m:cloud", {"remote_host": "x"}, False, True),
+    ],
+)
+async def test_which_models_of_a_local_provider_are_local(
+    model: str, fields: dict[str, object] | None, loads: bool, local: bool
+) -> None:
+    fake = Fake("ollama", [] if fields is None else [model])
+    fake.loads_models = loads
+    router = await make_router(fake)
+    for listed in router.catalog.listings["ollama"].models.values():
+        listing = msgspec.structs.replace(listed, listing=fields)
+        router.catalog.listings["ollama"].replace({"": [listing]})
+    assert router.resolver.is_local(router.providers["ollama"], model) is local
+    fake.local = False
+    assert not router.resolver.is_local(router.providers["ollama"], model)

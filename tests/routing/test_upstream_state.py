@@ -70,6 +70,7 @@ def test_a_failure_rests_what_it_concerns(
     waits = [0.0 if each else longest - 1.0 for each in allowed]
     assert [state.seconds_until_allowed(1.0, model) for model in MODELS] == waits
     assert state.degraded is state.failing is (scope != "request")
+    assert sibling.degraded is sibling.failing is (scope == "upstream")
     assert all(state.allows_request(model, longest) for model in MODELS)
     told = state.last_failure(1.0, "m")
     assert (None if told is None else told.scope) == (None if scope == "request" else scope)
@@ -159,6 +160,23 @@ def test_the_same_failure_at_several_models_rests_the_upstream() -> None:
     assert state.allows_request("m0", RECOVERY)
 
 
+def test_each_further_model_counts_in_the_same_failure_of_several() -> None:
+    state = make_state(SEVERAL_MODELS + 2)
+    for number in range(SEVERAL_MODELS + 1):
+        fail(state, make_failure("model"), 1, f"m{number}")
+    assert state.allows_request("another", 0.0)
+    fail(state, make_failure("model"), 1, "the last one")
+    assert not state.allows_request("another", 0.0)
+
+
+def test_a_probe_of_a_credential_that_fails_for_its_model_leaves_room_for_another() -> None:
+    state = make_state(1)
+    fail(state, make_failure("credential", status=401), 1)
+    assert send(state, "m", RECOVERY)
+    state.record_failure(make_failure("model", status=None), "m", True, RECOVERY)
+    assert [state.allows_request(model, RECOVERY) for model in MODELS] == [False, True]
+
+
 @pytest.mark.parametrize("what", ["two models", "two failures", "a success between", "too few"])
 def test_what_is_not_the_same_failure_at_several_models(what: str) -> None:
     state = make_state(10)
@@ -169,6 +187,17 @@ def test_what_is_not_the_same_failure_at_several_models(what: str) -> None:
         if what == "a success between" and turn % 3 == 2:
             state.record_success("healthy", False)
     assert state.allows_request("healthy", 0.0)
+
+
+@pytest.mark.parametrize("kind", [errors.UPSTREAM_MODEL_ERROR, errors.UPSTREAM_AUTH])
+def test_what_an_upstream_says_of_several_models_is_no_matter_of_another(kind: errors.Kind) -> None:
+    state = make_state(1)
+    for number in range(SEVERAL_MODELS):
+        said = ProviderError("no", kind)
+        said.scope, said.upstream_status = "model", 500
+        fail(state, said, 2, f"m{number}")
+        assert not state.allows_request(f"m{number}", 0.0)
+    assert state.allows_request("another", 0.0)
 
 
 def test_a_health_check_lets_one_request_of_each_kind_through() -> None:

@@ -170,6 +170,8 @@ def test_a_value_from_the_environment_is_not_expanded(tmp_path: Path) -> None:
         ),
         ({"file": "providers: {x: {python: a.b}}"}, ["providers.x.python: 'a.b' is not a dotted path"]),
         ({"file": "providers: {x: {python: 'a:B', type: y}}"}, ["providers.x: has python and also"]),
+        ({"file": "providers: {x: {type: ollama, api: chat}}"}, ["providers.x: has an api, which is for"]),
+        ({"file": "providers: {x: {python: 'a:B', api: auto}}"}, ["providers.x: has an api, which is for"]),
         ({"file": "providers: {x: {type: y, options: {a: 1}}}"}, ["providers.x: has options but no python"]),
         (
             {"file": "providers: {x: {url: 'http://a', urls: ['http://b']}}"},

@@ -23,7 +23,8 @@ changes to a client's own body, ``read``, ``write`` and ``inspect`` the base cla
 dialect has, ``tool_arguments`` the arguments of tool calls,
 ``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
 ``tool_matching`` the ids of tool calls, ``turns`` the normal form of turns, ``custom_tools`` tools whose
-input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode of APIs that have none,
+input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode and ``stop_text`` the
+stop sequences of APIs that have none, ``reasoning`` what OpenAI's thinking models take,
 ``vendor_state`` whose state is whose, ``kept_state`` what clients do not send back, ``cache_control`` cache
 breakpoints, and the package ``fit`` what fit steps share.
 Answers that are not as they should be: ``generous`` reads records that do not fit their struct,

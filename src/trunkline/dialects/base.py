@@ -260,6 +260,10 @@ class Inspector(Protocol):
     request: bytes
     """The body that the upstream was sent."""
 
+    def passes_alone(self, data: bytes) -> bool:
+        """Whether ``data`` is one ordinary record of a stream under way, whole: it goes on as it came, and
+        is counted. Whatever else it may be, ``feed`` finds out."""
+
     def feed(self, data: bytes) -> bytes:
         """Return what of these bytes goes on to the client now."""
 

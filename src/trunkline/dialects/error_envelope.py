@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from trunkline.dialects.base import Headers
-from trunkline.dialects.error_words import find_words, open_envelope, read_text
+from trunkline.dialects.error_words import open_envelope, read_text, seek_words
 from trunkline.dialects.status import error_for_status
 from trunkline.errors import (
     FORBIDDEN,
@@ -92,7 +92,7 @@ class Detail(msgspec.Struct):
     @classmethod
     def of(cls, detail: Any) -> Detail:
         """Read the inside of an envelope, whatever its form."""
-        message = find_words(detail)
+        message = seek_words(detail)
         if not isinstance(detail, dict):
             return cls(message=message)
         code, param, kind = detail.get("code"), detail.get("param"), detail.get("type")

@@ -26,8 +26,11 @@ _WORDS: Final = (
     "description",
     "reason",
     "title",
+    "faultstring",
     "error",
     "errors",
+    "fault",
+    "details",
 )
 """Fields that hold the words, the most usual ones first."""
 
@@ -36,6 +39,18 @@ _TAG: Final = re.compile(r"<[^>]*>")
 _DEPTH: Final = 4
 
 _decode: Final = msgspec.json.Decoder().decode
+
+
+def find_any_words(body: bytes) -> str:
+    """Return the words in the body of an answer that is none, wherever they stand; nothing if it may hold
+    what a model has said."""
+    if b'"content"' in body:
+        return ""
+    try:
+        value = _decode(body)
+    except (ValueError, RecursionError):
+        return ""
+    return seek_words(open_envelope(value))
 
 
 def open_envelope(value: Any) -> Any:
@@ -85,6 +100,16 @@ def find_words(value: Any, depth: int = 0) -> str:
     return ""
 
 
+def seek_words(value: Any, depth: int = 0) -> str:
+    """Return the words in ``value`` as :func:`find_words` does, else those of the first object inside."""
+    words = find_words(value)
+    if words or depth >= _DEPTH:
+        return words
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    nested = (seek_words(each, depth + 1) for each in inside if isinstance(each, dict | list))
+    return next(filter(None, nested), "")
+
+
 _CODES: Final = frozenset(
     {"type", "code", "loc", "status", "object", "param", "input", "ctx", "url", "instance"}
 )
@@ -117,9 +142,21 @@ def find_hidden(value: Any) -> Any:
     if not is_error and not value.get("id"):
         message = value.get("message")
         is_error = (message and (isinstance(message, str) or "detail" in message)) or any(
-            value.get(name) for name in ("detail", "msg", "error_message", "errorMessage")
+            value.get(name) for name in _TELLING
         )
+        if value.get("success") is False or value.get("status") in _FAILED:
+            return open_envelope(value) | {"message": seek_words(value)}
     return open_envelope(value) if is_error else None
+
+
+_TELLING: Final = ("detail", "msg", "error_message", "errorMessage", "Message", "fault")
+"""Fields that only an error has where an answer has no content."""
+_FAILED: Final = ("error", "failed", "failure", "fail")
+
+
+def quote(body: bytes) -> str:
+    """Return the words of a body that is no JSON (a page, a proxy's line); nothing for broken JSON."""
+    return "" if body[:1] in (b"{", b"[", b'"') else read_text(body)
 
 
 def read_text(body: bytes) -> str:

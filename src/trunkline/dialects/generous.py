@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import inspect
 
+from trunkline.dialects.error_words import find_words
 from trunkline.events import (
     Finished,
     RefusalDelta,
@@ -72,17 +73,18 @@ class _UnfitError(ValueError):
 def decode_generously(data: bytes, type: type[T]) -> T:
     """Return the record in ``data``, with those of its fields that could be read.
 
-    It is JSON as Python reads it: half of a surrogate pair and ``NaN`` are taken. Of a list, which some
-    servers put their errors in, the first object is the record.
+    It is JSON as Python reads it: half of a surrogate pair, ``NaN`` and bare control characters are taken.
+    Of a list, which some servers put their errors in, the first object is the record.
 
     Raises:
         ValueError: ``data`` is not JSON, or its content cannot be read.
     """
-    value = json.loads(data)
+    given = json.loads(data, strict=False)
+    value = given
     if isinstance(value, list):
         value = next((item for item in value if isinstance(item, dict)), None)
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError(find_words(given) or "it is no JSON object")
     form: Any = type
     fitted: T = _fit(value, _type_info(form))
     return fitted
@@ -142,9 +144,34 @@ def _fit_struct(value: Any, info: inspect.StructType) -> Any:
         try:
             fields[field.name] = _fit(given, field.type)
         except _UnfitError:
-            if field.required or (given is not None and field.encode_name in ESSENTIAL):
+            is_text = field.encode_name in _TEXTS and _takes_text(field.type)
+            text = _texts(given) if is_text else None
+            if text is not None:
+                fields[field.name] = text
+            elif field.required or (given and field.encode_name in ESSENTIAL):
                 raise _UnfitError(f"its '{field.encode_name}' is of an unknown form") from None
     return info.cls(**fields)
+
+
+_TEXTS: Final = ("content", "text", "reasoning", "reasoning_content", "reasoning_text", "thinking")
+"""Fields that hold text. Servers also put objects and lists there that hold it."""
+
+
+def _takes_text(info: Any) -> bool:
+    members = info.types if isinstance(info, inspect.UnionType) else (info,)
+    return any(isinstance(member, inspect.StrType) for member in members)
+
+
+def _texts(value: Any) -> str | None:
+    """The text in an object or a list; None if nothing there is text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        found = [text for each in value if (text := _texts(each)) is not None]
+        return "".join(found) if found else None
+    if isinstance(value, dict):
+        return next((text for name in _TEXTS if (text := _texts(value.get(name))) is not None), None)
+    return None
 
 
 def _fit_union(value: Any, info: inspect.UnionType) -> Any:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgspec
 
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
-from trunkline.dialects.error_words import read_text
+from trunkline.dialects.error_words import quote
 from trunkline.dialects.generous import decode_generously
+from trunkline.dialects.odd_records import split_records
 from trunkline.dialects.other_form import (
     USUAL_BEGIN,
     OtherForm,
@@ -32,6 +33,9 @@ from trunkline.model import Usage
 
 _Record = TypeVar("_Record")
 
+_LONGEST_NAME: Final = 256
+"""Bytes of a line with an event's name."""
+
 
 class Findings:
     """What every inspector has found so far."""
@@ -43,6 +47,10 @@ class Findings:
     model: str | None = None
     request: bytes = b""
     """The body that the upstream was sent."""
+
+    def passes_alone(self, data: bytes) -> bool:
+        """Whether ``data`` is one ordinary record, whole, which was counted."""
+        return False
 
 
 class InspectorBase(Findings):
@@ -74,7 +82,7 @@ class InspectorBase(Findings):
             except UNREADABLE:
                 return decode_generously(data, decoder.type)
         except UNREADABLE as error:
-            self.error = self._malformed(error)
+            self.error = self._malformed(quote(data) or error)
             return None
 
     def _malformed(self, error: Exception | str) -> GatewayError:
@@ -94,10 +102,14 @@ class EventInspector(InspectorBase, ABC):
         decode_ordinary: Raises for every payload that is not an ordinary event's.
     """
 
+    splits_records: ClassVar[bool] = False
+    """Its servers are of many makers, some of whom put several records, or none, into one event."""
+
     def __init__(self, upstream_name: str, decode_ordinary: Callable[[bytes], object]) -> None:
         super().__init__(upstream_name)
         self._decode_ordinary = decode_ordinary
         self._forwarder = SSEForwarder()
+        self._held = self._forwarder.pieces
         self._replacement: bytes | None = None
         """The payload that goes on in place of the one that was inspected."""
 
@@ -105,6 +117,32 @@ class EventInspector(InspectorBase, ABC):
     def _inspect(self, payload: bytes) -> bool:
         """Read the payload of the first event, or of one that is not ordinary. Return whether its event may
         go on; as another one if ``_replacement`` is set."""
+
+    def passes_alone(self, data: bytes) -> bool:
+        """Whether ``data`` is one ordinary event, of one line or of two with its name in the first. Most
+        reads of a stream bring just that."""
+        if self._held or not self.records or self.complete or self.error is not None:
+            return False
+        if not data.endswith(b"\n\n"):
+            return False
+        if data.startswith(b"data: "):
+            start = 6
+        else:
+            start = data.find(b"\ndata: ", 0, _LONGEST_NAME) + 7
+            if start < 7 or not data.startswith(b"event: ") or data.find(b"\n", 0, start - 7) >= 0:
+                return False
+        end = len(data) - 2
+        if data.find(b"\n", start) != end:
+            return False
+        payload = data[start:end]
+        try:
+            self._decode_ordinary(payload)
+            if not payload.isascii():
+                payload.decode()
+        except UNREADABLE:
+            return False
+        self.records += 1
+        return True
 
     def feed(self, data: bytes) -> bytes:
         """Return the events that are whole now, unchanged but for those that the client must not see.
@@ -121,17 +159,6 @@ class EventInspector(InspectorBase, ABC):
         except ProviderError as error:
             self.error = error
             return b""
-        line_end, end = data.find(b"\n"), len(data) - 2
-        if line_end == end:  # one event of one line, as most reads bring it
-            if self._is_ordinary(data[6:]):
-                return data
-        elif (  # or one of two lines, with its name in the first
-            data.startswith(b"\ndata: ", line_end)
-            and data.find(b"\n", line_end + 7) == end
-            and data.startswith(b"event: ")
-            and self._is_ordinary(data[line_end + 7 : -2])
-        ):
-            return data
         return self._inspect_events(data) if data else b""
 
     def close(self) -> bytes:
@@ -155,6 +182,11 @@ class EventInspector(InspectorBase, ABC):
                 if self._replacement is not None:
                     event, self._replacement, changed = b"data: " + self._replacement, None, True
                 passed.append(event + b"\n\n")
+            elif self.splits_records and self.error is not None and self.error.kind is UPSTREAM_PROTOCOL:
+                records = split_records(extract_payload(event))
+                if records is not None:
+                    self.error, changed = None, True
+                    passed.append(self._inspect_events(b"".join(b"data: %b\n\n" % each for each in records)))
             if self.complete or self.error is not None:
                 break
         return data if passed and not changed and len(passed) == len(events) else b"".join(passed)
@@ -230,8 +262,6 @@ class BodyInspector(InspectorBase, ABC):
             elif self._is_stream(body):
                 self.error = None
                 raise OtherForm(body)
-            elif body[:1] not in (b"{", b"[", b'"') and (words := read_text(body)):
-                self.error = self._malformed(words)
         self.complete = self.error is None
         return (self._replacement or body) if self.complete else b""
 

@@ -31,6 +31,10 @@ class _Turn(NamedTuple):
     thoughts: tuple[Thinking, ...]
     states: tuple[str | None, ...]
     """By call."""
+    names: tuple[str, ...]
+    """Of the tools that are called."""
+    contents: Sequence[bytes]
+    """The keys of the calls by what they call."""
 
     @property
     def size(self) -> int:
@@ -72,11 +76,13 @@ class KeptState:
         thoughts, calls = _fold(events)
         if not calls or not (thoughts or any(call.state for call in calls)):
             return
-        turn = _Turn(thoughts, tuple(call.state for call in calls))
         conversation = _conversation(owner, request.messages)
+        contents = _contents(conversation, calls)
+        states, names = tuple(call.state for call in calls), tuple(call.name for call in calls)
+        turn = _Turn(thoughts, states, names, contents)
         size = turn.size
         for number, call in enumerate(calls):
-            for key in _keys(conversation, call):
+            for key in (*_ids(conversation, call), contents[number]):
                 self._put(key, _Entry(turn, number, size))
                 size = _OVERHEAD  # the other entries share the turn
 
@@ -109,7 +115,7 @@ class KeptState:
 
     def _restored(self, message: Message, conversation: bytes) -> Message:
         calls = [part for part in message.parts if isinstance(part, ToolCall)]
-        entries = [self._find(conversation, call) for call in calls]
+        entries = self._find(conversation, calls)
         turn = next((entry.turn for entry in entries if entry is not None), None)
         if turn is None:
             return message
@@ -125,13 +131,28 @@ class KeptState:
             parts = [*turn.thoughts, *(part for part in parts if not isinstance(part, Thinking))]
         return msgspec.structs.replace(message, parts=tuple(parts))
 
-    def _find(self, conversation: bytes, call: ToolCall) -> _Entry | None:
-        for key in _keys(conversation, call):
-            entry = self._entries.get(key)
-            if entry is not None:
-                self._entries.move_to_end(key)
+    def _find(self, conversation: bytes, calls: Sequence[ToolCall]) -> Sequence[_Entry | None]:
+        """What is kept of each call: of a turn with the same calls, or else of the calls with these ids. A
+        turn with one of the calls beside others is another one."""
+        contents = _contents(conversation, calls)
+        for key in contents:
+            entry = self._get(key)
+            if entry is not None and entry.turn.contents == contents:
+                return [entry._replace(number=number) for number in range(len(calls))]
+        return [self._find_id(conversation, call) for call in calls]
+
+    def _find_id(self, conversation: bytes, call: ToolCall) -> _Entry | None:
+        for key in _ids(conversation, call):
+            entry = self._get(key)
+            if entry is not None and entry.turn.names[entry.number] == call.name:
                 return entry
         return None
+
+    def _get(self, key: bytes) -> _Entry | None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
 
 
 def _is_complete(message: Message, turn: _Turn) -> bool:
@@ -208,12 +229,16 @@ def _conversation(owner: str, messages: Sequence[Message]) -> bytes:
     return _digest(owner.encode(), first.encode("utf-8", "replace"))
 
 
-def _keys(conversation: bytes, call: ToolCall) -> list[bytes]:
-    """The keys of a call: by its id, and by what it calls, for clients that drop ids."""
-    by_content = _digest(conversation, call.name.encode("utf-8", "replace"), _plain(call.arguments))
-    if not call.id:
-        return [by_content]
-    return [_digest(conversation, b"id", call.id.encode("utf-8", "replace")), by_content]
+def _ids(conversation: bytes, call: ToolCall) -> list[bytes]:
+    """The key of a call by its id, if it has one."""
+    return [_digest(conversation, b"id", call.id.encode("utf-8", "replace"))] if call.id else []
+
+
+def _contents(conversation: bytes, calls: Sequence[ToolCall]) -> list[bytes]:
+    """The keys of calls by what they call, for clients that drop ids."""
+    return [
+        _digest(conversation, call.name.encode("utf-8", "replace"), _plain(call.arguments)) for call in calls
+    ]
 
 
 def _plain(arguments: str) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from trunkline.dialects.error_envelope import UNREADABLE, malformed, truncated
-from trunkline.dialects.error_words import read_text
+from trunkline.dialects.error_words import quote
 from trunkline.dialects.generous import HalfJoiner, decode_generously, has_halves
 from trunkline.dialects.other_form import (
     USUAL_BEGIN,
@@ -47,7 +47,10 @@ class Reader:
         """
         if self._halves is None and has_halves(payload):
             self._halves = HalfJoiner()
-        return decode_generously(payload, type)
+        try:
+            return decode_generously(payload, type)
+        except UNREADABLE as error:
+            raise ValueError(quote(payload) or error) from None
 
     def _malformed(self, error: Exception | str) -> GatewayError:
         """The error for a record that cannot be decoded."""
@@ -191,8 +194,3 @@ class WholeReader(Reader, ABC):
     def _is_stream(self, body: bytes) -> bool:
         """Whether a body that cannot be decoded is a stream."""
         return begins_events(body)
-
-
-def quote(body: bytes) -> str:
-    """Return the words of a body that is no JSON (a page, a proxy's line); nothing for broken JSON."""
-    return "" if body[:1] in (b"{", b"[", b'"') else read_text(body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, Final
 
 import msgspec
@@ -29,8 +31,9 @@ def is_object(arguments: str) -> bool:
 def open_arguments(arguments: str) -> str:
     """Return the JSON text of the object that ``arguments`` stand for.
 
-    A model may encode them twice, wrap them in a list, or write ``null`` or ``[]`` where a tool takes none.
-    Any other text is returned as it is.
+    A model may encode them twice, wrap them in a list, or write ``null`` or ``[]`` where a tool takes none;
+    it may fence them as code, close them once too often, or forget to escape a line break. Any other text is
+    returned as it is.
     """
     text = arguments
     for _ in range(3):
@@ -39,7 +42,8 @@ def open_arguments(arguments: str) -> str:
         try:
             value = _decode(text)
         except UNREADABLE:
-            return arguments
+            mended = _mend(text)
+            return arguments if mended is None else mended
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
             return _encode(value[0]).decode()
         if value is None or value == []:
@@ -48,6 +52,21 @@ def open_arguments(arguments: str) -> str:
             return text if isinstance(value, dict) else arguments
         text = value
     return arguments
+
+
+_FENCE: Final = re.compile(r"^\s*```\w*\n(.*?)\n?```\s*$", re.DOTALL)
+_lenient: Final = json.JSONDecoder(strict=False)
+
+
+def _mend(text: str) -> str | None:
+    """The text of the object that ``text`` nearly is."""
+    fenced = _FENCE.match(text)
+    text = (fenced[1] if fenced else text).strip()
+    try:
+        value, end = _lenient.raw_decode(text)
+    except UNREADABLE:
+        return None
+    return _encode(value).decode() if isinstance(value, dict) and not text[end:].strip(" \n\t}])") else None
 
 
 def as_object(arguments: str) -> str:
@@ -65,7 +84,8 @@ def as_object(arguments: str) -> str:
         try:
             value: Any = _decode(text)
         except UNREADABLE:
-            return _wrap(text)
+            mended = _mend(text)
+            return _wrap(text) if mended is None else mended
         if isinstance(value, dict):
             return text
         if value is None or value == []:

@@ -34,6 +34,7 @@ from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outc
 from trunkline.pipeline.cache import AnswerCache
 from trunkline.pipeline.candidates import allowing_others, check_may_name, find_pool, holders
 from trunkline.pipeline.explain import fit_lines, is_asked
+from trunkline.pipeline.tries import Tries, all_resting, max_retries
 from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
 from trunkline.policy.reservations import Reservation
@@ -71,28 +72,6 @@ class PipelineSettings(NamedTuple):
     """The maximum number of requests that wait for an upstream to have room."""
     queue_timeout_s: float = 30.0
     """The maximum number of seconds that each of them waits."""
-
-
-class _Retries:
-    """Which candidates one request has tried, and what may be tried again."""
-
-    __slots__ = ("barred", "failed", "failure", "pauses", "refused", "repeatable", "untold")
-
-    def __init__(self, barred: Set[str] = _NONE) -> None:
-        self.refused = barred
-        """Keys of the candidates that the request's key may not ask."""
-        self.failed: Candidate | None = None
-        """The candidate that has failed last."""
-        self.failure: GatewayError | None = None
-        """The last failure."""
-        self.untold: GatewayError | None = None
-        """The same, until another upstream is asked after it or a pause begins."""
-        self.barred: set[str] = set(barred)
-        """Keys of the candidates that are not to be asked (again)."""
-        self.repeatable: dict[str, GatewayError] = {}
-        """Those of them that may be asked again after a pause, with the failure of each."""
-        self.pauses = 0
-        """How many pauses there were."""
 
 
 class Pipeline:
@@ -238,16 +217,16 @@ class Pipeline:
         """Make one attempt after another, until one has begun to answer or no candidate is left. Raises the
         last failure."""
         response, guard = active.response, self.guard
-        retries: _Retries | None = None
+        retries: Tries | None = None
         candidate = pool.only
         if candidate is None or barred or not candidate.try_acquire():  # there is a choice, or a wait
-            retries = _Retries(barred)
+            retries = Tries(barred)
             candidate = await self._choose(active, pool, retries)
         while True:
             if response.reservation is not None and guard is not None and guard.rules.has_provider_budgets:
                 refusal = await self._reserve_at_provider(active, candidate, guard, response.reservation)
                 if refusal is not None:
-                    retries = retries or _Retries()
+                    retries = retries or Tries()
                     retries.failure = response.error = refusal
                     retries.barred |= {each.key for each in pool if each.provider is candidate.provider}
                     candidate = await self._choose(active, pool, retries)
@@ -257,7 +236,7 @@ class Pipeline:
                 return
             if response.started or response.client_gone or failure.failover == "none":
                 raise failure
-            retries = retries or _Retries()
+            retries = retries or Tries()
             retries.failure, retries.failed, retries.untold = failure, candidate, failure
             retries.barred |= pool.excluded_after(candidate, failure.failover)
             if failure.kind.retry and failure.scope != "request":
@@ -283,7 +262,7 @@ class Pipeline:
             raise DISCONNECTED
         return refusal
 
-    async def _choose(self, active: ActiveRequest, pool: CandidatePool, retries: _Retries) -> Candidate:
+    async def _choose(self, active: ActiveRequest, pool: CandidatePool, retries: Tries) -> Candidate:
         """Choose the candidate to ask next and take its room: one that was not tried yet, after a wait in the
         queue if all are at their limit; when all were tried, one that may be tried again, after a pause."""
         session = partial(find_session, active.request.headers, active.request.body)
@@ -293,7 +272,7 @@ class Pipeline:
             full = () if candidate is not None else pool.busy_candidates(context.now, retries.barred)
             best = candidate or (full[0] if full else None)
             if (best is None and retries.failure is None) or (best is not None and best.costs and pool.saves):
-                resort = pool.last_resort(context.now, retries.barred)
+                resort = pool.last_resort(context.now, retries.barred, best)
                 if resort is not None:
                     candidate = best = resort
             if retries.untold is not None and retries.failed is not None and best is not None:
@@ -307,7 +286,7 @@ class Pipeline:
                 if candidate is not None:
                     return candidate
             elif retries.failure is None:
-                raise _all_resting(pool, context.now, retries.refused)
+                raise all_resting(pool, context.now, retries.refused)
             else:
                 await self._pause(active, pool, retries, retries.failure)
 
@@ -494,7 +473,7 @@ class Pipeline:
             self._schedule_recheck(loop)
 
     async def _pause(
-        self, active: ActiveRequest, pool: CandidatePool, retries: _Retries, failure: GatewayError
+        self, active: ActiveRequest, pool: CandidatePool, retries: Tries, failure: GatewayError
     ) -> None:
         """Wait before a candidate that has failed is asked once more, and allow it then.
 
@@ -507,7 +486,7 @@ class Pipeline:
         waits: dict[str, float] = {}
         for candidate in pool:
             own = retries.repeatable.get(candidate.key)
-            if own is None or retries.pauses > _max_retries(candidate, own):
+            if own is None or retries.pauses > max_retries(candidate, own):
                 continue
             wait = backoff(retries.pauses, own.retry_after, self._rng)
             if wait <= MAX_BACKOFF_S and candidate.seconds_until_allowed(now) <= wait:
@@ -538,27 +517,3 @@ class Pipeline:
 def _wants_explanation(headers: Headers) -> bool:
     """Whether the client asks to be told what was changed of its request."""
     return any(name == b"x-trunkline-explain" for name, _ in headers)
-
-
-def _max_retries(candidate: Candidate, failure: GatewayError) -> int:
-    """How often the candidate may be asked again after such a failure."""
-    most = candidate.provider.max_retries
-    return min(most, 1) if failure.kind.once else most
-
-
-def _all_resting(pool: CandidatePool, now: float, refused: Set[str]) -> GatewayError:
-    """Why no candidate can be asked now: what is known of the one that may be asked again soonest.
-
-    It is told to callers who have had no part in that failure, so nothing of its text is in it.
-    """
-    allowed = [candidate for candidate in pool if candidate.key not in refused] or list(pool)
-    soonest = min(allowed, key=lambda candidate: candidate.seconds_until_allowed(now))
-    wait = max(1.0, soonest.seconds_until_allowed(now))
-    who, model = soonest.provider.name, soonest.model
-    last = soonest.state.last_failure(now, model)
-    if last is None:
-        text = f"Provider '{who}' cannot be asked now; try again in {wait:.0f} s"
-        return ProviderError(text, UPSTREAM_BUSY, provider=who, retry_after=wait)
-    what = f"Provider '{who}'" if last.scope != "model" else f"Model '{model}' of provider '{who}'"
-    text = f"{what} failed with {last} and is not asked again for {wait:.0f} s"
-    return ProviderError(text, last.kind, provider=who, status=last.status, code=last.code, retry_after=wait)

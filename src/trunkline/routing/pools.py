@@ -106,10 +106,20 @@ class CandidatePool:
                 return allowed
         return ()
 
-    def last_resort(self, now: float, tried: Collection[str]) -> Candidate | None:
-        """The candidate to ask where :meth:`pick` and :meth:`busy_candidates` find none, or none that is free
-        of cost although there are such: one whose server tells its failures itself."""
-        for candidate in self:
+    def last_resort(
+        self, now: float, tried: Collection[str], before: Candidate | None = None
+    ) -> Candidate | None:
+        """The candidate to ask where :meth:`pick` and :meth:`busy_candidates` find none, or where what they
+        find costs money: one whose server tells its failures itself.
+
+        Args:
+            now: the time.
+            tried: the keys of candidates that must not be asked.
+            before: what was found; only what comes before it counts.
+        """
+        for candidate in self.candidates:
+            if candidate is before:
+                return None
             answers = candidate.state.answers_with_failures(candidate.model, now)
             if answers and candidate.has_room and candidate.key not in tried:
                 return candidate

@@ -241,10 +241,13 @@ class UpstreamState:
         if scope == "request":
             self.record_cancelled(model, probe)
             return
-        record = FailureRecord.of(failure)
+        record, may_be_of_all = FailureRecord.of(failure), False
         if scope == "model":
             concerned = self._breaker_of(model)
-            self._run.add(record, model)
+            # Elsewhere the upstream has said itself that this model is meant.
+            may_be_of_all = failure.kind.scope == "model" and failure.kind is not UPSTREAM_MODEL_ERROR
+            if may_be_of_all:
+                self._run.add(record, model)
         else:
             concerned = self.address.breaker if scope == "upstream" else self.breaker
         for breaker in self.breakers(model):
@@ -253,7 +256,7 @@ class UpstreamState:
         concerned.record_failure(record, probe and concerned.is_open, now)
         if failure.retry_after is not None:
             concerned.start_cooldown(failure.retry_after, now)
-        if scope == "model" and len(self._run.models) == SEVERAL_MODELS:
+        if may_be_of_all and len(self._run.models) == SEVERAL_MODELS:
             self.breaker.record_failure(record, self._run.count >= self.breaker.threshold > 0, now)
         for upstream in self.address.upstreams if scope == "upstream" else (self,):
             upstream.failing = True

@@ -58,7 +58,8 @@ def test_a_stream(content: Any, text: Any, thinking: str | None, size: int) -> N
 @pytest.mark.parametrize("calls", [[], [CALL]], ids=["alone", "with a call"])
 def test_a_whole_answer(content: Any, text: Any, thinking: str | None, calls: list[Any]) -> None:
     message = {"role": "assistant", "content": content} | ({"tool_calls": calls} if calls else {})
-    inspector = WholeInspector("Mistral", True)
+    inspector = WholeInspector("Mistral")
+    inspector.has_parts = True
     inspector.feed(json.dumps({"id": "c", "choices": [{"index": 0, "message": message}]}).encode())
     found = json.loads(inspector.close())["choices"][0]["message"]
     assert found["content"] == (None if calls and not text else text)
@@ -81,7 +82,8 @@ def test_calls_beside_parts_are_mended_too() -> None:
 
 
 def test_the_thinking_of_a_field_stays() -> None:
-    inspector = WholeInspector("It", True)
+    inspector = WholeInspector("It")
+    inspector.has_parts = True
     message = {"content": [THOUGHT, SAID], "reasoning_content": "Mine"}
     inspector.feed(json.dumps({"id": "c", "choices": [{"index": 0, "message": message}]}).encode())
     found = json.loads(inspector.close())["choices"][0]["message"]

@@ -290,9 +290,15 @@ def _piece(kind: str, index: int = 0, **data: Any) -> bytes:
     return event(f"response.{kind}", output_index=index, item_id="i", **data)
 
 
+_SMALL: dict[str, Any] = {"id": "resp_u", "created_at": 1700000000, "model": "up"}
+_OPEN = event("response.created", response=_SMALL)
+"""The beginning in a few bytes, as a stream is cut at every one of them."""
+
+
 def _end(*items: dict[str, Any], status: str = "completed", **more: Any) -> bytes:
     """The terminal event, with these items in it."""
-    return event(f"response.{status}", response=response(status, output=list(items), **more))
+    fields = _SMALL | {"status": status, "output": list(items), "usage": USAGE}
+    return event(f"response.{status}", response=fields | more)
 
 
 def _message(*content: dict[str, Any]) -> dict[str, Any]:
@@ -307,9 +313,21 @@ def _summary(*texts: str) -> list[dict[str, Any]]:
     return [{"type": "summary_text", "text": each} for each in texts]
 
 
-_REASONING = {"type": "reasoning", "id": "rs_u", "summary": [], "encrypted_content": "gAAAAx"}
-_CALL = {"type": "function_call", "id": "fc_u", "call_id": "c", "name": "f", "arguments": '{"x":1}'}
-_CUSTOM = {"type": "custom_tool_call", "id": "ctc_u", "call_id": "c", "name": "p", "input": 'say "hi"\n'}
+_REASONING: dict[str, Any] = {"type": "reasoning", "id": "rs_u", "summary": [], "encrypted_content": "gAAAAx"}
+_CALL: dict[str, Any] = {
+    "type": "function_call",
+    "id": "fc_u",
+    "call_id": "c",
+    "name": "f",
+    "arguments": '{"x":1}',
+}
+_CUSTOM: dict[str, Any] = {
+    "type": "custom_tool_call",
+    "id": "ctc_u",
+    "call_id": "c",
+    "name": "p",
+    "input": 'say "hi"\n',
+}
 _CITATION = {"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 1}
 _CITATION |= {"end_index": 3}
 _CITED = Cited("https://a.example", "A", 3, 5)
@@ -317,7 +335,7 @@ _UNKNOWN = NotShown("file_citation")
 _TOKEN = {"token": "Hel", "logprob": -0.5, "bytes": [72], "top_logprobs": []}
 _LOGPROBS = {"content": [_TOKEN], "refusal": None}
 _CALLED = [ToolCallDelta(0, "c", "f"), ToolCallDelta(0, arguments='{"x":1}')]
-_IMAGE = {"type": "image_generation_call", "id": "ig_u", "result": "AAAA"}
+_IMAGE: dict[str, Any] = {"type": "image_generation_call", "id": "ig_u", "result": "AAAA"}
 
 STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
     "plain": (HELLO, HELLO_EVENTS),
@@ -335,7 +353,7 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         HELLO_EVENTS,
     ),
     "numbers and nulls": (
-        BEGIN
+        _OPEN
         + event("response.output_text.delta", output_index=0, content_index=None, delta=7)
         + event("response.output_text.delta", output_index=0, delta=None, logprobs=None)
         + _end(usage={"input_tokens": 9.0, "output_tokens": "7", "cost": {"total_cost": 0.25}}),
@@ -346,17 +364,17 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
             Metered(Usage(prompt_tokens=9, completion_tokens=7, cost=0.25)),
         ],
     ),
-    "no usage": (BEGIN + text("Hello") + _end(usage=None), [STARTED, TextDelta("Hello"), Finished("stop")]),
+    "no usage": (_OPEN + text("Hello") + _end(usage=None), [STARTED, TextDelta("Hello"), Finished("stop")]),
     "a character in two pieces": (
-        BEGIN + text("x").replace(b'"x"', b'"a\\ud83d"') + text("x").replace(b'"x"', b'"\\ude00b"') + _end(),
+        _OPEN + text("x").replace(b'"x"', b'"a\\ud83d"') + text("x").replace(b'"x"', b'"\\ude00b"') + _end(),
         wrap(TextDelta("a"), TextDelta("\U0001f600b")),
     ),
     "log probabilities": (
-        BEGIN + event("response.output_text.delta", delta="Hel", logprobs=[_TOKEN], **PLACE) + _end(),
+        _OPEN + event("response.output_text.delta", delta="Hel", logprobs=[_TOKEN], **PLACE) + _end(),
         wrap(TextDelta("Hel", logprobs=_LOGPROBS)),
     ),
     "two messages": (
-        BEGIN
+        _OPEN
         + text("Hel")
         + _item("done", **_message(_said("Hel")))
         + _piece("output_text.delta", 1, content_index=0, delta="lo")
@@ -364,7 +382,7 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         wrap(HEL, LO),
     ),
     "sources": (
-        BEGIN
+        _OPEN
         + text("Hel")
         + event("response.output_text.delta", output_index=0, content_index=1, delta="lolo")
         + event(
@@ -385,14 +403,14 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         ),
     ),
     "a refusal": (
-        BEGIN
+        _OPEN
         + event("response.refusal.delta", content_index=0, delta="I ", **PLACE)
         + event("response.refusal.done", content_index=0, refusal="I won't", **PLACE)
         + _end(_message({"type": "refusal", "refusal": "I won't"})),
         wrap(RefusalDelta("I "), RefusalDelta("won't")),
     ),
     "a summary in two parts, and state": (
-        BEGIN
+        _OPEN
         + _piece("reasoning_summary_text.delta", summary_index=0, delta="Hm")
         + _piece("reasoning_summary_text.done", summary_index=0, text="Hm.")
         + _piece("reasoning_summary_text.delta", summary_index=1, delta="So")
@@ -404,11 +422,11 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         ),
     ),
     "state without a summary": (
-        BEGIN + _item("done", **_REASONING) + _end(_REASONING),
+        _OPEN + _item("done", **_REASONING) + _end(_REASONING),
         wrap(ThinkingDelta("", signature="gAAAAx")),
     ),
     "plain reasoning, and the summary that says the same": (
-        BEGIN
+        _OPEN
         + _piece("reasoning_text.delta", content_index=0, delta="Hm")
         + _piece("reasoning_summary_text.delta", summary_index=0, delta="H")
         + _item("done", type="reasoning", summary=_summary("H"), content=[{"type": "x", "text": "Hm."}])
@@ -416,7 +434,7 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         wrap(ThinkingDelta("Hm"), ThinkingDelta(".")),
     ),
     "a call": (
-        BEGIN
+        _OPEN
         + _item("added", **_CALL | {"arguments": ""})
         + _piece("function_call_arguments.delta", delta='{"x"')
         + _piece("function_call_arguments.delta", delta=":1}")
@@ -431,11 +449,11 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         ),
     ),
     "a call that comes whole": (
-        BEGIN + _item("done", **_CALL) + _end(_CALL),
+        _OPEN + _item("done", **_CALL) + _end(_CALL),
         wrap(*_CALLED, reason="tool_calls"),
     ),
     "two calls in turn": (
-        BEGIN
+        _OPEN
         + _item("added", 0, **_CALL | {"arguments": ""})
         + _item("added", 1, **_CALL | {"arguments": "", "call_id": None, "id": "fc_2", "name": "g"})
         + _piece("function_call_arguments.delta", 1, delta="{}")
@@ -450,7 +468,7 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         ),
     ),
     "arguments in odd forms": (
-        BEGIN
+        _OPEN
         + _item("done", 0, **_CALL | {"arguments": {"x": 1}})
         + _item("done", 1, **_CALL | {"arguments": None})
         + _item("done", 2, **_CALL | {"arguments": '"{}"'})
@@ -465,7 +483,7 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         ),
     ),
     "a custom tool": (
-        BEGIN
+        _OPEN
         + _item("added", **_CUSTOM | {"input": ""})
         + _piece("custom_tool_call_input.delta", delta='say "')
         + _item("done", **_CUSTOM)
@@ -478,11 +496,11 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         ),
     ),
     "an image": (
-        BEGIN + _item("done", **_IMAGE | {"output_format": "webp"}) + _end(_IMAGE),
+        _OPEN + _item("done", **_IMAGE | {"output_format": "webp"}) + _end(_IMAGE),
         wrap(Media("image", url="data:image/webp;base64,AAAA")),
     ),
     "what has no form here": (
-        BEGIN
+        _OPEN
         + _piece("code_interpreter_call_code.delta", delta="1+1")
         + event("weather", sky="blue")
         + _item("done", 0, type="web_search_call", action={"type": "search"})
@@ -491,72 +509,72 @@ STREAMS: dict[str, tuple[bytes, list[StreamEvent]]] = {
         + _end(),
         wrap(NotShown("code_interpreter_call"), NotShown("output_audio")),
     ),
-    "cut": (BEGIN + text("a") + CUT, wrap(TextDelta("a"), reason="length")),
+    "cut": (_OPEN + text("a") + CUT, wrap(TextDelta("a"), reason="length")),
     "filtered": (
-        BEGIN + _end(status="incomplete", incomplete_details={"reason": "content_filter"}),
+        _OPEN + _end(status="incomplete", incomplete_details={"reason": "content_filter"}),
         wrap(reason="content_filter"),
     ),
     "incomplete, nobody says why": (
-        BEGIN + _end(status="incomplete", incomplete_details=None),
+        _OPEN + _end(status="incomplete", incomplete_details=None),
         wrap(reason="length"),
     ),
 }
 """Bytes of a stream, and its events."""
 
+_WHOLES: dict[str, tuple[bytes, list[StreamEvent]]] = {
+    "every kind of item": (
+        body(response()),
+        wrap(
+            TextDelta('an "error"'),
+            ToolCallDelta(0, "c", "f"),
+            ToolCallDelta(0, arguments="{}"),
+            reason="tool_calls",
+        ),
+    ),
+    "reasoning": (
+        body(response(output=[_REASONING | {"summary": _summary("Hm.", "So.")}])),
+        wrap(ThinkingDelta("Hm."), ThinkingDelta("\n\nSo."), ThinkingDelta("", signature="gAAAAx")),
+    ),
+    "sources and log probabilities": (
+        body(response(output=[_message(_said("Hel", annotations=[_CITATION], logprobs=[_TOKEN]))])),
+        wrap(TextDelta("Hel", logprobs=_LOGPROBS), Cited("https://a.example", "A", 1, 3)),
+    ),
+    "a refusal": (
+        body(response(output=[_message({"type": "refusal", "refusal": "No"})])),
+        wrap(RefusalDelta("No")),
+    ),
+    "a custom tool": (
+        body(response(output=[_CUSTOM])),
+        wrap(
+            ToolCallDelta(0, "c", "p", '{"input":"'),
+            ToolCallDelta(0, arguments='say \\"hi\\"\\n"}'),
+            reason="tool_calls",
+        ),
+    ),
+    "an image": (
+        body(response(output=[_IMAGE])),
+        wrap(Media("image", url="data:image/png;base64,AAAA")),
+    ),
+    "nothing": (body(response(output=[])), wrap()),
+    "cut": (
+        body(response("incomplete", output=[_message(_said("a"))], incomplete_details={"reason": "x"})),
+        wrap(TextDelta("a"), reason="length"),
+    ),
+    "odd fields": (
+        body(response(output=[_message(_said("a", logprobs=None))], created_at="soon", id=17)),
+        [Started("17", "up"), TextDelta("a"), Finished("stop"), LAST],
+    ),
+    "a message without a type": (
+        body(response(output=[{"role": "assistant", "content": [_said("a")]}])),
+        wrap(TextDelta("a")),
+    ),
+    "usage as other servers count": (
+        body(response(output=[_message(_said("a"))], usage=USAGE | {"input_tokens": 9.0})),
+        wrap(TextDelta("a")),
+    ),
+}
 WHOLES: dict[str, tuple[CanonicalRequest, bytes, list[StreamEvent]]] = {
-    name: (CHAT_REQUEST, data, events)
-    for name, (data, events) in {
-        "every kind of item": (
-            body(response()),
-            wrap(
-                TextDelta('an "error"'),
-                ToolCallDelta(0, "c", "f"),
-                ToolCallDelta(0, arguments="{}"),
-                reason="tool_calls",
-            ),
-        ),
-        "reasoning": (
-            body(response(output=[_REASONING | {"summary": _summary("Hm.", "So.")}])),
-            wrap(ThinkingDelta("Hm."), ThinkingDelta("\n\nSo."), ThinkingDelta("", signature="gAAAAx")),
-        ),
-        "sources and log probabilities": (
-            body(response(output=[_message(_said("Hel", annotations=[_CITATION], logprobs=[_TOKEN]))])),
-            wrap(TextDelta("Hel", logprobs=_LOGPROBS), Cited("https://a.example", "A", 1, 3)),
-        ),
-        "a refusal": (
-            body(response(output=[_message({"type": "refusal", "refusal": "No"})])),
-            wrap(RefusalDelta("No")),
-        ),
-        "a custom tool": (
-            body(response(output=[_CUSTOM])),
-            wrap(
-                ToolCallDelta(0, "c", "p", '{"input":"'),
-                ToolCallDelta(0, arguments='say \\"hi\\"\\n"}'),
-                reason="tool_calls",
-            ),
-        ),
-        "an image": (
-            body(response(output=[_IMAGE])),
-            wrap(Media("image", url="data:image/png;base64,AAAA")),
-        ),
-        "nothing": (body(response(output=[])), wrap()),
-        "cut": (
-            body(response("incomplete", output=[_message(_said("a"))], incomplete_details={"reason": "x"})),
-            wrap(TextDelta("a"), reason="length"),
-        ),
-        "odd fields": (
-            body(response(output=[_message(_said("a", logprobs=None))], created_at="soon", id=17)),
-            [Started("17", "up"), TextDelta("a"), Finished("stop"), LAST],
-        ),
-        "a message without a type": (
-            body(response(output=[{"role": "assistant", "content": [_said("a")]}])),
-            wrap(TextDelta("a")),
-        ),
-        "usage as other servers count": (
-            body(response(output=[_message(_said("a"))], usage=USAGE | {"input_tokens": 9.0})),
-            wrap(TextDelta("a")),
-        ),
-    }.items()
+    name: (CHAT_REQUEST, data, events) for name, (data, events) in _WHOLES.items()
 }
 """Request, bytes of a whole answer, its events."""
 

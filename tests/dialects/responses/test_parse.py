@@ -307,6 +307,28 @@ def test_a_tool_that_only_openai_could_run_is_left_out_beside_others() -> None:
     assert RESPONSES.parse(body({**ASK, "tools": tools})).tools == (F,)
 
 
+def test_tools_that_the_clients_searches_found_can_be_called() -> None:
+    space = {"type": "namespace", "name": "n", "tools": [TOOL, {"type": "custom", "name": "g"}]}
+    search = {"type": "tool_search", "execution": "client"}
+    found = {"type": "tool_search_output", "call_id": "c", "execution": "client"}
+    call = {"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": {"query": "x"}}
+    items = [call, found | {"tools": [space, TOOL]}, call, found | {"tools": [space | {"tools": [TOOL]}]}]
+    request = RESPONSES.parse(body({"model": "m", "input": items, "tools": [TOOL, search]}))
+    assert [tool.name for tool in request.tools] == ["f", "tool_search", "n__f", "n__g"]
+    assert set(request.client_tools) == {"tool_search", "n__g"}
+    assert set(request.qualified_names) == {"n__f", "n__g"}
+
+
+@pytest.mark.parametrize("more", [{}, {"execution": "server"}])
+def test_searches_for_tools_that_a_server_made_are_told(more: dict[str, str]) -> None:
+    call = {"type": "tool_search_call", "arguments": {"query": "x"}} | more
+    found = {"type": "tool_search_output", "tools": []} | more
+    request = RESPONSES.parse(body({"model": "m", "input": [call, found, {"role": "user", "content": "Hi"}]}))
+    told, asked = request.messages
+    assert told.text == '[tool_search_call] {"arguments":{"query":"x"}}'
+    assert asked.text == "Hi"
+
+
 def test_tools_of_a_namespace() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "namespace": "n", "arguments": "{}"}
     request = RESPONSES.parse(

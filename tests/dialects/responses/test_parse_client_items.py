@@ -45,6 +45,11 @@ def raw(item: dict[str, Any]) -> msgspec.Raw:
                 arguments='{"actions":[{"type":"wait"},{"type":"screenshot"}]}',
             ),
         ),
+        (
+            "tool_search_call",
+            {"call_id": "a", "execution": "client", "arguments": {"query": "weather", "limit": 3}},
+            ToolCall(id="a", name="tool_search", arguments='{"query":"weather","limit":3}'),
+        ),
     ],
 )
 def test_calls(kind: str, item: dict[str, Any], call: ToolCall) -> None:
@@ -81,6 +86,17 @@ def test_calls(kind: str, item: dict[str, Any], call: ToolCall) -> None:
             ToolResult(id="a", parts=(Text(text="(exit code 0)"),)),
         ),
         ("shell_call_output", {"output": []}, ToolResult(id="a", parts=())),
+        ("tool_search_output", {"tools": []}, ToolResult(id="a", parts=(Text(text="No tools were found"),))),
+        (
+            "tool_search_output",
+            {
+                "tools": [
+                    {"type": "function", "name": "f"},
+                    {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "g"}]},
+                ]
+            },
+            ToolResult(id="a", parts=(Text(text="These tools can be called now: f, n__g"),)),
+        ),
         (
             "computer_call_output",
             {"output": {"type": "computer_screenshot", "image_url": "data:image/png;base64,AA=="}},

@@ -22,7 +22,8 @@ def conversation(body: dict[str, Any]) -> list[Turn]:
     turns: list[Turn] = []
     if "instructions" in body:
         turns.append(("system", body["instructions"]))
-    for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
+    items: list[dict[str, Any]] = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    for item in items:
         match item.get("type", "message"):
             case "message":
                 content = item["content"]

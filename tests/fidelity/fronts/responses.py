@@ -207,7 +207,8 @@ def _last(answer: Answer, heard: Heard) -> dict[str, Any]:
             heard.error = record["message"]
     if is_bare:
         part = {"type": "output_text", "text": told["response.output_text.delta"]}
-        return records[0]["response"] | {"output": [{"type": "message", "content": [part]}]}
+        begun: dict[str, Any] = records[0]["response"]
+        return begun | {"output": [{"type": "message", "content": [part]}]}
     response: dict[str, Any] = records[-1]["response"]
     assert records[-1]["type"] == f"response.{response['status']}"
     assert (response["status"] == "failed") is (heard.error is not None)

@@ -19,7 +19,7 @@ from trunkline.dialects.anthropic.errors import error_body, stream_error
 from trunkline.dialects.anthropic.parse import MessagesRequest
 from trunkline.dialects.anthropic.reasoning import shows_thinking
 from trunkline.dialects.media import CITATION, add_name, notice, shown_as_text
-from trunkline.dialects.tool_arguments import is_object
+from trunkline.dialects.tool_arguments import as_object, is_object
 from trunkline.dialects.vendor_state import is_redacted
 from trunkline.dialects.write import SSE_TYPE
 from trunkline.errors import UPSTREAM_PROTOCOL, GatewayError, ProviderError
@@ -324,11 +324,7 @@ class WholeWriter(write.WholeWriter[Answer]):
         self._model = model
 
     def finish(self) -> bytes:
-        """Return the whole body.
-
-        Raises:
-            ProviderError: The model called a tool with arguments that are no JSON object.
-        """
+        """Return the whole body."""
         answer = self._answer
         choice = answer.choices.get(0) or Choice()
         content: list[dict[str, Any]] = []
@@ -379,19 +375,18 @@ def _redacted(state: str) -> dict[str, Any]:
 
 def _tool_uses(choice: Choice, shows_thinking: bool) -> list[dict[str, Any]]:
     """Gathered calls as blocks. A call that the bound on the answer cut short is left out: the stop reason
-    says so."""
+    says so. Other arguments that are no object become one, as in a history."""
     blocks: list[dict[str, Any]] = []
     for _, call in sorted(choice.calls.items()):
         arguments = call.arguments.strip() or "{}"
-        if is_object(arguments):
+        is_whole = is_object(arguments)
+        if is_whole or choice.reason != "length":
+            if not is_whole:
+                arguments = as_object(arguments)
             value = msgspec.Raw(arguments.encode())
             if call.state is not None and shows_thinking:
                 blocks.append({"type": "thinking", "thinking": "", "signature": call.state})
             blocks.append(
                 {"type": "tool_use", "id": call.id or new_call_id(), "name": call.name, "input": value}
-            )
-        elif choice.reason != "length":
-            raise ProviderError(
-                f"The model called {call.name!r} with arguments that are not a JSON object", UPSTREAM_PROTOCOL
             )
     return blocks

@@ -8,7 +8,8 @@
 - ``read``: upstreams' answers; ``read_tool_calls``: the pieces of their calls; ``read_content``: images,
   sounds and sources in them.
 - ``write``: answers to clients; ``write_custom``: the calls of custom tools in them.
-- ``inspect``: what passes through; ``inspect_tool_calls``: mends calls that clients could not read.
+- ``inspect``: what passes through; ``inspect_tool_calls``: mends calls that clients could not read;
+  ``inspect_content``: likewise content in parts.
 - ``errors``: the envelope for clients, and errors inside upstreams' answers.
 - ``request_schema``, ``answer_schema``: the structs of requests and answers.
 - ``fields``: fields that no other dialect has: state fields, and harmless ones.

@@ -28,6 +28,9 @@ class CallPiece(msgspec.Struct):
     function: FunctionPiece | None = None
     extra_content: Any = None
     """Gemini's: the signature of the thinking before the call."""
+    name: str | None = None
+    """Some servers put this and the arguments here instead of into a ``function``."""
+    arguments: Any = None
 
 
 class ContentPiece(msgspec.Struct):
@@ -41,6 +44,12 @@ class ContentPiece(msgspec.Struct):
     image_url: Any = None
     audio: Any = None
     """OpenAI's object, also in parts of type ``input_audio``."""
+    reasoning_content: str | None = None
+    thought: Any = None
+    """Gemini's: whether the text is thinking."""
+    url: str | None = None
+    """Of a source: Mistral's ``tool_reference``."""
+    title: str | None = None
 
 
 class Delta(msgspec.Struct):
@@ -49,6 +58,9 @@ class Delta(msgspec.Struct):
     content: str | list[ContentPiece] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    thinking: str | None = None
+    """Ollama's name for it, in servers made after both; the next is GitHub Copilot's."""
+    reasoning_text: str | None = None
     reasoning_details: Any = None
     """OpenRouter's and MiniMax's."""
     refusal: str | None = None
@@ -61,6 +73,9 @@ class Delta(msgspec.Struct):
     """Citations, as OpenAI's search models and OpenRouter give them."""
     grounding_metadata: Any = None
     """Gemini's sources."""
+    citations: list[Any] | None = None
+    context: Any = None
+    """Azure's, with citations in it."""
 
 
 class PromptDetails(msgspec.Struct):
@@ -81,6 +96,9 @@ class UsageIn(msgspec.Struct):
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    input_tokens: int | None = None
+    """The names that newer APIs have for both, which some servers send here as well."""
+    output_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     cost: float | dict[str, Any] | None = None
@@ -99,8 +117,8 @@ class UsageIn(msgspec.Struct):
             others = (self.cached_tokens, self.prompt_cache_hit_tokens, self.num_cached_tokens)
             cached = next((count for count in others if count is not None), None)
         return Usage(
-            prompt_tokens=self.prompt_tokens or 0,
-            completion_tokens=self.completion_tokens or 0,
+            prompt_tokens=self.prompt_tokens or self.input_tokens or 0,
+            completion_tokens=self.completion_tokens or self.output_tokens or 0,
             cached_tokens=cached,
             cache_write_tokens=prompt.cache_write_tokens,
             reasoning_tokens=completion.reasoning_tokens,
@@ -142,6 +160,9 @@ class Chunk(msgspec.Struct):
     x_groq: GroqPiece | None = None
     citations: list[Any] | None = None
     """Addresses of sources (xAI, Perplexity)."""
+    search_results: list[Any] | None = None
+    """Sources with their titles (Perplexity); the next is Z.ai's."""
+    web_search: list[Any] | None = None
 
     def find_usage(self) -> UsageIn | None:
         """Return the usage, wherever it stands."""

@@ -83,8 +83,10 @@ class OpenAIBack:
             return EmbeddingReader(self.quirks.name)
         if not stream:
             return WholeReader(self.quirks.name, self.maker)
-        tools = request.tools if isinstance(request, ChatRequest) else ()
-        return StreamReader(self.quirks.name, self.maker, {tool.name for tool in tools}.__contains__)
+        if not isinstance(request, ChatRequest):
+            return StreamReader(self.quirks.name, self.maker)
+        is_tool = {tool.name for tool in request.tools}.__contains__
+        return StreamReader(self.quirks.name, self.maker, is_tool, is_lone=request.sampling.n == 1)
 
     def patch(self, body: bytes, summary: RequestSummary, model: str, defaults: RequestDefaults) -> bytes:
         """Return the client's own body, changed in its model and in what settings fill in or drop.
@@ -134,7 +136,9 @@ class OpenAIBack:
         if summary.stream:
             drop_usage = self.quirks.usage_on_request and not summary.include_usage
             return StreamInspector(self.quirks.name, drop_usage, self.quirks.thoughts.takes_thinking_parts)
-        return WholeInspector(self.quirks.name, self.quirks.thoughts.takes_thinking_parts)
+        inspector = WholeInspector(self.quirks.name)
+        inspector.has_parts = self.quirks.thoughts.takes_thinking_parts
+        return inspector
 
     def read_error(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         """Return the vendor's error answer as a value."""

@@ -71,10 +71,12 @@ class StreamInspector(EventInspector):
         has_parts: The server may send content as a list of parts.
     """
 
+    splits_records = True
+
     def __init__(self, upstream_name: str, drop_usage: bool, has_parts: bool = False) -> None:
         super().__init__(upstream_name, _decode_ordinary_text if has_parts else _decode_ordinary)
         self._drop_usage = drop_usage
-        self._has_parts = has_parts
+        self._may_have_parts = has_parts
         self._calls: CallMender | None = None
         """Set once a tool is called."""
 
@@ -94,12 +96,15 @@ class StreamInspector(EventInspector):
         self.records += 1
         self.model = self.model or chunk.model
         choices = chunk.choices or ()
+        has_parts = False
         for choice in choices:
             if choice.finish_reason:
                 self._may_end = True
+            if choice.delta is not None and isinstance(choice.delta.content, list):
+                has_parts = self._may_have_parts
             if self._calls is None and choice.delta is not None and choice.delta.tool_calls:
                 self._calls = CallMender(self._is_tool)
-        if self._has_parts:
+        if has_parts:
             self._replacement = mend_content(payload, chunk)
         if self._calls is not None:
             mended = self._replacement
@@ -117,22 +122,15 @@ class _Whole(msgspec.Struct):
 
 
 class WholeInspector(BodyInspector):
-    """Inspects a whole answer, of which little is decoded where no error can hide in it.
-
-    Args:
-        upstream_name: The upstream's name in error texts.
-        has_parts: The server may send content as a list of parts.
-    """
+    """Inspects a whole answer, of which little is decoded where no error can hide in it."""
 
     answer_decoder = msgspec.json.Decoder(_Whole)
-
-    def __init__(self, upstream_name: str, has_parts: bool = False) -> None:
-        super().__init__(upstream_name)
-        self._has_parts = has_parts
+    has_parts = False
+    """The server may send content as a list of parts."""
 
     def _inspect(self, answer: _Whole, body: bytes) -> None:
         usage = answer.usage
-        is_list = self._has_parts and HAS_LIST(body) is not None
+        is_list = self.has_parts and HAS_LIST(body) is not None
         if (  # one field after another, without a loop: every answer comes here
             is_list
             or b'"choices"' not in body
@@ -162,6 +160,10 @@ class RelayInspector:
         self.records = 0
         self.usage: Usage | None = None
         self.model: str | None = None
+
+    def passes_alone(self, data: bytes) -> bool:
+        """Never: ``feed`` is as quick."""
+        return False
 
     def feed(self, data: bytes) -> bytes:
         """Return all of ``data``."""

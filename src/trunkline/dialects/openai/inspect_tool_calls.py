@@ -45,15 +45,19 @@ class CallMender:
         if numbering is None:
             if not pieces:
                 return []
-            numbering = self._numberings[choice.index] = CallNumbering(self._is_tool)
+            numbering = self._numberings[choice.index] = CallNumbering(self._is_tool, holds_empty=False)
         events = numbering.add(pieces, choice.index)
         return events + numbering.flush(choice.index) if choice.finish_reason else events
 
 
 def _is_same(event: ToolCallDelta, piece: CallPiece) -> bool:
     """Whether a piece says to a client what it is to say."""
-    function = piece.function or FunctionPiece()
-    is_numbered = piece.index == event.index and (function.arguments or "") == event.arguments
+    function = piece.function or FunctionPiece(piece.name, piece.arguments)
+    is_numbered = (
+        piece.function is not None
+        and piece.index == event.index
+        and (function.arguments or "") == event.arguments
+    )
     if event.name is None:
         return is_numbered and not piece.id and not function.name
     return is_numbered and bool(piece.id) and piece.id == event.id and function.name == event.name
@@ -73,19 +77,28 @@ def _rewrite(payload: bytes, mended: dict[int, tuple[list[ToolCallDelta], Sequen
     return json.dumps(chunk, separators=(",", ":")).encode()
 
 
+_OWN = ("index", "id", "type", "function", "name", "arguments")
+"""Fields of a piece that are made anew."""
+
+
 def _wire(event: ToolCallDelta, piece: dict[str, Any]) -> dict[str, Any]:
     """A piece as OpenAI sends it, with what else the upstream's own had (Gemini's signatures)."""
     function: dict[str, Any] = {"arguments": event.arguments}
-    more = {name: value for name, value in piece.items() if name not in ("index", "id", "type", "function")}
+    more = {name: value for name, value in piece.items() if name not in _OWN}
     if event.name is None:
         return {"index": event.index, "function": function} | more
-    own_id = event.id or f"call_{uuid.uuid4().hex[:24]}"
+    own_id = event.id or _new_id()
     head = {"index": event.index, "id": own_id, "type": "function"}
     return head | {"function": {"name": event.name} | function} | more
 
 
+def _new_id() -> str:
+    return f"call_{uuid.uuid4().hex[:24]}"
+
+
 def mend_whole(body: bytes, chunk: Chunk) -> bytes | None:
-    """Return a whole answer in which all arguments are texts of objects; None if they are already."""
+    """Return a whole answer in which all calls have ids, and arguments that are texts of objects; None if
+    they have already."""
     messages = [choice.message for choice in chunk.choices or () if choice.message is not None]
     pieces = [piece for message in messages for piece in message.tool_calls or ()]
     if all(_is_readable(piece) for piece in pieces):
@@ -96,12 +109,14 @@ def mend_whole(body: bytes, chunk: Chunk) -> bytes | None:
             function = call.get("function")
             if isinstance(function, dict):
                 function["arguments"] = _text(function.get("arguments"))
+            if not call.get("id"):
+                call["id"] = _new_id()
     return json.dumps(answer, separators=(",", ":")).encode()
 
 
 def _is_readable(piece: CallPiece) -> bool:
     arguments = piece.function.arguments if piece.function is not None else ""
-    return isinstance(arguments, str) and arguments.lstrip()[:1] in ("{", "")
+    return bool(piece.id) and isinstance(arguments, str) and arguments.lstrip()[:1] in ("{", "")
 
 
 def _text(arguments: Any) -> str:

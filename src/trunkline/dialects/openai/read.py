@@ -17,6 +17,8 @@ import msgspec
 
 from trunkline.dialects import read
 from trunkline.dialects.error_envelope import UNREADABLE
+from trunkline.dialects.error_words import find_any_words
+from trunkline.dialects.odd_records import split_records
 from trunkline.dialects.openai.answer_schema import (
     CallPiece,
     ChoicePiece,
@@ -27,16 +29,20 @@ from trunkline.dialects.openai.answer_schema import (
     decode_vectors,
 )
 from trunkline.dialects.openai.errors import find_error
-from trunkline.dialects.openai.read_content import ContentReader, read_details, read_parts
+from trunkline.dialects.openai.read_content import ContentReader, read_details, read_parts, unread_content
 from trunkline.dialects.openai.read_tool_calls import CallNumbering, is_never_tool
 from trunkline.dialects.openai.thoughts import FIELDS, DetailFold, made_state
+from trunkline.dialects.other_form import is_lines
 from trunkline.dialects.vendor_state import Maker
-from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError
+from trunkline.errors import UPSTREAM_PROTOCOL, ProviderError, redact
 from trunkline.events import (
+    Cited,
     Embedded,
     Finished,
     FinishReason,
+    Media,
     Metered,
+    NotShown,
     RefusalDelta,
     Started,
     StreamEvent,
@@ -55,6 +61,7 @@ _REASONS: Final[dict[str, FinishReason]] = {
 }
 """Wire name → canonical. Further reasons that a server invents (``eos``) are a plain stop."""
 NOBODY: Final = Maker()
+_CONTENT: Final = (TextDelta, ThinkingDelta, RefusalDelta, ToolCallDelta, Media, Cited, NotShown)
 
 
 class StreamReader(read.StreamReader):
@@ -65,6 +72,7 @@ class StreamReader(read.StreamReader):
         upstream_name: The upstream's name in error texts.
         maker: The vendor who wants state back.
         is_tool: Whether this is the whole name of a tool that the request has.
+        is_lone: One choice was asked for.
     """
 
     def __init__(
@@ -72,9 +80,11 @@ class StreamReader(read.StreamReader):
         upstream_name: str,
         maker: Maker = NOBODY,
         is_tool: Callable[[str], bool] = is_never_tool,
+        is_lone: bool = False,
     ) -> None:
         super().__init__(upstream_name, SSESplitter())
         self._builder = _EventBuilder(maker, is_tool)
+        self._builder.is_lone = is_lone
 
     def _read(self, records: Sequence[bytes], events: list[StreamEvent]) -> None:
         for payload in records:
@@ -84,6 +94,12 @@ class StreamReader(read.StreamReader):
             try:
                 chunk = decode_chunk(payload)
             except UNREADABLE:
+                lines = split_records(payload)
+                if lines is not None:
+                    self._read(lines, events)
+                    if self.complete:
+                        return
+                    continue
                 chunk = self._decode_generously(payload, Chunk)
             error = find_error(chunk, payload, self._upstream_name)
             self._builder.add(chunk, events, failed=error is not None)
@@ -105,17 +121,34 @@ class WholeReader(read.WholeReader):
         try:
             chunk = decode_chunk(body)
         except UNREADABLE:
+            if is_lines(body):
+                self._read_lines(body, events)
+                return
             chunk = self._decode_generously(body, Chunk)
         error = find_error(chunk, body, self._upstream_name)
         if error is None and not chunk.choices:
-            error = ProviderError(f"{self._upstream_name} answered without any choice", UPSTREAM_PROTOCOL)
+            words = find_any_words(body)
+            text = f"{self._upstream_name} answered without any choice{words and ': '}{redact(words, 500)}"
+            error = ProviderError(text, UPSTREAM_PROTOCOL)
         if error is not None:
             raise error
         builder = _EventBuilder(self._maker, is_never_tool)
+        builder.is_lone = len(chunk.choices or ()) == 1
         builder.add(chunk, events)
+        if not any(isinstance(event, _CONTENT) for event in events):
+            events += unread_content(body)
         for index in sorted(builder.open_choices):
             builder.end_thinking(index, events)
             events.append(builder.finish(index, "stop"))
+
+    def _read_lines(self, body: bytes, events: list[StreamEvent]) -> None:
+        """Read the chunks of a stream that are not framed as events."""
+        reader = StreamReader(self._upstream_name, self._maker)
+        for line in body.splitlines():
+            events += reader.feed(b"data: " + line + b"\n\n")
+        events += reader.close()
+        if reader.error is not None:
+            raise reader.error
 
 
 class EmbeddingReader(read.WholeReader):
@@ -160,6 +193,11 @@ class _EventBuilder:
         self._numberings: dict[int, CallNumbering] = {}
         self._is_tool = is_tool
         self._sources = ContentReader()
+        self._metered = False
+        self.is_lone = False
+        """One choice was asked for: clients look for number 0."""
+        self._first = 0
+        """The number of a lone choice that came first, and is not 0. It becomes that."""
 
     @property
     def is_finished(self) -> bool:
@@ -178,17 +216,26 @@ class _EventBuilder:
             created = None if chunk.created is None else int(chunk.created)
             events.append(Started(chunk.id or None, chunk.model or None, created))
         for choice in chunk.choices or ():
+            if choice.index and self.is_lone and not self._choices:
+                self._first = choice.index
+            if self._first and choice.index in (0, self._first):
+                choice.index = self._first - choice.index
             self._add_choice(choice, events)
             if choice.finish_reason and not failed and choice.index not in self._finished:
                 if self._thinking or self._details:
                     self.end_thinking(choice.index, events)
                 events += self._flush_calls(choice.index)
                 events.append(self.finish(choice.index, choice.finish_reason))
-        if chunk.citations:
-            events += self._sources.cite(chunk.citations)
+        for sources in (chunk.search_results, chunk.web_search, chunk.citations):
+            if sources:
+                events += self._sources.cite(sources)
         usage = chunk.find_usage()
         if usage is not None:
-            events.append(Metered(usage.canonical()))
+            metered = usage.canonical()
+            if self._metered and not (metered.prompt_tokens or metered.completion_tokens or metered.cost):
+                return  # zeros at the end, after the counts
+            self._metered = True
+            events.append(Metered(metered))
 
     def _add_choice(self, choice: ChoicePiece, events: list[StreamEvent]) -> None:
         index = choice.index
@@ -198,7 +245,7 @@ class _EventBuilder:
             if choice.text or choice.logprobs:
                 events.append(TextDelta(choice.text or "", index, choice.logprobs))
             return
-        thinking = delta.reasoning or delta.reasoning_content
+        thinking = delta.reasoning or delta.reasoning_content or delta.thinking or delta.reasoning_text
         if not thinking and delta.reasoning_details:
             thinking = read_details(delta.reasoning_details)
         if thinking:
@@ -225,17 +272,31 @@ class _EventBuilder:
                 seal = self._call_state if self._maker.name else None
                 numbering = self._numberings[index] = CallNumbering(self._is_tool, seal)
             events += numbering.add(calls, index, is_whole=choice.message is not None)
-        if delta.images or delta.audio or delta.annotations or delta.grounding_metadata:
+        if (
+            delta.images
+            or delta.audio
+            or delta.annotations
+            or delta.grounding_metadata
+            or delta.citations
+            or delta.context
+        ):
             events += self._sources.read(delta, index)
         if choice.grounding_metadata:
             events += self._sources.ground(choice.grounding_metadata, index)
 
     def _read_parts(self, parts: Sequence[ContentPiece], index: int, events: list[StreamEvent]) -> str:
-        """Append the events of a ``content`` that is a list, and return its text."""
-        known = len(events)
-        text = read_parts(parts, index, events)
-        if self._maker.name and any(isinstance(event, ThinkingDelta) for event in events[known:]):
+        """Append the events of a ``content`` that is a list, and return its text. Thinking ends before any
+        other part."""
+        found: list[StreamEvent] = []
+        text = read_parts(parts, index, found)
+        thoughts = [at for at, event in enumerate(found, start=1) if isinstance(event, ThinkingDelta)]
+        if thoughts and self._maker.name:
             self._thinking.setdefault(index, "content")
+        end = max(thoughts, default=0)
+        events += found[:end]
+        if self._thinking and len(found) > end:
+            self.end_thinking(index, events)
+        events += found[end:]
         return text
 
     def _call_state(self, extra_content: Any) -> str:

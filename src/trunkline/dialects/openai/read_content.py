@@ -7,19 +7,25 @@ grounding. Of a part of another type it is said that it was left out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from trunkline.dialects.error_words import find_words
 from trunkline.dialects.openai.answer_schema import ContentPiece, Delta
-from trunkline.events import Cited, Media, NotShown, RefusalDelta, StreamEvent, ThinkingDelta
+from trunkline.events import Cited, Media, NotShown, RefusalDelta, StreamEvent, TextDelta, ThinkingDelta
 
 
 def read_parts(parts: Sequence[ContentPiece], choice: int, events: list[StreamEvent]) -> str:
     """Return the text of a ``content`` that is a list, and append the events of its other parts."""
     texts = []
+    sources: list[StreamEvent] = []
     for part in parts:
-        if part.text is not None and part.type in (None, "text", "output_text"):
+        if part.thought is True and part.text:
+            events.append(ThinkingDelta(part.text, choice))
+        elif part.text is not None and part.type in (None, "text", "output_text"):
             texts.append(part.text)
         elif part.thinking is not None:
             thinking = _join(part.thinking)
@@ -31,11 +37,17 @@ def read_parts(parts: Sequence[ContentPiece], choice: int, events: list[StreamEv
             events += _images([part.image_url], choice)
         elif isinstance(part.audio, dict):
             events.append(Media("audio", audio=part.audio, choice=choice))
-        elif part.type in ("thinking", "reasoning") and part.text:
-            events.append(ThinkingDelta(part.text, choice))
+        elif part.reasoning_content or (part.type in ("thinking", "reasoning") and part.text):
+            events.append(ThinkingDelta(part.reasoning_content or part.text or "", choice))
+        elif part.url:
+            sources.append(Cited(part.url, part.title or None, choice=choice))
         else:
             events.append(NotShown(part.type or "content of an unknown type", choice))
-    return "".join(texts)
+    text = "".join(texts)
+    if sources:  # they come after the text that they are the sources of
+        events += [TextDelta(text, choice), *sources] if text else sources
+        return ""
+    return text
 
 
 def read_details(details: Any) -> str:
@@ -44,6 +56,19 @@ def read_details(details: Any) -> str:
         return ""
     pieces = (each.get("text") or each.get("summary") for each in details if isinstance(each, dict))
     return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def unread_content(body: bytes) -> list[StreamEvent]:
+    """Return the names of what a whole answer without any known content has in its place."""
+    events: list[StreamEvent] = []
+    for index, choice in enumerate(json.loads(body, strict=False).get("choices") or ()):
+        message = choice.get("message") if isinstance(choice, dict) else None
+        fields = message.items() if isinstance(message, dict) else ()
+        events += [NotShown(name, index) for name, value in fields if value and name not in _KNOWN]
+    return events
+
+
+_KNOWN: Final = frozenset(field.name for field in msgspec.structs.fields(Delta)) | {"role", "name"}
 
 
 def _join(thinking: Any) -> str:
@@ -100,16 +125,19 @@ class ContentReader:
             events += self._annotation(each, choice)
         if delta.grounding_metadata:
             events += self.ground(delta.grounding_metadata, choice)
+        if isinstance(delta.context, dict):
+            events += self.cite(_list(delta.context, "citations"), choice)
+        events += self.cite(delta.citations or (), choice)
         return events
 
     def cite(self, citations: Sequence[Any], choice: int = 0) -> list[StreamEvent]:
         """Return the events of a plain list of sources."""
         events: list[StreamEvent] = []
         for each in citations:
-            if isinstance(each, str):
-                events += self._once(Cited(each, choice=choice))
-            elif isinstance(each, dict) and isinstance(each.get("url"), str):
-                events += self._once(Cited(each["url"], _text(each.get("title")), choice=choice))
+            source = each if isinstance(each, dict) else {"url": each}
+            url = _text(source.get("url")) or _text(source.get("link"))
+            if url is not None:
+                events += self._once(Cited(url, _text(source.get("title")), choice=choice))
         return events
 
     def ground(self, grounding: Any, choice: int) -> list[StreamEvent]:

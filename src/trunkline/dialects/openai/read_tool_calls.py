@@ -1,9 +1,10 @@
 """The tool calls of one choice, put together from whatever pieces an upstream sends.
 
 OpenAI numbers its calls, begins each with its id and whole name, and goes on with pieces of its arguments.
-Other servers number all calls 0 or none at all, send ids late or never, a name in pieces, again and again or
-behind the arguments, and arguments that are an object, ``null`` or encoded twice. What comes out is as OpenAI
-sends it. A piece is held back only while it is unclear.
+Other servers number all calls 0 or none at all or count the pieces, send ids late, never or twice, a name in
+pieces, again and again or behind the arguments, and arguments that are an object, ``null``, encoded twice, or
+empty before they are something. What comes out is as OpenAI sends it. A piece is held back only while it is
+unclear.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ def is_never_tool(name: str) -> bool:
 class _Call:
     """One call as far as it has come."""
 
-    __slots__ = ("arguments", "begun", "id", "name", "open", "sent", "state")
+    __slots__ = ("arguments", "begun", "id", "name", "open", "sent", "state", "wire_id")
 
     def __init__(self) -> None:
         self.id: str | None = None
+        self.wire_id: str | None = None
+        """The id that the server gave it, which it may have given to an earlier call as well."""
         self.name = ""
         self.arguments = ""
         self.begun = False
@@ -49,12 +52,18 @@ class CallNumbering:
         is_tool: Whether this is the whole name of a tool that the request has: such a name need not wait for
             its arguments to be known as whole.
         seal: Makes the state that goes back of a call's ``extra_content``; None where nobody wants it back.
+        holds_empty: Arguments that are ``{}`` wait for the end of the choice: some servers fill them later.
     """
 
     def __init__(
-        self, is_tool: Callable[[str], bool] = is_never_tool, seal: Callable[[Any], str] | None = None
+        self,
+        is_tool: Callable[[str], bool] = is_never_tool,
+        seal: Callable[[Any], str] | None = None,
+        *,
+        holds_empty: bool = True,
     ) -> None:
         self._is_tool = is_tool
+        self._holds_empty = holds_empty
         self._seal = seal
         self._calls: list[_Call] = []
         self._by_wire_index: dict[int, int] = {}
@@ -65,7 +74,7 @@ class CallNumbering:
         events: list[ToolCallDelta] = []
         touched: set[int] = set()
         for piece in pieces:
-            function = piece.function or FunctionPiece()
+            function = piece.function or FunctionPiece(piece.name, piece.arguments)
             number = None if is_whole else self._find(piece, function, touched)
             if number is None:
                 number = len(self._calls)
@@ -101,11 +110,13 @@ class CallNumbering:
         """The number of the call that a piece continues; None if it begins one."""
         calls = self._calls
         if piece.id:
-            for number, call in enumerate(calls):
-                if call.id == piece.id:
-                    return number
+            for number in range(len(calls) - 1, -1, -1):
+                if calls[number].wire_id == piece.id:
+                    return None if self._is_another(calls[number], piece, function) else number
         if piece.index is not None:
             known = self._by_wire_index.get(piece.index)
+            if not (piece.id or function.name) and calls and self._continues_latest(known, piece, function):
+                known = len(calls) - 1
         elif not calls or (function.name and function.name != calls[-1].name):
             known = None
         else:  # without an index and a name of its own it belongs to the latest call
@@ -113,7 +124,7 @@ class CallNumbering:
         if known is None or not (piece.id or function.name):
             return known
         call = calls[known]
-        if piece.id and call.id is not None:  # a new id begins a new call, if something else says so too
+        if piece.id and call.wire_id is not None:  # a new id begins a new call, if something else says so too
             return None if function.name or is_object(call.arguments) else known
         if function.name and not piece.id:
             if known in touched:  # no chunk brings two pieces of one name
@@ -123,17 +134,35 @@ class CallNumbering:
                 return None
         return known
 
+    def _is_another(self, call: _Call, piece: CallPiece, function: FunctionPiece) -> bool:
+        """Whether a piece that begins under the id of an earlier call is another call."""
+        is_new_index = piece.index is not None and piece.index not in self._by_wire_index
+        return bool(function.name) and is_new_index and is_object(call.arguments)
+
+    def _continues_latest(self, known: int | None, piece: CallPiece, function: FunctionPiece) -> bool:
+        """Whether nameless arguments go on with the latest call, whatever their index says: what that has so
+        far is no object, and the call that the index means, if there is one, wants none."""
+        if not _text(function.arguments) or is_object(self._calls[-1].arguments):
+            return False
+        return known is None or (known != len(self._calls) - 1 and is_object(self._calls[known].arguments))
+
     def _extend(self, number: int, piece: CallPiece, function: FunctionPiece) -> None:
         call = self._calls[number]
-        if call.id is None:
-            call.id = piece.id or None
-        name = function.name
+        if call.wire_id is None and piece.id:
+            call.wire_id = piece.id
+            if all(other.id != piece.id for other in self._calls):
+                call.id = piece.id
+        name = function.name.strip() if function.name else None
         if name and not call.begun and name != call.name:
             call.name = name if name.startswith(call.name) else call.name + name
         if piece.extra_content and self._seal is not None:
             call.state = self._seal(piece.extra_content)
         if function.arguments is not None:
-            call.arguments += _text(function.arguments)
+            text = _text(function.arguments)
+            if self._holds_empty and call.arguments.strip() == "{}" and text.lstrip().startswith("{"):
+                call.arguments = text  # what came first was a form to be filled
+            elif not (piece.id and name and text == call.arguments and is_object(text)):  # else said again
+                call.arguments += text
 
     def _next(self, number: int, choice: int, *, is_last: bool) -> ToolCallDelta | None:
         """What can be sent on of a call now."""
@@ -143,7 +172,8 @@ class CallNumbering:
         if begins and not is_last and not (call.name and (arguments.strip() or self._is_tool(call.name))):
             return None
         if not call.open:
-            call.open = arguments.lstrip().startswith("{")
+            is_empty = self._holds_empty and arguments.strip() == "{}"
+            call.open = arguments.lstrip().startswith("{") and (is_last or not is_empty)
         new = arguments[call.sent :] if call.open else ""
         if is_last and not call.open and not call.sent and arguments.strip():
             new = open_arguments(arguments)

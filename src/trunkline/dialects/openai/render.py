@@ -72,9 +72,8 @@ def render(
         CallerError: The request holds content that OpenAI's API has no field for.
     """
     body: Body
-    thoughts = quirks.thoughts.of_model(model)
-    if thoughts is not quirks.thoughts:
-        quirks = msgspec.structs.replace(quirks, thoughts=thoughts)
+    if quirks.thoughts.missing_signature is not None:
+        quirks = msgspec.structs.replace(quirks, thoughts=quirks.thoughts.of_model(model))
     match request:
         case ChatRequest():
             body = _chat(request, quirks, maker)

@@ -69,7 +69,8 @@ def thinking_fields(parts: Sequence[Part], rules: ThoughtRules, maker: Maker) ->
     if thoughts and rules.turns != "never":
         wire = _plain(thoughts, bool(calls), rules, maker)
         details = _details(thoughts, maker)
-    details += _missing_details(details, calls, rules)
+    if rules.signs_in_details:
+        details += _missing_details(details, calls, rules)
     if details and "reasoning_details" not in rules.refuses:
         wire["reasoning_details"] = details
     if rules.insists and rules.field and calls:
@@ -80,7 +81,7 @@ def thinking_fields(parts: Sequence[Part], rules: ThoughtRules, maker: Maker) ->
 def _missing_details(details: Sequence[Any], calls: Sequence[Any], rules: ThoughtRules) -> list[Body]:
     """What stands for the signatures of these calls, if there are none among ``details`` and the vendor wants
     some there."""
-    if rules.missing_signature is None or not rules.signs_in_details or any(map(_is_signature, details)):
+    if rules.missing_signature is None or any(map(_is_signature, details)):
         return []
     return [
         {
@@ -156,7 +157,7 @@ def call_fields(call: ToolCall, is_first: bool, rules: ThoughtRules, maker: Make
             return {"extra_content": msgspec.json.decode(own.data)}
         except UNREADABLE:
             pass
-    return _placeholder(rules) if is_first else {}
+    return _placeholder(rules) if is_first and rules.missing_signature is not None else {}
 
 
 def _placeholder(rules: ThoughtRules) -> Body:
@@ -328,16 +329,14 @@ def _kept(raw: msgspec.Raw, rules: ThoughtRules, maker: Maker, wanted: Sequence[
     for number, call in enumerate(calls):
         _keep_call_state(call, number == 0, rules, maker)
     given = message.get("reasoning_details") or []
-    if isinstance(given, list) and (missing := _missing_details(given, _ids(calls), rules)):
-        message["reasoning_details"] = given + missing
+    if rules.signs_in_details and isinstance(given, list):
+        missing = _missing_details(given, [call.get("id") for call in calls], rules)
+        if missing:
+            message["reasoning_details"] = given + missing
     if rules.insists and rules.field and calls and not isinstance(message.get(rules.field), str):
         message[rules.field] = ""
     after = _encode(message)
     return raw if after == before else msgspec.Raw(after)
-
-
-def _ids(calls: Sequence[Body]) -> list[Any]:
-    return [call.get("id") for call in calls]
 
 
 def _move_thinking(message: Body, rules: ThoughtRules) -> None:

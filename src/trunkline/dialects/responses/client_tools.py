@@ -1,4 +1,5 @@
-"""Tools of Responses clients that the client itself runs: custom tools, patches, shells and screens.
+"""Tools of Responses clients that the client itself runs: custom tools, patches, shells, screens, and the
+search for more tools.
 
 OpenAI's models have forms of their own for these tools' calls. Other upstreams get a function for each, and
 its call becomes an item of the tool's own type again. The same items in a history are calls and results like
@@ -26,7 +27,7 @@ class ClientTool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """The function's name; empty for custom tools, which have names of their own."""
     call: str
-    """The type of the item that calls it; its result's type ends in ``_output``."""
+    """The type of the item that calls it."""
     prefix: str
     """Begins the ids of such items."""
     field: str
@@ -38,6 +39,8 @@ class ClientTool(msgspec.Struct, frozen=True, kw_only=True):
     """Members of ``field`` that the model is not asked for."""
     more: Mapping[str, Any] = {}
     """Other fields that a call has to have."""
+    result: str = ""
+    """The type of the item with its result, where that is not the call's with ``_output``."""
 
     @property
     def is_custom(self) -> bool:
@@ -153,6 +156,17 @@ BUILT_IN: Final[Mapping[str, ClientTool]] = {
         required=("command",),
         fixed={"type": "exec", "env": {}},
     ),
+    "tool_search": ClientTool(
+        name="tool_search",
+        call="tool_search_call",
+        prefix="tsc",
+        field="arguments",
+        description="Search for tools that can be called from then on.",
+        parameters={"query": _text("What the tools are to do")},
+        required=("query",),
+        more={"execution": "client"},
+        result="tool_search_output",
+    ),
     "computer": _COMPUTER,
     "computer_use_preview": _COMPUTER,
     "computer_use": _COMPUTER,
@@ -160,7 +174,9 @@ BUILT_IN: Final[Mapping[str, ClientTool]] = {
 """By the type of the tool."""
 CALLS: Final[Mapping[str, ClientTool]] = {tool.call: tool for tool in (CUSTOM, *BUILT_IN.values())}
 """By the type of the item that calls it."""
-OUTPUTS: Final[Mapping[str, ClientTool]] = {f"{call}_output": tool for call, tool in CALLS.items()}
+OUTPUTS: Final[Mapping[str, ClientTool]] = {
+    tool.result or f"{call}_output": tool for call, tool in CALLS.items()
+}
 """By the type of the item with its result."""
 
 
@@ -189,12 +205,29 @@ def offered(kind: str, wire: dict[str, Any], flat_name: str) -> tuple[Tool, Offe
         )
         return function, OfferedTool(CUSTOM, wire)
     tool = BUILT_IN.get(kind)
-    if tool is None or _is_hosted(wire):
+    if tool is None or _is_hosted(kind, wire):
         return None
-    return tool.function(), OfferedTool(tool, wire)
+    return _described(tool.function(), wire), OfferedTool(tool, wire)
 
 
-def _is_hosted(wire: Mapping[str, Any]) -> bool:
-    """Whether a shell runs in a container of OpenAI's."""
+def _described(function: Tool, wire: Mapping[str, Any]) -> Tool:
+    """The function with the description and the parameters that the client gives, if it gives some."""
+    description, parameters = wire.get("description"), wire.get("parameters")
+    if isinstance(description, str):
+        function = msgspec.structs.replace(function, description=description)
+    if isinstance(parameters, dict):
+        function = msgspec.structs.replace(function, parameters=parameters)
+    return function
+
+
+def is_run_by_client(kind: str, execution: str | None) -> bool:
+    """Whether the client made what is of type ``kind``: a search for tools says who runs it."""
+    return execution == "client" or kind not in ("tool_search", "tool_search_call", "tool_search_output")
+
+
+def _is_hosted(kind: str, wire: Mapping[str, Any]) -> bool:
+    """Whether OpenAI runs it: a search for tools, or a shell in a container."""
+    if not is_run_by_client(kind, wire.get("execution")):
+        return True
     environment = wire.get("environment")
     return isinstance(environment, dict) and environment.get("type") != "local"

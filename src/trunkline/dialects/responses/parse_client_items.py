@@ -10,12 +10,13 @@ from trunkline.dialects.request_errors import decode, invalid, missing, split_da
 from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses.client_tools import CALLS, OUTPUTS
 from trunkline.dialects.responses.errors import unsupported
-from trunkline.dialects.responses.parse_tools import flat_name
+from trunkline.dialects.responses.parse_tools import flat_name, tool_names
 from trunkline.model import Image, Text, ToolCall, ToolResult
 
 _CALL: Final = msgspec.json.Decoder(schema.ClientCallItem)
 _TEXT: Final = msgspec.json.Decoder(schema.PatchResult)
 _SHELL: Final = msgspec.json.Decoder(schema.ShellResult)
+_FOUND: Final = msgspec.json.Decoder(schema.FoundTools)
 _SCREEN: Final = msgspec.json.Decoder(schema.ScreenResult)
 
 
@@ -51,6 +52,10 @@ def parse_client_result(kind: str, item: msgspec.Raw, path: str) -> ToolResult:
             outputs = decode(_SHELL, item, path).output
             text = "\n".join(part for output in outputs for part in _command_texts(output))
             return ToolResult(id=call_id, parts=(Text(text=text),) if text else ())
+        case "tool_search":
+            names = tool_names(decode(_FOUND, item, path).tools)
+            text = f"These tools can be called now: {', '.join(names)}" if names else "No tools were found"
+            return ToolResult(id=call_id, parts=(Text(text=text),))
         case "computer":
             return ToolResult(id=call_id, parts=(_screenshot(decode(_SCREEN, item, path).output, path),))
         case _:

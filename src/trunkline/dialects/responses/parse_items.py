@@ -16,7 +16,7 @@ import msgspec
 from trunkline.dialects.request_errors import decode, missing, split_data_url
 from trunkline.dialects.responses import request_schema as schema
 from trunkline.dialects.responses import server_items
-from trunkline.dialects.responses.client_tools import CALLS, OUTPUTS
+from trunkline.dialects.responses.client_tools import CALLS, OUTPUTS, is_run_by_client
 from trunkline.dialects.responses.errors import unsupported
 from trunkline.dialects.responses.fields import STORE_SETTING
 from trunkline.dialects.responses.parse_client_items import (
@@ -118,9 +118,9 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
         case "function_call_output" | "custom_tool_call_output":
             result = decode(_RESULT, item, path)
             turns.add_message("tool", (ToolResult(id=result.call_id, parts=_result(result, path)),))
-        case _ if kind in CALLS:
+        case _ if kind in CALLS and is_run_by_client(kind, typed.execution):
             turns.add(parse_client_call(kind, item, path))
-        case _ if kind in OUTPUTS:
+        case _ if kind in OUTPUTS and is_run_by_client(kind, typed.execution):
             turns.add_message("tool", (parse_client_result(kind, item, path),))
         case _ if kind in server_items.TOLD:
             told = server_items.as_text(kind, item, path)

@@ -26,6 +26,8 @@ SEPARATOR: Final = "__"
 _TYPED: Final = msgspec.json.Decoder(schema.Typed)
 _FUNCTION: Final = msgspec.json.Decoder(schema.FunctionTool)
 _SEARCH: Final = msgspec.json.Decoder(schema.SearchTool)
+_NAMED: Final = msgspec.json.Decoder(schema.Named)
+_FOUND: Final = msgspec.json.Decoder(schema.FoundTools)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Any])
 _NAMESPACE: Final = msgspec.json.Decoder(schema.NamespaceTool)
 
@@ -54,8 +56,36 @@ def flat_name(namespace: str | None, name: str) -> str:
     return f"{namespace}{SEPARATOR}{name}" if namespace else name
 
 
-def parse_tools(raw_tools: Sequence[msgspec.Raw], choice: str | schema.Choice | None) -> Toolbox:
+def tool_names(raw_tools: Sequence[msgspec.Raw]) -> list[str]:
+    """Return the names that upstreams get for these functions and custom tools."""
+    return [
+        flat_name(namespace, name)
+        for path, namespace, raw in _flatten(raw_tools)
+        if (name := decode(_NAMED, raw, path).name) is not None
+    ]
+
+
+def found_tools(input: str | Sequence[msgspec.Raw] | None) -> list[msgspec.Raw]:
+    """Return the tools that the client's own searches for tools have found, each once."""
+    found: dict[bytes, msgspec.Raw] = {}
+    for index, item in enumerate(() if input is None or isinstance(input, str) else input):
+        path = f"input[{index}]"
+        if decode(_TYPED, item, path).type == "tool_search_output":
+            found |= {bytes(raw): raw for raw in decode(_FOUND, item, path).tools}
+    return list(found.values())
+
+
+def parse_tools(
+    raw_tools: Sequence[msgspec.Raw],
+    choice: str | schema.Choice | None,
+    found: Sequence[msgspec.Raw] = (),
+) -> Toolbox:
     """Return the functions that the model may call; only those that ``choice`` allows, if it names some.
+
+    Args:
+        raw_tools: The tools of the request.
+        choice: What the request says of them.
+        found: Tools that searches have found besides. One that is there already counts once.
 
     Raises:
         CallerError: A tool cannot be offered; ``param`` names it.
@@ -65,7 +95,7 @@ def parse_tools(raw_tools: Sequence[msgspec.Raw], choice: str | schema.Choice | 
     client_tools: dict[str, OfferedTool] = {}
     foreign: list[tuple[str, str]] = []
     search: WebSearch | None = None
-    for path, namespace, raw in _flatten(raw_tools):
+    for path, namespace, raw in _distinct(raw_tools, found):
         kind = decode(_TYPED, raw, path).type
         if kind is None:
             raise missing(f"{path}.type")
@@ -102,10 +132,26 @@ def parse_tools(raw_tools: Sequence[msgspec.Raw], choice: str | schema.Choice | 
     return Toolbox(tuple(tools), _tool_choice(choice, client_tools), qualified_names, client_tools, search)
 
 
-def _flatten(raw_tools: Sequence[msgspec.Raw]) -> Iterator[tuple[str, str | None, msgspec.Raw]]:
+def _distinct(
+    raw_tools: Sequence[msgspec.Raw], found: Sequence[msgspec.Raw]
+) -> Iterator[tuple[str, str | None, msgspec.Raw]]:
+    """All tools of the request, and of those that were found the ones with other names."""
+    yield from _flatten(raw_tools)
+    if found:
+        names = set(tool_names(raw_tools))
+        for path, namespace, raw in _flatten(found, "found"):
+            name = flat_name(namespace, decode(_NAMED, raw, path).name or "")
+            if name not in names:
+                names.add(name)
+                yield path, namespace, raw
+
+
+def _flatten(
+    raw_tools: Sequence[msgspec.Raw], field: str = "tools"
+) -> Iterator[tuple[str, str | None, msgspec.Raw]]:
     """Each tool with its path, and with its namespace if it is in one."""
     for index, raw in enumerate(raw_tools):
-        path = f"tools[{index}]"
+        path = f"{field}[{index}]"
         if decode(_TYPED, raw, path).type != "namespace":
             yield path, None, raw
             continue

@@ -112,6 +112,8 @@ class Typed(msgspec.Struct):
     type: str | None = None
     role: str | None = None
     id: str | None = None
+    execution: str | None = None
+    """Who runs a search for tools: the ``server`` or the ``client``."""
 
 
 class TextPart(msgspec.Struct, tag_field="type", tag="input_text"):
@@ -181,6 +183,14 @@ class ClientCallItem(msgspec.Struct):
     action: dict[str, Any] | None = None
     actions: list[dict[str, Any]] | None = None
     operation: dict[str, Any] | None = None
+    arguments: dict[str, Any] | None = None
+    """Of a search for tools."""
+
+
+class FoundTools(msgspec.Struct):
+    """The result of a search for tools."""
+
+    tools: list[msgspec.Raw] = []
 
 
 class Exit(msgspec.Struct):
@@ -222,6 +232,12 @@ class ReasoningItem(msgspec.Struct):
     summary: list[ReasoningPart] | None = None
     content: list[ReasoningPart] | None = None
     encrypted_content: str | None = None
+
+
+class Named(msgspec.Struct):
+    """The name of a tool, if it has one."""
+
+    name: str | None = None
 
 
 class FunctionTool(msgspec.Struct):

@@ -6,7 +6,7 @@ An :class:`OutputItem` is one item of a response's output, both as a whole and a
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -48,6 +48,11 @@ _REPEATED_FIELDS: Final[dict[str, Any]] = {
 """The fields that a response repeats from its request, and their values if the request does not set them."""
 
 
+_FUNCTION: Final = ("function_call", "fc", "arguments")
+_CUSTOM: Final = ("custom_tool_call", "ctc", "input")
+"""Of each kind of call: its type, the prefix of its ids, and the field with what the tool is given."""
+
+
 class StreamEvent(NamedTuple):
     """An event of a stream, without its sequence number."""
 
@@ -68,7 +73,7 @@ class OutputItem(NamedTuple):
 
 
 def output_items(output: ModelOutput, data: dict[str, Any], vendor: Vendor) -> list[OutputItem]:
-    """The items of a response: reasoning, message and function calls, in this order.
+    """The items of a response: reasoning, message and calls, in this order.
 
     The last item of an incomplete response is incomplete, too.
 
@@ -82,8 +87,9 @@ def output_items(output: ModelOutput, data: dict[str, Any], vendor: Vendor) -> l
         items.append(_reasoning_item(output, data, vendor))
     if output.text_chunks or not output.tool_calls:
         items.append(_message_item(output, len(items)))
+    tools = dict(_tools_by_name(data.get("tools") or ()))
     items += [
-        _function_call_item(output, call, number, len(items) + number, vendor)
+        _call_item(output, call, number, len(items) + number, vendor, tools.get(call.name))
         for number, call in enumerate(output.tool_calls)
     ]
     if output.finish_reason in _INCOMPLETE_REASONS:
@@ -285,28 +291,63 @@ def _reasoning_events(
     )
 
 
-def _function_call_item(
-    output: ModelOutput, call: ToolCall, number: int, index: int, vendor: Vendor
+class _Tool(NamedTuple):
+    """A tool that a request offers."""
+
+    name: str
+    namespace: str | None
+    is_custom: bool
+
+
+def _tools_by_name(tools: Sequence[dict[str, Any]]) -> Iterator[tuple[str, _Tool]]:
+    """The tools by the names by which scripts call them: ``space__name`` in a namespace."""
+    for tool in tools:
+        if tool["type"] == "namespace":
+            for name, found in _tools_by_name(tool.get("tools") or ()):
+                yield f"{tool['name']}__{name}", found._replace(namespace=tool["name"])
+        elif tool["type"] in ("function", "custom"):
+            yield tool["name"], _Tool(tool["name"], None, tool["type"] == "custom")
+
+
+def _call_item(
+    output: ModelOutput, call: ToolCall, number: int, index: int, vendor: Vendor, tool: _Tool | None
 ) -> OutputItem:
-    arguments = call.arguments
-    if not isinstance(arguments, str):
-        arguments = msgspec.json.encode(arguments).decode()
+    """A call of a function, or of a custom tool, whose input is a script's string or stands under ``input``.
+
+    Args:
+        output: The model's output.
+        call: The call.
+        number: Its number among the calls.
+        index: The item's index in the output.
+        vendor: The row that is played.
+        tool: What is called; ``None`` if the request does not offer it.
+    """
+    is_custom = tool is not None and tool.is_custom
+    kind, prefix, field = (
+        ("custom_tool_call", "ctc", "input") if is_custom else ("function_call", "fc", "arguments")
+    )
+    text = call.arguments
+    if not isinstance(text, str):
+        text = str(text.get("input", "")) if is_custom else msgspec.json.encode(text).decode()
     head = {
-        "id": f"fc_{output.seed}{index:02x}{BOUND_SUFFIX if output.thinking_chunks else ''}",
-        "type": "function_call",
+        "id": f"{prefix}_{output.seed}{index:02x}{BOUND_SUFFIX if output.thinking_chunks else ''}",
+        "type": kind,
         "call_id": call.id or f"call_{make_id(output.seed, number, 24)}",
-        "name": call.name,
+        "name": call.name if tool is None else tool.name,
     }
-    middle = len(arguments) if vendor.tool_deltas == "whole" else (len(arguments) + 1) // 2
-    pieces = [piece for piece in (arguments[:middle], arguments[middle:]) if piece]
-    deltas = [
-        StreamEvent("response.function_call_arguments.delta", {"delta": piece}, piece) for piece in pieces
-    ]
-    done_fields = {"name": call.name, "arguments": arguments}
+    if tool is not None and tool.namespace is not None:
+        head["namespace"] = tool.namespace
+    middle = len(text) if vendor.tool_deltas == "whole" else (len(text) + 1) // 2
+    pieces = [piece for piece in (text[:middle], text[middle:]) if piece]
+    event = f"response.{kind}_{field}"
+    done = {field: text} if is_custom else {"name": head["name"], field: text}
     return OutputItem(
-        head | {"status": "in_progress", "arguments": ""},
-        head | {"status": "completed", "arguments": arguments},
-        (*deltas, StreamEvent("response.function_call_arguments.done", done_fields)),
+        head | {"status": "in_progress", field: ""},
+        head | {"status": "completed", field: text},
+        (
+            *(StreamEvent(f"{event}.delta", {"delta": piece}, piece) for piece in pieces),
+            StreamEvent(f"{event}.done", done),
+        ),
     )
 
 

@@ -17,11 +17,11 @@ BOUND_SUFFIX: Final = "r"
 """How the ids of calls end that came with a reasoning item."""
 
 _FIELD_NAMES: Final = (
-    "access_programs background context_management conversation image include input instructions"
-    " max_output_tokens max_tool_calls metadata model moderation parallel_tool_calls previous_response_id"
-    " prompt prompt_cache_key prompt_cache_options prompt_cache_retention reasoning safety_identifier"
-    " service_tier store stream stream_options temperature text tool_choice tools top_logprobs top_p"
-    " truncation user"
+    "access_programs background client_metadata context_management conversation image include input"
+    " instructions max_output_tokens max_tool_calls metadata model moderation parallel_tool_calls"
+    " previous_response_id prompt prompt_cache_key prompt_cache_options prompt_cache_retention reasoning"
+    " safety_identifier service_tier store stream stream_options temperature text tool_choice tools"
+    " top_logprobs top_p truncation user"
 )
 _FIELDS: Final = frozenset(_FIELD_NAMES.split())
 _PREFIXES: Final = {"function_call": "fc", "reasoning": "rs", "message": "msg", "custom_tool_call": "ctc"}
@@ -85,24 +85,24 @@ def _check_items(rules: ChatRules, items: Sequence[dict[str, Any]], is_stored: C
                 param=f"input[{index}].id",
                 code="invalid_value",
             )
-        if kind == "function_call":
+        if kind in ("function_call", "custom_tool_call"):
             if not re.fullmatch(rules.tool_name, item["name"]):
                 raise rules.bad_tool_name.error(name=item["name"], path=f"input[{index}].name")
-            _require_reasoning(item_id, reasoning)
+            _require_reasoning(kind, item_id, reasoning)
         if kind == "reasoning":
             reasoning.add(str(item_id))
             _check_reasoning(index, item, items, is_stored)
 
 
-def _require_reasoning(item_id: str | None, reasoning: set[str]) -> None:
+def _require_reasoning(kind: str, item_id: str | None, reasoning: set[str]) -> None:
     """Require that a call comes back with the reasoning item that it came with."""
     if item_id is None or not item_id.endswith(BOUND_SUFFIX):
         return
-    wanted = f"rs_{item_id.removeprefix('fc_')[:32]}00"
+    wanted = f"rs_{item_id.partition('_')[2][:32]}00"
     if wanted not in reasoning:
         raise VendorError(
             400,
-            f"Item '{item_id}' of type 'function_call' was provided without its required 'reasoning' item:"
+            f"Item '{item_id}' of type '{kind}' was provided without its required 'reasoning' item:"
             f" '{wanted}'.",
             param="input",
         )

@@ -276,6 +276,24 @@ async def test_tool_calls() -> None:
     assert whole["delta"] == '{"city":"Rome"}'
 
 
+_CUSTOM = {"type": "custom", "name": "apply_patch"}
+_SPACE = {"type": "namespace", "name": "mcp__house", "description": "A house", "tools": [_TOOL]}
+
+
+@pytest.mark.parametrize("arguments", ["*** Begin Patch", {"input": "*** Begin Patch"}])
+async def test_calls_of_custom_tools_and_of_tools_in_namespaces(arguments: Any) -> None:
+    calls = (ToolCall("apply_patch", arguments), ToolCall("mcp__house__weather", {"city": "Rome"}))
+    events = await create(Script(tool_calls=calls), stream=True, tools=[_CUSTOM, _SPACE])
+    custom, spaced = events[-1]["response"]["output"]
+    assert (custom["type"], custom["name"]) == ("custom_tool_call", "apply_patch")
+    assert custom["id"].startswith("ctc_")
+    deltas = [each["delta"] for each in events if each["type"] == "response.custom_tool_call_input.delta"]
+    (done,) = [each for each in events if each["type"] == "response.custom_tool_call_input.done"]
+    assert custom["input"] == done["input"] == "".join(deltas) == "*** Begin Patch"
+    assert (spaced["type"], spaced["name"], spaced["namespace"]) == ("function_call", "weather", "mcp__house")
+    assert spaced["arguments"] == '{"city":"Rome"}'
+
+
 async def test_no_tool_is_called_after_a_tool_result() -> None:
     conversation = [
         {"role": "user", "content": "weather?"},

@@ -53,13 +53,17 @@ async def test_refused_as_the_vendor_refuses(fields: dict[str, Any], message: st
 
 
 @pytest.mark.parametrize("more", [_ENCRYPTED, {}])
-async def test_a_call_comes_back_with_its_reasoning_or_is_refused(more: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["function", "custom"])
+async def test_a_call_comes_back_with_its_reasoning_or_is_refused(more: dict[str, Any], kind: str) -> None:
     async with mock_client("openai", _CALLS, strict=True, any_model=True) as client:
-        body: dict[str, Any] = {"model": "gpt-5", "input": [_USER], **more}
+        tools = [{"type": kind, "name": "f"}]
+        body: dict[str, Any] = {"model": "gpt-5", "input": [_USER], "tools": tools, **more}
         output = (await client.post("responses", json=body)).json()["output"]
-        assert [item["type"] for item in output] == ["reasoning", "function_call"]
-        whole = await client.post("responses", json=body | {"input": [_USER, *output, _RESULT]})
+        call = "function_call" if kind == "function" else "custom_tool_call"
+        assert [item["type"] for item in output] == ["reasoning", call]
+        result = _RESULT | {"type": f"{call}_output"}
+        whole = await client.post("responses", json=body | {"input": [_USER, *output, result]})
         assert whole.status_code == 200, whole.text
-        cut = await client.post("responses", json=body | {"input": [_USER, output[1], _RESULT]})
+        cut = await client.post("responses", json=body | {"input": [_USER, output[1], result]})
     assert cut.status_code == 400
     assert "without its required 'reasoning' item" in cut.json()["error"]["message"]

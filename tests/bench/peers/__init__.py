@@ -1,0 +1,1 @@
+"""Tests of the peers' part of the bench."""
