@@ -107,9 +107,12 @@ class Upstreams(Fake):
         super().__init__(name, models)
         self.attempts: list[Attempt] = []
         self.prepared: Awaitable[bytes] | None = None
+        self.to_prepare = b""
+        """The body that was to be prepared last."""
         self.problem: Exception | None = None
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
+        self.to_prepare = body
         return self.prepared
 
     def exchange(self, front: Front, body: bytes, summary: RequestSummary, model: str) -> Exchange:
@@ -374,6 +377,7 @@ async def test_what_must_be_fetched_first() -> None:
     table.upstreams[0].prepared = ready
     asked = await table.ask()
     assert not table.upstreams[0].attempts
+    assert table.upstreams[0].to_prepare == asked.active.request.body
     ready.set_result(b"prepared")
     await until(lambda: bool(table.upstreams[0].attempts))
     attempt = attempt_of(table.upstreams[0])
