@@ -46,9 +46,9 @@ class Done(NamedTuple):
     err: str
 
 
-async def run(*command: str, folder: Path | None = None, **env: str) -> Done:
+async def run(*command: str, env: Mapping[str, str], folder: Path | None = None) -> Done:
     """Run a program, with a home of its own if there is a ``folder``."""
-    own = os.environ | env
+    own = {**os.environ, **env}
     if folder is not None:
         own = {"PATH": os.environ["PATH"], "HOME": str(folder), **env}
     running = await asyncio.create_subprocess_exec(
@@ -87,9 +87,7 @@ class House(NamedTuple):
             str(INSTALLED / python / "bin" / "python"),
             *("-W", "ignore", str(PROGRAMS / f"{program}.py")),
             json.dumps({"models": list(MODELS.values()), "ways": ways}),
-            TRUNKLINE_URL=self.gateway.url,
-            TRUNKLINE_KEY=KEY,
-            **_QUIET,
+            env={"TRUNKLINE_URL": self.gateway.url, "TRUNKLINE_KEY": KEY, **_QUIET},
         )
         assert done.code == 0, done.err
         answers = json.loads(done.out.splitlines()[-1])
