@@ -53,7 +53,7 @@ _UNTRIED: Final = (None, 2, 34)
 """Those of changes that were not tried: not reached, interrupted, left out."""
 _LEFT_OUT: Final = 34
 _A_FEW: Final = "trunkline.routing.names.*__mutmut_1"
-"""The changes that the first run tries, so that all are made and get names."""
+"""The changes that are tried first, so that all are made and have names before some are chosen."""
 
 
 def pytest_configure() -> None:
@@ -229,7 +229,7 @@ def main() -> int:
     until = time.monotonic() + given.minutes * 60.0
     if not given.report:
         (ROOT / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)  # there may be other tests now
-        if not any(_results()) and not _run(given.processes, until, _A_FEW):  # they have no names before it
+        if not _run(given.processes, until, _A_FEW):
             return 1
     names = frozenset(_choose(given.rooms, given.sample))
     if not given.report:

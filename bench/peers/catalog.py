@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -110,7 +112,17 @@ def _find_olla(named: Path | None) -> Installed:
     program = str(named.resolve()) if named else shutil.which("olla")
     if program is None or not Path(program).exists():
         raise BenchError("no olla on the PATH; install its Go module, or name the program: --olla PATH")
-    return Installed("as installed", (program,))
+    return Installed(_version_of(program), (program,))
+
+
+def _version_of(program: str) -> str:
+    """What a program says of its version, if it can be made out."""
+    try:
+        done = subprocess.run((program, "--version"), capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "version unknown"
+    found = re.search(r"\bv?\d+\.\d+\.\d+[\w.+-]*", done.stdout + done.stderr)
+    return found[0] if found else "version unknown"
 
 
 def _configure_olla(folder: Path, port: int, mocks: Mapping[str, int]) -> Sequence[str]:

@@ -56,7 +56,7 @@ def test_a_peer_is_measured_beside_nginx_and_the_gateway(tmp_path: Path) -> None
     assert "| | direct | nginx | gateway | olla | better than the gateway |".replace("| |", "|  |") in text
     [cpu] = [line for line in text.splitlines() if line.startswith("| CPU µs per request |")]
     assert "–" not in cpu.split("|", 3)[3]  # only the mock alone has none
-    assert "- Olla: as installed; routes by model" in text
+    assert "- Olla: version unknown; routes by model" in text
 
 
 def test_a_peer_that_does_not_start_is_left_out(tmp_path: Path) -> None:

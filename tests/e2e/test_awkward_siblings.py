@@ -243,6 +243,15 @@ async def test_what_stands_in_place_of_content_is_named() -> None:
             assert "hologram" in heard.text, front
 
 
+async def test_a_block_without_a_type_is_text() -> None:
+    body = {"id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn"}
+    body |= {"content": [{"text": "Hi"}], "usage": {"input_tokens": 3, "output_tokens": 2}}
+    async with answering(body, shape="anthropic") as running:
+        for front in ("chat", "responses", "ollama"):
+            heard = await hear(running, front, stream=False)
+            assert (heard.text, heard.usage) == ("Hi", (3, 2)), front
+
+
 async def test_what_the_model_said_is_no_error_text() -> None:
     """A body that is no answer of the dialect may hold one all the same; an error's text is logged."""
     async with answering({"message": {"role": "assistant", "content": "secret words"}}) as running:

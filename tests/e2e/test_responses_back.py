@@ -99,6 +99,34 @@ async def test_reasoning_that_a_client_drops_is_put_back(front: str) -> None:
         assert kinds(mock.calls[-1].json) == LOOP
 
 
+@pytest.mark.parametrize("front", TRANSLATED)
+async def test_reasoning_is_sent_to_its_maker_alone(front: str) -> None:
+    """The second turn is Claude's, the third OpenAI's again."""
+    claude = "claude-sonnet-4-5"
+    async with (
+        MockUpstream("openai", CALLS, models=(MODEL,), strict=True) as mock,
+        MockUpstream("anthropic", Script(text="21 degrees"), models=(claude,), strict=True) as other,
+        serving(
+            make_settings(
+                providers={
+                    "openai": upstream(mock, type="openai", models=(MODEL,)),
+                    "anthropic": upstream(other, models=(claude,)),
+                }
+            )
+        ) as house,
+    ):
+        first = FRONTS[front].first(MODEL, False)
+        second = FRONTS[front].second(first, await ask(house, front, first), False)
+        answer = await ask(house, front, second | {"model": claude})
+        assert answer.status == 200, answer.body
+        sent = json.dumps(other.calls[-1].json)
+        assert "trunkline:" not in sent
+        assert "mock-" not in sent
+        assert THOUGHT not in sent
+        assert (await ask(house, front, second)).status == 200
+        assert kinds(mock.calls[-1].json) == LOOP
+
+
 @STREAMS
 @pytest.mark.parametrize("front", TRANSLATED)
 async def test_a_server_gets_its_plain_reasoning_back(front: str, stream: bool) -> None:
@@ -290,6 +318,24 @@ async def test_a_search_of_the_web() -> None:
     assert (sent["tools"], sent["max_tool_calls"]) == ([{"type": "web_search"}], 2)
     assert b"https://a.example/page" in answer.body
     assert "x-trunkline-not-shown" not in answer.headers
+
+
+@STREAMS
+@pytest.mark.parametrize(
+    ("front", "asks"),
+    [
+        ("chat", {"stop": ["STOP"]}),
+        ("messages", {"stop_sequences": ["STOP"]}),
+        ("ollama", {"options": {"stop": ["STOP"]}}),
+    ],
+)
+async def test_an_answer_is_cut_at_a_stop_sequence(front: str, asks: dict[str, Any], stream: bool) -> None:
+    async with server(Script(text=("Good", " day ST", "OP and", " more"))) as (house, _):
+        body = FRONTS[front].first(MODEL, stream) | USAGE.get(front, {}) | asks
+        heard = hear(front, await ask(house, front, body), stream)
+    assert heard.texts == ("Good day ",)
+    assert heard.stop_sequence == ("STOP" if front == "messages" else None)
+    assert heard.usage["completion"]
 
 
 async def test_what_is_left_out_is_told() -> None:

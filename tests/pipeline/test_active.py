@@ -11,7 +11,7 @@ from tests.pipeline.requests import make_active, make_request
 from tests.pipeline.test_pipeline import Asked, Client, Played, attempt_of, make_table
 from tests.policy.guarding import prices
 from tests.routing.fakes import make_candidates
-from trunkline.dialects import ollama, openai
+from trunkline.dialects import anthropic, ollama, openai
 from trunkline.dialects.base import Front
 from trunkline.dialects.openai.front_relay import RelayFront
 from trunkline.errors import (
@@ -311,6 +311,11 @@ async def test_a_ping_is_no_part_of_an_answer_that_is_kept() -> None:
     await again.end()
     assert again.client.told == [("start", 200), ("write", b"ab"), ("finish",)]
     assert len(table.upstreams[0].attempts) == 1
+
+
+def test_anthropics_clients_read_the_requests_id_in_a_header_of_their_own() -> None:
+    lines = make_active(Client(), front=anthropic.MESSAGES).response.head_lines(b"text/plain")
+    assert lines == b"content-type: text/plain\r\nx-request-id: req_1\r\nrequest-id: req_1\r\n"
 
 
 # Sending again, making complete, stopping

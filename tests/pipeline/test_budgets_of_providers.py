@@ -30,6 +30,7 @@ class Upstream(Failing):
         model: str,
         wanted: RequestDefaults | None = None,
     ) -> Exchange:
+        assert model == "m"
         assert wanted is not None
         assert wanted.max_tokens == ANSWER  # no more than was reserved
         exchange = super().exchange(front, body, summary, model)

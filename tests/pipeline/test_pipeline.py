@@ -13,7 +13,7 @@ from tests.gateways import GUARD, until
 from tests.pipeline.requests import make_active
 from tests.routing.fakes import Fake
 from trunkline import immediate
-from trunkline.dialects import openai
+from trunkline.dialects import ollama, openai
 from trunkline.dialects.base import Fitted, Front, RequestSummary
 from trunkline.errors import (
     INVALID_API_KEY,
@@ -107,9 +107,12 @@ class Upstreams(Fake):
         super().__init__(name, models)
         self.attempts: list[Attempt] = []
         self.prepared: Awaitable[bytes] | None = None
+        self.to_prepare = b""
+        """The body that was to be prepared last."""
         self.problem: Exception | None = None
 
     def preparation(self, front: Front, body: bytes) -> Awaitable[bytes] | None:
+        self.to_prepare = body
         return self.prepared
 
     def exchange(self, front: Front, body: bytes, summary: RequestSummary, model: str) -> Exchange:
@@ -374,6 +377,7 @@ async def test_what_must_be_fetched_first() -> None:
     table.upstreams[0].prepared = ready
     asked = await table.ask()
     assert not table.upstreams[0].attempts
+    assert table.upstreams[0].to_prepare == asked.active.request.body
     ready.set_result(b"prepared")
     await until(lambda: bool(table.upstreams[0].attempts))
     attempt = attempt_of(table.upstreams[0])
@@ -509,6 +513,7 @@ async def test_a_client_that_asks_is_told_what_was_left_out(
     attempt_of(table.upstreams[0]).receiver.done(b"{}")
     await asked.end()
     assert asked.client.headers.get("x-trunkline-left-out") == told
+    assert asked.client.headers["x-trunkline-provider"] == "first"
 
 
 async def test_a_client_is_told_what_its_dialect_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -573,6 +578,18 @@ async def test_a_server_that_had_to_load_a_model_is_asked_what_it_has_loaded(
     assert refreshed == ([] if loaded else [candidate.upstream])
     await until(lambda: not table.pipeline._refreshes)
     table.pipeline.close()
+
+
+async def test_a_model_is_unloaded_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = await make_table("first", "second")
+    first, second = table.upstreams
+    first.loads_models = second.loads_models = True
+    monkeypatch.setattr(first, "is_loaded", lambda upstream, model: False)
+    asked = await table.ask(front=ollama.GENERATE, body=b'{"model":"m","keep_alive":0}')
+    await until(lambda: bool(first.attempts or second.attempts))
+    attempt_of(second).receiver.done(b"{}")
+    await asked.end()
+    assert (asked.client.told, first.attempts) == ([("send", 200, b"{}")], [])
 
 
 async def test_the_first_look_is_waited_for() -> None:

@@ -431,3 +431,13 @@ def test_the_log_tells_each_retry_and_each_failover(monkeypatch: pytest.MonkeyPa
     assert first == {"event": "falling back", "log_level": "warning", "request_id": "req_1"} | told
     again = {"event": "trying again", "log_level": "info", "request_id": "req_1"}
     assert second == again | {"code": "upstream_auth", "seconds": 1.23}
+
+
+def test_the_latency_of_an_upstream_is_that_of_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(loop: SimulatedLoop) -> list[float]:
+        upstreams = [Failing("a", failures=1, lasts=2.0), Failing("b", failures=0, lasts=0.5)]
+        pipeline = await make_pipeline(upstreams)
+        await ask(pipeline, loop)
+        return [each.state.latency.value for each in pipeline.router.pool("m", "chat")]
+
+    assert simulate(monkeypatch, main) == [0.0, 0.5]

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from tests.policy.guarding import FakeProvider
 from trunkline.dialects.base import RequestDefaults
 from trunkline.errors import INVALID_API_KEY, CallerError
 from trunkline.ledger.policies import StoredKey, StoredTeam
@@ -19,6 +20,8 @@ from trunkline.policy.auth import (
     authenticate,
     configured_id,
     configured_ids,
+    may_reach,
+    may_use,
     redact_path,
     split_key_path,
 )
@@ -285,3 +288,28 @@ def test_why_a_key_is_refused(expires_at: float | None, key: str, text: str, in_
         authenticate(headers, ring, True, key if in_path else None)
     assert caught.value.kind is INVALID_API_KEY
     assert authenticate(headers, ring, False, key if in_path else None) is None
+
+
+LOCAL, CLOUD = FakeProvider("cellar", local=True), FakeProvider("up")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reach", "use"),
+    [
+        (None, [True, True], [True, True]),
+        ({}, [True, True], [True, True]),
+        ({"local_only": True}, [True, False], [True, False]),
+        ({"providers": (frozenset({"up"}),)}, [False, True], [False, True]),
+        ({"providers": (frozenset({"up"}),), "local_only": True}, [False, False], [False, False]),
+        ({"models": (("n",),)}, [True, True], [False, False]),
+        ({"models": (("m",),)}, [True, True], [True, True]),
+        ({"models": (("up/real",),)}, [True, True], [False, True]),
+        ({"models": (("real",),), "local_only": True}, [True, False], [True, False]),
+    ],
+)
+def test_what_a_caller_may_reach_and_use(
+    fields: dict[str, Any] | None, reach: list[bool], use: list[bool]
+) -> None:
+    key = None if fields is None else ApiKey(id="k", name="k", role="member", prefix="gw_", **fields)
+    assert [may_reach(key, each) for each in (LOCAL, CLOUD)] == reach
+    assert [may_use(key, "m", each, "real") for each in (LOCAL, CLOUD)] == use

@@ -38,8 +38,10 @@ from trunkline.errors import (
     CallerError,
     Kind,
 )
+from trunkline.policy.auth import ApiKey
 from trunkline.policy.counters import GRANTED, NEEDS_REFILL, ConcurrencyCounter
-from trunkline.policy.guard import PendingRefill
+from trunkline.policy.guard import Guard, PendingRefill
+from trunkline.policy.reservations import Reservation
 from trunkline.policy.rules import Budget, CounterKey, Limit
 
 DAY = 86400.0
@@ -397,3 +399,78 @@ async def test_a_counter_is_refilled_for_what_the_request_needs() -> None:
     )
     assert await Ask().wait(guard) is not None
     assert amounts == [PROMPT + ANSWER]
+
+
+# Requests that ask upstreams and cost nothing
+
+
+def look(guard: Guard, key: ApiKey | None = KEY) -> Reservation | None:
+    """The guard's answer, which must not depend on a refill."""
+    answer = guard.admit_look(key)
+    assert not isinstance(answer, PendingRefill)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("rules", "admitted"),
+    [
+        ([Limit("key", "anna", requests_per_minute=3)], 3),
+        ([Limit("all", "", concurrent=2)], 2),
+        ([Limit("team", "red", requests_per_day=2), Limit("all", "", 5)], 2),
+    ],
+)
+@pytest.mark.usefixtures("clock")
+def test_a_look_is_limited_like_any_request(rules: list[Limit], admitted: int) -> None:
+    guard = make_guard(*rules)
+    assert all(look(guard) is not None for _ in range(admitted))
+    with pytest.raises(CallerError) as caught:
+        look(guard)
+    assert (caught.value.kind, caught.value.status) == (LIMITED, 429)
+
+
+def test_a_look_under_no_rule_takes_nothing() -> None:
+    assert look(make_guard()) is None
+    guard = make_guard(Limit("key", "otto", 1), Limit("model", "m", 1))
+    assert [look(guard), look(guard), look(guard, None)] == [None] * 3
+    assert guard._counters == {}
+    tokens = make_guard(Limit("all", "", tokens_per_minute=1))
+    for _ in range(3):
+        assert look(tokens) is not None
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_look_is_settled_and_tells_what_is_left() -> None:
+    guard = make_guard(Limit("all", "", 10, concurrent=1), budget())
+    reservation = look(guard)
+    assert reservation is not None
+    assert headers(reservation)["x-ratelimit-remaining-requests"] == "9"
+    with pytest.raises(CallerError) as caught:
+        look(guard)
+    assert headers(caught.value) == headers(reservation)
+    guard.settle(reservation, [])
+    again = look(guard)
+    assert again is not None
+    assert headers(again)["x-ratelimit-remaining-requests"] == "8"
+    guard.settle(again, [])
+    assert spent(guard) == [(0, 0)]
+
+
+async def test_a_look_needs_something_left_of_each_budget(clock: list[float]) -> None:
+    async def read_spent(key: CounterKey, since: int) -> int:
+        return 10 * COST - 1
+
+    guard = make_guard(
+        budget(per="day"), read_spent=read_spent, find_period=lambda per, now: (0, now // 500 * 500 + 500)
+    )
+    for _ in range(2):
+        answer = guard.admit_look(KEY)
+        assert isinstance(answer, PendingRefill)
+        reservation = await answer.wait()
+        assert reservation is not None
+        guard.settle(reservation, [])
+        ((counter, _),) = guard._counters.values()
+        counter.settle(0, 1, clock[0])
+        with pytest.raises(CallerError) as caught:
+            look(guard)
+        assert (caught.value.kind, caught.value.retry_after) == (BUDGET_EXCEEDED, 500.0)
+        clock[0] += 500.0  # another period, with counters of its own

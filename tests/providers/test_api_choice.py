@@ -46,6 +46,7 @@ def exchange(who: VendorProvider, front: Front, body: dict[str, Any], model: str
         ("gpt-5.6", {"tools": [TOOL], "n": 2}, False),
         ("gpt-5.6", {"tools": [TOOL], "modalities": ["text", "audio"]}, False),
         ("gpt-5.6", {"tools": [TOOL], "audio": {"voice": "a"}}, False),
+        ("gpt-5.6", {"tools": [TOOL], "modalities": 7, "reasoning_effort": "none"}, False),
         ("gpt-5.6", {"reasoning_effort": "xhigh"}, False),
         ("gpt-5.6", {"reasoning_effort": "max"}, True),
         ("gpt-5.6", {"reasoning_effort": 7, "tools": [TOOL]}, False),

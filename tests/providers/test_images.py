@@ -181,45 +181,18 @@ async def test_what_cannot_be_read_stays_as_it_is(body: bytes) -> None:
     await images.aclose()
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
-@pytest.mark.parametrize("fetches", [True, False])
-async def test_kimi_is_sent_images_by_value(
-    monkeypatch: pytest.MonkeyPatch, path: str, fetches: bool
-) -> None:
-    monkeypatch.setattr(build, "ImageFetcher", lambda **_: fetcher())
-    async with web() as port, MockUpstream("moonshot", models=("kimi-k2.6",), strict=True) as mock:
-        kimi = upstream(mock, type="openai-compatible", vendor="moonshot", models=("kimi-k2.6",))
-        made = make_settings(providers={"kimi": kimi}, fetch_image_urls=fetches)
-        async with serving(made) as gateway:
-            answer = await gateway.ask(
-                post(_look(path, f"http://public.test:{port}/image"), BEARER, path=path)
-            )
-        sent = json.dumps([call.json for call in mock.calls])
-    assert answer.status == (200 if fetches else 400), answer.body
-    assert ("data:image/png;base64," in sent) is fetches
-    if not fetches and path != "/v1/chat/completions":
-        assert b"FETCH_IMAGE_URLS" in answer.body
-
-
-def _look(path: str, url: str) -> dict[str, Any]:
-    """A request with an image, in the dialect of a path."""
-    by_path: dict[str, dict[str, Any]] = {
-        "/v1/chat/completions": {"type": "image_url", "image_url": {"url": url}},
-        "/v1/messages": {"type": "image", "source": {"type": "url", "url": url}},
-        "/v1/responses": {"type": "input_image", "image_url": url},
-    }
-    turns = [{"role": "user", "content": [by_path[path]]}]
-    field = "input" if path == "/v1/responses" else "messages"
-    return {"model": "kimi/kimi-k2.6", field: turns} | ({"max_tokens": 9} if path == "/v1/messages" else {})
-
-
 def picture_message(*urls: str) -> bytes:
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     return json.dumps({"messages": [{"role": "user", "content": parts}]}).encode()
 
 
 def bounded(**bounds: Any) -> ImageFetcher:
-    given = {"max_bytes": 6000, "timeout": 5, "resolver": resolve, "allowed": lambda ip: ip == "127.0.0.1"}
+    given: dict[str, Any] = {
+        "max_bytes": 6000,
+        "timeout": 5,
+        "resolver": resolve,
+        "allowed": lambda ip: ip == "127.0.0.1",
+    }
     return ImageFetcher(**given | bounds)
 
 
@@ -254,3 +227,35 @@ async def test_an_address_is_asked_once_for_a_request() -> None:
         assert first == second
         assert first["image_url"]["url"].startswith("data:image/png;base64,")
         await images.aclose()
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+@pytest.mark.parametrize("fetches", [True, False])
+async def test_kimi_is_sent_images_by_value(
+    monkeypatch: pytest.MonkeyPatch, path: str, fetches: bool
+) -> None:
+    monkeypatch.setattr(build, "ImageFetcher", lambda **_: fetcher())
+    async with web() as port, MockUpstream("moonshot", models=("kimi-k2.6",), strict=True) as mock:
+        kimi = upstream(mock, type="openai-compatible", vendor="moonshot", models=("kimi-k2.6",))
+        made = make_settings(providers={"kimi": kimi}, fetch_image_urls=fetches)
+        async with serving(made) as gateway:
+            answer = await gateway.ask(
+                post(_look(path, f"http://public.test:{port}/image"), BEARER, path=path)
+            )
+        sent = json.dumps([call.json for call in mock.calls])
+    assert answer.status == (200 if fetches else 400), answer.body
+    assert ("data:image/png;base64," in sent) is fetches
+    if not fetches and path != "/v1/chat/completions":
+        assert b"FETCH_IMAGE_URLS" in answer.body
+
+
+def _look(path: str, url: str) -> dict[str, Any]:
+    """A request with an image, in the dialect of a path."""
+    by_path: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"type": "image_url", "image_url": {"url": url}},
+        "/v1/messages": {"type": "image", "source": {"type": "url", "url": url}},
+        "/v1/responses": {"type": "input_image", "image_url": url},
+    }
+    turns = [{"role": "user", "content": [by_path[path]]}]
+    field = "input" if path == "/v1/responses" else "messages"
+    return {"model": "kimi/kimi-k2.6", field: turns} | ({"max_tokens": 9} if path == "/v1/messages" else {})

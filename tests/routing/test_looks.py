@@ -134,7 +134,7 @@ async def test_who_comes_between_two_looks_shares_the_next(
     third = server.begin("fresh")
     await really_sleep(0)
     pause.set()
-    assert await asyncio.gather(second, third) == ["fresh"] * 2
+    assert [await second, await third] == ["fresh"] * 2
     assert server.asked == 2
 
 

@@ -28,6 +28,7 @@ stop sequences of APIs that have none, ``reasoning`` what OpenAI's thinking mode
 ``vendor_state`` whose state is whose, ``kept_state`` what clients do not send back, ``cache_control`` cache
 breakpoints, and the package ``fit`` what fit steps share.
 Answers that are not as they should be: ``generous`` reads records that do not fit their struct,
-``error_words`` finds the words of errors, ``other_form`` tells a stream from a whole answer, ``rewrite``
-writes one as the other, ``cost`` reads costs, ``media`` says what becomes of content without a field.
+``error_words`` finds the words of errors, ``odd_records`` takes apart what is not one record each,
+``other_form`` tells a stream from a whole answer, ``rewrite`` writes one as the other, ``cost`` reads costs,
+``media`` says what becomes of content without a field.
 """

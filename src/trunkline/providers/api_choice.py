@@ -47,6 +47,8 @@ class _Chat(msgspec.Struct):
     audio: Any = None
 
 
+_NEEDLES: Final = (b'"tools"', b'"functions"', b'"max"')
+"""A chat client's body that would be refused has one of these in it."""
 _decode_chat: Final = msgspec.json.Decoder(_Chat).decode
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode: Final = msgspec.json.Decoder().decode
@@ -67,23 +69,34 @@ class ApiChoice:
         self._responses = responses
         self._quirks = quirks
         self._always = always
-        self.stays: dict[str, bool] = {}
+        self._profiles: dict[str, ReasoningProfile] = {}
+        """What other models take, as far as they were asked for."""
+        self.stays: set[str] = set()
         """Models of which it is known that all of their chat clients' requests pass through."""
 
     def leaves_chat(self, body: bytes, model: str) -> bool:
         """Return whether the chat API would refuse a chat client's own request that the other one takes."""
         if self._always:
             return True
-        profile = find_profile(model, self._quirks.profiles)
-        if profile is None or (profile.calls_thinking and not profile.more_efforts):
-            if len(self.stays) < _MOST_MODELS:
-                self.stays[model] = True
+        profile = self._profiles.get(model)
+        if profile is None:
+            profile = find_profile(model, self._quirks.profiles)
+            stays = profile is None or (profile.calls_thinking and not profile.more_efforts)
+            if len(self.stays) + len(self._profiles) < _MOST_MODELS:
+                if stays:
+                    self.stays.add(model)
+                elif profile is not None:
+                    self._profiles[model] = profile
+            if stays or profile is None:
+                return False
+        if not any(needle in body for needle in _NEEDLES):
             return False
         try:
             fields = _decode_chat(body)
         except UNREADABLE:  # the upstream says what is wrong
             return False
-        if (fields.n or 1) > 1 or fields.audio is not None or "audio" in (fields.modalities or ()):
+        speaks = isinstance(fields.modalities, list) and "audio" in fields.modalities
+        if (fields.n or 1) > 1 or fields.audio is not None or speaks:
             return False
         effort = fields.reasoning_effort
         has_tools = bool(fields.tools or fields.functions)

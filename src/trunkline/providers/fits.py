@@ -218,7 +218,8 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
     "mistral": KnownVendor(
         hosts=("api.mistral.ai",),
         quirks=Quirks(
-            turns=TurnRules(user_after_tool=False),
+            turns=TurnRules(system="first", user_after_tool=False),
+            prefix_field="prefix",
             usage_on_request=False,
             extra_sampling=frozenset(),
             endpoints={each: ENDPOINTS[each] for each in ("chat", "embeddings", "other")},
@@ -339,6 +340,7 @@ KNOWN_VENDORS: Final[Mapping[str, KnownVendor]] = {
             fit=FitRules(
                 tool_names=_LETTER_FIRST,
                 tool_schema=SchemaRule(flat_top=True, typed=True),
+                answer_schema=SchemaRule(typed=True),
                 refused={
                     "*": (_FOREIGN - {"thinking"})
                     | (_OPENAI_ONLY - {"prompt_cache_key", "safety_identifier"}),

@@ -74,9 +74,9 @@ def test_olla_is_the_program_that_is_named_or_on_the_path(
     with pytest.raises(BenchError, match="--olla PATH"):
         BY_NAME["olla"].install(tmp_path / "none")
     program = tmp_path / "olla"
-    program.write_text("#!/bin/sh\n")
+    program.write_text("#!/bin/sh\necho Welcome to olla v1.2.3, built today\n")
     program.chmod(0o755)
-    assert BY_NAME["olla"].install(None).command == (str(program),)
+    assert BY_NAME["olla"].install(None) == Installed("v1.2.3", (str(program),))
     monkeypatch.setenv("PATH", "")
     assert BY_NAME["olla"].install(program).command == (str(program),)
 

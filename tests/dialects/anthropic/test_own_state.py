@@ -45,6 +45,12 @@ def test_thinking_without_the_field() -> None:
     assert content(keep_own_state(body({"type": "thinking", "thinking": "Na"}, TEXT), ANTHROPIC)) == [TEXT]
 
 
+@pytest.mark.parametrize("data", ["openrouter.reasoning:eyJ0", "{}", "é"])
+def test_what_anthropic_has_not_encrypted_is_taken_out(data: str) -> None:
+    block = {"type": "redacted_thinking", "data": data}
+    assert content(keep_own_state(body(OWN, block, TEXT), ANTHROPIC)) == [OWN, TEXT]
+
+
 def test_a_turn_of_which_nothing_is_left() -> None:
     sent = keep_own_state(body({"type": "thinking", "thinking": "Na", "signature": ""}), ANTHROPIC)
     assert msgspec.json.decode(sent)["messages"] == [{"role": "user", "content": "Hi"}]

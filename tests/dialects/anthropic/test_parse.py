@@ -411,12 +411,8 @@ UNSENDABLE: list[tuple[dict[str, Any], str]] = [
         "messages[0].content[0].source",
     ),
     (
-        with_blocks({"type": "document", "context": "c", "source": {"type": "text", "data": "x"}}),
+        with_blocks({"type": "document", "context": "c", "source": {"type": "url", "url": "https://x"}}),
         "messages[0].content[0].context",
-    ),
-    (
-        with_blocks({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "tool_reference"}]}),
-        "messages[0].content[0].content[0].type",
     ),
 ]
 

@@ -33,6 +33,9 @@ def test_repair(body: bytes, read: bytes | None) -> None:
     ("body", "read"),
     [
         (b'{"Model":"m"}', {"model": "m"}),
+        (b'{"MODEL":"m","model":"n"}', {"model": "n"}),
+        (b'{"model":"m","Model":"n"}', {"model": "n"}),
+        (b'{"model":"m","\\u004dodel":"n"}', {"model": "n"}),
         (b'{"Mode\\u006c":"m"}', {"model": "m"}),
         ('{"option\u017f":{},"\u212aeep_alive":0}'.encode(), {"options": {}, "keep_alive": 0}),
         (b'{"Unknown":1,"model":"m"}', {"Unknown": 1, "model": "m"}),
@@ -57,10 +60,9 @@ def test_names_of_fields(body: bytes, read: object) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"MODEL":"m","model":"n"}',
-        b'{"model":"m","\\u004dodel":"n"}',
         b'{"options":{},"option\\u017f":{}}',
-        b'{"messages":[{"role":"user","content":"a","Content":"b"}]}',
+        b'{"messages":[],"Messages":[]}',
+        b'{"messages":[{"role":"user","images":["a"],"Images":["b"]}]}',
     ],
 )
 def test_two_spellings_of_one_name(body: bytes) -> None:

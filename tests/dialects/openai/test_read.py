@@ -13,6 +13,7 @@ from trunkline.errors import UPSTREAM_TRUNCATED
 from trunkline.events import (
     Answer,
     Finished,
+    Media,
     Metered,
     StreamEvent,
     ThinkingDelta,
@@ -198,6 +199,20 @@ def test_thinking_among_the_content_says_whose_it_is() -> None:
             ThinkingDelta("", 0, "trunkline:me:field:content"),
         ]
     assert maker.thinking_field is None
+
+
+def test_thinking_ends_before_any_other_part() -> None:
+    thought = {"type": "thinking", "thinking": "Hm"}
+    image = {"type": "image_url", "image_url": "https://x.test/a.png"}
+    for content in ([thought, image], [thought, {"type": "text", "text": "Ho"}, image]):
+        reader = StreamReader("Mistral", Maker("me"))
+        events = reader.feed(chunk({"content": content}))
+        assert events[1:4] == [
+            ThinkingDelta("Hm"),
+            ThinkingDelta("", 0, "trunkline:me:field:content"),
+            Media("image", url="https://x.test/a.png"),
+        ]
+        assert len([event for event in events if isinstance(event, ThinkingDelta)]) == 2
 
 
 def test_an_answer_with_an_open_choice_is_cut() -> None:

@@ -17,8 +17,8 @@ def test_built_in_tools_are_functions(kind: str) -> None:
     assert tool.parameters is not None
     assert set(tool.parameters["required"]) <= set(tool.parameters["properties"])
     assert (offer.kind, offer.wire) == (BUILT_IN[kind], wire)
-    result = "tool_search_output" if kind == "tool_search" else f"{offer.kind.call}_output"
-    assert CALLS[offer.kind.call] is OUTPUTS[result] is offer.kind
+    output = offer.kind.output or f"{offer.kind.call}_output"
+    assert CALLS[offer.kind.call] is OUTPUTS[output] is offer.kind
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Written:
         self._lines: list[RequestLine] = []
         self._rows: list[Any] = []
         self._spans: list[Any] = []
-        self._gateway.access_log.emit = self._lines.append  # type: ignore[method-assign]
+        self._gateway.access_log.emit = self._lines.append  # type: ignore[method-assign,assignment]
         self._gateway.recorder._ledger = self  # type: ignore[assignment]
         self._gateway.recorder._tracer = _Spans(self._spans)  # type: ignore[assignment]
 

@@ -13,6 +13,8 @@ import pytest
 from tests.gateways import Answer, Running, make_settings, post, serving, upstream
 from trunkline.dialects.field_names import fold
 from trunkline.ledger.policies import Policies, StoredKey
+from trunkline.policy.guard import GuardedRequest
+from trunkline.policy.reservations import Reservation
 from trunkline.settings.sections import BudgetRule, Price
 from trunkline_mock import MockUpstream
 
@@ -23,6 +25,8 @@ HELLO = '"messages":[{"role":"user","content":"Hello!"}]'
 
 class Keys:
     """A store with a key that may use cheap models only."""
+
+    blocking = False
 
     def load(self) -> Policies:
         digest = hashlib.sha256(CHEAP.encode()).hexdigest()
@@ -231,3 +235,45 @@ async def test_a_dear_model_besides_is_reserved() -> None:
             answer = await own.ask(CHAT, body % ',"models":["cheap","dear"]', key)
             assert answer.status == 429
             assert len(own.sent()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "bound"),
+    [
+        ('"max_tokens":5', 5),
+        ('"max_tokens":5,"n_predict":7', 7),
+        ('"max_tokens":5,"n_predict":-1', 100),
+        ('"num_predict":-2', 100),
+        ('"max_tokens":-1', 100),
+        ('"n_predict":6', 6),
+        ('"max_tokens":5,"max_completion_tokens":8', 8),
+    ],
+)
+async def test_the_largest_bound_is_reserved_and_there_is_one(fields: str, bound: int) -> None:
+    async with MockUpstream("openai", models=["cheap"]) as mock:
+        settings = make_settings(
+            providers={"oai": upstream(mock, type="openai-compatible", models=("cheap",), local=False)},
+            prices={"cheap": Price(input=0, output=1)},
+            budgets=(BudgetRule(usd=1, per="total"),),
+            budget_max_tokens=100,
+        )
+        async with serving(settings) as running:
+            own = House(running, {"oai": mock})
+            guard, reserved = running.gateway.guard, list[int]()
+            admit = guard.admit
+
+            def spy(request: GuardedRequest) -> Any:
+                found = admit(request)
+                if isinstance(found, Reservation):
+                    reserved.append(found.completion_tokens)
+                return found
+
+            guard.admit = spy  # type: ignore[method-assign]
+            key = settings.api_keys[0].get_secret_value()
+            assert (await own.ask(CHAT, f'{{"model":"cheap",{fields},{HELLO}}}', key)).status == 200
+            (sent,) = own.sent()
+            names = ("max_tokens", "max_completion_tokens", "n_predict", "num_predict")
+            bounds = [value for name, value in msgspec.json.decode(sent).items() if name in names]
+            assert max(bounds) == bound
+            assert min(bounds) > 0
+            assert set(reserved) == {bound}

@@ -100,7 +100,7 @@ async def test_a_failure_of_the_gateways_own_is_answered(house: Running) -> None
     gateway = house.gateway
     gateway.responses._complete = fail  # type: ignore[assignment]
     gateway.threads._complete = fail  # type: ignore[assignment]
-    gateway.router.pool = fail  # type: ignore[method-assign]
+    gateway.router.pool = fail  # type: ignore[method-assign,assignment]
     requests = [
         ("/v1/responses", b'{"model":"oai/cheap","input":"x","previous_response_id":"a"}'),
         (

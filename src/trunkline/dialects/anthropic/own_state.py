@@ -22,6 +22,9 @@ NEEDLES: Final = (b'"signature"', b'"redacted_thinking"', b'"type":"thinking"', 
 _SIGNATURE: Final = re.compile(rb'"signature"\s*:\s*"([^"\\]*)"')
 _REDACTED: Final = re.compile(rb'"redacted_thinking"')
 _THINKING: Final = re.compile(rb'"type"\s*:\s*"thinking"')
+_ODD_DATA: Final = re.compile(rb'"data"\s*:\s*"(?![A-Za-z0-9+/=_-]*")')
+_DATA: Final = re.compile(r"[A-Za-z0-9+/=_-]*")
+"""What Anthropic encrypts is base64. OpenRouter, for one, marks what it puts in its place otherwise."""
 
 
 class _Message(msgspec.Struct):
@@ -78,7 +81,7 @@ def keep_own_state(body: bytes, maker: Maker) -> bytes:
 
 def _is_all_own(body: bytes, maker: Maker) -> bool:
     """Whether all that could be state is the maker's own, told without decoding the body."""
-    if _REDACTED.search(body) and b"trunkline:" in body:
+    if _REDACTED.search(body) and (b"trunkline:" in body or _ODD_DATA.search(body)):
         return False
     signatures = list(string_values(body, _SIGNATURE))
     if len(signatures) < len(_THINKING.findall(body)):
@@ -112,7 +115,9 @@ def _own(raw: msgspec.Raw, maker: Maker) -> msgspec.Raw | None:
         unchanged = block.signature
     elif block.type == "redacted_thinking":
         data = block.data or ""
-        own = maker.open(data, "redacted") if is_sealed(data) else Sealed(maker.name, "redacted", data)
+        own = maker.open(data, "redacted") if is_sealed(data) else None
+        if own is None and not is_sealed(data) and _DATA.fullmatch(data):
+            own = Sealed(maker.name, "redacted", data)
         unchanged = data
     else:
         return raw

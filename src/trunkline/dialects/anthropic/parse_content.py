@@ -23,10 +23,8 @@ from trunkline.model import Document, Image, Message, Part, Text, Thinking, Tool
 
 SERVER_BLOCKS: Final = frozenset(
     {
-        "tool_reference",
         "container_upload",
         "browser_state",
-        "compaction",
     }
 )
 """Types of blocks that only Anthropic's own servers know, and that no text can stand for."""
@@ -113,7 +111,12 @@ def _result(block: schema.ToolResultBlock, path: str) -> ToolResult:
 
 
 def _content(
-    block: schema.TextBlock | schema.ImageBlock | schema.DocumentBlock | schema.SearchResultBlock, path: str
+    block: schema.TextBlock
+    | schema.ImageBlock
+    | schema.DocumentBlock
+    | schema.SearchResultBlock
+    | schema.ToolReferenceBlock,
+    path: str,
 ) -> Text | Image | Document:
     match block:
         case schema.TextBlock():
@@ -124,6 +127,8 @@ def _content(
             return _document(block, path)
         case schema.SearchResultBlock():
             return search_result_text(block)
+        case schema.ToolReferenceBlock():
+            return Text(text=f"The tool {block.tool_name} can be called now.\n")
 
 
 def _text(block: schema.TextBlock) -> Text:
@@ -144,13 +149,14 @@ def _image(block: schema.ImageBlock, path: str) -> Image:
 
 
 def _document(block: schema.DocumentBlock, path: str) -> Document:
-    if block.context:
+    told = f"{block.context}\n\n" if block.context else ""
+    if told and not isinstance(block.source, schema.PlainSource | schema.ContentSource):
         raise unsupported("A document's context", f"{path}.context")
     match block.source:
         case schema.Base64Source(media_type=media_type, data=data):
             return Document(data=data, media_type=media_type, name=block.title)
         case schema.PlainSource(data=text):
-            data = base64.b64encode(text.encode()).decode()
+            data = base64.b64encode((told + text).encode()).decode()
             return Document(data=data, media_type="text/plain", name=block.title)
         case schema.UrlSource(url=url):
             return Document(url=_address(url, f"{path}.source.url"), name=block.title)
@@ -160,7 +166,7 @@ def _document(block: schema.DocumentBlock, path: str) -> Document:
             found = _source_text(content)
             if found is None:
                 raise unsupported("A document made of other blocks than text", f"{path}.source")
-            data = base64.b64encode(found.encode()).decode()
+            data = base64.b64encode((told + found).encode()).decode()
             return Document(data=data, media_type="text/plain", name=block.title)
 
 

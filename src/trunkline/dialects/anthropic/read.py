@@ -157,7 +157,7 @@ class _EventBuilder:
         """A block begins, perhaps with content. A call's input mostly comes in pieces: the one here is used
         only if no pieces come."""
         self._block_start = self._length
-        match block.type:
+        match block.type or ("text" if block.text is not None else ""):
             case "text":
                 if block.text:
                     events.append(self._text(block.text))

@@ -26,6 +26,7 @@ from trunkline.dialects.anthropic.reasoning import (
 from trunkline.dialects.anthropic.web_search import SEARCH_NAME, search_tool
 from trunkline.dialects.base import RequestDefaults
 from trunkline.dialects.cache_control import write_cache_control
+from trunkline.dialects.fit.schemas import modernize
 from trunkline.dialects.json_mode import INSTRUCTION, needs_json
 from trunkline.dialects.turns import normalize_turns
 from trunkline.dialects.vendor_state import Maker
@@ -181,7 +182,7 @@ def _tool(tool: Tool, *, is_strict: bool) -> Body:
         wire["strict"] = True
     if tool.description is not None:
         wire["description"] = tool.description
-    wire["input_schema"] = {"type": "object", "properties": {}} | (tool.parameters or {})
+    wire["input_schema"] = modernize({"type": "object", "properties": {}} | (tool.parameters or {}))
     return wire
 
 

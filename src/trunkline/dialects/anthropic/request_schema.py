@@ -122,7 +122,17 @@ class ToolSearchResult(ServerBlock, tag="tool_search_tool_result"):
     pass
 
 
-ResultContent = list[TextBlock | ImageBlock | DocumentBlock | SearchResultBlock]
+class Compaction(ServerBlock, tag="compaction"):
+    pass
+
+
+class ToolReferenceBlock(msgspec.Struct, tag_field="type", tag="tool_reference"):
+    """One of the tools that a client's search has found."""
+
+    tool_name: str
+
+
+ResultContent = list[TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolReferenceBlock]
 
 
 class ToolResultBlock(msgspec.Struct, tag_field="type", tag="tool_result"):
@@ -149,6 +159,7 @@ Block = (
     | BashResult
     | EditorResult
     | ToolSearchResult
+    | Compaction
 )
 
 

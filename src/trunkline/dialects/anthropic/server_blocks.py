@@ -33,7 +33,9 @@ def _plain(value: Any) -> Any:
     """The value without what is encrypted, and without the bytes of files."""
     match value:
         case dict():
-            hidden = ("encrypted_content", "encrypted_index", "encrypted_stdout", "data", "type")
+            hidden = ["encrypted_content", "encrypted_index", "encrypted_stdout", "type"]
+            if value.get("type") != "text":
+                hidden.append("data")
             return {name: _plain(each) for name, each in value.items() if name not in hidden}
         case list():
             return [_plain(each) for each in value]

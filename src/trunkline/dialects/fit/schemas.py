@@ -6,6 +6,7 @@ arguments and answers that a model makes by it need not be changed back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -45,12 +46,19 @@ def complete(schema: Schema) -> Schema:
     if schema.get("type", "object") == "object" and not ("type" in schema and "properties" in schema):
         schema = {"type": "object", "properties": {}} | schema
     text = msgspec.json.encode(schema)
-    return fit_schema(schema, _ANY) if text.count(b'"array"') > text.count(b'"items"') else schema
+    is_odd = b'"exclusiveM' in text or b"\\\\p" in text or text.count(b'"array"') > text.count(b'"items"')
+    return fit_schema(schema, _ANY) if is_odd else schema
+
+
+def modernize(schema: Schema) -> Schema:
+    """Return a tool's schema for vendors that insist on draft 2020-12 of JSON Schema."""
+    return fit_schema(schema, _ANY) if b'"exclusiveM' in msgspec.json.encode(schema) else schema
 
 
 def _fit(schema: Any, rule: SchemaRule, root: Schema) -> Any:
     if not isinstance(schema, dict):
         return {"anyOf": _SCALARS} if schema is True and rule.closed else schema
+    schema = _modern(schema)
     if rule.closed and "$ref" in schema:  # nothing may stand beside a reference
         kept = ("$ref", "$defs", "definitions")
         schema = {name: value for name, value in schema.items() if name in kept}
@@ -60,6 +68,8 @@ def _fit(schema: Any, rule: SchemaRule, root: Schema) -> Any:
         schema = {("anyOf" if name == "oneOf" else name): value for name, value in schema.items()}
     if rule.typed or (rule.closed and "$ref" not in schema):
         schema = _typed(schema, is_open=not rule.closed)
+    if rule.typed:
+        schema = _untupled(schema)
     if schema.get("type") == "array" and not ("items" in schema or "prefixItems" in schema):
         schema = schema | {"items": {}}
     fitted = {name: _fit_keyword(name, value, rule, root) for name, value in schema.items()}
@@ -68,6 +78,35 @@ def _fit(schema: Any, rule: SchemaRule, root: Schema) -> Any:
         if rule.closed:
             fitted = _closed(fitted)
     return _without_refused(fitted, rule)
+
+
+def _modern(schema: Schema) -> Schema:
+    """``schema`` as of draft 2020-12, where bounds that are excluded are numbers, and with no pattern that
+    only one language's expressions have (``\\p{…}``): of that its description tells."""
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(schema.get(exclusive), bool):
+            left_out = (exclusive, bound) if schema[exclusive] else (exclusive,)
+            number = schema.get(bound)
+            kept = {name: value for name, value in schema.items() if name not in left_out}
+            schema = kept | ({exclusive: number} if schema[exclusive] and bound in schema else {})
+    pattern = schema.get("pattern")
+    if isinstance(pattern, str) and _UNICODE.search(pattern):
+        kept = {name: value for name, value in schema.items() if name != "pattern"}
+        schema = _described(kept, {"pattern": pattern})
+    return schema
+
+
+_UNICODE: Final = re.compile(r"\\[pP]\{")
+
+
+def _untupled(schema: Schema) -> Schema:
+    """An array whose items are told one by one, with one schema for all."""
+    places = schema.get("prefixItems", schema.get("items"))
+    if not isinstance(places, list):
+        return schema
+    kept = {name: value for name, value in schema.items() if name not in ("prefixItems", "additionalItems")}
+    choices = [each for number, each in enumerate(places) if each not in places[:number]]
+    return kept | {"items": choices[0] if len(choices) == 1 else {"anyOf": choices}}
 
 
 def _fit_keyword(name: str, value: Any, rule: SchemaRule, root: Schema) -> Any:

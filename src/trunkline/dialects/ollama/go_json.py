@@ -1,10 +1,10 @@
 """Requests as Go's JSON decoder reads them: what Ollama takes and a strict decoder does not.
 
-Go finds a field in any case of its letters, stops reading at the end of the first value, and puts U+FFFD
-where half a surrogate pair or bytes that are not UTF-8 stand in a text. Such a body is written again as
-everybody else reads it, once, before anything else looks at it. Two spellings of one name are refused: Go
-takes the last, and merges objects. Source: Go's ``encoding/json``, and Gin's ``ShouldBindJSON``, which Ollama
-reads its requests with.
+Go finds a field in any case of its letters (the last spelling wins), stops reading at the end of the first
+value, and puts U+FFFD where half a surrogate pair or bytes that are not UTF-8 stand in a text. Such a body is
+written again as everybody else reads it, once, before anything else looks at it. Two objects or lists of one
+name are refused, as Go would merge them. Source: Go's ``encoding/json``, and Gin's ``ShouldBindJSON``, which
+Ollama reads its requests with.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def respell(body: bytes, struct: type[msgspec.Struct]) -> bytes:
     already, or if it is no JSON object.
 
     Raises:
-        CallerError: Two of its fields have one name in different spellings.
+        CallerError: Two of its objects or lists have one name in different spellings.
     """
     try:
         if not any(fold(_decode(each[1])) in _NAMES for each in _ODD_NAME.finditer(body)):
@@ -102,7 +102,8 @@ def respelled(value: Mapping[str, Any], struct: type[msgspec.Struct]) -> dict[st
     """Return the fields of ``struct`` in ``value`` by their usual names, and all others as they are.
 
     Raises:
-        CallerError: Two fields have one name in different spellings. Go takes the last, and merges objects.
+        CallerError: Two objects or lists have one name in different spellings: Go merges them. Of other
+            values it takes the last.
     """
     inner, by_fold = _members(struct)
     found: dict[str, Any] = {}
@@ -113,7 +114,7 @@ def respelled(value: Mapping[str, Any], struct: type[msgspec.Struct]) -> dict[st
             member = [respelled(each, kind) if isinstance(each, dict) else each for each in member]
         elif kind is not None and isinstance(member, dict):
             member = respelled(member, kind)
-        if usual is not None and usual in found:
+        if usual in found and isinstance(member, dict | list):
             raise CallerError(f"{usual}: given twice, in different spellings", INVALID_REQUEST, param=usual)
         found[name if usual is None else usual] = member
     return found

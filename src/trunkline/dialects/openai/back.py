@@ -30,6 +30,8 @@ from trunkline.model import CanonicalRequest, ChatRequest, CompletionRequest, Em
 
 __all__ = ["ENDPOINTS", "OpenAIBack", "Quirks"]
 
+_SERVERS_BOUNDS: Final = ("n_predict", "num_predict")
+"""Names under which llama.cpp and others take a bound, too."""
 _OTHER_BOUND: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 """The two names of the bound on an answer, each with the other one."""
 
@@ -120,7 +122,7 @@ class OpenAIBack:
                 if patch.raw(name) == b"null":
                     patch.changes[name] = value
             elif _is_unbounded(patch, name):
-                patch.drop((_OTHER_BOUND[name],))
+                patch.drop((_OTHER_BOUND[name], *_SERVERS_BOUNDS))
                 patch.changes[name] = value
         if defaults.drop:
             patch.drop(defaults.drop)
@@ -157,5 +159,5 @@ def _changes_nothing(defaults: RequestDefaults, body: bytes) -> bool:
 def _is_unbounded(patch: BodyPatch, name: str) -> bool:
     """Whether the request leaves the bound on its answer open, under both of its names. llama.cpp's and LM
     Studio's clients write a negative bound where they want none."""
-    bounds = [patch.raw(name), patch.raw(_OTHER_BOUND[name])]
+    bounds = [patch.raw(each) for each in (name, _OTHER_BOUND[name], *_SERVERS_BOUNDS)]
     return any(each[:1] == b"-" for each in bounds) or all(each == b"null" for each in bounds)

@@ -98,7 +98,12 @@ class ChatFitStep(DialectFitStep):
         if rules.roles:
             others = "|".join(rules.roles)
             fields.append(("role", Annotated[str, msgspec.Meta(pattern=f"^(?!(?:{others})$)")], ""))
-        return msgspec.defstruct("FittingMessage", [*fields, *absent(rules.refused_in_messages)])
+        return msgspec.defstruct("FittingMessage", [*fields, *absent(self._refused_in_messages)])
+
+    @property
+    def _refused_in_messages(self) -> frozenset[str]:
+        rules = self.rules
+        return rules.refused_in_messages | (frozenset() if rules.takes_cache_control else {"cache_control"})
 
     def _fitting_content(self) -> Any:
         rules = self.rules
@@ -173,8 +178,8 @@ class ChatFitStep(DialectFitStep):
             if isinstance(role, str) and role in rules.roles:
                 message["role"] = rules.roles[role]
                 body.note(f"{path}.role")
-            refused = rules.refused_in_messages
-            if refused and message.get("function_call", "") is None:
+            refused = self._refused_in_messages
+            if rules.refused_in_messages and message.get("function_call", "") is None:
                 refused |= {"function_call"}
             for name in sorted(refused & message.keys()):
                 del message[name]

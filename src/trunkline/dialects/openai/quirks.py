@@ -33,6 +33,9 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True):
     """Paths of the operations that it has."""
     turns: TurnRules = TurnRules(system="first")
     """What it wants of the order of turns. Chat templates refuse a system message that is not the first."""
+    prefix_field: str | None = None
+    """The field that says of a last message of the assistant's that it is to be continued, where it wants
+    one."""
     max_tokens_field: str = "max_tokens"
     """Its name for the bound on an answer."""
     reasoning: Literal["effort", "object", "none"] = "effort"

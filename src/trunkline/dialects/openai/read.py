@@ -285,11 +285,18 @@ class _EventBuilder:
             events += self._sources.ground(choice.grounding_metadata, index)
 
     def _read_parts(self, parts: Sequence[ContentPiece], index: int, events: list[StreamEvent]) -> str:
-        """Append the events of a ``content`` that is a list, and return its text."""
-        known = len(events)
-        text = read_parts(parts, index, events)
-        if self._maker.name and any(isinstance(event, ThinkingDelta) for event in events[known:]):
+        """Append the events of a ``content`` that is a list, and return its text. Thinking ends before any
+        other part."""
+        found: list[StreamEvent] = []
+        text = read_parts(parts, index, found)
+        thoughts = [at for at, event in enumerate(found, start=1) if isinstance(event, ThinkingDelta)]
+        if thoughts and self._maker.name:
             self._thinking.setdefault(index, "content")
+        end = max(thoughts, default=0)
+        events += found[:end]
+        if self._thinking and len(found) > end:
+            self.end_thinking(index, events)
+        events += found[end:]
         return text
 
     def _call_state(self, extra_content: Any) -> str:

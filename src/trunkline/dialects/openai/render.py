@@ -207,6 +207,8 @@ def _messages(messages: Sequence[Message], quirks: Quirks, maker: Maker) -> list
         wires.append(wire)
     if images:
         wires += _from_tools(images, quirks)
+    if quirks.prefix_field is not None and wires and wires[-1]["role"] == "assistant":
+        wires[-1] = wires[-1] | {quirks.prefix_field: True}
     return wires or [_SILENCE]
 
 

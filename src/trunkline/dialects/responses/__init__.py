@@ -3,7 +3,7 @@
 - ``front``: the one operation.
 - ``back``: the API as upstreams speak it, for what passes through.
 - ``parse``: requests; ``parse_items``: their input; ``parse_client_items``: calls and results of client tools
-  in it; ``parse_tools``: their tools.
+  in it; ``parse_tools``: their tools; ``tools_within``: tools that stand in the input.
 - ``client_tools``: the tools other than functions that the client runs.
 - ``server_items``: what OpenAI's servers did in earlier turns.
 - ``render``: requests to upstreams; ``render_items``: their input.

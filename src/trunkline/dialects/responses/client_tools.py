@@ -39,8 +39,8 @@ class ClientTool(msgspec.Struct, frozen=True, kw_only=True):
     """Members of ``field`` that the model is not asked for."""
     more: Mapping[str, Any] = {}
     """Other fields that a call has to have."""
-    result: str = ""
-    """The type of the item with its result, where that is not the call's with ``_output``."""
+    output: str = ""
+    """The type of the item with its result, if that is not ``call`` with ``_output``."""
 
     @property
     def is_custom(self) -> bool:
@@ -76,6 +76,17 @@ def _texts(description: str) -> dict[str, Any]:
 _MILLISECONDS: Final = {"type": "integer", "description": "Time limit in milliseconds"}
 _NUMBER: Final = {"type": "integer"}
 
+_SEARCH: Final = ClientTool(
+    name="tool_search",
+    call="tool_search_call",
+    prefix="tsc",
+    field="arguments",
+    description="Search for further tools. Those that are found can be called afterwards.",
+    parameters={"query": _text("What the tools are to do")},
+    required=("query",),
+    more={"execution": "client"},
+    output="tool_search_output",
+)
 CUSTOM: Final = ClientTool(name="", call="custom_tool_call", prefix="ctc", field="input")
 _COMPUTER: Final = ClientTool(
     name="computer",
@@ -156,26 +167,16 @@ BUILT_IN: Final[Mapping[str, ClientTool]] = {
         required=("command",),
         fixed={"type": "exec", "env": {}},
     ),
-    "tool_search": ClientTool(
-        name="tool_search",
-        call="tool_search_call",
-        prefix="tsc",
-        field="arguments",
-        description="Search for tools that can be called from then on.",
-        parameters={"query": _text("What the tools are to do")},
-        required=("query",),
-        more={"execution": "client"},
-        result="tool_search_output",
-    ),
     "computer": _COMPUTER,
     "computer_use_preview": _COMPUTER,
     "computer_use": _COMPUTER,
+    "tool_search": _SEARCH,
 }
 """By the type of the tool."""
 CALLS: Final[Mapping[str, ClientTool]] = {tool.call: tool for tool in (CUSTOM, *BUILT_IN.values())}
 """By the type of the item that calls it."""
 OUTPUTS: Final[Mapping[str, ClientTool]] = {
-    tool.result or f"{call}_output": tool for call, tool in CALLS.items()
+    tool.output or f"{call}_output": tool for call, tool in CALLS.items()
 }
 """By the type of the item with its result."""
 

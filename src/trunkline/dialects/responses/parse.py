@@ -30,7 +30,8 @@ from trunkline.dialects.responses.fields import (
     unsupported_state,
 )
 from trunkline.dialects.responses.parse_items import parse_input
-from trunkline.dialects.responses.parse_tools import QualifiedName, found_tools, parse_tools
+from trunkline.dialects.responses.parse_tools import QualifiedName, parse_tools
+from trunkline.dialects.responses.tools_within import TOOLS_WITHIN, tools_within
 from trunkline.dialects.unknown_fields import RequestDecoder
 from trunkline.model import ChatRequest, Format, Reasoning, Sampling
 
@@ -40,7 +41,6 @@ _encode: Final = msgspec.json.Encoder().encode
 _NAMES: Final = FieldNames(
     {*names_of(schema.Request, schema.Summary), *STATE_FIELDS, "provider", "route", "store"}, HARMLESS
 )
-_FOUND: Final = b'"tool_search_output"'
 _REFERENCE: Final = f'"{ITEM_REFERENCE}"'.encode()
 
 
@@ -161,7 +161,9 @@ def parse(
         for position, item in reasoning_items:
             fields.input.insert(position, msgspec.Raw(item))
     include = tuple(fields.include or ())
-    found = found_tools(fields.input) if _FOUND in body else ()
+    found: Sequence[msgspec.Raw] = ()
+    if isinstance(fields.input, list) and any(needle in body for needle in TOOLS_WITHIN):
+        found = tools_within(fields.input)
     toolbox = parse_tools(fields.tools or (), fields.tool_choice, found)
     logprobs = True if schema.LOGPROBS in include else None
     reasoning = fields.reasoning or schema.ReasoningIn()

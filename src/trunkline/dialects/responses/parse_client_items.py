@@ -16,7 +16,6 @@ from trunkline.model import Image, Text, ToolCall, ToolResult
 _CALL: Final = msgspec.json.Decoder(schema.ClientCallItem)
 _TEXT: Final = msgspec.json.Decoder(schema.PatchResult)
 _SHELL: Final = msgspec.json.Decoder(schema.ShellResult)
-_FOUND: Final = msgspec.json.Decoder(schema.FoundTools)
 _SCREEN: Final = msgspec.json.Decoder(schema.ScreenResult)
 
 
@@ -46,14 +45,15 @@ def parse_client_result(kind: str, item: msgspec.Raw, path: str) -> ToolResult:
     Raises:
         CallerError: A field is missing or wrong; ``param`` names it.
     """
-    call_id = _call_id(decode(_CALL, item, path), path)
+    call = decode(_CALL, item, path)
+    call_id = _call_id(call, path)
     match OUTPUTS[kind].name:
         case "shell":
             outputs = decode(_SHELL, item, path).output
             text = "\n".join(part for output in outputs for part in _command_texts(output))
             return ToolResult(id=call_id, parts=(Text(text=text),) if text else ())
         case "tool_search":
-            names = tool_names(decode(_FOUND, item, path).tools)
+            names = tool_names(call.tools or ())
             text = f"These tools can be called now: {', '.join(names)}" if names else "No tools were found"
             return ToolResult(id=call_id, parts=(Text(text=text),))
         case "computer":

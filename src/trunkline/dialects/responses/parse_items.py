@@ -41,6 +41,7 @@ from trunkline.model import (
     ToolResult,
 )
 
+"""Types of items of which OpenAI's servers make some, and clients the others."""
 _TYPED: Final = msgspec.json.Decoder(schema.Typed)
 _MESSAGE: Final = msgspec.json.Decoder(schema.MessageItem)
 _CALL: Final = msgspec.json.Decoder(schema.CallItem)
@@ -118,6 +119,9 @@ def _parse_item(item: msgspec.Raw, path: str, turns: _Turns, stored: bool) -> No
         case "function_call_output" | "custom_tool_call_output":
             result = decode(_RESULT, item, path)
             turns.add_message("tool", (ToolResult(id=result.call_id, parts=_result(result, path)),))
+        case server_items.AGENT:
+            said = server_items.as_text(kind, item, path)
+            turns.add_message("user", () if said is None else (said,))
         case _ if kind in CALLS and is_run_by_client(kind, typed.execution):
             turns.add(parse_client_call(kind, item, path))
         case _ if kind in OUTPUTS and is_run_by_client(kind, typed.execution):

@@ -27,7 +27,6 @@ _TYPED: Final = msgspec.json.Decoder(schema.Typed)
 _FUNCTION: Final = msgspec.json.Decoder(schema.FunctionTool)
 _SEARCH: Final = msgspec.json.Decoder(schema.SearchTool)
 _NAMED: Final = msgspec.json.Decoder(schema.Named)
-_FOUND: Final = msgspec.json.Decoder(schema.FoundTools)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Any])
 _NAMESPACE: Final = msgspec.json.Decoder(schema.NamespaceTool)
 
@@ -65,16 +64,6 @@ def tool_names(raw_tools: Sequence[msgspec.Raw]) -> list[str]:
     ]
 
 
-def found_tools(input: str | Sequence[msgspec.Raw] | None) -> list[msgspec.Raw]:
-    """Return the tools that the client's own searches for tools have found, each once."""
-    found: dict[bytes, msgspec.Raw] = {}
-    for index, item in enumerate(() if input is None or isinstance(input, str) else input):
-        path = f"input[{index}]"
-        if decode(_TYPED, item, path).type == "tool_search_output":
-            found |= {bytes(raw): raw for raw in decode(_FOUND, item, path).tools}
-    return list(found.values())
-
-
 def parse_tools(
     raw_tools: Sequence[msgspec.Raw],
     choice: str | schema.Choice | None,
@@ -85,7 +74,7 @@ def parse_tools(
     Args:
         raw_tools: The tools of the request.
         choice: What the request says of them.
-        found: Tools that searches have found besides. One that is there already counts once.
+        found: Tools that the request's input offers besides. One that is there already counts once.
 
     Raises:
         CallerError: A tool cannot be offered; ``param`` names it.

@@ -183,14 +183,9 @@ class ClientCallItem(msgspec.Struct):
     action: dict[str, Any] | None = None
     actions: list[dict[str, Any]] | None = None
     operation: dict[str, Any] | None = None
-    arguments: dict[str, Any] | None = None
-    """Of a search for tools."""
-
-
-class FoundTools(msgspec.Struct):
-    """The result of a search for tools."""
-
-    tools: list[msgspec.Raw] = []
+    arguments: Any = None
+    tools: list[msgspec.Raw] | None = None
+    """What a search for tools has found."""
 
 
 class Exit(msgspec.Struct):

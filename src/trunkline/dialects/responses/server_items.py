@@ -22,10 +22,15 @@ TOLD: Final[Mapping[str, tuple[str, ...]]] = {
     "mcp_approval_request": ("server_label", "name", "arguments"),
     "mcp_approval_response": ("approve", "reason"),
     "tool_search_call": ("arguments",),
+    "agent_message": ("author", "recipient", "content"),
 }
 """The types of items, and the fields of each that say what was done and found."""
-SILENT: Final = frozenset({"mcp_list_tools", "tool_search_output"})
-"""Types of items that only say which tools there are."""
+SILENT: Final = frozenset(
+    {"mcp_list_tools", "tool_search_output", "additional_tools", "configuration_update"}
+)
+"""Types of items that only say which tools there are, or how to think from there on."""
+AGENT: Final = "agent_message"
+"""What another of the client's agents says to this one."""
 IMAGE: Final = "image_generation_call"
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Any])
