@@ -31,8 +31,12 @@ async def claude(folder: Path, node: Running) -> Done:
         "ANTHROPIC_MODEL": "m",
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": "m",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        # It is to wait for its server of tools, however slow the machine is.
+        "MCP_CONNECTION_NONBLOCKING": "false",
+        "MCP_CONNECT_TIMEOUT_MS": "300000",
+        "MCP_TIMEOUT": "300000",
     }
-    servers = {"mcpServers": {"house": {"command": sys.executable, "args": [MCP]}}}
+    servers = {"mcpServers": {"house": {"command": sys.executable, "args": [MCP], "alwaysLoad": True}}}
     (folder / "mcp.json").write_text(json.dumps(servers))
     words = ["-p", "Do it", "--output-format", "json", "--allowedTools", "Bash,mcp__house__weather"]
     words += ["--mcp-config", "mcp.json", "--strict-mcp-config"]
@@ -43,7 +47,8 @@ async def codex(folder: Path, node: Running) -> Done:
     provider = f'{{name="Trunkline",base_url="{node.url}/v1",env_key="TRUNKLINE_KEY",wire_api="responses"}}'
     words = ["exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "-m", CODEX_MODEL]
     words += ["-c", f"model_providers.trunkline={provider}", "-c", 'model_provider="trunkline"']
-    words += ["-c", f'mcp_servers.house={{command="{sys.executable}",args=["{MCP}"]}}']
+    server = f'{{command="{sys.executable}",args=["{MCP}"],required=true,startup_timeout_sec=300}}'
+    words += ["-c", f"mcp_servers.house={server}"]
     return await run(str(BIN / "codex"), *words, "Do it", folder=folder, env={"TRUNKLINE_KEY": KEY})
 
 
