@@ -244,7 +244,8 @@ async def test_what_stands_in_place_of_content_is_named() -> None:
 
 
 async def test_a_block_without_a_type_is_text() -> None:
-    body = {"id": "m", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn"}
+    body: dict[str, Any] = {"id": "m", "type": "message", "role": "assistant", "model": "m"}
+    body |= {"stop_reason": "end_turn"}
     body |= {"content": [{"text": "Hi"}], "usage": {"input_tokens": 3, "output_tokens": 2}}
     async with answering(body, shape="anthropic") as running:
         for front in ("chat", "responses", "ollama"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.e2e.asking import CITY, ask, heard, sent_calls, sent_tools, tool_request
@@ -328,7 +330,8 @@ async def test_what_was_changed_is_told_to_those_who_ask() -> None:
 async def test_what_fits_goes_on_byte_by_byte(back: str) -> None:
     front = "anthropic" if back == "anthropic" else "openai"
     body = tool_request(front, "m", {"f": CITY}, stream=False, history=True, call_id="abcdefghi")
-    raw = repr(body).replace("'", '"').replace("None", "null").replace("False", "false").encode()
+    fields = {name: msgspec.Raw(json.dumps(value, indent=1).encode()) for name, value in body.items()}
+    raw = msgspec.json.encode(fields)
     async with playing(back, "m") as mock, serving(behind(mock, back, "m")) as node:
         await node.ask(
             post(raw, BEARER, path="/v1/messages" if front == "anthropic" else "/v1/chat/completions")
