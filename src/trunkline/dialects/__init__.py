@@ -20,7 +20,8 @@ has further ones whose names begin with the role (``parse_messages``, ``write_st
 The modules beside the packages are what several dialects share: ``base`` the interface, ``body_patch``
 changes to a client's own body, ``read``, ``write`` and ``inspect`` the base classes of those roles,
 ``request_errors`` the decoding of requests, ``unknown_fields`` what becomes of the fields that only one
-dialect has, ``tool_arguments`` the arguments of tool calls,
+dialect has, ``field_names`` the names of fields in every spelling, ``tool_arguments`` the arguments of tool
+calls,
 ``error_envelope`` OpenAI's error object, ``status`` the meaning of an upstream's HTTP status,
 ``tool_matching`` the ids of tool calls, ``turns`` the normal form of turns, ``custom_tools`` tools whose
 input is a text, ``web_search`` the refusal of searches, ``json_mode`` the JSON mode and ``stop_text`` the

@@ -223,7 +223,9 @@ def fold(events: list[StreamEvent]) -> object:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(events=streams(), cuts=st.lists(st.integers(0, 4000)), stream=st.booleans())
 def test_answers_survive(events: list[StreamEvent], cuts: list[int], stream: bool) -> None:
-    request = ChatRequest(model="m", messages=(), stream=stream, include_usage=True)
+    choices = len(Answer(events).choices)
+    sampling = Sampling(n=max(1, choices))
+    request = ChatRequest(model="m", messages=(), stream=stream, include_usage=True, sampling=sampling)
     writer = CHAT.writer(request, "m", "chatcmpl-")
     data = writer.feed(events) + writer.finish()
     reader = BACK.reader(request, stream)

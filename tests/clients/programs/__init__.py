@@ -1,0 +1,1 @@
+"""Programs of the clients' own Python, each started as a script; ``common`` is what they share."""
