@@ -1,4 +1,4 @@
-"""The candidates of a request: those of its model, without those that its key may not ask."""
+"""Which candidates of its model a request may use, by its key and by what it refers to."""
 
 from __future__ import annotations
 
@@ -48,18 +48,6 @@ def allowing_others(
         text = f"This key may not use model '{redact(refused)}', which the request names besides its own"
         raise CallerError(text, MODEL_NOT_ALLOWED, param="models")
     return pool.narrowed(allowed)
-
-
-def find_pool(router: Router, request: Request, summary: RequestSummary) -> CandidatePool:
-    """The candidates for the request's model. Raises CallerError where there are none."""
-    local_only = request.key is not None and request.key.local_only
-    model = summary.model
-    if model is None:
-        if request.front.may_name_no_model:
-            return router.pool_without_model(request.provider, local_only)
-        model = router.default_model(request.provider or request.front.default_provider)
-    operation = summary.operation or request.front.operation
-    return router.pool(model, operation, request.provider, local_only)
 
 
 def holders(pool: CandidatePool, front: Front, state: Sequence[str]) -> Set[str]:

@@ -32,8 +32,9 @@ from trunkline.errors import (
 from trunkline.pipeline import debug_log
 from trunkline.pipeline.active import DISCONNECTED, ActiveRequest, Attempt, Outcome, outcome_of
 from trunkline.pipeline.cache import AnswerCache
-from trunkline.pipeline.candidates import allowing_others, check_may_name, find_pool, holders
+from trunkline.pipeline.candidates import allowing_others, check_may_name, holders
 from trunkline.pipeline.explain import fit_lines, is_asked
+from trunkline.pipeline.request import Request
 from trunkline.pipeline.tries import Tries, all_resting, max_retries
 from trunkline.pipeline.unforeseen import unforeseen
 from trunkline.policy.guard import Guard, GuardedRequest, PendingRefill
@@ -143,12 +144,12 @@ class Pipeline:
         if not catalog.discovered:
             await asyncio.ensure_future(catalog.wait_until_discovered(FIRST_LOOK_S))
         try:
-            pool = find_pool(self.router, request, summary)
+            pool = self._find_pool(request, summary)
         except CallerError as error:
             if error.kind is not MODEL_NOT_FOUND:
                 raise
             check_may_name(self.router, request, summary)
-            find = partial(find_pool, self.router, request, summary)
+            find = partial(self._find_pool, request, summary)
             pool = await asyncio.ensure_future(self.router.catalog.find_after_look(find))
         if summary.other_models:
             pool = allowing_others(self.router, request, summary, pool)
@@ -191,6 +192,17 @@ class Pipeline:
             await self._try_candidates(active, pool, barred)
             cache.keep(name, active)
 
+    def _find_pool(self, request: Request, summary: RequestSummary) -> CandidatePool:
+        """The candidates for the request's model. Raises CallerError where there are none."""
+        local_only = request.key is not None and request.key.local_only
+        model = summary.model
+        if model is None:
+            if request.front.may_name_no_model:
+                return self.router.pool_without_model(request.provider, local_only)
+            model = self.router.default_model(request.provider or request.front.default_provider)
+        operation = summary.operation or request.front.operation
+        return self.router.pool(model, operation, request.provider, local_only)
+
     async def _pull_missing(
         self, active: ActiveRequest, pool: CandidatePool, summary: RequestSummary
     ) -> CandidatePool:
@@ -209,7 +221,7 @@ class Pipeline:
                 return pool
             failure = await active.wait_for(pull)
             if failure is None:
-                return find_pool(self.router, active.request, summary)
+                return self._find_pool(active.request, summary)
         assert failure is not None
         raise failure
 

@@ -7,8 +7,7 @@ proxies, and nothing of providers, dialects or models.
 ``client`` acts on the decisions of a ``host_pool``. ``request`` and ``failures`` hold values; ``states``
 has the table by which an ``in_flight`` request changes its state. ``proxies`` and ``tls`` hold the settings
 of proxies and certificate authorities, ``route`` says how an origin is addressed, ``connecting`` connects
-to it. A ``connection`` reads, and ``response`` parses what it reads, but for what ``plain_response``
-recognises. ``response_stream`` is for coroutines.
+to it. A ``connection`` reads, and ``response`` parses what it reads. ``response_stream`` is for coroutines.
 """
 
 from trunkline.transport.client import Client, Stats

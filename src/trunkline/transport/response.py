@@ -18,7 +18,6 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from trunkline.transport import failures
 from trunkline.transport.failures import Fault
-from trunkline.transport.plain_response import find_body, split_fields
 
 HEAD: Final = 0
 BODY: Final = 1
@@ -38,6 +37,24 @@ _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 _STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
 _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 _HEADERS_OF_COMPRESSED: Final = frozenset({b"content-encoding", b"content-length"})
+
+# A whole response in one read, with nothing unusual in its head, is told apart by one expression: it needs no
+# parser, and its header fields are split only if somebody looks at them. Most answers come like that.
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+"""A character of a field's name (RFC 9110, 5.6.2)."""
+_VALUE: Final = rb"[\t -~\x80-\xff]"
+"""A character of a field's value (RFC 9110, 5.5)."""
+_HEAD: Final = re.compile(
+    rb"HTTP/1\.1 200 (?:%(value)b)*+\r\n"
+    rb"(?:"
+    rb"(?i:content-length): ?(?P<length>\d{1,15})\r\n"
+    rb"|(?i:connection): ?(?i:keep-alive)\r\n"
+    rb"|(?!(?i:content-length|connection|transfer-encoding|content-encoding|keep-alive|upgrade)\b)"
+    rb"%(token)b++:(?:%(value)b)*+\r\n"
+    rb"){1,64}+\r\n" % {b"token": _TOKEN, b"value": _VALUE}
+)
+_FIELD: Final = re.compile(rb"\n([^:\r]+):[ \t]*([^\r]*?)[ \t]*(?=\r)")
+_LENGTHS: Final = re.compile(rb"(?i)\ncontent-length:")
 
 
 class _Stop(Exception):  # noqa: N818 - a signal to httptools, not an error
@@ -275,6 +292,27 @@ class ResponseReader:
         if self.state < DONE:
             self._fail(failures.MALFORMED, str(error) or "it wants to speak another protocol")
         self.reusable = False
+
+
+def find_body(data: bytes, longest: int) -> int:
+    """Where the body begins in ``data``, if that is one such response, whole; else 0.
+
+    Args:
+        data: what came in one read, from the first byte of a response on.
+        longest: bytes of a body that is taken; 0 is any number.
+    """
+    head = _HEAD.match(data)
+    if head is None:
+        return 0
+    length, start = head["length"], head.end()
+    if length is None or len(data) - start != int(length) or 0 < longest < int(length):
+        return 0
+    return start if len(_LENGTHS.findall(data, 0, start)) == 1 else 0
+
+
+def split_fields(head: bytes) -> list[tuple[bytes, bytes]]:
+    """The header fields of such a head, with names in lower case."""
+    return [(name.lower(), value) for name, value in _FIELD.findall(head)]
 
 
 def _size(fields: list[tuple[bytes, bytes]]) -> int:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.gateways import BEARER, Running, chat, post
-from trunkline.server.http import known_head
+from trunkline.server.http.dispatcher import KnownHead
 
 FAST = pytest.mark.parametrize("fast", [True], ids=["fast"])
 
@@ -25,20 +25,20 @@ def counts(running: Running, monkeypatch: pytest.MonkeyPatch) -> Counts:
     """Counts what ``running`` does with heads."""
     counts = Counts([], [])
     dispatcher = running.gateway.dispatcher
-    read_head, find = dispatcher.read_head, known_head.KnownHead.find
+    read_head, find = dispatcher.read_head, KnownHead.find
 
     def count_read(method: str, path: str, *rest: Any) -> Any:
         counts.read.append(path)
         return read_head(method, path, *rest)
 
-    def count_known(self: known_head.KnownHead, data: bytes, *rest: Any) -> Any:
+    def count_known(self: KnownHead, data: bytes, *rest: Any) -> Any:
         found = find(self, data, *rest)
         if found is not None:
             counts.known.append(found[1])
         return found
 
     monkeypatch.setattr(dispatcher, "read_head", count_read)
-    monkeypatch.setattr(known_head.KnownHead, "find", count_known)
+    monkeypatch.setattr(KnownHead, "find", count_known)
     return counts
 
 

@@ -25,8 +25,7 @@ from trunkline.errors import (
     CallerError,
     GatewayError,
 )
-from trunkline.server.http.dispatcher import SMALL_BODY
-from trunkline.server.http.known_head import KnownHead, remember
+from trunkline.server.http.dispatcher import SMALL_BODY, KnownHead, remember
 from trunkline.server.http.request_cycle import RequestCycle
 
 if TYPE_CHECKING:
