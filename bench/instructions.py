@@ -84,7 +84,10 @@ class Perf:
                 load()
             finally:
                 perf.send_signal(signal.SIGINT)
-                perf.wait(_WAIT_S)
+                try:
+                    perf.wait(_WAIT_S)
+                except subprocess.TimeoutExpired:
+                    perf.kill()
         return read_perf(output.read_text())
 
 

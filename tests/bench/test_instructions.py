@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,19 +52,23 @@ def test_perf_comes_first_if_the_machine_counts(
 
 
 def test_perf_counts_while_the_load_runs(tmp_path: Path) -> None:
-    """The stand-in writes its count when it is interrupted, as perf does; `-o` is its last option but two."""
-    perf = program(
-        tmp_path / "perf",
-        f"""
-        while [ $# -gt 0 ]; do
-          case $1 in -o) output=$2 ;; -p) pids=$2 ;; esac
-          shift
-        done
-        trap "echo '{COUNTS}' >$output; echo $pids >$output.pids; exit 0" INT
-        touch {tmp_path}/started
-        while :; do sleep 0.01; done
-        """,
+    """The stand-in writes its count when it is interrupted, as perf does."""
+    perf = tmp_path / "perf"
+    perf.write_text(
+        f"""#!{sys.executable}
+import pathlib, signal, sys
+told = dict(zip(sys.argv, sys.argv[1:]))
+def write(*_):
+    pathlib.Path(told["-o"]).write_text({COUNTS!r})
+    pathlib.Path(told["-o"] + ".pids").write_text(told["-p"])
+    sys.exit()
+signal.signal(signal.SIGINT, write)  # also where the shell that began the tests ignores it
+pathlib.Path({str(tmp_path / "started")!r}).touch()
+while True:
+    signal.pause()
+"""
     )
+    perf.chmod(0o700)
     loaded = []
     counter = Perf(str(perf))
     assert counter.prefix("gateway", tmp_path) == ()
@@ -75,7 +80,7 @@ def test_perf_counts_while_the_load_runs(tmp_path: Path) -> None:
 
     assert counter.count("gateway", [11, 12], tmp_path, load) == 12_345_678
     assert loaded == [True]
-    assert (tmp_path / "perf-gateway.txt.pids").read_text() == "11,12\n"
+    assert (tmp_path / "perf-gateway.txt.pids").read_text() == "11,12"
 
 
 def test_callgrind_is_on_during_the_load_only(tmp_path: Path) -> None:
