@@ -49,7 +49,9 @@ async def test_the_program_that_a_page_shows(
     async def ask(app: Any, model: str, **headers: str) -> int:
         body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=headers
+        ) as client:
             return (await client.post("/v1/chat/completions", json=body)).status_code
 
     assert await ask(names["app"], "fast") == 401

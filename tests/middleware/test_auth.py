@@ -24,7 +24,7 @@ OPEN = ("/", "/health", "/healthz", "/health/live", "/health/ready")
 
 
 def client(settings: Settings) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(get_app(settings)), base_url="http://test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(get_app(settings)), base_url="http://localhost")
 
 
 async def ask(settings: Settings, headers: dict[str, str] | None = None) -> httpx.Response:
