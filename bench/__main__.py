@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import pstats
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from bench.cases import BRIEF, CASES
 from bench.counted import count_all
+from bench.ending import end_after, run
 from bench.instructions import MISSING, Counter, find_counter
 from bench.interpreters import this_build
 from bench.machine import BenchError, choose_cores, describe
@@ -37,21 +37,8 @@ QUICK: Final = Plan(rounds=2, extra=0, seconds=0.6, starts=3)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit status. Speed never makes it fail."""
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # every way out stops the children
-    signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(LIMIT_S)
-    try:
-        _bench(given)
-    except (BenchError, OSError, subprocess.SubprocessError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-def _too_long(_number: int, _frame: object) -> None:
-    raise BenchError(f"not done within {LIMIT_S} s")
+    end_after(LIMIT_S)
+    return run(partial(_bench, given))
 
 
 def _parser() -> argparse.ArgumentParser:

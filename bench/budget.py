@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import signal
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -30,8 +28,9 @@ from bench import frames
 from bench.cases import BRIEF
 from bench.client import Ask
 from bench.counted import SETTLE_S, count, started
+from bench.ending import end_after, run
 from bench.instructions import MISSING, Counter, find_counter
-from bench.machine import BenchError, choose_cores, describe
+from bench.machine import choose_cores, describe
 from bench.rig import Process, Rig, free_ports
 from bench.runs import PATHS, Sample, flooded, make_body
 from bench.session import check, warm
@@ -274,21 +273,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-instructions", action="store_true", help="count no instructions")
     parser.add_argument("--output", type=Path, help="write the tables here (a full run: bench/BUDGET.md)")
     given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGALRM, _too_long)
-    signal.alarm(LIMIT_S)
-    try:
-        _bench(given)
-    except (BenchError, OSError, subprocess.SubprocessError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-def _too_long(_number: int, _frame: object) -> None:
-    raise BenchError(f"not done within {LIMIT_S} s")
+    end_after(LIMIT_S)
+    return run(partial(_bench, given))
 
 
 def _bench(given: argparse.Namespace) -> None:

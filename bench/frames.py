@@ -22,6 +22,7 @@ from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 from bench.client import Ask, streams
+from bench.counted import SETTLE_S
 from bench.machine import BenchError
 from bench.rig import Process
 
@@ -30,8 +31,6 @@ _WARM_EACH: Final = 5
 _EACH: Final = 20
 _SLOWDOWN: Final = 20
 """The factor by which a program is slower under the tracer, roughly."""
-_SETTLE_S: Final = 0.5
-"""At full speed, a gateway has written down after so long what it has gathered."""
 _WAIT_S: Final = 30.0
 
 
@@ -120,10 +119,10 @@ def measure(
         process.wait_ready(120.0)
         load = partial(streams, make_ask(process.port), connections=_CONNECTIONS, guard_s=60.0)
         load(each=_WARM_EACH)
-        time.sleep(_SETTLE_S * slowdown)
+        time.sleep(SETTLE_S * slowdown)
         os.kill(process.pids[0], signal.SIGUSR1)
         load(each=each)
-        time.sleep(_SETTLE_S * slowdown)
+        time.sleep(SETTLE_S * slowdown)
         os.kill(process.pids[0], signal.SIGUSR2)
         end = time.monotonic() + _WAIT_S
         while not output.exists():

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import signal
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from rich.console import Console
 
 from bench.client import Ask
+from bench.ending import end_after, run
 from bench.interpreters import this_build
 from bench.machine import BenchError, choose_cores, describe, resident_mb
 from bench.peers import catalog
@@ -37,20 +38,7 @@ _OWN: Final = (DIRECT, NGINX, GATEWAY)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; returns the exit status. Speed never makes it fail, nor does a peer that is missing."""
     given = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGALRM, _too_long)
-    try:
-        _bench(given)
-    except (BenchError, OSError, subprocess.SubprocessError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-def _too_long(_number: int, _frame: object) -> None:
-    raise BenchError(f"not done within {LIMIT_S} s")
+    return run(partial(_bench, given))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,7 +73,7 @@ def _bench(given: argparse.Namespace) -> None:
     build = this_build()
     console.print(f"Python: {build.words}", style="" if build.optimised else "yellow")
     installed, missing = _install(chosen, given.olla, say)
-    signal.alarm(LIMIT_S)
+    end_after(LIMIT_S)
     cores = choose_cores()
     with ExitStack() as stack:
         rig = stack.enter_context(Rig(MOCKS, cores, setups=(PLAIN,)))

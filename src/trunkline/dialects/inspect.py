@@ -134,15 +134,7 @@ class EventInspector(InspectorBase, ABC):
         end = len(data) - 2
         if data.find(b"\n", start) != end:
             return False
-        payload = data[start:end]
-        try:
-            self._decode_ordinary(payload)
-            if not payload.isascii():
-                payload.decode()
-        except UNREADABLE:
-            return False
-        self.records += 1
-        return True
+        return self._is_ordinary(data[start:end])
 
     def feed(self, data: bytes) -> bytes:
         """Return the events that are whole now, unchanged but for those that the client must not see.

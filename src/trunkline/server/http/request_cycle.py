@@ -172,10 +172,7 @@ class RequestCycle:
         pieces = self._body
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        protocol = self._protocol
-        handle = protocol.gateway.dispatcher.dispatch(self._request, self, body, protocol.client)
-        if not self.response_complete:
-            self._handle = handle
+        self.begin_whole(body)
 
     def _dispatch_upload(self) -> None:
         flow = self._protocol.flow
