@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,7 +151,20 @@ def describe() -> dict[str, str]:
     }
 
 
-def _first_line(*command: str) -> str:
+def find_program(program: str, advice: str) -> str:
+    """Where a program is.
+
+    Raises:
+        BenchError: it is not installed; ``advice`` says how it would be.
+    """
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise BenchError(f"{program} is not installed ({advice})")
+    return found
+
+
+def _first_line(program: str, option: str) -> str:
+    command = find_program(program, "it is asked for its version"), option
     done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     line = (done.stderr + done.stdout).strip().splitlines()[0]
     return line.removeprefix("nginx version: ").partition(" [")[0]

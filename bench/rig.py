@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple, Self
 
 import trunkline
-from bench.machine import BenchError, Cores, family, on_core
+from bench.machine import BenchError, Cores, family, find_program, on_core
 
 READY_S: Final = 60.0
 _STOP_S: Final = 10.0
@@ -374,15 +373,3 @@ def answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
-
-
-def find_program(program: str, advice: str) -> str:
-    """Where a program is.
-
-    Raises:
-        BenchError: it is not installed; ``advice`` says how it would be.
-    """
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise BenchError(f"{program} is not installed ({advice})")
-    return found

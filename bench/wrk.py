@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from bench.client import Ask
-from bench.machine import BenchError, on_core
-
-_ADVICE: Final = "wrk is not installed (Debian: apt install wrk)"
+from bench.machine import BenchError, find_program, on_core
 
 
 class Flood(NamedTuple):
@@ -32,9 +29,7 @@ def flood(ask: Ask, *, connections: int, seconds: int, folder: Path, core: int) 
     Raises:
         BenchError: wrk is missing or failed, or an answer was not 2xx.
     """
-    program = shutil.which("wrk")
-    if program is None:
-        raise BenchError(_ADVICE)
+    program = find_program("wrk", "Debian: apt install wrk")
     script = folder / "wrk.lua"
     script.write_text(_script(ask))
     url = f"http://127.0.0.1:{ask.port}{ask.path}"

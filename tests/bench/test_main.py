@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench.interpreters import this_build
-from bench.machine import BenchError
-from bench.rig import find_program
+from bench.machine import BenchError, find_program
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = Path(__file__).with_name("peers") / "stand_in.py"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from bench.cases import BRIEF
 from bench.client import streams
-from bench.machine import BenchError, Cores
-from bench.rig import GOVERNED, NGINX, PLAIN, Rig, find_program
+from bench.machine import BenchError, Cores, find_program
+from bench.rig import GOVERNED, NGINX, PLAIN, Rig
 from bench.runs import GATEWAY, LIMITED, make_ask
 from bench.session import check
 
